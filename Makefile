@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+# The front door. `make` lists the targets; each works alone on a fresh Debian 12.
+
+VERSION := 0.1.0
+CC      ?= gcc
+BUILD   ?= build
+PREFIX  ?= /usr/local
+JOBS    ?= $(shell nproc)
+export HOSTLER_VERSION := $(VERSION)
+
+# llhttp: a library where the distribution has one, else its C sources as packaged (node-llhttp).
+ifeq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),yes)
+LLHTTP_CFLAGS := $(shell pkg-config --cflags libllhttp)
+LLHTTP_LIBS   := $(shell pkg-config --libs libllhttp)
+else ifneq ($(wildcard /usr/share/llhttp/llhttp.c),)
+LLHTTP_CFLAGS := -isystem /usr/share/include/llhttp
+LLHTTP_SRC    := $(addprefix /usr/share/llhttp/,api.c http.c llhttp.c)
+else
+LLHTTP_LIBS   := -lllhttp
+endif
+
+STD      := -std=gnu17 -D_GNU_SOURCE -DHOSTLER_VERSION='"$(VERSION)"'
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+CFLAGS   ?= -O2 -g
+SANFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ALL_CFLAGS = $(STD) $(WARN) $(LLHTTP_CFLAGS) -Isrc -MMD -MP
+LIBS     := $(LLHTTP_LIBS) -luv -ljansson -ldl -lpthread
+
+SRC   := $(filter-out src/main.c,$(wildcard src/*/*.c))
+UNIT  := $(wildcard tests/unit/*/test_*.c)
+SIM   := $(wildcard tests/sim/*.c)
+FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup build test demo bench lint fuzz sim install clean san
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-9s %s\n' "$$t" "$$d"; done
+
+setup: ## install what the build needs (Debian 12, 13, Ubuntu 24.04)
+	@scripts/setup build
+
+# Set-up may install llhttp, which decides how it is linked: so each front door calls make again.
+build: setup ## set up, then build build/hostler
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler
+
+demo: build ## set up, build, and show the main job on a real model
+	@scripts/demo
+
+test: ## set up, build, run every test
+	@scripts/setup test
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler san
+	@scripts/test
+
+lint: ## formatting, clang-tidy, layers, both compilers without a warning
+	@scripts/setup lint
+	@scripts/lint
+
+sim: ## ten million events through the scheduler's simulation
+	@scripts/setup test
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/sim/sim_sched
+	$(BUILD)/sim/sim_sched --events 10000000
+
+fuzz: ## each fuzz target for a minute (FUZZ_SECONDS)
+	@scripts/setup lint
+	@scripts/fuzz
+
+bench: ## measure, side by side with the engine by hand, the stock router and nginx
+	@scripts/setup bench
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler
+	@bench/run
+
+install: build ## install under PREFIX (/usr/local), DESTDIR respected
+	install -D -m 755 $(BUILD)/hostler $(DESTDIR)$(PREFIX)/bin/hostler
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/hostler/LICENSE
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BUILD)/hostler completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hostler
+	$(BUILD)/hostler completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hostler
+	$(BUILD)/hostler completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hostler.fish
+
+clean: ## remove what was built (downloads in .deps stay)
+	rm -rf $(BUILD)
+
+# --- release: build/hostler --------------------------------------------------------------------
+OBJ := $(SRC:src/%.c=$(BUILD)/obj/%.o)
+LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/obj/llhttp/%.o)
+
+$(BUILD)/hostler: $(BUILD)/obj/main.o $(BUILD)/libhostler.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/libhostler.a: $(OBJ) $(LLHTTP_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CFLAGS) -c -o $@ $<
+$(BUILD)/obj/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(CC) $(LLHTTP_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+# --- with AddressSanitizer and UndefinedBehaviorSanitizer: build/san/... ------------------------
+SAN_OBJ := $(SRC:src/%.c=$(BUILD)/san/obj/%.o)
+SAN_LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/san/obj/llhttp/%.o)
+SAN_UNIT := $(UNIT:tests/unit/%.c=$(BUILD)/san/unit/%)
+SAN_FUZZ := $(FUZZ:tests/fuzz/%.c=$(BUILD)/san/fuzz/%)
+
+san: $(BUILD)/san/hostler $(SAN_UNIT) $(SAN_FUZZ) $(BUILD)/sim/sim_sched $(BUILD)/san/sim/sim_sched $(BUILD)/san/fake_nvml.so
+$(BUILD)/san/hostler: $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/san/libhostler.a: $(SAN_OBJ) $(SAN_LLHTTP_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/san/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(SANFLAGS) -c -o $@ $<
+$(BUILD)/san/obj/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(CC) $(LLHTTP_CFLAGS) $(SANFLAGS) -c -o $@ $<
+$(BUILD)/san/unit/%: tests/unit/%.c $(BUILD)/san/libhostler.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(SANFLAGS) -o $@ $< $(BUILD)/san/libhostler.a -lcmocka $(LIBS)
+# In the ordinary run a fuzz target only replays its corpus: replay.c is its main().
+$(BUILD)/san/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/san/libhostler.a
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(LLHTTP_CFLAGS) -Isrc $(SANFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/san/sim/%: tests/sim/%.c $(BUILD)/san/libhostler.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(SANFLAGS) -o $@ $< $(BUILD)/san/libhostler.a $(LIBS)
+$(BUILD)/sim/%: tests/sim/%.c $(BUILD)/libhostler.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS)
+$(BUILD)/san/fake_nvml.so: tests/fake_nvml.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) -shared -fPIC -O1 -g -o $@ $<
+
+-include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(BUILD)/obj/main.d $(BUILD)/san/obj/main.d
+-include $(wildcard $(BUILD)/san/unit/*/*.d)

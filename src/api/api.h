@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HTTP API: which function answers which request. A file here is a family of routes; each
+ * function takes an exchange and answers it, now or later.
+ */
+#ifndef HOSTLER_API_API_H
+#define HOSTLER_API_API_H
+
+#include <stdint.h>
+
+#include "http/server.h"
+#include "server/host.h"
+
+struct api {
+    struct host *host;
+    uint64_t started; /* uv_now(), ms */
+};
+
+typedef void api_handler(struct api *api, struct http_exchange *x);
+
+/* The http_handler of the server; `ctx` is the struct api. */
+void api_handle(struct http_exchange *x, void *ctx);
+
+/* models.c: llama.cpp's router routes */
+api_handler api_models_list, api_models_load;
+/* unload.c */
+api_handler api_models_unload, api_models_unload_all, api_models_hold, api_models_release;
+/* inference.c: what is passed on to an engine; the model is named in the body or the query */
+api_handler api_inference_body, api_inference_query;
+/* status.c */
+api_handler api_health, api_props, api_status;
+
+#endif

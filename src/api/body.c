@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/body.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/reply.h"
+#include "base/memory.h"
+
+#define BODY_MAX ((size_t)1024 * 1024)
+
+struct reader {
+    struct api *api;
+    body_handler *handler;
+    struct buf data;
+};
+
+static void reader_free(struct reader *r)
+{
+    buf_finish(&r->data);
+    free(r);
+}
+
+static void on_body(struct http_exchange *x, const char *data, size_t len, void *ctx)
+{
+    struct reader *r = ctx;
+    if (!buf_append(&r->data, data, len))
+        return;
+    reader_free(r);
+    reply_error(x, 413, "the request's body is too large: at most 1 MiB here");
+}
+
+static void on_end(struct http_exchange *x, void *ctx)
+{
+    struct reader *r = ctx;
+    struct api *api = r->api;
+    body_handler *handler = r->handler;
+    json_error_t why;
+    json_t *body = r->data.len ? json_loadb(r->data.data, r->data.len, 0, &why) : json_object();
+    reader_free(r);
+    if (json_is_object(body))
+        handler(api, x, body);
+    else if (body)
+        reply_error(x, 400, "the request's body is no JSON object");
+    else
+        reply_error(x, 400, "the request's body is no JSON: line %d, column %d: %s", why.line,
+                    why.column, why.text);
+    json_decref(body);
+}
+
+static void on_gone(struct http_exchange *x, void *ctx)
+{
+    (void)x;
+    reader_free(ctx);
+}
+
+void body_read_json(struct api *api, struct http_exchange *x, body_handler *handler)
+{
+    static const struct http_exchange_events events = {
+        .body = on_body, .body_end = on_end, .gone = on_gone};
+    struct reader *r = mem_zalloc(sizeof *r);
+    r->api = api;
+    r->handler = handler;
+    buf_init(&r->data, BODY_MAX);
+    http_exchange_take(x, &events, r);
+}
+
+int body_get_bool(struct http_exchange *x, json_t *body, const char *name, bool *value)
+{
+    json_t *v = json_object_get(body, name);
+    if (v && !json_is_boolean(v) && !json_is_null(v)) {
+        reply_error(x, 400, "'%s' must be true or false", name);
+        return -1;
+    }
+    *value = json_is_true(v);
+    return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads a small JSON body whole, for the routes that hostler answers itself. */
+#ifndef HOSTLER_API_BODY_H
+#define HOSTLER_API_BODY_H
+
+#include <jansson.h>
+
+#include "api/api.h"
+
+/* `body` is an object (an empty one when the request has no body) and is released afterwards. */
+typedef void body_handler(struct api *api, struct http_exchange *x, json_t *body);
+
+/* Collects and parses; answers 400 or 413 itself. `handler` is not called when the client leaves. */
+void body_read_json(struct api *api, struct http_exchange *x, body_handler *handler);
+
+/* Members of `body`: 0, or -1 after answering 400 because the member is of another type. */
+int body_get_bool(struct http_exchange *x, json_t *body, const char *name, bool *value)
+    __attribute__((warn_unused_result));
+
+#endif

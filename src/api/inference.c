@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests that an engine answers. The way of one:
+ *
+ *     NAMING   the body is collected and scanned until the model's name is known
+ *     WAITING  the scheduler has it; the client's socket is not read beyond a bound
+ *     RELAYED  it has a lease; bytes go both ways
+ *     EXPLAIN  the engine broke off: for a moment, until it is known how the process ended
+ *
+ * and at every step the client may leave, which withdraws the request.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/names.h"
+#include "api/reply.h"
+#include "base/container_of.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "http/peek.h"
+#include "http/relay.h"
+#include "http/target.h"
+
+#define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
+#define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
+
+enum phase { NAMING, WAITING, RELAYED, EXPLAIN };
+
+struct inference {
+    struct api *api;
+    struct http_exchange *x; /* NULL when the client is gone */
+    enum phase phase;
+    struct peek *peek;
+    struct relay relay;
+    struct host_request request;
+    struct host_listener listener; /* in EXPLAIN */
+    uv_timer_t timer;              /* in EXPLAIN */
+    bool may_load;
+    bool retried;
+    bool begun;        /* in EXPLAIN: an answer has begun */
+    char *explanation; /* in EXPLAIN */
+    char fields[96];
+};
+
+/* --- ending --------------------------------------------------------------------------------------- */
+
+static void inference_free(struct inference *i)
+{
+    host_withdraw(&i->request);
+    relay_finish(&i->relay);
+    peek_destroy(i->peek);
+    free(i->request.cause);
+    free(i->explanation);
+    free(i);
+}
+
+/* Answers with an error and ends. `error` is released. */
+static void inference_refuse(struct inference *i, int status, json_t *error, unsigned retry_after)
+{
+    struct http_exchange *x = i->x;
+    inference_free(i);
+    reply_error_json(x, status, error, retry_after);
+}
+
+static void inference_fail(struct inference *i, int status, const char *message)
+{
+    inference_refuse(i, status, reply_error_object(status, message), 0); /* copies `message` */
+}
+
+/* --- an engine that broke off ---------------------------------------------------------------------- */
+
+/* A stream that has begun can still say why it ends: as an event, the way OpenAI's clients expect. */
+static void end_begun_answer(struct inference *i)
+{
+    struct http_exchange *x = i->x;
+    if (i->relay.is_event_stream) {
+        json_t *event = json_object();
+        json_object_set_new(event, "error", reply_error_object(502, i->explanation));
+        char *text = json_dumps(event, JSON_COMPACT);
+        char *frame = mem_printf("\n\ndata: %s\n\n", text ? text : "{}");
+        inference_free(i);
+        http_exchange_write(x, frame, strlen(frame));
+        http_exchange_end(x);
+        free(frame);
+        free(text);
+        json_decref(event);
+    } else {
+        inference_free(i);
+        http_exchange_abort(x);
+    }
+}
+
+/* What to tell the client: asked while the record still tells of the engine that broke off. */
+static char *explanation(const struct hosted *h)
+{
+    const char *id = h->model->id;
+    const char *reason = host_reason_name(h->reason);
+    if (h->engine)
+        return mem_printf("the engine of model '%s' closed the connection without an answer; try "
+                          "again",
+                          id);
+    if (h->failure)
+        return mem_strdup(h->failure);
+    return mem_printf("the engine of model '%s' was stopped (%s) while it answered; try again", id,
+                      reason ? reason : "unloaded");
+}
+
+static void explain_end(uv_handle_t *handle)
+{
+    struct inference *i = handle->data;
+    if (!i->x)
+        inference_free(i);
+    else if (i->begun)
+        end_begun_answer(i);
+    else
+        inference_fail(i, 502, i->explanation);
+}
+
+static void explain_now(struct inference *i)
+{
+    if (uv_is_closing((uv_handle_t *)&i->timer))
+        return;
+    host_unlisten(i->api->host, &i->listener);
+    i->explanation = explanation(i->request.hosted);
+    uv_close((uv_handle_t *)&i->timer, explain_end);
+}
+
+static void on_explain_timeout(uv_timer_t *timer)
+{
+    explain_now(timer->data);
+}
+
+static void on_engine_gone(struct host_listener *l, struct hosted *h)
+{
+    struct inference *i = container_of(l, struct inference, listener);
+    if (h == i->request.hosted)
+        explain_now(i);
+}
+
+static void explain(struct inference *i, bool begun)
+{
+    uv_loop_t *loop = host_loop(i->api->host);
+    i->phase = EXPLAIN;
+    i->begun = begun;
+    i->listener = (struct host_listener){.gone = on_engine_gone};
+    host_listen(i->api->host, &i->listener);
+    uv_timer_init(loop, &i->timer);
+    i->timer.data = i;
+    if (i->request.hosted->engine)
+        uv_timer_start(&i->timer, on_explain_timeout, EXPLAIN_MS, 0);
+    else
+        explain_now(i);
+}
+
+/* --- relaying ------------------------------------------------------------------------------------- */
+
+static void retry(struct inference *i)
+{
+    struct hosted *h = i->request.hosted;
+    i->retried = true;
+    i->phase = WAITING;
+    log_warn("model %s: its engine cannot be reached; the request waits for a new one",
+             h->model->id);
+    host_withdraw(&i->request);
+    host_engine_broken(h);
+    host_submit(&i->request, h, i->may_load);
+}
+
+static void on_relay_done(struct relay *r, enum relay_result result)
+{
+    struct inference *i = container_of(r, struct inference, relay);
+    switch (result) {
+    case RELAY_DONE:
+    case RELAY_CLIENT_GONE:
+        inference_free(i);
+        return;
+    case RELAY_NOT_SENT:
+        if (i->retried)
+            explain(i, false);
+        else
+            retry(i);
+        return;
+    case RELAY_NO_ANSWER:
+        explain(i, false);
+        return;
+    case RELAY_BROKEN:
+        explain(i, true);
+        return;
+    }
+}
+
+static void on_granted(struct host_request *r)
+{
+    struct inference *i = container_of(r, struct inference, request);
+    uint64_t waited = uv_now(host_loop(i->api->host)) - r->arrived;
+    i->phase = RELAYED;
+    i->fields[0] = '\0';
+    if (waited || r->loaded)
+        snprintf(i->fields, sizeof i->fields, "X-Hostler-Queued-Ms: %llu\r\n%s",
+                 (unsigned long long)waited, r->loaded ? "X-Hostler-Loaded: 1\r\n" : "");
+    i->relay.x = i->x;
+    i->relay.fields = i->fields;
+    i->relay.done = on_relay_done;
+    relay_start(&i->relay, r->hosted->client);
+}
+
+/* --- refusals of the scheduler ---------------------------------------------------------------------- */
+
+/* Seconds until a client may try again: what is known of the load time, at least 1. */
+static unsigned retry_after(const struct hosted *h)
+{
+    uint64_t ms = h->load_ms;
+    return ms < 1000 ? 1 : (unsigned)(ms / 1000 + 1);
+}
+
+static void refuse_held(struct inference *i)
+{
+    struct hosted *h = i->request.hosted;
+    uint64_t now = uv_now(host_loop(i->api->host));
+    uint64_t until = h->sched.held_until;
+    char *message = mem_printf("model '%s' is held: %s%s%s; it will not load until it is released",
+                               h->model->id, h->held_reason ? h->held_reason : "no reason given",
+                               h->held_by ? ", by " : "", h->held_by ? h->held_by : "");
+    json_t *error = reply_error_object(503, message);
+    json_object_set_new(error, "state", json_string("held"));
+    free(message);
+    unsigned after = until == SCHED_NEVER || until <= now ? 60 : (unsigned)((until - now) / 1000 + 1);
+    inference_refuse(i, 503, error, after);
+}
+
+static void refuse_queue(struct inference *i, const char *state, const char *why)
+{
+    struct hosted *h = i->request.hosted;
+    char *message = mem_printf("model '%s': %s; try again later", h->model->id, why);
+    json_t *error = reply_error_object(503, message);
+    json_object_set_new(error, "state", json_string(state));
+    free(message);
+    inference_refuse(i, 503, error, retry_after(h));
+}
+
+static void refuse_failed(struct inference *i)
+{
+    const struct hosted *h = i->request.hosted;
+    char *message = h->failure ? mem_strdup(h->failure)
+                               : mem_printf("model '%s' failed to load", h->model->id);
+    inference_fail(i, 500, message);
+    free(message);
+}
+
+static void on_rejected(struct host_request *r, enum sched_reject_reason why)
+{
+    struct inference *i = container_of(r, struct inference, request);
+    switch (why) {
+    case SCHED_REJECT_NOT_LOADED:
+        inference_fail(i, 400, "model is not loaded");
+        return;
+    case SCHED_REJECT_HELD:
+        refuse_held(i);
+        return;
+    case SCHED_REJECT_QUEUE_FULL:
+        refuse_queue(i, "queue_full", "too many requests wait (--max-queue)");
+        return;
+    case SCHED_REJECT_WAIT_TIMEOUT:
+        refuse_queue(i, "wait_timeout", "no engine could be had in time (--load-timeout)");
+        return;
+    case SCHED_REJECT_LOAD_FAILED:
+        refuse_failed(i);
+        return;
+    case SCHED_REJECT_UNLOADED:
+        refuse_queue(i, "unloaded", "an operator unloaded it while the request waited");
+        return;
+    case SCHED_REJECT_REMOVED:
+        inference_fail(i, 400, "the model was removed from its folder while the request waited");
+        return;
+    case SCHED_REJECT_SHUTDOWN:
+        refuse_queue(i, "shutdown", "the server is shutting down");
+        return;
+    }
+}
+
+/* --- naming the model -------------------------------------------------------------------------------- */
+
+/* `?autoload=1` and `true` allow a load, anything else forbids it; absent: the server's default. */
+static bool autoload(struct api *api, struct http_exchange *x)
+{
+    char *wish = target_query(http_exchange_target(x), "autoload");
+    bool may = wish ? strcmp(wish, "1") == 0 || strcmp(wish, "true") == 0
+                    : host_config(api->host)->autoload;
+    free(wish);
+    return may;
+}
+
+static void inference_submit(struct inference *i, const char *name)
+{
+    struct hosted *h = host_find(i->api->host, name);
+    if (!h) {
+        struct http_exchange *x = i->x;
+        char *copy = mem_strdup(name);
+        struct api *api = i->api;
+        inference_free(i);
+        names_unknown(api, x, copy);
+        free(copy);
+        return;
+    }
+    peek_destroy(i->peek);
+    i->peek = NULL;
+    i->phase = WAITING;
+    if (!i->relay.body_complete)
+        http_exchange_pause(i->x);
+    host_submit(&i->request, h, i->may_load);
+}
+
+static void inference_named(struct inference *i, enum peek_result result)
+{
+    char text[96];
+    switch (result) {
+    case PEEK_MORE:
+        return;
+    case PEEK_FOUND:
+        inference_submit(i, peek_model(i->peek));
+        return;
+    case PEEK_MISSING:
+        inference_fail(i, 400, "model name is missing from the request");
+        return;
+    case PEEK_NOT_STRING:
+        inference_fail(i, 400, "model name must be a string, and not an empty one");
+        return;
+    case PEEK_TOO_LONG:
+        inference_fail(i, 400, "model name is too long");
+        return;
+    case PEEK_MALFORMED:
+        snprintf(text, sizeof text, "the request's body is malformed at byte %zu",
+                 peek_error_at(i->peek));
+        inference_fail(i, 400, text);
+        return;
+    }
+}
+
+/* --- the client's side -------------------------------------------------------------------------------- */
+
+/* Keeps what came of the body. Otherwise answers, and returns non-zero. */
+static int collect(struct inference *i, const char *data, size_t len)
+{
+    int rc = buf_append(&i->relay.body, data, len);
+    if (rc == -ENOBUFS)
+        inference_fail(i, 413, "the request's body is too large: its model's name must come within "
+                               "the first 256 MiB");
+    else if (rc)
+        inference_fail(i, 503, "out of memory for the request's body");
+    return rc;
+}
+
+static void on_body(struct http_exchange *x, const char *data, size_t len, void *ctx)
+{
+    struct inference *i = ctx;
+    (void)x;
+    switch (i->phase) {
+    case NAMING:
+        if (!collect(i, data, len))
+            inference_named(i, peek_feed(i->peek, data, len));
+        return;
+    case WAITING:
+        (void)collect(i, data, len);
+        return;
+    case RELAYED:
+        relay_body(&i->relay, data, len);
+        return;
+    case EXPLAIN:
+        return;
+    }
+}
+
+static void on_body_end(struct http_exchange *x, void *ctx)
+{
+    struct inference *i = ctx;
+    (void)x;
+    if (i->relay.body_complete) /* there was none, and that was known from the start */
+        return;
+    switch (i->phase) {
+    case NAMING:
+        i->relay.body_complete = true;
+        inference_named(i, peek_end(i->peek));
+        return;
+    case WAITING:
+        i->relay.body_complete = true;
+        return;
+    case RELAYED:
+        relay_body_end(&i->relay);
+        return;
+    case EXPLAIN:
+        return;
+    }
+}
+
+static void on_drain(struct http_exchange *x, void *ctx)
+{
+    struct inference *i = ctx;
+    (void)x;
+    if (i->phase == RELAYED)
+        relay_drain(&i->relay);
+}
+
+static void on_gone(struct http_exchange *x, void *ctx)
+{
+    struct inference *i = ctx;
+    (void)x;
+    i->x = NULL;
+    if (i->phase == EXPLAIN) /* its timer ends it */
+        return;
+    inference_free(i);
+}
+
+static const struct http_exchange_events events = {
+    .body = on_body, .body_end = on_body_end, .drain = on_drain, .gone = on_gone};
+
+static struct inference *inference_create(struct api *api, struct http_exchange *x)
+{
+    struct inference *i = mem_zalloc(sizeof *i);
+    i->api = api;
+    i->x = x;
+    i->may_load = autoload(api, x);
+    i->request.granted = on_granted;
+    i->request.rejected = on_rejected;
+    i->request.cause = names_client(x);
+    relay_init(&i->relay);
+    i->relay.body.max = BODY_MAX;
+    i->relay.body_complete = http_exchange_body_length(x) == 0;
+    http_exchange_take(x, &events, i);
+    return i;
+}
+
+void api_inference_body(struct api *api, struct http_exchange *x)
+{
+    struct inference *i = inference_create(api, x);
+    char *name = target_query(http_exchange_target(x), "model");
+    i->peek = peek_create(http_head_get(http_exchange_head(x), "content-type"));
+    /* A name in the query needs no look into the body: some clients can only send it there. */
+    if (name)
+        inference_submit(i, name);
+    else if (i->relay.body_complete)
+        inference_named(i, peek_end(i->peek));
+    free(name);
+}
+
+void api_inference_query(struct api *api, struct http_exchange *x)
+{
+    bool classic = host_config(api->host)->classic;
+    char *name = target_query(http_exchange_target(x), "model");
+    if (!name && !classic) {
+        reply_error(x, 400, "model name is missing from the request");
+        return;
+    }
+    struct inference *i = inference_create(api, x);
+    i->request.passive = !classic;
+    inference_submit(i, name);
+    free(name);
+}

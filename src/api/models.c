@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* The routes of llama.cpp's router about models: the list, and loading one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/body.h"
+#include "api/names.h"
+#include "api/reply.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "http/target.h"
+
+/* --- the list ------------------------------------------------------------------------------------- */
+
+static json_t *strings(const struct strv *v)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < v->n; i++)
+        json_array_append_new(a, reply_string(v->v[i]));
+    return a;
+}
+
+static json_t *args_of(const struct hosted *h)
+{
+    json_t *args = strings(&h->args);
+    json_array_insert_new(args, 0, reply_string(host_config(h->host)->engine));
+    return args;
+}
+
+/* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
+static void add_end(json_t *status, const struct hosted *h)
+{
+    bool failed = h->reason == HOST_LOAD_FAILED || h->reason == HOST_CRASHED ||
+                  h->reason == HOST_BROKEN_FILE;
+    const char *reason = host_reason_name(h->reason);
+    if (h->sched.state != SCHED_UNLOADED)
+        return;
+    if (reason)
+        json_object_set_new(status, "reason", json_string(reason));
+    if (!failed)
+        return;
+    const char *message = h->reason == HOST_BROKEN_FILE ? h->model->problem : h->failure;
+    json_object_set_new(status, "failed", json_true());
+    json_object_set_new(status, "exit_code",
+                        json_integer(h->last_exit.code > 0 ? h->last_exit.code : 1));
+    if (h->last_exit.signal)
+        json_object_set_new(status, "signal", json_integer(h->last_exit.signal));
+    if (message)
+        json_object_set_new(status, "message", reply_string(message));
+}
+
+static json_t *status_of(const struct hosted *h)
+{
+    json_t *status = json_object();
+    json_object_set_new(status, "value", json_string(host_status(h)));
+    json_object_set_new(status, "args", args_of(h));
+    if (h->sched.state == SCHED_LOADING && h->engine && engine_progress(h->engine))
+        json_object_set(status, "progress", engine_progress(h->engine));
+    add_end(status, h);
+    return status;
+}
+
+static json_t *architecture_of(const struct model *m)
+{
+    json_t *input = json_pack("[s]", "text");
+    if (m->mmproj && m->mmproj_info.has_vision)
+        json_array_append_new(input, json_string("image"));
+    if (m->mmproj && m->mmproj_info.has_audio)
+        json_array_append_new(input, json_string("audio"));
+    return json_pack("{s:o, s:[s]}", "input_modalities", input, "output_modalities", "text");
+}
+
+/* What the engine itself tells of its model while it runs: in `ready`'s report. */
+static void merge_engine_info(json_t *entry, const struct hosted *h)
+{
+    json_t *info = h->engine ? engine_info(h->engine) : NULL;
+    json_t *meta = json_object_get(info, "meta");
+    if (meta)
+        json_object_set(entry, "meta", meta);
+}
+
+static json_t *entry_of(struct hosted *h)
+{
+    const struct model *m = h->model;
+    json_t *e = json_object();
+    json_object_set_new(e, "id", reply_string(m->id));
+    json_object_set_new(e, "aliases", strings(&m->aliases));
+    json_object_set_new(e, "tags", strings(&m->tags));
+    json_object_set_new(e, "object", json_string("model"));
+    json_object_set_new(e, "owned_by", json_string("llamacpp"));
+    json_object_set_new(e, "created", json_integer((json_int_t)m->created));
+    json_object_set_new(e, "status", status_of(h));
+    json_object_set_new(e, "architecture", architecture_of(m));
+    json_object_set_new(e, "source", json_string(model_source_name(m->source)));
+    json_object_set_new(e, "can_remove", json_boolean(m->source == MODEL_SOURCE_CACHE));
+    if (m->header == MODEL_HEADER_READ)
+        json_object_set_new(e, "context_length", json_integer(m->info.context_length));
+    json_object_set_new(e, "size", json_integer((json_int_t)m->size));
+    if (h->sched.held_until)
+        json_object_set_new(e, "held", names_hold(h));
+    merge_engine_info(e, h);
+    return e;
+}
+
+void api_models_list(struct api *api, struct http_exchange *x)
+{
+    char *reload = target_query(http_exchange_target(x), "reload");
+    struct error err;
+    struct hosted *h;
+    if (reload && strcmp(reload, "1") == 0 && host_rescan(api->host, &err))
+        log_warn("%s", err.text); /* the last good list is better than none */
+    free(reload);
+    json_t *data = json_array();
+    for (size_t i = 0; (h = host_at(api->host, i)); i++)
+        json_array_append_new(data, entry_of(h));
+    reply_json(x, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
+}
+
+/* --- load ----------------------------------------------------------------------------------------- */
+
+static void load(struct api *api, struct http_exchange *x, json_t *body)
+{
+    struct hosted *h = names_model(api, x, body);
+    if (!h)
+        return;
+    if (h->sched.state != SCHED_UNLOADED && h->sched.state != SCHED_STOPPING &&
+        !h->sched.draining) {
+        reply_error(x, 400, "model is already running");
+        return;
+    }
+    char *by = names_client(x);
+    host_load(h, by);
+    free(by);
+    reply_success(x);
+}
+
+void api_models_load(struct api *api, struct http_exchange *x)
+{
+    body_read_json(api, x, load);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Who and what a request names: its model, its client, holds. */
+#ifndef HOSTLER_API_NAMES_H
+#define HOSTLER_API_NAMES_H
+
+#include <jansson.h>
+
+#include "api/api.h"
+
+/* The model that `body` names in "model"; NULL after answering 400. */
+struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body);
+/* Answers 400 for a name that no model has, naming the nearest. */
+void names_unknown(struct api *api, struct http_exchange *x, const char *name);
+/* `POST /models/load from 127.0.0.1:4711 (curl/8.0)`; the caller frees. */
+char *names_client(struct http_exchange *x);
+/* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */
+json_t *names_hold(const struct hosted *h);
+
+#endif

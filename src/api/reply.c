@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/reply.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+#define JSON_TYPE "application/json; charset=utf-8"
+
+static void send_json(struct http_exchange *x, int status, json_t *body, const char *fields)
+{
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    if (text)
+        http_exchange_reply(x, status, JSON_TYPE, text, strlen(text), fields);
+    else
+        http_exchange_reply(x, 503, JSON_TYPE, "{}", 2, NULL); /* no memory for the text */
+    free(text);
+}
+
+void reply_json(struct http_exchange *x, int status, json_t *body)
+{
+    send_json(x, status, body, NULL);
+}
+
+void reply_success(struct http_exchange *x)
+{
+    reply_json(x, 200, json_pack("{s:b}", "success", 1));
+}
+
+static const char *error_type(int status)
+{
+    switch (status) {
+    case 400:
+    case 413:
+    case 431:
+        return "invalid_request_error";
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 429:
+        return "rate_limit_error";
+    case 501:
+        return "not_supported_error";
+    case 503:
+        return "unavailable_error";
+    default:
+        return "server_error";
+    }
+}
+
+json_t *reply_string(const char *text)
+{
+    json_t *s = json_string(text);
+    if (s)
+        return s;
+    struct buf clean;
+    buf_init(&clean, BUF_UNBOUNDED);
+    for (const char *p = text; *p; p++)
+        buf_append(&clean, (unsigned char)*p < 0x80 ? p : "?", 1);
+    s = json_string(buf_cstr(&clean));
+    buf_finish(&clean);
+    return s;
+}
+
+json_t *reply_error_object(int status, const char *message)
+{
+    json_t *error = json_object();
+    json_object_set_new(error, "code", json_integer(status));
+    json_object_set_new(error, "message", reply_string(message));
+    json_object_set_new(error, "type", json_string(error_type(status)));
+    return error;
+}
+
+void reply_error_json(struct http_exchange *x, int status, json_t *error, unsigned retry_after)
+{
+    char fields[40];
+    snprintf(fields, sizeof fields, "Retry-After: %u\r\n", retry_after);
+    json_t *body = json_object();
+    json_object_set_new(body, "error", error);
+    send_json(x, status, body, retry_after ? fields : NULL);
+}
+
+void reply_error(struct http_exchange *x, int status, const char *fmt, ...)
+{
+    struct buf message;
+    va_list ap;
+    buf_init(&message, BUF_UNBOUNDED);
+    va_start(ap, fmt);
+    buf_vprintf(&message, fmt, ap);
+    va_end(ap);
+    reply_error_json(x, status, reply_error_object(status, buf_cstr(&message)), 0);
+    buf_finish(&message);
+}

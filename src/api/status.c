@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* The server about itself: is it there (/health), what is it (/props), what is going on
+ * (/hostler/v1/status). None of them waits for an engine. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "api/names.h"
+#include "api/reply.h"
+#include "http/target.h"
+
+void api_health(struct api *api, struct http_exchange *x)
+{
+    const struct hosted *h = host_config(api->host)->classic ? host_at(api->host, 0) : NULL;
+    /* A single-model llama-server says here whether its model can be used. */
+    if (h && h->sched.state == SCHED_LOADING)
+        reply_error(x, 503, "Loading model");
+    else
+        reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+void api_props(struct api *api, struct http_exchange *x)
+{
+    const struct config *c = host_config(api->host);
+    char *model = target_query(http_exchange_target(x), "model");
+    if (model && *model) {
+        free(model);
+        api_inference_query(api, x);
+        return;
+    }
+    free(model);
+    reply_json(x, 200,
+               json_pack("{s:s, s:i, s:b, s:s, s:s, s:{s:n, s:i}, s:{}, s:s, s:b}", "role", "router",
+                         "max_instances", (int)c->models_max, "models_autoload", (int)c->autoload,
+                         "model_alias", "llama-server", "model_path", "none",
+                         "default_generation_settings", "params", "n_ctx", 0, "ui_settings",
+                         "build_info", "hostler-" HOSTLER_VERSION, "cors_proxy_enabled", 0));
+}
+
+/* --- /hostler/v1/status --------------------------------------------------------------------------- */
+
+static json_t *memory_now(struct memory_figures *figures)
+{
+    json_t *o = json_object();
+    memory_read(figures);
+    for (size_t d = 0; d < figures->n; d++)
+        json_object_set_new(o, figures->device[d].name,
+                            json_pack("{s:I, s:I}", "total", (json_int_t)figures->device[d].total,
+                                      "available", (json_int_t)figures->device[d].available));
+    return o;
+}
+
+static const char *state_of(const struct hosted *h)
+{
+    if (h->sched.state == SCHED_STOPPING)
+        return "stopping";
+    if (h->sched.state == SCHED_READY && (h->sched.draining || h->sched.yielding))
+        return "draining";
+    return host_status(h);
+}
+
+static json_t *engine_of(struct hosted *h, const struct memory_figures *figures)
+{
+    json_t *o = json_object(), *memory = json_object();
+    struct memory_use use;
+    uint64_t now = uv_now(host_loop(h->host));
+    bool idle = h->sched.state == SCHED_READY && !h->sched.leases;
+    uint64_t idle_ms = idle ? now - h->sched.last_used : 0;
+    bool ends = idle && h->sched.ttl_ms && !h->sched.pinned;
+    host_memory(h, &use);
+    for (size_t d = 0; d < figures->n; d++)
+        json_object_set_new(memory, figures->device[d].name,
+                            json_integer((json_int_t)use.bytes[d]));
+    json_object_set_new(o, "model", reply_string(h->model->id));
+    json_object_set_new(o, "state", json_string(state_of(h)));
+    json_object_set_new(o, "pid", json_integer(engine_pid(h->engine)));
+    json_object_set_new(o, "memory", memory);
+    json_object_set_new(o, "requests", json_integer(h->sched.leases));
+    json_object_set_new(o, "waiting", json_integer(h->sched.waiting));
+    json_object_set_new(o, "idle_ms", idle ? json_integer((json_int_t)idle_ms) : json_null());
+    json_object_set_new(o, "ttl_ms", json_integer((json_int_t)h->sched.ttl_ms));
+    json_object_set_new(
+        o, "ends_in_ms",
+        ends ? json_integer(h->sched.ttl_ms > idle_ms ? (json_int_t)(h->sched.ttl_ms - idle_ms) : 0)
+             : json_null());
+    json_object_set_new(o, "loaded_by", h->loaded_by ? reply_string(h->loaded_by) : json_null());
+    json_object_set_new(o, "loaded_at", json_real(h->loaded_at));
+    json_object_set_new(o, "load_ms", json_integer((json_int_t)h->load_ms));
+    json_t *progress = h->sched.state == SCHED_LOADING ? engine_progress(h->engine) : NULL;
+    json_object_set(o, "progress", progress ? progress : json_null());
+    return o;
+}
+
+static json_t *queue_of(const struct hosted *h)
+{
+    uint64_t now = uv_now(host_loop(h->host));
+    return json_pack("{s:o, s:i, s:I}", "model", reply_string(h->model->id), "waiting",
+                     (int)h->sched.waiting, "oldest_ms",
+                     (json_int_t)(now - h->sched.waiting_since));
+}
+
+void api_status(struct api *api, struct http_exchange *x)
+{
+    struct memory_figures figures;
+    json_t *o = json_object(), *engines = json_array(), *queue = json_array();
+    json_t *holds = json_array();
+    const struct config *c = host_config(api->host);
+    struct hosted *h;
+    json_object_set_new(o, "version", json_string(HOSTLER_VERSION));
+    json_object_set_new(o, "engine_version", reply_string(engine_options_version(c->options)));
+    json_object_set_new(o, "pid", json_integer(getpid()));
+    json_object_set_new(
+        o, "uptime_ms",
+        json_integer((json_int_t)(uv_now(host_loop(api->host)) - api->started)));
+    json_object_set_new(o, "mode", json_string(c->classic ? "classic" : "router"));
+    json_object_set_new(o, "models_max", json_integer(c->models_max));
+    json_object_set_new(o, "memory", memory_now(&figures));
+    for (size_t i = 0; (h = host_at(api->host, i)); i++) {
+        if (h->engine)
+            json_array_append_new(engines, engine_of(h, &figures));
+        if (h->sched.waiting || h->sched.queued)
+            json_array_append_new(queue, queue_of(h));
+        if (h->sched.held_until)
+            json_array_append_new(holds, names_hold(h));
+    }
+    json_object_set_new(o, "engines", engines);
+    json_object_set_new(o, "queue", queue);
+    json_object_set_new(o, "holds", holds);
+    reply_json(x, 200, o);
+}

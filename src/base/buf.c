@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+void buf_finish(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_clear(struct buf *b)
+{
+    b->len = 0;
+}
+
+int buf_reserve(struct buf *b, size_t len)
+{
+    if (len > b->max - b->len)
+        return -ENOBUFS;
+    size_t need = b->len + len;
+    if (need <= b->cap)
+        return 0;
+    size_t cap = b->cap ? b->cap : 64;
+    while (cap < need)
+        cap *= 2;
+    char *data = realloc(b->data, cap);
+    if (!data)
+        return -ENOMEM;
+    b->data = data;
+    b->cap = cap;
+    return 0;
+}
+
+int buf_append(struct buf *b, const void *data, size_t len)
+{
+    if (!len)
+        return 0;
+    int rc = buf_reserve(b, len);
+    if (rc)
+        return rc;
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    return 0;
+}
+
+int buf_puts(struct buf *b, const char *text)
+{
+    return buf_append(b, text, strlen(text));
+}
+
+int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
+{
+    va_list again;
+    va_copy(again, ap);
+    int need = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    if (need < 0)
+        return -EINVAL;
+    if ((size_t)need > b->max - b->len)
+        return -ENOBUFS;
+    /* One byte more for vsnprintf's zero, which may stand beyond `max`: it is not content. */
+    size_t max = b->max;
+    b->max = BUF_UNBOUNDED;
+    int rc = buf_reserve(b, (size_t)need + 1);
+    b->max = max;
+    if (rc)
+        return rc;
+    vsnprintf(b->data + b->len, (size_t)need + 1, fmt, ap);
+    b->len += (size_t)need;
+    return 0;
+}
+
+int buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int rc = buf_vprintf(b, fmt, ap);
+    va_end(ap);
+    return rc;
+}
+
+void buf_consume(struct buf *b, size_t len)
+{
+    b->len -= len;
+    if (b->len)
+        memmove(b->data, b->data + len, b->len);
+}
+
+const char *buf_cstr(struct buf *b)
+{
+    size_t max = b->max;
+    b->max = BUF_UNBOUNDED;
+    int rc = buf_reserve(b, 1);
+    b->max = max;
+    if (rc)
+        return NULL;
+    b->data[b->len] = '\0';
+    return b->data;
+}
+
+char *buf_take(struct buf *b)
+{
+    if (!buf_cstr(b))
+        return NULL;
+    char *text = b->data;
+    *b = (struct buf){.max = b->max};
+    return text;
+}

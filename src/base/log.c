@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+static enum log_level max_level = LOG_INFO;
+static enum log_format line_format = LOG_TEXT;
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+void log_setup(enum log_level level, enum log_format format)
+{
+    max_level = level;
+    line_format = format;
+}
+
+int log_level_parse(const char *text)
+{
+    for (int i = 0; i < (int)(sizeof level_names / sizeof *level_names); i++)
+        if (strcmp(text, level_names[i]) == 0)
+            return i;
+    return -1;
+}
+
+/* RFC 3339 with milliseconds, in UTC. */
+static void timestamp(char *out, size_t size)
+{
+    struct timeval tv;
+    struct tm tm;
+    gettimeofday(&tv, NULL);
+    gmtime_r(&tv.tv_sec, &tm);
+    size_t n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + n, size - n, ".%03dZ", (int)(tv.tv_usec / 1000));
+}
+
+static void emit(const char *level, const char *model, const char *text)
+{
+    char when[40];
+    struct buf line;
+    timestamp(when, sizeof when);
+    buf_init(&line, BUF_UNBOUNDED);
+    if (line_format == LOG_JSON) {
+        json_t *o = json_object();
+        json_object_set_new(o, "time", json_string(when));
+        json_object_set_new(o, "level", json_string(level));
+        if (model)
+            json_object_set_new(o, "model", json_string(model));
+        json_t *message = json_string(text);
+        json_object_set_new(o, "message", message ? message : json_string("(not UTF-8)"));
+        char *dump = json_dumps(o, JSON_COMPACT);
+        buf_printf(&line, "%s\n", dump ? dump : "{}");
+        free(dump);
+        json_decref(o);
+    } else if (model) {
+        buf_printf(&line, "%s [%s] %s\n", when, model, text);
+    } else {
+        buf_printf(&line, "%s %-5s %s\n", when, level, text);
+    }
+    /* One write, so that lines of several processes on one stderr do not mix. */
+    ssize_t ignored = write(STDERR_FILENO, line.data, line.len);
+    (void)ignored;
+    buf_finish(&line);
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+    if (level > max_level)
+        return;
+    struct buf text;
+    va_list ap;
+    buf_init(&text, BUF_UNBOUNDED);
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    emit(level_names[level], NULL, buf_cstr(&text));
+    buf_finish(&text);
+}
+
+void log_engine(const char *model, const char *line)
+{
+    if (max_level >= LOG_INFO)
+        emit("info", model, line);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void mem_out(void)
+{
+    fputs("hostler: out of memory\n", stderr);
+    abort();
+}
+
+static void *must(void *p)
+{
+    if (!p)
+        mem_out();
+    return p;
+}
+
+void *mem_zalloc(size_t size)
+{
+    return must(calloc(1, size ? size : 1));
+}
+
+void *mem_realloc(void *old, size_t size)
+{
+    return must(realloc(old, size ? size : 1));
+}
+
+char *mem_strdup(const char *text)
+{
+    return must(strdup(text));
+}
+
+char *mem_strndup(const char *text, size_t len)
+{
+    return must(strndup(text, len));
+}
+
+char *mem_printf(const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    return must(n < 0 ? NULL : text);
+}

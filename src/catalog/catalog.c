@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ownership: an entry is in the table, or in `left` from its removal until its owner releases it.
+ * While a job reads its headers (`reading`) it is freed only when the job is back; the thread looks
+ * at nothing of it but the strings, which never change, and writes only into the job. The catalog
+ * is freed in its handle's close callback, and that handle is closed when the last job is back.
+ */
+#include "catalog/catalog.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/nearest.h"
+#include "catalog/folder.h"
+
+/* libuv's pool has four threads and serves the whole daemon: one stays free. */
+#define MAX_JOBS 3
+/* Models a job: 10,000 small headers must not cost 10,000 turns of the loop, and a job of large
+ * ones (some 5 ms each) should still be back soon. */
+#define MAX_BATCH 32
+
+struct alias {
+    char *name;
+    struct entry *entry;
+    UT_hash_handle hh;
+    LIST_ENTRY(alias) link;
+};
+
+struct entry {
+    struct model model;                        /* first, so that a model is its entry */
+    const char *folder;                        /* one of catalog.folders; NULL: not from a scan */
+    uint64_t stamp, mmproj_stamp, draft_stamp; /* as in struct folder_model */
+    bool info_known, mmproj_known; /* that header was read, whatever became of the other */
+    bool queued, reading, released;
+    unsigned seen; /* the scan that saw it last */
+    LIST_HEAD(, alias) aliases;
+    UT_hash_handle hh;
+    TAILQ_ENTRY(entry) link; /* in catalog.queue or catalog.left */
+};
+TAILQ_HEAD(entries, entry);
+
+/* What a job finds out about one model. */
+struct reading {
+    struct entry *entry;
+    int rc; /* negative: `err` says why; not read at all: -ECANCELED */
+    bool info_known, mmproj_known;
+    struct gguf_info info, mmproj_info;
+    struct error err;
+};
+
+struct job {
+    uv_work_t req;
+    struct catalog *catalog;
+    TAILQ_ENTRY(job) link;
+    size_t n;
+    struct reading v[];
+};
+
+struct catalog {
+    uv_loop_t *loop;
+    struct catalog_events events;
+    void *ctx;
+    uv_idle_t handle; /* never started; see the head of this file */
+    struct entry *by_id;
+    struct alias *by_alias;
+    struct entry **order; /* by id */
+    size_t n, cap;
+    struct strv folders; /* that were scanned */
+    unsigned scans;
+    struct entries queue; /* headers to read */
+    size_t queued;
+    struct entries left; /* removed, not released yet */
+    TAILQ_HEAD(, job) jobs;
+    size_t running;
+    atomic_bool closing; /* jobs under way look at it, to end early */
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static struct entry *entry_of(struct model *model)
+{
+    return (struct entry *)model;
+}
+
+/* --- entries ---------------------------------------------------------------------------------- */
+
+/* Takes what it needs out of `m`. */
+static struct entry *entry_create(struct folder_model *m, const char *folder)
+{
+    struct entry *e = mem_zalloc(sizeof *e);
+    e->model = (struct model){.id = m->id,
+                              .source = folder ? MODEL_SOURCE_FOLDER : MODEL_SOURCE_PRESET,
+                              .path = m->path,
+                              .mmproj = m->mmproj,
+                              .draft = m->draft,
+                              .problem = m->problem,
+                              .shards = m->shards,
+                              .size = m->size,
+                              .created = m->mtime};
+    e->folder = folder;
+    e->stamp = m->stamp;
+    e->mmproj_stamp = m->mmproj_stamp;
+    e->draft_stamp = m->draft_stamp;
+    LIST_INIT(&e->aliases);
+    *m = (struct folder_model){0};
+    return e;
+}
+
+static void entry_destroy(struct entry *e)
+{
+    free(e->model.id);
+    strv_finish(&e->model.aliases);
+    strv_finish(&e->model.tags);
+    free(e->model.path);
+    free(e->model.mmproj);
+    free(e->model.draft);
+    free(e->model.problem);
+    free(e);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_file(const struct entry *e, const struct folder_model *m)
+{
+    return e->stamp == m->stamp && e->model.shards == m->shards &&
+           same_text(e->model.path, m->path);
+}
+
+static bool same_mmproj(const struct entry *e, const struct folder_model *m)
+{
+    return e->mmproj_stamp == m->mmproj_stamp && same_text(e->model.mmproj, m->mmproj);
+}
+
+static bool unchanged(const struct entry *e, const struct folder_model *m)
+{
+    return same_file(e, m) && same_mmproj(e, m) && e->draft_stamp == m->draft_stamp &&
+           same_text(e->model.draft, m->draft);
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static struct entry *find_id(const struct catalog *c, const char *id)
+{
+    struct entry *e;
+    HASH_FIND_STR(c->by_id, id, e);
+    return e;
+}
+
+static struct alias *find_alias(const struct catalog *c, const char *name)
+{
+    struct alias *a;
+    HASH_FIND_STR(c->by_alias, name, a);
+    return a;
+}
+
+/* Where `id` is or belongs in `order`. A sorted scan appends, so its end is tried first. */
+static size_t place(const struct catalog *c, const char *id)
+{
+    size_t low = 0, high = c->n;
+    if (c->n && strcmp(c->order[c->n - 1]->model.id, id) < 0)
+        return c->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(c->order[middle]->model.id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void table_insert(struct catalog *c, struct entry *e)
+{
+    HASH_ADD_KEYPTR(hh, c->by_id, e->model.id, strlen(e->model.id), e);
+    if (c->n == c->cap) {
+        c->cap = c->cap ? c->cap * 2 : 64;
+        c->order = mem_realloc(c->order, c->cap * sizeof(struct entry *));
+    }
+    size_t i = place(c, e->model.id);
+    memmove(&c->order[i + 1], &c->order[i], (c->n - i) * sizeof(struct entry *));
+    c->order[i] = e;
+    c->n++;
+}
+
+static void drop_aliases(struct catalog *c, struct entry *e)
+{
+    struct alias *a;
+    while ((a = LIST_FIRST(&e->aliases))) {
+        LIST_REMOVE(a, link);
+        HASH_DEL(c->by_alias, a);
+        free(a->name);
+        free(a);
+    }
+}
+
+static void table_remove(struct catalog *c, struct entry *e)
+{
+    size_t i = place(c, e->model.id);
+    assert(i < c->n && c->order[i] == e);
+    c->n--;
+    memmove(&c->order[i], &c->order[i + 1], (c->n - i) * sizeof(struct entry *));
+    HASH_DEL(c->by_id, e);
+    drop_aliases(c, e);
+}
+
+/* --- reading headers: in the pool ------------------------------------------------------------- */
+
+/* Adds the tensors of another shard. */
+static void add_shard(struct gguf_info *sum, const struct gguf_info *shard)
+{
+    bool known =
+        (sum->tensor_bytes || !sum->tensor_count) && (shard->tensor_bytes || !shard->tensor_count);
+    sum->tensor_bytes = known ? sum->tensor_bytes + shard->tensor_bytes : 0;
+    sum->tensor_count += shard->tensor_count;
+    sum->n_params += shard->n_params;
+}
+
+/* llama.cpp finds the other shards by their names, so header and name must agree. */
+static int check_split(const char *path, unsigned shards, const struct gguf_info *info,
+                       struct error *err)
+{
+    if (info->split_count <= 1 || (info->split_count == shards && info->split_no == 0))
+        return 0;
+    return error_set(err, -EINVAL,
+                     "%s: by its header it is part %u of %u; the parts of a model must be named "
+                     "NAME-00001-of-%05u.gguf and so on",
+                     path, info->split_no + 1u, info->split_count, info->split_count);
+}
+
+static int read_shards(const struct model *m, struct gguf_info *info, struct error *err)
+{
+    int rc = gguf_read(m->path, info, err);
+    if (rc == 0)
+        rc = check_split(m->path, m->shards, info, err);
+    for (unsigned no = 2; rc == 0 && no <= m->shards; no++) {
+        struct gguf_info shard;
+        char *path = folder_shard_path(m->path, no, m->shards);
+        rc = gguf_read(path, &shard, err);
+        free(path);
+        if (rc == 0)
+            add_shard(info, &shard);
+    }
+    return rc;
+}
+
+static void read_one(struct reading *r)
+{
+    const struct model *m = &r->entry->model;
+    r->rc = 0;
+    if (!r->info_known) {
+        r->rc = read_shards(m, &r->info, &r->err);
+        r->info_known = r->rc == 0;
+    }
+    if (r->rc == 0 && m->mmproj && !r->mmproj_known) {
+        r->rc = gguf_read(m->mmproj, &r->mmproj_info, &r->err);
+        r->mmproj_known = r->rc == 0;
+    }
+}
+
+static void run_job(uv_work_t *req)
+{
+    struct job *job = req->data;
+    for (size_t i = 0; i < job->n && !atomic_load(&job->catalog->closing); i++)
+        read_one(&job->v[i]);
+}
+
+/* --- reading headers: on the loop ------------------------------------------------------------- */
+
+static void set_header(struct catalog *c, struct entry *e, enum model_header header)
+{
+    e->model.header = header;
+    if (c->events.header && !atomic_load(&c->closing))
+        c->events.header(&e->model, c->ctx);
+}
+
+static void leave_if_released(struct catalog *c, struct entry *e)
+{
+    if (!e->released || e->reading)
+        return;
+    TAILQ_REMOVE(&c->left, e, link);
+    entry_destroy(e);
+}
+
+static void apply(struct catalog *c, struct reading *r)
+{
+    struct entry *e = r->entry;
+    e->reading = false;
+    if (e->model.removed) {
+        leave_if_released(c, e);
+        return;
+    }
+    e->info_known = r->info_known;
+    e->mmproj_known = r->mmproj_known;
+    e->model.info = r->info;
+    e->model.mmproj_info = r->mmproj_info;
+    if (r->rc == -ECANCELED)
+        return;
+    if (r->rc < 0)
+        e->model.problem = mem_strdup(r->err.text);
+    set_header(c, e, r->rc < 0 ? MODEL_HEADER_BROKEN : MODEL_HEADER_READ);
+}
+
+static void start_jobs(struct catalog *c);
+static void close_when_idle(struct catalog *c);
+
+/* A `header` event may scan or close: what it does to `c` is seen only after all were applied. */
+static void job_done(uv_work_t *req, int status)
+{
+    (void)status; /* cancelled: each reading says so itself */
+    struct job *job = req->data;
+    struct catalog *c = job->catalog;
+    for (size_t i = 0; i < job->n; i++)
+        apply(c, &job->v[i]);
+    TAILQ_REMOVE(&c->jobs, job, link);
+    c->running--;
+    free(job);
+    start_jobs(c);
+    close_when_idle(c);
+}
+
+static void start_job(struct catalog *c, size_t n)
+{
+    struct job *job = mem_zalloc(sizeof *job + n * sizeof job->v[0]);
+    job->catalog = c;
+    job->req.data = job;
+    for (; job->n < n; job->n++) {
+        struct entry *e = TAILQ_FIRST(&c->queue);
+        TAILQ_REMOVE(&c->queue, e, link);
+        c->queued--;
+        e->queued = false;
+        e->reading = true;
+        job->v[job->n] = (struct reading){.entry = e,
+                                          .rc = -ECANCELED,
+                                          .info_known = e->info_known,
+                                          .mmproj_known = e->mmproj_known,
+                                          .info = e->model.info,
+                                          .mmproj_info = e->model.mmproj_info};
+    }
+    TAILQ_INSERT_TAIL(&c->jobs, job, link);
+    c->running++;
+    int rc = uv_queue_work(c->loop, &job->req, run_job, job_done);
+    assert(rc == 0); /* it fails only without a function */
+    (void)rc;
+}
+
+/* Shares the queue out evenly, so that a handful of models is read side by side too. */
+static void start_jobs(struct catalog *c)
+{
+    while (c->running < MAX_JOBS && c->queued && !atomic_load(&c->closing)) {
+        size_t idle = MAX_JOBS - c->running;
+        size_t share = (c->queued + idle - 1) / idle;
+        start_job(c, share < MAX_BATCH ? share : MAX_BATCH);
+    }
+}
+
+/* --- models come and go ----------------------------------------------------------------------- */
+
+static bool nothing_to_read(const struct entry *e)
+{
+    return e->info_known && (e->mmproj_known || !e->model.mmproj);
+}
+
+static void enter(struct catalog *c, struct entry *e)
+{
+    table_insert(c, e);
+    if (c->events.added)
+        c->events.added(&e->model, c->ctx);
+    if (e->model.problem) {
+        set_header(c, e, MODEL_HEADER_BROKEN);
+    } else if (nothing_to_read(e)) {
+        set_header(c, e, MODEL_HEADER_READ);
+    } else {
+        TAILQ_INSERT_TAIL(&c->queue, e, link);
+        e->queued = true;
+        c->queued++;
+    }
+}
+
+static void leave(struct catalog *c, struct entry *e)
+{
+    table_remove(c, e);
+    if (e->queued) {
+        TAILQ_REMOVE(&c->queue, e, link);
+        e->queued = false;
+        c->queued--;
+    }
+    e->model.removed = true;
+    TAILQ_INSERT_TAIL(&c->left, e, link);
+    if (c->events.removed)
+        c->events.removed(&e->model, c->ctx);
+    else
+        catalog_model_release(c, &e->model);
+}
+
+void catalog_model_release(struct catalog *c, struct model *model)
+{
+    struct entry *e = entry_of(model);
+    assert(model->removed && !e->released);
+    e->released = true;
+    leave_if_released(c, e);
+}
+
+/* In place of `old`, whose unchanged files need not be read again. */
+static void replace(struct catalog *c, struct entry *old, struct folder_model *m)
+{
+    bool keep_info = old->info_known && same_file(old, m);
+    bool keep_mmproj = old->mmproj_known && same_mmproj(old, m);
+    struct entry *e = entry_create(m, old->folder);
+    e->seen = old->seen;
+    e->info_known = keep_info;
+    e->mmproj_known = keep_mmproj;
+    if (keep_info)
+        e->model.info = old->model.info;
+    if (keep_mmproj)
+        e->model.mmproj_info = old->model.mmproj_info;
+    leave(c, old);
+    enter(c, e);
+}
+
+/* --- scanning --------------------------------------------------------------------------------- */
+
+/* The one copy of the folder's name that its entries point to. */
+static const char *intern_folder(struct catalog *c, const char *dir)
+{
+    for (size_t i = 0; i < c->folders.n; i++)
+        if (strcmp(c->folders.v[i], dir) == 0)
+            return c->folders.v[i];
+    strv_add(&c->folders, dir);
+    return c->folders.v[c->folders.n - 1];
+}
+
+/* From the end, where taking out of `order` moves least. */
+static void sweep(struct catalog *c, const char *folder)
+{
+    for (size_t i = c->n; i-- > 0;)
+        if (c->order[i]->folder == folder && c->order[i]->seen != c->scans)
+            leave(c, c->order[i]);
+}
+
+static void update(struct catalog *c, struct folder_model *m, const char *folder)
+{
+    struct entry *e = find_id(c, m->id);
+    if (!e)
+        enter(c, entry_create(m, folder));
+    else if (e->folder != folder)
+        log_warn("%s is left out: %s is model %s already", m->path, e->model.path, m->id);
+    else if (!unchanged(e, m))
+        replace(c, e, m);
+}
+
+int catalog_scan_folder(struct catalog *c, const char *dir, struct error *err)
+{
+    struct folder f;
+    int rc = folder_read(&f, dir, err);
+    if (rc < 0)
+        return rc;
+    const char *folder = intern_folder(c, dir);
+    c->scans++;
+    for (size_t i = 0; i < f.n; i++) {
+        struct entry *e = find_id(c, f.v[i].id);
+        if (e && e->folder == folder)
+            e->seen = c->scans;
+    }
+    sweep(c, folder);
+    for (size_t i = 0; i < f.n; i++)
+        update(c, &f.v[i], folder);
+    folder_finish(&f);
+    start_jobs(c);
+    return 0;
+}
+
+int catalog_add_file(struct catalog *c, const char *id, const char *path, struct error *err)
+{
+    struct folder_model m;
+    if (find_id(c, id))
+        return error_set(err, -EEXIST, "there is a model %s already", id);
+    int rc = folder_read_file(&m, id, path, err);
+    if (rc < 0)
+        return rc;
+    enter(c, entry_create(&m, NULL));
+    start_jobs(c);
+    return 0;
+}
+
+/* --- looking up ------------------------------------------------------------------------------- */
+
+int catalog_add_alias(struct catalog *c, struct model *model, const char *alias, struct error *err)
+{
+    assert(!model->removed);
+    const struct model *other = catalog_find(c, alias);
+    if (other == model && strcmp(model->id, alias) != 0)
+        return 0;
+    if (other)
+        return error_set(err, -EEXIST, "alias %s of model %s already means model %s", alias,
+                         model->id, other->id);
+    struct alias *a = mem_zalloc(sizeof *a);
+    a->name = mem_strdup(alias);
+    a->entry = entry_of(model);
+    HASH_ADD_KEYPTR(hh, c->by_alias, a->name, strlen(a->name), a);
+    LIST_INSERT_HEAD(&a->entry->aliases, a, link);
+    strv_add(&model->aliases, alias);
+    return 0;
+}
+
+struct model *catalog_find(const struct catalog *c, const char *name)
+{
+    struct entry *e = find_id(c, name);
+    if (e)
+        return &e->model;
+    struct alias *a = find_alias(c, name);
+    return a ? &a->entry->model : NULL;
+}
+
+size_t catalog_count(const struct catalog *c)
+{
+    return c->n;
+}
+
+struct model *catalog_at(const struct catalog *c, size_t index)
+{
+    return index < c->n ? &c->order[index]->model : NULL;
+}
+
+const char *catalog_nearest(const struct catalog *c, const char *wanted)
+{
+    struct nearest n;
+    nearest_init(&n, wanted);
+    for (size_t i = 0; i < c->n; i++)
+        nearest_consider(&n, c->order[i]->model.id);
+    for (const struct alias *a = c->by_alias; a; a = a->hh.next)
+        nearest_consider(&n, a->name);
+    return n.best;
+}
+
+const char *model_source_name(enum model_source source)
+{
+    switch (source) {
+    case MODEL_SOURCE_FOLDER:
+        return "models_dir";
+    case MODEL_SOURCE_CACHE:
+        return "cache";
+    case MODEL_SOURCE_PRESET:
+        return "preset";
+    }
+    return "";
+}
+
+/* --- the catalog ------------------------------------------------------------------------------ */
+
+struct catalog *catalog_create(uv_loop_t *loop, const struct catalog_events *events, void *ctx)
+{
+    struct catalog *c = mem_zalloc(sizeof *c);
+    c->loop = loop;
+    c->events = *events;
+    c->ctx = ctx;
+    TAILQ_INIT(&c->queue);
+    TAILQ_INIT(&c->left);
+    TAILQ_INIT(&c->jobs);
+    uv_idle_init(loop, &c->handle);
+    c->handle.data = c;
+    return c;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct catalog *c = handle->data;
+    struct entry *e;
+    void (*closed)(void *) = c->closed;
+    void *ctx = c->closed_ctx;
+    for (size_t i = 0; i < c->n; i++)
+        drop_aliases(c, c->order[i]);
+    HASH_CLEAR(hh, c->by_id);
+    for (size_t i = 0; i < c->n; i++)
+        entry_destroy(c->order[i]);
+    while ((e = TAILQ_FIRST(&c->left))) {
+        TAILQ_REMOVE(&c->left, e, link);
+        entry_destroy(e);
+    }
+    free(c->order);
+    strv_finish(&c->folders);
+    free(c);
+    if (closed)
+        closed(ctx);
+}
+
+static void close_when_idle(struct catalog *c)
+{
+    if (atomic_load(&c->closing) && c->running == 0)
+        uv_close((uv_handle_t *)&c->handle, on_closed);
+}
+
+void catalog_close(struct catalog *c, void (*closed)(void *ctx), void *ctx)
+{
+    struct job *job;
+    if (!c) {
+        if (closed)
+            closed(ctx);
+        return;
+    }
+    c->closed = closed;
+    c->closed_ctx = ctx;
+    atomic_store(&c->closing, true);
+    /* Those that run already cannot be cancelled: they see `closing` before their next file. */
+    TAILQ_FOREACH (job, &c->jobs, link)
+        uv_cancel((uv_req_t *)&job->req);
+    close_when_idle(c);
+}

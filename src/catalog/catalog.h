@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The models that can be served, by id. Sources are folders (this file: --models-dir); a cache and
+ * presets come on top of the same table.
+ *
+ * Scanning lists folders at once, on the loop's thread; headers are then read in libuv's thread
+ * pool, a few at a time, each file once as long as its size and time of change stay the same.
+ * A model is in the table from the scan on; its header comes later.
+ *
+ * The strings of a model never change while it exists (a thread may be reading them): what changed
+ * on disk is another model. Everything here is for the loop's thread.
+ */
+#ifndef HOSTLER_CATALOG_CATALOG_H
+#define HOSTLER_CATALOG_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "base/strv.h"
+#include "catalog/gguf.h"
+
+enum model_source { MODEL_SOURCE_FOLDER, MODEL_SOURCE_CACHE, MODEL_SOURCE_PRESET };
+
+enum model_header {
+    MODEL_HEADER_PENDING, /* not read yet */
+    MODEL_HEADER_READ,
+    MODEL_HEADER_BROKEN, /* `problem` says why */
+};
+
+struct model {
+    char *id;
+    struct strv aliases, tags;
+    enum model_source source;
+    char *path;      /* the GGUF file; of a split model its first shard */
+    char *mmproj;    /* NULL when there is none */
+    char *draft;     /* NULL when there is none */
+    unsigned shards; /* 1 when not split; the others' paths: folder_shard_path() */
+    uint64_t size;   /* bytes on disk, all shards, without mmproj and draft */
+    time_t created;  /* the file's time of change; of shards the latest */
+    enum model_header header;
+    /* Valid when READ. Of a split model the first shard's, but with the tensors of all of them. */
+    struct gguf_info info;
+    struct gguf_info mmproj_info; /* valid when mmproj is set and READ; zero otherwise */
+    char *problem;                /* when BROKEN: why, for a person */
+    bool removed;                 /* no longer in the table; kept until catalog_model_release() */
+    void *owner;                  /* the server's record of it; the catalog does not touch it */
+};
+
+struct catalog;
+
+struct catalog_events {
+    /* A model came (its header is PENDING), its header was read or turned out broken (once for each
+     * model unless it is removed before; within the scan when nothing has to be read for it), or it
+     * has just left the table. On `removed`, the owner calls catalog_model_release() when it no
+     * longer needs it, now or later. Any of them may be NULL; without `removed` nobody releases.
+     * `added` and `removed` must not change the catalog but by catalog_add_alias() and
+     * catalog_model_release(). */
+    void (*added)(struct model *model, void *ctx);
+    void (*header)(struct model *model, void *ctx);
+    void (*removed)(struct model *model, void *ctx);
+};
+
+/* `events` is copied. Never NULL. */
+struct catalog *catalog_create(uv_loop_t *loop, const struct catalog_events *events, void *ctx);
+/* Cancels header reads; `closed` (may be NULL) is called on the loop when the catalog is freed,
+ * models included (those already removed and not released too). No other event comes from here on.
+ */
+void catalog_close(struct catalog *c, void (*closed)(void *ctx), void *ctx);
+
+/* Adds the model file `path` under `id` (classic mode), of a split model its first shard. Scans
+ * leave it alone. -EEXIST when there is such an id; or it, or another shard, cannot be read. Its
+ * source is MODEL_SOURCE_PRESET: the operator named it. */
+int catalog_add_file(struct catalog *c, const char *id, const char *path, struct error *err)
+    __attribute__((warn_unused_result));
+/*
+ * Reads the folder `dir` (docs: "Sources" in the router contract): adds what is new, drops what is
+ * gone, leaves the rest untouched; a model whose file, mmproj or draft changed is dropped and added
+ * anew, keeping the headers of those of its files that did not. A model whose id came from
+ * elsewhere first is left out with a warning. Several folders may be scanned, each by its own path.
+ * Fails only when `dir` itself cannot be read; then nothing changes.
+ */
+int catalog_scan_folder(struct catalog *c, const char *dir, struct error *err)
+    __attribute__((warn_unused_result));
+
+/* Another name for `model`, as long as it is in the table. -EEXIST when that is another model's
+ * alias, or any model's id; naming it again is 0. An id that comes later goes before the alias. */
+int catalog_add_alias(struct catalog *c, struct model *model, const char *alias, struct error *err)
+    __attribute__((warn_unused_result));
+
+/* By id, or else by alias; NULL when there is none. O(1). */
+struct model *catalog_find(const struct catalog *c, const char *name);
+size_t catalog_count(const struct catalog *c);
+/* In order of id; NULL behind the last. Indices shift when models come or go. */
+struct model *catalog_at(const struct catalog *c, size_t index);
+/* The id or alias nearest to `wanted`, for "did you mean"; NULL when none is near. Owned by `c`. */
+const char *catalog_nearest(const struct catalog *c, const char *wanted);
+/* The owner of a removed model is done with it; it is freed. */
+void catalog_model_release(struct catalog *c, struct model *model);
+
+/* `preset`, `models_dir`, `cache`: as in a list entry's `source`. */
+const char *model_source_name(enum model_source source);
+
+#endif

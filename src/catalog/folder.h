@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a models folder holds, as plain records: names and stat() only, no file is opened.
+ *
+ * The rules are llama.cpp's (common/preset.cpp, "Sources" in docs/router-contract.md), with an
+ * answer where it leaves the choice to the order in which the file system lists names:
+ * - `x.gguf` is model `x`. Every `.gguf` in the name is dropped for the id, as llama.cpp does.
+ * - A subfolder is one model named after it: its first shard, else its first other file. Folders in
+ *   it are not looked into. First is always by name, in byte order.
+ * - `mmproj` anywhere in a name, or a draft prefix in front, makes a companion, never a model. Only
+ * a subfolder's companions belong to a model: the first of each kind.
+ * - Where `x.gguf` and folder `x` both exist the folder wins, since it may hold companions.
+ * - Of a split model only the first shard is a model; it keeps its name (`x-00001-of-00003`).
+ * - Symbolic links are followed, hidden files count, `.GGUF` does not. `._*` never counts: macOS
+ *   leaves such stubs beside every file it copies.
+ */
+#ifndef HOSTLER_CATALOG_FOLDER_H
+#define HOSTLER_CATALOG_FOLDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/error.h"
+
+struct folder_model {
+    char *id;
+    char *path;   /* of the first shard, also when that is missing */
+    char *mmproj; /* NULL when there is none */
+    char *draft;  /* NULL when there is none */
+    char
+        *problem; /* why it cannot run (a shard is missing), for a person; NULL when all is there */
+    unsigned shards; /* files of the model itself; 1 when it is not split */
+    uint64_t size;   /* bytes, all shards */
+    time_t mtime;    /* of the shard that changed last */
+    /* Differ when the file does (device, inode, size or time of change); 0 when there is none. */
+    uint64_t stamp, mmproj_stamp, draft_stamp;
+};
+
+struct folder {
+    struct folder_model *v; /* in byte order of id, ids unique */
+    size_t n;
+};
+
+/*
+ * Lists `dir`. Paths begin with `dir` as given. 0, or a negative errno when `dir` itself cannot be
+ * read. What else is unreadable or odd is left out with a warning in the log. Blocking: one stat()
+ * for each file and one open() for each subfolder.
+ */
+int folder_read(struct folder *f, const char *dir, struct error *err)
+    __attribute__((warn_unused_result));
+void folder_finish(struct folder *f);
+
+/*
+ * The record of the model file `path`, without companions; a split model is given by its first
+ * shard. 0, or a negative errno: it or another shard is missing, or it is not the first.
+ */
+int folder_read_file(struct folder_model *m, const char *id, const char *path, struct error *err)
+    __attribute__((warn_unused_result));
+void folder_model_finish(struct folder_model *m);
+
+/* The path of shard `no` (from 1) of `count`, given the first one's. The caller frees it. */
+char *folder_shard_path(const char *first, unsigned no, unsigned count);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "catalog/text.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* Length by the first byte alone; 0 for a byte that begins no character. */
+static size_t announced(uint8_t first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xC2 && first <= 0xDF)
+        return 2;
+    if (first >= 0xE0 && first <= 0xEF)
+        return 3;
+    return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+}
+
+/* Length of the character at `s`, of which `n` (at least 1) bytes may be read; 0 when it is none:
+ * cut, overlong, a surrogate, or beyond U+10FFFF. */
+static size_t character(const uint8_t *s, size_t n)
+{
+    size_t len = announced(s[0]);
+    if (len == 0 || len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F))
+        return 0;
+    if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
+        return 0;
+    return len;
+}
+
+static bool is_control(uint8_t c)
+{
+    return c < 0x20 || c == 0x7F;
+}
+
+bool text_clean(const char *text)
+{
+    const uint8_t *s = (const uint8_t *)text;
+    for (size_t n = strlen(text), len; n; s += len, n -= len) {
+        len = character(s, n);
+        if (len == 0 || is_control(*s))
+            return false;
+    }
+    return true;
+}
+
+void text_copy(char *out, size_t size, const void *data, size_t len)
+{
+    const uint8_t *s = data;
+    size_t used = 0;
+    while (len && *s) {
+        size_t n = character(s, len);
+        if (used + (n ? n : 1) >= size)
+            break;
+        if (n == 0 || is_control(*s)) {
+            out[used++] = n == 0 ? '?' : ' ';
+            n = 1;
+        } else {
+            memcpy(out + used, s, n);
+            used += n;
+        }
+        s += n;
+        len -= n;
+    }
+    out[used] = '\0';
+}

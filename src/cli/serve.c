@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* `hostler serve`: the daemon. The only command that does not talk HTTP to one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "api/api.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "server/config.h"
+#include "server/daemon.h"
+
+static void print_option(const struct config_option *o)
+{
+    char names[64];
+    snprintf(names, sizeof names, "%s%s%s%s%s", o->names[0], o->names[1] ? ", " : "",
+             o->names[1] ? o->names[1] : "", o->value ? " " : "", o->value ? o->value : "");
+    printf("  %-24s %s", names, o->help);
+    if (o->fallback)
+        printf(" (default: %s)", o->fallback);
+    if (o->env)
+        printf(" (env: %s)", o->env);
+    putchar('\n');
+}
+
+static void print_help(void)
+{
+    printf("Usage: hostler serve --models-dir DIR [options]   router: many models\n"
+           "       hostler serve --model FILE [options]       classic: one model\n\n"
+           "Serves models with llama-server as engine. Takes llama-server's own command line: what\n"
+           "is not listed here goes to the engines (see `llama-server --help`), by option or by\n"
+           "LLAMA_ARG_… environment variable. TIME is written 90, 90s, 5m or 1h30m.\n\n"
+           "Options:\n");
+    for (const struct config_option *o = config_options(); o->names[0]; o++)
+        print_option(o);
+    printf("  %-24s %s\n", "-h, --help", "show this help");
+}
+
+static void *create_api(struct host *host)
+{
+    struct api *api = mem_zalloc(sizeof *api);
+    api->host = host;
+    api->started = uv_now(host_loop(host));
+    return api;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
+}
+
+int cli_serve(struct cli *cli, int argc, char **argv)
+{
+    static const struct daemon_api api = {.create = create_api, .handler = api_handle};
+    struct config config;
+    struct error err;
+    (void)cli;
+    /* argv[0] is the command's name */
+    if (asks_for_help(argc - 1, argv + 1)) {
+        print_help();
+        return 0;
+    }
+    if (config_parse(&config, argc - 1, argv + 1, environ, &err)) {
+        fprintf(stderr, "hostler serve: %s\n", err.text);
+        return 2;
+    }
+    int status = daemon_run(&config, &api);
+    config_finish(&config);
+    return status;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/args.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+static bool is_one_of(const struct engine_option *option, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strv_has(&option->names, list[i]))
+            return true;
+    return false;
+}
+#define IS_ONE_OF(option, list) is_one_of(option, list, sizeof(list) / sizeof(list)[0])
+
+bool engine_args_owned_by_router(const struct engine_option *option)
+{
+    static const char *const owned[] = {
+        "--host",         "--port",          "--alias",      "--api-key",    "--api-key-file",
+        "--ssl-key-file", "--ssl-cert-file", "--models-dir", "--models-max", "--models-preset",
+        "--models-autoload",
+    };
+    return IS_ONE_OF(option, owned);
+}
+
+/*
+ * --help does not say so, and the warning that llama-server prints for any repeated option ("only
+ * last value will be used") is not true of these: each value is added to those before it.
+ */
+static bool accumulates(const struct engine_option *option)
+{
+    static const char *const adding[] = {
+        "--lora",
+        "--lora-scaled",
+        "--control-vector",
+        "--control-vector-scaled",
+        "--override-kv",
+        "--override-tensor",
+        "--override-tensor-draft",
+        "--logit-bias",
+        "--dry-sequence-breaker",
+        "--reverse-prompt",
+        "--spec-type",
+        "--tags",
+    };
+    return IS_ONE_OF(option, adding);
+}
+
+void engine_args_finish(struct engine_args *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        free(a->v[i].value);
+    free(a->v);
+    *a = (struct engine_args){0};
+}
+
+static void append(struct engine_args *a, const struct engine_arg *arg)
+{
+    /* Grows by doubling: whenever n is a power of two (or none). */
+    if ((a->n & (a->n - 1)) == 0)
+        a->v = mem_realloc(a->v, (a->n ? a->n * 2 : 1) * sizeof *a->v);
+    a->v[a->n] = *arg;
+    a->v[a->n].value = arg->value ? mem_strdup(arg->value) : NULL;
+    a->n++;
+}
+
+/* Takes out the values of `option`, or only those whose origin is not `*except`. Returns where the
+ * first of them stood; n when there was none. */
+static size_t take_out(struct engine_args *a, const struct engine_option *option,
+                       const enum args_origin *except)
+{
+    size_t kept = 0, first = a->n;
+    for (size_t i = 0; i < a->n; i++) {
+        bool stays = a->v[i].option != option || (except && a->v[i].origin == *except);
+        if (stays) {
+            a->v[kept++] = a->v[i];
+            continue;
+        }
+        first = first == a->n ? kept : first;
+        free(a->v[i].value);
+    }
+    bool found = kept < a->n;
+    a->n = kept;
+    return found ? first : kept;
+}
+
+/* Moves the last one to `index`. */
+static void move_last_to(struct engine_args *a, size_t index)
+{
+    struct engine_arg last = a->v[a->n - 1];
+    memmove(a->v + index + 1, a->v + index, (a->n - 1 - index) * sizeof *a->v);
+    a->v[index] = last;
+}
+
+void engine_args_set(struct engine_args *a, const struct engine_option *option, bool negated,
+                     const char *value, enum args_origin origin)
+{
+    assert(option && (value != NULL) == option->takes_value);
+    /* `value` may be one of ours, which is about to be freed. */
+    char *copy = value ? mem_strdup(value) : NULL;
+    struct engine_arg arg = {option, negated, copy, origin};
+    bool adds = accumulates(option);
+    size_t place = take_out(a, option, adds ? &origin : NULL);
+    append(a, &arg);
+    if (!adds)
+        move_last_to(a, place);
+    free(copy);
+}
+
+void engine_args_merge(struct engine_args *to, const struct engine_args *from)
+{
+    /* Those added here do not count as set: an option that accumulates has several in `from`. */
+    struct engine_args before = {to->v, to->n};
+    struct engine_args added = {0};
+    for (size_t i = 0; i < from->n; i++)
+        if (!engine_args_get(&before, from->v[i].option))
+            append(&added, &from->v[i]);
+    for (size_t i = 0; i < added.n; i++)
+        append(to, &added.v[i]);
+    engine_args_finish(&added);
+}
+
+const struct engine_arg *engine_args_get(const struct engine_args *a,
+                                         const struct engine_option *option)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (a->v[i].option == option)
+            return &a->v[i];
+    return NULL;
+}
+
+static void append_values(const struct engine_arg *arg, struct strv *argv)
+{
+    if (arg->option->two_values)
+        strv_split(argv, arg->value, ' ');
+    else
+        strv_add(argv, arg->value);
+}
+
+static void append_one(const struct engine_arg *arg, struct strv *argv)
+{
+    const struct engine_option *o = arg->option;
+    if (!arg->negated)
+        strv_add(argv, o->canonical);
+    else if (o->negations.n)
+        strv_add(argv, o->negations.v[o->negations.n - 1]);
+    /* A switch without a negation is off when it is not there. */
+    if (arg->value)
+        append_values(arg, argv);
+}
+
+void engine_args_append(const struct engine_args *a, struct strv *argv)
+{
+    for (size_t i = 0; i < a->n; i++)
+        append_one(&a->v[i], argv);
+}

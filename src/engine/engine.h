@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One engine: a llama-server process in child mode on a unix socket of its own (shared facts about
+ * it stand in docs/engine.md). It is started with engine_start() and reported on by events; after
+ * `gone` its process is reaped and its socket file removed. It ends with the daemon, however that
+ * dies: its stdin closes and the kernel kills it (PR_SET_PDEATHSIG).
+ *
+ *     starting → loading(progress) → ready ⇄ sleeping
+ *         any of these → stopping(deadline) → gone
+ *
+ * Draining (leases) is the scheduler's business: here a stop is a stop. Close the connections to an
+ * engine before it is told to stop: with a request running llama-server hangs in its shutdown and
+ * has to be told twice, which costs a second (docs/engine.md).
+ *
+ * All of it belongs to the thread that runs the loop, and that thread has to be the program's main
+ * one: the kernel kills an engine when the thread that started it ends (spawn.h).
+ */
+#ifndef HOSTLER_ENGINE_ENGINE_H
+#define HOSTLER_ENGINE_ENGINE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "base/strv.h"
+
+enum engine_state {
+    ENGINE_STARTING, /* spawned, nothing heard yet */
+    ENGINE_LOADING,  /* the first report of progress came */
+    ENGINE_READY,
+    ENGINE_SLEEPING, /* the process is there, weights and KV are freed */
+    ENGINE_STOPPING, /* told to stop; killed at the deadline */
+    ENGINE_GONE,
+};
+
+/* How an engine ended, valid when GONE. */
+struct engine_exit {
+    bool was_ready;   /* it had been ready at some time */
+    bool was_stopped; /* engine_stop() had been called before */
+    bool timed_out;   /* killed here because it was not ready within load_timeout_ms */
+    int code;         /* exit code; -1 when it ended by a signal */
+    int signal;       /* 0 when it exited */
+    uint64_t stop_ms; /* from engine_stop() to reaped; 0 when it was not stopped */
+};
+
+struct engine_spec {
+    const char *name;         /* the model's id, for logs */
+    const char *binary;       /* llama-server */
+    const struct strv *args;  /* without --host and --port, which are set here */
+    const struct strv *env;   /* NAME=VALUE beside the clean environment; NULL: none */
+    const char *socket_dir;   /* private folder (rundir.h); the socket is made in it */
+    uint64_t load_timeout_ms; /* 0: none */
+    uint64_t stop_timeout_ms; /* then SIGKILL to its process group; 0: at once */
+};
+
+struct engine;
+
+struct engine_events {
+    /* The engine came to LOADING (again with each report of progress), READY or SLEEPING. STOPPING
+     * and GONE are not told here: the first is the caller's own doing, the second has `gone`. Never
+     * called from inside engine_start() or engine_stop(). It may call engine_stop() or
+     * engine_destroy(). */
+    void (*state)(struct engine *e, enum engine_state state, void *ctx);
+    /* The process is reaped, its pipes are drained, its socket is gone. Last event. The engine
+     * stays readable until engine_destroy(), which may be called from here; its pid may be
+     * another's. */
+    void (*gone)(struct engine *e, const struct engine_exit *how, void *ctx);
+};
+
+/* Copies what it needs of `spec`. On error nothing is running: a binary that cannot be executed is
+ * reported here (through a close-on-exec pipe), with a text. */
+int engine_start(struct engine **out, uv_loop_t *loop, const struct engine_spec *spec,
+                 const struct engine_events *events, void *ctx, struct error *err)
+    __attribute__((warn_unused_result));
+/* Asks it to end, by the exit line on stdin and by SIGTERM; after a second again, by SIGTERM and
+ * the end of stdin; SIGKILL to the group at the deadline, or at once with `force`. May be called
+ * again to force. No-op when gone. */
+void engine_stop(struct engine *e, bool force);
+/* Frees it. Only after `gone`, or instead of waiting for it when the loop is about to end: then the
+ * process group is killed and reaped first (blocking, as SIGKILL is prompt), no event comes any
+ * more, and the memory is freed when the loop has run the close callbacks. NULL-safe. */
+void engine_destroy(struct engine *e);
+
+enum engine_state engine_state(const struct engine *e);
+pid_t engine_pid(const struct engine *e);
+const char *engine_socket(const struct engine *e);   /* path of its unix socket */
+uint64_t engine_started_at(const struct engine *e);  /* uv_now() at spawn, ms */
+uint64_t engine_ready_after(const struct engine *e); /* ms from spawn to ready; 0 before */
+/* The payload of the last progress report ({stages[],current,value}); NULL when none came. Both
+ * are borrowed. */
+json_t *engine_progress(const struct engine *e);
+/* The payload of the first `ready` report: the model's info as the engine gives it; NULL before. */
+json_t *engine_info(const struct engine *e);
+/* The last lines that it wrote to stderr and stdout (at most `lines`), joined by newlines; the
+ * caller frees. Never NULL. */
+char *engine_log_tail(const struct engine *e, size_t lines);
+/* `starting`, `loading`, `ready`, … */
+const char *engine_state_name(enum engine_state state);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/environment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* Any value turns child mode on (docs/engine.md): 0, as there is no port to name. */
+static const char child_mode[] = "LLAMA_SERVER_ROUTER_PORT=0";
+
+static const char *const passing_names[] = {
+    "PATH", "HOME", "USER", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "XDG_CACHE_HOME",
+};
+
+/* Which device is seen and how its runtime behaves: CUDA, ROCm, OpenMP and BLAS, Vulkan, SYCL. */
+static const char *const passing_prefixes[] = {
+    "LC_",      "GGML_",     "CUDA_",      "NVIDIA_", "HIP_", "ROCR_", "ROCM_",
+    "ROCBLAS_", "HSA_",      "HIPBLASLT_", "GPU_",    "OMP_", "GOMP_", "KMP_",
+    "MKL_",     "OPENBLAS_", "ONEAPI_",    "SYCL_",   "ZE_",  "VK_",   "MESA_",
+};
+
+static size_t name_length(const char *text)
+{
+    return strcspn(text, "=");
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t n = name_length(a);
+    return n == name_length(b) && memcmp(a, b, n) == 0;
+}
+
+bool environment_passes(const char *text)
+{
+    for (size_t i = 0; i < sizeof passing_names / sizeof *passing_names; i++)
+        if (same_name(text, passing_names[i]))
+            return true;
+    for (size_t i = 0; i < sizeof passing_prefixes / sizeof *passing_prefixes; i++)
+        if (strncmp(text, passing_prefixes[i], strlen(passing_prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Adds `text`, or puts it in the place of what has its name. */
+static void set(struct strv *out, const char *text)
+{
+    for (size_t i = 0; i < out->n; i++) {
+        if (same_name(out->v[i], text)) {
+            free(out->v[i]);
+            out->v[i] = mem_strdup(text);
+            return;
+        }
+    }
+    strv_add(out, text);
+}
+
+void environment_compose(struct strv *out, char *const *parent, const struct strv *extra)
+{
+    for (; parent && *parent; parent++)
+        if (strchr(*parent, '=') && environment_passes(*parent))
+            set(out, *parent);
+    for (size_t i = 0; extra && i < extra->n; i++)
+        if (strchr(extra->v[i], '='))
+            set(out, extra->v[i]);
+    set(out, child_mode);
+}

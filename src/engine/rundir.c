@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/rundir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+/* What a socket's name adds to the folder's: `/4294967295.sock` and the zero. */
+#define SOCKET_ROOM 17
+
+/* --- leftovers */
+
+/* Removes the files in `dir`. Sockets lie flat in it; a folder there is none of ours and stays. */
+static void remove_files(int dir)
+{
+    int copy = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+    DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!list) {
+        if (copy >= 0)
+            close(copy);
+        return;
+    }
+    rewinddir(list); /* the copy shares its position with `dir` */
+    for (struct dirent *d; (d = readdir(list));)
+        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+            unlinkat(dir, d->d_name, 0);
+    closedir(list);
+}
+
+/* A folder whose lock can be taken is a dead daemon's, or one that is being made at this moment:
+ * create_in() notices. */
+static void remove_if_dead(int base, const char *base_path, const char *name)
+{
+    struct stat st;
+    int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return;
+    /* In /tmp others may make folders of such names: only our own user's are looked into. */
+    if (fstat(dir, &st) == 0 && st.st_uid == geteuid() && flock(dir, LOCK_EX | LOCK_NB) == 0) {
+        remove_files(dir);
+        if (unlinkat(base, name, AT_REMOVEDIR) == 0)
+            log_info("removed %s/%s, left by a daemon that is gone", base_path, name);
+    }
+    close(dir);
+}
+
+static void remove_leftovers(const char *base_path, const char *prefix)
+{
+    int base = open(base_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = base >= 0 ? opendir(base_path) : NULL;
+    if (list) {
+        for (struct dirent *d; (d = readdir(list));)
+            if (strncmp(d->d_name, prefix, strlen(prefix)) == 0)
+                remove_if_dead(base, base_path, d->d_name);
+        closedir(list);
+    }
+    if (base >= 0)
+        close(base);
+}
+
+/* --- making one */
+
+/* -EAGAIN when another daemon, clearing up, was quicker: it has removed the folder, which the
+ * number of links shows, or is about to. */
+static int lock_folder(const char *path, int *out)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? -EAGAIN : -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB) || fstat(fd, &st) || st.st_nlink == 0) {
+        close(fd);
+        return -EAGAIN;
+    }
+    *out = fd;
+    return 0;
+}
+
+static int create_in(struct rundir *r, const char *base, const char *prefix)
+{
+    char *path = mem_printf("%s/%sXXXXXX", base, prefix);
+    int rc = -ENAMETOOLONG;
+    if (strlen(path) + SOCKET_ROOM > sizeof((struct sockaddr_un *)0)->sun_path)
+        goto fail;
+    rc = mkdtemp(path) ? 0 : -errno; /* 0700 */
+    if (rc)
+        goto fail;
+    rc = lock_folder(path, &r->lock);
+    if (rc) {
+        rmdir(path);
+        goto fail;
+    }
+    r->path = path;
+    return 0;
+fail:
+    free(path);
+    return rc;
+}
+
+static int create_or_retry(struct rundir *r, const char *base, const char *prefix)
+{
+    int rc = -EAGAIN;
+    for (int tries = 0; rc == -EAGAIN && tries < 10; tries++)
+        rc = create_in(r, base, prefix);
+    return rc;
+}
+
+int rundir_create(struct rundir *r, struct error *err)
+{
+    const char *bases[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
+    char prefix[32];
+    int rc = -ENOENT;
+    *r = (struct rundir){.lock = -1};
+    snprintf(prefix, sizeof prefix, "hostler-%u-", (unsigned)geteuid());
+    for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
+        if (!bases[i] || bases[i][0] != '/')
+            continue;
+        remove_leftovers(bases[i], prefix);
+        rc = create_or_retry(r, bases[i], prefix);
+        if (rc == 0)
+            return 0;
+    }
+    return error_set(
+        err, rc,
+        "cannot make a folder for the engines' sockets in $XDG_RUNTIME_DIR, $TMPDIR or "
+        "/tmp: %s",
+        strerror(-rc));
+}
+
+void rundir_remove(struct rundir *r)
+{
+    if (!r->path)
+        return;
+    remove_files(r->lock);
+    rmdir(r->path);
+    close(r->lock);
+    free(r->path);
+    *r = (struct rundir){.lock = -1};
+}

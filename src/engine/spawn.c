@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A pair of descriptors for each of these; [0] is for reading. */
+enum channel { CHANNEL_IN, CHANNEL_OUT, CHANNEL_ERR, CHANNEL_STATUS, CHANNELS };
+
+struct channels {
+    int fd[CHANNELS][2];
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void channels_close(struct channels *c)
+{
+    for (int i = 0; i < CHANNELS; i++) {
+        close_fd(&c->fd[i][0]);
+        close_fd(&c->fd[i][1]);
+    }
+}
+
+static int channels_open(struct channels *c)
+{
+    for (int i = 0; i < CHANNELS; i++)
+        c->fd[i][0] = c->fd[i][1] = -1;
+    for (int i = 0; i < CHANNELS; i++) {
+        int rc = i == CHANNEL_IN ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, c->fd[i])
+                                 : pipe2(c->fd[i], O_CLOEXEC);
+        if (rc) {
+            rc = -errno;
+            channels_close(c);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* --- in the child: only async-signal-safe calls, as other threads may have held locks at fork */
+
+/*
+ * The process gets its three descriptors and 3, where exec's failure is reported; the rest is
+ * closed. All are first moved above these four: any of ours may have one of those numbers, when the
+ * program was started with closed standard streams.
+ */
+static bool arrange_descriptors(const struct channels *c)
+{
+    int from[CHANNELS] = {c->fd[CHANNEL_IN][0], c->fd[CHANNEL_OUT][1], c->fd[CHANNEL_ERR][1],
+                          c->fd[CHANNEL_STATUS][1]};
+    for (int i = 0; i < CHANNELS; i++)
+        if ((from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, CHANNELS)) < 0)
+            return false;
+    for (int i = 0; i < CHANNELS; i++)
+        if (dup3(from[i], i, i == CHANNEL_STATUS ? O_CLOEXEC : 0) < 0)
+            return false;
+    return close_range(CHANNELS, ~0U, 0) == 0;
+}
+
+static void reset_signals(void)
+{
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL); /* fails for SIGKILL, SIGSTOP and libc's own: as it should */
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void __attribute__((noreturn))
+run_child(const struct channels *c, pid_t parent, const char *path, char *const *argv,
+          char *const *envp)
+{
+    int status = c->fd[CHANNEL_STATUS][1];
+    setpgid(0, 0);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && arrange_descriptors(c)) {
+        status = CHANNEL_STATUS;
+        /* A parent that died before prctl() sends no signal any more. */
+        if (getppid() != parent)
+            _exit(127);
+        reset_signals();
+        execve(path, argv, envp);
+    }
+    int code = errno;
+    ssize_t ignored = write(status, &code, sizeof code);
+    (void)ignored;
+    _exit(127);
+}
+
+/* --- in the parent */
+
+/* Blocks until the child executes (end of file) or says why it cannot. */
+static int await_exec(int fd)
+{
+    int code = 0;
+    ssize_t n;
+    do
+        n = read(fd, &code, sizeof code);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof code ? -code : 0;
+}
+
+static void reap(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+static int take(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
+int spawn(struct spawned *out, const char *path, char *const *argv, char *const *envp)
+{
+    struct channels c;
+    int rc = channels_open(&c);
+    if (rc)
+        return rc;
+
+    /* Blocked over the fork: a handler of ours must not run in the child, where it would write into
+     * the loop's own pipe. The child unblocks them once no handler is left. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t self = getpid();
+    pid_t pid = fork();
+    if (pid == 0)
+        run_child(&c, self, path, argv, envp);
+    rc = pid < 0 ? -errno : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc)
+        goto fail;
+
+    close_fd(&c.fd[CHANNEL_STATUS][1]);
+    rc = await_exec(c.fd[CHANNEL_STATUS][0]);
+    if (rc) {
+        reap(pid);
+        goto fail;
+    }
+    *out = (struct spawned){.pid = pid,
+                            .in = take(&c.fd[CHANNEL_IN][1]),
+                            .out = take(&c.fd[CHANNEL_OUT][0]),
+                            .err = take(&c.fd[CHANNEL_ERR][0])};
+fail:
+    channels_close(&c);
+    return rc;
+}

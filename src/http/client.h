@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HTTP/1.1 client side for one origin: an engine's unix socket. Connections are kept and used
+ * again, the most recent first; a call has a connection for itself while it lasts.
+ *
+ * An engine keeps a thread for each open connection and closes those that are idle or have served
+ * 100 requests. So few are kept, for a shorter time than the engine's, and a kept one may turn out
+ * to be closed: then the call fails with HTTP_CALL_STALE and can be made again on a fresh one.
+ */
+#ifndef HOSTLER_HTTP_CLIENT_H
+#define HOSTLER_HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "http/head.h"
+
+struct http_client;
+struct http_call;
+
+enum http_call_failure {
+    HTTP_CALL_NOT_SENT, /* no connection: nothing was sent */
+    HTTP_CALL_STALE,    /* a kept connection ended before any byte of an answer */
+    HTTP_CALL_NO_ANSWER,/* a fresh connection ended before any byte of an answer */
+    HTTP_CALL_BROKEN,   /* the answer is incomplete, or no HTTP */
+};
+
+struct http_call_events {
+    /* The connection stands: write the request now. Called from inside http_client_call() when a
+     * kept connection is used. */
+    void (*connected)(struct http_call *call, void *ctx);
+    /* `length` of the answer's body, or -1 when it is not announced. */
+    void (*head)(struct http_call *call, const struct http_head *head, int64_t length, void *ctx);
+    void (*body)(struct http_call *call, const char *data, size_t len, void *ctx);
+    /* What one read brought has been reported: time to pass it on. */
+    void (*flush)(struct http_call *call, void *ctx);
+    /* Some of the written request has been taken by the engine. */
+    void (*drain)(struct http_call *call, void *ctx);
+    /* Exactly one of these two ends the call; its pointer is dead then. */
+    void (*end)(struct http_call *call, void *ctx);
+    void (*fail)(struct http_call *call, enum http_call_failure why, void *ctx);
+};
+
+struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path);
+/* Calls that run end with `fail`; memory is freed when the last handle is closed. NULL-safe. */
+void http_client_close(struct http_client *c);
+
+/* `fresh`: do not use a kept connection. `is_head`: the answer has no body, whatever it announces. */
+struct http_call *http_client_call(struct http_client *c, bool fresh, bool is_head,
+                                   const struct http_call_events *events, void *ctx);
+void http_call_write(struct http_call *call, const void *data, size_t len);
+/* Takes `data` over, without copying when it is large. */
+void http_call_write_take(struct http_call *call, struct buf *data);
+void http_call_flush(struct http_call *call);
+size_t http_call_pending(const struct http_call *call);
+/* The request is complete: the connection may be used again after the answer. */
+void http_call_sent(struct http_call *call);
+void http_call_pause(struct http_call *call);
+void http_call_resume(struct http_call *call);
+/* Closes the connection (an engine stops generating when its client leaves). No event follows. */
+void http_call_cancel(struct http_call *call);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/head_parser.h"
+
+static int append(struct http_head *h, const char *at, size_t len)
+{
+    return buf_append(&h->text, at, len) ? HPE_USER : 0;
+}
+
+/* Also for a request's target and a status line's reason. */
+static int on_text(llhttp_t *p, const char *at, size_t len)
+{
+    return append(p->data, at, len);
+}
+
+static int on_text_complete(llhttp_t *p)
+{
+    return append(p->data, "", 1);
+}
+
+static int on_name(llhttp_t *p, const char *at, size_t len)
+{
+    struct http_head *h = p->data;
+    if (h->n_fields == HTTP_FIELDS_MAX)
+        return HPE_USER;
+    struct http_field *f = &h->field[h->n_fields];
+    if (!h->in_name)
+        f->name = (uint32_t)h->text.len;
+    h->in_name = true;
+    return append(h, at, len);
+}
+
+static int on_name_complete(llhttp_t *p)
+{
+    struct http_head *h = p->data;
+    int rc = append(h, "", 1);
+    h->in_name = false;
+    h->field[h->n_fields].value = (uint32_t)h->text.len;
+    return rc;
+}
+
+static int on_value_complete(llhttp_t *p)
+{
+    struct http_head *h = p->data;
+    h->n_fields++;
+    return append(h, "", 1);
+}
+
+void head_parser_setup(llhttp_settings_t *settings)
+{
+    settings->on_url = on_text;
+    settings->on_url_complete = on_text_complete;
+    settings->on_status = on_text;
+    settings->on_status_complete = on_text_complete;
+    settings->on_header_field = on_name;
+    settings->on_header_field_complete = on_name_complete;
+    settings->on_header_value = on_text;
+    settings->on_header_value_complete = on_value_complete;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The part of llhttp's callbacks that requests and answers share: collecting a head. The parser's
+ * `data` must point to the struct http_head that is embedded in the parser's owner. */
+#ifndef HOSTLER_HTTP_HEAD_PARSER_H
+#define HOSTLER_HTTP_HEAD_PARSER_H
+
+#include <llhttp.h>
+#include <stddef.h>
+
+#include "http/head.h"
+
+/* Sets the callbacks for the first line and the fields. They stop the parser with HPE_USER when the
+ * head passes its ceilings. */
+void head_parser_setup(llhttp_settings_t *settings);
+
+/* The struct `type` whose member `head` the parser fills. */
+#define head_parser_owner(parser, type)                                                            \
+    ((type *)(void *)((char *)(parser)->data - offsetof(type, head)))
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finds the `model` of a request in its body while the body streams in: in JSON, the string under
+ * the top-level key "model"; in multipart/form-data, the part named "model". No tree is built and
+ * nothing is kept but the state of the scan and the name itself.
+ *
+ * Which one counts when there are several: the last within the first PEEK_WINDOW bytes of the body
+ * (llama-server's own JSON reader takes the last one), else the first one behind that. So the answer
+ * depends on the bytes alone, not on how they are cut into reads, and a body of any size that names
+ * its model early needs no more memory than the window.
+ */
+#ifndef HOSTLER_HTTP_PEEK_H
+#define HOSTLER_HTTP_PEEK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PEEK_WINDOW ((size_t)1024 * 1024)
+#define PEEK_NAME_MAX 1024 /* bytes of a model's name */
+
+enum peek_result {
+    PEEK_MORE,      /* undecided: wants the next bytes */
+    PEEK_FOUND,     /* `model` is the name */
+    PEEK_MISSING,   /* the body is complete and names no model */
+    PEEK_NOT_STRING,/* `model` is there but is no string, or an empty one */
+    PEEK_TOO_LONG,  /* the name is longer than PEEK_NAME_MAX */
+    PEEK_MALFORMED, /* not JSON (or not this multipart); `error_at` is the offset of the first wrong byte */
+};
+
+struct peek; /* opaque, one a request */
+
+/* `content_type` is the request's header value or NULL; multipart/form-data with a boundary selects
+ * the multipart scan, anything else JSON (as llama-server does, which ignores the type). */
+struct peek *peek_create(const char *content_type);
+void peek_destroy(struct peek *p);
+
+/* Feeds the next bytes of the body. Once it returns anything but PEEK_MORE, it returns the same for
+ * ever and looks at no more bytes. */
+enum peek_result peek_feed(struct peek *p, const char *data, size_t len);
+/* The body is complete. Never returns PEEK_MORE. */
+enum peek_result peek_end(struct peek *p);
+
+/* Valid when FOUND: zero-terminated UTF-8, owned by `p`. */
+const char *peek_model(const struct peek *p);
+size_t peek_error_at(const struct peek *p);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the peek (peek.h): what its two scans, JSON and multipart, report to. Collects one
+ * occurrence of `model` byte by byte and keeps the one that counts so far.
+ */
+#ifndef HOSTLER_HTTP_PEEK_NAME_H
+#define HOSTLER_HTTP_PEEK_NAME_H
+
+#include "http/peek.h"
+
+/* What a scan says after a piece of the body. */
+enum peek_scan {
+    PEEK_SCAN_MORE, /* all bytes taken */
+    PEEK_SCAN_OVER, /* nothing that follows can change the answer */
+    PEEK_SCAN_BAD,  /* the byte behind those taken is wrong */
+};
+
+struct peek_name {
+    /* The occurrence that counts so far: PEEK_MORE while there is none, else PEEK_FOUND,
+     * PEEK_NOT_STRING or PEEK_TOO_LONG. */
+    enum peek_result chosen;
+    char text[PEEK_NAME_MAX + 1]; /* its name when FOUND */
+    bool first_wins;              /* the window is behind us: the next one ends the search */
+
+    /* The occurrence being read. It has its own room: until it is complete the other one counts. */
+    char next[PEEK_NAME_MAX + 1];
+    size_t next_len;
+    bool too_long, has_zero;
+    /* UTF-8 (RFC 3629): continuation bytes still due, and the range of the next one. */
+    unsigned char due, low, high;
+};
+
+void peek_name_begin(struct peek_name *n);
+/* Returns how many of the bytes were taken: fewer than `len` when the next one is not UTF-8. */
+size_t peek_name_append(struct peek_name *n, const char *data, size_t len);
+/* The occurrence is complete. False when it ended inside a UTF-8 sequence. */
+bool peek_name_end(struct peek_name *n) __attribute__((warn_unused_result));
+/* An occurrence whose value is no string. */
+void peek_name_not_string(struct peek_name *n);
+/* Whether the search is over: an occurrence behind the window is complete. */
+bool peek_name_settled(const struct peek_name *n);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/relay.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* A body up to this size is copied when it is sent, so that it can be sent again. */
+#define REPLAY_MAX ((size_t)256 * 1024)
+
+void relay_init(struct relay *r)
+{
+    *r = (struct relay){0};
+    buf_init(&r->body, BUF_UNBOUNDED);
+}
+
+void relay_finish(struct relay *r)
+{
+    if (r->call)
+        http_call_cancel(r->call);
+    r->call = NULL;
+    buf_finish(&r->body);
+}
+
+/* --- the request -------------------------------------------------------------------------------- */
+
+/* What is for us, or set anew: not passed on. */
+static bool is_ours(const char *name)
+{
+    static const char *const ours[] = {"authorization", "x-api-key", "content-length", "expect"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (strcasecmp(name, ours[i]) == 0)
+            return true;
+    return false;
+}
+
+static void write_text(struct http_call *call, const char *text)
+{
+    http_call_write(call, text, strlen(text));
+}
+
+static void write_field(struct http_call *call, const char *name, const char *value)
+{
+    write_text(call, name);
+    write_text(call, ": ");
+    write_text(call, value);
+    write_text(call, "\r\n");
+}
+
+static void write_head(struct relay *r)
+{
+    const struct http_head *head = http_exchange_head(r->x);
+    int64_t length = http_exchange_body_length(r->x);
+    write_text(r->call, http_exchange_method(r->x));
+    write_text(r->call, " ");
+    write_text(r->call, http_exchange_target(r->x));
+    write_text(r->call, " HTTP/1.1\r\n");
+    for (unsigned i = 0; i < head->n_fields; i++)
+        if (!http_field_is_hop(head, i) && !is_ours(http_field_name(head, i)))
+            write_field(r->call, http_field_name(head, i), http_field_value(head, i));
+    if (!http_head_get(head, "host"))
+        write_field(r->call, "Host", "localhost");
+    r->chunked = length < 0;
+    if (r->chunked) {
+        write_field(r->call, "Transfer-Encoding", "chunked");
+    } else if (length || http_head_get(head, "content-length")) {
+        char text[24];
+        snprintf(text, sizeof text, "%lld", (long long)length);
+        write_field(r->call, "Content-Length", text);
+    }
+    write_text(r->call, "\r\n");
+}
+
+static void write_chunk_size(struct relay *r, size_t len)
+{
+    char size[24];
+    int n = snprintf(size, sizeof size, "%zx\r\n", len);
+    http_call_write(r->call, size, (size_t)n);
+}
+
+/* Hands over what was read before; keeps a copy when it may be needed again. */
+static void write_kept_body(struct relay *r)
+{
+    r->body_sent = true;
+    if (r->body.len) {
+        if (r->chunked)
+            write_chunk_size(r, r->body.len);
+        if (r->body_complete && r->body.len <= REPLAY_MAX)
+            http_call_write(r->call, r->body.data, r->body.len);
+        else
+            http_call_write_take(r->call, &r->body);
+        if (r->chunked)
+            write_text(r->call, "\r\n");
+    }
+    if (r->body_complete)
+        relay_body_end(r);
+}
+
+static void on_connected(struct http_call *call, void *ctx)
+{
+    struct relay *r = ctx;
+    r->call = call;
+    write_head(r);
+    write_kept_body(r);
+    http_call_flush(call);
+    if (!r->body_complete && http_call_pending(call) < HTTP_HIGH_WATER)
+        http_exchange_resume(r->x);
+}
+
+void relay_body(struct relay *r, const char *data, size_t len)
+{
+    if (!r->body_sent) {
+        /* The connection does not stand yet. At most one read's worth comes after the pause. */
+        if (buf_append(&r->body, data, len))
+            http_exchange_abort(r->x);
+        return;
+    }
+    if (r->chunked)
+        write_chunk_size(r, len);
+    http_call_write(r->call, data, len);
+    if (r->chunked)
+        write_text(r->call, "\r\n");
+    http_call_flush(r->call);
+    if (http_call_pending(r->call) >= HTTP_HIGH_WATER)
+        http_exchange_pause(r->x);
+}
+
+void relay_body_end(struct relay *r)
+{
+    r->body_complete = true;
+    if (!r->body_sent)
+        return;
+    if (r->chunked)
+        write_text(r->call, "0\r\n\r\n");
+    http_call_flush(r->call);
+    http_call_sent(r->call);
+}
+
+static void on_drain(struct http_call *call, void *ctx)
+{
+    struct relay *r = ctx;
+    if (!r->body_complete && r->body_sent && http_call_pending(call) <= HTTP_LOW_WATER)
+        http_exchange_resume(r->x);
+}
+
+/* --- the answer --------------------------------------------------------------------------------- */
+
+static void on_head(struct http_call *call, const struct http_head *head, int64_t length, void *ctx)
+{
+    struct relay *r = ctx;
+    const char *type = http_head_get(head, "content-type");
+    (void)call;
+    buf_finish(&r->body); /* no further try from here on */
+    r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
+    http_exchange_begin(r->x, head->status, length);
+    for (unsigned i = 0; i < head->n_fields; i++)
+        if (!http_field_is_hop(head, i) && strcasecmp(http_field_name(head, i), "content-length"))
+            http_exchange_field(r->x, http_field_name(head, i), http_field_value(head, i));
+    if (r->fields)
+        http_exchange_raw_fields(r->x, r->fields);
+    http_exchange_head_end(r->x);
+}
+
+static void on_body(struct http_call *call, const char *data, size_t len, void *ctx)
+{
+    struct relay *r = ctx;
+    (void)call;
+    http_exchange_write(r->x, data, len);
+}
+
+static void on_flush(struct http_call *call, void *ctx)
+{
+    struct relay *r = ctx;
+    http_exchange_flush(r->x);
+    if (http_exchange_pending(r->x) >= HTTP_HIGH_WATER)
+        http_call_pause(call);
+}
+
+void relay_drain(struct relay *r)
+{
+    if (r->call)
+        http_call_resume(r->call);
+}
+
+static void on_end(struct http_call *call, void *ctx)
+{
+    struct relay *r = ctx;
+    (void)call;
+    r->call = NULL;
+    http_exchange_end(r->x);
+    r->done(r, RELAY_DONE);
+}
+
+static void on_fail(struct http_call *call, enum http_call_failure why, void *ctx)
+{
+    struct relay *r = ctx;
+    (void)call;
+    r->call = NULL;
+    switch (why) {
+    case HTTP_CALL_NOT_SENT:
+        r->done(r, RELAY_NOT_SENT);
+        return;
+    case HTTP_CALL_STALE:
+        /* The engine closed a kept connection while we took it: on a fresh one nobody notices. */
+        if (r->body_complete && (r->body.len || !http_exchange_body_length(r->x))) {
+            r->body_sent = false;
+            r->fresh = true;
+            relay_start(r, r->client);
+            return;
+        }
+        r->done(r, RELAY_NO_ANSWER);
+        return;
+    case HTTP_CALL_NO_ANSWER:
+        r->done(r, RELAY_NO_ANSWER);
+        return;
+    case HTTP_CALL_BROKEN:
+        r->done(r, http_exchange_begun(r->x) ? RELAY_BROKEN : RELAY_NO_ANSWER);
+        return;
+    }
+}
+
+static const struct http_call_events call_events = {
+    .connected = on_connected,
+    .head = on_head,
+    .body = on_body,
+    .flush = on_flush,
+    .drain = on_drain,
+    .end = on_end,
+    .fail = on_fail,
+};
+
+void relay_start(struct relay *r, struct http_client *client)
+{
+    r->client = client;
+    r->body_sent = false;
+    /* Only what can be sent again may meet a stale connection. */
+    bool fresh = r->fresh || !r->body_complete || r->body.len > REPLAY_MAX;
+    if (!r->body_complete)
+        http_exchange_pause(r->x);
+    r->call = http_client_call(client, fresh, http_exchange_is_head(r->x), &call_events, r);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A byte stream (TCP or unix socket) with an outgoing buffer: what both the server's and the client's
+ * connections are made of. Writes are collected and sent by stream_flush() in one system call; what
+ * the socket does not take waits in memory, and its size is known to the writer.
+ */
+#ifndef HOSTLER_HTTP_STREAM_H
+#define HOSTLER_HTTP_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "base/buf.h"
+
+#define STREAM_READ_SIZE ((size_t)64 * 1024)
+
+struct stream;
+
+struct stream_events {
+    void (*read)(struct stream *s, const char *data, size_t len);
+    /* The peer closed (0), or the connection broke (a negative errno). Once. */
+    void (*ended)(struct stream *s, int error);
+    /* Some of what was pending has been taken by the socket. */
+    void (*written)(struct stream *s);
+    /* The handle is closed: the owner may free the memory that embeds it. */
+    void (*closed)(struct stream *s);
+};
+
+/* Embedded by its owner. */
+struct stream {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    const struct stream_events *events;
+    struct buf out;      /* to be sent */
+    struct buf in_flight; /* handed to libuv */
+    uv_write_t write;
+    bool writing, reading, closing, broken;
+};
+
+void stream_init_tcp(struct stream *s, uv_loop_t *loop, const struct stream_events *events);
+void stream_init_pipe(struct stream *s, uv_loop_t *loop, const struct stream_events *events);
+void stream_read_start(struct stream *s);
+void stream_read_stop(struct stream *s);
+/* Collects. The writer bounds it by watching stream_pending(). */
+void stream_write(struct stream *s, const void *data, size_t len);
+/* The same for a whole buffer, which is taken over without a copy when nothing else waits. */
+void stream_write_take(struct stream *s, struct buf *data);
+void stream_flush(struct stream *s);
+/* Bytes that the socket has not taken yet. */
+size_t stream_pending(const struct stream *s);
+/* Closes now; what is pending is lost. `closed` follows from the loop. */
+void stream_close(struct stream *s);
+
+#endif

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/duration.h"
+#include "base/memory.h"
+#include "base/nearest.h"
+
+#define ENGINE_NAME "llama-server"
+
+/* --- setters: a value's text into the configuration ---------------------------------------------- */
+
+typedef int setter(struct config *c, const char *value, struct error *err);
+
+static int set_text(char **field, const char *value)
+{
+    free(*field);
+    *field = mem_strdup(value);
+    return 0;
+}
+
+static int set_count(unsigned *field, const char *value, struct error *err)
+{
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || errno || n > UINT_MAX)
+        return error_set(err, -EINVAL, "'%s' is no whole number: give 0 or more", value);
+    *field = (unsigned)n;
+    return 0;
+}
+
+static int set_duration(uint64_t *field, const char *value, struct error *err)
+{
+    if (duration_parse(value, field))
+        return error_set(err, -EINVAL, "'%s' is no time: write 90, 90s, 5m or 1h30m", value);
+    return 0;
+}
+
+/* load_engine() has read it already: it had to come first. */
+static int set_engine(struct config *c, const char *value, struct error *err)
+{
+    (void)c;
+    (void)value;
+    (void)err;
+    return 0;
+}
+
+static int set_models_dir(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    return set_text(&c->models_dir, value);
+}
+
+static int set_models_max(struct config *c, const char *value, struct error *err)
+{
+    return set_count(&c->models_max, value, err);
+}
+
+/* llama.cpp's words for a switch in an environment variable. -1: none of them. */
+static int truth(const char *value)
+{
+    static const char *const yes[] = {"on", "enabled", "true", "1"};
+    static const char *const no[] = {"off", "disabled", "false", "0"};
+    for (int i = 0; i < 4; i++) {
+        if (strcasecmp(value, yes[i]) == 0)
+            return 1;
+        if (strcasecmp(value, no[i]) == 0)
+            return 0;
+    }
+    return -1;
+}
+
+static int set_autoload(struct config *c, const char *value, struct error *err)
+{
+    int on = value ? truth(value) : 1;
+    if (on < 0)
+        return error_set(err, -EINVAL, "'%s' is neither on nor off", value);
+    c->autoload = on;
+    return 0;
+}
+
+static int set_no_autoload(struct config *c, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    c->autoload = false;
+    return 0;
+}
+
+static int set_host(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    return set_text(&c->host, value);
+}
+
+static int set_port(struct config *c, const char *value, struct error *err)
+{
+    unsigned port;
+    if (set_count(&port, value, err) || port > 65535)
+        return error_set(err, -EINVAL, "'%s' is no port: give 1 to 65535, or 0 for a free one",
+                         value);
+    c->port = (int)port;
+    return 0;
+}
+
+static int set_model(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    return set_text(&c->model, value);
+}
+
+static int set_alias(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    strv_finish(&c->aliases);
+    strv_split(&c->aliases, value, ',');
+    return 0;
+}
+
+static int set_api_key(struct config *c, const char *value, struct error *err)
+{
+    size_t before = c->api_keys.n;
+    strv_split(&c->api_keys, value, ',');
+    if (c->api_keys.n == before)
+        return error_set(err, -EINVAL, "no key in it: give one or more, separated by commas");
+    return 0;
+}
+
+/* One key a line; empty lines and those that begin with `#` do not count. */
+static int set_api_key_file(struct config *c, const char *value, struct error *err)
+{
+    char *line = NULL;
+    size_t size = 0, before = c->api_keys.n;
+    FILE *f = fopen(value, "re");
+    if (!f)
+        return error_set(err, -errno, "cannot read %s: %s", value, strerror(errno));
+    while (getline(&line, &size, f) >= 0) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (*line && *line != '#')
+            strv_add(&c->api_keys, line);
+    }
+    free(line);
+    fclose(f);
+    if (c->api_keys.n == before)
+        return error_set(err, -EINVAL, "%s holds no key: write one a line", value);
+    return 0;
+}
+
+static int set_ttl(struct config *c, const char *value, struct error *err)
+{
+    return set_duration(&c->ttl_ms, value, err);
+}
+
+static int set_max_wait(struct config *c, const char *value, struct error *err)
+{
+    return set_duration(&c->max_wait_ms, value, err);
+}
+
+static int set_drain_timeout(struct config *c, const char *value, struct error *err)
+{
+    return set_duration(&c->drain_timeout_ms, value, err);
+}
+
+static int set_load_timeout(struct config *c, const char *value, struct error *err)
+{
+    return set_duration(&c->load_timeout_ms, value, err);
+}
+
+static int set_stop_timeout(struct config *c, const char *value, struct error *err)
+{
+    return set_duration(&c->stop_timeout_ms, value, err);
+}
+
+static int set_max_queue(struct config *c, const char *value, struct error *err)
+{
+    return set_count(&c->max_queue, value, err);
+}
+
+static int set_log_level(struct config *c, const char *value, struct error *err)
+{
+    int level = log_level_parse(value);
+    if (level < 0)
+        return error_set(err, -EINVAL, "'%s' is none of error, warn, info, debug", value);
+    c->log_level = (enum log_level)level;
+    return 0;
+}
+
+static int set_log_format(struct config *c, const char *value, struct error *err)
+{
+    if (strcmp(value, "text") && strcmp(value, "json"))
+        return error_set(err, -EINVAL, "'%s' is neither text nor json", value);
+    c->log_format = *value == 'j' ? LOG_JSON : LOG_TEXT;
+    return 0;
+}
+
+/* --- the table ------------------------------------------------------------------------------------ */
+
+/* The order is that of --help. setters[i] belongs to options[i]. */
+#define OPTIONS(X)                                                                                 \
+    X(set_engine, "--engine", NULL, "PATH", "LLAMA_SERVER", "llama-server on PATH",                \
+      "the llama-server to run as engine")                                                         \
+    X(set_models_dir, "--models-dir", NULL, "DIR", "LLAMA_ARG_MODELS_DIR", NULL,                   \
+      "router mode: the folder with GGUF models")                                                  \
+    X(set_models_max, "--models-max", NULL, "N", "LLAMA_ARG_MODELS_MAX", "4",                      \
+      "engines at once; 0: no limit")                                                              \
+    X(set_autoload, "--models-autoload", NULL, NULL, "LLAMA_ARG_MODELS_AUTOLOAD", "on",            \
+      "load a model when a request needs it")                                                      \
+    X(set_no_autoload, "--no-models-autoload", NULL, NULL, NULL, NULL,                             \
+      "load models only by POST /models/load or ?autoload=1")                                      \
+    X(set_model, "-m", "--model", "FILE", "LLAMA_ARG_MODEL", NULL,                                 \
+      "classic mode: one model, loaded at start, whatever name a request gives")                   \
+    X(set_alias, "-a", "--alias", "NAMES", "LLAMA_ARG_ALIAS", NULL,                                \
+      "classic mode: the model's names, separated by commas")                                      \
+    X(set_host, "--host", NULL, "ADDR", "LLAMA_ARG_HOST", "127.0.0.1",                             \
+      "addresses to listen on, separated by commas; a path that ends in .sock is a unix socket")   \
+    X(set_port, "--port", NULL, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one") \
+    X(set_api_key, "--api-key", NULL, "KEYS", "LLAMA_API_KEY", NULL,                               \
+      "keys that requests must carry one of, separated by commas")                                 \
+    X(set_api_key_file, "--api-key-file", NULL, "FILE", "LLAMA_ARG_API_KEY_FILE", NULL,            \
+      "file with such keys, one a line")                                                           \
+    X(set_ttl, "--ttl", NULL, "TIME", "HOSTLER_TTL", "0",                                          \
+      "unload a model that was idle so long; 0: never")                                            \
+    X(set_max_wait, "--max-wait", NULL, "TIME", "HOSTLER_MAX_WAIT", "30s",                         \
+      "longest that waiting requests yield to a loaded model that stays busy")                     \
+    X(set_drain_timeout, "--drain-timeout", NULL, "TIME", "HOSTLER_DRAIN_TIMEOUT", "60s",          \
+      "how long requests may go on when their engine is to be stopped")                            \
+    X(set_load_timeout, "--load-timeout", NULL, "TIME", "HOSTLER_LOAD_TIMEOUT", "10m",             \
+      "longest that a load may take, and a request may wait for one")                              \
+    X(set_stop_timeout, "--stop-timeout", NULL, "TIME", "HOSTLER_STOP_TIMEOUT", "10s",             \
+      "how long an engine may take to end before it is killed")                                    \
+    X(set_max_queue, "--max-queue", NULL, "N", "HOSTLER_MAX_QUEUE", "1000",                        \
+      "requests that may wait; 0: no limit")                                                       \
+    X(set_log_level, "--log-level", NULL, "LEVEL", "HOSTLER_LOG_LEVEL", "info",                    \
+      "error, warn, info or debug")                                                                \
+    X(set_log_format, "--log-format", NULL, "FORMAT", "HOSTLER_LOG_FORMAT", "text",                \
+      "text or json")
+
+static const struct config_option options[] = {
+#define OPTION(set, a, b, value, env, fallback, help) {{a, b, NULL}, value, env, fallback, help},
+    OPTIONS(OPTION)
+#undef OPTION
+    {{NULL, NULL, NULL}, NULL, NULL, NULL, NULL},
+};
+
+static setter *const setters[] = {
+#define SETTER(set, a, b, value, env, fallback, help) set,
+    OPTIONS(SETTER)
+#undef SETTER
+};
+
+const struct config_option *config_options(void)
+{
+    return options;
+}
+
+/* Index in `options`, or -1. */
+static int own_option(const char *name)
+{
+    for (int i = 0; options[i].names[0]; i++)
+        for (int k = 0; options[i].names[k]; k++)
+            if (strcmp(options[i].names[k], name) == 0)
+                return i;
+    return -1;
+}
+
+/* --- reading -------------------------------------------------------------------------------------- */
+
+static int unknown_option(const struct config *c, const char *name, struct error *err)
+{
+    struct nearest near;
+    nearest_init(&near, name);
+    for (int i = 0; options[i].names[0]; i++)
+        for (int k = 0; options[i].names[k]; k++)
+            nearest_consider(&near, options[i].names[k]);
+    for (size_t i = 0; i < engine_options_count(c->options); i++) {
+        const struct engine_option *o = engine_options_at(c->options, i);
+        for (size_t k = 0; k < o->names.n; k++)
+            nearest_consider(&near, o->names.v[k]);
+        for (size_t k = 0; k < o->negations.n; k++)
+            nearest_consider(&near, o->negations.v[k]);
+    }
+    const char *version = engine_options_version(c->options);
+    return error_set(err, -EINVAL,
+                     "unknown option '%s': neither hostler nor this engine (%s) has it%s%s%s", name,
+                     *version ? version : c->engine, near.best ? "; did you mean '" : "",
+                     near.best ? near.best : "", near.best ? "'?" : "");
+}
+
+/* Options of llama-server's router and server that hostler would have to do itself, and cannot yet:
+ * to pass over them in silence would be wrong, TLS most of all. */
+static int refuse_owned(const struct engine_option *o, struct error *err)
+{
+    return error_set(err, -ENOTSUP,
+                     "%s is not supported yet: an engine cannot do it for the router. Leave it out%s",
+                     o->canonical,
+                     strstr(o->canonical, "ssl") ? ", and put a TLS proxy in front" : "");
+}
+
+/* One argument (and its value) of the command line; returns how many words it took, or an error. */
+static int read_argument(struct config *c, int argc, char **argv, struct error *err)
+{
+    struct error why;
+    bool negated;
+    int i = own_option(argv[0]);
+    const struct engine_option *o = engine_options_find(c->options, argv[0], &negated);
+    bool takes_value = i >= 0 ? options[i].value != NULL : o && o->takes_value && !negated;
+    if (i < 0 && !o)
+        return unknown_option(c, argv[0], err);
+    if (takes_value && argc < 2)
+        return error_set(err, -EINVAL, "%s needs a value: %s %s", argv[0], argv[0],
+                         i >= 0 ? options[i].value : o->value ? o->value : "VALUE");
+    const char *value = takes_value ? argv[1] : NULL;
+    if (i >= 0) {
+        if (setters[i](c, value, &why))
+            return error_set(err, -EINVAL, "%s: %s", argv[0], why.text);
+    } else if (engine_args_owned_by_router(o)) {
+        return refuse_owned(o, err);
+    } else {
+        engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
+    }
+    return takes_value ? 2 : 1;
+}
+
+static int read_command_line(struct config *c, int argc, char **argv, struct error *err)
+{
+    for (int i = 0; i < argc;) {
+        int taken = read_argument(c, argc - i, argv + i, err);
+        if (taken < 0)
+            return taken;
+        i += taken;
+    }
+    return 0;
+}
+
+/* One environment variable for an engine's option. */
+static int read_engine_variable(struct engine_args *args, const struct engine_option *o,
+                                const char *name, const char *value, struct error *err)
+{
+    if (o->takes_value) {
+        engine_args_set(args, o, false, value, ARGS_FROM_ENVIRONMENT);
+        return 0;
+    }
+    int on = truth(value);
+    if (on < 0)
+        return error_set(err, -EINVAL, "%s=%s: give 1 or 0", name, value);
+    if (on || o->negations.n)
+        engine_args_set(args, o, !on, NULL, ARGS_FROM_ENVIRONMENT);
+    return 0;
+}
+
+static int read_variable(struct config *c, struct engine_args *args, const char *name,
+                         const char *value, struct error *err)
+{
+    struct error why;
+    for (size_t i = 0; options[i].names[0]; i++) {
+        if (!options[i].env || strcmp(options[i].env, name) != 0)
+            continue;
+        if (setters[i](c, value, &why))
+            return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
+        return 0;
+    }
+    const struct engine_option *o = engine_options_find_env(c->options, name);
+    if (!o)
+        return 0;
+    if (engine_args_owned_by_router(o))
+        return refuse_owned(o, err);
+    return read_engine_variable(args, o, name, value, err);
+}
+
+/* Own options at once (the command line comes later and overrides them); the engine's into `args`. */
+static int read_environment(struct config *c, struct engine_args *args, char **env,
+                            struct error *err)
+{
+    for (; *env; env++) {
+        const char *eq = strchr(*env, '=');
+        if (!eq || !eq[1])
+            continue;
+        char *name = mem_strndup(*env, (size_t)(eq - *env));
+        int rc = read_variable(c, args, name, eq + 1, err);
+        free(name);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- the engine ----------------------------------------------------------------------------------- */
+
+/* The engine must be known before the options can be read, since it says which there are. */
+static const char *wanted_engine(int argc, char **argv, char **env)
+{
+    for (int i = 0; i + 1 < argc; i++)
+        if (strcmp(argv[i], "--engine") == 0)
+            return argv[i + 1];
+    for (; *env; env++)
+        if (strncmp(*env, "LLAMA_SERVER=", 13) == 0 && (*env)[13])
+            return *env + 13;
+    return ENGINE_NAME;
+}
+
+/* The absolute path of an executable, looked up on PATH when it has no slash. NULL: not found. */
+static char *find_executable(const char *name, char **env)
+{
+    struct strv dirs = {0};
+    char *found = NULL;
+    if (strchr(name, '/'))
+        return access(name, X_OK) == 0 ? realpath(name, NULL) : NULL;
+    for (; *env; env++)
+        if (strncmp(*env, "PATH=", 5) == 0)
+            strv_split(&dirs, *env + 5, ':');
+    for (size_t i = 0; i < dirs.n && !found; i++) {
+        char *path = mem_printf("%s/%s", dirs.v[i], name);
+        if (access(path, X_OK) == 0)
+            found = realpath(path, NULL);
+        free(path);
+    }
+    strv_finish(&dirs);
+    return found;
+}
+
+static int load_engine(struct config *c, int argc, char **argv, char **env, struct error *err)
+{
+    const char *wanted = wanted_engine(argc, argv, env);
+    char *path = find_executable(wanted, env);
+    if (!path)
+        return error_set(err, -ENOENT,
+                         "no engine: '%s' is not there or not executable. Install llama.cpp's "
+                         "llama-server, or name it with --engine PATH or LLAMA_SERVER=PATH",
+                         wanted);
+    int rc = engine_options_load(&c->options, path, err);
+    free(c->engine);
+    c->engine = path;
+    return rc;
+}
+
+/* --- the whole ------------------------------------------------------------------------------------ */
+
+static void set_defaults(struct config *c)
+{
+    *c = (struct config){
+        .models_max = 4,
+        .autoload = true,
+        .port = 8080,
+        .max_wait_ms = 30000,
+        .drain_timeout_ms = 60000,
+        .load_timeout_ms = 600000,
+        .stop_timeout_ms = 10000,
+        .max_queue = 1000,
+        .log_level = LOG_INFO,
+    };
+    c->host = mem_strdup("127.0.0.1");
+}
+
+static int decide_mode(struct config *c, struct error *err)
+{
+    const struct engine_option *hf = engine_options_find(c->options, "--hf-repo", &(bool){false});
+    bool has_hf = hf && engine_args_get(&c->args, hf);
+    c->classic = c->model || has_hf;
+    if (!c->classic && !c->models_dir)
+        return error_set(err, -EINVAL,
+                         "no models: give --models-dir DIR (router) or --model FILE (one model)");
+    return 0;
+}
+
+int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
+{
+    struct engine_args from_env = {0};
+    set_defaults(c);
+    int rc = load_engine(c, argc, argv, env, err);
+    if (!rc)
+        rc = read_environment(c, &from_env, env, err);
+    if (!rc)
+        rc = read_command_line(c, argc, argv, err);
+    if (!rc) {
+        engine_args_merge(&c->args, &from_env);
+        rc = decide_mode(c, err);
+    }
+    engine_args_finish(&from_env);
+    if (rc)
+        config_finish(c);
+    return rc;
+}
+
+void config_finish(struct config *c)
+{
+    free(c->engine);
+    free(c->models_dir);
+    free(c->model);
+    free(c->host);
+    free(c->state_dir);
+    strv_finish(&c->aliases);
+    strv_finish(&c->api_keys);
+    engine_args_finish(&c->args);
+    engine_options_destroy(c->options);
+    *c = (struct config){0};
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What `hostler serve` was told: by its command line, its environment, and else by defaults. */
+#ifndef HOSTLER_SERVER_CONFIG_H
+#define HOSTLER_SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/strv.h"
+#include "engine/args.h"
+#include "engine/options.h"
+
+struct config {
+    char *engine;     /* path of llama-server, absolute */
+    char *models_dir; /* router mode; NULL in classic mode */
+    char *model;      /* classic mode: path; NULL in router mode and with -hf */
+    bool classic;     /* one engine, loaded at start, any model name */
+    struct strv aliases; /* classic mode: names of the model */
+    unsigned models_max;
+    bool autoload;
+    char *host;
+    int port;
+    struct strv api_keys;
+    uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms;
+    unsigned max_queue;
+    char *state_dir; /* NULL: $XDG_STATE_HOME/hostler */
+    enum log_level log_level;
+    enum log_format log_format;
+    struct engine_options *options; /* of `engine` */
+    struct engine_args args;        /* for every engine */
+};
+
+/* An option of serve's own, for --help and for messages. */
+struct config_option {
+    const char *names[3]; /* `--port`, …, NULL */
+    const char *value;    /* placeholder; NULL for a switch */
+    const char *env;
+    const char *fallback; /* the default, as text */
+    const char *help;
+};
+
+/*
+ * Reads `argv` (without the command's name) and `environ`-like `env`. Options that are not ours are
+ * looked up among the engine's; one that is neither is an error naming the nearest. 0 or a negative
+ * errno with a text.
+ */
+int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
+    __attribute__((warn_unused_result));
+void config_finish(struct config *c);
+
+/* The table, ended by an entry without names. */
+const struct config_option *config_options(void);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/strv.h"
+
+#define N_SIGNALS 3
+
+struct daemon {
+    const struct config *config;
+    uv_loop_t loop;
+    uv_signal_t signals[N_SIGNALS];
+    struct host *host;
+    struct http_server *server;
+    void *api;
+    unsigned asked_to_end; /* how often */
+    bool closing;
+};
+
+static const int signal_numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+/* --- the end -------------------------------------------------------------------------------------- */
+
+static void on_host_closed(void *ctx)
+{
+    struct daemon *d = ctx;
+    free(d->api);
+    d->api = NULL;
+}
+
+static void on_server_closed(void *ctx)
+{
+    struct daemon *d = ctx;
+    d->server = NULL;
+    host_close(d->host, on_host_closed, d);
+}
+
+/* No engine is left (or nobody waits for one any more): closes every handle, so that the loop ends. */
+static void daemon_close(struct daemon *d)
+{
+    if (d->closing)
+        return;
+    d->closing = true;
+    for (int i = 0; i < N_SIGNALS; i++)
+        uv_close((uv_handle_t *)&d->signals[i], NULL);
+    if (d->server)
+        http_server_close(d->server, on_server_closed, d);
+    else if (d->host)
+        on_server_closed(d);
+}
+
+static void on_host_idle(void *ctx)
+{
+    log_info("all engines are gone");
+    daemon_close(ctx);
+}
+
+static void end(struct daemon *d, int signum)
+{
+    uint64_t drain = d->config->drain_timeout_ms;
+    if (d->asked_to_end++ == 0) {
+        log_info("%s: requests in flight may finish (%llu s at most); again to stop at once",
+                 strsignal(signum), (unsigned long long)(drain / 1000));
+        http_server_quiesce(d->server);
+        host_shutdown(d->host, drain, on_host_idle, d);
+    } else {
+        log_warn("%s again: stopping at once", strsignal(signum));
+        host_shutdown(d->host, 0, on_host_idle, d);
+    }
+}
+
+/* --- signals -------------------------------------------------------------------------------------- */
+
+static void reload(struct daemon *d)
+{
+    struct error err;
+    if (host_rescan(d->host, &err))
+        log_error("%s", err.text);
+    else
+        log_info("the models were read again");
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct daemon *d = handle->data;
+    if (signum == SIGHUP)
+        reload(d);
+    else
+        end(d, signum);
+}
+
+static void watch_signals(struct daemon *d)
+{
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < N_SIGNALS; i++) {
+        uv_signal_init(&d->loop, &d->signals[i]);
+        d->signals[i].data = d;
+        uv_signal_start(&d->signals[i], on_signal, signal_numbers[i]);
+    }
+}
+
+/* --- the beginning -------------------------------------------------------------------------------- */
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int listen_all(struct daemon *d, struct error *err)
+{
+    struct strv hosts = {0};
+    int rc = 0;
+    strv_split(&hosts, d->config->host, ',');
+    for (size_t i = 0; i < hosts.n && !rc; i++)
+        rc = http_server_listen(d->server, hosts.v[i], d->config->port, err);
+    strv_finish(&hosts);
+    return rc;
+}
+
+static void say_where(const struct daemon *d)
+{
+    const struct config *c = d->config;
+    int port = http_server_port(d->server);
+    if (port)
+        log_info("hostler " HOSTLER_VERSION " serves %zu model%s on http://%s:%d",
+                 catalog_count(host_catalog(d->host)),
+                 catalog_count(host_catalog(d->host)) == 1 ? "" : "s", c->host, port);
+    else
+        log_info("hostler " HOSTLER_VERSION " serves on unix:%s", c->host);
+    if (!c->api_keys.n && strcmp(c->host, "127.0.0.1") && strcmp(c->host, "localhost") && port)
+        log_warn("no --api-key is set: whoever reaches %s can use it", c->host);
+}
+
+/* Listens first, so that a port in use costs nothing; requests are answered from the next turn of
+ * the loop on, when the models are known. */
+static int daemon_start(struct daemon *d, const struct daemon_api *api, struct error *err)
+{
+    int rc = host_create(&d->host, &d->loop, d->config, err);
+    if (rc)
+        return rc;
+    d->api = api->create(d->host);
+    d->server = http_server_create(&d->loop, api->handler, d->api);
+    rc = listen_all(d, err);
+    if (!rc)
+        rc = host_start(d->host, err);
+    if (!rc)
+        say_where(d);
+    return rc;
+}
+
+int daemon_run(const struct config *config, const struct daemon_api *api)
+{
+    struct daemon *d = calloc(1, sizeof *d);
+    struct error err;
+    if (!d)
+        return 1;
+    d->config = config;
+    log_setup(config->log_level, config->log_format);
+    raise_file_limit();
+    uv_loop_init(&d->loop);
+    watch_signals(d);
+    int rc = daemon_start(d, api, &err);
+    if (rc) {
+        fprintf(stderr, "hostler serve: %s\n", err.text);
+        daemon_close(d);
+    }
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d->loop);
+    free(d);
+    return rc ? 1 : 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon: owns the loop, the host and the HTTP server, from the first signal handler to the last
+ * closed handle. */
+#ifndef HOSTLER_SERVER_DAEMON_H
+#define HOSTLER_SERVER_DAEMON_H
+
+#include <stdint.h>
+#include <uv.h>
+
+#include "http/server.h"
+#include "server/config.h"
+#include "server/host.h"
+
+struct daemon_api {
+    /* Makes what `handler` gets as its context; freed with free() at the end. */
+    void *(*create)(struct host *host);
+    http_handler *handler;
+};
+
+/* Serves until a signal ends it: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads
+ * the models' folder again. Returns the process's exit status, having said what was wrong. */
+int daemon_run(const struct config *config, const struct daemon_api *api);
+
+#endif

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything that happens goes the same way: an event is given to the scheduler (tell), its actions
+ * are pulled and performed (pump), and what they cause comes back as further events. An event that
+ * arises while actions are performed is only noted: the pump that runs already will see to it.
+ */
+#include "server/host.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "base/container_of.h"
+#include "base/memory.h"
+#include "engine/rundir.h"
+
+#define FAILURE_LINES 20 /* of the engine's log, in an error */
+
+struct host {
+    uv_loop_t *loop;
+    const struct config *config;
+    struct rundir rundir;
+    struct catalog *catalog;
+    struct sched sched;
+    uv_timer_t timer;
+    uint64_t timer_at; /* SCHED_NEVER: not armed */
+    TAILQ_HEAD(, host_listener) listeners;
+    TAILQ_HEAD(, hosted) all;
+    bool pumping, closing;
+    unsigned engines;
+    void (*idle)(void *ctx);
+    void *idle_ctx;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static void pump(struct host *h);
+static void tell(struct host *h, const struct sched_event *event);
+
+/* --- names -------------------------------------------------------------------------------------- */
+
+const char *host_reason_name(enum host_reason reason)
+{
+    switch (reason) {
+    case HOST_NEVER:
+        return NULL;
+    case HOST_UNLOADED:
+        return "unloaded";
+    case HOST_EVICTED:
+        return "evicted";
+    case HOST_IDLE:
+        return "idle";
+    case HOST_REMOVED:
+        return "removed";
+    case HOST_SHUTDOWN:
+        return "shutdown";
+    case HOST_CRASHED:
+        return "crashed";
+    case HOST_LOAD_FAILED:
+        return "load_failed";
+    case HOST_BROKEN_FILE:
+        return "load_failed";
+    }
+    return NULL;
+}
+
+static enum host_reason reason_of_stop(enum sched_stop_reason stop)
+{
+    switch (stop) {
+    case SCHED_STOP_UNLOADED:
+        return HOST_UNLOADED;
+    case SCHED_STOP_EVICTED:
+        return HOST_EVICTED;
+    case SCHED_STOP_IDLE:
+        return HOST_IDLE;
+    case SCHED_STOP_REMOVED:
+        return HOST_REMOVED;
+    case SCHED_STOP_BROKEN:
+        return HOST_CRASHED;
+    case SCHED_STOP_SHUTDOWN:
+        return HOST_SHUTDOWN;
+    }
+    return HOST_UNLOADED;
+}
+
+const char *host_status(const struct hosted *h)
+{
+    switch (h->sched.state) {
+    case SCHED_UNLOADED:
+        return "unloaded";
+    case SCHED_LOADING:
+        return "loading";
+    case SCHED_READY:
+        return engine_state(h->engine) == ENGINE_SLEEPING ? "sleeping" : "loaded";
+    case SCHED_STOPPING: /* its memory is not back yet, so it is not unloaded */
+        return h->engine && engine_ready_after(h->engine) ? "loaded" : "loading";
+    }
+    return "unloaded";
+}
+
+/* --- models ------------------------------------------------------------------------------------- */
+
+static void hosted_compose_args(struct hosted *h)
+{
+    const struct config *c = h->host->config;
+    const struct model *m = h->model;
+    strv_finish(&h->args);
+    if (!c->classic)
+        strv_addf(&h->args, "--alias"), strv_add(&h->args, m->id);
+    for (size_t i = 0; c->classic && i < c->aliases.n; i++) {
+        strv_add(&h->args, "--alias");
+        strv_add(&h->args, c->aliases.v[i]);
+    }
+    if (m->path && *m->path)
+        strv_add(&h->args, "--model"), strv_add(&h->args, m->path);
+    if (m->mmproj)
+        strv_add(&h->args, "--mmproj"), strv_add(&h->args, m->mmproj);
+    if (m->draft)
+        strv_add(&h->args, "--model-draft"), strv_add(&h->args, m->draft);
+    engine_args_append(&c->args, &h->args);
+}
+
+static void hosted_free(struct hosted *h)
+{
+    h->model->owner = NULL;
+    TAILQ_REMOVE(&h->host->all, h, link);
+    strv_finish(&h->args);
+    free(h->loaded_by);
+    free(h->failure);
+    free(h->held_reason);
+    free(h->held_by);
+    free(h->unload_note);
+    free(h);
+}
+
+static void on_model_added(struct model *m, void *ctx)
+{
+    struct host *host = ctx;
+    struct hosted *h = mem_zalloc(sizeof *h);
+    h->host = host;
+    h->model = m;
+    m->owner = h;
+    TAILQ_INSERT_TAIL(&host->all, h, link);
+    h->sched.ttl_ms = host->config->ttl_ms;
+    h->sched.pinned = host->config->classic;
+    hosted_compose_args(h);
+    tell(host, &(struct sched_event){.type = SCHED_EV_ADD, .model = &h->sched});
+}
+
+static void on_model_header(struct model *m, void *ctx)
+{
+    struct hosted *h = m->owner;
+    (void)ctx;
+    if (m->header == MODEL_HEADER_BROKEN) {
+        log_warn("model %s: %s", m->id, m->problem);
+        h->reason = HOST_BROKEN_FILE;
+    }
+}
+
+/* A removed model's record goes when its engine and its leases are gone. */
+static void release_if_removed(struct hosted *h)
+{
+    if (!h->model->removed || h->sched.state != SCHED_UNLOADED || h->sched.leases || h->engine)
+        return;
+    struct model *m = h->model;
+    struct catalog *catalog = h->host->catalog;
+    hosted_free(h);
+    catalog_model_release(catalog, m);
+}
+
+static void on_model_removed(struct model *m, void *ctx)
+{
+    struct host *host = ctx;
+    struct hosted *h = m->owner;
+    log_info("model %s is gone from its source", m->id);
+    tell(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &h->sched});
+    release_if_removed(h);
+}
+
+/* --- engines ------------------------------------------------------------------------------------ */
+
+static void set_failure(struct hosted *h, char *text)
+{
+    free(h->failure);
+    h->failure = text;
+}
+
+/* Tells everybody who listens; a listener may leave while it is told. */
+static void announce(struct hosted *h, bool gone)
+{
+    struct host_listener *l, *next;
+    for (l = TAILQ_FIRST(&h->host->listeners); l; l = next) {
+        next = TAILQ_NEXT(l, link);
+        if (gone && l->gone)
+            l->gone(l, h);
+        if (!gone && l->changed)
+            l->changed(l, h);
+    }
+}
+
+static void on_engine_state(struct engine *e, enum engine_state state, void *ctx)
+{
+    struct hosted *h = ctx;
+    if (state == ENGINE_READY && h->sched.state == SCHED_LOADING) {
+        h->load_ms = engine_ready_after(e);
+        h->client = http_client_create(h->host->loop, engine_socket(e));
+        log_info("model %s is ready after %llu ms", h->model->id, (unsigned long long)h->load_ms);
+        tell(h->host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
+    }
+    announce(h, false);
+}
+
+/* `ended by signal 9 (Killed)`, `exited with code 1`, … */
+static void describe_exit(const struct engine_exit *how, char *out, size_t size)
+{
+    if (how->timed_out)
+        snprintf(out, size, "was not ready in time (--load-timeout) and was stopped");
+    else if (how->signal)
+        snprintf(out, size, "ended by signal %d (%s)", how->signal, strsignal(how->signal));
+    else
+        snprintf(out, size, "exited with code %d", how->code);
+}
+
+static void explain_end(struct hosted *h, const struct engine_exit *how)
+{
+    char what[128];
+    describe_exit(how, what, sizeof what);
+    char *tail = engine_log_tail(h->engine, FAILURE_LINES);
+    if (h->broken)
+        snprintf(what, sizeof what, "stopped answering");
+    set_failure(h, mem_printf("the engine of model '%s' %s%s; its last log lines:\n%s",
+                              h->model->id, what, how->was_ready ? "" : " while loading",
+                              *tail ? tail : "(none)"));
+    log_error("model %s: the engine %s%s", h->model->id, what,
+              how->was_ready ? "" : " while loading");
+    free(tail);
+}
+
+static void check_idle(struct host *h)
+{
+    if (h->idle && !h->engines) {
+        void (*idle)(void *) = h->idle;
+        h->idle = NULL;
+        idle(h->idle_ctx);
+    }
+}
+
+static void on_engine_gone(struct engine *e, const struct engine_exit *how, void *ctx)
+{
+    struct hosted *h = ctx;
+    struct host *host = h->host;
+    h->last_exit = *how;
+    if (how->was_stopped && !h->broken && !how->timed_out) {
+        h->reason = reason_of_stop(h->sched.stop_reason);
+        log_info("model %s: engine gone after %llu ms (%s)", h->model->id,
+                 (unsigned long long)how->stop_ms, host_reason_name(h->reason));
+    } else {
+        h->reason = how->was_ready ? HOST_CRASHED : HOST_LOAD_FAILED;
+        explain_end(h, how);
+    }
+    struct http_client *client = h->client;
+    h->client = NULL;
+    h->engine = NULL;
+    h->broken = false;
+    host->engines--;
+    /* All is told before anything new begins: who broke off with this engine still finds why. */
+    host->pumping = true;
+    sched_event(&host->sched, &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched},
+                uv_now(host->loop));
+    announce(h, true);
+    announce(h, false);
+    http_client_close(client);
+    engine_destroy(e);
+    host->pumping = false;
+    pump(host);
+    release_if_removed(h);
+    check_idle(host);
+}
+
+static const struct engine_events engine_events = {
+    .state = on_engine_state,
+    .gone = on_engine_gone,
+};
+
+static double unix_time(void)
+{
+    struct timeval tv;
+    gettimeofday(&tv, NULL);
+    return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
+}
+
+static void spawn(struct hosted *h, const struct host_request *cause)
+{
+    struct host *host = h->host;
+    struct error err;
+    struct engine_spec spec = {
+        .name = h->model->id,
+        .binary = host->config->engine,
+        .args = &h->args,
+        .socket_dir = host->rundir.path,
+        .load_timeout_ms = host->config->load_timeout_ms,
+        .stop_timeout_ms = host->config->stop_timeout_ms,
+    };
+    if (cause) {
+        free(h->loaded_by);
+        h->loaded_by = mem_strdup(cause->cause);
+    }
+    h->loaded_at = unix_time();
+    h->reason = HOST_NEVER;
+    set_failure(h, NULL);
+    int rc = engine_start(&h->engine, host->loop, &spec, &engine_events, h, &err);
+    if (rc) {
+        log_error("model %s: %s", h->model->id, err.text);
+        h->engine = NULL;
+        h->reason = HOST_LOAD_FAILED;
+        h->last_exit = (struct engine_exit){.code = -1};
+        set_failure(h, mem_strdup(err.text));
+        tell(host, &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched});
+        return;
+    }
+    host->engines++;
+    log_info("model %s: engine %d starts for %s", h->model->id, (int)engine_pid(h->engine),
+             h->loaded_by ? h->loaded_by : "an operator");
+    announce(h, false);
+}
+
+static void stop(struct hosted *h, const struct sched_action *action)
+{
+    if (!h->engine)
+        return;
+    log_info("model %s: engine %d is stopped%s (%s)", h->model->id, (int)engine_pid(h->engine),
+             action->force ? " by force" : "", sched_stop_name(action->stop));
+    engine_stop(h->engine, action->force);
+    announce(h, false);
+}
+
+/* --- the pump ----------------------------------------------------------------------------------- */
+
+static struct host_request *request_of(struct sched_request *r)
+{
+    return r ? container_of(r, struct host_request, sched) : NULL;
+}
+
+static void perform(const struct sched_action *action)
+{
+    struct hosted *h = container_of(action->model, struct hosted, sched);
+    struct host_request *r = request_of(action->request);
+    switch (action->type) {
+    case SCHED_ACT_GRANT:
+        r->granted(r);
+        return;
+    case SCHED_ACT_REJECT:
+        r->rejected(r, action->reject);
+        return;
+    case SCHED_ACT_SPAWN:
+        if (r)
+            r->loaded = true;
+        spawn(h, r);
+        return;
+    case SCHED_ACT_STOP:
+        stop(h, action);
+        return;
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct host *h = timer->data;
+    h->timer_at = SCHED_NEVER;
+    tell(h, &(struct sched_event){.type = SCHED_EV_TICK});
+}
+
+static void arm_timer(struct host *h)
+{
+    uint64_t at = sched_deadline(&h->sched);
+    if (at == h->timer_at || h->closing)
+        return;
+    h->timer_at = at;
+    uint64_t now = uv_now(h->loop);
+    if (at == SCHED_NEVER)
+        uv_timer_stop(&h->timer);
+    else
+        uv_timer_start(&h->timer, on_timer, at > now ? at - now : 0, 0);
+}
+
+static void pump(struct host *h)
+{
+    struct sched_action action;
+    if (h->pumping)
+        return;
+    h->pumping = true;
+    while (sched_next(&h->sched, uv_now(h->loop), &action))
+        perform(&action);
+    h->pumping = false;
+    arm_timer(h);
+}
+
+static void tell(struct host *h, const struct sched_event *event)
+{
+    sched_event(&h->sched, event, uv_now(h->loop));
+    pump(h);
+}
+
+/* --- requests ----------------------------------------------------------------------------------- */
+
+void host_submit(struct host_request *r, struct hosted *hosted, bool may_load)
+{
+    r->hosted = hosted;
+    r->arrived = uv_now(hosted->host->loop);
+    r->sched = (struct sched_request){.model = &hosted->sched, .may_load = may_load, .passive = r->passive};
+    tell(hosted->host, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
+}
+
+void host_withdraw(struct host_request *r)
+{
+    if (r->sched.state == SCHED_REQUEST_NEW || !r->hosted)
+        return;
+    struct hosted *h = r->hosted;
+    bool granted = r->sched.state == SCHED_REQUEST_GRANTED;
+    tell(h->host, &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
+                                        .request = &r->sched});
+    release_if_removed(h);
+}
+
+void host_engine_broken(struct hosted *h)
+{
+    if (!h->engine || h->sched.state != SCHED_READY)
+        return;
+    h->broken = true;
+    tell(h->host, &(struct sched_event){.type = SCHED_EV_BROKEN, .model = &h->sched});
+}
+
+unsigned host_position(const struct host_request *r)
+{
+    return sched_position(&r->hosted->host->sched, &r->sched);
+}
+
+/* --- the operator's wishes ---------------------------------------------------------------------- */
+
+static void replace(char **text, const char *by)
+{
+    free(*text);
+    *text = by ? mem_strdup(by) : NULL;
+}
+
+void host_load(struct hosted *h, const char *by)
+{
+    if (h->sched.state == SCHED_UNLOADED) {
+        replace(&h->loaded_by, by);
+        set_failure(h, NULL);
+        h->reason = HOST_NEVER;
+    }
+    host_release(h);
+    tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
+}
+
+void host_unload(struct hosted *h, uint64_t drain_until, const char *reason)
+{
+    replace(&h->unload_note, reason);
+    if (reason)
+        log_info("model %s: unload asked for: %s", h->model->id, reason);
+    tell(h->host, &(struct sched_event){
+                      .type = SCHED_EV_UNLOAD, .model = &h->sched, .drain_until = drain_until});
+}
+
+void host_keep(struct hosted *h)
+{
+    log_warn("model %s is still busy: it stays loaded", h->model->id);
+    tell(h->host, &(struct sched_event){.type = SCHED_EV_KEEP, .model = &h->sched});
+}
+
+void host_hold(struct hosted *h, uint64_t until, const char *reason, const char *by)
+{
+    replace(&h->held_reason, reason);
+    replace(&h->held_by, by);
+    log_info("model %s is held%s%s", h->model->id, reason ? ": " : "", reason ? reason : "");
+    tell(h->host, &(struct sched_event){
+                      .type = SCHED_EV_HOLD, .model = &h->sched, .hold_until = until});
+}
+
+void host_release(struct hosted *h)
+{
+    if (!h->sched.held_until)
+        return;
+    log_info("model %s is released", h->model->id);
+    tell(h->host, &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &h->sched});
+}
+
+void host_listen(struct host *h, struct host_listener *l)
+{
+    TAILQ_INSERT_TAIL(&h->listeners, l, link);
+}
+
+void host_unlisten(struct host *h, struct host_listener *l)
+{
+    TAILQ_REMOVE(&h->listeners, l, link);
+}
+
+void host_memory(struct hosted *h, struct memory_use *use)
+{
+    memset(use, 0, sizeof *use);
+    if (h->engine)
+        memory_of_process(engine_pid(h->engine), use);
+}
+
+/* --- the host ----------------------------------------------------------------------------------- */
+
+const struct config *host_config(const struct host *h)
+{
+    return h->config;
+}
+
+const struct catalog *host_catalog(const struct host *h)
+{
+    return h->catalog;
+}
+
+uv_loop_t *host_loop(const struct host *h)
+{
+    return h->loop;
+}
+
+struct hosted *host_find(const struct host *h, const char *name)
+{
+    if (h->config->classic)
+        return host_at(h, 0);
+    struct model *m = name ? catalog_find(h->catalog, name) : NULL;
+    return m ? m->owner : NULL;
+}
+
+struct hosted *host_at(const struct host *h, size_t index)
+{
+    struct model *m = catalog_at(h->catalog, index);
+    return m ? m->owner : NULL;
+}
+
+int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)
+{
+    static const struct catalog_events events = {on_model_added, on_model_header,
+                                                 on_model_removed};
+    struct host *h = mem_zalloc(sizeof *h);
+    h->loop = loop;
+    h->config = config;
+    h->timer_at = SCHED_NEVER;
+    TAILQ_INIT(&h->listeners);
+    TAILQ_INIT(&h->all);
+    int rc = rundir_create(&h->rundir, err);
+    if (rc) {
+        free(h);
+        return rc;
+    }
+    sched_init(&h->sched, &(struct sched_config){
+                              .models_max = config->classic ? 0 : config->models_max,
+                              .max_queue = config->max_queue,
+                              .max_wait_ms = config->max_wait_ms,
+                              .wait_timeout_ms = config->load_timeout_ms,
+                          });
+    uv_timer_init(loop, &h->timer);
+    h->timer.data = h;
+    memory_init();
+    h->catalog = catalog_create(loop, &events, h);
+    *out = h;
+    return 0;
+}
+
+/* Classic mode: the file's name is the model's id, unless an alias is given. */
+static int add_single_model(struct host *h, struct error *err)
+{
+    const struct config *c = h->config;
+    const char *slash = c->model ? strrchr(c->model, '/') : NULL;
+    const char *id = c->aliases.n ? c->aliases.v[0] : slash ? slash + 1 : c->model;
+    return catalog_add_file(h->catalog, id ? id : "default", c->model ? c->model : "", err);
+}
+
+int host_rescan(struct host *h, struct error *err)
+{
+    return h->config->classic ? 0 : catalog_scan_folder(h->catalog, h->config->models_dir, err);
+}
+
+int host_start(struct host *h, struct error *err)
+{
+    if (!h->config->classic)
+        return host_rescan(h, err);
+    int rc = add_single_model(h, err);
+    if (!rc)
+        host_load(host_at(h, 0), "the start of the server");
+    return rc;
+}
+
+void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), void *ctx)
+{
+    h->idle = idle;
+    h->idle_ctx = ctx;
+    tell(h, &(struct sched_event){.type = SCHED_EV_SHUTDOWN,
+                                  .drain_until = drain_ms ? uv_now(h->loop) + drain_ms : 0});
+    check_idle(h);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct host *h = handle->data;
+    rundir_remove(&h->rundir);
+    memory_finish();
+    h->closed(h->closed_ctx);
+    free(h);
+}
+
+static void on_catalog_closed(void *ctx)
+{
+    struct host *h = ctx;
+    uv_close((uv_handle_t *)&h->timer, on_timer_closed);
+}
+
+void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
+{
+    h->closing = true;
+    h->closed = closed;
+    h->closed_ctx = ctx;
+    struct hosted *hosted;
+    while ((hosted = TAILQ_FIRST(&h->all))) {
+        http_client_close(hosted->client);
+        if (hosted->engine)
+            engine_destroy(hosted->engine);
+        hosted_free(hosted);
+    }
+    catalog_close(h->catalog, on_catalog_closed, h);
+}

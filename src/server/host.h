@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host joins the parts: it keeps a record for each model of the catalog, feeds the scheduler with
+ * what happens, and turns the scheduler's actions into deeds: starting engines, stopping them, and
+ * telling requests that it is their turn.
+ */
+#ifndef HOSTLER_SERVER_HOST_H
+#define HOSTLER_SERVER_HOST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "catalog/catalog.h"
+#include "engine/engine.h"
+#include "engine/memory.h"
+#include "http/client.h"
+#include "sched/sched.h"
+#include "server/config.h"
+
+struct host;
+
+/* Why a model is not loaded (any more); the names are `status.reason`. */
+enum host_reason {
+    HOST_NEVER, /* it has not been loaded yet */
+    HOST_UNLOADED,
+    HOST_EVICTED,
+    HOST_IDLE,
+    HOST_REMOVED,
+    HOST_SHUTDOWN,
+    HOST_CRASHED,     /* ended by itself after it had been ready */
+    HOST_LOAD_FAILED, /* ended by itself before, or was not ready in time */
+    HOST_BROKEN_FILE, /* its header cannot be read: never tried */
+};
+
+/* The server's record of a model. Readable by api/; changed by host.c alone. */
+struct hosted {
+    struct host *host;
+    struct model *model;
+    struct sched_model sched;
+    struct engine *engine;      /* NULL when UNLOADED */
+    struct http_client *client; /* NULL when UNLOADED */
+    struct strv args;           /* the command line of its engine, as in `status.args` */
+    char *loaded_by;            /* who caused the load, for a person; NULL */
+    double loaded_at;           /* Unix time of the spawn, seconds */
+    uint64_t load_ms;           /* what the last load took; 0 before the first */
+    enum host_reason reason;    /* of the last end */
+    struct engine_exit last_exit;
+    char *failure;     /* why the last load or run failed, with the engine's last lines; NULL */
+    char *held_reason; /* why an operator holds it; NULL */
+    char *held_by;
+    char *unload_note; /* the operator's reason of the unload that runs */
+    struct memory_use use; /* as last read, before a stop */
+    bool broken;           /* the engine does not answer and is being stopped for it */
+    TAILQ_ENTRY(hosted) link; /* among all records, those of removed models included */
+};
+
+/* A request's place with the scheduler. Embedded by its owner. */
+struct host_request {
+    struct sched_request sched;
+    struct hosted *hosted;
+    /* It is the request's turn: `hosted->client` reaches the engine. */
+    void (*granted)(struct host_request *r);
+    void (*rejected)(struct host_request *r, enum sched_reject_reason why);
+    bool passive; /* does not count as use of the model */
+    char *cause; /* `POST /v1/chat/completions from 127.0.0.1:4711`; owned by the owner */
+    uint64_t arrived; /* ms, uv_now() */
+    bool loaded;      /* it caused a load */
+};
+
+/* Somebody who wants to know when engines change state. Embedded. */
+struct host_listener {
+    void (*changed)(struct host_listener *l, struct hosted *h); /* any change of state */
+    void (*gone)(struct host_listener *l, struct hosted *h);    /* its engine is reaped */
+    TAILQ_ENTRY(host_listener) link;
+};
+
+/* `config` must outlive the host. */
+int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)
+    __attribute__((warn_unused_result));
+/* Reads the models and, in classic mode, begins to load. */
+int host_start(struct host *h, struct error *err) __attribute__((warn_unused_result));
+/* No more loads; waiting requests are answered; engines are drained for at most `drain_ms` and then
+ * stopped. Again with a smaller figure to hurry. `idle` is called when no engine is left. */
+void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), void *ctx);
+/* Frees everything; `closed` is called on the loop. Engines that still run are killed. */
+void host_close(struct host *h, void (*closed)(void *ctx), void *ctx);
+
+const struct config *host_config(const struct host *h);
+const struct catalog *host_catalog(const struct host *h);
+uv_loop_t *host_loop(const struct host *h);
+/* By id or alias; in classic mode any name, NULL included, is the model. */
+struct hosted *host_find(const struct host *h, const char *name);
+/* In order of id; NULL behind the last. */
+struct hosted *host_at(const struct host *h, size_t index);
+/* Reads the models' folder again. */
+int host_rescan(struct host *h, struct error *err) __attribute__((warn_unused_result));
+
+/* --- requests ----------------------------------------------------------------------------------- */
+/* `may_load`: whether it may cause a load. Set `granted`, `rejected` and `cause` before. */
+void host_submit(struct host_request *r, struct hosted *hosted, bool may_load);
+/* The lease ends, or the place in the queue is given up. No-op when it has neither. */
+void host_withdraw(struct host_request *r);
+/* A granted request found the engine unreachable: stops it by force, as crashed. Later requests wait
+ * for the next engine. */
+void host_engine_broken(struct hosted *h);
+/* How many waiting requests come before. */
+unsigned host_position(const struct host_request *r);
+
+/* --- the operator's wishes ---------------------------------------------------------------------- */
+/* Loads the model; releases a hold on it. `by` is copied. */
+void host_load(struct hosted *h, const char *by);
+/* `drain_until`: uv_now() milliseconds, 0 at once, SCHED_NEVER as long as it takes. */
+void host_unload(struct hosted *h, uint64_t drain_until, const char *reason);
+/* Ends a drain that was begun and is not over: the model goes on serving. */
+void host_keep(struct hosted *h);
+/* `until`: uv_now() milliseconds or SCHED_NEVER. Texts are copied; may be NULL. */
+void host_hold(struct hosted *h, uint64_t until, const char *reason, const char *by);
+void host_release(struct hosted *h);
+
+void host_listen(struct host *h, struct host_listener *l);
+void host_unlisten(struct host *h, struct host_listener *l);
+
+/* Memory of the running engine now; zeroes without one. */
+void host_memory(struct hosted *h, struct memory_use *use);
+const char *host_reason_name(enum host_reason reason);
+/* `unloaded`, `loading`, `loaded`, `sleeping`: as clients of llama.cpp's router know them. */
+const char *host_status(const struct hosted *h);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/unload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/container_of.h"
+#include "base/memory.h"
+
+#define SETTLE_STEP_MS 10   /* how often a device's figure is read while it should fall */
+#define SETTLE_MAX_MS 5000  /* and for how long */
+#define GRACE_MS 5000       /* beyond the stop timeout, before a process counts as stuck */
+
+/* The operation with what is not the caller's business. */
+struct operation {
+    struct unload u; /* first */
+    struct host *host;
+    struct host_listener listener;
+    uv_timer_t timer; /* first for the drain, then for stuck processes, then for devices to settle */
+    enum { DRAINING, STOPPING, SETTLING } phase;
+    bool keep_busy; /* at the drain's end, busy models stay */
+    uint64_t started, settle_until;
+    unload_done *done;
+    void *ctx;
+};
+
+static struct operation *of(struct unload *u)
+{
+    return (struct operation *)u;
+}
+
+const char *unload_result_name(enum unload_result result)
+{
+    switch (result) {
+    case UNLOAD_PENDING:
+        return "pending";
+    case UNLOAD_UNLOADED:
+        return "unloaded";
+    case UNLOAD_BUSY:
+        return "busy";
+    case UNLOAD_FAILED:
+        return "failed";
+    case UNLOAD_SKIPPED:
+        return "skipped";
+    }
+    return "failed";
+}
+
+struct unload *unload_create(struct host *host)
+{
+    struct operation *op = mem_zalloc(sizeof *op);
+    op->host = host;
+    return &op->u;
+}
+
+static void free_targets(struct unload *u)
+{
+    for (size_t i = 0; i < u->n; i++)
+        free(u->targets[i].model);
+    free(u->targets);
+}
+
+void unload_destroy(struct unload *u)
+{
+    free_targets(u);
+    free(u);
+}
+
+void unload_add(struct unload *u, const char *name, struct hosted *hosted)
+{
+    for (size_t i = 0; hosted && i < u->n; i++)
+        if (u->targets[i].hosted == hosted)
+            return;
+    u->targets = mem_realloc(u->targets, (u->n + 1) * sizeof *u->targets);
+    u->targets[u->n++] = (struct unload_target){
+        .model = mem_strdup(hosted ? hosted->model->id : name), .hosted = hosted};
+}
+
+bool unload_left_something(const struct unload *u)
+{
+    for (size_t i = 0; i < u->n; i++)
+        if (u->targets[i].result != UNLOAD_UNLOADED && u->targets[i].result != UNLOAD_SKIPPED)
+            return true;
+    return false;
+}
+
+/* --- the end -------------------------------------------------------------------------------------- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct operation *op = handle->data;
+    unload_destroy(&op->u);
+}
+
+static void finish(struct operation *op)
+{
+    struct unload *u = &op->u;
+    memory_read(&u->after);
+    u->elapsed_ms = uv_now(host_loop(op->host)) - op->started;
+    host_unlisten(op->host, &op->listener);
+    op->done(u, op->ctx);
+    uv_close((uv_handle_t *)&op->timer, on_timer_closed);
+}
+
+/* Whether each GPU's own figure has fallen by (nearly) what its processes held. */
+static bool devices_settled(const struct operation *op)
+{
+    struct memory_figures now;
+    memory_read(&now);
+    for (size_t d = 1; d < now.n && d < op->u.before.n; d++) {
+        uint64_t wanted = op->u.before.device[d].available + op->u.freed.bytes[d] / 10 * 9;
+        if (op->u.freed.bytes[d] && now.device[d].available < wanted)
+            return false;
+    }
+    return true;
+}
+
+static void on_settle(uv_timer_t *timer)
+{
+    struct operation *op = timer->data;
+    uint64_t now = uv_now(host_loop(op->host));
+    if (!devices_settled(op) && now < op->settle_until) {
+        uv_timer_start(&op->timer, on_settle, SETTLE_STEP_MS, 0);
+        return;
+    }
+    finish(op);
+}
+
+static size_t pending(const struct unload *u)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < u->n; i++)
+        n += u->targets[i].result == UNLOAD_PENDING;
+    return n;
+}
+
+static void resolve(struct unload_target *t, enum unload_result result, const char *reason)
+{
+    t->result = result;
+    t->reason = reason;
+    t->hosted = NULL;
+}
+
+/* All processes are gone (or given up on): now the devices' own figures must agree. */
+static void settle_if_resolved(struct operation *op)
+{
+    struct unload *u = &op->u;
+    if (pending(u) || op->phase == SETTLING)
+        return;
+    op->phase = SETTLING;
+    u->freed.n = u->before.n;
+    for (size_t i = 0; i < u->n; i++)
+        for (size_t d = 0; d < u->before.n; d++)
+            if (u->targets[i].result == UNLOAD_UNLOADED)
+                u->freed.bytes[d] += u->targets[i].freed.bytes[d];
+    op->settle_until = uv_now(host_loop(op->host)) + SETTLE_MAX_MS;
+    uv_timer_start(&op->timer, on_settle, 0, 0);
+}
+
+/* --- on the way ----------------------------------------------------------------------------------- */
+
+static struct unload_target *target_of(struct operation *op, const struct hosted *h)
+{
+    for (size_t i = 0; i < op->u.n; i++)
+        if (op->u.targets[i].hosted == h && op->u.targets[i].result == UNLOAD_PENDING)
+            return &op->u.targets[i];
+    return NULL;
+}
+
+static struct operation *of_listener(struct host_listener *l)
+{
+    return container_of(l, struct operation, listener);
+}
+
+static void on_changed(struct host_listener *l, struct hosted *h)
+{
+    struct operation *op = of_listener(l);
+    struct unload_target *t = target_of(op, h);
+    if (t && !t->drained_ms && h->sched.state == SCHED_STOPPING)
+        t->drained_ms = uv_now(host_loop(op->host)) - op->started;
+}
+
+static void on_gone(struct host_listener *l, struct hosted *h)
+{
+    struct operation *op = of_listener(l);
+    struct unload_target *t = target_of(op, h);
+    if (!t)
+        return;
+    t->stopped_ms = h->last_exit.stop_ms;
+    resolve(t, UNLOAD_UNLOADED, h->reason == HOST_CRASHED ? "crashed" : NULL);
+    settle_if_resolved(op);
+}
+
+static void on_stuck(uv_timer_t *timer)
+{
+    struct operation *op = timer->data;
+    for (size_t i = 0; i < op->u.n; i++)
+        if (op->u.targets[i].result == UNLOAD_PENDING)
+            resolve(&op->u.targets[i], UNLOAD_FAILED, "process_does_not_end");
+    settle_if_resolved(op);
+}
+
+static void watch_for_stuck(struct operation *op)
+{
+    op->phase = STOPPING;
+    uint64_t allowed = host_config(op->host)->stop_timeout_ms + GRACE_MS;
+    uv_timer_start(&op->timer, on_stuck, allowed, 0);
+}
+
+static void on_drained(uv_timer_t *timer)
+{
+    struct operation *op = timer->data;
+    for (size_t i = 0; i < op->u.n && op->keep_busy; i++) {
+        struct unload_target *t = &op->u.targets[i];
+        if (t->result != UNLOAD_PENDING || t->hosted->sched.state != SCHED_READY)
+            continue;
+        host_keep(t->hosted);
+        resolve(t, UNLOAD_BUSY, "requests_in_flight");
+    }
+    watch_for_stuck(op);
+    settle_if_resolved(op);
+}
+
+/* --- the beginning -------------------------------------------------------------------------------- */
+
+/* Decides what needs no waiting. */
+static void triage(struct unload *u)
+{
+    for (size_t i = 0; i < u->n; i++) {
+        struct unload_target *t = &u->targets[i];
+        if (!t->hosted)
+            resolve(t, UNLOAD_FAILED, "not_found");
+        else if (t->hosted->sched.state == SCHED_UNLOADED && !t->hosted->sched.queued)
+            resolve(t, UNLOAD_SKIPPED, "not_loaded");
+        else
+            host_memory(t->hosted, &t->freed);
+    }
+}
+
+void unload_preview(struct unload *u, const struct unload_wish *wish)
+{
+    memory_read(&u->before);
+    triage(u);
+    u->after = u->before;
+    u->held = wish->hold;
+    for (size_t i = 0; i < u->n; i++) {
+        struct unload_target *t = &u->targets[i];
+        if (t->result != UNLOAD_PENDING)
+            continue;
+        bool busy = t->hosted->sched.leases && !wish->force;
+        for (size_t d = 0; d < u->before.n; d++)
+            u->freed.bytes[d] += t->freed.bytes[d];
+        resolve(t, UNLOAD_UNLOADED, busy ? "would_wait_for_requests" : "would_be_unloaded");
+    }
+    u->freed.n = u->before.n;
+}
+
+static void hold_targets(struct unload *u, const struct unload_wish *wish)
+{
+    struct operation *op = of(u);
+    uint64_t now = uv_now(host_loop(op->host));
+    for (size_t i = 0; wish->hold && i < u->n; i++)
+        if (u->targets[i].hosted)
+            host_hold(u->targets[i].hosted, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER,
+                      wish->reason, wish->by);
+    u->held = wish->hold;
+}
+
+/* The wish may end at once (an engine that could not be started, a waiter): targets can resolve
+ * while this runs, but the operation ends later, from its timer. */
+static void begin_unloads(struct operation *op, uint64_t drain_until, const char *reason)
+{
+    for (size_t i = 0; i < op->u.n; i++) {
+        struct unload_target *t = &op->u.targets[i];
+        struct hosted *h = t->hosted;
+        if (t->result != UNLOAD_PENDING)
+            continue;
+        host_unload(h, drain_until, reason);
+        if (t->result == UNLOAD_PENDING && h->sched.state == SCHED_UNLOADED)
+            resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
+    }
+}
+
+void unload_start(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx)
+{
+    struct operation *op = of(u);
+    uv_loop_t *loop = host_loop(op->host);
+    uint64_t drain = wish->has_drain ? wish->drain_ms : host_config(op->host)->drain_timeout_ms;
+    op->started = uv_now(loop);
+    op->done = done;
+    op->ctx = ctx;
+    op->keep_busy = !wish->force && !wish->has_drain;
+    op->listener = (struct host_listener){.changed = on_changed, .gone = on_gone};
+    host_listen(op->host, &op->listener);
+    uv_timer_init(loop, &op->timer);
+    op->timer.data = op;
+    memory_read(&u->before);
+    hold_targets(u, wish);
+    triage(u);
+    uint64_t until = wish->force ? 0 : op->keep_busy ? SCHED_NEVER : op->started + drain;
+    if (wish->force)
+        watch_for_stuck(op);
+    else
+        uv_timer_start(&op->timer, on_drained, drain, 0);
+    begin_unloads(op, until, wish->reason);
+    settle_if_resolved(op);
+}

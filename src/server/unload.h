@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unloading as an operator means it: several models side by side, requests in flight first, over
+ * when the memory is back, with a result for each model.
+ *
+ *  - force: engines are stopped at once, their requests cut off (with an answer that says so).
+ *  - drain given: requests may go on that long, then the same.
+ *  - neither: requests may go on for the server's drain timeout; a model that is busy even then stays
+ *    loaded, serves on, and its result is BUSY.
+ */
+#ifndef HOSTLER_SERVER_UNLOAD_H
+#define HOSTLER_SERVER_UNLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/memory.h"
+#include "server/host.h"
+
+enum unload_result {
+    UNLOAD_PENDING,
+    UNLOAD_UNLOADED,
+    UNLOAD_BUSY,
+    UNLOAD_FAILED,
+    UNLOAD_SKIPPED, /* it was not loaded */
+};
+
+struct unload_target {
+    char *model;           /* id, or the unknown name that was asked for */
+    struct hosted *hosted; /* while PENDING */
+    enum unload_result result;
+    const char *reason; /* static text: `not_loaded`, `not_found`, …; NULL */
+    uint64_t drained_ms, stopped_ms;
+    struct memory_use freed;
+};
+
+struct unload_wish {
+    bool force;
+    bool has_drain;
+    uint64_t drain_ms;
+    bool hold;
+    uint64_t hold_ms;   /* 0 with hold: until released */
+    const char *reason; /* NULL */
+    const char *by;
+};
+
+struct unload {
+    struct unload_target *targets;
+    size_t n;
+    struct memory_figures before, after;
+    struct memory_use freed; /* over all targets */
+    bool held;
+    uint64_t elapsed_ms;
+};
+
+/* Called once, never from inside unload_start(); `u` is freed when it returns. */
+typedef void unload_done(struct unload *u, void *ctx);
+
+/* An operation without targets yet. */
+struct unload *unload_create(struct host *host);
+/* `hosted` NULL: an unknown name, whose result is FAILED. A model named twice counts once. */
+void unload_add(struct unload *u, const char *name, struct hosted *hosted);
+/* Copies what it needs of `wish`. */
+void unload_start(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx);
+/* Instead of starting: what it would do, as results; nothing is changed. Frees with _destroy(). */
+void unload_preview(struct unload *u, const struct unload_wish *wish);
+/* Only before unload_start() or after unload_preview(). */
+void unload_destroy(struct unload *u);
+/* Whether something that was asked for is still loaded, or was not found. */
+bool unload_left_something(const struct unload *u);
+const char *unload_result_name(enum unload_result result);
+
+#endif

@@ -1,0 +1,563 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""An engine that misbehaves to order. It has the command line, the child mode
+and the HTTP of llama-server as far as hostler uses them, and no model.
+
+What it does wrong is in a JSON file beside the model, MODEL.fake (`x.gguf` has
+`x.gguf.fake`), because hostler gives engines a clean environment; the variable
+FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
+
+  load_s         seconds of loading, with reports of progress
+  never_ready    loads for ever
+  exit_at_load   this exit code in the middle of the load
+  crash_at_load  SIGKILL itself in the middle of the load
+  crash_at       SIGKILL itself at the n-th request, before any answer
+  crash_stream   SIGKILL itself after n chunks of a stream
+  hung           accepts connections and never answers
+  deaf           ignores the exit line, SIGTERM and the end of stdin
+  stuck          hangs in its shutdown until a second SIGTERM, as llama-server does with a
+                 request running
+  slow_exit_s    seconds between being told to exit and exiting
+  close_early    closes a connection in place of its n-th answer (2: the first
+                 request on a connection is served, the next finds it stale)
+  short_writes   answers byte by byte
+  garbage        lines on stdout that are no protocol, or nearly
+  huge_logs      lines of this many KiB on stderr and stdout
+  log            a line to log at start
+  big_body       GET /big answers this many MiB
+  endless        streams have no end
+  tokens         chunks of a stream (8)
+  token_ms       pause between them (0)
+  orphan         leaves a process behind that holds stdout and stderr
+  sleep_after    seconds of idleness until it reports `sleeping`; a request wakes it
+
+POST /echo, and every path it does not know, answers with what arrived:
+{"method","target","version","headers":[[name,value],...],"length","sha256"}.
+GET /fake/stats: {"requests","connections","open","generations","live",
+"disconnects","pid","argv","env"}.
+"""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+HELP = """\
+----- common params -----
+
+-h,    --help, --usage                  print usage and exit
+--version                               show version and build info
+-t,    --threads N                      number of CPU threads to use during generation (default: <num_cpus>)
+                                        (env: LLAMA_ARG_THREADS)
+-c,    --ctx-size N                     size of the prompt context (default: 0, 0 = loaded from model)
+                                        (env: LLAMA_ARG_CTX_SIZE)
+-fa,   --flash-attn [on|off|auto]       set Flash Attention use ('on', 'off', or 'auto', default: 'auto')
+                                        (env: LLAMA_ARG_FLASH_ATTN)
+-kvo,  --kv-offload, -nkvo, --no-kv-offload
+                                        whether to enable KV cache offloading (default: enabled)
+                                        (env: LLAMA_ARG_KV_OFFLOAD)
+--mmap, --no-mmap                       whether to memory-map model (if mmap disabled, slower load but may reduce
+                                        pageouts if not using mlock) (default: enabled)
+                                        (env: LLAMA_ARG_MMAP)
+-lm,   --load-mode MODE                 model loading mode (default: auto)
+                                        - auto: mmap, unless a device does not support it
+                                        - none: no special loading mode
+                                        (env: LLAMA_ARG_LOAD_MODE)
+-ngl,  --gpu-layers, --n-gpu-layers N   max. number of layers to store in VRAM (default: auto)
+                                        (env: LLAMA_ARG_N_GPU_LAYERS)
+--lora FNAME                            path to LoRA adapter (use comma-separated values to load multiple
+                                        adapters)
+-m,    --model FNAME                    model path to load
+                                        (env: LLAMA_ARG_MODEL)
+-hf,   -hfr, --hf-repo <user>/<model>[:quant]
+                                        Hugging Face model repository
+                                        (env: LLAMA_ARG_HF_REPO)
+
+
+----- example-specific params -----
+
+-np,   --parallel N                     number of server slots (default: -1, -1 = auto)
+                                        (env: LLAMA_ARG_N_PARALLEL)
+-mm,   --mmproj FILE                    path to a multimodal projector file. see tools/mtmd/README.md
+                                        (env: LLAMA_ARG_MMPROJ)
+-a,    --alias STRING                   set model name aliases, comma-separated (to be used by API)
+                                        (env: LLAMA_ARG_ALIAS)
+--host HOST                             IP addresses to listen on, comma-separated, or UNIX socket paths
+                                        (default: 127.0.0.1)
+                                        (env: LLAMA_ARG_HOST)
+--port PORT                             port to listen (default: 8080)
+                                        (env: LLAMA_ARG_PORT)
+--metrics                               enable prometheus compatible metrics endpoint (default: disabled)
+                                        (env: LLAMA_ARG_ENDPOINT_METRICS)
+--slots, --no-slots                     expose slots monitoring endpoint (default: enabled)
+                                        (env: LLAMA_ARG_ENDPOINT_SLOTS)
+--slot-save-path PATH                   path to save slot kv cache (default: disabled)
+--sleep-idle-seconds SECONDS            number of seconds of idleness after which the server will sleep
+                                        (default: -1; -1 = disabled)
+"""
+VERSION = "version: 0.7.0 (build 11669, commit fake)\nbuilt with python for any machine\n"
+SWITCHES = {"--metrics", "--mmap", "--no-mmap", "--slots", "--no-slots", "-kvo", "--kv-offload",
+            "-nkvo", "--no-kv-offload"}
+REPORT = "cmd_child_to_router:state:"
+EXIT = "cmd_router_to_child:exit"
+
+
+def known_options():
+    lines = (re.match(r"(?:--?[a-z][\w-]*,? *)+", line) for line in HELP.splitlines())
+    return {name for line in lines if line for name in re.findall(r"--?[a-z][\w-]*", line.group())}
+
+
+def parse_args(argv):
+    """The options as a dictionary; ends as llama-server does on an unknown one."""
+    found, i, known = {}, 0, known_options()
+    while i < len(argv):
+        name = argv[i]
+        if name not in known:
+            sys.stderr.write(f"error: invalid argument: {name}\n")
+            sys.exit(1)
+        if name in SWITCHES:
+            found[name] = True
+        else:
+            i += 1
+            found[name] = argv[i] if i < len(argv) else ""
+        i += 1
+    return found
+
+
+def misbehaviour(model):
+    try:
+        with open(model + ".fake", encoding="utf-8") as f:
+            return json.load(f)
+    except OSError:
+        pass
+    found = {}
+    for item in filter(None, os.environ.get("FAKE_ENGINE", "").split(",")):
+        key, _, value = item.partition("=")
+        found[key] = json.loads(value) if value else True
+    return found
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+class Stats:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.n = dict.fromkeys(
+            ("requests", "connections", "open", "generations", "live", "disconnects"), 0)
+
+    def add(self, key, by=1):
+        with self.lock:
+            self.n[key] += by
+            return self.n[key]
+
+
+class Engine:
+    def __init__(self, options, fake):
+        self.fake = fake
+        self.model = options.get("--model") or options.get("-m", "")
+        self.alias = (options.get("--alias") or options.get("-a") or self.model).split(",")
+        self.path = options.get("--host", "")
+        self.child = "LLAMA_SERVER_ROUTER_PORT" in os.environ
+        self.stats = Stats()
+        self.out = threading.Lock()
+        self.ready = threading.Event()
+        self.asleep = False
+        self.terminated = False
+        self.last = time.monotonic()
+
+    # -- child mode -----------------------------------------------------------
+
+    def report(self, state, payload):
+        if self.child:
+            self.print(REPORT + json.dumps({"state": state, "payload": payload},
+                                           separators=(",", ":")))
+
+    def print(self, line):
+        with self.out:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+    def progress(self, value):
+        self.report("loading", {"stages": ["text_model"], "current": "text_model",
+                                "value": round(value, 3)})
+
+    def info(self):
+        return {"id": self.alias[0], "aliases": self.alias, "tags": [], "object": "model",
+                "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+                "created": int(time.time()), "owned_by": "llamacpp",
+                "meta": {"vocab_type": 1, "n_vocab": 303, "n_ctx": 2048, "n_ctx_train": 2048,
+                         "n_embd": 64, "n_params": 121024, "size": 484096, "ftype": "all F32"}}
+
+    def load(self):
+        fake = self.fake
+        self.progress(0.0)
+        end = time.monotonic() + fake.get("load_s", 0)
+        half = time.monotonic() + fake.get("load_s", 0) / 2
+        while fake.get("never_ready") or time.monotonic() < end:
+            time.sleep(0.02)
+            left = max(0.0, end - time.monotonic())
+            self.progress(1 - left / fake["load_s"] if fake.get("load_s") else 0.5)
+            if time.monotonic() > half:
+                self.fail_at_load()
+        self.fail_at_load()
+        self.progress(1.0)
+
+    def fail_at_load(self):
+        if self.fake.get("crash_at_load"):
+            die()
+        if "exit_at_load" in self.fake:
+            sys.stderr.write("error: failed to load model\n")
+            sys.stderr.flush()
+            os._exit(self.fake["exit_at_load"])
+
+    def leave(self, code):
+        time.sleep(3600 if self.fake.get("stuck") else self.fake.get("slow_exit_s", 0))
+        sys.stderr.flush()
+        os._exit(code)
+
+    def on_sigterm(self, *_):
+        """As the real one once loaded: the first alone does not end it, the second does at once."""
+        if self.terminated:
+            os._exit(1)
+        self.terminated = True
+
+    def watch_stdin(self):
+        """As the real one: only once loaded; end of file is exit 1 at once."""
+        for line in sys.stdin:
+            if line.strip() == EXIT and not self.fake.get("deaf"):
+                sys.stderr.write("exit command received, exiting...\n")
+                self.leave(0)
+        while self.fake.get("deaf"):
+            time.sleep(60)
+        os._exit(1)
+
+    def watch_idleness(self, seconds):
+        while True:
+            time.sleep(0.02)
+            if not self.asleep and time.monotonic() - self.last > seconds:
+                self.asleep = True
+                self.report("sleeping", None)
+
+    def wake(self):
+        self.last = time.monotonic()
+        if self.asleep:
+            self.asleep = False
+            self.progress(0.0)
+            self.report("ready", None)
+
+    # -- the process ----------------------------------------------------------
+
+    def noise(self):
+        fake = self.fake
+        sys.stderr.write("fake engine: " + str(fake.get("log", "loading")) + "\n")
+        if fake.get("garbage"):
+            for line in ("hello", REPORT + "{", REPORT + '{"state":"singing"}', REPORT + "[1]",
+                         REPORT + '{"state":7,"payload":[]}', REPORT + "{" * 5000, "a\0b\x1b[31m",
+                         'cmd_child_to_router:state', REPORT + '{"state":"sleeping"}'):
+                self.print(line)
+            sys.stdout.buffer.write(b"\xff\xfe\x80 not UTF-8\r\n")
+            sys.stdout.flush()
+        if fake.get("huge_logs"):
+            line = "x" * (int(fake["huge_logs"]) * 1024)
+            sys.stderr.write(line + "\n")
+            self.print(line)
+        sys.stderr.flush()
+
+    def run(self):
+        if self.fake.get("deaf"):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.fake.get("orphan"):
+            subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL,
+                             start_new_session=self.fake["orphan"] == "session")
+        self.noise()
+        if self.path.endswith(".sock"):
+            server = socket.socket(socket.AF_UNIX)
+            server.bind(self.path)
+        else:
+            server = socket.create_server((self.path or "127.0.0.1", 8080))
+        server.listen(128)
+        threading.Thread(target=self.accept, args=(server,), daemon=True).start()
+        self.load()
+        if not self.fake.get("deaf"):
+            signal.signal(signal.SIGTERM, self.on_sigterm)
+        self.ready.set()
+        self.report("ready", self.info())
+        if self.fake.get("sleep_after"):
+            threading.Thread(target=self.watch_idleness, args=(self.fake["sleep_after"],),
+                             daemon=True).start()
+        if self.child:
+            self.watch_stdin()
+        while True:
+            time.sleep(60)
+
+    def accept(self, server):
+        while True:
+            connection, _ = server.accept()
+            self.stats.add("connections")
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        self.stats.add("open")
+        try:
+            Connection(self, connection).serve()
+        except (OSError, ValueError):
+            pass
+        finally:
+            connection.close()
+            self.stats.add("open", -1)
+
+
+class Gone(OSError):
+    """The client has left."""
+
+
+class Connection:
+    """One HTTP/1.1 connection. Written out, not http.server, so that each byte is ours to spoil."""
+
+    def __init__(self, engine, sock):
+        self.engine, self.fake, self.sock = engine, engine.fake, sock
+        self.file = sock.makefile("rb")
+
+    def serve(self):
+        for n in range(1, 101):  # llama-server closes after a hundred
+            if not self.read_request():
+                return
+            count = self.engine.stats.add("requests")
+            if self.fake.get("hung"):
+                time.sleep(3600)
+            if count == self.fake.get("crash_at"):
+                die()
+            if n == self.fake.get("close_early"):
+                return
+            self.last = n == 100 or self.header("connection").lower() == "close"
+            self.answer()
+            if self.last:
+                return
+
+    # -- reading --------------------------------------------------------------
+
+    def read_request(self):
+        line = self.file.readline(65536).decode("latin-1").rstrip("\r\n")
+        if not line:
+            return False
+        self.method, self.target, self.version = line.split(" ", 2)
+        self.headers = []
+        while True:
+            line = self.file.readline(65536).decode("latin-1").rstrip("\r\n")
+            if not line:
+                break
+            name, _, value = line.partition(":")
+            self.headers.append([name, value.strip()])
+        if self.header("expect").lower() == "100-continue":
+            self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.read_body()
+        return True
+
+    def header(self, name):
+        return next((v for k, v in self.headers if k.lower() == name), "")
+
+    def read_body(self):
+        self.sha, self.length, self.body = hashlib.sha256(), 0, b""
+        if self.header("transfer-encoding").lower() == "chunked":
+            while True:
+                size = int(self.file.readline(1024).split(b";")[0], 16)
+                self.take(size)
+                self.file.readline(1024)
+                if size == 0:
+                    return
+        self.take(int(self.header("content-length") or 0))
+
+    def take(self, size):
+        while size:
+            piece = self.file.read(min(size, 1 << 16))
+            if not piece:
+                raise Gone("in the body")
+            size -= len(piece)
+            self.length += len(piece)
+            self.sha.update(piece)
+            if len(self.body) < 1 << 20:
+                self.body += piece
+
+    # -- writing --------------------------------------------------------------
+
+    def send(self, data):
+        if not self.fake.get("short_writes"):
+            self.sock.sendall(data)
+            return
+        for i in range(len(data)):
+            self.sock.sendall(data[i:i + 1])
+
+    def head(self, status, fields):
+        reason = {200: "OK", 400: "Bad Request", 503: "Service Unavailable"}[status]
+        fields = [("Server", "llama.cpp")] + fields
+        fields.append(("Connection", "close") if self.last else
+                      ("Keep-Alive", "timeout=5, max=100"))
+        return (f"HTTP/1.1 {status} {reason}\r\n" +
+                "".join(f"{k}: {v}\r\n" for k, v in fields) + "\r\n").encode()
+
+    def json(self, value, status=200):
+        body = json.dumps(value, separators=(",", ":")).encode()
+        self.send(self.head(status, [("Content-Type", "application/json; charset=utf-8"),
+                                     ("Content-Length", len(body))]) +
+                  (b"" if self.method == "HEAD" else body))
+
+    # -- routes ---------------------------------------------------------------
+
+    def answer(self):
+        path = self.target.split("?")[0]
+        engine = self.engine
+        if path in ("/health", "/v1/health"):
+            return self.health()
+        if path == "/fake/stats":
+            return self.json(dict(engine.stats.n, pid=os.getpid(), argv=sys.argv,
+                                  env=dict(os.environ)))
+        if not engine.ready.is_set():
+            return self.loading()
+        if path in ("/models", "/v1/models"):
+            return self.json({"object": "list", "data": [engine.info()]})
+        if path == "/props":
+            return self.json({"default_generation_settings": {"params": {}, "n_ctx": 2048},
+                              "total_slots": 1, "model_alias": engine.alias[0],
+                              "model_path": engine.model, "build_info": "fake",
+                              "is_sleeping": engine.asleep})
+        if path == "/metrics":
+            return self.metrics()
+        engine.wake()
+        if path in ("/chat/completions", "/v1/chat/completions"):
+            return self.chat()
+        if path == "/tokenize" and self.method == "POST":
+            content = json.loads(self.body or b"{}").get("content", "")
+            return self.json({"tokens": list(str(content).encode())})
+        if path == "/slots":
+            live = engine.stats.n["live"]
+            return self.json([{"id": 0, "n_ctx": 2048, "is_processing": live > 0}])
+        if path == "/big":
+            return self.big()
+        return self.json({"method": self.method, "target": self.target, "version": self.version,
+                          "headers": self.headers, "length": self.length,
+                          "sha256": self.sha.hexdigest()})
+
+    def health(self):
+        if self.engine.ready.is_set():
+            return self.json({"status": "ok"})
+        return self.loading()
+
+    def loading(self):
+        self.json({"error": {"code": 503, "message": "Loading model",
+                             "type": "unavailable_error"}}, 503)
+
+    def metrics(self):
+        body = f"llamacpp:requests_processing {self.engine.stats.n['live']}\n".encode()
+        self.send(self.head(200, [("Content-Type", "text/plain; version=0.0.4"),
+                                  ("Content-Length", len(body))]) + body)
+
+    def big(self):
+        size = int(self.fake.get("big_body", 1)) << 20
+        self.send(self.head(200, [("Content-Type", "application/octet-stream"),
+                                  ("Content-Length", size)]))
+        piece = bytes(range(256)) * 256
+        for _ in range(size // len(piece)):
+            self.sock.sendall(piece)
+
+    def chat(self):
+        request = json.loads(self.body or b"{}")
+        if not isinstance(request, dict) or "messages" not in request:
+            return self.json({"error": {"code": 400, "message": "'messages' is required",
+                                        "type": "invalid_request_error"}}, 400)
+        self.engine.stats.add("generations")
+        self.engine.stats.add("live")
+        try:
+            if request.get("stream"):
+                self.stream()
+            else:
+                self.whole()
+        except OSError:
+            self.engine.stats.add("disconnects")
+            raise
+        finally:
+            self.engine.stats.add("live", -1)
+            self.engine.last = time.monotonic()
+
+    def tokens(self):
+        """The texts of a generation; ends with Gone when the client leaves."""
+        n = 0
+        while self.fake.get("endless") or n < self.fake.get("tokens", 8):
+            if n == self.fake.get("crash_stream"):
+                die()
+            self.pause(self.fake.get("token_ms", 0) / 1000)
+            yield f"word{n} "
+            n += 1
+
+    def pause(self, seconds):
+        """Sleeps, but notices a client that leaves, as llama-server does."""
+        end = time.monotonic() + seconds
+        while True:
+            self.sock.setblocking(False)
+            try:
+                if self.sock.recv(1, socket.MSG_PEEK) == b"":
+                    raise Gone("while generating")
+            except BlockingIOError:
+                pass
+            finally:
+                self.sock.setblocking(True)
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, 0.01))
+
+    def whole(self):
+        text = list(self.tokens())
+        self.json({"id": "chatcmpl-fake", "object": "chat.completion", "model": self.engine.alias[0],
+                   "choices": [{"index": 0, "finish_reason": "stop",
+                                "message": {"role": "assistant", "content": "".join(text)}}],
+                   "usage": self.usage(len(text)), "timings": {"predicted_n": len(text)}})
+
+    @staticmethod
+    def usage(n):
+        return {"prompt_tokens": 1, "completion_tokens": n, "total_tokens": n + 1}
+
+    def chunk(self, data):
+        self.send(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def event(self, delta, finish=None, **more):
+        self.chunk(b"data: " + json.dumps(
+            {"id": "chatcmpl-fake", "object": "chat.completion.chunk",
+             "model": self.engine.alias[0],
+             "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more},
+            separators=(",", ":")).encode() + b"\n\n")
+
+    def stream(self):
+        self.send(self.head(200, [("Content-Type", "text/event-stream"),
+                                  ("Transfer-Encoding", "chunked")]))
+        n = 0
+        for text in self.tokens():
+            self.event({"content": text})
+            n += 1
+        self.event({}, "stop", usage=self.usage(n), timings={"predicted_n": n})
+        self.chunk(b"data: [DONE]\n\n")
+        self.send(b"0\r\n\r\n")
+
+
+def main():
+    if {"-h", "--help", "--usage"} & set(sys.argv):
+        print(HELP, end="")
+        return
+    if "--version" in sys.argv:
+        sys.stderr.write(VERSION)
+        return
+    options = parse_args(sys.argv[1:])
+    engine = Engine(options, misbehaviour(options.get("--model") or options.get("-m", "")))
+    engine.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "catalog/text.h"
+
+static void clean(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"",
+                                       "a b",
+                                       "\xC2\x80",
+                                       "\xDF\xBF",
+                                       "\xE0\xA0\x80",
+                                       "\xED\x9F\xBF",
+                                       "\xEE\x80\x80",
+                                       "\xF0\x90\x80\x80",
+                                       "\xF4\x8F\xBF\xBF"};
+    static const char *const bad[] = {
+        "\n",           "\x7F",      "\x80",         "\xC0\x80",         "\xC1\xBF",
+        "\xC2",         "a\xE2\x82", "\xE0\x9F\xBF", "\xED\xA0\x80",     "\xF0\x8F\xBF\xBF",
+        "\xC3(",        "\xE2(\xA1", "\xE2\x82(",    "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
+        "\xF0\x90\x80", "\xFE",      "\xFF"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(text_clean(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(text_clean(bad[i]));
+}
+
+static void copy(void **state)
+{
+    (void)state;
+    char out[8];
+    text_copy(out, sizeof out, "abc", 2);
+    assert_string_equal(out, "ab");
+    text_copy(out, sizeof out, "a\0b", 3);
+    assert_string_equal(out, "a");
+    text_copy(out, sizeof out, "a\x1B\xFF", 3);
+    assert_string_equal(out, "a ?");
+    text_copy(out, sizeof out, "0123456789", 10);
+    assert_string_equal(out, "0123456");
+    /* cut in front of the character that does not fit, not inside it */
+    text_copy(out, sizeof out, "01234\xE2\x82\xAC", 8);
+    assert_string_equal(out, "01234");
+    text_copy(out, sizeof out, "\xE2\x82\xAC", 2);
+    assert_string_equal(out, "??");
+    text_copy(out, 1, "abc", 3);
+    assert_string_equal(out, "");
+    text_copy(out, sizeof out, "", 0);
+    assert_string_equal(out, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(clean), cmocka_unit_test(copy)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
