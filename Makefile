@@ -135,3 +135,12 @@ $(BUILD)/san/fake_nvml.so: tests/fake_nvml.c
 
 -include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(BUILD)/obj/main.d $(BUILD)/san/obj/main.d
 -include $(wildcard $(BUILD)/san/unit/*/*.d)
+
+# --- for the scripts ------------------------------------------------------------------------------
+.PHONY: print-flags print-libs print-llhttp-src
+print-flags:
+	@echo $(subst ",\",$(STD)) $(LLHTTP_CFLAGS) -Isrc
+print-libs:
+	@echo $(LIBS)
+print-llhttp-src:
+	@echo $(LLHTTP_SRC)

@@ -4,8 +4,9 @@
  *
  * gpu0 has 24 GiB, gpu1 48 GiB; free is what FAKE_NVML_FREE says (MiB, a number a GPU, by commas),
  * else all. FAKE_NVML_PROCESSES lists processes, `GPU:PID:MiB`, by commas. Where FAKE_NVML_FILE
- * names a file, both are read from its first and second line instead, at each call. A GPU between
- * the two, which tells no memory, tries callers that number by counting.
+ * names a file, both are read from its first and second line instead, at each call.
+ * FAKE_NVML_SILENT is the number of a GPU that tells no memory, FAKE_NVML_BROKEN makes the
+ * initialization fail.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ struct process {
     unsigned gpu_instance, compute_instance;
 };
 
-static const unsigned long long totals[] = {24576, 0, 49152}; /* MiB; 0: tells none */
+static const unsigned long long totals[] = {24576, 49152}; /* MiB */
 #define GPUS (sizeof totals / sizeof *totals)
 static int initialized;
 
@@ -87,7 +88,8 @@ int nvmlDeviceGetMemoryInfo(void *device, struct memory *out)
 {
     char space[4096];
     unsigned gpu = gpu_of(device);
-    if (gpu >= GPUS || !totals[gpu])
+    const char *silent = getenv("FAKE_NVML_SILENT");
+    if (gpu >= GPUS || (silent && gpu == strtoul(silent, NULL, 10)))
         return NOT_SUPPORTED;
     out->total = out->free = totals[gpu] * MIB;
     const char *text = setting(0, "FAKE_NVML_FREE", space, sizeof space);

@@ -10,7 +10,8 @@
 /* `body` is an object (an empty one when the request has no body) and is released afterwards. */
 typedef void body_handler(struct api *api, struct http_exchange *x, json_t *body);
 
-/* Collects and parses; answers 400 or 413 itself. `handler` is not called when the client leaves. */
+/* Collects and parses; answers 400 or 413 itself. `handler` is not called when the client leaves.
+ */
 void body_read_json(struct api *api, struct http_exchange *x, body_handler *handler);
 
 /* Members of `body`: 0, or -1 after answering 400 because the member is of another type. */

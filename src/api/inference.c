@@ -45,7 +45,8 @@ struct inference {
     char fields[96];
 };
 
-/* --- ending --------------------------------------------------------------------------------------- */
+/* --- ending
+ * --------------------------------------------------------------------------------------- */
 
 static void inference_free(struct inference *i)
 {
@@ -70,9 +71,11 @@ static void inference_fail(struct inference *i, int status, const char *message)
     inference_refuse(i, status, reply_error_object(status, message), 0); /* copies `message` */
 }
 
-/* --- an engine that broke off ---------------------------------------------------------------------- */
+/* --- an engine that broke off
+ * ---------------------------------------------------------------------- */
 
-/* A stream that has begun can still say why it ends: as an event, the way OpenAI's clients expect. */
+/* A stream that has begun can still say why it ends: as an event, the way OpenAI's clients expect.
+ */
 static void end_begun_answer(struct inference *i)
 {
     struct http_exchange *x = i->x;
@@ -155,7 +158,8 @@ static void explain(struct inference *i, bool begun)
         explain_now(i);
 }
 
-/* --- relaying ------------------------------------------------------------------------------------- */
+/* --- relaying
+ * ------------------------------------------------------------------------------------- */
 
 static void retry(struct inference *i)
 {
@@ -207,7 +211,8 @@ static void on_granted(struct host_request *r)
     relay_start(&i->relay, r->hosted->client);
 }
 
-/* --- refusals of the scheduler ---------------------------------------------------------------------- */
+/* --- refusals of the scheduler
+ * ---------------------------------------------------------------------- */
 
 /* Seconds until a client may try again: what is known of the load time, at least 1. */
 static unsigned retry_after(const struct hosted *h)
@@ -227,7 +232,8 @@ static void refuse_held(struct inference *i)
     json_t *error = reply_error_object(503, message);
     json_object_set_new(error, "state", json_string("held"));
     free(message);
-    unsigned after = until == SCHED_NEVER || until <= now ? 60 : (unsigned)((until - now) / 1000 + 1);
+    unsigned after =
+        until == SCHED_NEVER || until <= now ? 60 : (unsigned)((until - now) / 1000 + 1);
     inference_refuse(i, 503, error, after);
 }
 
@@ -244,8 +250,8 @@ static void refuse_queue(struct inference *i, const char *state, const char *why
 static void refuse_failed(struct inference *i)
 {
     const struct hosted *h = i->request.hosted;
-    char *message = h->failure ? mem_strdup(h->failure)
-                               : mem_printf("model '%s' failed to load", h->model->id);
+    char *message =
+        h->failure ? mem_strdup(h->failure) : mem_printf("model '%s' failed to load", h->model->id);
     inference_fail(i, 500, message);
     free(message);
 }
@@ -281,7 +287,8 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
     }
 }
 
-/* --- naming the model -------------------------------------------------------------------------------- */
+/* --- naming the model
+ * -------------------------------------------------------------------------------- */
 
 /* `?autoload=1` and `true` allow a load, anything else forbids it; absent: the server's default. */
 static bool autoload(struct api *api, struct http_exchange *x)
@@ -339,15 +346,17 @@ static void inference_named(struct inference *i, enum peek_result result)
     }
 }
 
-/* --- the client's side -------------------------------------------------------------------------------- */
+/* --- the client's side
+ * -------------------------------------------------------------------------------- */
 
 /* Keeps what came of the body. Otherwise answers, and returns non-zero. */
 static int collect(struct inference *i, const char *data, size_t len)
 {
     int rc = buf_append(&i->relay.body, data, len);
     if (rc == -ENOBUFS)
-        inference_fail(i, 413, "the request's body is too large: its model's name must come within "
-                               "the first 256 MiB");
+        inference_fail(i, 413,
+                       "the request's body is too large: its model's name must come within "
+                       "the first 256 MiB");
     else if (rc)
         inference_fail(i, 503, "out of memory for the request's body");
     return rc;

@@ -11,7 +11,8 @@
 #include "base/memory.h"
 #include "http/target.h"
 
-/* --- the list ------------------------------------------------------------------------------------- */
+/* --- the list
+ * ------------------------------------------------------------------------------------- */
 
 static json_t *strings(const struct strv *v)
 {
@@ -31,8 +32,8 @@ static json_t *args_of(const struct hosted *h)
 /* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
 static void add_end(json_t *status, const struct hosted *h)
 {
-    bool failed = h->reason == HOST_LOAD_FAILED || h->reason == HOST_CRASHED ||
-                  h->reason == HOST_BROKEN_FILE;
+    bool failed =
+        h->reason == HOST_LOAD_FAILED || h->reason == HOST_CRASHED || h->reason == HOST_BROKEN_FILE;
     const char *reason = host_reason_name(h->reason);
     if (h->sched.state != SCHED_UNLOADED)
         return;
@@ -117,7 +118,8 @@ void api_models_list(struct api *api, struct http_exchange *x)
     reply_json(x, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
 }
 
-/* --- load ----------------------------------------------------------------------------------------- */
+/* --- load
+ * ----------------------------------------------------------------------------------------- */
 
 static void load(struct api *api, struct http_exchange *x, json_t *body)
 {

@@ -12,8 +12,8 @@
 #include "http/target.h"
 
 enum route_flags {
-    PUBLIC = 1,  /* no key needed */
-    ROUTER = 2,  /* only in router mode: in classic mode it is the engine's */
+    PUBLIC = 1, /* no key needed */
+    ROUTER = 2, /* only in router mode: in classic mode it is the engine's */
 };
 
 static const struct route {
@@ -101,7 +101,8 @@ static const struct route *find_route(const char *method, const char *target, bo
     return NULL;
 }
 
-/* --- keys ----------------------------------------------------------------------------------------- */
+/* --- keys
+ * ----------------------------------------------------------------------------------------- */
 
 /* Takes as long for a wrong key as for a right one of the same length. */
 static bool same_text(const char *a, const char *b)
@@ -130,7 +131,8 @@ static bool key_is_valid(const struct strv *keys, const struct http_head *head)
     return valid;
 }
 
-/* --- dispatch ------------------------------------------------------------------------------------- */
+/* --- dispatch
+ * ------------------------------------------------------------------------------------- */
 
 static bool needs_key(const struct config *c, const struct route *r, const char *method)
 {

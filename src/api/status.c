@@ -30,14 +30,15 @@ void api_props(struct api *api, struct http_exchange *x)
     }
     free(model);
     reply_json(x, 200,
-               json_pack("{s:s, s:i, s:b, s:s, s:s, s:{s:n, s:i}, s:{}, s:s, s:b}", "role", "router",
-                         "max_instances", (int)c->models_max, "models_autoload", (int)c->autoload,
-                         "model_alias", "llama-server", "model_path", "none",
+               json_pack("{s:s, s:i, s:b, s:s, s:s, s:{s:n, s:i}, s:{}, s:s, s:b}", "role",
+                         "router", "max_instances", (int)c->models_max, "models_autoload",
+                         (int)c->autoload, "model_alias", "llama-server", "model_path", "none",
                          "default_generation_settings", "params", "n_ctx", 0, "ui_settings",
                          "build_info", "hostler-" HOSTLER_VERSION, "cors_proxy_enabled", 0));
 }
 
-/* --- /hostler/v1/status --------------------------------------------------------------------------- */
+/* --- /hostler/v1/status
+ * --------------------------------------------------------------------------- */
 
 static json_t *memory_now(struct memory_figures *figures)
 {
@@ -109,9 +110,8 @@ void api_status(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "version", json_string(HOSTLER_VERSION));
     json_object_set_new(o, "engine_version", reply_string(engine_options_version(c->options)));
     json_object_set_new(o, "pid", json_integer(getpid()));
-    json_object_set_new(
-        o, "uptime_ms",
-        json_integer((json_int_t)(uv_now(host_loop(api->host)) - api->started)));
+    json_object_set_new(o, "uptime_ms",
+                        json_integer((json_int_t)(uv_now(host_loop(api->host)) - api->started)));
     json_object_set_new(o, "mode", json_string(c->classic ? "classic" : "router"));
     json_object_set_new(o, "models_max", json_integer(c->models_max));
     json_object_set_new(o, "memory", memory_now(&figures));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking models out of service: unload (llama.cpp's form, and ours for several), unload-all, hold and
- * release.
+ * Taking models out of service: unload (llama.cpp's form, and ours for several), unload-all, hold
+ * and release.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@
 #include "http/target.h"
 #include "server/unload.h"
 
-/* --- reading a wish ------------------------------------------------------------------------------- */
+/* --- reading a wish
+ * ------------------------------------------------------------------------------- */
 
 /* Seconds as a number (`0.5`) or as text (`5m`) into milliseconds. Returns 1 when the member is
  * there, 0 when not, -1 after answering 400. */
@@ -69,7 +70,8 @@ static int get_wish(struct http_exchange *x, json_t *body, struct unload_wish *w
     return 0;
 }
 
-/* --- the answer ----------------------------------------------------------------------------------- */
+/* --- the answer
+ * ----------------------------------------------------------------------------------- */
 
 static json_t *figures(const struct memory_figures *f)
 {
@@ -111,14 +113,16 @@ static json_t *report(const struct unload *u)
         json_array_append_new(results, result(&u->targets[i], &u->before));
     json_object_set_new(o, "results", results);
     json_object_set_new(o, "freed", use(&u->freed, &u->before));
-    json_object_set_new(o, "memory", json_pack("{s:o, s:o}", "before", figures(&u->before), "after",
-                                               figures(&u->after)));
+    json_object_set_new(
+        o, "memory",
+        json_pack("{s:o, s:o}", "before", figures(&u->before), "after", figures(&u->after)));
     json_object_set_new(o, "held", json_boolean(u->held));
     json_object_set_new(o, "elapsed_ms", json_integer((json_int_t)u->elapsed_ms));
     return o;
 }
 
-/* --- waiting for the end --------------------------------------------------------------------------- */
+/* --- waiting for the end
+ * --------------------------------------------------------------------------- */
 
 /* Somebody who waits for an operation; it goes on when they leave. */
 struct waiter {
@@ -166,13 +170,14 @@ static void run(struct http_exchange *x, struct unload *u, struct unload_wish *w
     free(by);
 }
 
-/* --- POST /models/unload-all ------------------------------------------------------------------------ */
+/* --- POST /models/unload-all
+ * ------------------------------------------------------------------------ */
 
 static bool excepted(struct api *api, json_t *except, const struct hosted *h)
 {
     size_t i;
     json_t *name;
-    json_array_foreach(except, i, name)
+    json_array_foreach (except, i, name)
         if (host_find(api->host, json_string_value(name)) == h)
             return true;
     return false;
@@ -187,8 +192,7 @@ static int check_except(struct api *api, struct http_exchange *x, json_t *except
         reply_error(x, 400, "'except' must be a list of model names");
         return -1;
     }
-    json_array_foreach(except, i, name)
-    {
+    json_array_foreach (except, i, name) {
         const char *text = json_string_value(name);
         if (!text || !host_find(api->host, text)) {
             names_unknown(api, x, text ? text : "(not a text)");
@@ -229,7 +233,8 @@ void api_models_unload_all(struct api *api, struct http_exchange *x)
     body_read_json(api, x, unload_all);
 }
 
-/* --- POST /models/unload ---------------------------------------------------------------------------- */
+/* --- POST /models/unload
+ * ---------------------------------------------------------------------------- */
 
 /* Several by name, and the full report. */
 static void unload_several(struct api *api, struct http_exchange *x, json_t *body, json_t *models)
@@ -245,8 +250,7 @@ static void unload_several(struct api *api, struct http_exchange *x, json_t *bod
         return;
     }
     struct unload *u = unload_create(api->host);
-    json_array_foreach(models, i, name)
-    {
+    json_array_foreach (models, i, name) {
         const char *text = json_string_value(name);
         unload_add(u, text ? text : "", text ? host_find(api->host, text) : NULL);
     }
@@ -296,11 +300,13 @@ void api_models_unload(struct api *api, struct http_exchange *x)
     body_read_json(api, x, unload_one);
 }
 
-/* --- POST /models/hold, /models/release --------------------------------------------------------------- */
+/* --- POST /models/hold, /models/release
+ * --------------------------------------------------------------- */
 
 typedef void hold_action(struct hosted *h, void *ctx);
 
-/* Calls `action` for the models that `body` names: "model", "models" or "all". -1 after answering. */
+/* Calls `action` for the models that `body` names: "model", "models" or "all". -1 after answering.
+ */
 static int for_each_named(struct api *api, struct http_exchange *x, json_t *body,
                           hold_action *action, void *ctx)
 {
@@ -321,7 +327,7 @@ static int for_each_named(struct api *api, struct http_exchange *x, json_t *body
     for (i = 0; !rc && all && (h = host_at(api->host, i)); i++)
         action(h, ctx);
     if (!rc && !all)
-        json_array_foreach(names, i, name)
+        json_array_foreach (names, i, name)
             action(host_find(api->host, json_string_value(name)), ctx);
     json_decref(names);
     return rc;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon's log: one line an event on stderr, as text or as JSON. Lines of one call never mix. */
+/* The daemon's log: one line an event on stderr, as text or as JSON. Lines of one call never mix.
+ */
 #ifndef HOSTLER_BASE_LOG_H
 #define HOSTLER_BASE_LOG_H
 

@@ -27,12 +27,13 @@ static void print_option(const struct config_option *o)
 
 static void print_help(void)
 {
-    printf("Usage: hostler serve --models-dir DIR [options]   router: many models\n"
-           "       hostler serve --model FILE [options]       classic: one model\n\n"
-           "Serves models with llama-server as engine. Takes llama-server's own command line: what\n"
-           "is not listed here goes to the engines (see `llama-server --help`), by option or by\n"
-           "LLAMA_ARG_… environment variable. TIME is written 90, 90s, 5m or 1h30m.\n\n"
-           "Options:\n");
+    printf(
+        "Usage: hostler serve --models-dir DIR [options]   router: many models\n"
+        "       hostler serve --model FILE [options]       classic: one model\n\n"
+        "Serves models with llama-server as engine. Takes llama-server's own command line: what\n"
+        "is not listed here goes to the engines (see `llama-server --help`), by option or by\n"
+        "LLAMA_ARG_… environment variable. TIME is written 90, 90s, 5m or 1h30m.\n\n"
+        "Options:\n");
     for (const struct config_option *o = config_options(); o->names[0]; o++)
         print_option(o);
     printf("  %-24s %s\n", "-h, --help", "show this help");

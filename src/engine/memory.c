@@ -8,9 +8,10 @@
 
 #include "base/log.h"
 
-/* --- NVML: what is used of it, declared here so that the build needs nothing of NVIDIA's
- * ---------- Names and layouts: NVIDIA's "NVML API Reference Guide", which keeps them stable by
- * versioned names. */
+/* --- NVML */
+
+/* What is used of it, declared here so that the build needs nothing of NVIDIA's. Names and layouts:
+ * NVIDIA's "NVML API Reference Guide"; a layout that changes gets a new name there (_v2, _v3). */
 
 #define NVML_OK 0
 #define NVML_INSUFFICIENT_SIZE 7

@@ -9,8 +9,8 @@
 #include "http/head_parser.h"
 #include "http/stream.h"
 
-#define KEEP_MAX 64      /* kept connections */
-#define KEEP_MS 3000     /* and for how long: the engine closes after 5 s */
+#define KEEP_MAX 64  /* kept connections */
+#define KEEP_MS 3000 /* and for how long: the engine closes after 5 s */
 
 /* A connection, and the call that has it, if any. */
 struct http_call {
@@ -24,14 +24,14 @@ struct http_call {
     void *ctx;
     uint64_t kept_at;
     bool connected;
-    bool reused;    /* has served a call before this one */
+    bool reused; /* has served a call before this one */
     bool is_head;
-    bool sent;      /* the request is complete */
-    bool answered;  /* a byte of the answer came */
+    bool sent;     /* the request is complete */
+    bool answered; /* a byte of the answer came */
     bool paused;
     bool parsing;
-    bool complete;  /* the answer is complete; handled when the parser has returned */
-    bool keep;      /* and the connection may be used again */
+    bool complete; /* the answer is complete; handled when the parser has returned */
+    bool keep;     /* and the connection may be used again */
 };
 TAILQ_HEAD(calls, http_call);
 
@@ -111,7 +111,8 @@ static void on_trim(uv_timer_t *timer)
         stream_close(&call->stream);
     }
     if (c->n_kept)
-        uv_timer_start(&c->trim, on_trim, KEEP_MS - (now - TAILQ_LAST(&c->kept, calls)->kept_at), 0);
+        uv_timer_start(&c->trim, on_trim, KEEP_MS - (now - TAILQ_LAST(&c->kept, calls)->kept_at),
+                       0);
 }
 
 static void keep(struct http_call *call)
@@ -144,7 +145,8 @@ static void call_end(struct http_call *call)
         events->end(call, ctx);
 }
 
-/* --- parsing the answer ------------------------------------------------------------------------ */
+/* --- parsing the answer ------------------------------------------------------------------------
+ */
 
 static int on_message_begin(llhttp_t *p)
 {
@@ -200,7 +202,8 @@ static const llhttp_settings_t *parser_settings(void)
     return &settings;
 }
 
-/* --- the stream -------------------------------------------------------------------------------- */
+/* --- the stream --------------------------------------------------------------------------------
+ */
 
 static void on_stream_read(struct stream *stream, const char *data, size_t len)
 {
@@ -258,7 +261,8 @@ static const struct stream_events connection_events = {
     .closed = connection_closed,
 };
 
-/* --- calls -------------------------------------------------------------------------------------- */
+/* --- calls --------------------------------------------------------------------------------------
+ */
 
 static void on_connect(uv_connect_t *connect, int status)
 {
@@ -360,7 +364,8 @@ void http_call_cancel(struct http_call *call)
     stream_close(&call->stream);
 }
 
-/* --- the client --------------------------------------------------------------------------------- */
+/* --- the client ---------------------------------------------------------------------------------
+ */
 
 struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path)
 {

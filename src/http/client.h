@@ -22,10 +22,10 @@ struct http_client;
 struct http_call;
 
 enum http_call_failure {
-    HTTP_CALL_NOT_SENT, /* no connection: nothing was sent */
-    HTTP_CALL_STALE,    /* a kept connection ended before any byte of an answer */
-    HTTP_CALL_NO_ANSWER,/* a fresh connection ended before any byte of an answer */
-    HTTP_CALL_BROKEN,   /* the answer is incomplete, or no HTTP */
+    HTTP_CALL_NOT_SENT,  /* no connection: nothing was sent */
+    HTTP_CALL_STALE,     /* a kept connection ended before any byte of an answer */
+    HTTP_CALL_NO_ANSWER, /* a fresh connection ended before any byte of an answer */
+    HTTP_CALL_BROKEN,    /* the answer is incomplete, or no HTTP */
 };
 
 struct http_call_events {
@@ -48,7 +48,8 @@ struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path)
 /* Calls that run end with `fail`; memory is freed when the last handle is closed. NULL-safe. */
 void http_client_close(struct http_client *c);
 
-/* `fresh`: do not use a kept connection. `is_head`: the answer has no body, whatever it announces. */
+/* `fresh`: do not use a kept connection. `is_head`: the answer has no body, whatever it announces.
+ */
 struct http_call *http_client_call(struct http_client *c, bool fresh, bool is_head,
                                    const struct http_call_events *events, void *ctx);
 void http_call_write(struct http_call *call, const void *data, size_t len);

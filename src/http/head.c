@@ -69,8 +69,8 @@ bool http_head_has_token(const struct http_head *h, const char *name, const char
 bool http_field_is_hop(const struct http_head *h, unsigned i)
 {
     static const char *const hop[] = {
-        "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
-        "upgrade",
+        "connection", "keep-alive",        "proxy-connection", "te",
+        "trailer",    "transfer-encoding", "upgrade",
     };
     const char *name = http_field_name(h, i);
     for (size_t k = 0; k < sizeof hop / sizeof *hop; k++)

@@ -5,9 +5,9 @@
  * nothing is kept but the state of the scan and the name itself.
  *
  * Which one counts when there are several: the last within the first PEEK_WINDOW bytes of the body
- * (llama-server's own JSON reader takes the last one), else the first one behind that. So the answer
- * depends on the bytes alone, not on how they are cut into reads, and a body of any size that names
- * its model early needs no more memory than the window.
+ * (llama-server's own JSON reader takes the last one), else the first one behind that. So the
+ * answer depends on the bytes alone, not on how they are cut into reads, and a body of any size
+ * that names its model early needs no more memory than the window.
  */
 #ifndef HOSTLER_HTTP_PEEK_H
 #define HOSTLER_HTTP_PEEK_H
@@ -20,12 +20,13 @@
 #define PEEK_NAME_MAX 1024 /* bytes of a model's name */
 
 enum peek_result {
-    PEEK_MORE,      /* undecided: wants the next bytes */
-    PEEK_FOUND,     /* `model` is the name */
-    PEEK_MISSING,   /* the body is complete and names no model */
-    PEEK_NOT_STRING,/* `model` is there but is no string, or an empty one */
-    PEEK_TOO_LONG,  /* the name is longer than PEEK_NAME_MAX */
-    PEEK_MALFORMED, /* not JSON (or not this multipart); `error_at` is the offset of the first wrong byte */
+    PEEK_MORE,       /* undecided: wants the next bytes */
+    PEEK_FOUND,      /* `model` is the name */
+    PEEK_MISSING,    /* the body is complete and names no model */
+    PEEK_NOT_STRING, /* `model` is there but is no string, or an empty one */
+    PEEK_TOO_LONG,   /* the name is longer than PEEK_NAME_MAX */
+    PEEK_MALFORMED, /* not JSON (or not this multipart); `error_at` is the offset of the first wrong
+                       byte */
 };
 
 struct peek; /* opaque, one a request */

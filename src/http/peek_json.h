@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the peek (peek.h): RFC 8259 as a state machine that takes its bytes in any cuts. Nesting
- * is counted, not recursed into; what kind each open bracket is, is kept for PEEK_JSON_DEPTH levels.
+ * is counted, not recursed into; what kind each open bracket is, is kept for PEEK_JSON_DEPTH
+ * levels.
  */
 #ifndef HOSTLER_HTTP_PEEK_JSON_H
 #define HOSTLER_HTTP_PEEK_JSON_H
@@ -45,10 +46,10 @@ enum peek_json_state {
 };
 
 enum peek_json_role {
-    JSON_IGNORED,  /* a string that does not matter */
+    JSON_IGNORED, /* a string that does not matter */
     JSON_INNER_KEY,
-    JSON_TOP_KEY,  /* a key of the outermost object */
-    JSON_NAME,     /* the value of the outermost "model" */
+    JSON_TOP_KEY, /* a key of the outermost object */
+    JSON_NAME,    /* the value of the outermost "model" */
 };
 
 struct peek_json {
@@ -61,7 +62,7 @@ struct peek_json {
     bool key_is_model;   /* the value that follows is the one looked for */
     const char *literal; /* what is left of it */
     unsigned hex_left;
-    uint32_t unit; /* of the escape being read */
+    uint32_t unit;      /* of the escape being read */
     uint32_t surrogate; /* the high one that waits for its low one; 0: none */
 };
 

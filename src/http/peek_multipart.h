@@ -15,10 +15,10 @@
 #define PEEK_HEADER_MAX 4096
 
 enum peek_multipart_state {
-    MULTIPART_BODY,       /* in a part's content, or in what stands before the first part */
-    MULTIPART_DELIMITER,  /* behind `--boundary`: `--` or the end of the line */
-    MULTIPART_DASH,       /* behind its first `-` */
-    MULTIPART_PADDING,    /* blanks, then CR LF */
+    MULTIPART_BODY,      /* in a part's content, or in what stands before the first part */
+    MULTIPART_DELIMITER, /* behind `--boundary`: `--` or the end of the line */
+    MULTIPART_DASH,      /* behind its first `-` */
+    MULTIPART_PADDING,   /* blanks, then CR LF */
     MULTIPART_LINE_FEED,
     MULTIPART_HEADER,     /* in a header line */
     MULTIPART_HEADER_END, /* behind its CR */

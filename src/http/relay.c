@@ -22,7 +22,8 @@ void relay_finish(struct relay *r)
     buf_finish(&r->body);
 }
 
-/* --- the request -------------------------------------------------------------------------------- */
+/* --- the request --------------------------------------------------------------------------------
+ */
 
 /* What is for us, or set anew: not passed on. */
 static bool is_ours(const char *name)
@@ -143,7 +144,8 @@ static void on_drain(struct http_call *call, void *ctx)
         http_exchange_resume(r->x);
 }
 
-/* --- the answer --------------------------------------------------------------------------------- */
+/* --- the answer ---------------------------------------------------------------------------------
+ */
 
 static void on_head(struct http_call *call, const struct http_head *head, int64_t length, void *ctx)
 {

@@ -5,8 +5,8 @@
  * length stays announced, chunks stay chunks. Fields that concern one connection only are dropped,
  * and so are the caller's credentials, which are meant for us.
  *
- * What was read of the body before (to find the model) is replayed first. Until the answer begins it
- * is kept, if it is the whole body and small, so that the request can be made again.
+ * What was read of the body before (to find the model) is replayed first. Until the answer begins
+ * it is kept, if it is the whole body and small, so that the request can be made again.
  */
 #ifndef HOSTLER_HTTP_RELAY_H
 #define HOSTLER_HTTP_RELAY_H
@@ -22,8 +22,8 @@ enum relay_result {
     RELAY_DONE,        /* the answer is with the client (or on its way there) */
     RELAY_CLIENT_GONE, /* the client left: the origin's connection is closed */
     /* The exchange is still the caller's to answer: */
-    RELAY_NOT_SENT,    /* the origin has seen none of it, and relay_start() may be called again */
-    RELAY_NO_ANSWER,   /* the origin ended before it answered; it may have seen the request */
+    RELAY_NOT_SENT,  /* the origin has seen none of it, and relay_start() may be called again */
+    RELAY_NO_ANSWER, /* the origin ended before it answered; it may have seen the request */
     /* The exchange has a begun answer, which the caller must end or abort: */
     RELAY_BROKEN,
 };
@@ -32,13 +32,13 @@ struct relay {
     struct http_exchange *x;
     struct http_call *call;
     struct http_client *client;
-    struct buf body;          /* read before the relay began, or kept for another try */
-    bool body_complete;       /* `body` was all of it */
-    bool body_sent;           /* `body` has been handed to the call */
-    bool chunked;             /* the request's body is sent in chunks */
-    bool fresh;               /* the call must not use a kept connection */
-    bool is_event_stream;     /* the answer is text/event-stream */
-    const char *fields;       /* more fields for the answer's head: complete lines, or NULL */
+    struct buf body;      /* read before the relay began, or kept for another try */
+    bool body_complete;   /* `body` was all of it */
+    bool body_sent;       /* `body` has been handed to the call */
+    bool chunked;         /* the request's body is sent in chunks */
+    bool fresh;           /* the call must not use a kept connection */
+    bool is_event_stream; /* the answer is text/event-stream */
+    const char *fields;   /* more fields for the answer's head: complete lines, or NULL */
     void (*done)(struct relay *r, enum relay_result result);
 };
 
@@ -48,9 +48,9 @@ void relay_init(struct relay *r);
 void relay_finish(struct relay *r);
 /*
  * Starts. `x`, `body`, `body_complete`, `fields` and `done` are set by the caller. From here on the
- * exchange's events go to the relay: feed `body` and `body_end` to relay_body() and relay_body_end(),
- * `drain` to relay_drain(); on `gone` call relay_finish().
- * `done` is called once, never from inside relay_start().
+ * exchange's events go to the relay: feed `body` and `body_end` to relay_body() and
+ * relay_body_end(), `drain` to relay_drain(); on `gone` call relay_finish(). `done` is called once,
+ * never from inside relay_start().
  */
 void relay_start(struct relay *r, struct http_client *client);
 void relay_body(struct relay *r, const char *data, size_t len);

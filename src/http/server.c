@@ -5,8 +5,8 @@
  *     IDLE → HEAD → OPEN (exchange with the handler) → IDLE …        keep-alive
  *                     └→ LINGER (answered before the body was read)   → closed
  *
- * Request and answer have separate states: the body may still come in while the answer goes out, and
- * the other way round. The connection advances only from the outside of the parser (connection_
+ * Request and answer have separate states: the body may still come in while the answer goes out,
+ * and the other way round. The connection advances only from the outside of the parser (connection_
  * advance), so that no callback of ours pulls the ground from under llhttp.
  */
 #include "http/server.h"
@@ -28,11 +28,11 @@
 #include "http/stream.h"
 
 #define BACKLOG 1024
-#define SWEEP_MS 5000          /* how often deadlines are looked at, while there are connections */
-#define IDLE_MS 120000         /* a kept-alive connection without a request */
-#define STALL_MS 600000        /* a request or an answer that does not move */
-#define LINGER_MS 2000         /* for the client to read our answer after we stopped listening */
-#define PIPELINE_MAX ((size_t)64 * 1024) /* bytes read ahead of the request that is served */
+#define SWEEP_MS 5000   /* how often deadlines are looked at, while there are connections */
+#define IDLE_MS 120000  /* a kept-alive connection without a request */
+#define STALL_MS 600000 /* a request or an answer that does not move */
+#define LINGER_MS 2000  /* for the client to read our answer after we stopped listening */
+#define PIPELINE_MAX ((size_t)64 * 1024)  /* bytes read ahead of the request that is served */
 #define DISCARD_MAX ((int64_t)256 * 1024) /* rest of an unwanted body worth reading */
 
 enum request_state { REQUEST_NONE, REQUEST_HEAD, REQUEST_BODY, REQUEST_COMPLETE };
@@ -52,16 +52,16 @@ struct http_exchange {
     int64_t body_length, body_seen;
     enum request_state request;
     enum answer_state answer;
-    bool taken;        /* a handler has it and expects `gone` */
-    bool paused;       /* the handler wants no more body */
-    bool full;         /* pending passed the high water mark: `drain` is owed */
+    bool taken;  /* a handler has it and expects `gone` */
+    bool paused; /* the handler wants no more body */
+    bool full;   /* pending passed the high water mark: `drain` is owed */
     bool keep_alive;
-    bool chunked;      /* the answer is sent in chunks */
-    bool bodyless;     /* the answer has no body on the wire: HEAD, 204, 304 */
-    bool expects;      /* 100-continue is owed before the body is read */
-    bool parsing;      /* inside llhttp_execute */
+    bool chunked;  /* the answer is sent in chunks */
+    bool bodyless; /* the answer has no body on the wire: HEAD, 204, 304 */
+    bool expects;  /* 100-continue is owed before the body is read */
+    bool parsing;  /* inside llhttp_execute */
     bool lingering;
-    bool shut;         /* our side is closed */
+    bool shut; /* our side is closed */
     uv_shutdown_t shutdown;
 };
 TAILQ_HEAD(exchanges, http_exchange);
@@ -147,8 +147,9 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
     (void)status; /* a connection that broke is closed by its `ended` or by the sweep */
 }
 
-/* Our answer stands, but the client may still be sending: closing now would reset the connection and
- * could destroy the answer before it is read. So close our side and wait for theirs, a while. */
+/* Our answer stands, but the client may still be sending: closing now would reset the connection
+ * and could destroy the answer before it is read. So close our side and wait for theirs, a while.
+ */
 static void linger(struct http_exchange *x)
 {
     x->lingering = true;
@@ -234,11 +235,11 @@ static void refuse(struct http_exchange *x, llhttp_errno_t why)
         connection_close(x);
         return;
     }
-    int n = snprintf(body, sizeof body,
-                     "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"invalid_request_error\"}}",
-                     status,
-                     too_large ? "request head is too large: at most 64 KiB and 128 fields"
-                               : llhttp_get_error_reason(&x->parser));
+    int n = snprintf(
+        body, sizeof body,
+        "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"invalid_request_error\"}}", status,
+        too_large ? "request head is too large: at most 64 KiB and 128 fields"
+                  : llhttp_get_error_reason(&x->parser));
     x->request = REQUEST_BODY;
     x->keep_alive = false;
     http_exchange_reply(x, status, "application/json; charset=utf-8", body, (size_t)n, NULL);
@@ -599,8 +600,7 @@ void http_server_quiesce(struct http_server *s)
         uv_close(&l->handle, on_listener_closed);
     }
     struct http_exchange *x;
-    TAILQ_FOREACH(x, &s->connections, link)
-    {
+    TAILQ_FOREACH (x, &s->connections, link) {
         x->keep_alive = false;
         if (x->request == REQUEST_NONE)
             connection_close(x);
@@ -611,8 +611,8 @@ size_t http_server_busy(const struct http_server *s)
 {
     size_t n = 0;
     struct http_exchange *x;
-    TAILQ_FOREACH(x, &s->connections, link)
-    n += x->request != REQUEST_NONE && !x->lingering && !x->stream.closing;
+    TAILQ_FOREACH (x, &s->connections, link)
+        n += x->request != REQUEST_NONE && !x->lingering && !x->stream.closing;
     return n;
 }
 
@@ -696,18 +696,37 @@ static void put(struct http_exchange *x, const char *text)
     stream_write(&x->stream, text, strlen(text));
 }
 
+/* llhttp's name of a status; it knows more than we ever send, but an engine may send others. */
+static const char *status_name(int status)
+{
+    switch (status) {
+#define NAME(code, name, text)                                                                     \
+    case code:                                                                                     \
+        return #text;
+        HTTP_STATUS_MAP(NAME)
+#undef NAME
+    }
+    return "UNKNOWN";
+}
+
+/* That name as a phrase: INTERNAL_SERVER_ERROR becomes Internal Server Error. */
+static const char *reason_of(int status, char *out, size_t size)
+{
+    snprintf(out, size, "%s", status_name(status));
+    for (char *p = out; *p && status != 200; p++) {
+        bool first = p == out || p[-1] == ' ';
+        if (*p == '_')
+            *p = ' ';
+        else if (!first && *p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    }
+    return out;
+}
+
 void http_exchange_begin(struct http_exchange *x, int status, int64_t length)
 {
     char line[160];
-    const char *reason = "Unknown";
-    switch (status) {
-#define REASON(code, name, text)                                                                   \
-    case code:                                                                                     \
-        reason = #text;                                                                            \
-        break;
-        HTTP_STATUS_MAP(REASON)
-#undef REASON
-    }
+    char reason[48];
     x->answer = ANSWER_HEAD;
     /* An answer without a body that was not asked for by HEAD has none to announce either. */
     bool empty = status == 204 || status == 304;
@@ -718,7 +737,8 @@ void http_exchange_begin(struct http_exchange *x, int status, int64_t length)
         x->keep_alive = false; /* the end of the connection is the end of the body */
     if (x->request != REQUEST_COMPLETE && !rest_is_small(x))
         x->keep_alive = false;
-    int n = snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status, reason);
+    int n = snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status,
+                     reason_of(status, reason, sizeof reason));
     stream_write(&x->stream, line, (size_t)n);
     if (x->chunked) {
         put(x, "Transfer-Encoding: chunked\r\n");

@@ -4,11 +4,12 @@
  * each connection; pipelined requests wait in order.
  *
  * An exchange belongs to its handler from the handler's call until the handler has called
- * http_exchange_end() or http_exchange_abort(), or until the event `gone`. Then its pointer is dead.
+ * http_exchange_end() or http_exchange_abort(), or until the event `gone`. Then its pointer is
+ * dead.
  *
- * Memory per connection is bounded: a head has a ceiling (HTTP_HEAD_MAX), the body is handed on as it
- * comes and reading stops while the handler pauses it, and what waits to be written is reported by
- * http_exchange_pending(), so that the writer can stop in time and go on at `drain`.
+ * Memory per connection is bounded: a head has a ceiling (HTTP_HEAD_MAX), the body is handed on as
+ * it comes and reading stops while the handler pauses it, and what waits to be written is reported
+ * by http_exchange_pending(), so that the writer can stop in time and go on at `drain`.
  */
 #ifndef HOSTLER_HTTP_SERVER_H
 #define HOSTLER_HTTP_SERVER_H
@@ -35,8 +36,8 @@ struct http_exchange_events {
     void (*gone)(struct http_exchange *x, void *ctx);
 };
 
-/* Called when a request's head is complete. It must take the exchange (http_exchange_take) or answer
- * it, now. A body that nobody took is read and thrown away. */
+/* Called when a request's head is complete. It must take the exchange (http_exchange_take) or
+ * answer it, now. A body that nobody took is read and thrown away. */
 typedef void http_handler(struct http_exchange *x, void *ctx);
 
 struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, void *ctx);
@@ -53,8 +54,8 @@ int http_server_port(const struct http_server *s);
 void http_server_quiesce(struct http_server *s);
 /* Connections with an exchange that is not over. */
 size_t http_server_busy(const struct http_server *s);
-/* Closes everything; exchanges see `gone`. `closed` is called once all handles are closed and `s` is
- * freed. */
+/* Closes everything; exchanges see `gone`. `closed` is called once all handles are closed and `s`
+ * is freed. */
 void http_server_close(struct http_server *s, void (*closed)(void *ctx), void *ctx);
 
 /* --- the request ------------------------------------------------------------------------------ */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A byte stream (TCP or unix socket) with an outgoing buffer: what both the server's and the client's
- * connections are made of. Writes are collected and sent by stream_flush() in one system call; what
- * the socket does not take waits in memory, and its size is known to the writer.
+ * A byte stream (TCP or unix socket) with an outgoing buffer: what both the server's and the
+ * client's connections are made of. Writes are collected and sent by stream_flush() in one system
+ * call; what the socket does not take waits in memory, and its size is known to the writer.
  */
 #ifndef HOSTLER_HTTP_STREAM_H
 #define HOSTLER_HTTP_STREAM_H
@@ -36,7 +36,7 @@ struct stream {
         uv_pipe_t pipe;
     };
     const struct stream_events *events;
-    struct buf out;      /* to be sent */
+    struct buf out;       /* to be sent */
     struct buf in_flight; /* handed to libuv */
     uv_write_t write;
     bool writing, reading, closing, broken;

@@ -16,7 +16,8 @@
 
 #define ENGINE_NAME "llama-server"
 
-/* --- setters: a value's text into the configuration ---------------------------------------------- */
+/* --- setters: a value's text into the configuration ----------------------------------------------
+ */
 
 typedef int setter(struct config *c, const char *value, struct error *err);
 
@@ -202,7 +203,8 @@ static int set_log_format(struct config *c, const char *value, struct error *err
     return 0;
 }
 
-/* --- the table ------------------------------------------------------------------------------------ */
+/* --- the table
+ * ------------------------------------------------------------------------------------ */
 
 /* The order is that of --help. setters[i] belongs to options[i]. */
 #define OPTIONS(X)                                                                                 \
@@ -241,14 +243,13 @@ static int set_log_format(struct config *c, const char *value, struct error *err
       "requests that may wait; 0: no limit")                                                       \
     X(set_log_level, "--log-level", NULL, "LEVEL", "HOSTLER_LOG_LEVEL", "info",                    \
       "error, warn, info or debug")                                                                \
-    X(set_log_format, "--log-format", NULL, "FORMAT", "HOSTLER_LOG_FORMAT", "text",                \
-      "text or json")
+    X(set_log_format, "--log-format", NULL, "FORMAT", "HOSTLER_LOG_FORMAT", "text", "text or json")
 
 static const struct config_option options[] = {
 #define OPTION(set, a, b, value, env, fallback, help) {{a, b, NULL}, value, env, fallback, help},
     OPTIONS(OPTION)
 #undef OPTION
-    {{NULL, NULL, NULL}, NULL, NULL, NULL, NULL},
+        {{NULL, NULL, NULL}, NULL, NULL, NULL, NULL},
 };
 
 static setter *const setters[] = {
@@ -272,7 +273,8 @@ static int own_option(const char *name)
     return -1;
 }
 
-/* --- reading -------------------------------------------------------------------------------------- */
+/* --- reading
+ * -------------------------------------------------------------------------------------- */
 
 static int unknown_option(const struct config *c, const char *name, struct error *err)
 {
@@ -299,10 +301,10 @@ static int unknown_option(const struct config *c, const char *name, struct error
  * to pass over them in silence would be wrong, TLS most of all. */
 static int refuse_owned(const struct engine_option *o, struct error *err)
 {
-    return error_set(err, -ENOTSUP,
-                     "%s is not supported yet: an engine cannot do it for the router. Leave it out%s",
-                     o->canonical,
-                     strstr(o->canonical, "ssl") ? ", and put a TLS proxy in front" : "");
+    return error_set(
+        err, -ENOTSUP,
+        "%s is not supported yet: an engine cannot do it for the router. Leave it out%s",
+        o->canonical, strstr(o->canonical, "ssl") ? ", and put a TLS proxy in front" : "");
 }
 
 /* One argument (and its value) of the command line; returns how many words it took, or an error. */
@@ -317,7 +319,9 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
         return unknown_option(c, argv[0], err);
     if (takes_value && argc < 2)
         return error_set(err, -EINVAL, "%s needs a value: %s %s", argv[0], argv[0],
-                         i >= 0 ? options[i].value : o->value ? o->value : "VALUE");
+                         i >= 0     ? options[i].value
+                         : o->value ? o->value
+                                    : "VALUE");
     const char *value = takes_value ? argv[1] : NULL;
     if (i >= 0) {
         if (setters[i](c, value, &why))
@@ -376,7 +380,8 @@ static int read_variable(struct config *c, struct engine_args *args, const char 
     return read_engine_variable(args, o, name, value, err);
 }
 
-/* Own options at once (the command line comes later and overrides them); the engine's into `args`. */
+/* Own options at once (the command line comes later and overrides them); the engine's into `args`.
+ */
 static int read_environment(struct config *c, struct engine_args *args, char **env,
                             struct error *err)
 {
@@ -393,7 +398,8 @@ static int read_environment(struct config *c, struct engine_args *args, char **e
     return 0;
 }
 
-/* --- the engine ----------------------------------------------------------------------------------- */
+/* --- the engine
+ * ----------------------------------------------------------------------------------- */
 
 /* The engine must be known before the options can be read, since it says which there are. */
 static const char *wanted_engine(int argc, char **argv, char **env)
@@ -442,7 +448,8 @@ static int load_engine(struct config *c, int argc, char **argv, char **env, stru
     return rc;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------ */
+/* --- the whole
+ * ------------------------------------------------------------------------------------ */
 
 static void set_defaults(struct config *c)
 {

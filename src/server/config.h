@@ -13,10 +13,10 @@
 #include "engine/options.h"
 
 struct config {
-    char *engine;     /* path of llama-server, absolute */
-    char *models_dir; /* router mode; NULL in classic mode */
-    char *model;      /* classic mode: path; NULL in router mode and with -hf */
-    bool classic;     /* one engine, loaded at start, any model name */
+    char *engine;        /* path of llama-server, absolute */
+    char *models_dir;    /* router mode; NULL in classic mode */
+    char *model;         /* classic mode: path; NULL in router mode and with -hf */
+    bool classic;        /* one engine, loaded at start, any model name */
     struct strv aliases; /* classic mode: names of the model */
     unsigned models_max;
     bool autoload;

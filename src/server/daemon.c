@@ -27,7 +27,8 @@ struct daemon {
 
 static const int signal_numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
-/* --- the end -------------------------------------------------------------------------------------- */
+/* --- the end
+ * -------------------------------------------------------------------------------------- */
 
 static void on_host_closed(void *ctx)
 {
@@ -43,7 +44,8 @@ static void on_server_closed(void *ctx)
     host_close(d->host, on_host_closed, d);
 }
 
-/* No engine is left (or nobody waits for one any more): closes every handle, so that the loop ends. */
+/* No engine is left (or nobody waits for one any more): closes every handle, so that the loop ends.
+ */
 static void daemon_close(struct daemon *d)
 {
     if (d->closing)
@@ -77,7 +79,8 @@ static void end(struct daemon *d, int signum)
     }
 }
 
-/* --- signals -------------------------------------------------------------------------------------- */
+/* --- signals
+ * -------------------------------------------------------------------------------------- */
 
 static void reload(struct daemon *d)
 {
@@ -107,7 +110,8 @@ static void watch_signals(struct daemon *d)
     }
 }
 
-/* --- the beginning -------------------------------------------------------------------------------- */
+/* --- the beginning
+ * -------------------------------------------------------------------------------- */
 
 static void raise_file_limit(void)
 {

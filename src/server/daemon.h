@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon: owns the loop, the host and the HTTP server, from the first signal handler to the last
- * closed handle. */
+/* The daemon: owns the loop, the host and the HTTP server, from the first signal handler to the
+ * last closed handle. */
 #ifndef HOSTLER_SERVER_DAEMON_H
 #define HOSTLER_SERVER_DAEMON_H
 

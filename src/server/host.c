@@ -40,7 +40,8 @@ struct host {
 static void pump(struct host *h);
 static void tell(struct host *h, const struct sched_event *event);
 
-/* --- names -------------------------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------------------------------
+ */
 
 const char *host_reason_name(enum host_reason reason)
 {
@@ -101,7 +102,8 @@ const char *host_status(const struct hosted *h)
     return "unloaded";
 }
 
-/* --- models ------------------------------------------------------------------------------------- */
+/* --- models -------------------------------------------------------------------------------------
+ */
 
 static void hosted_compose_args(struct hosted *h)
 {
@@ -180,7 +182,8 @@ static void on_model_removed(struct model *m, void *ctx)
     release_if_removed(h);
 }
 
-/* --- engines ------------------------------------------------------------------------------------ */
+/* --- engines ------------------------------------------------------------------------------------
+ */
 
 static void set_failure(struct hosted *h, char *text)
 {
@@ -207,7 +210,6 @@ static void on_engine_state(struct engine *e, enum engine_state state, void *ctx
     if (state == ENGINE_READY && h->sched.state == SCHED_LOADING) {
         h->load_ms = engine_ready_after(e);
         h->client = http_client_create(h->host->loop, engine_socket(e));
-        log_info("model %s is ready after %llu ms", h->model->id, (unsigned long long)h->load_ms);
         tell(h->host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
     }
     announce(h, false);
@@ -231,9 +233,9 @@ static void explain_end(struct hosted *h, const struct engine_exit *how)
     char *tail = engine_log_tail(h->engine, FAILURE_LINES);
     if (h->broken)
         snprintf(what, sizeof what, "stopped answering");
-    set_failure(h, mem_printf("the engine of model '%s' %s%s; its last log lines:\n%s",
-                              h->model->id, what, how->was_ready ? "" : " while loading",
-                              *tail ? tail : "(none)"));
+    set_failure(h,
+                mem_printf("the engine of model '%s' %s%s; its last log lines:\n%s", h->model->id,
+                           what, how->was_ready ? "" : " while loading", *tail ? tail : "(none)"));
     log_error("model %s: the engine %s%s", h->model->id, what,
               how->was_ready ? "" : " while loading");
     free(tail);
@@ -255,8 +257,6 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     h->last_exit = *how;
     if (how->was_stopped && !h->broken && !how->timed_out) {
         h->reason = reason_of_stop(h->sched.stop_reason);
-        log_info("model %s: engine gone after %llu ms (%s)", h->model->id,
-                 (unsigned long long)how->stop_ms, host_reason_name(h->reason));
     } else {
         h->reason = how->was_ready ? HOST_CRASHED : HOST_LOAD_FAILED;
         explain_end(h, how);
@@ -322,7 +322,7 @@ static void spawn(struct hosted *h, const struct host_request *cause)
         return;
     }
     host->engines++;
-    log_info("model %s: engine %d starts for %s", h->model->id, (int)engine_pid(h->engine),
+    log_info("model %s is loaded for %s", h->model->id,
              h->loaded_by ? h->loaded_by : "an operator");
     announce(h, false);
 }
@@ -331,13 +331,14 @@ static void stop(struct hosted *h, const struct sched_action *action)
 {
     if (!h->engine)
         return;
-    log_info("model %s: engine %d is stopped%s (%s)", h->model->id, (int)engine_pid(h->engine),
-             action->force ? " by force" : "", sched_stop_name(action->stop));
+    log_info("model %s is %s%s", h->model->id, sched_stop_name(action->stop),
+             action->force ? ", by force" : "");
     engine_stop(h->engine, action->force);
     announce(h, false);
 }
 
-/* --- the pump ----------------------------------------------------------------------------------- */
+/* --- the pump -----------------------------------------------------------------------------------
+ */
 
 static struct host_request *request_of(struct sched_request *r)
 {
@@ -404,13 +405,15 @@ static void tell(struct host *h, const struct sched_event *event)
     pump(h);
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests -----------------------------------------------------------------------------------
+ */
 
 void host_submit(struct host_request *r, struct hosted *hosted, bool may_load)
 {
     r->hosted = hosted;
     r->arrived = uv_now(hosted->host->loop);
-    r->sched = (struct sched_request){.model = &hosted->sched, .may_load = may_load, .passive = r->passive};
+    r->sched = (struct sched_request){
+        .model = &hosted->sched, .may_load = may_load, .passive = r->passive};
     tell(hosted->host, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
 }
 
@@ -438,7 +441,8 @@ unsigned host_position(const struct host_request *r)
     return sched_position(&r->hosted->host->sched, &r->sched);
 }
 
-/* --- the operator's wishes ---------------------------------------------------------------------- */
+/* --- the operator's wishes ----------------------------------------------------------------------
+ */
 
 static void replace(char **text, const char *by)
 {
@@ -477,8 +481,8 @@ void host_hold(struct hosted *h, uint64_t until, const char *reason, const char 
     replace(&h->held_reason, reason);
     replace(&h->held_by, by);
     log_info("model %s is held%s%s", h->model->id, reason ? ": " : "", reason ? reason : "");
-    tell(h->host, &(struct sched_event){
-                      .type = SCHED_EV_HOLD, .model = &h->sched, .hold_until = until});
+    tell(h->host,
+         &(struct sched_event){.type = SCHED_EV_HOLD, .model = &h->sched, .hold_until = until});
 }
 
 void host_release(struct hosted *h)
@@ -506,7 +510,8 @@ void host_memory(struct hosted *h, struct memory_use *use)
         memory_of_process(engine_pid(h->engine), use);
 }
 
-/* --- the host ----------------------------------------------------------------------------------- */
+/* --- the host -----------------------------------------------------------------------------------
+ */
 
 const struct config *host_config(const struct host *h)
 {
@@ -539,8 +544,7 @@ struct hosted *host_at(const struct host *h, size_t index)
 
 int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)
 {
-    static const struct catalog_events events = {on_model_added, on_model_header,
-                                                 on_model_removed};
+    static const struct catalog_events events = {on_model_added, on_model_header, on_model_removed};
     struct host *h = mem_zalloc(sizeof *h);
     h->loop = loop;
     h->config = config;

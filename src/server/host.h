@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host joins the parts: it keeps a record for each model of the catalog, feeds the scheduler with
- * what happens, and turns the scheduler's actions into deeds: starting engines, stopping them, and
- * telling requests that it is their turn.
+ * The host joins the parts: it keeps a record for each model of the catalog, feeds the scheduler
+ * with what happens, and turns the scheduler's actions into deeds: starting engines, stopping them,
+ * and telling requests that it is their turn.
  */
 #ifndef HOSTLER_SERVER_HOST_H
 #define HOSTLER_SERVER_HOST_H
@@ -51,9 +51,9 @@ struct hosted {
     char *failure;     /* why the last load or run failed, with the engine's last lines; NULL */
     char *held_reason; /* why an operator holds it; NULL */
     char *held_by;
-    char *unload_note; /* the operator's reason of the unload that runs */
-    struct memory_use use; /* as last read, before a stop */
-    bool broken;           /* the engine does not answer and is being stopped for it */
+    char *unload_note;        /* the operator's reason of the unload that runs */
+    struct memory_use use;    /* as last read, before a stop */
+    bool broken;              /* the engine does not answer and is being stopped for it */
     TAILQ_ENTRY(hosted) link; /* among all records, those of removed models included */
 };
 
@@ -64,8 +64,8 @@ struct host_request {
     /* It is the request's turn: `hosted->client` reaches the engine. */
     void (*granted)(struct host_request *r);
     void (*rejected)(struct host_request *r, enum sched_reject_reason why);
-    bool passive; /* does not count as use of the model */
-    char *cause; /* `POST /v1/chat/completions from 127.0.0.1:4711`; owned by the owner */
+    bool passive;     /* does not count as use of the model */
+    char *cause;      /* `POST /v1/chat/completions from 127.0.0.1:4711`; owned by the owner */
     uint64_t arrived; /* ms, uv_now() */
     bool loaded;      /* it caused a load */
 };
@@ -98,18 +98,20 @@ struct hosted *host_at(const struct host *h, size_t index);
 /* Reads the models' folder again. */
 int host_rescan(struct host *h, struct error *err) __attribute__((warn_unused_result));
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests -----------------------------------------------------------------------------------
+ */
 /* `may_load`: whether it may cause a load. Set `granted`, `rejected` and `cause` before. */
 void host_submit(struct host_request *r, struct hosted *hosted, bool may_load);
 /* The lease ends, or the place in the queue is given up. No-op when it has neither. */
 void host_withdraw(struct host_request *r);
-/* A granted request found the engine unreachable: stops it by force, as crashed. Later requests wait
- * for the next engine. */
+/* A granted request found the engine unreachable: stops it by force, as crashed. Later requests
+ * wait for the next engine. */
 void host_engine_broken(struct hosted *h);
 /* How many waiting requests come before. */
 unsigned host_position(const struct host_request *r);
 
-/* --- the operator's wishes ---------------------------------------------------------------------- */
+/* --- the operator's wishes ----------------------------------------------------------------------
+ */
 /* Loads the model; releases a hold on it. `by` is copied. */
 void host_load(struct hosted *h, const char *by);
 /* `drain_until`: uv_now() milliseconds, 0 at once, SCHED_NEVER as long as it takes. */

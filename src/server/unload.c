@@ -7,16 +7,17 @@
 #include "base/container_of.h"
 #include "base/memory.h"
 
-#define SETTLE_STEP_MS 10   /* how often a device's figure is read while it should fall */
-#define SETTLE_MAX_MS 5000  /* and for how long */
-#define GRACE_MS 5000       /* beyond the stop timeout, before a process counts as stuck */
+#define SETTLE_STEP_MS 10  /* how often a device's figure is read while it should fall */
+#define SETTLE_MAX_MS 5000 /* and for how long */
+#define GRACE_MS 5000      /* beyond the stop timeout, before a process counts as stuck */
 
 /* The operation with what is not the caller's business. */
 struct operation {
     struct unload u; /* first */
     struct host *host;
     struct host_listener listener;
-    uv_timer_t timer; /* first for the drain, then for stuck processes, then for devices to settle */
+    uv_timer_t
+        timer; /* first for the drain, then for stuck processes, then for devices to settle */
     enum { DRAINING, STOPPING, SETTLING } phase;
     bool keep_busy; /* at the drain's end, busy models stay */
     uint64_t started, settle_until;
@@ -84,7 +85,8 @@ bool unload_left_something(const struct unload *u)
     return false;
 }
 
-/* --- the end -------------------------------------------------------------------------------------- */
+/* --- the end
+ * -------------------------------------------------------------------------------------- */
 
 static void on_timer_closed(uv_handle_t *handle)
 {
@@ -157,7 +159,8 @@ static void settle_if_resolved(struct operation *op)
     uv_timer_start(&op->timer, on_settle, 0, 0);
 }
 
-/* --- on the way ----------------------------------------------------------------------------------- */
+/* --- on the way
+ * ----------------------------------------------------------------------------------- */
 
 static struct unload_target *target_of(struct operation *op, const struct hosted *h)
 {
@@ -221,7 +224,8 @@ static void on_drained(uv_timer_t *timer)
     settle_if_resolved(op);
 }
 
-/* --- the beginning -------------------------------------------------------------------------------- */
+/* --- the beginning
+ * -------------------------------------------------------------------------------- */
 
 /* Decides what needs no waiting. */
 static void triage(struct unload *u)

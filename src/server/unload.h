@@ -5,8 +5,8 @@
  *
  *  - force: engines are stopped at once, their requests cut off (with an answer that says so).
  *  - drain given: requests may go on that long, then the same.
- *  - neither: requests may go on for the server's drain timeout; a model that is busy even then stays
- *    loaded, serves on, and its result is BUSY.
+ *  - neither: requests may go on for the server's drain timeout; a model that is busy even then
+ * stays loaded, serves on, and its result is BUSY.
  */
 #ifndef HOSTLER_SERVER_UNLOAD_H
 #define HOSTLER_SERVER_UNLOAD_H

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/format.h"
+
+#define DEFAULT_URL "http://localhost:8080"
+
+/* An empty variable counts as none: that is how people switch one off for a single command. */
+static const char *env(const char *name, const char *other)
+{
+    const char *value = getenv(name);
+    if (!value || !*value)
+        value = getenv(other);
+    return value && *value ? value : NULL;
+}
+
+static unsigned terminal_width(int fd)
+{
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+void cli_init(struct cli *cli)
+{
+    const char *no_color = getenv("NO_COLOR"); /* no-color.org: set and not empty */
+    const char *term = getenv("TERM");
+    const char *url = env("HOSTLER_URL", "LLAMA_SERVER_URL");
+    bool able = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+    *cli = (struct cli){.url = url ? url : DEFAULT_URL};
+    cli->key = env("HOSTLER_API_KEY", "LLAMA_API_KEY");
+    cli->out_is_tty = isatty(STDOUT_FILENO);
+    cli->err_is_tty = isatty(STDERR_FILENO);
+    cli->out_colour = cli->out_is_tty && able;
+    cli->err_colour = cli->err_is_tty && able;
+    cli->width = cli->out_is_tty ? terminal_width(STDOUT_FILENO) : 0;
+}
+
+static void say(const char *before, const char *after, const char *fmt, va_list ap)
+{
+    char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0)
+        return;
+    format_clean(text, FORMAT_KEEP_NEWLINES);
+    fflush(stdout); /* so that both appear in order where they are the same file */
+    fprintf(stderr, "%s%s%s\n", before, text, after);
+    free(text);
+}
+
+void cli_error(const struct cli *cli, const char *fmt, ...)
+{
+    va_list ap;
+    if (cli->quiet)
+        return;
+    va_start(ap, fmt);
+    say(cli->err_colour ? "\033[31mhostler:\033[0m " : "hostler: ", "", fmt, ap);
+    va_end(ap);
+}
+
+void cli_hint(const struct cli *cli, const char *fmt, ...)
+{
+    va_list ap;
+    if (cli->quiet)
+        return;
+    va_start(ap, fmt);
+    say(cli->err_colour ? "\033[2m         " : "         ", cli->err_colour ? "\033[0m" : "", fmt, ap);
+    va_end(ap);
+}
+
+int cli_finish(const struct cli *cli, int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    if (errno != EPIPE) /* whoever closed the pipe has seen enough */
+        cli_error(cli, "the output could not be written: %s", strerror(errno));
+    return status ? status : CLI_SOME_FAILED;
+}
+
+uint64_t cli_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void cli_sleep_ms(unsigned ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+void cli_print_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    putchar('\n');
+    json_decref(value);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every command of the command line shares: the server's address, the key, what the terminal
+ * can do, and how a person is told that something went wrong.
+ *
+ * stdout carries a command's answer and nothing else; errors, hints and live updates go to stderr.
+ */
+#ifndef HOSTLER_CLI_CLI_H
+#define HOSTLER_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* docs/cli.md promises these to scripts. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_SOME_FAILED = 1, /* some of it failed; the rest was done */
+    CLI_USAGE = 2,       /* wrong usage; nothing was done */
+    CLI_NO_SERVER = 3,   /* the server does not answer, or is not a router */
+    CLI_REFUSED = 4,     /* it wants a key, or another one */
+};
+
+struct cli {
+    const char *url;  /* as given: --url, else the environment, else the default */
+    const char *key;  /* NULL: none */
+    bool json;        /* the command was given --json */
+    bool quiet;       /* says nothing on stderr: for completion, which runs while a person types */
+    bool out_is_tty, err_is_tty;
+    bool out_colour, err_colour; /* a terminal, and no NO_COLOR */
+    unsigned width;              /* columns of the terminal on stdout; 0 when it is none */
+};
+
+/* Fills in the environment and the terminal. Command line options come later and win. */
+void cli_init(struct cli *cli);
+
+/* `hostler: …` on stderr. Control characters, which a server may send, are replaced. */
+void cli_error(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The line below an error that says what to do next. */
+void cli_hint(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Flushes stdout. `status`, or CLI_SOME_FAILED when what was printed did not arrive. */
+int cli_finish(const struct cli *cli, int status);
+
+/* Milliseconds from any origin, never going backwards. */
+uint64_t cli_now_ms(void);
+/* Sleeps; shorter when a signal comes. */
+void cli_sleep_ms(unsigned ms);
+
+struct json_t;
+/* Prints `value` and a newline on stdout, and releases it. */
+void cli_print_json(struct json_t *value);
+
+/* The commands. argv[0] is the command's name. They return an enum cli_exit. */
+int cli_serve(struct cli *cli, int argc, char **argv);
+int cli_list(struct cli *cli, int argc, char **argv);
+int cli_ps(struct cli *cli, int argc, char **argv);
+int cli_load(struct cli *cli, int argc, char **argv);
+int cli_unload(struct cli *cli, int argc, char **argv);
+int cli_run(struct cli *cli, int argc, char **argv);
+int cli_completion(struct cli *cli, int argc, char **argv);
+int cli_help(struct cli *cli, int argc, char **argv);
+int cli_version(struct cli *cli, int argc, char **argv);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Figures and texts as people read them. Pure: no terminal, no locale, no clock. */
+#ifndef HOSTLER_CLI_FORMAT_H
+#define HOSTLER_CLI_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Enough for every format_…() below that takes a buffer. */
+#define FORMAT_SIZE 32
+
+/* `512 B`, `1.5 KiB`, `484 MiB`, `12.3 GiB`: three digits at most. Returns `out`. */
+char *format_bytes(uint64_t bytes, char *out, size_t size);
+/* How long something took: `80 ms`, `1.2 s`, `42 s`, `3m5s`. Returns `out`. */
+char *format_took(uint64_t ms, char *out, size_t size);
+
+enum format_clean { FORMAT_ONE_LINE, FORMAT_KEEP_NEWLINES };
+/*
+ * Replaces, in place, control characters (C0, DEL, and C1 in their UTF-8 form) by `?`, so that a
+ * name or an answer cannot steer the terminal. Newlines and tabs stay with FORMAT_KEEP_NEWLINES.
+ */
+char *format_clean(char *text, enum format_clean how);
+
+/* Terminal columns that UTF-8 `text` takes. A byte that is no UTF-8 counts as one. */
+size_t format_width(const char *text);
+/* Bytes of the longest beginning of `text` that takes at most `columns`, and no half letter. */
+size_t format_fit(const char *text, size_t columns);
+
+/* `text` as one word of a POSIX shell, in quotes only when it must. The caller frees it. */
+char *format_shell(const char *text);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/args.h"
+
+static const char help[] = "-m, --model FNAME\n"
+                           "-c, --ctx-size N\n"
+                           "-a, --alias STRING\n"
+                           "--host HOST\n"
+                           "--port PORT\n"
+                           "--api-key KEY\n"
+                           "--api-key-file FNAME\n"
+                           "--ssl-key-file FNAME\n"
+                           "--ssl-cert-file FNAME\n"
+                           "--models-dir PATH\n"
+                           "--models-preset PATH\n"
+                           "--models-max N\n"
+                           "--models-autoload, --no-models-autoload\n"
+                           "-kvo, --kv-offload, -nkvo, --no-kv-offload\n"
+                           "--no-host\n"
+                           "--swa-full\n"
+                           "--lora FNAME\n"
+                           "-ot, --override-tensor A=B\n"
+                           "--control-vector-layer-range START END\n"
+                           "--timeout N\n";
+
+static struct engine_options *options;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct error err;
+    return engine_options_parse(&options, help, &err);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    engine_options_destroy(options);
+    return 0;
+}
+
+static const struct engine_option *opt(const char *name)
+{
+    const struct engine_option *option = engine_options_find(options, name, NULL);
+    assert_non_null(option);
+    return option;
+}
+
+static void set(struct engine_args *a, const char *name, const char *value, enum args_origin origin)
+{
+    bool negated;
+    const struct engine_option *option = engine_options_find(options, name, &negated);
+    assert_non_null(option);
+    engine_args_set(a, option, negated, value, origin);
+}
+
+/* The command line that they make, parted by blanks. */
+static void assert_line(const struct engine_args *a, const char *line)
+{
+    struct strv argv = {0}, wanted = {0};
+    engine_args_append(a, &argv);
+    strv_split(&wanted, line, ' ');
+    assert_int_equal(argv.n, wanted.n);
+    for (size_t i = 0; i < argv.n; i++)
+        assert_string_equal(argv.v[i], wanted.v[i]);
+    strv_finish(&argv);
+    strv_finish(&wanted);
+}
+
+static void set_and_replace(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    set(&a, "-m", "x.gguf", ARGS_FROM_SOURCE);
+    set(&a, "-c", "512", ARGS_FROM_SECTION);
+    set(&a, "--swa-full", NULL, ARGS_FROM_SECTION);
+    assert_line(&a, "--model x.gguf --ctx-size 512 --swa-full");
+    set(&a, "--model", "y.gguf", ARGS_FROM_COMMAND_LINE);
+    assert_line(&a, "--model y.gguf --ctx-size 512 --swa-full");
+    assert_int_equal(engine_args_get(&a, opt("-m"))->origin, ARGS_FROM_COMMAND_LINE);
+    assert_null(engine_args_get(&a, opt("--timeout")));
+    /* A value that is its own. */
+    set(&a, "-c", engine_args_get(&a, opt("-c"))->value, ARGS_FROM_COMMAND_LINE);
+    assert_line(&a, "--model y.gguf --ctx-size 512 --swa-full");
+    engine_args_finish(&a);
+    assert_line(&a, "");
+}
+
+static void negations(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    set(&a, "-kvo", NULL, ARGS_FROM_DEFAULTS);
+    assert_line(&a, "--kv-offload");
+    set(&a, "-nkvo", NULL, ARGS_FROM_DEFAULTS);
+    assert_line(&a, "--no-kv-offload");
+    set(&a, "--no-host", NULL, ARGS_FROM_DEFAULTS);
+    assert_line(&a, "--no-kv-offload --no-host");
+    /* Off, and without a word for it: left out, but still set, so that a merge does not turn it on. */
+    engine_args_set(&a, opt("--swa-full"), true, NULL, ARGS_FROM_COMMAND_LINE);
+    assert_line(&a, "--no-kv-offload --no-host");
+    assert_non_null(engine_args_get(&a, opt("--swa-full")));
+    engine_args_finish(&a);
+}
+
+static void accumulating(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    set(&a, "--lora", "a", ARGS_FROM_SECTION);
+    set(&a, "-c", "1", ARGS_FROM_SECTION);
+    set(&a, "--lora", "b", ARGS_FROM_SECTION);
+    assert_line(&a, "--lora a --ctx-size 1 --lora b");
+    /* Another origin replaces them all. */
+    set(&a, "--lora", "c", ARGS_FROM_COMMAND_LINE);
+    set(&a, "--lora", "d", ARGS_FROM_COMMAND_LINE);
+    assert_line(&a, "--ctx-size 1 --lora c --lora d");
+    engine_args_finish(&a);
+}
+
+static void merge(void **state)
+{
+    (void)state;
+    struct engine_args line = {0}, section = {0};
+    set(&line, "-c", "1", ARGS_FROM_COMMAND_LINE);
+    set(&line, "-nkvo", NULL, ARGS_FROM_COMMAND_LINE);
+    set(&section, "--lora", "a", ARGS_FROM_SECTION);
+    set(&section, "-c", "2", ARGS_FROM_SECTION);
+    set(&section, "-kvo", NULL, ARGS_FROM_SECTION);
+    set(&section, "--lora", "b", ARGS_FROM_SECTION);
+    engine_args_merge(&line, &section);
+    assert_line(&line, "--ctx-size 1 --no-kv-offload --lora a --lora b");
+    assert_int_equal(engine_args_get(&line, opt("--lora"))->origin, ARGS_FROM_SECTION);
+    /* Once more adds nothing, not even to itself. */
+    engine_args_merge(&line, &section);
+    engine_args_merge(&line, &line);
+    engine_args_finish(&section);
+    assert_line(&line, "--ctx-size 1 --no-kv-offload --lora a --lora b");
+    engine_args_finish(&line);
+}
+
+static void two_values(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    set(&a, "--control-vector-layer-range", "1 12", ARGS_FROM_COMMAND_LINE);
+    struct strv argv = {0};
+    engine_args_append(&a, &argv);
+    assert_int_equal(argv.n, 3);
+    assert_string_equal(argv.v[2], "12");
+    strv_finish(&argv);
+    engine_args_finish(&a);
+}
+
+static void many(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    for (int i = 0; i < 100; i++)
+        set(&a, "-ot", "x=y", ARGS_FROM_SECTION);
+    assert_int_equal(a.n, 100);
+    for (int i = 0; i < 100; i++)
+        set(&a, "-c", "1", ARGS_FROM_SECTION);
+    assert_int_equal(a.n, 101);
+    set(&a, "-ot", "z=y", ARGS_FROM_COMMAND_LINE);
+    assert_line(&a, "--ctx-size 1 --override-tensor z=y");
+    engine_args_finish(&a);
+}
+
+static void owned_by_router(void **state)
+{
+    (void)state;
+    static const char *const owned[] = {
+        "--host",         "--port",          "-a",           "--api-key",       "--api-key-file",
+        "--ssl-key-file", "--ssl-cert-file", "--models-dir", "--models-preset", "--models-max",
+        "--no-models-autoload",
+    };
+    static const char *const passed_on[] = {"-m", "-c", "--no-host", "--timeout", "--lora"};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        assert_true(engine_args_owned_by_router(opt(owned[i])));
+    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
+        assert_false(engine_args_owned_by_router(opt(passed_on[i])));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(set_and_replace), cmocka_unit_test(negations),
+        cmocka_unit_test(accumulating),    cmocka_unit_test(merge),
+        cmocka_unit_test(two_values),      cmocka_unit_test(many),
+        cmocka_unit_test(owned_by_router),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/probe.h"
+
+static int run(struct probe *p, const char *script, uint64_t timeout_ms, struct error *err)
+{
+    char *argv[] = {"sh", "-c", (char *)script, NULL};
+    return probe_run(p, argv, environ, timeout_ms, err);
+}
+
+/* Nothing of ours is left: neither running nor to be reaped. */
+static void assert_no_children(void)
+{
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+static void output_and_code(void **state)
+{
+    (void)state;
+    struct probe p;
+    struct error err = {0};
+    assert_int_equal(run(&p, "echo out; echo err >&2; exit 5", 10000, &err), 0);
+    assert_string_equal(buf_cstr(&p.out), "out\n");
+    assert_string_equal(buf_cstr(&p.err), "err\n");
+    assert_int_equal(p.code, 5);
+    assert_int_equal(p.signal, 0);
+    probe_finish(&p);
+    assert_no_children();
+}
+
+static void by_signal(void **state)
+{
+    (void)state;
+    struct probe p;
+    struct error err = {0};
+    assert_int_equal(run(&p, "kill -TERM $$", 10000, &err), 0);
+    assert_int_equal(p.code, -1);
+    assert_int_equal(p.signal, SIGTERM);
+    probe_finish(&p);
+}
+
+static void much_output(void **state)
+{
+    (void)state;
+    struct probe p;
+    struct error err = {0};
+    assert_int_equal(run(&p, "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2", 10000, &err),
+                     0);
+    assert_int_equal(p.out.len, 300000);
+    assert_int_equal(p.err.len, 300000);
+    probe_finish(&p);
+    assert_int_equal(run(&p, "cat /dev/zero", 10000, &err), -ENOBUFS);
+    probe_finish(&p);
+    assert_no_children();
+}
+
+/* Each hangs in its own way: silent, with a child that keeps the pipes, with its pipes closed. */
+static void timeouts(void **state)
+{
+    (void)state;
+    static const char *const scripts[] = {"exec sleep 100", "sleep 100 & exit 0",
+                                          "exec >&- 2>&-; exec sleep 100"};
+    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+        struct probe p;
+        struct error err = {0};
+        assert_int_equal(run(&p, scripts[i], 100, &err), -ETIMEDOUT);
+        assert_non_null(strstr(err.text, "100 ms"));
+        probe_finish(&p);
+        assert_no_children();
+    }
+}
+
+static void cannot_start(void **state)
+{
+    (void)state;
+    char *argv[] = {"/nonexistent/binary", NULL};
+    struct probe p;
+    struct error err = {0};
+    assert_int_equal(probe_run(&p, argv, environ, 1000, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "/nonexistent/binary"));
+    probe_finish(&p);
+    assert_no_children();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(output_and_code), cmocka_unit_test(by_signal), cmocka_unit_test(much_output),
+        cmocka_unit_test(timeouts),        cmocka_unit_test(cannot_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
