@@ -164,21 +164,19 @@ def clean_env(**extra):
     return env
 
 
-@pytest.fixture
-def hostler(tmp_path, engine):
-    """hostler(*args, engine=…, env={…}, wait=True): starts a daemon on a free port; it is stopped,
-    and must have left no leak behind, when the test ends."""
+def daemons(folder, engine):
+    """What the fixture `hostler` does, for fixtures of another scope; its files are in `folder`."""
     servers = []
 
     def start(*args, engine=engine, env=None, wait=True, unix=False):
         number = len(servers)
-        runtime = tmp_path / f"run{number}"
+        runtime = folder / f"run{number}"
         runtime.mkdir(mode=0o700)
-        environment = clean_env(XDG_RUNTIME_DIR=str(runtime), XDG_STATE_HOME=str(tmp_path / "state"),
-                                LLAMA_SERVER=str(engine), **(env or {}))
-        address = ["--host", tmp_path / f"h{number}.sock"] if unix else ["--port", "0"]
+        environment = clean_env(**{"XDG_RUNTIME_DIR": str(runtime), "LLAMA_SERVER": str(engine),
+                                   "XDG_STATE_HOME": str(folder / "state"), **(env or {})})
+        address = ["--host", folder / f"h{number}.sock"] if unix else ["--port", "0"]
         server = Hostler([HOSTLER, "serve", *address, *args], environment,
-                         tmp_path / f"hostler{number}.log")
+                         folder / f"hostler{number}.log")
         server.runtime = runtime
         servers.append(server)
         if not wait:
@@ -209,6 +207,19 @@ def hostler(tmp_path, engine):
         if "AddressSanitizer" in log or "runtime error:" in log or "LeakSanitizer" in log:
             problems.append(log[-8000:])
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def hostler(tmp_path, engine):
+    """hostler(*args, engine=…, env={…}, wait=True): starts a daemon on a free port; it is stopped,
+    and must have left no leak behind, when the test ends."""
+    yield from daemons(tmp_path, engine)
+
+
+@pytest.fixture(scope="module")
+def module_hostler(tmp_path_factory, engine):
+    """The same for daemons that all tests of a file share."""
+    yield from daemons(tmp_path_factory.mktemp("daemons"), engine)
 
 
 def run_cli(*args, server=None, stdin=None, env=None, timeout=PATIENCE):

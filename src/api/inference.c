@@ -339,6 +339,10 @@ static void inference_named(struct inference *i, enum peek_result result)
         inference_fail(i, 400, "model name is too long");
         return;
     case PEEK_MALFORMED:
+        if (!i->relay.body.len) {
+            inference_named(i, PEEK_MISSING);
+            return;
+        }
         snprintf(text, sizeof text, "the request's body is malformed at byte %zu",
                  peek_error_at(i->peek));
         inference_fail(i, 400, text);
@@ -417,9 +421,10 @@ static void on_gone(struct http_exchange *x, void *ctx)
     struct inference *i = ctx;
     (void)x;
     i->x = NULL;
-    if (i->phase == EXPLAIN) /* its timer ends it */
-        return;
-    inference_free(i);
+    if (i->phase == EXPLAIN)
+        explain_now(i); /* nobody waits for the explanation any more */
+    else
+        inference_free(i);
 }
 
 static const struct http_exchange_events events = {

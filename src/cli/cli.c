@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "cli/format.h"
 
 #define DEFAULT_URL "http://localhost:8080"
@@ -95,6 +96,20 @@ void cli_sleep_ms(unsigned ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
     nanosleep(&t, NULL);
+}
+
+json_t *cli_json_string(const char *text)
+{
+    json_t *s = json_string(text);
+    if (s)
+        return s;
+    char *copy = mem_strdup(text);
+    for (char *p = copy; *p; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    s = json_string(copy);
+    free(copy);
+    return s;
 }
 
 void cli_print_json(json_t *value)

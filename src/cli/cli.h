@@ -47,6 +47,8 @@ uint64_t cli_now_ms(void);
 void cli_sleep_ms(unsigned ms);
 
 struct json_t;
+/* `text` as a JSON string; bytes that are no UTF-8, which a command line may hold, are replaced. */
+struct json_t *cli_json_string(const char *text);
 /* Prints `value` and a newline on stdout, and releases it. */
 void cli_print_json(struct json_t *value);
 

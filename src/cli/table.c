@@ -145,7 +145,7 @@ static void print_cell(const struct table *t, FILE *out, size_t column, size_t w
     bool last = column + 1 == t->n_columns;
     bool styled = colour && cell->style != TABLE_PLAIN;
     bool cut = cell->width > width;
-    size_t shown = cut ? 1 + format_width(cell->text) : cell->width;
+    size_t shown = cell->width;
     if (cut) { /* a wide letter at the cut may leave a column unused */
         char *head = mem_strndup(cell->text, format_fit(cell->text, width - 1));
         shown = format_width(head) + 1;

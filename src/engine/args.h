@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The arguments of an engine: a set of (option, value, origin), at most one for each option. Later
- * layers (a preset's section under the command line, …) are merged by precedence; the origin of each
- * value is remembered so that `show` can say where it came from.
+ * layers (a preset's section under the command line, …) are merged by precedence; the origin of
+ * each value is remembered so that `show` can say where it came from.
  */
 #ifndef HOSTLER_ENGINE_ARGS_H
 #define HOSTLER_ENGINE_ARGS_H

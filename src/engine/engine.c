@@ -30,7 +30,7 @@
 #define DRAIN_MS 250
 /* An engine that has not ended this long after it was told to hangs in its own shutdown, as
  * llama-server does when a request was running (docs/engine.md). Told again, it exits at once. */
-#define NUDGE_MS 1000
+#define NUDGE_MS 200
 
 struct output {
     uv_pipe_t pipe;
@@ -517,6 +517,7 @@ int engine_start(struct engine **out, uv_loop_t *loop, const struct engine_spec 
 {
     struct spawned child;
     struct engine *e = create(loop, spec, events, ctx);
+    uv_update_time(loop); /* the load timeout counts from now, however long this turn has lasted */
     int rc = choose_socket(e, spec->socket_dir, err);
     if (rc)
         goto fail;

@@ -40,7 +40,7 @@ void memory_read(struct memory_figures *out);
  * Host: what would come back if the process ended: its resident pages that no file backs, as
  * /proc/PID/status counts them, and of those that a file backs what it has locked (mlock). Pages
  * mapped from files otherwise stay in the page cache and count as available anyway. Not Pss of
- * smaps_rollup: that walks every page, 100 ms and more for a large model, and on the loop.
+ * smaps_rollup: that walks every page, some 10 ms a GiB, and this runs on the loop.
  *
  * GPU: as NVML lists for that pid. In a container NVML may know the host's pids only: then 0.
  *

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The layout of the help text, as llama.cpp prints it: an option's line begins in column 0 with `-`;
- * its names are parted by a comma and blanks (the first one is padded), its value follows the last
- * name after one blank, its description after two or more or on the next line. Everything indented
- * belongs to the option above.
+ * The layout of the help text, as llama.cpp prints it: an option's line begins in column 0 with
+ * `-`; its names are parted by a comma and blanks (the first one is padded), its value follows the
+ * last name after one blank, its description after two or more or on the next line. Everything
+ * indented belongs to the option above.
  */
 #include "engine/options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ struct engine_options {
     char *version;
 };
 
-/* --- names ---------------------------------------------------------------------------------------*/
+/* --- names ----------------------------------------------------------------------------------- */
 static bool is_long(const char *name)
 {
     return strncmp(name, "--", 2) == 0;
@@ -59,14 +60,14 @@ static const char *take_names(const char *p, struct strv *names)
 }
 
 /*
- * Index of the first negation: names come first, negations behind them. What marks them is a `--no-…`
- * behind a positive long name; a short form stands directly before it (`-nkvo`, `-no-ag`).
+ * Index of the first negation: names come first, negations behind them. What marks them is a
+ * `--no-…` behind a positive long name; a short form stands directly before it (`-nkvo`, `-no-ag`).
  */
 static size_t first_negation(const struct strv *all)
 {
     size_t positive = 0;
-    while (positive < all->n && (!is_long(all->v[positive]) ||
-                                 strncmp(all->v[positive], "--no-", 5) == 0))
+    while (positive < all->n &&
+           (!is_long(all->v[positive]) || strncmp(all->v[positive], "--no-", 5) == 0))
         positive++;
     size_t i = positive;
     while (i < all->n && strncmp(all->v[i], "--no-", 5) != 0)
@@ -81,13 +82,14 @@ static void split_names(struct engine_option *o, struct strv *all)
     size_t from = o->takes_value ? all->n : first_negation(all);
     for (size_t i = 0; i < all->n; i++)
         strv_add(i < from ? &o->names : &o->negations, all->v[i]);
+    assert(o->names.v); /* the first one is never a negation */
     o->canonical = o->names.v[o->names.n - 1];
     for (size_t i = 0; i < o->names.n; i++)
         if (is_long(o->names.v[i]))
             o->canonical = o->names.v[i];
 }
 
-/* --- values --------------------------------------------------------------------------------------*/
+/* --- values ---------------------------------------------------------------------------------- */
 /* How `c` changes the number of open brackets: a placeholder may have blanks inside them
  * (`<tensor name pattern>=<buffer type>`). */
 static int bracket(char c)
@@ -140,7 +142,7 @@ static void take_env(struct engine_option *o, const char *line, size_t len)
     o->env = mem_strndup(at, n);
 }
 
-/* --- the text ------------------------------------------------------------------------------------*/
+/* --- the text -------------------------------------------------------------------------------- */
 static struct engine_option *add_option(struct engine_options *o, const char *line)
 {
     /* Grows by doubling: whenever n is a power of two (or none). */
@@ -178,7 +180,8 @@ int engine_options_parse(struct engine_options **out, const char *help, struct e
     }
     if (!is_engine(o)) {
         engine_options_destroy(o);
-        return error_set(err, -EPROTO, "this is not the help of llama-server: no --model and --port");
+        return error_set(err, -EPROTO,
+                         "this is not the help of llama-server: no --model and --port");
     }
     *out = o;
     return 0;
@@ -199,11 +202,11 @@ void engine_options_destroy(struct engine_options *o)
     free(o);
 }
 
-/* --- the binary ----------------------------------------------------------------------------------*/
+/* --- the binary ------------------------------------------------------------------------------ */
 /*
- * LLAMA_ARG_… in our environment are options for the engines to come: a wrong value among them would
- * keep --help from being printed and be blamed on the binary. And with LLAMA_SERVER_ROUTER_PORT it
- * would believe itself an engine.
+ * LLAMA_ARG_… in our environment are options for the engines to come: a wrong value among them
+ * would keep --help from being printed and be blamed on the binary. And with
+ * LLAMA_SERVER_ROUTER_PORT it would believe itself an engine.
  */
 static void probe_environment(struct strv *env)
 {
@@ -313,7 +316,7 @@ int engine_options_load(struct engine_options **out, const char *binary, struct 
     return rc;
 }
 
-/* --- look-up -------------------------------------------------------------------------------------*/
+/* --- look-up --------------------------------------------------------------------------------- */
 static bool same_name(const char *known, const char *asked)
 {
     if (!is_long(asked))

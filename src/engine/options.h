@@ -17,8 +17,8 @@ struct engine_option {
     /* The last long name that is not a negation (the last of all when there is no long one): what
      * llama-server's own router writes in a model's status.args. Borrowed from `names`. */
     const char *canonical;
-    struct strv negations; /* `--no-mmap`, `-nkvo`: the forms that turn a switch off; the last one is
-                              the canonical one. A lone `--no-host` is a name, not a negation */
+    struct strv negations; /* `--no-mmap`, `-nkvo`: the forms that turn a switch off; the last one
+                              is the canonical one. A lone `--no-host` is a name, not a negation */
     bool takes_value;
     bool two_values; /* then it takes two arguments (`--control-vector-layer-range START END`) */
     char *env;       /* LLAMA_ARG_…; NULL when it has none */
@@ -49,8 +49,8 @@ const struct engine_option *engine_options_find_env(const struct engine_options 
                                                     const char *name);
 size_t engine_options_count(const struct engine_options *o);
 const struct engine_option *engine_options_at(const struct engine_options *o, size_t index);
-/* `version: 0.7.0 (build 11669, commit …)`: the line in which the binary says what it is; empty when
- * there is none. */
+/* `version: 0.7.0 (build 11669, commit …)`: the line in which the binary says what it is; empty
+ * when there is none. */
 const char *engine_options_version(const struct engine_options *o);
 
 #endif

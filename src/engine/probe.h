@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a short-lived command to its end and keeps what it printed: how an engine's binaries are
- * asked about themselves (`llama-server --help`, `llama-fit-params …`). Blocking, so for start-up or
- * for the thread pool. Engines themselves are started by engine_start().
+ * asked about themselves (`llama-server --help`, `llama-fit-params …`). Blocking, so for start-up
+ * or for the thread pool. Engines themselves are started by engine_start().
  */
 #ifndef HOSTLER_ENGINE_PROBE_H
 #define HOSTLER_ENGINE_PROBE_H

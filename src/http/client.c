@@ -98,7 +98,7 @@ static enum http_call_failure failure_of(const struct http_call *call)
         return HTTP_CALL_NOT_SENT;
     if (call->answered)
         return HTTP_CALL_BROKEN;
-    return call->reused ? HTTP_CALL_STALE : HTTP_CALL_NO_ANSWER;
+    return call->reused && !call->client->closing ? HTTP_CALL_STALE : HTTP_CALL_NO_ANSWER;
 }
 
 static void on_trim(uv_timer_t *timer)
@@ -160,6 +160,7 @@ static int on_headers_complete(llhttp_t *p)
     struct http_call *call = head_parser_owner(p, struct http_call);
     if (p->status_code < 200)
         return 0; /* an interim answer */
+    call->head.complete = true;
     call->head.status = p->status_code;
     call->head.major = p->http_major;
     call->head.minor = p->http_minor;

@@ -8,7 +8,7 @@ void http_head_init(struct http_head *h)
 {
     h->n_fields = 0;
     h->status = 0;
-    h->in_name = false;
+    h->in_name = h->complete = false;
     buf_init(&h->text, HTTP_HEAD_MAX);
 }
 
@@ -23,7 +23,7 @@ void http_head_clear(struct http_head *h)
     buf_clear(&h->text);
     h->n_fields = 0;
     h->status = 0;
-    h->in_name = false;
+    h->in_name = h->complete = false;
 }
 
 const char *http_field_name(const struct http_head *h, unsigned i)

@@ -3,6 +3,8 @@
 
 static int append(struct http_head *h, const char *at, size_t len)
 {
+    if (h->complete) /* trailers must not be merged into the head (RFC 9110, 6.5.1): dropped */
+        return 0;
     return buf_append(&h->text, at, len) ? HPE_USER : 0;
 }
 
@@ -20,6 +22,8 @@ static int on_text_complete(llhttp_t *p)
 static int on_name(llhttp_t *p, const char *at, size_t len)
 {
     struct http_head *h = p->data;
+    if (h->complete)
+        return 0;
     if (h->n_fields == HTTP_FIELDS_MAX)
         return HPE_USER;
     struct http_field *f = &h->field[h->n_fields];
@@ -33,6 +37,8 @@ static int on_name_complete(llhttp_t *p)
 {
     struct http_head *h = p->data;
     int rc = append(h, "", 1);
+    if (h->complete)
+        return rc;
     h->in_name = false;
     h->field[h->n_fields].value = (uint32_t)h->text.len;
     return rc;
@@ -41,7 +47,8 @@ static int on_name_complete(llhttp_t *p)
 static int on_value_complete(llhttp_t *p)
 {
     struct http_head *h = p->data;
-    h->n_fields++;
+    if (!h->complete)
+        h->n_fields++;
     return append(h, "", 1);
 }
 

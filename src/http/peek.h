@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Finds the `model` of a request in its body while the body streams in: in JSON, the string under
- * the top-level key "model"; in multipart/form-data, the part named "model". No tree is built and
- * nothing is kept but the state of the scan and the name itself.
+ * the top-level key "model"; in multipart/form-data, the field named "model" (a part with a
+ * filename is a file, not a field). No tree is built and nothing is kept but the state of the scan
+ * and the name itself.
  *
  * Which one counts when there are several: the last within the first PEEK_WINDOW bytes of the body
- * (llama-server's own JSON reader takes the last one), else the first one behind that. So the
- * answer depends on the bytes alone, not on how they are cut into reads, and a body of any size
- * that names its model early needs no more memory than the window.
+ * (llama-server's own JSON reader takes the last one), else the first one behind that. A name
+ * counts at the place where it ends, a value that is no string where it begins. So the answer
+ * depends on the bytes alone, not on how they are cut into reads, and a body of any size that names
+ * its model early needs no more memory than the window.
+ *
+ * What is not JSON is noticed up to where the answer is decided: in a body that ends within the
+ * window down to its last byte, in a longer one up to the window's end or the name behind it.
+ * Beyond RFC 8259 it is as strict as llama-server's reader: no half surrogate pairs, no control
+ * characters in strings, and a name must be UTF-8 (other strings are not looked at).
  */
 #ifndef HOSTLER_HTTP_PEEK_H
 #define HOSTLER_HTTP_PEEK_H
@@ -22,11 +29,11 @@
 enum peek_result {
     PEEK_MORE,       /* undecided: wants the next bytes */
     PEEK_FOUND,      /* `model` is the name */
-    PEEK_MISSING,    /* the body is complete and names no model */
-    PEEK_NOT_STRING, /* `model` is there but is no string, or an empty one */
+    PEEK_MISSING,    /* the body is complete, or can name no model any more, and named none */
+    PEEK_NOT_STRING, /* `model` is no string, or an empty one, or has a zero byte in it */
     PEEK_TOO_LONG,   /* the name is longer than PEEK_NAME_MAX */
     PEEK_MALFORMED, /* not JSON (or not this multipart); `error_at` is the offset of the first wrong
-                       byte */
+                       byte, or the body's length when it is empty or cut short */
 };
 
 struct peek; /* opaque, one a request */

@@ -179,6 +179,11 @@ static int on_message_begin(llhttp_t *p)
 static int on_headers_complete(llhttp_t *p)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
+    if (p->http_major != 1) {
+        llhttp_set_error_reason(p, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+        return -1;
+    }
+    x->head.complete = true;
     x->head.major = p->http_major;
     x->head.minor = p->http_minor;
     x->request = REQUEST_BODY;
@@ -231,7 +236,8 @@ static void refuse(struct http_exchange *x, llhttp_errno_t why)
     char body[256];
     bool too_large = why == HPE_USER;
     int status = too_large ? 431 : 400;
-    if (x->answer != ANSWER_NONE || x->request == REQUEST_BODY) {
+    if (x->answer != ANSWER_NONE ||
+        x->request == REQUEST_BODY) { /* it has its answer, or its handler */
         connection_close(x);
         return;
     }
@@ -612,7 +618,8 @@ size_t http_server_busy(const struct http_server *s)
     size_t n = 0;
     struct http_exchange *x;
     TAILQ_FOREACH (x, &s->connections, link)
-        n += x->request != REQUEST_NONE && !x->lingering && !x->stream.closing;
+        n += !x->stream.closing && !x->lingering &&
+             (x->request != REQUEST_NONE || stream_pending(&x->stream));
     return n;
 }
 

@@ -52,7 +52,7 @@ int http_server_listen(struct http_server *s, const char *host, int port, struct
 int http_server_port(const struct http_server *s);
 /* Stops accepting; idle connections are closed, others end with their exchange. */
 void http_server_quiesce(struct http_server *s);
-/* Connections with an exchange that is not over. */
+/* Connections with an exchange that is not over, or with an answer that is not sent yet. */
 size_t http_server_busy(const struct http_server *s);
 /* Closes everything; exchanges see `gone`. `closed` is called once all handles are closed and `s`
  * is freed. */

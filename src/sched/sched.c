@@ -188,7 +188,8 @@ static void grant(struct sched *s, struct sched_request *r)
     r->grant_due = true;
     TAILQ_INSERT_TAIL(&s->granted, r, link);
     m->leases++;
-    m->last_granted = s->now;
+    if (!r->passive)
+        m->last_granted = s->now;
 }
 
 static void grant_all(struct sched *s, struct sched_model *m)
@@ -465,7 +466,8 @@ static void on_done(struct sched *s, struct sched_request *r)
     drop_lease(s, r);
     if (r->engine != m->engine)
         return;
-    m->last_used = s->now;
+    if (!r->passive)
+        m->last_used = s->now;
     if (is_busy(m))
         return;
     s->dirty = true;

@@ -98,7 +98,7 @@ struct sched_model;
 struct sched_request {
     struct sched_model *model;
     bool may_load; /* false: only if the model is loaded or loading already */
-    bool passive;  /* does not count as use: neither for LRU nor for the ttl (metrics, slots, props) */
+    bool passive;  /* a lease, but no use: neither for LRU nor for ttl (metrics, slots, props) */
 
     /* The scheduler's own, readable by anybody. */
     enum sched_request_state state;
@@ -137,8 +137,8 @@ struct sched_model {
     uint64_t wanted_since;  /* when the operator asked */
     uint64_t waiting_since; /* arrival of the oldest waiter or wish; SCHED_NEVER: there is none */
     uint64_t loaded_at;     /* when it became ready */
-    uint64_t last_granted;  /* when it was last given a lease (loaded_at before the first) */
-    uint64_t last_used;     /* when its last lease ended; loaded_at before the first */
+    uint64_t last_granted;  /* when it was last given a lease (loaded_at before the first), and */
+    uint64_t last_used; /* when its last lease ended; loaded_at before the first. No passive ones */
     struct sched_requests queue;
     TAILQ_ENTRY(sched_model) link;       /* in sched.running_models, unless UNLOADED */
     TAILQ_ENTRY(sched_model) queue_link; /* in sched.waiting_models, while it waits for a place */

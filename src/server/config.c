@@ -307,6 +307,17 @@ static int refuse_owned(const struct engine_option *o, struct error *err)
         o->canonical, strstr(o->canonical, "ssl") ? ", and put a TLS proxy in front" : "");
 }
 
+static int read_two_values(struct config *c, int argc, char **argv, const struct engine_option *o,
+                           struct error *err)
+{
+    if (argc < 3)
+        return error_set(err, -EINVAL, "%s needs two values", argv[0]);
+    char *both = mem_printf("%s %s", argv[1], argv[2]);
+    engine_args_set(&c->args, o, false, both, ARGS_FROM_COMMAND_LINE);
+    free(both);
+    return 3;
+}
+
 /* One argument (and its value) of the command line; returns how many words it took, or an error. */
 static int read_argument(struct config *c, int argc, char **argv, struct error *err)
 {
@@ -322,6 +333,8 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
                          i >= 0     ? options[i].value
                          : o->value ? o->value
                                     : "VALUE");
+    if (i < 0 && o->two_values)
+        return read_two_values(c, argc, argv, o, err);
     const char *value = takes_value ? argv[1] : NULL;
     if (i >= 0) {
         if (setters[i](c, value, &why))

@@ -13,11 +13,15 @@
 #include "base/strv.h"
 
 #define N_SIGNALS 3
+#define FLUSH_STEP_MS 10  /* how often it is looked whether all answers are sent, at the end */
+#define FLUSH_MAX_MS 5000 /* and for how long */
 
 struct daemon {
     const struct config *config;
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
+    uv_timer_t timer; /* for the steps of the end */
+    uint64_t flush_until;
     struct host *host;
     struct http_server *server;
     void *api;
@@ -37,11 +41,20 @@ static void on_host_closed(void *ctx)
     d->api = NULL;
 }
 
+static void on_turn(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    uv_close((uv_handle_t *)&d->timer, NULL);
+    if (d->host)
+        host_close(d->host, on_host_closed, d);
+}
+
+/* The next turn of the loop: what requests left to be closed is closed then. */
 static void on_server_closed(void *ctx)
 {
     struct daemon *d = ctx;
     d->server = NULL;
-    host_close(d->host, on_host_closed, d);
+    uv_timer_start(&d->timer, on_turn, 0, 0);
 }
 
 /* No engine is left (or nobody waits for one any more): closes every handle, so that the loop ends.
@@ -55,14 +68,26 @@ static void daemon_close(struct daemon *d)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     if (d->server)
         http_server_close(d->server, on_server_closed, d);
-    else if (d->host)
+    else
         on_server_closed(d);
+}
+
+/* Answers that are due, or still on their way to a slow reader, are waited for, a while. */
+static void on_flush(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    if (http_server_busy(d->server) && uv_now(&d->loop) < d->flush_until)
+        uv_timer_start(&d->timer, on_flush, FLUSH_STEP_MS, 0);
+    else
+        daemon_close(d);
 }
 
 static void on_host_idle(void *ctx)
 {
+    struct daemon *d = ctx;
     log_info("all engines are gone");
-    daemon_close(ctx);
+    d->flush_until = uv_now(&d->loop) + FLUSH_MAX_MS;
+    uv_timer_start(&d->timer, on_flush, 0, 0);
 }
 
 static void end(struct daemon *d, int signum)
@@ -174,6 +199,8 @@ int daemon_run(const struct config *config, const struct daemon_api *api)
     log_setup(config->log_level, config->log_format);
     raise_file_limit();
     uv_loop_init(&d->loop);
+    uv_timer_init(&d->loop, &d->timer);
+    d->timer.data = d;
     watch_signals(d);
     int rc = daemon_start(d, api, &err);
     if (rc) {

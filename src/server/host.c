@@ -31,6 +31,7 @@ struct host {
     TAILQ_HEAD(, hosted) all;
     bool pumping, closing;
     unsigned engines;
+    unsigned operations; /* that use this host and must end before it does */
     void (*idle)(void *ctx);
     void *idle_ctx;
     void (*closed)(void *ctx);
@@ -243,7 +244,7 @@ static void explain_end(struct hosted *h, const struct engine_exit *how)
 
 static void check_idle(struct host *h)
 {
-    if (h->idle && !h->engines) {
+    if (h->idle && !h->engines && !h->operations) {
         void (*idle)(void *) = h->idle;
         h->idle = NULL;
         idle(h->idle_ctx);
@@ -333,6 +334,9 @@ static void stop(struct hosted *h, const struct sched_action *action)
         return;
     log_info("model %s is %s%s", h->model->id, sched_stop_name(action->stop),
              action->force ? ", by force" : "");
+    /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
+    http_client_close(h->client);
+    h->client = NULL;
     engine_stop(h->engine, action->force);
     announce(h, false);
 }
@@ -491,6 +495,17 @@ void host_release(struct hosted *h)
         return;
     log_info("model %s is released", h->model->id);
     tell(h->host, &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &h->sched});
+}
+
+void host_operation_begin(struct host *h)
+{
+    h->operations++;
+}
+
+void host_operation_end(struct host *h)
+{
+    h->operations--;
+    check_idle(h);
 }
 
 void host_listen(struct host *h, struct host_listener *l)

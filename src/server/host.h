@@ -122,6 +122,10 @@ void host_keep(struct hosted *h);
 void host_hold(struct hosted *h, uint64_t until, const char *reason, const char *by);
 void host_release(struct hosted *h);
 
+/* Something that uses the host for a while: host_shutdown() is not over before it is. */
+void host_operation_begin(struct host *h);
+void host_operation_end(struct host *h);
+
 void host_listen(struct host *h, struct host_listener *l);
 void host_unlisten(struct host *h, struct host_listener *l);
 

@@ -91,7 +91,9 @@ bool unload_left_something(const struct unload *u)
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct operation *op = handle->data;
+    struct host *host = op->host;
     unload_destroy(&op->u);
+    host_operation_end(host);
 }
 
 static void finish(struct operation *op)
@@ -295,6 +297,7 @@ void unload_start(struct unload *u, const struct unload_wish *wish, unload_done 
     op->ctx = ctx;
     op->keep_busy = !wish->force && !wish->has_drain;
     op->listener = (struct host_listener){.changed = on_changed, .gone = on_gone};
+    host_operation_begin(op->host);
     host_listen(op->host, &op->listener);
     uv_timer_init(loop, &op->timer);
     op->timer.data = op;

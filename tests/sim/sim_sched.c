@@ -260,6 +260,7 @@ static void check_grant(struct world *w, const struct model *m, const struct cli
     CHECK(c->state == CLIENT_ASKED, "grant for one who did not ask, or has been answered");
     CHECK(m->engine.state == ENGINE_UP && !m->engine.stop_given,
           "grant at an engine not in service");
+    CHECK(!m->engine.killed, "grant at an engine that is being killed");
     for (unsigned i = 0; i < CLIENTS; i++) {
         const struct client *o = &w->clients[i];
         CHECK(o->r.model != &m->m || o->state != CLIENT_ASKED || o->n >= c->n,
@@ -284,9 +285,9 @@ static void check_spawn(struct world *w, const struct model *m, const struct cli
     CHECK(m->listed && !is_held(w, m) && !w->shutdown, "spawn of what must not be loaded");
     CHECK(!w->config.models_max || count_engines(w) < w->config.models_max, "too many engines");
     CHECK(wishes_place(w, m), "spawn for nobody");
-    CHECK(c ? c->state == CLIENT_ASKED && c->r.model == &m->m && c->since == oldest_client(w, m) &&
-                  c->r.may_load && c->r.caused_load
-            : m->wanted,
+    CHECK(!c == (m->wanted && m->wanted_since <= oldest_client(w, m)), "who caused the load?");
+    CHECK(!c || (c->state == CLIENT_ASKED && c->r.model == &m->m && c->r.may_load &&
+                 c->r.caused_load && c->since == oldest_client(w, m)),
           "spawn because of somebody else");
     for (unsigned i = 0; i < w->n_models; i++)
         CHECK(!wishes_place(w, &w->models[i]) || oldest_wish(w, &w->models[i]) >= oldest_wish(w, m),
@@ -531,12 +532,23 @@ static uint64_t expected_deadline(const struct world *w)
 
 static void random_event(struct world *w);
 
+static void check_yield(struct world *w, const struct model *m)
+{
+    totals.yields++;
+    for (unsigned i = 0; i < w->n_models; i++) {
+        const struct model *o = &w->models[i];
+        CHECK(!is_open(o) || o->m.pinned || o->m.last_granted >= m->m.last_granted,
+              "one yields that was granted more recently than another");
+    }
+}
+
 /* Operators' wishes end when a yielding engine takes up its work again; the record learns it so. */
 static void notice(struct world *w, const bool *yielded)
 {
     for (unsigned i = 0; i < w->n_models; i++) {
         struct model *m = &w->models[i];
-        totals.yields += !yielded[i] && m->m.yielding;
+        if (!yielded[i] && m->m.yielding)
+            check_yield(w, m);
         if (is_open(m))
             m->wanted = false;
     }
@@ -547,7 +559,10 @@ static bool next(struct world *w, struct sched_action *action)
     bool yielded[MODELS];
     for (unsigned i = 0; i < w->n_models; i++)
         yielded[i] = w->models[i].m.yielding;
-    bool more = sched_next(&w->s, w->now, action);
+    /* A clock that goes backwards must not be believed. */
+    uint64_t back = w->s.now == w->now && one_in(w, 20) ? below(w, 50) : 0;
+    bool more = sched_next(&w->s, w->now > back ? w->now - back : 0, action);
+    CHECK(w->s.now == w->now, "time");
     notice(w, yielded);
     return more;
 }
@@ -664,6 +679,7 @@ static void ask(struct world *w, struct client *c, struct model *m)
     memset(c, 0, sizeof *c);
     c->r.model = &m->m;
     c->r.may_load = !one_in(w, 10);
+    c->r.passive = one_in(w, 6);
     c->since = w->now;
     c->n = w->arrivals++;
     expected = expected_answer(w, m, c->r.may_load);
@@ -676,7 +692,8 @@ static void leave(struct world *w, struct client *c, enum sched_event_type type)
 {
     struct model *m = (struct model *)c->r.model;
     bool granted = c->state == CLIENT_ASKED && c->r.state == SCHED_REQUEST_GRANTED;
-    if (granted || (c->state == CLIENT_SERVED && c->engine == m->engine.id))
+    bool leased = c->state == CLIENT_SERVED && c->engine == m->engine.id;
+    if ((granted || leased) && !c->r.passive)
         m->engine.last_used = w->now;
     c->state = CLIENT_OUT;
     feed(w, &(struct sched_event){.type = type, .request = &c->r});
@@ -834,6 +851,8 @@ static void hold(struct world *w, struct model *m)
     feed(w,
          &(struct sched_event){.type = SCHED_EV_HOLD, .model = &m->m, .hold_until = m->held_until});
     check_answers(w, m, SCHED_REJECT_HELD, is_held(w, m) && m->engine.state != ENGINE_LOADING);
+    for (unsigned i = 0; i < CLIENTS && w->strict && m->engine.state == ENGINE_LOADING; i++)
+        CHECK(!w->clients[i].rejected, "a hold does not end a load");
 }
 
 static void release(struct world *w, struct model *m)

@@ -104,7 +104,8 @@ static void negations(void **state)
     assert_line(&a, "--no-kv-offload");
     set(&a, "--no-host", NULL, ARGS_FROM_DEFAULTS);
     assert_line(&a, "--no-kv-offload --no-host");
-    /* Off, and without a word for it: left out, but still set, so that a merge does not turn it on. */
+    /* Off, and without a word for it: left out, but still set, so that a merge does not turn it on.
+     */
     engine_args_set(&a, opt("--swa-full"), true, NULL, ARGS_FROM_COMMAND_LINE);
     assert_line(&a, "--no-kv-offload --no-host");
     assert_non_null(engine_args_get(&a, opt("--swa-full")));
@@ -179,8 +180,16 @@ static void owned_by_router(void **state)
 {
     (void)state;
     static const char *const owned[] = {
-        "--host",         "--port",          "-a",           "--api-key",       "--api-key-file",
-        "--ssl-key-file", "--ssl-cert-file", "--models-dir", "--models-preset", "--models-max",
+        "--host",
+        "--port",
+        "-a",
+        "--api-key",
+        "--api-key-file",
+        "--ssl-key-file",
+        "--ssl-cert-file",
+        "--models-dir",
+        "--models-preset",
+        "--models-max",
         "--no-models-autoload",
     };
     static const char *const passed_on[] = {"-m", "-c", "--no-host", "--timeout", "--lora"};

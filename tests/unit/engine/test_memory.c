@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "engine/memory.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -25,6 +26,7 @@ static void test_host(void **state)
     struct memory_figures m;
     struct memory_use use;
     (void)state;
+    log_setup(LOG_ERROR, LOG_TEXT);
     setenv("HOSTLER_NVML", "/nonexistent.so", 1);
     memory_init();
     assert_false(memory_has_gpu());

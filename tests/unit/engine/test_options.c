@@ -36,7 +36,8 @@ static const char help[] =
     "(env: LLAMA_ARG_KV_OFFLOAD)\n"
     "--repack, -nr, --no-repack              lay weights out anew\n"
     "-ag,   --agent, -no-ag, --no-agent      let it act\n"
-    "--gui, --webgui, --no-gui, --no-webgui  pages; this line has its text right behind two blanks\n"
+    "--gui, --webgui, --no-gui, --no-webgui  pages; this line has its text right behind two "
+    "blanks\n"
     "--auto-proj, --no-proj, --no-auto-proj  find the projector\n"
     "--no-host                               a switch of its own, negating nothing\n" INDENT
     "(env: LLAMA_ARG_NO_HOST)\n"
@@ -116,7 +117,8 @@ static void every_option(void **state)
         assert_names(&option->negations, wanted[i].negations);
         assert_int_equal(option->takes_value, wanted[i].value != NULL);
         assert_int_equal(option->two_values, i == 16);
-        assert_string_equal(option->value ? option->value : "", wanted[i].value ? wanted[i].value : "");
+        assert_string_equal(option->value ? option->value : "",
+                            wanted[i].value ? wanted[i].value : "");
         assert_string_equal(option->env ? option->env : "", wanted[i].env ? wanted[i].env : "");
     }
     assert_null(engine_options_at(o, engine_options_count(o)));
@@ -137,8 +139,8 @@ static void find(void **state)
     assert_true(negated);
     assert_non_null(engine_options_find(o, "--no-host", &negated));
     assert_false(negated);
-    static const char *const unknown[] = {"ctx-size", "--ctx", "--ctx-size2", "-C", "--nope", "", "-",
-                                          "--not-an-option"};
+    static const char *const unknown[] = {"ctx-size", "--ctx", "--ctx-size2", "-C",
+                                          "--nope",   "",      "-",           "--not-an-option"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
         assert_null(engine_options_find(o, unknown[i], NULL));
     assert_ptr_equal(engine_options_find_env(o, "LLAMA_ARG_CTX_SIZE"), must_find(o, "-c"));
@@ -161,13 +163,13 @@ static void not_a_help(void **state)
     engine_options_destroy(NULL);
 }
 
-/* --- binaries ------------------------------------------------------------------------------------*/
+/* --- binaries -------------------------------------------------------------------------------- */
 /* Writes an executable script into a folder of its own. */
 static void write_script(char path[64], const char *body)
 {
-    strcpy(path, "/tmp/hostler-test-XXXXXX");
-    assert_non_null(mkdtemp(path));
-    strcat(path, "/engine");
+    char folder[] = "/tmp/hostler-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, 64, "%s/engine", folder);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fprintf(f, "#!/bin/sh\n%s\n", body);
@@ -219,9 +221,9 @@ static void load_without_version(void **state)
     (void)state;
     struct engine_options *o;
     struct error err = {0};
-    assert_int_equal(load_script("[ $1 = --help ] || exit 3\nprintf '%s\\n' '--model F' '--port N'",
-                                 &o, &err),
-                     0);
+    assert_int_equal(
+        load_script("[ $1 = --help ] || exit 3\nprintf '%s\\n' '--model F' '--port N'", &o, &err),
+        0);
     assert_string_equal(engine_options_version(o), "");
     engine_options_destroy(o);
 }
@@ -258,13 +260,13 @@ static void load_nothing(void **state)
     assert_int_equal(engine_options_load(&o, "/etc/passwd", &err), -EACCES);
 }
 
-/* --- the real one --------------------------------------------------------------------------------*/
+/* --- the real one ---------------------------------------------------------------------------- */
 static void real_pairs(const struct engine_options *o)
 {
     static const struct {
         const char *name, *canonical;
     } same[] = {
-        {"-c", "--ctx-size"},  {"-m", "--model"},      {"-ngl", "--n-gpu-layers"},
+        {"-c", "--ctx-size"},  {"-m", "--model"},       {"-ngl", "--n-gpu-layers"},
         {"-np", "--parallel"}, {"-fa", "--flash-attn"}, {"-a", "--alias"},
     };
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
@@ -309,14 +311,10 @@ static void real(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_option),
-        cmocka_unit_test(find),
-        cmocka_unit_test(not_a_help),
-        cmocka_unit_test(load),
-        cmocka_unit_test(load_without_version),
-        cmocka_unit_test(load_fails),
-        cmocka_unit_test(load_nothing),
-        cmocka_unit_test(real),
+        cmocka_unit_test(every_option),         cmocka_unit_test(find),
+        cmocka_unit_test(not_a_help),           cmocka_unit_test(load),
+        cmocka_unit_test(load_without_version), cmocka_unit_test(load_fails),
+        cmocka_unit_test(load_nothing),         cmocka_unit_test(real),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

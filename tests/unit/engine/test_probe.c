@@ -97,8 +97,9 @@ static void cannot_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(output_and_code), cmocka_unit_test(by_signal), cmocka_unit_test(much_output),
-        cmocka_unit_test(timeouts),        cmocka_unit_test(cannot_start),
+        cmocka_unit_test(output_and_code), cmocka_unit_test(by_signal),
+        cmocka_unit_test(much_output),     cmocka_unit_test(timeouts),
+        cmocka_unit_test(cannot_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "engine/rundir.h"
 
@@ -22,6 +24,7 @@ static char base[] = "/tmp/hostler-test-rundir-XXXXXX";
 static int setup(void **state)
 {
     (void)state;
+    log_setup(LOG_ERROR, LOG_TEXT);
     if (!mkdtemp(base))
         return -1;
     unsetenv("TMPDIR");

@@ -27,10 +27,22 @@ struct peek_case {
     size_t error_at;   /* when MALFORMED; ANY: not looked at */
 };
 #define BODY(text) text, sizeof(text) - 1
-#define FOUND(text, name) {BODY(text), PEEK_FOUND, name, ANY}
-#define MISSING(text) {BODY(text), PEEK_MISSING, NULL, ANY}
-#define NOT_STRING(text) {BODY(text), PEEK_NOT_STRING, NULL, ANY}
-#define MALFORMED(text, at) {BODY(text), PEEK_MALFORMED, NULL, at}
+#define FOUND(text, name)                                                                          \
+    {                                                                                              \
+        BODY(text), PEEK_FOUND, name, ANY                                                          \
+    }
+#define MISSING(text)                                                                              \
+    {                                                                                              \
+        BODY(text), PEEK_MISSING, NULL, ANY                                                        \
+    }
+#define NOT_STRING(text)                                                                           \
+    {                                                                                              \
+        BODY(text), PEEK_NOT_STRING, NULL, ANY                                                     \
+    }
+#define MALFORMED(text, at)                                                                        \
+    {                                                                                              \
+        BODY(text), PEEK_MALFORMED, NULL, at                                                       \
+    }
 
 /* xorshift32: the same cuts in every run. */
 static uint32_t random_next(uint32_t *seed)
@@ -102,7 +114,7 @@ static void check_all(const char *type, const struct peek_case *cases, size_t n)
 }
 #define CHECK_ALL(type, cases) check_all(type, cases, sizeof(cases) / sizeof(cases)[0])
 
-/* --- JSON ---------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------ */
 static void finds_names(void **state)
 {
     (void)state;
@@ -111,19 +123,22 @@ static void finds_names(void **state)
         FOUND(" \t\r\n{ \"model\" : \"a b\" } \n", "a b"),
         FOUND("\xEF\xBB\xBF{\"model\":\"m\"}", "m"),
         FOUND("{\"stream\":true,\"n\":-1.5e+10,\"model\":\"m\",\"x\":null}", "m"),
-        FOUND("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"model\":\"u/r:Q4\"}", "u/r:Q4"),
+        FOUND("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"model\":\"u/r:Q4\"}",
+              "u/r:Q4"),
         FOUND("{\"model\":\"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80\"}",
               "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80"),
         /* Escapes, in the value and in the key. */
         FOUND("{\"model\":\"a\\/b\\\\c\\\"d\\n\\t\\r\\b\\f\"}", "a/b\\c\"d\n\t\r\b\f"),
         FOUND("{\"model\":\"\\u00e4\\u20AC\\ud83d\\uDE00\\u0041\"}",
-              "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80" "A"),
+              "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80"
+              "A"),
         FOUND("{\"mod\\u0065l\":\"m\"}", "m"),
         FOUND("{\"\\u006d\\u006f\\u0064\\u0065\\u006C\":\"m\"}", "m"),
         /* What only looks like it. */
         FOUND("{\"a\":{\"model\":\"x\"},\"model\":\"m\",\"b\":[{\"model\":\"y\"}]}", "m"),
         FOUND("{\"prompt\":\"\\\"model\\\":\\\"x\\\"\",\"model\":\"m\"}", "m"),
-        FOUND("{\"models\":\"x\",\"mode\":\"y\",\"Model\":\"z\",\"model\":\"m\",\"model \":\"w\"}", "m"),
+        FOUND("{\"models\":\"x\",\"mode\":\"y\",\"Model\":\"z\",\"model\":\"m\",\"model \":\"w\"}",
+              "m"),
         FOUND("{\"model\\u0000\":\"x\",\"model\":\"m\"}", "m"),
         FOUND("{\"a\":\"model\",\"model\":\"m\"}", "m"),
         FOUND("{\"a\":[\"model\",\"b\"],\"model\":\"m\"}", "m"),
@@ -236,7 +251,7 @@ static void refuses_what_is_no_json(void **state)
     CHECK_ALL(NULL, cases);
 }
 
-/* --- bodies made by code --------------------------------------------------------------------------*/
+/* --- bodies made by code --------------------------------------------------------------------- */
 static void put(struct buf *b, const char *text)
 {
     assert_int_equal(buf_puts(b, text), 0);
@@ -385,7 +400,7 @@ static void early_answer(void **state)
     peek_destroy(NULL);
 }
 
-/* --- multipart ------------------------------------------------------------------------------------*/
+/* --- multipart ------------------------------------------------------------------------------- */
 #define TYPE "multipart/form-data; boundary=XX"
 #define MODEL_PART "--XX\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n"
 #define OTHER_PART "--XX\r\nContent-Disposition: form-data; name=\"language\"\r\n\r\nen\r\n"
@@ -409,10 +424,12 @@ static void multipart_names(void **state)
         FOUND(MODEL_PART "a\r\nb\r\n--X\r\r\n-" END, "a\r\nb\r\n--X\r\r\n-"),
         FOUND(MODEL_PART "\xC3\xA4" END, "\xC3\xA4"),
         /* Headers: any case, any order, blanks, unquoted, escaped. */
-        FOUND("--XX\r\nX: y\r\ncontent-disposition:form-data ;NAME=model\r\nA: b\r\n\r\nm" END, "m"),
+        FOUND("--XX\r\nX: y\r\ncontent-disposition:form-data ;NAME=model\r\nA: b\r\n\r\nm" END,
+              "m"),
         FOUND("--XX\r\nContent-Disposition: Form-Data; name = \"mod\\el\" ; x=y\r\n\r\nm" END, "m"),
         FOUND("--XX \t\r\nContent-Disposition: form-data; name=model \r\n\r\nm" END, "m"),
-        FOUND("--XX\r\nContent-Disposition: form-data; x=\"; name=file\"; name=\"model\"\r\n\r\nm" END,
+        FOUND("--XX\r\nContent-Disposition: form-data; x=\"; name=file\"; "
+              "name=\"model\"\r\n\r\nm" END,
               "m"),
         FOUND("--XX\r\nOdd: a\rb\r\nContent-Disposition: form-data; name=model\r\n\r\nm" END, "m"),
         MISSING(OTHER_PART "--XX--"),
@@ -420,7 +437,8 @@ static void multipart_names(void **state)
         MISSING(FILE_PART "--XX--\r\n" MODEL_PART "m" END),
         MISSING("--XX\r\n\r\nno head\r\n--XX--"),
         /* A file is not a field. */
-        MISSING("--XX\r\nContent-Disposition: form-data; name=\"model\"; filename=\"m\"\r\n\r\nm" END),
+        MISSING(
+            "--XX\r\nContent-Disposition: form-data; name=\"model\"; filename=\"m\"\r\n\r\nm" END),
         MISSING("--XX\r\nContent-Disposition: form-data; filename=m; name=model\r\n\r\nm" END),
         MISSING("--XX\r\nContent-Disposition: form-data; name=\"Model\"\r\n\r\nm" END),
         MISSING("--XX\r\nContent-Disposition: form-data; name=a; name=model\r\n\r\nm" END),
@@ -458,10 +476,14 @@ static void content_types(void **state)
 {
     (void)state;
     static const char *const types[] = {
-        "multipart/form-data",       "multipart/form-data; boundary=",
-        "multipart/mixed; boundary=XX", "text/plain",
-        "",                          "multipart/form-data; charset=\"boundary=XX\"",
-        ";;;",                       "application/json; boundary=XX",
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/mixed; boundary=XX",
+        "text/plain",
+        "",
+        "multipart/form-data; charset=\"boundary=XX\"",
+        ";;;",
+        "application/json; boundary=XX",
     };
     static const struct peek_case json = FOUND("{\"model\":\"m\"}", "m");
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
@@ -471,7 +493,8 @@ static void content_types(void **state)
 static void multipart_big(void **state)
 {
     (void)state;
-    static const char file[] = "--XX\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n";
+    static const char file[] =
+        "--XX\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n";
     struct buf b = new_body(file); /* behind the window */
     for (size_t i = 0; b.len < PEEK_WINDOW + 9999; i++)
         put(&b, i % 5 ? "\r\nabcdefgh" : "\r\n--X");

@@ -66,6 +66,14 @@ static void ask_loaded(struct world *w, int request, int model)
     tell_of(w, SCHED_EV_REQUEST, request);
 }
 
+/* As ask(), but it does not count as use. */
+static void ask_passive(struct world *w, int request, int model)
+{
+    w->r[request] =
+        (struct sched_request){.model = &w->m[model], .may_load = true, .passive = true};
+    tell_of(w, SCHED_EV_REQUEST, request);
+}
+
 static void done(struct world *w, int request)
 {
     tell_of(w, SCHED_EV_DONE, request);
@@ -741,6 +749,40 @@ TEST(stops_what_was_never_used_after_its_ttl)
     did(w, "stop A idle");
 }
 
+TEST(passive_requests_do_not_keep_an_engine_from_being_idle)
+{
+    struct world *w = begin(1);
+    w->m[A].ttl_ms = 500;
+    have_ready(w, A);
+    pass(w, 400);
+    ask_passive(w, 0, A);
+    did(w, "grant 0");
+    assert_int_equal(w->m[A].last_granted, 1000);
+    pass(w, 50);
+    done(w, 0);
+    did(w, "");
+    tick(w);
+    assert_int_equal(w->now, 1500);
+    did(w, "stop A idle");
+}
+
+TEST(an_engine_is_not_stopped_while_it_answers_a_passive_request)
+{
+    struct world *w = begin(1);
+    w->m[A].ttl_ms = 500;
+    have_ready(w, A);
+    ask_passive(w, 0, A);
+    did(w, "grant 0");
+    pass(w, 1000);
+    tell(w, SCHED_EV_TICK, A);
+    ask(w, 1, B);
+    did(w, "");
+    cancel(w, 1);
+    done(w, 0);
+    tell(w, SCHED_EV_TICK, A);
+    did(w, "stop A idle");
+}
+
 TEST(what_is_pinned_has_no_ttl)
 {
     struct world *w = begin(1);
@@ -932,6 +974,19 @@ TEST(a_load_is_the_request_s_when_that_came_before_the_operator)
     assert_false(w->m[B].wanted);
 }
 
+TEST(a_load_is_the_operator_s_when_that_came_before_the_request)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_LOAD, B);
+    pass(w, 1);
+    ask(w, 1, B);
+    did(w, "");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn B");
+    assert_false(w->r[1].caused_load);
+}
+
 TEST(a_load_asked_for_while_stopping_follows)
 {
     struct world *w = begin(1);
@@ -972,6 +1027,20 @@ TEST(drains_what_is_busy)
     tell(w, SCHED_EV_GONE, A);
     did(w, "spawn A for 1");
     assert_false(w->m[A].draining);
+}
+
+TEST(who_waits_for_the_next_load_keeps_the_turn)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    unload(w, A, SCHED_NEVER);
+    ask(w, 1, A);
+    pass(w, 1);
+    ask(w, 2, B);
+    done(w, 0);
+    did(w, "stop A unloaded");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 1");
 }
 
 TEST(cuts_leases_off_at_the_end_of_a_drain)
@@ -1288,6 +1357,18 @@ TEST(tells_the_position_in_the_queue)
     assert_int_equal(sched_position(&w->s, &w->r[4]), 4);
 }
 
+TEST(tells_the_position_behind_younger_ones_whose_model_loads)
+{
+    struct world *w = begin(2);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_LOAD, B);
+    did(w, "spawn B");
+    ask(w, 1, C);
+    pass(w, 1);
+    ask(w, 2, B);
+    assert_int_equal(sched_position(&w->s, &w->r[1]), 1);
+}
+
 TEST(tells_the_position_behind_an_older_wait_for_a_draining_engine)
 {
     struct world *w = begin(2);
@@ -1374,6 +1455,8 @@ int main(void)
         cmocka_unit_test(a_wish_for_a_yielding_model_is_about_its_next_load),
         cmocka_unit_test(stops_what_is_idle_for_its_ttl),
         cmocka_unit_test(stops_what_was_never_used_after_its_ttl),
+        cmocka_unit_test(passive_requests_do_not_keep_an_engine_from_being_idle),
+        cmocka_unit_test(an_engine_is_not_stopped_while_it_answers_a_passive_request),
         cmocka_unit_test(what_is_pinned_has_no_ttl),
         cmocka_unit_test(a_crash_frees_the_place_and_leases_end_on_their_own),
         cmocka_unit_test(leases_of_a_crashed_engine_do_not_keep_its_successor),
@@ -1390,9 +1473,11 @@ int main(void)
         cmocka_unit_test(a_load_that_fails_for_an_operator_is_not_tried_again),
         cmocka_unit_test(an_operator_waits_for_a_place_like_a_request),
         cmocka_unit_test(a_load_is_the_request_s_when_that_came_before_the_operator),
+        cmocka_unit_test(a_load_is_the_operator_s_when_that_came_before_the_request),
         cmocka_unit_test(a_load_asked_for_while_stopping_follows),
         cmocka_unit_test(unloads_what_is_idle_at_once),
         cmocka_unit_test(drains_what_is_busy),
+        cmocka_unit_test(who_waits_for_the_next_load_keeps_the_turn),
         cmocka_unit_test(cuts_leases_off_at_the_end_of_a_drain),
         cmocka_unit_test(unloads_by_force_without_a_deadline),
         cmocka_unit_test(a_drain_can_be_hurried_but_not_slowed_down),
@@ -1417,6 +1502,7 @@ int main(void)
         cmocka_unit_test(time_does_not_go_backwards),
         cmocka_unit_test(a_time_far_away_is_never),
         cmocka_unit_test(tells_the_position_in_the_queue),
+        cmocka_unit_test(tells_the_position_behind_younger_ones_whose_model_loads),
         cmocka_unit_test(tells_the_position_behind_an_older_wait_for_a_draining_engine),
         cmocka_unit_test(a_catalog_of_ten_thousand_models_costs_nothing_on_the_way_of_a_request),
     };

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/client.h"
+
+#define CURL_DISABLE_TYPECHECK
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+#define BODY_MAX ((size_t)64 << 20)
+#define CONNECT_TIMEOUT_MS 5000L
+
+/* --- the library ---------------------------------------------------------------------------------- */
+
+#define FUNCTIONS(X)                                                                               \
+    X(curl_global_init)                                                                            \
+    X(curl_easy_init)                                                                              \
+    X(curl_easy_setopt)                                                                            \
+    X(curl_easy_perform)                                                                           \
+    X(curl_easy_getinfo)                                                                           \
+    X(curl_easy_reset)                                                                             \
+    X(curl_easy_cleanup)                                                                           \
+    X(curl_easy_strerror)                                                                          \
+    X(curl_slist_append)                                                                           \
+    X(curl_slist_free_all)
+
+#define POINTER(name) __typeof__(name) *name;
+static struct {
+    void *handle; /* never closed: its libraries register things that run at exit */
+    FUNCTIONS(POINTER)
+} lib;
+
+static int load_library(struct error *err)
+{
+    static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
+    for (size_t i = 0; !lib.handle && i < sizeof names / sizeof *names; i++)
+        lib.handle = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
+    if (!lib.handle)
+        return error_set(err, -ELIBACC,
+                         "libcurl is missing, without which this command cannot talk to a server: "
+                         "install the package libcurl4 (%s)",
+                         dlerror());
+#define FIND(name)                                                                                 \
+    if (!(lib.name = (__typeof__(lib.name))dlsym(lib.handle, #name)))                             \
+        return error_set(err, -ELIBACC, "libcurl has no " #name ": install the package libcurl4");
+    FUNCTIONS(FIND)
+    return 0;
+}
+
+/* --- the client ------------------------------------------------------------------------------------ */
+
+struct client {
+    const struct url *url;
+    CURL *curl; /* reused, and with it the connection */
+    struct curl_slist *headers;
+};
+
+/* A transfer that goes on. */
+struct transfer {
+    struct client *client;
+    const struct client_request *request;
+    struct client_answer *answer;
+    bool stopped; /* by a callback of ours */
+    int failure;  /* of the buffer */
+};
+
+static int add_header(struct client *c, const char *line)
+{
+    struct curl_slist *more = lib.curl_slist_append(c->headers, line);
+    if (!more)
+        return -ENOMEM;
+    c->headers = more;
+    return 0;
+}
+
+static int add_headers(struct client *c, const char *key)
+{
+    int rc = add_header(c, "Content-Type: application/json");
+    if (!rc)
+        rc = add_header(c, "Expect:"); /* no round trip before a long prompt */
+    if (!rc)
+        rc = add_header(c, "User-Agent: hostler/" HOSTLER_VERSION);
+    if (!rc && key) {
+        char *line = mem_printf("Authorization: Bearer %s", key);
+        rc = add_header(c, line);
+        free(line);
+    }
+    return rc;
+}
+
+int client_create(struct client **out, const struct url *url, const char *key, struct error *err)
+{
+    *out = NULL;
+    int rc = load_library(err);
+    if (rc)
+        return rc;
+    /* Without TLS, its library need not be set up: that is half of a short command's time. */
+    if (lib.curl_global_init(url->tls ? CURL_GLOBAL_SSL : CURL_GLOBAL_NOTHING))
+        return error_set(err, -EIO, "libcurl does not start");
+    struct client *c = mem_zalloc(sizeof *c);
+    c->url = url;
+    c->curl = lib.curl_easy_init();
+    if (!c->curl || add_headers(c, key)) {
+        client_destroy(c);
+        return error_set(err, -ENOMEM, "libcurl is out of memory");
+    }
+    *out = c;
+    return 0;
+}
+
+void client_destroy(struct client *c)
+{
+    if (!c)
+        return;
+    if (c->curl)
+        lib.curl_easy_cleanup(c->curl);
+    lib.curl_slist_free_all(c->headers);
+    free(c);
+}
+
+static size_t on_data(char *data, size_t size, size_t n, void *ctx)
+{
+    struct transfer *t = ctx;
+    size_t len = size * n;
+    long status = 0;
+    lib.curl_easy_getinfo(t->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (t->request->data && status == 200)
+        t->stopped = t->request->data(data, len, t->request->ctx) != 0;
+    else
+        t->failure = buf_append(&t->answer->body, data, len);
+    return t->stopped || t->failure ? 0 : len;
+}
+
+static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    struct transfer *t = ctx;
+    (void)a, (void)b, (void)c, (void)d;
+    t->stopped = t->request->tick(t->request->ctx) != 0;
+    return t->stopped;
+}
+
+static void set_where(CURL *curl, const struct url *url)
+{
+    const char *ca = getenv("SSL_CERT_FILE"); /* as curl's own command does */
+    if (url->socket)
+        lib.curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, url->socket);
+    if (url->loopback)
+        lib.curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    if (url->tls && ca && *ca)
+        lib.curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+}
+
+static void set_options(struct client *c, struct transfer *t, const char *address)
+{
+    const struct client_request *r = t->request;
+    lib.curl_easy_reset(c->curl);
+    lib.curl_easy_setopt(c->curl, CURLOPT_URL, address);
+    lib.curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
+    lib.curl_easy_setopt(c->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    lib.curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    lib.curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+    lib.curl_easy_setopt(c->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    lib.curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data);
+    lib.curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, t);
+    if (r->body)
+        lib.curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, r->body);
+    lib.curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, r->method);
+    if (r->tick) {
+        lib.curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
+        lib.curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        lib.curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, t);
+    }
+    set_where(c->curl, c->url);
+}
+
+/* --- what went wrong ------------------------------------------------------------------------------- */
+
+static int not_reached(struct client *c, const char *why, struct error *err)
+{
+    long os = 0;
+    lib.curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os);
+    return error_set(err, -ECONNREFUSED, "nothing answers at %s: %s", c->url->shown,
+                     os ? strerror((int)os) : why);
+}
+
+static int timed_out(struct client *c, const struct client_request *r, struct error *err)
+{
+    double connected = 0;
+    lib.curl_easy_getinfo(c->curl, CURLINFO_PRETRANSFER_TIME, &connected);
+    if (connected <= 0)
+        return error_set(err, -ECONNREFUSED, "nothing answers at %s: no connection in time",
+                         c->url->shown);
+    return error_set(err, -ETIMEDOUT, "%s did not answer %s %s within %u s", c->url->shown,
+                     r->method, r->path, r->timeout_ms / 1000);
+}
+
+static int explain(struct client *c, const struct transfer *t, CURLcode code, struct error *err)
+{
+    const char *why = lib.curl_easy_strerror(code), *where = c->url->shown;
+    if (t->stopped)
+        return error_set(err, -ECANCELED, "stopped");
+    if (t->failure)
+        return error_set(err, -EIO, "the answer of %s is too long", where);
+    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
+        return not_reached(c, code == CURLE_COULDNT_RESOLVE_HOST ? "there is no such host" : why,
+                           err);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return timed_out(c, t->request, err);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+        return error_set(err, -EPROTO, "what answers at %s does not speak HTTP", where);
+    if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_PARTIAL_FILE ||
+        code == CURLE_SEND_ERROR)
+        return error_set(err, -ECONNRESET, "%s broke off the connection: %s", where, why);
+    return error_set(err, -EIO, "no answer from %s: %s", where, why);
+}
+
+int client_do(struct client *c, const struct client_request *r, struct client_answer *a,
+              struct error *err)
+{
+    struct transfer t = {.client = c, .request = r, .answer = a};
+    long status = 0;
+    *a = (struct client_answer){0};
+    buf_init(&a->body, BODY_MAX);
+    char *address = mem_printf("%s%s", c->url->base, r->path);
+    set_options(c, &t, address);
+    CURLcode code = lib.curl_easy_perform(c->curl);
+    free(address);
+    if (code)
+        return explain(c, &t, code, err);
+    lib.curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+    a->status = (int)status;
+    return 0;
+}
+
+void client_answer_finish(struct client_answer *a)
+{
+    buf_finish(&a->body);
+    *a = (struct client_answer){0};
+}

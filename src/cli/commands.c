@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands and their options: all that --help, parsing and completion know. */
+#include "cli/options.h"
+
+#define JSON_OPTION                                                                                \
+    {                                                                                              \
+        "--json", CLI_SWITCH, NULL, NULL, NULL, "print JSON, with exact figures", false            \
+    }
+
+static const struct cli_option list_options[] = {
+    JSON_OPTION,
+    {"--reload", CLI_SWITCH, NULL, NULL, NULL, "have the server look for new models first", false},
+    {"--names", CLI_SWITCH, NULL, NULL, NULL, "only the names, quickly: for completion", true},
+    {0},
+};
+
+static const struct cli_option ps_options[] = {JSON_OPTION, {0}};
+
+static const struct cli_option load_options[] = {
+    {"--no-wait", CLI_SWITCH, NULL, NULL, NULL, "ask for it and do not wait until ready", false},
+    {"--timeout", CLI_VALUE, "TIME", "as long as the server takes", NULL, "wait no longer", false},
+    JSON_OPTION,
+    {0},
+};
+
+static const struct cli_option unload_options[] = {
+    {"--all", CLI_SWITCH, NULL, NULL, NULL, "every model that is loaded", false},
+    {"--except", CLI_REPEATED, "MODEL", NULL, NULL, "but not this one", false},
+    {"--drain", CLI_VALUE, "TIME", "the server's --drain-timeout", NULL,
+     "requests may go on that long, then they are ended", false},
+    {"--force", CLI_SWITCH, NULL, NULL, NULL, "at once; requests are ended with an error", false},
+    {"--hold", CLI_OPTIONAL, "TIME", NULL, NULL,
+     "requests load it no more: until released, or for TIME", false},
+    {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "is kept in the log and shown with a hold", false},
+    {"--dry-run", CLI_SWITCH, NULL, NULL, NULL, "tell what would be done, and do nothing", false},
+    JSON_OPTION,
+    {0},
+};
+
+static const struct cli_option run_options[] = {
+    {"--system", CLI_VALUE, "TEXT", NULL, NULL, "the system prompt", false},
+    {"--max-tokens", CLI_VALUE, "N", "the server's", NULL, "end the answer after so many", false},
+    {"--temperature", CLI_VALUE, "T", "the server's", NULL, "0 picks the likeliest token", false},
+    {"--json", CLI_SWITCH, NULL, NULL, NULL, "print the whole answer as one JSON object", false},
+    {0},
+};
+
+static const struct cli_option version_options[] = {JSON_OPTION, {0}};
+static const struct cli_option no_options[] = {{0}};
+
+const struct cli_command cli_commands[] = {
+    /* serve reads its own options, because the engine's belong to them. */
+    {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL},
+    {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases", NULL,
+     list_options, 0, 0, NULL},
+    {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use", NULL,
+     ps_options, 0, 0, NULL},
+    {"load", cli_load, "MODEL...", "Loads models and waits until they are ready",
+     "All are asked for first, then waited for together.", load_options, 1, CLI_MANY,
+     "which model?"},
+    {"unload", cli_unload, "MODEL... | --all", "Unloads models and tells what memory came back",
+     "Requests in flight are finished first. A stock llama.cpp router does not do that: there they\n"
+     "are cut off, and --drain, --force, --hold and --reason are refused.",
+     unload_options, 0, CLI_MANY, NULL},
+    {"run", cli_run, "MODEL [PROMPT]", "Chats with a model",
+     "The prompt is what stands behind MODEL, then what is piped in. Without either, and on a\n"
+     "terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends. What a model thinks is\n"
+     "shown on a terminal's stderr only, so that stdout is the answer and nothing else.",
+     run_options, 1, CLI_MANY, "which model?"},
+    {"completion", cli_completion, "bash|zsh|fish", "Prints completion for a shell",
+     "  bash: source <(hostler completion bash)\n"
+     "  zsh:  hostler completion zsh > \"${fpath[1]}/_hostler\"\n"
+     "  fish: hostler completion fish > ~/.config/fish/completions/hostler.fish",
+     no_options, 1, 1, "for which shell?"},
+    {"help", cli_help, "[COMMAND]", "Explains a command", NULL, no_options, 0, 1, NULL},
+    {"version", cli_version, "", "Prints the version of this program and of the server", NULL,
+     version_options, 0, 0, NULL},
+    {0},
+};

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hostler load: asks for all models first and then waits for them together, because hostler makes
+ * room once for all of them and a stock router starts them side by side.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cli/format.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/router.h"
+
+#define ASK_TIMEOUT_MS 120000 /* a stock router answers when it has made room */
+#define FIRST_POLL_MS 100
+#define LAST_POLL_MS 500
+/* A model that was asked for and shows no sign of it: how long until it counts as gone. */
+#define NO_SIGN_MS 3000
+
+enum target_state {
+    TARGET_NEW,
+    TARGET_WAITING,   /* asked for, not ready yet */
+    TARGET_REQUESTED, /* asked for, and nobody waits */
+    TARGET_LOADED,
+    TARGET_ALREADY, /* was loaded before */
+    TARGET_FAILED,
+};
+
+struct target {
+    char *model; /* its id; as given when there is none */
+    enum target_state state;
+    bool seen;      /* loading, since it was asked for */
+    uint64_t asked; /* ms */
+    uint64_t took;
+    char *reason;  /* a word, when FAILED */
+    char *message; /* more about it; NULL */
+    struct progress_rate rate;
+    double fraction; /* negative: unknown */
+    char *stage;     /* NULL */
+};
+
+struct load {
+    const struct cli *cli;
+    struct router router;
+    struct router_models models; /* the newest list */
+    struct target *targets;
+    size_t n;
+    unsigned long long timeout_ms; /* 0: none */
+    uint64_t started;
+    struct progress progress;
+};
+
+static const char *state_name(enum target_state state)
+{
+    switch (state) {
+    case TARGET_NEW:
+    case TARGET_WAITING:
+    case TARGET_REQUESTED:
+        return "requested";
+    case TARGET_LOADED:
+        return "loaded";
+    case TARGET_ALREADY:
+        return "already_loaded";
+    case TARGET_FAILED:
+        return "failed";
+    }
+    return NULL;
+}
+
+/* --- telling ---------------------------------------------------------------------------------------- */
+
+static void tell_failure(struct load *l, const struct target *t)
+{
+    cli_error(l->cli, "model '%s' is not loaded: %s%s%s", t->model, t->reason,
+              t->message ? ": " : "", t->message ? t->message : "");
+    if (strcmp(t->reason, "load_failed") == 0 && !t->message)
+        cli_hint(l->cli, "why is in the server's log");
+}
+
+/* The one setter of a target's state: the line about it comes from here. */
+static void settle(struct load *l, struct target *t, enum target_state state)
+{
+    char took[FORMAT_SIZE];
+    t->state = state;
+    if (state == TARGET_NEW || state == TARGET_WAITING)
+        return;
+    progress_clear(&l->progress);
+    t->took = cli_now_ms() - t->asked;
+    if (state == TARGET_FAILED && strcmp(t->reason, "not_found") == 0)
+        router_unknown(&l->router, &l->models, t->model);
+    else if (state == TARGET_FAILED)
+        tell_failure(l, t);
+    if (state == TARGET_FAILED || l->cli->json)
+        return;
+    char *name = format_clean(mem_strdup(t->model), FORMAT_ONE_LINE);
+    if (state == TARGET_LOADED)
+        printf("%s loaded in %s\n", name, format_took(t->took, took, sizeof took));
+    else
+        printf("%s %s\n", name, state == TARGET_ALREADY ? "already loaded" : "requested");
+    free(name);
+    fflush(stdout);
+}
+
+/* Copies both texts. */
+static void fail(struct load *l, struct target *t, const char *reason, const char *message)
+{
+    free(t->reason);
+    free(t->message);
+    t->reason = mem_strdup(reason);
+    t->message = message ? mem_strdup(message) : NULL;
+    settle(l, t, TARGET_FAILED);
+}
+
+static char *live_line(const struct target *t, int width, uint64_t now)
+{
+    char time[FORMAT_SIZE];
+    uint64_t left;
+    char *name = format_clean(mem_strdup(t->model), FORMAT_ONE_LINE), *line;
+    int pad = width - (int)format_width(name);
+    format_took(now - t->asked, time, sizeof time);
+    if (t->fraction < 0) {
+        line = mem_printf("%s%*s  %s %s", name, pad, "", t->seen ? "loading" : "waiting", time);
+    } else {
+        char *bar = progress_bar(t->fraction, 24);
+        bool known = progress_rate_left(&t->rate, now, &left);
+        if (known)
+            format_took(left, time, sizeof time);
+        line = mem_printf("%s%*s  %s  %s  %s%s", name, pad, "", bar, t->stage ? t->stage : "", time,
+                          known ? " left" : "");
+        free(bar);
+    }
+    free(name);
+    return line;
+}
+
+static void draw(struct load *l)
+{
+    struct strv lines = {0};
+    size_t width = 0;
+    for (size_t i = 0; i < l->n; i++)
+        if (l->targets[i].state == TARGET_WAITING && format_width(l->targets[i].model) > width)
+            width = format_width(l->targets[i].model);
+    for (size_t i = 0; i < l->n; i++)
+        if (l->targets[i].state == TARGET_WAITING)
+            strv_add_take(&lines, live_line(&l->targets[i], (int)width, cli_now_ms()));
+    progress_draw(&l->progress, lines.v, lines.n);
+    strv_finish(&lines);
+}
+
+/* --- asking ----------------------------------------------------------------------------------------- */
+
+static bool has_target(const struct load *l, const char *model)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->targets[i].model, model) == 0)
+            return true;
+    return false;
+}
+
+static void add_targets(struct load *l, const struct cli_args *a)
+{
+    l->targets = mem_zalloc(a->n_operands * sizeof *l->targets);
+    for (size_t i = 0; i < a->n_operands; i++) {
+        const struct router_model *m = router_find(&l->models, a->operands[i]);
+        const char *model = m ? m->id : a->operands[i];
+        if (!has_target(l, model))
+            l->targets[l->n++] = (struct target){.model = mem_strdup(model), .fraction = -1};
+    }
+}
+
+static int ask(struct load *l, struct target *t)
+{
+    struct router_answer a;
+    const struct router_model *m = router_find(&l->models, t->model);
+    t->asked = cli_now_ms();
+    if (!m) {
+        fail(l, t, "not_found", NULL);
+        return CLI_OK;
+    }
+    if (router_is_ready(m)) {
+        settle(l, t, TARGET_ALREADY);
+        return CLI_OK;
+    }
+    int status = router_ask(&l->router, "POST", "/models/load", json_pack("{s:o}", "model", cli_json_string(t->model)),
+                            ASK_TIMEOUT_MS, &a);
+    /* Somebody else was faster: it is loading, and that is what was wanted. */
+    bool running = a.status == 400 && a.text && strstr(a.text, "already running");
+    if (!status && (a.status == 200 || running))
+        settle(l, t, TARGET_WAITING);
+    else if (!status && a.status == 404)
+        fail(l, t, "refused", "this server cannot load on request (no POST /models/load)");
+    else if (!status)
+        fail(l, t, "refused", router_message(&a));
+    router_answer_finish(&a);
+    return status;
+}
+
+static int ask_all(struct load *l)
+{
+    int status = CLI_OK;
+    for (size_t i = 0; !status && i < l->n; i++)
+        status = ask(l, &l->targets[i]);
+    return status;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------------- */
+
+static void fail_load(struct load *l, struct target *t, const struct router_model *m)
+{
+    const char *reason = json_string_value(router_status_get(m, "reason"));
+    const char *message = json_string_value(router_status_get(m, "message"));
+    json_t *code = router_status_get(m, "exit_code");
+    char *text = NULL;
+    if (!message && json_is_integer(code))
+        text = mem_printf("its engine ended with exit code %" JSON_INTEGER_FORMAT
+                          "; why is in the server's log",
+                          json_integer_value(code));
+    fail(l, t, reason ? reason : "load_failed", message ? message : text);
+    free(text);
+}
+
+static void fail_gone(struct load *l, struct target *t, const struct router_model *m)
+{
+    const char *reason = json_string_value(router_status_get(m, "reason"));
+    fail(l, t, reason ? reason : "unloaded",
+         "it was unloaded again, by somebody or to make room for another (--models-max, --memory)");
+}
+
+/*
+ * It is neither loading nor failed. hostler lets a load wait for a place, without a reason as long
+ * as it does; a stock router has it loading before it answers.
+ */
+static bool is_gone(const struct load *l, const struct target *t, const struct router_model *m)
+{
+    bool late = cli_now_ms() - t->asked > NO_SIGN_MS;
+    if (t->seen)
+        return true;
+    return late && (l->router.kind != ROUTER_HOSTLER || router_status_get(m, "reason"));
+}
+
+static void note_progress(struct target *t, const struct router_model *m)
+{
+    json_t *progress = router_status_get(m, "progress");
+    const char *stage = json_string_value(json_object_get(progress, "current"));
+    t->seen = true;
+    t->fraction = progress_fraction(progress);
+    if (t->fraction >= 0)
+        progress_rate_add(&t->rate, t->fraction, cli_now_ms());
+    free(t->stage);
+    t->stage = stage ? format_clean(mem_strdup(stage), FORMAT_ONE_LINE) : NULL;
+}
+
+static void look_at(struct load *l, struct target *t)
+{
+    const struct router_model *m = router_find(&l->models, t->model);
+    if (!m)
+        fail(l, t, "removed", "the server no longer lists it");
+    else if (router_is_ready(m))
+        settle(l, t, TARGET_LOADED);
+    else if (router_is_active(m))
+        note_progress(t, m);
+    else if (m->failed)
+        fail_load(l, t, m);
+    else if (is_gone(l, t, m))
+        fail_gone(l, t, m);
+}
+
+static bool anybody_waits(const struct load *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->targets[i].state == TARGET_WAITING)
+            return true;
+    return false;
+}
+
+static void settle_waiting(struct load *l, bool late)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->targets[i].state == TARGET_WAITING && late)
+            fail(l, &l->targets[i], "timeout", "it was not ready in time, and goes on loading");
+        else if (l->targets[i].state == TARGET_WAITING)
+            settle(l, &l->targets[i], TARGET_REQUESTED);
+}
+
+static int wait_all(struct load *l)
+{
+    unsigned pause = FIRST_POLL_MS;
+    while (anybody_waits(l)) {
+        if (l->timeout_ms && cli_now_ms() - l->started >= l->timeout_ms) {
+            settle_waiting(l, true);
+            return CLI_OK;
+        }
+        draw(l);
+        cli_sleep_ms(pause);
+        pause = pause * 3 / 2 < LAST_POLL_MS ? pause * 3 / 2 : LAST_POLL_MS;
+        router_models_finish(&l->models);
+        int status = router_list(&l->router, &l->models, false);
+        if (status) {
+            progress_clear(&l->progress);
+            return status;
+        }
+        for (size_t i = 0; i < l->n; i++)
+            if (l->targets[i].state == TARGET_WAITING)
+                look_at(l, &l->targets[i]);
+    }
+    return CLI_OK;
+}
+
+/* Loading the last may have taken the place of the first. */
+static void look_again(struct load *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct target *t = &l->targets[i];
+        const struct router_model *m = router_find(&l->models, t->model);
+        bool loaded = t->state == TARGET_LOADED || t->state == TARGET_ALREADY;
+        if (loaded && m && !router_is_active(m))
+            fail_gone(l, t, m);
+    }
+}
+
+/* --- the command ------------------------------------------------------------------------------------ */
+
+static json_t *results(const struct load *l)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < l->n; i++) {
+        const struct target *t = &l->targets[i];
+        json_t *o = json_pack("{s:o, s:s, s:I}", "model", cli_json_string(t->model), "result",
+                              state_name(t->state), "ms", (json_int_t)t->took);
+        if (t->reason)
+            json_object_set_new(o, "reason", json_string(t->reason));
+        if (t->message)
+            json_object_set_new(o, "message", cli_json_string(t->message));
+        json_array_append_new(list, o);
+    }
+    return json_pack("{s:o, s:I}", "results", list, "elapsed_ms",
+                     (json_int_t)(cli_now_ms() - l->started));
+}
+
+static int load(struct load *l, const struct cli_args *a)
+{
+    bool wait = !cli_arg(a, "--no-wait");
+    int status = router_open(&l->router, l->cli);
+    if (!status)
+        status = router_detect(&l->router);
+    if (!status)
+        status = router_list(&l->router, &l->models, false);
+    if (status)
+        return status;
+    l->started = cli_now_ms();
+    add_targets(l, a);
+    status = ask_all(l);
+    if (!status && wait)
+        status = wait_all(l);
+    if (!status && wait)
+        look_again(l);
+    if (!status && !wait)
+        settle_waiting(l, false);
+    if (!status && l->cli->json)
+        cli_print_json(results(l));
+    for (size_t i = 0; i < l->n && !status; i++)
+        if (l->targets[i].state == TARGET_FAILED)
+            status = CLI_SOME_FAILED;
+    return status;
+}
+
+static void load_finish(struct load *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        free(l->targets[i].model);
+        free(l->targets[i].reason);
+        free(l->targets[i].message);
+        free(l->targets[i].stage);
+    }
+    free(l->targets);
+    router_models_finish(&l->models);
+    router_close(&l->router);
+}
+
+int cli_load(struct cli *cli, int argc, char **argv)
+{
+    struct cli_args a;
+    struct load l = {.cli = cli};
+    int status;
+    if (cli_parse(&a, cli, "load", argc, argv, &status)) {
+        status = CLI_USAGE;
+        progress_init(&l.progress, cli);
+        if (cli_arg_time(&a, cli, "--timeout", &l.timeout_ms))
+            status = load(&l, &a);
+    }
+    load_finish(&l);
+    cli_args_finish(&a);
+    return status;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/options.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "base/memory.h"
+#include "base/nearest.h"
+
+const struct cli_option cli_global_options[] = {
+    {"--url", CLI_VALUE, "URL", "http://localhost:8080", "HOSTLER_URL, else LLAMA_SERVER_URL",
+     "the server; also unix:/path.sock", false},
+    {"--api-key", CLI_VALUE, "KEY", NULL, "HOSTLER_API_KEY, else LLAMA_API_KEY",
+     "the server's key; visible to others on this machine, unlike the environment's", false},
+    {"--help", CLI_SWITCH, NULL, NULL, NULL, "this text (also -h)", false},
+    {0},
+};
+
+/* --- finding --------------------------------------------------------------------------------------- */
+
+const struct cli_command *cli_command_find(const char *name)
+{
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+int cli_command_unknown(const struct cli *cli, const char *name)
+{
+    struct nearest near;
+    nearest_init(&near, name);
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        nearest_consider(&near, c->name);
+    cli_error(cli, "there is no command '%s'", name);
+    if (near.best)
+        cli_hint(cli, "did you mean: hostler %s", near.best);
+    else
+        cli_hint(cli, "`hostler help` lists the commands");
+    return CLI_USAGE;
+}
+
+static const struct cli_option *find_in(const struct cli_option *table, const char *name,
+                                        size_t len)
+{
+    for (; table && table->name; table++)
+        if (strlen(table->name) == len && memcmp(table->name, name, len) == 0)
+            return table;
+    return NULL;
+}
+
+static void consider(struct nearest *near, const struct cli_option *table)
+{
+    for (; table && table->name; table++)
+        if (!table->hidden)
+            nearest_consider(near, table->name);
+}
+
+/* `command` NULL: before the command. */
+static void unknown_option(const struct cli *cli, const struct cli_command *command,
+                           const char *text)
+{
+    struct nearest near;
+    char *name = mem_strndup(text, strcspn(text, "="));
+    nearest_init(&near, name);
+    consider(&near, cli_global_options);
+    if (command)
+        consider(&near, command->options);
+    cli_error(cli, "%s%s has no option %s", command ? "hostler " : "hostler",
+              command ? command->name : "", name);
+    if (near.best)
+        cli_hint(cli, "did you mean %s?", near.best);
+    else
+        cli_hint(cli, "`hostler %s%s--help` lists them; what begins with a dash and is no option "
+                      "goes behind `--`",
+                 command ? command->name : "", command ? " " : "");
+    free(name);
+}
+
+/* --- parsing --------------------------------------------------------------------------------------- */
+
+struct reader {
+    struct cli *cli;
+    const struct cli_command *command; /* NULL before it */
+    int argc, at;
+    char **argv;
+};
+
+/* The option's value: behind `=`, or the next argument. False after having told what is wrong. */
+static bool read_value(struct reader *r, const struct cli_option *o, const char *equals,
+                       const char **value)
+{
+    *value = equals ? equals + 1 : "";
+    if (o->value == CLI_SWITCH && equals) {
+        cli_error(r->cli, "%s takes no value", o->name);
+        return false;
+    }
+    if (o->value == CLI_SWITCH || o->value == CLI_OPTIONAL || equals)
+        return true;
+    if (r->at + 1 >= r->argc) {
+        cli_error(r->cli, "%s wants a value: %s %s", o->name, o->name, o->arg);
+        return false;
+    }
+    *value = r->argv[++r->at];
+    return true;
+}
+
+static bool has_control(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    return false;
+}
+
+static bool set_global(struct reader *r, const struct cli_option *o, const char *value, bool *help)
+{
+    if (strcmp(o->name, "--help") == 0)
+        *help = true;
+    else if (strcmp(o->name, "--url") == 0)
+        r->cli->url = value;
+    else
+        r->cli->key = *value ? value : NULL;
+    return true;
+}
+
+static bool set_own(struct cli_args *a, const struct cli_option *o, const char *value)
+{
+    if (o->value == CLI_REPEATED)
+        strv_add(&a->repeated, value);
+    a->values[o - a->command->options] = value;
+    return true;
+}
+
+/* One argument that begins with a dash. `a` is NULL before the command. */
+static bool read_option(struct reader *r, struct cli_args *a, bool *help)
+{
+    const char *text = r->argv[r->at], *equals = strchr(text, '='), *value;
+    size_t len = equals ? (size_t)(equals - text) : strlen(text);
+    if (strcmp(text, "-h") == 0)
+        return *help = true;
+    const struct cli_option *o = find_in(cli_global_options, text, len);
+    if (o)
+        return read_value(r, o, equals, &value) && set_global(r, o, value, help);
+    o = a ? find_in(a->command->options, text, len) : NULL;
+    if (o)
+        return read_value(r, o, equals, &value) && set_own(a, o, value);
+    unknown_option(r->cli, r->command, text);
+    return false;
+}
+
+int cli_parse_globals(struct cli *cli, int argc, char **argv, bool *help, bool *version)
+{
+    struct reader r = {.cli = cli, .argc = argc, .argv = argv, .at = 1};
+    *help = *version = false;
+    for (; r.at < argc && argv[r.at][0] == '-'; r.at++) {
+        if (strcmp(argv[r.at], "--version") == 0)
+            *version = true;
+        else if (!read_option(&r, NULL, help))
+            return -1;
+    }
+    return r.at;
+}
+
+static bool count_is_right(const struct cli_args *a, const struct cli *cli)
+{
+    const struct cli_command *c = a->command;
+    if (a->n_operands < c->min_operands)
+        cli_error(cli, "hostler %s: %s", c->name, c->missing);
+    else if (a->n_operands > c->max_operands)
+        cli_error(cli, "hostler %s: one too many: '%s'", c->name, a->operands[c->max_operands]);
+    else
+        return true;
+    cli_hint(cli, "usage: hostler %s [OPTION]... %s", c->name, c->operands);
+    return false;
+}
+
+bool cli_parse(struct cli_args *a, struct cli *cli, const char *name, int argc, char **argv,
+               int *status)
+{
+    struct reader r = {.cli = cli, .argc = argc, .argv = argv, .at = 1};
+    bool help = false, options = true;
+    *a = (struct cli_args){.command = cli_command_find(name)};
+    a->operands = mem_zalloc((size_t)argc * sizeof *a->operands);
+    r.command = a->command;
+    *status = CLI_USAGE;
+    for (; r.at < argc && !help; r.at++) {
+        const char *text = argv[r.at];
+        if (options && strcmp(text, "--") == 0)
+            options = false;
+        else if (!options || text[0] != '-' || !text[1])
+            a->operands[a->n_operands++] = text;
+        else if (!read_option(&r, a, &help))
+            return false;
+    }
+    if (help) {
+        cli_print_command_help(cli, a->command);
+        *status = CLI_OK;
+        return false;
+    }
+    const struct cli_option *json = find_in(a->command->options, "--json", strlen("--json"));
+    cli->json = json && a->values[json - a->command->options];
+    if (cli->key && has_control(cli->key)) {
+        cli_error(cli, "the key holds a control character (a newline at its end?)");
+        return false;
+    }
+    return count_is_right(a, cli);
+}
+
+void cli_args_finish(struct cli_args *a)
+{
+    strv_finish(&a->repeated);
+    free(a->operands);
+    *a = (struct cli_args){0};
+}
+
+const char *cli_arg(const struct cli_args *a, const char *name)
+{
+    const struct cli_option *o = find_in(a->command->options, name, strlen(name));
+    assert(o && o - a->command->options < CLI_MAX_OPTIONS);
+    return a->values[o - a->command->options];
+}
+
+bool cli_arg_time(const struct cli_args *a, const struct cli *cli, const char *name,
+                  unsigned long long *ms)
+{
+    const char *text = cli_arg(a, name);
+    uint64_t value;
+    if (!text)
+        return true;
+    if (duration_parse(text, &value)) {
+        cli_error(cli, "%s: '%s' is no time", name, text);
+        cli_hint(cli, "write 90, 90s, 5m or 1h30m");
+        return false;
+    }
+    *ms = value;
+    return true;
+}
+
+bool cli_arg_number(const struct cli_args *a, const struct cli *cli, const char *name, double min,
+                    double max, double *value)
+{
+    const char *text = cli_arg(a, name);
+    char *end;
+    if (!text)
+        return true;
+    double v = strtod(text, &end); /* the locale is "C": nobody calls setlocale() */
+    if (!*text || *end || !isfinite(v) || v < min || v > max) {
+        cli_error(cli, "%s: '%s' is no number from %g to %g", name, text, min, max);
+        return false;
+    }
+    *value = v;
+    return true;
+}
+
+/* --- help ------------------------------------------------------------------------------------------ */
+
+static char *spelling(const struct cli_option *o)
+{
+    switch (o->value) {
+    case CLI_SWITCH:
+        return mem_strdup(o->name);
+    case CLI_OPTIONAL:
+        return mem_printf("%s[=%s]", o->name, o->arg);
+    case CLI_VALUE:
+    case CLI_REPEATED:
+        return mem_printf("%s %s", o->name, o->arg);
+    }
+    return NULL;
+}
+
+static void print_options(const struct cli_option *o, FILE *out)
+{
+    for (; o && o->name; o++) {
+        if (o->hidden)
+            continue;
+        char *left = spelling(o);
+        fprintf(out, "  %-20s %s", left, o->help);
+        if (o->value == CLI_REPEATED)
+            fprintf(out, "; may be given more than once");
+        if (o->fallback)
+            fprintf(out, " [default: %s]", o->fallback);
+        if (o->env)
+            fprintf(out, " [env: %s]", o->env);
+        fputc('\n', out);
+        free(left);
+    }
+}
+
+void cli_print_command_help(const struct cli *cli, const struct cli_command *c)
+{
+    (void)cli;
+    printf("usage: hostler %s%s%s%s\n\n%s.\n", c->name, " [OPTION]...", *c->operands ? " " : "",
+           c->operands, c->summary);
+    if (c->help)
+        printf("%s\n", c->help);
+    printf("\noptions:\n");
+    print_options(c->options, stdout);
+    print_options(cli_global_options, stdout);
+}
+
+void cli_print_help(const struct cli *cli, FILE *out)
+{
+    (void)cli;
+    fprintf(out, "usage: hostler [--url URL] [--api-key KEY] COMMAND ...\n\n"
+                 "Hosts llama.cpp engines: loads models, routes requests, unloads.\n\ncommands:\n");
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        fprintf(out, "  %-12s %s\n", c->name, c->summary);
+    fprintf(out, "\noptions, before or behind the command:\n");
+    print_options(cli_global_options, out);
+    fprintf(out,
+            "  %-20s the version of this program\n\n"
+            "Each command has a --help of its own. Exit status: 0 all done; 1 some of it failed;\n"
+            "2 wrong usage; 3 the server does not answer or is not a router; 4 refused (key).\n",
+            "--version");
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The commands' options: one table a command, from which parsing, --help and shell completion all
+ * come. Options and operands may be mixed; `--` ends the options, so that a model whose name begins
+ * with a dash can be given behind it.
+ */
+#ifndef HOSTLER_CLI_OPTIONS_H
+#define HOSTLER_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/strv.h"
+#include "cli/cli.h"
+
+enum cli_value {
+    CLI_SWITCH,   /* --all */
+    CLI_VALUE,    /* --drain TIME, --drain=TIME */
+    CLI_OPTIONAL, /* --hold, --hold=TIME */
+    CLI_REPEATED, /* --except MODEL, any number of times */
+};
+
+struct cli_option {
+    const char *name; /* with its dashes */
+    enum cli_value value;
+    const char *arg;      /* placeholder; `MODEL` is completed with models' names */
+    const char *fallback; /* the default, as a person would say it; NULL: off, none */
+    const char *env;      /* names of the environment, as text; NULL: none */
+    const char *help;
+    bool hidden; /* neither in --help nor in completion */
+};
+
+struct cli_command {
+    const char *name;
+    int (*run)(struct cli *cli, int argc, char **argv);
+    const char *operands; /* behind `hostler NAME [OPTION]…`; "" for none */
+    const char *summary;  /* in the list of commands */
+    const char *help;     /* more than the summary; NULL: nothing */
+    const struct cli_option *options; /* ended by one without name; NULL: the command knows itself */
+    size_t min_operands, max_operands;
+    const char *missing; /* what to say when there are too few */
+};
+
+#define CLI_MANY ((size_t)-1)
+#define CLI_MAX_OPTIONS 16 /* per table */
+
+/* What was given. Texts are borrowed from argv. */
+struct cli_args {
+    const struct cli_command *command;
+    const char *values[CLI_MAX_OPTIONS]; /* by place in the table; "" for a switch that is on */
+    struct strv repeated;                /* of the table's CLI_REPEATED option, of which there is one */
+    const char **operands;
+    size_t n_operands;
+};
+
+/* All commands, ended by one without name; NULL when there is none of that name. */
+extern const struct cli_command cli_commands[];
+const struct cli_command *cli_command_find(const char *name);
+/* Says that there is no such command and which is near. Returns CLI_USAGE. */
+int cli_command_unknown(const struct cli *cli, const char *name);
+
+/* Accepted by every command, and before it. */
+extern const struct cli_option cli_global_options[];
+
+/*
+ * Reads what comes before the command. Returns the place of the command's name in argv (argc when
+ * there is none), or -1 after having said what is wrong; `*help` and `*version` when asked for.
+ */
+int cli_parse_globals(struct cli *cli, int argc, char **argv, bool *help, bool *version);
+
+/*
+ * Reads a command's arguments. False when the command is over (help was printed, or an error was
+ * told): `*status` is its exit status then. cli_args_finish() in any case.
+ */
+bool cli_parse(struct cli_args *a, struct cli *cli, const char *name, int argc, char **argv,
+               int *status) __attribute__((warn_unused_result));
+void cli_args_finish(struct cli_args *a);
+
+/* The option's value, "" for a switch that is on, NULL when it was not given. `name` must be in the
+ * command's table. */
+const char *cli_arg(const struct cli_args *a, const char *name);
+/* A TIME into *ms. False after having said that it is none. Leaves *ms alone when not given. */
+bool cli_arg_time(const struct cli_args *a, const struct cli *cli, const char *name,
+                  unsigned long long *ms);
+/* A number within limits into *value, as cli_arg_time(). */
+bool cli_arg_number(const struct cli_args *a, const struct cli *cli, const char *name, double min,
+                    double max, double *value);
+
+/* --help, of one command and of the whole. */
+void cli_print_command_help(const struct cli *cli, const struct cli_command *c);
+void cli_print_help(const struct cli *cli, FILE *out);
+
+#endif

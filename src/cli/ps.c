@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hostler ps: the engines. hostler tells all of it; of a stock router the models that are loaded are
+ * listed, and what it does not tell is shown as `-`.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/duration.h"
+#include "base/memory.h"
+#include "cli/cells.h"
+#include "cli/format.h"
+#include "cli/options.h"
+#include "cli/router.h"
+#include "cli/table.h"
+
+static const struct table_column columns[] = {
+    {"MODEL", TABLE_LEFT, TABLE_LAST},       {"STATE", TABLE_LEFT, TABLE_WHOLE},
+    {"PID", TABLE_RIGHT, TABLE_WHOLE},       {"MEMORY", TABLE_LEFT, TABLE_WHOLE},
+    {"REQUESTS", TABLE_RIGHT, TABLE_WHOLE},  {"IDLE", TABLE_RIGHT, TABLE_WHOLE},
+    {"ENDS IN", TABLE_RIGHT, TABLE_WHOLE},   {"LOADED", TABLE_LEFT, TABLE_WHOLE},
+    {"LOADED BY", TABLE_LEFT, TABLE_FIRST},
+};
+
+static const char *text_of(json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static void duration_cell(struct table *t, json_t *ms)
+{
+    char text[FORMAT_SIZE] = "";
+    if (json_is_number(ms) && json_number_value(ms) >= 0)
+        duration_format((uint64_t)json_number_value(ms), text, sizeof text);
+    table_cell(t, text);
+}
+
+static void requests_cell(struct table *t, json_t *engine)
+{
+    json_t *requests = json_object_get(engine, "requests");
+    json_int_t waiting = json_integer_value(json_object_get(engine, "waiting"));
+    if (!json_is_integer(requests))
+        table_cell(t, NULL);
+    else if (waiting > 0)
+        table_cellf(t, "%" JSON_INTEGER_FORMAT "+%" JSON_INTEGER_FORMAT " waiting",
+                    json_integer_value(requests), waiting);
+    else
+        table_cellf(t, "%" JSON_INTEGER_FORMAT, json_integer_value(requests));
+}
+
+static void ends_cell(struct table *t, json_t *engine)
+{
+    json_t *ttl = json_object_get(engine, "ttl_ms");
+    if (json_is_number(ttl) && json_number_value(ttl) <= 0)
+        table_cell(t, "never");
+    else
+        duration_cell(t, json_object_get(engine, "ends_in_ms"));
+}
+
+static void loaded_cell(struct table *t, json_t *engine)
+{
+    char text[FORMAT_SIZE];
+    double at = json_number_value(json_object_get(engine, "loaded_at"));
+    double age = (double)time(NULL) - at;
+    if (at > 0)
+        table_cellf(t, "%s ago",
+                    duration_format(age > 0 ? (uint64_t)age * 1000 : 0, text, sizeof text));
+    else
+        table_cell(t, NULL);
+}
+
+static void add_engine(struct table *t, json_t *engine)
+{
+    const char *state = text_of(engine, "state");
+    json_t *pid = json_object_get(engine, "pid");
+    char *memory = cells_memory(json_object_get(engine, "memory"));
+    table_row(t);
+    table_cell(t, text_of(engine, "model"));
+    table_styled(t, cells_state_style(state ? state : ""), state);
+    if (json_is_integer(pid))
+        table_cellf(t, "%" JSON_INTEGER_FORMAT, json_integer_value(pid));
+    else
+        table_cell(t, NULL);
+    table_cell(t, memory);
+    requests_cell(t, engine);
+    duration_cell(t, json_object_get(engine, "idle_ms"));
+    ends_cell(t, engine);
+    loaded_cell(t, engine);
+    table_cell(t, text_of(engine, "loaded_by"));
+    free(memory);
+}
+
+/* --- what stands below the table, on a terminal ------------------------------------------------------ */
+
+static void print_queue(json_t *queue)
+{
+    size_t i;
+    json_t *q;
+    char oldest[FORMAT_SIZE];
+    json_array_foreach(queue, i, q) {
+        double ms = json_number_value(json_object_get(q, "oldest_ms"));
+        char *model = mem_strdup(text_of(q, "model") ? text_of(q, "model") : "?");
+        printf("waiting: %s, %" JSON_INTEGER_FORMAT " requests, the oldest for %s\n",
+               format_clean(model, FORMAT_ONE_LINE),
+               json_integer_value(json_object_get(q, "waiting")),
+               format_took(ms > 0 ? (uint64_t)ms : 0, oldest, sizeof oldest));
+        free(model);
+    }
+}
+
+static void print_hold(json_t *hold)
+{
+    const char *model = text_of(hold, "model"), *reason = text_of(hold, "reason"),
+               *by = text_of(hold, "by");
+    json_t *until = json_object_get(hold, "until");
+    char when[40] = "until released";
+    if (json_is_number(until)) {
+        time_t t = (time_t)json_number_value(until);
+        struct tm tm;
+        localtime_r(&t, &tm);
+        strftime(when, sizeof when, "until %F %T", &tm);
+    }
+    char *line = mem_printf("held: %s %s%s%s%s%s", model ? model : "?", when, by ? ", by " : "",
+                            by ? by : "", reason ? ": " : "", reason ? reason : "");
+    puts(format_clean(line, FORMAT_ONE_LINE));
+    free(line);
+}
+
+static void print_below(json_t *status)
+{
+    size_t i;
+    json_t *hold, *figures;
+    const char *device;
+    print_queue(json_object_get(status, "queue"));
+    json_array_foreach(json_object_get(status, "holds"), i, hold)
+        print_hold(hold);
+    json_object_foreach(json_object_get(status, "memory"), device, figures) {
+        char free_now[FORMAT_SIZE], total[FORMAT_SIZE];
+        json_int_t available = json_integer_value(json_object_get(figures, "available"));
+        json_int_t all = json_integer_value(json_object_get(figures, "total"));
+        if (all > 0)
+            printf("memory: %s, %s of %s available\n", device,
+                   format_bytes((uint64_t)available, free_now, sizeof free_now),
+                   format_bytes((uint64_t)all, total, sizeof total));
+    }
+}
+
+/* --- the command ------------------------------------------------------------------------------------ */
+
+/* In the shape of hostler's status, as far as it is known. */
+static json_t *engines_of(const struct router_models *models)
+{
+    json_t *engines = json_array();
+    for (size_t i = 0; i < models->n; i++) {
+        const struct router_model *m = &models->v[i];
+        json_t *memory = json_object_get(m->entry, "memory");
+        if (router_is_active(m))
+            json_array_append_new(
+                engines, json_pack("{s:s, s:s, s:n, s:O?, s:n, s:n, s:n, s:n, s:n, s:n}", "model",
+                                   m->id, "state", m->state, "pid", "memory",
+                                   memory, "requests", "waiting",
+                                   "idle_ms", "ttl_ms", "ends_in_ms", "loaded_by"));
+    }
+    return engines;
+}
+
+static int read_engines(struct router *r, json_t **engines)
+{
+    struct router_models models = {0};
+    int status = router_detect(r);
+    if (!status && r->kind == ROUTER_HOSTLER) {
+        *engines = json_incref(json_object_get(r->status, "engines"));
+    } else if (!status) {
+        status = router_list(r, &models, false);
+        *engines = status ? NULL : engines_of(&models);
+    }
+    router_models_finish(&models);
+    return status;
+}
+
+static void print_table(const struct router *r, json_t *engines)
+{
+    size_t i;
+    json_t *engine;
+    struct table *t = table_create(columns, sizeof columns / sizeof *columns);
+    json_array_foreach(engines, i, engine)
+        add_engine(t, engine);
+    table_print(t, stdout, r->cli->width, r->cli->out_colour);
+    table_destroy(t);
+    if (r->cli->out_is_tty)
+        print_below(r->status);
+    if (r->cli->out_is_tty && !json_array_size(engines))
+        cli_hint(r->cli, "no model is loaded: `hostler list` shows what there is");
+}
+
+static void print_json(const struct router *r, json_t *engines)
+{
+    json_t *o = r->status ? json_copy(r->status) : json_object();
+    json_object_set(o, "engines", engines);
+    cli_print_json(o);
+}
+
+int cli_ps(struct cli *cli, int argc, char **argv)
+{
+    struct cli_args a;
+    struct router r = {0};
+    json_t *engines = NULL;
+    int status;
+    if (cli_parse(&a, cli, "ps", argc, argv, &status)) {
+        status = router_open(&r, cli);
+        if (!status)
+            status = read_engines(&r, &engines);
+        if (!status && cli->json)
+            print_json(&r, engines);
+        else if (!status)
+            print_table(&r, engines);
+    }
+    json_decref(engines);
+    router_close(&r);
+    cli_args_finish(&a);
+    return status;
+}

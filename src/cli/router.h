@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server at the other end, as the commands see it: hostler, a stock llama.cpp router, or
+ * something that is neither. All functions that return an exit status have told a person what is
+ * wrong when it is not CLI_OK.
+ *
+ * A list entry is read the way clients of llama.cpp must (docs/clients.md): the id is in `id`,
+ * `model` or `name`, the status is a string or an object with `value`.
+ */
+#ifndef HOSTLER_CLI_ROUTER_H
+#define HOSTLER_CLI_ROUTER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+
+enum router_kind {
+    ROUTER_UNKNOWN, /* not asked yet */
+    ROUTER_HOSTLER,
+    ROUTER_STOCK, /* llama.cpp's own, or one that lists models as it does */
+};
+
+/* A model as the server lists it. Everything is borrowed from the list. */
+struct router_model {
+    const char *id;
+    const char *state; /* `unloaded`, `loading`, `loaded`, `sleeping`, … */
+    json_t *entry;     /* the whole entry */
+    json_t *status;    /* its status; a string in some servers */
+    bool failed;       /* the last load failed, and no other was tried since */
+};
+
+struct router_models {
+    json_t *list; /* owned */
+    struct router_model *v;
+    size_t n;
+};
+
+struct router {
+    const struct cli *cli;
+    struct url url;
+    struct client *client;
+    enum router_kind kind;
+    unsigned timeout_ms; /* for what is only looked up */
+    json_t *status;      /* hostler's GET /hostler/v1/status, since router_detect(); NULL else */
+};
+
+/* Reads the address and loads the HTTP library; nothing is sent. router_close() in any case. */
+int router_open(struct router *r, const struct cli *cli);
+void router_close(struct router *r);
+
+/* Asks whether it is hostler. What is neither is found out by router_list(). */
+int router_detect(struct router *r);
+
+/* GET /models. router_models_finish() in any case. */
+int router_list(struct router *r, struct router_models *m, bool reload);
+void router_models_finish(struct router_models *m);
+/* By id or alias; NULL when there is none. */
+const struct router_model *router_find(const struct router_models *m, const char *name);
+/* The id or alias most like `name`; NULL. Borrowed. */
+const char *router_nearest(const struct router_models *m, const char *name);
+/* `there is no model 'x'`, and below it which one is near. */
+void router_unknown(const struct router *r, const struct router_models *m, const char *name);
+
+/* --- one model -------------------------------------------------------------------------------------- */
+
+/* Whether it has, or is about to have, a process. */
+bool router_is_active(const struct router_model *m);
+/* Ready for requests, or asleep and woken by one. */
+bool router_is_ready(const struct router_model *m);
+/* Its context in tokens, as the engine has it, else as its file says; 0 unknown. */
+json_int_t router_context(const struct router_model *m);
+/* Bytes of its file (or of its tensors, where only that is told); 0 unknown. */
+json_int_t router_size(const struct router_model *m);
+/* A member of the status object; NULL where the status is a string or lacks it. */
+json_t *router_status_get(const struct router_model *m, const char *key);
+
+/* --- talking ----------------------------------------------------------------------------------------- */
+
+struct router_answer {
+    int status;   /* HTTP's */
+    json_t *body; /* owned; NULL when it is no JSON */
+    char *text;   /* owned; the error's message, or a piece of what came instead; NULL */
+};
+
+/*
+ * One request. CLI_OK means that an HTTP answer came that is not about the key. `body` is released;
+ * NULL for none. router_answer_finish() in any case.
+ */
+int router_ask(struct router *r, const char *method, const char *path, json_t *body,
+               unsigned timeout_ms, struct router_answer *a);
+/* The same with a callback about once a second (see client.h). */
+int router_ask_patiently(struct router *r, const char *method, const char *path, json_t *body,
+                         unsigned timeout_ms, int (*tick)(void *ctx), void *ctx,
+                         struct router_answer *a);
+void router_answer_finish(struct router_answer *a);
+/* Why it was refused: the message of `error`, wherever the server put it. Never NULL. */
+const char *router_message(const struct router_answer *a);
+
+/* Tells of a transfer that failed. Returns CLI_NO_SERVER. */
+int router_unreachable(const struct router *r, int code, const struct error *err);
+/* Tells of a 401 or 403. Returns CLI_REFUSED. */
+int router_refused(const struct router *r);
+/* The message of an error's body: {"error":{"message"}}, {"error":"…"}, {"detail"}; else the text,
+ * cut. The caller frees it; NULL when there is none. */
+char *router_error_text(const char *body, size_t len);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/unload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cli/progress.h"
+
+#define ASK_TIMEOUT_MS 60000
+#define FIRST_POLL_MS 50
+#define LAST_POLL_MS 500
+/* hostler's drain timeout and half a minute: a stock router kills an engine after 10 s by default,
+ * and a preset may set another time. */
+#define GONE_TIMEOUT_MS 90000
+
+struct target {
+    char *model; /* its id; as given when there is none */
+    json_t *args; /* of the engine that is to go: another engine has another port. NULL */
+    enum { WAITING, UNLOADED, SKIPPED, FAILED } state;
+    const char *reason; /* static; NULL */
+    char *message;      /* the server's; NULL */
+    uint64_t asked, took;
+};
+
+struct operation {
+    struct router *router;
+    const struct unload_plan *plan;
+    struct router_models models; /* the newest list */
+    struct target *targets;
+    size_t n;
+    uint64_t started;
+    struct progress progress;
+};
+
+json_t *unload_result(const char *model, const char *result, const char *reason)
+{
+    json_t *o = json_pack("{s:o, s:s}", "model", cli_json_string(model), "result", result);
+    if (reason)
+        json_object_set_new(o, "reason", json_string(reason));
+    return o;
+}
+
+static struct target *find_target(const struct operation *op, const char *model)
+{
+    for (size_t i = 0; i < op->n; i++)
+        if (strcmp(op->targets[i].model, model) == 0)
+            return &op->targets[i];
+    return NULL;
+}
+
+static void add_target(struct operation *op, const char *name)
+{
+    const struct router_model *m = router_find(&op->models, name);
+    struct target t = {.model = mem_strdup(m ? m->id : name), .asked = cli_now_ms()};
+    if (!m)
+        t.state = FAILED, t.reason = "not_found";
+    else if (!router_is_active(m))
+        t.state = SKIPPED, t.reason = "not_loaded";
+    else
+        t.args = json_incref(router_status_get(m, "args"));
+    op->targets = mem_realloc(op->targets, (op->n + 1) * sizeof *op->targets);
+    op->targets[op->n++] = t;
+}
+
+/* The models that this is about, as far as they are not targets yet. */
+static void add_targets(struct operation *op)
+{
+    for (size_t i = 0; !op->plan->all && i < op->plan->models.n; i++) {
+        const struct router_model *m = router_find(&op->models, op->plan->models.v[i]);
+        if (!find_target(op, m ? m->id : op->plan->models.v[i]))
+            add_target(op, op->plan->models.v[i]);
+    }
+    for (size_t i = 0; op->plan->all && i < op->models.n; i++) {
+        const struct router_model *m = &op->models.v[i];
+        if (router_is_active(m) && !strv_has(&op->plan->except, m->id) && !find_target(op, m->id))
+            add_target(op, m->id);
+    }
+}
+
+/* --- asking ----------------------------------------------------------------------------------------- */
+
+static int ask(struct operation *op, struct target *t)
+{
+    struct router_answer a;
+    t->asked = cli_now_ms();
+    int status = router_ask(op->router, "POST", "/models/unload",
+                            json_pack("{s:o}", "model", cli_json_string(t->model)), ASK_TIMEOUT_MS,
+                            &a);
+    if (!status && a.status != 200) {
+        bool gone = a.text && strstr(a.text, "not running");
+        t->state = gone ? UNLOADED : FAILED;
+        t->reason = gone ? NULL : "refused";
+        t->message = gone                ? NULL
+                     : a.status == 404   ? mem_strdup("this server has no POST /models/unload")
+                                         : mem_strdup(router_message(&a));
+    }
+    router_answer_finish(&a);
+    return status;
+}
+
+/* Those from `from` on. */
+static int ask_all(struct operation *op, size_t from)
+{
+    int status = CLI_OK;
+    for (size_t i = from; !status && i < op->n; i++)
+        if (op->targets[i].state == WAITING)
+            status = ask(op, &op->targets[i]);
+    return status;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------------- */
+
+static void look_at(struct operation *op, struct target *t)
+{
+    const struct router_model *m = router_find(&op->models, t->model);
+    bool active = m && router_is_active(m);
+    bool another = active && t->args && !json_equal(t->args, router_status_get(m, "args"));
+    if (t->state == WAITING && (!active || another)) {
+        t->state = UNLOADED;
+        t->took = cli_now_ms() - t->asked;
+    }
+    if (t->state == UNLOADED && active) {
+        t->state = FAILED;
+        t->reason = "loaded_again";
+    }
+}
+
+static bool anybody_waits(const struct operation *op)
+{
+    for (size_t i = 0; i < op->n; i++)
+        if (op->targets[i].state == WAITING)
+            return true;
+    return false;
+}
+
+static void draw(struct operation *op)
+{
+    struct strv lines = {0};
+    for (size_t i = 0; i < op->n; i++)
+        if (op->targets[i].state == WAITING)
+            strv_addf(&lines, "%s  unloading, %.1f s", op->targets[i].model,
+                      (double)(cli_now_ms() - op->targets[i].asked) / 1000);
+    progress_draw(&op->progress, lines.v, lines.n);
+    strv_finish(&lines);
+}
+
+static int poll_once(struct operation *op)
+{
+    size_t before = op->n;
+    router_models_finish(&op->models);
+    int status = router_list(op->router, &op->models, false);
+    for (size_t i = 0; !status && i < op->n; i++)
+        look_at(op, &op->targets[i]);
+    if (!status && op->plan->all) {
+        add_targets(op);
+        status = ask_all(op, before);
+    }
+    return status;
+}
+
+static int wait_all(struct operation *op)
+{
+    unsigned pause = FIRST_POLL_MS;
+    int status = CLI_OK;
+    while (!status && anybody_waits(op) && cli_now_ms() - op->started < GONE_TIMEOUT_MS) {
+        draw(op);
+        cli_sleep_ms(pause);
+        pause = pause * 3 / 2 < LAST_POLL_MS ? pause * 3 / 2 : LAST_POLL_MS;
+        status = poll_once(op);
+    }
+    progress_clear(&op->progress);
+    for (size_t i = 0; i < op->n; i++)
+        if (op->targets[i].state == WAITING)
+            op->targets[i].state = FAILED, op->targets[i].reason = "timeout";
+    return status;
+}
+
+/* --- the result ------------------------------------------------------------------------------------- */
+
+static json_t *result_of(const struct target *t)
+{
+    static const char *const names[] = {"unloaded", "unloaded", "skipped", "failed"};
+    json_t *o = unload_result(t->model, names[t->state], t->reason);
+    if (t->message)
+        json_object_set_new(o, "message", cli_json_string(t->message));
+    if (t->state == UNLOADED)
+        json_object_set_new(o, "stopped_ms", json_integer((json_int_t)t->took));
+    return o;
+}
+
+static json_t *body_of(const struct operation *op)
+{
+    json_t *results = json_array();
+    for (size_t i = 0; i < op->n; i++)
+        json_array_append_new(results, result_of(&op->targets[i]));
+    return json_pack("{s:o, s:b, s:I}", "results", results, "held", 0, "elapsed_ms",
+                     (json_int_t)(cli_now_ms() - op->started));
+}
+
+static void operation_finish(struct operation *op)
+{
+    for (size_t i = 0; i < op->n; i++) {
+        free(op->targets[i].model);
+        free(op->targets[i].message);
+        json_decref(op->targets[i].args);
+    }
+    free(op->targets);
+    router_models_finish(&op->models);
+}
+
+int unload_stock(struct router *r, const struct unload_plan *plan, json_t **body)
+{
+    struct operation op = {.router = r, .plan = plan, .started = cli_now_ms()};
+    progress_init(&op.progress, r->cli);
+    int status = router_list(r, &op.models, false);
+    if (!status)
+        add_targets(&op);
+    if (!status && !plan->dry_run)
+        status = ask_all(&op, 0);
+    if (!status && !plan->dry_run)
+        status = wait_all(&op);
+    *body = status ? NULL : body_of(&op);
+    operation_finish(&op);
+    return status;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* hostler version: of this program, and of the server if one answers. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/format.h"
+#include "cli/options.h"
+#include "cli/router.h"
+
+#define TIMEOUT_MS 2000
+
+struct found {
+    char kind[32];
+    char version[64];
+    char problem[1100]; /* why there is none; empty */
+};
+
+static void found_props(struct found *f, json_t *props)
+{
+    const char *build = json_string_value(json_object_get(props, "build_info"));
+    const char *role = json_string_value(json_object_get(props, "role"));
+    bool router = role && strcmp(role, "router") == 0;
+    snprintf(f->kind, sizeof f->kind, router ? "llama.cpp router" : "llama-server");
+    snprintf(f->version, sizeof f->version, "%s", build ? build : "");
+}
+
+/* True when `path` was answered with an object, which is *body then. */
+static bool look(struct router *r, const char *path, struct found *f, json_t **body)
+{
+    struct error err;
+    struct client_answer a;
+    struct client_request request = {.method = "GET", .path = path, .timeout_ms = TIMEOUT_MS};
+    *body = NULL;
+    if (client_do(r->client, &request, &a, &err))
+        snprintf(f->problem, sizeof f->problem, "%s", err.text);
+    else if (a.status == 401 || a.status == 403)
+        snprintf(f->problem, sizeof f->problem, "it %s",
+                 r->cli->key ? "refused the key" : "wants a key: set HOSTLER_API_KEY");
+    else if (a.status == 200 && a.body.len)
+        *body = json_loadb(a.body.data, a.body.len, 0, NULL);
+    client_answer_finish(&a);
+    return json_is_object(*body);
+}
+
+static void find_server(struct router *r, struct found *f)
+{
+    json_t *body;
+    if (look(r, "/hostler/v1/status", f, &body)) {
+        const char *version = json_string_value(json_object_get(body, "version"));
+        snprintf(f->kind, sizeof f->kind, "hostler");
+        snprintf(f->version, sizeof f->version, "%s", version ? version : "");
+    } else if (!*f->problem) {
+        json_decref(body);
+        if (look(r, "/props", f, &body))
+            found_props(f, body);
+        else if (!*f->problem)
+            snprintf(f->problem, sizeof f->problem, "what answers there is no llama.cpp server");
+    }
+    json_decref(body);
+}
+
+static void print_found(const struct router *r, struct found *f)
+{
+    const struct cli *cli = r->cli;
+    if (!cli->json)
+        format_clean(f->version, FORMAT_ONE_LINE);
+    if (cli->json && *f->kind)
+        cli_print_json(json_pack("{s:s, s:{s:s, s:s, s:s}}", "version", HOSTLER_VERSION, "server",
+                                 "url", r->url.shown, "kind", f->kind, "version", f->version));
+    else if (cli->json)
+        cli_print_json(json_pack("{s:s, s:n}", "version", HOSTLER_VERSION, "server"));
+    else if (*f->kind)
+        printf("hostler %s\nserver %s %s at %s\n", HOSTLER_VERSION, f->kind, f->version,
+               r->url.shown);
+    else
+        printf("hostler %s\nserver none at %s: %s\n", HOSTLER_VERSION, r->url.shown, f->problem);
+}
+
+int cli_version(struct cli *cli, int argc, char **argv)
+{
+    struct cli_args a;
+    struct router r = {0};
+    struct found f = {0};
+    int status;
+    if (cli_parse(&a, cli, "version", argc, argv, &status)) {
+        status = router_open(&r, cli);
+        if (!status) {
+            find_server(&r, &f);
+            print_found(&r, &f);
+        } else if (status == CLI_NO_SERVER) { /* no HTTP library: said already */
+            printf("hostler %s\n", HOSTLER_VERSION);
+            status = CLI_OK;
+        }
+    }
+    router_close(&r);
+    cli_args_finish(&a);
+    return status;
+}
