@@ -14,7 +14,7 @@ char *cells_memory(json_t *memory)
     json_t *bytes;
     char figure[FORMAT_SIZE];
     buf_init(&b, BUF_UNBOUNDED);
-    json_object_foreach(memory, device, bytes) {
+    json_object_foreach (memory, device, bytes) {
         if (json_integer_value(bytes) <= 0)
             continue;
         format_bytes((uint64_t)json_integer_value(bytes), figure, sizeof figure);

@@ -72,7 +72,8 @@ void cli_hint(const struct cli *cli, const char *fmt, ...)
     if (cli->quiet)
         return;
     va_start(ap, fmt);
-    say(cli->err_colour ? "\033[2m         " : "         ", cli->err_colour ? "\033[0m" : "", fmt, ap);
+    say(cli->err_colour ? "\033[2m         " : "         ", cli->err_colour ? "\033[0m" : "", fmt,
+        ap);
     va_end(ap);
 }
 

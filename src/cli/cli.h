@@ -22,10 +22,10 @@ enum cli_exit {
 };
 
 struct cli {
-    const char *url;  /* as given: --url, else the environment, else the default */
-    const char *key;  /* NULL: none */
-    bool json;        /* the command was given --json */
-    bool quiet;       /* says nothing on stderr: for completion, which runs while a person types */
+    const char *url; /* as given: --url, else the environment, else the default */
+    const char *key; /* NULL: none */
+    bool json;       /* the command was given --json */
+    bool quiet;      /* says nothing on stderr: for completion, which runs while a person types */
     bool out_is_tty, err_is_tty;
     bool out_colour, err_colour; /* a terminal, and no NO_COLOR */
     unsigned width;              /* columns of the terminal on stdout; 0 when it is none */

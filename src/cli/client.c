@@ -14,7 +14,8 @@
 #define BODY_MAX ((size_t)64 << 20)
 #define CONNECT_TIMEOUT_MS 5000L
 
-/* --- the library ---------------------------------------------------------------------------------- */
+/* --- the library
+ * ---------------------------------------------------------------------------------- */
 
 #define FUNCTIONS(X)                                                                               \
     X(curl_global_init)                                                                            \
@@ -45,13 +46,14 @@ static int load_library(struct error *err)
                          "install the package libcurl4 (%s)",
                          dlerror());
 #define FIND(name)                                                                                 \
-    if (!(lib.name = (__typeof__(lib.name))dlsym(lib.handle, #name)))                             \
+    if (!(lib.name = (__typeof__(lib.name))dlsym(lib.handle, #name)))                              \
         return error_set(err, -ELIBACC, "libcurl has no " #name ": install the package libcurl4");
     FUNCTIONS(FIND)
     return 0;
 }
 
-/* --- the client ------------------------------------------------------------------------------------ */
+/* --- the client
+ * ------------------------------------------------------------------------------------ */
 
 struct client {
     const struct url *url;
@@ -177,7 +179,8 @@ static void set_options(struct client *c, struct transfer *t, const char *addres
     set_where(c->curl, c->url);
 }
 
-/* --- what went wrong ------------------------------------------------------------------------------- */
+/* --- what went wrong
+ * ------------------------------------------------------------------------------- */
 
 static int not_reached(struct client *c, const char *why, struct error *err)
 {

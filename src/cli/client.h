@@ -2,9 +2,9 @@
 /*
  * HTTP for the commands, by libcurl.
  *
- * libcurl is loaded with dlopen() when a command first talks to a server, and named nowhere else: it
- * brings some 25 libraries along, none of which the daemon, which is the same binary, shall map. It
- * also keeps `hostler help` working where libcurl is not installed.
+ * libcurl is loaded with dlopen() when a command first talks to a server, and named nowhere else:
+ * it brings some 25 libraries along, none of which the daemon, which is the same binary, shall map.
+ * It also keeps `hostler help` working where libcurl is not installed.
  */
 #ifndef HOSTLER_CLI_CLIENT_H
 #define HOSTLER_CLI_CLIENT_H
@@ -19,11 +19,11 @@ struct client;
 
 struct client_request {
     const char *method;
-    const char *path; /* begins with a slash; already percent-encoded */
-    const char *body; /* JSON; NULL: none */
+    const char *path;    /* begins with a slash; already percent-encoded */
+    const char *body;    /* JSON; NULL: none */
     unsigned timeout_ms; /* for the whole; 0: no limit */
-    /* For a streamed answer: gets the bytes of a 200 as they come; others go to `body`. Not zero ends
-     * the transfer. */
+    /* For a streamed answer: gets the bytes of a 200 as they come; others go to `body`. Not zero
+     * ends the transfer. */
     int (*data)(const char *data, size_t len, void *ctx);
     /* Called about once a second and when a signal came. Not zero ends the transfer: -ECANCELED. */
     int (*tick)(void *ctx);
@@ -43,8 +43,8 @@ void client_destroy(struct client *c);
 
 /*
  * 0 when an HTTP answer came, whatever its status. Else a text and -ECONNREFUSED (nobody there, or
- * not to be reached), -ETIMEDOUT, -ECANCELED, -EPROTO (what came is not HTTP), -ECONNRESET (it broke
- * off), -EIO. client_answer_finish() in any case.
+ * not to be reached), -ETIMEDOUT, -ECANCELED, -EPROTO (what came is not HTTP), -ECONNRESET (it
+ * broke off), -EIO. client_answer_finish() in any case.
  */
 int client_do(struct client *c, const struct client_request *r, struct client_answer *a,
               struct error *err) __attribute__((warn_unused_result));

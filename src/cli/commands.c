@@ -59,7 +59,8 @@ const struct cli_command cli_commands[] = {
      "All are asked for first, then waited for together.", load_options, 1, CLI_MANY,
      "which model?"},
     {"unload", cli_unload, "MODEL... | --all", "Unloads models and tells what memory came back",
-     "Requests in flight are finished first. A stock llama.cpp router does not do that: there they\n"
+     "Requests in flight are finished first. A stock llama.cpp router does not do that: there "
+     "they\n"
      "are cut off, and --drain, --force, --hold and --reason are refused.",
      unload_options, 0, CLI_MANY, NULL},
     {"run", cli_run, "MODEL [PROMPT]", "Chats with a model",

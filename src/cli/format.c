@@ -46,7 +46,8 @@ char *format_clean(char *text, enum format_clean how)
     return text;
 }
 
-/* --- width --------------------------------------------------------------------------------------- */
+/* --- width ---------------------------------------------------------------------------------------
+ */
 
 /* Reads one letter; a byte that begins none is a letter of its own. Returns its length. */
 static size_t letter(const char *text, uint32_t *code)
@@ -115,7 +116,8 @@ size_t format_width(const char *text)
     return width;
 }
 
-/* --- the shell ------------------------------------------------------------------------------------ */
+/* --- the shell
+ * ------------------------------------------------------------------------------------ */
 
 char *format_shell(const char *text)
 {

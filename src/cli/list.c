@@ -17,14 +17,15 @@ static char *joined(json_t *strings)
     size_t i;
     json_t *s;
     buf_init(&b, BUF_UNBOUNDED);
-    json_array_foreach(strings, i, s)
+    json_array_foreach (strings, i, s)
         if (json_is_string(s))
             buf_printf(&b, "%s%s", b.len ? "," : "", json_string_value(s));
     char *text = buf_take(&b);
     return text ? text : mem_strdup("");
 }
 
-/* --- as JSON ---------------------------------------------------------------------------------------- */
+/* --- as JSON
+ * ---------------------------------------------------------------------------------------- */
 
 static json_t *number_or_null(json_int_t n)
 {
@@ -63,12 +64,13 @@ static void print_json(const struct router_models *models)
     cli_print_json(json_pack("{s:o}", "models", list));
 }
 
-/* --- as a table ------------------------------------------------------------------------------------- */
+/* --- as a table
+ * ------------------------------------------------------------------------------------- */
 
 static const struct table_column columns[] = {
-    {"MODEL", TABLE_LEFT, TABLE_LAST},     {"STATE", TABLE_LEFT, TABLE_WHOLE},
-    {"SIZE", TABLE_RIGHT, TABLE_WHOLE},    {"CONTEXT", TABLE_RIGHT, TABLE_WHOLE},
-    {"MEMORY", TABLE_LEFT, TABLE_FIRST},   {"SOURCE", TABLE_LEFT, TABLE_WHOLE},
+    {"MODEL", TABLE_LEFT, TABLE_LAST},    {"STATE", TABLE_LEFT, TABLE_WHOLE},
+    {"SIZE", TABLE_RIGHT, TABLE_WHOLE},   {"CONTEXT", TABLE_RIGHT, TABLE_WHOLE},
+    {"MEMORY", TABLE_LEFT, TABLE_FIRST},  {"SOURCE", TABLE_LEFT, TABLE_WHOLE},
     {"ALIASES", TABLE_LEFT, TABLE_FIRST},
 };
 

@@ -68,7 +68,8 @@ static const char *state_name(enum target_state state)
     return NULL;
 }
 
-/* --- telling ---------------------------------------------------------------------------------------- */
+/* --- telling
+ * ---------------------------------------------------------------------------------------- */
 
 static void tell_failure(struct load *l, const struct target *t)
 {
@@ -148,7 +149,8 @@ static void draw(struct load *l)
     strv_finish(&lines);
 }
 
-/* --- asking ----------------------------------------------------------------------------------------- */
+/* --- asking
+ * ----------------------------------------------------------------------------------------- */
 
 static bool has_target(const struct load *l, const char *model)
 {
@@ -182,8 +184,9 @@ static int ask(struct load *l, struct target *t)
         settle(l, t, TARGET_ALREADY);
         return CLI_OK;
     }
-    int status = router_ask(&l->router, "POST", "/models/load", json_pack("{s:o}", "model", cli_json_string(t->model)),
-                            ASK_TIMEOUT_MS, &a);
+    int status =
+        router_ask(&l->router, "POST", "/models/load",
+                   json_pack("{s:o}", "model", cli_json_string(t->model)), ASK_TIMEOUT_MS, &a);
     /* Somebody else was faster: it is loading, and that is what was wanted. */
     bool running = a.status == 400 && a.text && strstr(a.text, "already running");
     if (!status && (a.status == 200 || running))
@@ -204,7 +207,8 @@ static int ask_all(struct load *l)
     return status;
 }
 
-/* --- waiting ---------------------------------------------------------------------------------------- */
+/* --- waiting
+ * ---------------------------------------------------------------------------------------- */
 
 static void fail_load(struct load *l, struct target *t, const struct router_model *m)
 {
@@ -319,7 +323,8 @@ static void look_again(struct load *l)
     }
 }
 
-/* --- the command ------------------------------------------------------------------------------------ */
+/* --- the command
+ * ------------------------------------------------------------------------------------ */
 
 static json_t *results(const struct load *l)
 {

@@ -21,7 +21,8 @@ const struct cli_option cli_global_options[] = {
     {0},
 };
 
-/* --- finding --------------------------------------------------------------------------------------- */
+/* --- finding
+ * --------------------------------------------------------------------------------------- */
 
 const struct cli_command *cli_command_find(const char *name)
 {
@@ -76,13 +77,15 @@ static void unknown_option(const struct cli *cli, const struct cli_command *comm
     if (near.best)
         cli_hint(cli, "did you mean %s?", near.best);
     else
-        cli_hint(cli, "`hostler %s%s--help` lists them; what begins with a dash and is no option "
-                      "goes behind `--`",
+        cli_hint(cli,
+                 "`hostler %s%s--help` lists them; what begins with a dash and is no option "
+                 "goes behind `--`",
                  command ? command->name : "", command ? " " : "");
     free(name);
 }
 
-/* --- parsing --------------------------------------------------------------------------------------- */
+/* --- parsing
+ * --------------------------------------------------------------------------------------- */
 
 struct reader {
     struct cli *cli;
@@ -258,7 +261,8 @@ bool cli_arg_number(const struct cli_args *a, const struct cli *cli, const char 
     return true;
 }
 
-/* --- help ------------------------------------------------------------------------------------------ */
+/* --- help
+ * ------------------------------------------------------------------------------------------ */
 
 static char *spelling(const struct cli_option *o)
 {

@@ -36,7 +36,8 @@ struct cli_command {
     const char *operands; /* behind `hostler NAME [OPTION]…`; "" for none */
     const char *summary;  /* in the list of commands */
     const char *help;     /* more than the summary; NULL: nothing */
-    const struct cli_option *options; /* ended by one without name; NULL: the command knows itself */
+    const struct cli_option
+        *options; /* ended by one without name; NULL: the command knows itself */
     size_t min_operands, max_operands;
     const char *missing; /* what to say when there are too few */
 };
@@ -48,7 +49,7 @@ struct cli_command {
 struct cli_args {
     const struct cli_command *command;
     const char *values[CLI_MAX_OPTIONS]; /* by place in the table; "" for a switch that is on */
-    struct strv repeated;                /* of the table's CLI_REPEATED option, of which there is one */
+    struct strv repeated; /* of the table's CLI_REPEATED option, of which there is one */
     const char **operands;
     size_t n_operands;
 };

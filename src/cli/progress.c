@@ -39,7 +39,8 @@ void progress_draw(struct progress *p, char *const *lines, size_t n)
     fflush(stderr);
 }
 
-/* --- pure --------------------------------------------------------------------------------------------- */
+/* --- pure
+ * --------------------------------------------------------------------------------------------- */
 
 double progress_fraction(json_t *progress)
 {
@@ -53,7 +54,7 @@ double progress_fraction(json_t *progress)
         return -1;
     v = v < 0 ? 0 : v > 1 ? 1 : v;
     if (current)
-        json_array_foreach(stages, i, stage)
+        json_array_foreach (stages, i, stage)
             if (json_is_string(stage) && strcmp(json_string_value(stage), current) == 0)
                 return ((double)i + v) / (double)n;
     return v;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostler ps: the engines. hostler tells all of it; of a stock router the models that are loaded are
- * listed, and what it does not tell is shown as `-`.
+ * hostler ps: the engines. hostler tells all of it; of a stock router the models that are loaded
+ * are listed, and what it does not tell is shown as `-`.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +16,10 @@
 #include "cli/table.h"
 
 static const struct table_column columns[] = {
-    {"MODEL", TABLE_LEFT, TABLE_LAST},       {"STATE", TABLE_LEFT, TABLE_WHOLE},
-    {"PID", TABLE_RIGHT, TABLE_WHOLE},       {"MEMORY", TABLE_LEFT, TABLE_WHOLE},
-    {"REQUESTS", TABLE_RIGHT, TABLE_WHOLE},  {"IDLE", TABLE_RIGHT, TABLE_WHOLE},
-    {"ENDS IN", TABLE_RIGHT, TABLE_WHOLE},   {"LOADED", TABLE_LEFT, TABLE_WHOLE},
+    {"MODEL", TABLE_LEFT, TABLE_LAST},      {"STATE", TABLE_LEFT, TABLE_WHOLE},
+    {"PID", TABLE_RIGHT, TABLE_WHOLE},      {"MEMORY", TABLE_LEFT, TABLE_WHOLE},
+    {"REQUESTS", TABLE_RIGHT, TABLE_WHOLE}, {"IDLE", TABLE_RIGHT, TABLE_WHOLE},
+    {"ENDS IN", TABLE_RIGHT, TABLE_WHOLE},  {"LOADED", TABLE_LEFT, TABLE_WHOLE},
     {"LOADED BY", TABLE_LEFT, TABLE_FIRST},
 };
 
@@ -91,14 +91,15 @@ static void add_engine(struct table *t, json_t *engine)
     free(memory);
 }
 
-/* --- what stands below the table, on a terminal ------------------------------------------------------ */
+/* --- what stands below the table, on a terminal
+ * ------------------------------------------------------ */
 
 static void print_queue(json_t *queue)
 {
     size_t i;
     json_t *q;
     char oldest[FORMAT_SIZE];
-    json_array_foreach(queue, i, q) {
+    json_array_foreach (queue, i, q) {
         double ms = json_number_value(json_object_get(q, "oldest_ms"));
         char *model = mem_strdup(text_of(q, "model") ? text_of(q, "model") : "?");
         printf("waiting: %s, %" JSON_INTEGER_FORMAT " requests, the oldest for %s\n",
@@ -133,9 +134,9 @@ static void print_below(json_t *status)
     json_t *hold, *figures;
     const char *device;
     print_queue(json_object_get(status, "queue"));
-    json_array_foreach(json_object_get(status, "holds"), i, hold)
+    json_array_foreach (json_object_get(status, "holds"), i, hold)
         print_hold(hold);
-    json_object_foreach(json_object_get(status, "memory"), device, figures) {
+    json_object_foreach (json_object_get(status, "memory"), device, figures) {
         char free_now[FORMAT_SIZE], total[FORMAT_SIZE];
         json_int_t available = json_integer_value(json_object_get(figures, "available"));
         json_int_t all = json_integer_value(json_object_get(figures, "total"));
@@ -146,7 +147,8 @@ static void print_below(json_t *status)
     }
 }
 
-/* --- the command ------------------------------------------------------------------------------------ */
+/* --- the command
+ * ------------------------------------------------------------------------------------ */
 
 /* In the shape of hostler's status, as far as it is known. */
 static json_t *engines_of(const struct router_models *models)
@@ -158,9 +160,8 @@ static json_t *engines_of(const struct router_models *models)
         if (router_is_active(m))
             json_array_append_new(
                 engines, json_pack("{s:s, s:s, s:n, s:O?, s:n, s:n, s:n, s:n, s:n, s:n}", "model",
-                                   m->id, "state", m->state, "pid", "memory",
-                                   memory, "requests", "waiting",
-                                   "idle_ms", "ttl_ms", "ends_in_ms", "loaded_by"));
+                                   m->id, "state", m->state, "pid", "memory", memory, "requests",
+                                   "waiting", "idle_ms", "ttl_ms", "ends_in_ms", "loaded_by"));
     }
     return engines;
 }
@@ -184,7 +185,7 @@ static void print_table(const struct router *r, json_t *engines)
     size_t i;
     json_t *engine;
     struct table *t = table_create(columns, sizeof columns / sizeof *columns);
-    json_array_foreach(engines, i, engine)
+    json_array_foreach (engines, i, engine)
         add_engine(t, engine);
     table_print(t, stdout, r->cli->width, r->cli->out_colour);
     table_destroy(t);

@@ -31,7 +31,8 @@ void router_close(struct router *r)
     *r = (struct router){0};
 }
 
-/* --- what goes wrong --------------------------------------------------------------------------------- */
+/* --- what goes wrong
+ * --------------------------------------------------------------------------------- */
 
 int router_unreachable(const struct router *r, int code, const struct error *err)
 {
@@ -55,11 +56,13 @@ int router_refused(const struct router *r)
 static int not_a_router(const struct router *r, const char *what)
 {
     cli_error(r->cli, "%s is not a llama.cpp router: %s", r->url.shown, what);
-    cli_hint(r->cli, "name the router with --url or HOSTLER_URL, or start one with `hostler serve`");
+    cli_hint(r->cli,
+             "name the router with --url or HOSTLER_URL, or start one with `hostler serve`");
     return CLI_NO_SERVER;
 }
 
-/* --- talking ----------------------------------------------------------------------------------------- */
+/* --- talking
+ * ----------------------------------------------------------------------------------------- */
 
 /* The first line or so of what is no error in JSON. */
 static char *excerpt(const char *body, size_t len)
@@ -138,7 +141,8 @@ const char *router_message(const struct router_answer *a)
     return a->text ? a->text : "it does not say why";
 }
 
-/* --- which server ------------------------------------------------------------------------------------ */
+/* --- which server
+ * ------------------------------------------------------------------------------------ */
 
 int router_detect(struct router *r)
 {
@@ -181,7 +185,7 @@ static void read_models(struct router_models *m, json_t *list)
     size_t i;
     json_t *entry;
     m->v = mem_zalloc(json_array_size(list) * sizeof *m->v);
-    json_array_foreach(list, i, entry) {
+    json_array_foreach (list, i, entry) {
         const char *id = first_string(entry, id_keys);
         json_t *status = json_object_get(entry, "status");
         json_t *value = json_is_object(status) ? json_object_get(status, "value") : status;
@@ -209,9 +213,9 @@ static int check_role(struct router *r, const struct router_models *m)
     if (!status && !(router && !m->n)) {
         if (engine && !router && m->n == 1)
             what = mem_printf("it is a llama-server with one model, '%s'", m->v[0].id);
-        status = not_a_router(r, what            ? what
-                                 : m->n          ? "its list of models tells no states"
-                                                 : "it has no models, and does not say what it is");
+        status = not_a_router(r, what   ? what
+                                 : m->n ? "its list of models tells no states"
+                                        : "it has no models, and does not say what it is");
     }
     free(what);
     router_answer_finish(&a);
@@ -237,7 +241,8 @@ static int list_failed(struct router *r, const struct router_answer *a)
     else if (a->status == 200)
         what = mem_strdup("it answers with something else than JSON");
     else
-        what = mem_printf("it answers GET /models with status %d: %s", a->status, router_message(a));
+        what =
+            mem_printf("it answers GET /models with status %d: %s", a->status, router_message(a));
     int status = not_a_router(r, what);
     free(what);
     return status;
@@ -247,8 +252,8 @@ int router_list(struct router *r, struct router_models *m, bool reload)
 {
     struct router_answer a;
     *m = (struct router_models){0};
-    int status = router_ask(r, "GET", reload ? "/models?reload=1" : "/models", NULL,
-                            r->timeout_ms, &a);
+    int status =
+        router_ask(r, "GET", reload ? "/models?reload=1" : "/models", NULL, r->timeout_ms, &a);
     json_t *list = a.status == 200 ? list_in(a.body) : NULL;
     if (!status && !list) {
         status = list_failed(r, &a);
@@ -268,13 +273,14 @@ void router_models_finish(struct router_models *m)
     *m = (struct router_models){0};
 }
 
-/* --- finding ----------------------------------------------------------------------------------------- */
+/* --- finding
+ * ----------------------------------------------------------------------------------------- */
 
 static bool has_alias(const struct router_model *m, const char *name)
 {
     size_t i;
     json_t *alias;
-    json_array_foreach(json_object_get(m->entry, "aliases"), i, alias)
+    json_array_foreach (json_object_get(m->entry, "aliases"), i, alias)
         if (json_is_string(alias) && strcmp(json_string_value(alias), name) == 0)
             return true;
     return false;
@@ -299,7 +305,7 @@ const char *router_nearest(const struct router_models *m, const char *name)
         size_t j;
         json_t *alias;
         nearest_consider(&near, m->v[i].id);
-        json_array_foreach(json_object_get(m->v[i].entry, "aliases"), j, alias)
+        json_array_foreach (json_object_get(m->v[i].entry, "aliases"), j, alias)
             if (json_is_string(alias))
                 nearest_consider(&near, json_string_value(alias));
     }
@@ -316,7 +322,8 @@ void router_unknown(const struct router *r, const struct router_models *m, const
         cli_hint(r->cli, "`hostler list` shows what there is; --reload looks for new files first");
 }
 
-/* --- one model --------------------------------------------------------------------------------------- */
+/* --- one model
+ * --------------------------------------------------------------------------------------- */
 
 static bool state_in(const struct router_model *m, const char *const *states)
 {
@@ -328,8 +335,8 @@ static bool state_in(const struct router_model *m, const char *const *states)
 
 bool router_is_active(const struct router_model *m)
 {
-    static const char *const states[] = {"loaded",   "sleeping", "loading",  "starting", "ready",
-                                         "draining", "stopping", NULL};
+    static const char *const states[] = {"loaded", "sleeping", "loading",  "starting",
+                                         "ready",  "draining", "stopping", NULL};
     return state_in(m, states);
 }
 
@@ -348,7 +355,7 @@ static json_int_t context_from_args(json_t *args)
 {
     size_t i;
     json_t *arg;
-    json_array_foreach(args, i, arg) {
+    json_array_foreach (args, i, arg) {
         const char *text = json_string_value(arg);
         const char *next = json_string_value(json_array_get(args, i + 1));
         if (text && next && (strcmp(text, "--ctx-size") == 0 || strcmp(text, "-c") == 0))

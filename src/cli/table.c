@@ -86,7 +86,8 @@ void table_cellf(struct table *t, const char *fmt, ...)
     free(text);
 }
 
-/* --- layout --------------------------------------------------------------------------------------- */
+/* --- layout
+ * --------------------------------------------------------------------------------------- */
 
 static void natural_widths(const struct table *t, size_t *widths)
 {
@@ -127,7 +128,8 @@ static void shrink(const struct table *t, size_t *widths, enum table_cut kind, s
     }
 }
 
-/* --- printing ------------------------------------------------------------------------------------- */
+/* --- printing
+ * ------------------------------------------------------------------------------------- */
 
 static const char *const codes[] = {"", "\033[32m", "\033[33m", "\033[31m", "\033[2m"};
 

@@ -17,7 +17,8 @@
 /* Where the server's own drain timeout, which we are not told, decides. */
 #define UNKNOWN_DRAIN_MS (15 * 60000)
 
-/* --- hostler ---------------------------------------------------------------------------------------- */
+/* --- hostler
+ * ---------------------------------------------------------------------------------------- */
 
 static json_t *names(const struct strv *v)
 {
@@ -76,9 +77,9 @@ static int unload_hostler(struct router *r, const struct unload_plan *p, json_t 
     unsigned long long timeout = drain + STOP_MS;
     progress_init(&w.progress, r->cli);
     *body = NULL;
-    int status = router_ask_patiently(r, "POST", p->all ? "/models/unload-all" : "/models/unload",
-                                      wish(p), timeout < INT32_MAX ? (unsigned)timeout : 0, on_tick,
-                                      &w, &a);
+    int status =
+        router_ask_patiently(r, "POST", p->all ? "/models/unload-all" : "/models/unload", wish(p),
+                             timeout < INT32_MAX ? (unsigned)timeout : 0, on_tick, &w, &a);
     progress_clear(&w.progress);
     bool done = json_is_array(json_object_get(a.body, "results"));
     if (!status && done) {
@@ -91,7 +92,8 @@ static int unload_hostler(struct router *r, const struct unload_plan *p, json_t 
     return status;
 }
 
-/* --- telling ---------------------------------------------------------------------------------------- */
+/* --- telling
+ * ---------------------------------------------------------------------------------------- */
 
 static const char *text_of(json_t *object, const char *key)
 {
@@ -108,7 +110,8 @@ static void tell_failure(const struct router *r, json_t *result)
     char *word = format_shell(model);
     if (busy) {
         cli_error(r->cli, "model '%s' is still loaded: its requests did not end in time", model);
-        cli_hint(r->cli, "wait longer: hostler unload --drain 10m -- %s; or end them: --force", word);
+        cli_hint(r->cli, "wait longer: hostler unload --drain 10m -- %s; or end them: --force",
+                 word);
     } else if (strcmp(reason, "loaded_again") == 0) {
         cli_error(r->cli, "model '%s' was unloaded, but a request loaded it again", model);
         cli_hint(r->cli, "stop its clients first, or serve it with hostler, whose --hold prevents "
@@ -161,7 +164,7 @@ static int tell_unknown(struct router *r, json_t *results)
     size_t i;
     json_t *result;
     int status = CLI_OK;
-    json_array_foreach(results, i, result)
+    json_array_foreach (results, i, result)
         if (!status && strcmp(text_of(result, "reason"), "not_found") == 0) {
             if (!models.list)
                 status = router_list(r, &models, false);
@@ -179,7 +182,8 @@ static void tell_memory(json_t *body)
     json_t *figures;
     if (*freed)
         printf("freed %s\n", freed);
-    json_object_foreach(json_object_get(json_object_get(body, "memory"), "after"), device, figures) {
+    json_object_foreach (json_object_get(json_object_get(body, "memory"), "after"), device,
+                         figures) {
         char available[FORMAT_SIZE], total[FORMAT_SIZE];
         json_int_t all = json_integer_value(json_object_get(figures, "total"));
         json_int_t now = json_integer_value(json_object_get(figures, "available"));
@@ -196,7 +200,7 @@ static int report(struct router *r, const struct unload_plan *p, json_t *body)
     json_t *results = json_object_get(body, "results"), *result;
     size_t i, unloaded = 0;
     int status = CLI_OK;
-    json_array_foreach(results, i, result) {
+    json_array_foreach (results, i, result) {
         const char *what = text_of(result, "result");
         bool fine = strcmp(what, "unloaded") == 0;
         unloaded += fine;
@@ -215,7 +219,8 @@ static int report(struct router *r, const struct unload_plan *p, json_t *body)
     return listed ? listed : status;
 }
 
-/* --- the plan --------------------------------------------------------------------------------------- */
+/* --- the plan
+ * --------------------------------------------------------------------------------------- */
 
 static int usage(const struct cli *cli, const char *what)
 {

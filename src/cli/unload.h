@@ -27,8 +27,8 @@ struct unload_plan {
 /*
  * On a stock llama.cpp router, which can only unload one model and answers before it is done: one
  * request after the other, then polling until they are gone. Who loads a model again meanwhile is
- * found out; with `all`, so are models that others load meanwhile, and they are unloaded, too, once.
- * An exit status of enum cli_exit: for *body, which the caller owns then, CLI_OK.
+ * found out; with `all`, so are models that others load meanwhile, and they are unloaded, too,
+ * once. An exit status of enum cli_exit: for *body, which the caller owns then, CLI_OK.
  */
 int unload_stock(struct router *r, const struct unload_plan *plan, json_t **body);
 

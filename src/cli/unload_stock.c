@@ -10,12 +10,13 @@
 #define ASK_TIMEOUT_MS 60000
 #define FIRST_POLL_MS 50
 #define LAST_POLL_MS 500
+#define SETTLE_MS 100
 /* hostler's drain timeout and half a minute: a stock router kills an engine after 10 s by default,
  * and a preset may set another time. */
 #define GONE_TIMEOUT_MS 90000
 
 struct target {
-    char *model; /* its id; as given when there is none */
+    char *model;  /* its id; as given when there is none */
     json_t *args; /* of the engine that is to go: another engine has another port. NULL */
     enum { WAITING, UNLOADED, SKIPPED, FAILED } state;
     const char *reason; /* static; NULL */
@@ -78,22 +79,23 @@ static void add_targets(struct operation *op)
     }
 }
 
-/* --- asking ----------------------------------------------------------------------------------------- */
+/* --- asking
+ * ----------------------------------------------------------------------------------------- */
 
 static int ask(struct operation *op, struct target *t)
 {
     struct router_answer a;
     t->asked = cli_now_ms();
-    int status = router_ask(op->router, "POST", "/models/unload",
-                            json_pack("{s:o}", "model", cli_json_string(t->model)), ASK_TIMEOUT_MS,
-                            &a);
+    int status =
+        router_ask(op->router, "POST", "/models/unload",
+                   json_pack("{s:o}", "model", cli_json_string(t->model)), ASK_TIMEOUT_MS, &a);
     if (!status && a.status != 200) {
         bool gone = a.text && strstr(a.text, "not running");
         t->state = gone ? UNLOADED : FAILED;
         t->reason = gone ? NULL : "refused";
-        t->message = gone                ? NULL
-                     : a.status == 404   ? mem_strdup("this server has no POST /models/unload")
-                                         : mem_strdup(router_message(&a));
+        t->message = gone              ? NULL
+                     : a.status == 404 ? mem_strdup("this server has no POST /models/unload")
+                                       : mem_strdup(router_message(&a));
     }
     router_answer_finish(&a);
     return status;
@@ -109,7 +111,8 @@ static int ask_all(struct operation *op, size_t from)
     return status;
 }
 
-/* --- waiting ---------------------------------------------------------------------------------------- */
+/* --- waiting
+ * ---------------------------------------------------------------------------------------- */
 
 static void look_at(struct operation *op, struct target *t)
 {
@@ -124,6 +127,14 @@ static void look_at(struct operation *op, struct target *t)
         t->state = FAILED;
         t->reason = "loaded_again";
     }
+}
+
+static bool anything_asked(const struct operation *op)
+{
+    for (size_t i = 0; i < op->n; i++)
+        if (op->targets[i].state == WAITING || op->targets[i].state == UNLOADED)
+            return true;
+    return false;
 }
 
 static bool anybody_waits(const struct operation *op)
@@ -159,15 +170,20 @@ static int poll_once(struct operation *op)
     return status;
 }
 
+/* Until nobody waits, and did not a moment later either: whoever has requests comes back at once.
+ */
 static int wait_all(struct operation *op)
 {
     unsigned pause = FIRST_POLL_MS;
     int status = CLI_OK;
-    while (!status && anybody_waits(op) && cli_now_ms() - op->started < GONE_TIMEOUT_MS) {
+    bool quiet = !anything_asked(op); /* nobody waited at the last look */
+    while (!status && !quiet && cli_now_ms() - op->started < GONE_TIMEOUT_MS) {
+        quiet = !anybody_waits(op);
         draw(op);
-        cli_sleep_ms(pause);
+        cli_sleep_ms(quiet ? SETTLE_MS : pause);
         pause = pause * 3 / 2 < LAST_POLL_MS ? pause * 3 / 2 : LAST_POLL_MS;
         status = poll_once(op);
+        quiet = quiet && !anybody_waits(op);
     }
     progress_clear(&op->progress);
     for (size_t i = 0; i < op->n; i++)
@@ -176,7 +192,8 @@ static int wait_all(struct operation *op)
     return status;
 }
 
-/* --- the result ------------------------------------------------------------------------------------- */
+/* --- the result
+ * ------------------------------------------------------------------------------------- */
 
 static json_t *result_of(const struct target *t)
 {

@@ -31,6 +31,9 @@
 /* An engine that has not ended this long after it was told to hangs in its own shutdown, as
  * llama-server does when a request was running (docs/engine.md). Told again, it exits at once. */
 #define NUDGE_MS 200
+/* How long it gets to notice that its connections were closed, before it is told to end: told in
+ * the same moment, it often hangs until the nudge. */
+#define NOTICE_MS 5
 
 struct output {
     uv_pipe_t pipe;
@@ -55,6 +58,7 @@ struct engine {
     int open_handles;
     int stdin_fd; /* -1 when closed */
     pid_t pid;
+    bool asked_to_end; /* by line and signal */
     bool running;   /* not reaped yet, so the pid and the group are still its own */
     bool destroyed; /* to be freed by the last close callback, without a word */
 
@@ -98,12 +102,13 @@ static uint64_t ms_since(uint64_t hrtime)
 static void on_load_timeout(uv_timer_t *timer);
 static void on_stop_timer(uv_timer_t *timer);
 
-/* Until the nudge or the deadline, whichever is first. */
+/* Until the next step of a stop or the deadline, whichever is first. */
 static void arm_stop_timer(struct engine *e)
 {
     uint64_t past = ms_since(e->stop_requested);
     uint64_t left = past < e->stop_timeout_ms ? e->stop_timeout_ms - past : 0;
-    uv_timer_start(&e->timer, on_stop_timer, left < NUDGE_MS ? left : NUDGE_MS, 0);
+    uint64_t step = e->asked_to_end ? NUDGE_MS : NOTICE_MS;
+    uv_timer_start(&e->timer, on_stop_timer, left < step ? left : step, 0);
 }
 
 static void arm_timer(struct engine *e)
@@ -272,6 +277,19 @@ static void kill_group(struct engine *e)
         kill(-e->pid, SIGKILL);
 }
 
+/*
+ * Both ways at once, as each alone can hang it: while it loads it does not read stdin, and once it
+ * is ready SIGTERM leaves a thread of it waiting for a line (docs/engine.md).
+ */
+static void ask_to_end(struct engine *e)
+{
+    e->asked_to_end = true;
+    ssize_t ignored =
+        send(e->stdin_fd, PROTOCOL_EXIT, strlen(PROTOCOL_EXIT), MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)ignored; /* it may be dead already: SIGCHLD tells */
+    kill(e->pid, SIGTERM);
+}
+
 /* The deadline, or a nudge before it: the second SIGTERM makes llama-server exit without ceremony,
  * provided that no thread of it sits in a read of stdin. */
 static void on_stop_timer(uv_timer_t *timer)
@@ -282,8 +300,12 @@ static void on_stop_timer(uv_timer_t *timer)
         kill_group(e);
         return;
     }
-    close_stdin(e);
-    kill(e->pid, SIGTERM);
+    if (e->asked_to_end) {
+        close_stdin(e);
+        kill(e->pid, SIGTERM);
+    } else {
+        ask_to_end(e);
+    }
     arm_stop_timer(e);
 }
 
@@ -296,25 +318,13 @@ static void on_load_timeout(uv_timer_t *timer)
     kill_group(e);
 }
 
-/*
- * Both ways at once, as each alone can hang it: while it loads it does not read stdin, and once it
- * is ready SIGTERM leaves a thread of it waiting for a line (docs/engine.md).
- */
-static void ask_to_end(struct engine *e)
-{
-    ssize_t ignored =
-        send(e->stdin_fd, PROTOCOL_EXIT, strlen(PROTOCOL_EXIT), MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)ignored; /* it may be dead already: SIGCHLD tells */
-    kill(e->pid, SIGTERM);
-}
-
 void engine_stop(struct engine *e, bool force)
 {
     if (!e->running)
         return;
     if (!e->stop_requested) {
         e->stop_requested = uv_hrtime();
-        if (!force)
+        if (!force && !e->ready_after) /* it has no connections yet */
             ask_to_end(e);
         set_state(e, ENGINE_STOPPING);
     }

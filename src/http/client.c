@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/client.h"
 
+#include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #include "base/memory.h"
 #include "http/head_parser.h"
@@ -92,13 +96,35 @@ static void call_fail(struct http_call *call, enum http_call_failure why)
         events->fail(call, why, call->ctx);
 }
 
-static enum http_call_failure failure_of(const struct http_call *call)
+/*
+ * Whether the peer closed without having read all that was sent. On a unix socket the kernel knows:
+ * closing with unread bytes resets the other side, and what was written later breaks the pipe
+ * (unix(7)); between a peer's shutdown() and its close(), unread bytes still count as unsent.
+ */
+static bool was_unread(struct http_call *call, int error)
+{
+    int pending = 0, fd;
+    socklen_t size = sizeof error;
+    if (error == UV_ECONNRESET || error == UV_EPIPE)
+        return true;
+    if (error || uv_fileno(&call->stream.handle, &fd))
+        return false;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == ECONNRESET)
+        return true;
+    return ioctl(fd, SIOCOUTQ, &pending) == 0 && pending > 0;
+}
+
+/* A request that was read may have been acted upon, and may be what killed the engine: only one that
+ * was not read is made again. */
+static enum http_call_failure failure_of(struct http_call *call, int error)
 {
     if (!call->connected)
         return HTTP_CALL_NOT_SENT;
     if (call->answered)
         return HTTP_CALL_BROKEN;
-    return call->reused && !call->client->closing ? HTTP_CALL_STALE : HTTP_CALL_NO_ANSWER;
+    if (!was_unread(call, error))
+        return HTTP_CALL_NO_ANSWER;
+    return call->reused && !call->client->closing ? HTTP_CALL_STALE : HTTP_CALL_NOT_SENT;
 }
 
 static void on_trim(uv_timer_t *timer)
@@ -245,7 +271,7 @@ static void on_stream_ended(struct stream *stream, int error)
     if (!error && call->answered && llhttp_finish(&call->parser) == HPE_OK && call->complete)
         call_end(call);
     else
-        call_fail(call, failure_of(call));
+        call_fail(call, failure_of(call, error));
 }
 
 static void on_stream_written(struct stream *stream)
@@ -398,7 +424,7 @@ void http_client_close(struct http_client *c)
     }
     for (call = TAILQ_FIRST(&c->active); call; call = next) {
         next = TAILQ_NEXT(call, link);
-        call_fail(call, failure_of(call));
+        call_fail(call, failure_of(call, 0));
     }
     uv_close((uv_handle_t *)&c->trim, on_trim_closed);
 }

@@ -22,9 +22,9 @@ struct http_client;
 struct http_call;
 
 enum http_call_failure {
-    HTTP_CALL_NOT_SENT,  /* no connection: nothing was sent */
-    HTTP_CALL_STALE,     /* a kept connection ended before any byte of an answer */
-    HTTP_CALL_NO_ANSWER, /* a fresh connection ended before any byte of an answer */
+    HTTP_CALL_NOT_SENT,  /* no connection, or it ended before the origin read the request */
+    HTTP_CALL_STALE,     /* the same on a kept connection: a fresh one may do */
+    HTTP_CALL_NO_ANSWER, /* the origin read the request and ended without a byte of an answer */
     HTTP_CALL_BROKEN,    /* the answer is incomplete, or no HTTP */
 };
 

@@ -30,6 +30,7 @@ struct host {
     TAILQ_HEAD(, host_listener) listeners;
     TAILQ_HEAD(, hosted) all;
     bool pumping, closing;
+    bool release_due; /* a removed model could not be released while actions were performed */
     unsigned engines;
     unsigned operations; /* that use this host and must end before it does */
     void (*idle)(void *ctx);
@@ -168,10 +169,24 @@ static void release_if_removed(struct hosted *h)
 {
     if (!h->model->removed || h->sched.state != SCHED_UNLOADED || h->sched.leases || h->engine)
         return;
+    if (h->host->pumping) { /* an action that is still to come may name it */
+        h->host->release_due = true;
+        return;
+    }
     struct model *m = h->model;
     struct catalog *catalog = h->host->catalog;
     hosted_free(h);
     catalog_model_release(catalog, m);
+}
+
+static void release_all_removed(struct host *host)
+{
+    struct hosted *h, *next;
+    host->release_due = false;
+    for (h = TAILQ_FIRST(&host->all); h; h = next) {
+        next = TAILQ_NEXT(h, link);
+        release_if_removed(h);
+    }
 }
 
 static void on_model_removed(struct model *m, void *ctx)
@@ -401,6 +416,8 @@ static void pump(struct host *h)
         perform(&action);
     h->pumping = false;
     arm_timer(h);
+    if (h->release_due)
+        release_all_removed(h);
 }
 
 static void tell(struct host *h, const struct sched_event *event)

@@ -2,6 +2,7 @@
 """Answers while they come: one token after the other, clients that leave or do not read, engines
 that die."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -16,14 +17,15 @@ from wire import (FAKE_ENGINE, Wire, chat, engine_get, fake_models, is_json_erro
                   open_stream, read_events, request_bytes)
 
 CHAT = "/v1/chat/completions"
+# Under AddressSanitizer what was freed is kept for a while, and would be taken for growth.
+LEAN = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
 
 
 @pytest.fixture(scope="module")
 def slow_models(tmp_path_factory):
-    """Two models that need some 10 ms for a token."""
+    """A model that needs some milliseconds for a token."""
     folder = tmp_path_factory.mktemp("slow")
-    for name in "ab":
-        tiny_model.make(str(folder / f"{name}.gguf"), pad_mb=64)
+    tiny_model.make(str(folder / "a.gguf"), pad_mb=32)
     return folder
 
 
@@ -32,7 +34,7 @@ def fake(hostler, tmp_path):
     """fake(*args, a={…}): a daemon whose models have fake engines."""
     def start(*args, **models):
         return hostler("--models-dir", fake_models(tmp_path / "models", **models), *args,
-                       engine=FAKE_ENGINE)
+                       engine=FAKE_ENGINE, env=LEAN)
     return start
 
 
@@ -54,16 +56,16 @@ def stats(server, model="a"):
 # --- token by token -------------------------------------------------------------------------------
 
 def test_tokens_pass_one_by_one(hostler, slow_models):
-    server = hostler("--models-dir", slow_models)
+    server = hostler("--models-dir", slow_models, "-t", "1")
     server.tokenize("a")
     connection, response = open_stream(server, "a", max_tokens=60)
     events = read_events(response)
     connection.close()
     assert response.status == 200 and content([e for _, e in events])
     times = [t for t, _ in events]
-    assert times[0] - times[-1] < 0
-    assert len({round(t, 3) for t in times}) > 20  # not all at once
-    assert times[len(times) // 2] < times[-1] - (times[-1] - times[0]) / 10
+    took = times[-1] - times[0]
+    assert sum(b - a > took / 1000 for a, b in zip(times, times[1:])) > 20  # not all at once
+    assert times[len(times) // 4] - times[0] < took * 3 / 4
 
 
 def test_the_first_token_does_not_wait_for_the_second(fake):
@@ -117,7 +119,7 @@ def test_two_hundred_streams_at_once(fake):
 # --- clients that leave ---------------------------------------------------------------------------
 
 def test_generation_stops_when_the_client_leaves(hostler, slow_models):
-    server = hostler("--models-dir", slow_models)
+    server = hostler("--models-dir", slow_models, "-t", "1")
     connection, response = open_stream(server, "a", max_tokens=2000)
     read_events(response, 3)
     slots = lambda: server.get("/slots?model=a").json  # noqa: E731
@@ -171,7 +173,7 @@ def test_a_client_that_leaves_before_its_turn_causes_no_load(fake):
 def test_a_client_that_leaves_in_the_middle_of_its_body(fake):
     server = fake(a={})
     server.tokenize("a")
-    body = json.dumps({"model": "a", "x": "y" * 500000}).encode()
+    body = json.dumps({"model": "a", "x": "y" * (2 << 20)}).encode()
     with Wire(server) as wire:
         wire.send(request_bytes("POST", "/v1/completions", body)[:-1000])
         until(lambda: server.engines()["a"]["requests"] == 1)
@@ -196,25 +198,30 @@ def test_a_client_that_does_not_read_costs_little_memory_and_delays_nobody(fake)
     server = fake(a={"endless": True})
     server.tokenize("a")
     before = settled_memory(server.pid)
-    idle = [Wire(server, receive_buffer=4096) for _ in range(10)]
-    for wire in idle:
-        wire.ask("POST", CHAT, chat("a", stream=True))
-    until(lambda: stats(server)["live"] == 10)
-    # The engine itself stands still when nobody takes what it writes.
-    assert settled_memory(server.pid) - before < 32
-    assert server.tokenize("a").status == 200
-    connection, response = open_stream(server, "a")
-    assert len(read_events(response, 1000)) == 1000
-    connection.close()
-    assert "word5000 " in "".join(idle[0].line() for _ in range(40000) if idle[0])
-    for wire in idle:
-        wire.close()
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(Wire(server, receive_buffer=4096)) for _ in range(10)]
+        for wire in idle:
+            wire.ask("POST", CHAT, chat("a", stream=True))
+        until(lambda: stats(server)["live"] == 10)
+        # The engine itself stands still when nobody takes what it writes.
+        assert settled_memory(server.pid) - before < 32
+        assert server.tokenize("a").status == 200
+        connection, response = open_stream(server, "a")
+        assert len(read_events(response, 1000)) == 1000
+        connection.close()
+        head, seen = idle[0].head(), b""
+        assert head.status == 200
+        for chunk in idle[0].chunks():  # it goes on when it is read, and nothing is missing
+            seen += chunk
+            if b"word5000 " in seen:
+                break
+        assert [b"word%d " % n in seen for n in range(0, 5000, 500)].count(False) == 0
     until(lambda: stats(server)["live"] == 0, what="the end of generation")
 
 
 def test_a_big_answer_to_a_slow_reader(hostler, tmp_path):
     folder = fake_models(tmp_path / "models", a={"big_body": 200})
-    server = hostler("--model", folder / "a.gguf", engine=FAKE_ENGINE)
+    server = hostler("--model", folder / "a.gguf", engine=FAKE_ENGINE, env=LEAN)
     until(lambda: server.get("/health").status == 200)
     before = memory_of(server.pid)
     with Wire(server, receive_buffer=4096) as wire:
@@ -251,15 +258,13 @@ def test_many_waiting_bodies_cost_little_memory(fake):
     server = fake(a={"load_s": 5})
     before = memory_of(server.pid)
     body = json.dumps({"model": "a", "x": "y" * (8 << 20)}).encode()
-    wires = [Wire(server) for _ in range(20)]
-    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+    with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(20) as pool:
+        wires = [stack.enter_context(Wire(server)) for _ in range(20)]
         sent = [pool.submit(w.ask, "POST", "/v1/completions", body) for w in wires]
         until(lambda: server.queue().get("a", {}).get("waiting") == 20, what="twenty in the queue")
         assert settled_memory(server.pid) - before < 48
         answers = [pool.submit(s.result().answer) for s in sent]
         assert {json.loads(a.result().body)["length"] for a in answers} == {len(body)}
-    for wire in wires:
-        wire.close()
 
 
 # --- kept connections that turn out to be closed --------------------------------------------------
@@ -323,7 +328,7 @@ def test_a_request_learns_why_its_engine_died(fake):
 
 
 def test_an_engine_killed_while_a_real_model_generates(hostler, slow_models):
-    server = hostler("--models-dir", slow_models)
+    server = hostler("--models-dir", slow_models, "-t", "1")
     connection, response = open_stream(server, "a", max_tokens=2000)
     read_events(response, 3)
     os.kill(server.engines()["a"]["pid"], signal.SIGKILL)
@@ -349,6 +354,6 @@ def test_an_engine_that_dies_in_the_middle_of_a_body_with_a_length(hostler, tmp_
     until(lambda: server.get("/health").status == 200)
     with Wire(server, receive_buffer=4096) as wire:
         wire.ask("GET", "/big").head()
-        os.kill(server.engines()["a"]["pid"], signal.SIGKILL)
+        os.kill(next(iter(server.engines().values()))["pid"], signal.SIGKILL)
         with pytest.raises((EOFError, ConnectionResetError)):
             wire.exactly(64 << 20)
