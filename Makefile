@@ -2,6 +2,8 @@
 # The front door. `make` lists the targets; each works alone on a fresh Debian 12.
 
 VERSION := 0.1.0
+# One line a program; V=1 shows each command.
+Q       := $(if $(V),,@)
 CC      ?= gcc
 BUILD   ?= build
 PREFIX  ?= /usr/local
@@ -87,16 +89,17 @@ OBJ := $(SRC:src/%.c=$(BUILD)/obj/%.o)
 LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/obj/llhttp/%.o)
 
 $(BUILD)/hostler: $(BUILD)/obj/main.o $(BUILD)/libhostler.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  building $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/libhostler.a: $(OBJ) $(LLHTTP_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 $(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -c -o $@ $<
 $(BUILD)/obj/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
-	$(CC) $(LLHTTP_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(LLHTTP_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 # --- with AddressSanitizer and UndefinedBehaviorSanitizer: build/san/... ------------------------
 SAN_OBJ := $(SRC:src/%.c=$(BUILD)/san/obj/%.o)
@@ -106,32 +109,38 @@ SAN_FUZZ := $(FUZZ:tests/fuzz/%.c=$(BUILD)/san/fuzz/%)
 
 san: $(BUILD)/san/hostler $(SAN_UNIT) $(SAN_FUZZ) $(BUILD)/sim/sim_sched $(BUILD)/san/sim/sim_sched $(BUILD)/san/fake_nvml.so
 $(BUILD)/san/hostler: $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
-	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  building $@"
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/san/libhostler.a: $(SAN_OBJ) $(SAN_LLHTTP_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 $(BUILD)/san/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(SANFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/san/obj/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
-	$(CC) $(LLHTTP_CFLAGS) $(SANFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(LLHTTP_CFLAGS) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/san/unit/%: tests/unit/%.c $(BUILD)/san/libhostler.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(SANFLAGS) -o $@ $< $(BUILD)/san/libhostler.a -lcmocka $(LIBS)
+	@echo "  building $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANFLAGS) -o $@ $< $(BUILD)/san/libhostler.a -lcmocka $(LIBS)
 # In the ordinary run a fuzz target only replays its corpus: replay.c is its main().
 $(BUILD)/san/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/san/libhostler.a
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(LLHTTP_CFLAGS) -Isrc $(SANFLAGS) -o $@ $^ $(LIBS)
+	@echo "  building $@"
+	$(Q)$(CC) $(STD) $(LLHTTP_CFLAGS) -Isrc $(SANFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/san/sim/%: tests/sim/%.c $(BUILD)/san/libhostler.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(SANFLAGS) -o $@ $< $(BUILD)/san/libhostler.a $(LIBS)
+	@echo "  building $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANFLAGS) -o $@ $< $(BUILD)/san/libhostler.a $(LIBS)
 $(BUILD)/sim/%: tests/sim/%.c $(BUILD)/libhostler.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS)
+	@echo "  building $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS)
 $(BUILD)/san/fake_nvml.so: tests/fake_nvml.c
 	@mkdir -p $(@D)
-	$(CC) $(STD) -shared -fPIC -O1 -g -o $@ $<
+	@echo "  building $@"
+	$(Q)$(CC) $(STD) -shared -fPIC -O1 -g -o $@ $<
 
 -include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(BUILD)/obj/main.d $(BUILD)/san/obj/main.d
 -include $(wildcard $(BUILD)/san/unit/*/*.d)

@@ -71,12 +71,13 @@ static const char *state_name(enum target_state state)
 /* --- telling
  * ---------------------------------------------------------------------------------------- */
 
-static void tell_failure(struct load *l, const struct target *t)
+static void tell_failure(const struct load *l, const struct target *t)
 {
-    cli_error(l->cli, "model '%s' is not loaded: %s%s%s", t->model, t->reason,
-              t->message ? ": " : "", t->message ? t->message : "");
-    if (strcmp(t->reason, "load_failed") == 0 && !t->message)
-        cli_hint(l->cli, "why is in the server's log");
+    const char *message = t->message ? t->message : "why is in the server's log";
+    if (strcmp(t->reason, "load_failed") == 0)
+        cli_error(l->cli, "model '%s' failed to load: %s", t->model, message);
+    else
+        cli_error(l->cli, "model '%s' is not loaded (%s): %s", t->model, t->reason, message);
 }
 
 /* The one setter of a target's state: the line about it comes from here. */

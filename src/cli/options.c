@@ -287,11 +287,11 @@ static void print_options(const struct cli_option *o, FILE *out)
         fprintf(out, "  %-20s %s", left, o->help);
         if (o->value == CLI_REPEATED)
             fprintf(out, "; may be given more than once");
-        if (o->fallback)
-            fprintf(out, " [default: %s]", o->fallback);
-        if (o->env)
-            fprintf(out, " [env: %s]", o->env);
         fputc('\n', out);
+        if (o->fallback)
+            fprintf(out, "  %-20s   default: %s\n", "", o->fallback);
+        if (o->env)
+            fprintf(out, "  %-20s   environment: %s\n", "", o->env);
         free(left);
     }
 }

@@ -34,7 +34,7 @@ static bool look(struct router *r, const char *path, struct found *f, json_t **b
     if (client_do(r->client, &request, &a, &err))
         snprintf(f->problem, sizeof f->problem, "%s", err.text);
     else if (a.status == 401 || a.status == 403)
-        snprintf(f->problem, sizeof f->problem, "it %s",
+        snprintf(f->problem, sizeof f->problem, "%s %s", r->url.shown,
                  r->cli->key ? "refused the key" : "wants a key: set HOSTLER_API_KEY");
     else if (a.status == 200 && a.body.len)
         *body = json_loadb(a.body.data, a.body.len, 0, NULL);
@@ -54,7 +54,8 @@ static void find_server(struct router *r, struct found *f)
         if (look(r, "/props", f, &body))
             found_props(f, body);
         else if (!*f->problem)
-            snprintf(f->problem, sizeof f->problem, "what answers there is no llama.cpp server");
+            snprintf(f->problem, sizeof f->problem, "what answers at %s is no llama.cpp server",
+                     r->url.shown);
     }
     json_decref(body);
 }
@@ -73,7 +74,7 @@ static void print_found(const struct router *r, struct found *f)
         printf("hostler %s\nserver %s %s at %s\n", HOSTLER_VERSION, f->kind, f->version,
                r->url.shown);
     else
-        printf("hostler %s\nserver none at %s: %s\n", HOSTLER_VERSION, r->url.shown, f->problem);
+        printf("hostler %s\nserver none: %s\n", HOSTLER_VERSION, f->problem);
 }
 
 int cli_version(struct cli *cli, int argc, char **argv)

@@ -116,6 +116,30 @@ def test_two_hundred_streams_at_once(fake):
     until(lambda: stats(server)["open"] <= 32, what="a small pool")
 
 
+def test_kept_connections_do_not_keep_others_from_their_turn(hostler, models):
+    """The engine has a thread for each of a few open connections, ours that idle included."""
+    server = hostler("--models-dir", models)
+    took = []
+    for _ in range(3):
+        server.post("/models/unload-all", {})
+        begin = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            assert {a.status for a in pool.map(lambda n: server.tokenize("m1"), range(40))} == {200}
+        took.append(time.monotonic() - begin)
+    assert min(took) < 6  # it was 12 s: what idle connections are kept for, several times over
+
+
+def test_others_are_served_beside_many_long_streams(hostler, models):
+    server = hostler("--models-dir", models, "-t", "1", "-np", "1")
+    with contextlib.ExitStack() as stack:
+        for _ in range(12):
+            wire = stack.enter_context(Wire(server))
+            wire.ask("POST", CHAT, chat("m1", stream=True, max_tokens=100000))
+        until(lambda: server.engines().get("m1", {}).get("requests") == 12)
+        assert server.get("/slots?model=m1").json[0]["is_processing"]
+        assert server.tokenize("m1").status == 200
+
+
 # --- clients that leave ---------------------------------------------------------------------------
 
 def test_generation_stops_when_the_client_leaves(hostler, slow_models):
