@@ -7,6 +7,8 @@ import http.client
 import json
 import os
 import pathlib
+import re
+import re
 import signal
 import socket
 import subprocess
@@ -184,14 +186,11 @@ def daemons(folder, engine):
 
         def listening():
             assert server.process.poll() is None, f"it ended:\n{server.log()}"
-            for line in server.log().splitlines():
-                if " serves " in line and "unix:" in line:
-                    server.socket = line.rsplit("unix:", 1)[1]
-                    return True
-                if " serves " in line:
-                    server.port = int(line.rsplit(":", 1)[1])
-                    return True
-            return False
+            found = re.search(r' serves .*on (?:unix:([^"\n]+)|http://[^"\n]*:(\d+))["\n]', server.log())
+            if found:
+                server.socket = found[1]
+                server.port = found[2] and int(found[2])
+            return found
 
         until(listening, what="the daemon's listening")
         return server

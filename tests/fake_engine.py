@@ -20,6 +20,8 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   slow_exit_s    seconds between being told to exit and exiting
   close_early    closes a connection in place of its n-th answer (2: the first
                  request on a connection is served, the next finds it stale)
+  close_unread   closes a connection with its n-th request unread, as an idle one that is
+                 closed just when it is used again
   short_writes   answers byte by byte
   garbage        lines on stdout that are no protocol, or nearly
   huge_logs      lines of this many KiB on stderr and stdout
@@ -329,6 +331,9 @@ class Connection:
 
     def serve(self):
         for n in range(1, 101):  # llama-server closes after a hundred
+            if n == self.fake.get("close_unread"):
+                self.sock.recv(1, socket.MSG_PEEK)
+                return
             if not self.read_request():
                 return
             count = self.engine.stats.add("requests")

@@ -468,7 +468,7 @@ void api_inference_query(struct api *api, struct http_exchange *x)
         return;
     }
     struct inference *i = inference_create(api, x);
-    i->request.passive = !classic;
+    i->request.passive = i->relay.urgent = !classic;
     inference_submit(i, name);
     free(name);
 }

@@ -41,7 +41,7 @@ static void add_end(json_t *status, const struct hosted *h)
         json_object_set_new(status, "reason", json_string(reason));
     if (!failed)
         return;
-    const char *message = h->reason == HOST_BROKEN_FILE ? h->model->problem : h->failure;
+    const char *message = h->failure ? h->failure : h->model->problem;
     json_object_set_new(status, "failed", json_true());
     json_object_set_new(status, "exit_code",
                         json_integer(h->last_exit.code > 0 ? h->last_exit.code : 1));

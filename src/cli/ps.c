@@ -63,11 +63,12 @@ static void loaded_cell(struct table *t, json_t *engine)
     char text[FORMAT_SIZE];
     double at = json_number_value(json_object_get(engine, "loaded_at"));
     double age = (double)time(NULL) - at;
-    if (at > 0)
-        table_cellf(t, "%s ago",
-                    duration_format(age > 0 ? (uint64_t)age * 1000 : 0, text, sizeof text));
-    else
+    if (at <= 0)
         table_cell(t, NULL);
+    else if (age < 1) /* or the clocks differ */
+        table_cell(t, "now");
+    else
+        table_cellf(t, "%s ago", duration_format((uint64_t)age * 1000, text, sizeof text));
 }
 
 static void add_engine(struct table *t, json_t *engine)

@@ -175,12 +175,12 @@ static int tell_unknown(struct router *r, json_t *results)
     return status;
 }
 
-static void tell_memory(json_t *body)
+static void tell_memory(json_t *body, size_t unloaded)
 {
     char *freed = cells_memory(json_object_get(body, "freed"));
     const char *device;
     json_t *figures;
-    if (*freed)
+    if (*freed && unloaded > 1) /* of one, it stands in its own line */
         printf("freed %s\n", freed);
     json_object_foreach (json_object_get(json_object_get(body, "memory"), "after"), device,
                          figures) {
@@ -213,7 +213,7 @@ static int report(struct router *r, const struct unload_plan *p, json_t *body)
     if (r->cli->json)
         cli_print_json(json_incref(body));
     else if (unloaded && !p->dry_run)
-        tell_memory(body);
+        tell_memory(body, unloaded);
     else if (p->all && !unloaded && !status)
         puts("nothing to unload");
     return listed ? listed : status;

@@ -27,6 +27,8 @@ struct http_call {
     const struct http_call_events *events; /* NULL while kept without a call */
     void *ctx;
     uint64_t kept_at;
+    bool queued; /* waits until a connection may be opened */
+    bool urgent;
     bool connected;
     bool reused; /* has served a call before this one */
     bool is_head;
@@ -44,7 +46,10 @@ struct http_client {
     char *path;
     struct calls kept;   /* most recently used first */
     struct calls active; /* connecting or with a call, or closing */
+    struct calls queued;
     unsigned n_kept;
+    unsigned n_open; /* connecting, with a call, or kept */
+    unsigned max;    /* 0: no limit */
     unsigned handles;
     uv_timer_t trim;
     bool closing;
@@ -65,6 +70,8 @@ static void handle_released(struct http_client *c)
 
 /* --- ending ----------------------------------------------------------------------------------- */
 
+static void connection_open(struct http_call *call);
+
 static void connection_closed(struct stream *stream)
 {
     struct http_call *call = of_stream(stream);
@@ -73,6 +80,33 @@ static void connection_closed(struct stream *stream)
     http_head_finish(&call->head);
     free(call);
     handle_released(c);
+}
+
+static bool may_open(const struct http_client *c, bool urgent)
+{
+    return !c->max || c->n_open + (urgent ? 0 : HTTP_RESERVED) < c->max;
+}
+
+/* Closes the connection, or takes a call that has none out of the queue, and lets the next one in.
+ */
+static void connection_close(struct http_call *call)
+{
+    struct http_client *c = call->client;
+    if (call->stream.closing)
+        return;
+    if (call->queued) {
+        TAILQ_REMOVE(&c->queued, call, link);
+        TAILQ_INSERT_TAIL(&c->active, call, link);
+        call->queued = false;
+    } else {
+        c->n_open--;
+    }
+    stream_close(&call->stream);
+    while (!c->closing && (call = TAILQ_FIRST(&c->queued)) && may_open(c, call->urgent)) {
+        TAILQ_REMOVE(&c->queued, call, link);
+        TAILQ_INSERT_TAIL(&c->active, call, link);
+        connection_open(call);
+    }
 }
 
 static void unkeep(struct http_call *call)
@@ -91,7 +125,7 @@ static void call_fail(struct http_call *call, enum http_call_failure why)
     if (call->stream.closing)
         return;
     call->events = NULL;
-    stream_close(&call->stream);
+    connection_close(call);
     if (events)
         events->fail(call, why, call->ctx);
 }
@@ -114,8 +148,8 @@ static bool was_unread(struct http_call *call, int error)
     return ioctl(fd, SIOCOUTQ, &pending) == 0 && pending > 0;
 }
 
-/* A request that was read may have been acted upon, and may be what killed the engine: only one that
- * was not read is made again. */
+/* A request that was read may have been acted upon, and may be what killed the engine: only one
+ * that was not read is made again. */
 static enum http_call_failure failure_of(struct http_call *call, int error)
 {
     if (!call->connected)
@@ -134,7 +168,7 @@ static void on_trim(uv_timer_t *timer)
     struct http_call *call;
     while ((call = TAILQ_LAST(&c->kept, calls)) && now - call->kept_at >= KEEP_MS) {
         unkeep(call);
-        stream_close(&call->stream);
+        connection_close(call);
     }
     if (c->n_kept)
         uv_timer_start(&c->trim, on_trim, KEEP_MS - (now - TAILQ_LAST(&c->kept, calls)->kept_at),
@@ -154,7 +188,7 @@ static void keep(struct http_call *call)
     if (c->n_kept > KEEP_MAX) {
         struct http_call *oldest = TAILQ_LAST(&c->kept, calls);
         unkeep(oldest);
-        stream_close(&oldest->stream);
+        connection_close(oldest);
     }
 }
 
@@ -163,10 +197,11 @@ static void call_end(struct http_call *call)
     const struct http_call_events *events = call->events;
     void *ctx = call->ctx;
     call->events = NULL;
-    if (call->keep && call->sent && !call->client->closing)
+    /* Who waits needs a connection that is known to be good, or the place of this one: simpler. */
+    if (call->keep && call->sent && !call->client->closing && TAILQ_EMPTY(&call->client->queued))
         keep(call);
     else
-        stream_close(&call->stream);
+        connection_close(call);
     if (events)
         events->end(call, ctx);
 }
@@ -237,7 +272,7 @@ static void on_stream_read(struct stream *stream, const char *data, size_t len)
     struct http_call *call = of_stream(stream);
     if (!call->events) { /* kept, and the engine speaks unasked: not usable any more */
         unkeep(call);
-        stream_close(stream);
+        connection_close(call);
         return;
     }
     call->answered = true;
@@ -264,7 +299,7 @@ static void on_stream_ended(struct stream *stream, int error)
     if (!call->events) {
         if (!stream->closing)
             unkeep(call);
-        stream_close(stream);
+        connection_close(call);
         return;
     }
     /* Without a length, the end of the connection is the end of the body. */
@@ -305,12 +340,21 @@ static void on_connect(uv_connect_t *connect, int status)
     call->events->connected(call, call->ctx);
 }
 
-static void call_prepare(struct http_call *call, bool is_head,
+static void connection_open(struct http_call *call)
+{
+    call->queued = false;
+    call->client->n_open++;
+    call->connect.data = call;
+    uv_pipe_connect(&call->connect, &call->stream.pipe, call->client->path, on_connect);
+}
+
+static void call_prepare(struct http_call *call, unsigned flags,
                          const struct http_call_events *events, void *ctx)
 {
     call->events = events;
     call->ctx = ctx;
-    call->is_head = is_head;
+    call->is_head = flags & HTTP_CALL_IS_HEAD;
+    call->urgent = flags & HTTP_CALL_URGENT;
     call->sent = call->answered = call->paused = call->complete = false;
     llhttp_init(&call->parser, HTTP_RESPONSE, parser_settings());
     call->parser.data = &call->head;
@@ -328,20 +372,29 @@ static struct http_call *connection_create(struct http_client *c)
     return call;
 }
 
-struct http_call *http_client_call(struct http_client *c, bool fresh, bool is_head,
+struct http_call *http_client_call(struct http_client *c, unsigned flags,
                                    const struct http_call_events *events, void *ctx)
 {
-    struct http_call *call = fresh ? NULL : TAILQ_FIRST(&c->kept);
-    if (call) {
-        unkeep(call);
-        call_prepare(call, is_head, events, ctx);
-        events->connected(call, ctx);
-        return call;
+    struct http_call *kept = TAILQ_FIRST(&c->kept);
+    if (kept && !(flags & HTTP_CALL_FRESH)) {
+        unkeep(kept);
+        call_prepare(kept, flags, events, ctx);
+        events->connected(kept, ctx);
+        return kept;
     }
-    call = connection_create(c);
-    call_prepare(call, is_head, events, ctx);
-    call->connect.data = call;
-    uv_pipe_connect(&call->connect, &call->stream.pipe, c->path, on_connect);
+    struct http_call *call = connection_create(c);
+    call_prepare(call, flags, events, ctx);
+    if (kept && !may_open(c, call->urgent)) { /* it must not stand in the way of a fresh one */
+        unkeep(kept);
+        connection_close(kept);
+    }
+    if (may_open(c, call->urgent)) {
+        connection_open(call);
+    } else {
+        call->queued = true;
+        TAILQ_REMOVE(&c->active, call, link);
+        TAILQ_INSERT_TAIL(&c->queued, call, link);
+    }
     return call;
 }
 
@@ -388,19 +441,22 @@ void http_call_resume(struct http_call *call)
 void http_call_cancel(struct http_call *call)
 {
     call->events = NULL;
-    stream_close(&call->stream);
+    connection_close(call);
 }
 
 /* --- the client ---------------------------------------------------------------------------------
  */
 
-struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path)
+struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path,
+                                       unsigned max_connections)
 {
     struct http_client *c = mem_zalloc(sizeof *c);
     c->loop = loop;
     c->path = mem_strdup(socket_path);
     TAILQ_INIT(&c->kept);
     TAILQ_INIT(&c->active);
+    TAILQ_INIT(&c->queued);
+    c->max = max_connections;
     uv_timer_init(loop, &c->trim);
     c->trim.data = c;
     c->handles = 1;
@@ -420,8 +476,10 @@ void http_client_close(struct http_client *c)
     c->closing = true;
     while ((call = TAILQ_FIRST(&c->kept))) {
         unkeep(call);
-        stream_close(&call->stream);
+        connection_close(call);
     }
+    while ((call = TAILQ_FIRST(&c->queued)))
+        call_fail(call, HTTP_CALL_NOT_SENT);
     for (call = TAILQ_FIRST(&c->active); call; call = next) {
         next = TAILQ_NEXT(call, link);
         call_fail(call, failure_of(call, 0));

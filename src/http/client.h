@@ -3,9 +3,11 @@
  * The HTTP/1.1 client side for one origin: an engine's unix socket. Connections are kept and used
  * again, the most recent first; a call has a connection for itself while it lasts.
  *
- * An engine keeps a thread for each open connection and closes those that are idle or have served
- * 100 requests. So few are kept, for a shorter time than the engine's, and a kept one may turn out
- * to be closed: then the call fails with HTTP_CALL_STALE and can be made again on a fresh one.
+ * An engine has a fixed number of threads for its connections, and an open one occupies a thread
+ * even while it is idle. So no more are opened than it has threads: further calls wait here, in
+ * order. It closes those that are idle or have served 100 requests, so they are kept for a shorter
+ * time than that, and a kept one may turn out to be closed: then the call fails with
+ * HTTP_CALL_STALE and can be made again on a fresh one.
  */
 #ifndef HOSTLER_HTTP_CLIENT_H
 #define HOSTLER_HTTP_CLIENT_H
@@ -20,6 +22,8 @@
 
 struct http_client;
 struct http_call;
+
+#define HTTP_RESERVED 2
 
 enum http_call_failure {
     HTTP_CALL_NOT_SENT,  /* no connection, or it ended before the origin read the request */
@@ -44,13 +48,19 @@ struct http_call_events {
     void (*fail)(struct http_call *call, enum http_call_failure why, void *ctx);
 };
 
-struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path);
+/* `max_connections`: 0 for no limit. HTTP_RESERVED of them are for calls that jump the queue. */
+struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path,
+                                       unsigned max_connections);
 /* Calls that run end with `fail`; memory is freed when the last handle is closed. NULL-safe. */
 void http_client_close(struct http_client *c);
 
-/* `fresh`: do not use a kept connection. `is_head`: the answer has no body, whatever it announces.
- */
-struct http_call *http_client_call(struct http_client *c, bool fresh, bool is_head,
+enum http_call_flags {
+    HTTP_CALL_FRESH = 1,   /* does not use a kept connection */
+    HTTP_CALL_IS_HEAD = 2, /* the answer has no body, whatever it announces */
+    HTTP_CALL_URGENT = 4,  /* short, and wanted even while all the others are busy */
+};
+
+struct http_call *http_client_call(struct http_client *c, unsigned flags,
                                    const struct http_call_events *events, void *ctx);
 void http_call_write(struct http_call *call, const void *data, size_t len);
 /* Takes `data` over, without copying when it is large. */

@@ -239,5 +239,8 @@ void relay_start(struct relay *r, struct http_client *client)
     bool fresh = r->fresh || !r->body_complete || r->body.len > REPLAY_MAX;
     if (!r->body_complete)
         http_exchange_pause(r->x);
-    r->call = http_client_call(client, fresh, http_exchange_is_head(r->x), &call_events, r);
+    r->call = http_client_call(client,
+                               (fresh ? HTTP_CALL_FRESH : 0) | (r->urgent ? HTTP_CALL_URGENT : 0) |
+                                   (http_exchange_is_head(r->x) ? HTTP_CALL_IS_HEAD : 0),
+                               &call_events, r);
 }

@@ -37,6 +37,7 @@ struct relay {
     bool body_sent;       /* `body` has been handed to the call */
     bool chunked;         /* the request's body is sent in chunks */
     bool fresh;           /* the call must not use a kept connection */
+    bool urgent;          /* short: not behind others, set by the caller */
     bool is_event_stream; /* the answer is text/event-stream */
     const char *fields;   /* more fields for the answer's head: complete lines, or NULL */
     void (*done)(struct relay *r, enum relay_result result);
@@ -47,8 +48,8 @@ void relay_init(struct relay *r);
 /* Frees what is kept; a call that runs is cancelled. */
 void relay_finish(struct relay *r);
 /*
- * Starts. `x`, `body`, `body_complete`, `fields` and `done` are set by the caller. From here on the
- * exchange's events go to the relay: feed `body` and `body_end` to relay_body() and
+ * Starts. `x`, `body`, `body_complete`, `urgent`, `fields` and `done` are set by the caller. From
+ * here on the exchange's events go to the relay: feed `body` and `body_end` to relay_body() and
  * relay_body_end(), `drain` to relay_drain(); on `gone` call relay_finish(). `done` is called once,
  * never from inside relay_start().
  */

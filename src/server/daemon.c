@@ -2,6 +2,7 @@
 #include "server/daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,6 +190,17 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     return rc;
 }
 
+/* What a supervisor left closed must not become a socket of ours, which somebody prints into. */
+static void open_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int daemon_run(const struct config *config, const struct daemon_api *api)
 {
     struct daemon *d = calloc(1, sizeof *d);
@@ -197,6 +209,7 @@ int daemon_run(const struct config *config, const struct daemon_api *api)
         return 1;
     d->config = config;
     log_setup(config->log_level, config->log_format);
+    open_standard_streams();
     raise_file_limit();
     uv_loop_init(&d->loop);
     uv_timer_init(&d->loop, &d->timer);

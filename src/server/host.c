@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "engine/rundir.h"
 
+#define HTTP_THREADS 32  /* of an engine, beside one for each slot that is asked for */
 #define FAILURE_LINES 20 /* of the engine's log, in an error */
 
 struct host {
@@ -107,6 +108,31 @@ const char *host_status(const struct hosted *h)
 /* --- models -------------------------------------------------------------------------------------
  */
 
+static unsigned long number_of(const struct config *c, const char *name)
+{
+    bool negated;
+    const struct engine_option *o = engine_options_find(c->options, name, &negated);
+    const struct engine_arg *arg = o ? engine_args_get(&c->args, o) : NULL;
+    return arg && arg->value ? strtoul(arg->value, NULL, 10) : 0;
+}
+
+/*
+ * An engine answers as many connections at once as it has HTTP threads, and by default these are a
+ * handful: with more requests than that, even short ones would wait for streams to end. So it gets
+ * more, unless the user said how many, and no more connections are opened than it has.
+ */
+static void hosted_set_threads(struct hosted *h)
+{
+    const struct config *c = h->host->config;
+    unsigned long threads = number_of(c, "--threads-http");
+    if (!threads && engine_options_find(c->options, "--threads-http", &(bool){false})) {
+        threads = HTTP_THREADS + number_of(c, "--parallel");
+        strv_add(&h->args, "--threads-http");
+        strv_addf(&h->args, "%lu", threads);
+    }
+    h->connections = threads > HTTP_RESERVED ? (unsigned)threads : 0;
+}
+
 static void hosted_compose_args(struct hosted *h)
 {
     const struct config *c = h->host->config;
@@ -125,6 +151,7 @@ static void hosted_compose_args(struct hosted *h)
     if (m->draft)
         strv_add(&h->args, "--model-draft"), strv_add(&h->args, m->draft);
     engine_args_append(&c->args, &h->args);
+    hosted_set_threads(h);
 }
 
 static void hosted_free(struct hosted *h)
@@ -225,7 +252,7 @@ static void on_engine_state(struct engine *e, enum engine_state state, void *ctx
     struct hosted *h = ctx;
     if (state == ENGINE_READY && h->sched.state == SCHED_LOADING) {
         h->load_ms = engine_ready_after(e);
-        h->client = http_client_create(h->host->loop, engine_socket(e));
+        h->client = http_client_create(h->host->loop, engine_socket(e), h->connections);
         tell(h->host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
     }
     announce(h, false);
@@ -249,9 +276,11 @@ static void explain_end(struct hosted *h, const struct engine_exit *how)
     char *tail = engine_log_tail(h->engine, FAILURE_LINES);
     if (h->broken)
         snprintf(what, sizeof what, "stopped answering");
-    set_failure(h,
-                mem_printf("the engine of model '%s' %s%s; its last log lines:\n%s", h->model->id,
-                           what, how->was_ready ? "" : " while loading", *tail ? tail : "(none)"));
+    const char *problem = h->model->problem; /* a header that looks broken is the likely cause */
+    set_failure(h, mem_printf("the engine of model '%s' %s%s%s%s; its last log lines:\n%s",
+                              h->model->id, what, how->was_ready ? "" : " while loading",
+                              problem ? ": " : "", problem ? problem : "",
+                              *tail ? tail : "(none)"));
     log_error("model %s: the engine %s%s", h->model->id, what,
               how->was_ready ? "" : " while loading");
     free(tail);

@@ -42,6 +42,7 @@ struct hosted {
     struct sched_model sched;
     struct engine *engine;      /* NULL when UNLOADED */
     struct http_client *client; /* NULL when UNLOADED */
+    unsigned connections;       /* that its engine has threads for; 0: not known */
     struct strv args;           /* the command line of its engine, as in `status.args` */
     char *loaded_by;            /* who caused the load, for a person; NULL */
     double loaded_at;           /* Unix time of the spawn, seconds */

@@ -8,13 +8,13 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
 import tempfile
 
+import conftest
 import pytest
 import tiny_model
 from background import background
-from conftest import HOSTLER, PATIENCE, Hostler, clean_env, until
+from conftest import HOSTLER, PATIENCE, until
 from wire import FAKE_ENGINE, chat, fake_models, open_stream, read_events
 
 SLOW_STREAM = {"tokens": 60, "token_ms": 50}
@@ -380,24 +380,17 @@ def test_a_runtime_folder_that_is_none(hostler, models, runtime, folder):
     assert pathlib.Path(option(pid_of(server, "m1"), "--host")).parent.parent == runtime
 
 
-def test_closed_standard_streams(models, runtime):
+def test_closed_standard_streams(hostler, models, tmp_path, monkeypatch):
     """As some supervisors start a daemon: descriptors 0 to 2 must not become something of ours."""
-    path = runtime / "api.sock"
-    env = clean_env(XDG_RUNTIME_DIR=str(runtime), LLAMA_SERVER=os.environ["LLAMA_SERVER"]) \
-        if os.environ.get("LLAMA_SERVER") else None
-    if env is None:
-        pytest.skip("LLAMA_SERVER is not set")
-    process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", str(HOSTLER), "serve",
-                                "--models-dir", str(models), "--host", str(path)], env=env)
-    server = Hostler.__new__(Hostler)
-    server.process, server.socket, server.port, server.pid = process, path, None, process.pid
-    try:
-        until(path.exists)
-        assert server.tokenize("m1").status == 200
-        assert server.post("/models/unload-all").status == 200
-    finally:
-        process.terminate()
-        assert process.wait(PATIENCE) == 0
+    closed = tmp_path / "closed"
+    closed.write_text(f'#!/bin/sh\nexec {HOSTLER} "$@" <&- >&- 2>&-\n', encoding="utf-8")
+    closed.chmod(0o700)
+    monkeypatch.setattr(conftest, "HOSTLER", closed)
+    server = hostler("--models-dir", models, unix=True, wait=False)
+    server.socket = tmp_path / "h0.sock"
+    until(server.socket.exists)
+    assert server.tokenize("m1").status == 200
+    assert server.post("/models/unload-all").status == 200
 
 
 # --- bounds ----------------------------------------------------------------------------------------

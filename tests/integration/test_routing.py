@@ -120,19 +120,25 @@ SAME_IN_BOTH = {
 }
 
 
-@pytest.mark.parametrize("body", SAME_IN_BOTH.values(), ids=SAME_IN_BOTH)
-def test_the_model_is_the_one_that_llama_cpps_router_finds(hostler, models, engine, tmp_path, body):
-    stock = Server([engine, "--models-dir", models, "--models-max", 1, "--host", tmp_path / "s.sock"],
-                   clean_env(LLAMA_CACHE=str(tmp_path)), tmp_path / "stock.log")
-    stock.socket = tmp_path / "s.sock"
+@pytest.fixture
+def stock(models, engine, tmp_path):
+    """llama.cpp's own router."""
+    server = Server([engine, "--models-dir", models, "--models-max", 1, "--host", tmp_path / "s.sock"],
+                    clean_env(LLAMA_CACHE=str(tmp_path)), tmp_path / "stock.log")
+    server.socket = tmp_path / "s.sock"
     try:
-        until(stock.socket.exists, what="the stock router")
-        for server in (stock, hostler("--models-dir", models, "--models-max", "1")):
-            assert server.post("/tokenize", body).status == 200
-            data = server.get("/models").json["data"]
-            assert [m["id"] for m in data if m["status"]["value"] == "loaded"] == ["m2"]
+        until(server.socket.exists, what="the stock router")
+        yield server
     finally:
-        stock.stop()
+        server.stop()
+
+
+@pytest.mark.parametrize("body", SAME_IN_BOTH.values(), ids=SAME_IN_BOTH)
+def test_the_model_is_the_one_that_llama_cpps_router_finds(hostler, models, stock, body):
+    for server in (stock, hostler("--models-dir", models, "--models-max", "1")):
+        assert server.post("/tokenize", body).status == 200
+        data = server.get("/models").json["data"]
+        assert [m["id"] for m in data if m["status"]["value"] == "loaded"] == ["m2"]
 
 
 # --- refusals -----------------------------------------------------------------------------------
@@ -166,7 +172,41 @@ def test_a_request_without_a_good_model_is_refused(fake, body, message):
     ("POST", "/slots/1/2", 404), ("GET", "/", 404), ("GET", ECHO, 405), ("POST", "/health", 405),
     ("DELETE", "/tokenize", 405), ("CONNECT", "host:80", 404), ("PUT", "/models/load", 405)])
 def test_other_refusals(fake, method, target, status):
-    is_json_error(fake.request(method, target), status)
+    answer = fake.request(method, target)
+    is_json_error(answer, status)
+    wanted = "not_found_error" if status == 404 else "invalid_request_error"
+    assert answer.error["type"] == wanted
+
+
+def test_a_405_names_the_methods(fake):
+    assert "POST" in fake.get(ECHO).headers["allow"]
+    assert "GET" in fake.post("/health").headers["allow"]
+
+
+@pytest.mark.parametrize("target,status,model", [
+    ("/nowhere", 404, "a"), (ECHO, 400, "nobody"), ("/health", 405, "a"), ("/models/load", 413, "a")])
+def test_a_big_body_that_is_refused(fake, target, status, model):
+    """The answer arrives although the client is still sending, and no reset destroys it."""
+    body = json.dumps({"model": model, "x": filler(8)}).encode()
+    with Wire(fake) as wire:
+        try:
+            wire.ask("POST", target, body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        is_json_error(wire.answer(), status)
+
+
+def test_a_page_of_another_origin_may_ask(fake, stock):
+    fields = {"Origin": "http://page.example", "Access_Control_Request_Method": "POST",
+              "Access_Control_Request_Headers": "authorization"}
+    for target in (ECHO, "/models/unload"):
+        theirs, ours = (Wire(server).ask("OPTIONS", target, **fields).answer()
+                        for server in (stock, fake))
+        assert ours.status == theirs.status == 200
+        for name in ("origin", "methods", "headers", "credentials"):
+            assert ours["access-control-allow-" + name] == theirs["access-control-allow-" + name]
+    answer = fake.get("/models", headers={"Origin": "http://page.example"})
+    assert answer.headers["access-control-allow-origin"] == "http://page.example"
 
 
 # --- every route --------------------------------------------------------------------------------

@@ -126,18 +126,19 @@ def test_kept_connections_do_not_keep_others_from_their_turn(hostler, models):
         with concurrent.futures.ThreadPoolExecutor(40) as pool:
             assert {a.status for a in pool.map(lambda n: server.tokenize("m1"), range(40))} == {200}
         took.append(time.monotonic() - begin)
-    assert min(took) < 6  # it was 12 s: what idle connections are kept for, several times over
+    assert min(took) < 3  # it was 12 s: what idle connections are kept for, several times over
 
 
-def test_others_are_served_beside_many_long_streams(hostler, models):
-    server = hostler("--models-dir", models, "-t", "1", "-np", "1")
+def test_others_are_served_beside_many_long_streams(hostler, slow_models):
+    server = hostler("--models-dir", slow_models, "-t", "1", "-np", "1")
     with contextlib.ExitStack() as stack:
         for _ in range(12):
             wire = stack.enter_context(Wire(server))
-            wire.ask("POST", CHAT, chat("m1", stream=True, max_tokens=100000))
-        until(lambda: server.engines().get("m1", {}).get("requests") == 12)
-        assert server.get("/slots?model=m1").json[0]["is_processing"]
-        assert server.tokenize("m1").status == 200
+            wire.ask("POST", CHAT, chat("a", stream=True, max_tokens=100000))
+        until(lambda: server.engines().get("a", {}).get("requests") == 12)
+        assert server.get("/slots?model=a").json[0]["is_processing"]
+        assert server.tokenize("a").status == 200
+        assert server.engines()["a"]["requests"] >= 8  # they need not end for that
 
 
 # --- clients that leave ---------------------------------------------------------------------------
@@ -316,7 +317,7 @@ def test_a_pause_longer_than_the_engines_keep_alive(hostler, models):
     {"method": "POST", "path": "/v1/completions", "body": {"model": "a"}},
     {"method": "GET", "path": "/lora-adapters?model=a"}], ids=["POST", "GET"])
 def test_a_stale_connection_is_replaced_unseen(fake, request_kw):
-    server = fake(a={"close_early": 2})  # each second request on a connection gets no answer
+    server = fake(a={"close_unread": 2})  # each connection serves one request
     for _ in range(6):
         answer = server.request(**request_kw)
         assert answer.status == 200, answer.body
@@ -381,3 +382,16 @@ def test_an_engine_that_dies_in_the_middle_of_a_body_with_a_length(hostler, tmp_
         os.kill(next(iter(server.engines().values()))["pid"], signal.SIGKILL)
         with pytest.raises((EOFError, ConnectionResetError)):
             wire.exactly(64 << 20)
+
+
+def test_an_engine_that_dies_while_a_body_is_sent_to_it(fake):
+    server = fake(a={})
+    server.tokenize("a")
+    body = json.dumps({"model": "a", "x": "y" * (8 << 20)}).encode()
+    with Wire(server) as wire:
+        wire.send(request_bytes("POST", "/v1/completions", body)[:-(1 << 20)])
+        until(lambda: server.engines()["a"]["requests"] == 1)
+        os.kill(server.engines()["a"]["pid"], signal.SIGKILL)
+        message = is_json_error(wire.answer(), 502)
+    assert "'a'" in message
+    assert server.tokenize("a").status == 200

@@ -353,7 +353,7 @@ static void test_stuck_is_told_twice(void **state)
     engine_stop(w.e, false);
     end(&w);
     assert_int_equal(w.how.code, 1);
-    assert_in_range(w.how.stop_ms, 995, 3000);
+    assert_in_range(w.how.stop_ms, 195, 3000);
 }
 
 static void test_force(void **state)

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cli/url.h"
+
+static void assert_url(const char *text, const char *base, const char *shown, bool loopback)
+{
+    struct url url;
+    struct error err;
+    assert_int_equal(url_parse(&url, text, &err), 0);
+    assert_string_equal(url.base, base);
+    assert_string_equal(url.shown, shown);
+    assert_null(url.socket);
+    assert_int_equal(url.loopback, loopback);
+    url_finish(&url);
+}
+
+static void addresses_are_read(void **state)
+{
+    (void)state;
+    assert_url("http://localhost:8080", "http://localhost:8080", "http://localhost:8080", true);
+    assert_url("http://127.0.0.1:1/", "http://127.0.0.1:1", "http://127.0.0.1:1/", true);
+    assert_url("http://[::1]:80", "http://[::1]:80", "http://[::1]:80", true);
+    assert_url("HTTPS://gpu.example/", "https://gpu.example", "https://gpu.example/", false);
+    assert_url("gpu.example:9000", "http://gpu.example:9000", "http://gpu.example:9000", false);
+    assert_url("localhost", "http://localhost", "http://localhost", true);
+    assert_url("http://127.example", "http://127.example", "http://127.example", false);
+}
+
+static void an_openai_base_is_understood(void **state)
+{
+    (void)state;
+    assert_url("http://h/v1", "http://h", "http://h/v1", false);
+    assert_url("http://h/v1/", "http://h", "http://h/v1/", false);
+    assert_url("http://h/llm/v1", "http://h/llm", "http://h/llm/v1", false);
+    assert_url("http://h/llm//", "http://h/llm", "http://h/llm//", false);
+    assert_url("http://v1", "http://v1", "http://v1", false);
+}
+
+static void passwords_are_not_shown(void **state)
+{
+    (void)state;
+    assert_url("http://me:secret@h:1", "http://me:secret@h:1", "http://h:1", false);
+}
+
+static void sockets_are_paths(void **state)
+{
+    static const char *const spellings[] = {"unix:/run/h.sock", "unix:///run/h.sock"};
+    (void)state;
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+        struct url url;
+        struct error err;
+        assert_int_equal(url_parse(&url, spellings[i], &err), 0);
+        assert_string_equal(url.socket, "/run/h.sock");
+        assert_string_equal(url.shown, "unix:/run/h.sock");
+        assert_true(url.loopback);
+        url_finish(&url);
+    }
+}
+
+static void what_is_no_address_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "",          "http://",        "http:///x",       "ftp://h",      "unix:h.sock",
+        "unix:",     "http://h:99999", "http://h:x",      "http://h h",   "http://h/?a=1",
+        "http://h#", "http://[::1",    "http://h\n:8080", "http://:8080", "http://user@",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct url url;
+        struct error err = {0};
+        assert_int_equal(url_parse(&url, texts[i], &err), -EINVAL);
+        assert_true(*err.text);
+        url_finish(&url);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses_are_read),
+        cmocka_unit_test(an_openai_base_is_understood),
+        cmocka_unit_test(passwords_are_not_shown),
+        cmocka_unit_test(sockets_are_paths),
+        cmocka_unit_test(what_is_no_address_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
