@@ -50,8 +50,8 @@ struct inference {
 
 static void inference_free(struct inference *i)
 {
+    relay_finish(&i->relay); /* first: giving the lease back may stop the engine under the call */
     host_withdraw(&i->request);
-    relay_finish(&i->relay);
     peek_destroy(i->peek);
     free(i->request.cause);
     free(i->explanation);
@@ -182,7 +182,7 @@ static void on_relay_done(struct relay *r, enum relay_result result)
         inference_free(i);
         return;
     case RELAY_NOT_SENT:
-        if (i->retried)
+        if (i->retried || host_is_stopping(i->request.hosted))
             explain(i, false);
         else
             retry(i);

@@ -35,6 +35,7 @@ static const char *error_type(int status)
 {
     switch (status) {
     case 400:
+    case 405:
     case 413:
     case 431:
         return "invalid_request_error";
@@ -78,13 +79,24 @@ json_t *reply_error_object(int status, const char *message)
     return error;
 }
 
+static json_t *wrap_error(json_t *error)
+{
+    json_t *body = json_object();
+    json_object_set_new(body, "error", error);
+    return body;
+}
+
+void reply_error_fields(struct http_exchange *x, int status, const char *message,
+                        const char *fields)
+{
+    send_json(x, status, wrap_error(reply_error_object(status, message)), fields);
+}
+
 void reply_error_json(struct http_exchange *x, int status, json_t *error, unsigned retry_after)
 {
     char fields[40];
     snprintf(fields, sizeof fields, "Retry-After: %u\r\n", retry_after);
-    json_t *body = json_object();
-    json_object_set_new(body, "error", error);
-    send_json(x, status, body, retry_after ? fields : NULL);
+    send_json(x, status, wrap_error(error), retry_after ? fields : NULL);
 }
 
 void reply_error(struct http_exchange *x, int status, const char *fmt, ...)

@@ -15,6 +15,9 @@ void reply_success(struct http_exchange *x);
 /* The type follows from the status, as in llama.cpp. */
 void reply_error(struct http_exchange *x, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with more header lines, each ended by CR LF. */
+void reply_error_fields(struct http_exchange *x, int status, const char *message,
+                        const char *fields);
 /* The error object without its answer; the caller adds members and owns it. `message` may hold
  * bytes that are no UTF-8. */
 json_t *reply_error_object(int status, const char *message);

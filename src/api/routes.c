@@ -4,6 +4,7 @@
  * whatever hostler does not answer itself goes to the one engine, so that the server behaves as a
  * llama-server would.
  */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -134,9 +135,27 @@ static bool key_is_valid(const struct strv *keys, const struct http_head *head)
 /* --- dispatch
  * ------------------------------------------------------------------------------------- */
 
-static bool needs_key(const struct config *c, const struct route *r, const char *method)
+static bool needs_key(const struct config *c, const struct route *r)
 {
-    return c->api_keys.n && !(r && (r->flags & PUBLIC)) && strcmp(method, "OPTIONS") != 0;
+    return c->api_keys.n && !(r && (r->flags & PUBLIC));
+}
+
+/* RFC 9110, 15.5.6: it must say what is allowed. */
+static void refuse_method(struct http_exchange *x, const char *method, const char *allowed)
+{
+    char text[96], field[48];
+    snprintf(text, sizeof text, "%s is not possible here: use %s", method, allowed);
+    snprintf(field, sizeof field, "Allow: %s\r\n", allowed);
+    reply_error_fields(x, 405, text, field);
+}
+
+/* What a browser asks before a page of another origin may call us; answered as llama.cpp does. */
+static void answer_preflight(struct http_exchange *x)
+{
+    http_exchange_reply(x, 200, NULL, "", 0,
+                        "Access-Control-Allow-Credentials: true\r\n"
+                        "Access-Control-Allow-Methods: GET, POST, DELETE, OPTIONS\r\n"
+                        "Access-Control-Allow-Headers: *\r\n");
 }
 
 void api_handle(struct http_exchange *x, void *ctx)
@@ -145,8 +164,12 @@ void api_handle(struct http_exchange *x, void *ctx)
     const struct config *c = host_config(api->host);
     const char *method = http_exchange_method(x);
     const char *other_method = NULL;
+    if (strcmp(method, "OPTIONS") == 0) {
+        answer_preflight(x);
+        return;
+    }
     const struct route *r = find_route(method, http_exchange_target(x), c->classic, &other_method);
-    if (needs_key(c, r, method) && !key_is_valid(&c->api_keys, http_exchange_head(x))) {
+    if (needs_key(c, r) && !key_is_valid(&c->api_keys, http_exchange_head(x))) {
         reply_error(x, 401, "Invalid API Key");
         return;
     }
@@ -155,7 +178,7 @@ void api_handle(struct http_exchange *x, void *ctx)
     else if (c->classic)
         api_inference_query(api, x);
     else if (other_method)
-        reply_error(x, 405, "%s is not possible here: use %s", method, other_method);
+        refuse_method(x, method, other_method);
     else
         reply_error(x, 404, "there is no route %s %.*s", method,
                     (int)target_path_len(http_exchange_target(x)), http_exchange_target(x));

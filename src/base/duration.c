@@ -21,11 +21,17 @@ static const char *number(const char *p, double *value)
     double v = 0, scale = 1;
     for (; *p >= '0' && *p <= '9'; p++)
         v = v * 10 + (*p - '0');
-    if (*p == '.' && p > start)
-        for (p++; *p >= '0' && *p <= '9'; p++)
+    if (p == start)
+        return NULL;
+    if (*p == '.') {
+        const char *fraction = ++p;
+        for (; *p >= '0' && *p <= '9'; p++)
             v += (*p - '0') * (scale /= 10);
+        if (p == fraction)
+            return NULL;
+    }
     *value = v;
-    return p == start ? NULL : p;
+    return p;
 }
 
 static const struct unit *unit_at(const char *p, size_t len)

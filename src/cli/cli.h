@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* docs/cli.md promises these to scripts. */
+/* Scripts rely on these; `hostler --help` lists them. */
 enum cli_exit {
     CLI_OK = 0,
     CLI_SOME_FAILED = 1, /* some of it failed; the rest was done */

@@ -29,7 +29,7 @@
     X(curl_slist_append)                                                                           \
     X(curl_slist_free_all)
 
-#define POINTER(name) __typeof__(name) *name;
+#define POINTER(name) __typeof__(name) *(name);
 static struct {
     void *handle; /* never closed: its libraries register things that run at exit */
     FUNCTIONS(POINTER)

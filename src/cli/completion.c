@@ -22,35 +22,40 @@ static bool takes_value(const struct cli_option *o)
     return o->value == CLI_VALUE || o->value == CLI_REPEATED;
 }
 
-/* Each option of both tables that is not hidden. */
-#define FOR_OPTIONS(o, command)                                                                    \
-    for (int pass_ = 0; pass_ < 2; pass_++)                                                        \
-        for (const struct cli_option *o = pass_ ? cli_global_options : (command)->options;         \
-             o && o->name; o++)                                                                    \
+/* Each option of the command's and of the global table that is not hidden. */
+static void for_options(const struct cli_command *c, void (*visit)(const struct cli_option *o))
+{
+    const struct cli_option *const tables[] = {c->options, cli_global_options};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct cli_option *o = tables[i]; o && o->name; o++)
             if (!o->hidden)
-
-#define FOR_COMMANDS(c) for (const struct cli_command *c = cli_commands; c->name; c++)
+                visit(o);
+}
 
 /* --- bash
  * ------------------------------------------------------------------------------------------- */
 
+static void bash_option(const struct cli_option *o)
+{
+    printf("%s%s ", o->name, o->value == CLI_OPTIONAL ? "=" : "");
+}
+
 static void bash_options(const struct cli_command *c)
 {
     printf("    %s) words='", c->name);
-    FOR_OPTIONS(o, c)
-    printf("%s%s ", o->name, o->value == CLI_OPTIONAL ? "=" : "");
+    for_options(c, bash_option);
     printf("'; models=%d ;;\n", takes_models(c));
 }
 
 static void print_values(const char *separator)
 {
     const char *before = "";
-    FOR_COMMANDS(c)
-    for (const struct cli_option *o = c->options; o && o->name; o++)
-        if (takes_value(o) && strcmp(o->arg, "MODEL") != 0) {
-            printf("%s%s", before, o->name);
-            before = separator;
-        }
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        for (const struct cli_option *o = c->options; o && o->name; o++)
+            if (takes_value(o) && strcmp(o->arg, "MODEL") != 0) {
+                printf("%s%s", before, o->name);
+                before = separator;
+            }
     for (const struct cli_option *o = cli_global_options; o->name; o++)
         if (takes_value(o))
             printf("%s%s", separator, o->name);
@@ -59,19 +64,18 @@ static void print_values(const char *separator)
 static void print_model_values(const char *separator)
 {
     const char *before = "";
-    FOR_COMMANDS(c)
-    for (const struct cli_option *o = c->options; o && o->name; o++)
-        if (takes_value(o) && strcmp(o->arg, "MODEL") == 0) {
-            printf("%s%s", before, o->name);
-            before = separator;
-        }
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        for (const struct cli_option *o = c->options; o && o->name; o++)
+            if (takes_value(o) && strcmp(o->arg, "MODEL") == 0) {
+                printf("%s%s", before, o->name);
+                before = separator;
+            }
 }
 
 static void print_command_names(void)
 {
     const char *before = "";
-    FOR_COMMANDS(c)
-    {
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
         printf("%s%s", before, c->name);
         before = " ";
     }
@@ -147,16 +151,16 @@ static void bash_script(void)
     for (const struct cli_option *o = cli_global_options; o->name; o++)
         printf("%s ", o->name);
     printf("--version' ;;\n");
-    FOR_COMMANDS(c)
-    if (strcmp(c->name, "completion") == 0) {
-        printf("    completion) words='bash zsh fish' ;;\n");
-    } else if (strcmp(c->name, "help") == 0) {
-        printf("    help) words='");
-        print_command_names();
-        printf("' ;;\n");
-    } else {
-        bash_options(c);
-    }
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        if (strcmp(c->name, "completion") == 0) {
+            printf("    completion) words='bash zsh fish' ;;\n");
+        } else if (strcmp(c->name, "help") == 0) {
+            printf("    help) words='");
+            print_command_names();
+            printf("' ;;\n");
+        } else {
+            bash_options(c);
+        }
     printf("    esac\n  fi\n");
     fputs(bash_tail, stdout);
 }
@@ -193,8 +197,7 @@ static void zsh_option(const struct cli_option *o)
 static void zsh_command(const struct cli_command *c)
 {
     printf("      %s)\n        _arguments -S", c->name);
-    FOR_OPTIONS(o, c)
-    zsh_option(o);
+    for_options(c, zsh_option);
     if (takes_models(c))
         printf(" \\\n        '*:model:_hostler_models'");
     else if (strcmp(c->name, "completion") == 0)
@@ -221,8 +224,7 @@ static void zsh_script(void)
            "}\n\n"
            "_hostler_commands() {\n"
            "  local -a commands=(\n");
-    FOR_COMMANDS(c)
-    {
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
         printf("    '%s:", c->name);
         zsh_text(c->summary);
         printf("'\n");
@@ -243,11 +245,11 @@ static void zsh_script(void)
     printf(" \\\n        '--version[the version of this program]' \\\n"
            "        '1:command:_hostler_commands' '*::argument:->argument'\n"
            "  if [[ $state == argument ]]; then\n    case $words[1] in\n");
-    FOR_COMMANDS(c)
-    if (c->options)
-        zsh_command(c);
-    else
-        fputs(zsh_serve, stdout);
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        if (c->options)
+            zsh_command(c);
+        else
+            fputs(zsh_serve, stdout);
     printf(
         "    esac\n  fi\n}\n\n"
         "if [[ $funcstack[1] == _hostler ]]; then _hostler \"$@\"; else compdef _hostler hostler; "
@@ -324,8 +326,8 @@ static void fish_script(void)
         fish_option(o, "");
     printf("complete -c hostler -n __fish_use_subcommand -l version -d 'the version of this "
            "program'\n");
-    FOR_COMMANDS(c)
-    fish_command(c);
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        fish_command(c);
 }
 
 /* --- the command

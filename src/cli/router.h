@@ -4,8 +4,8 @@
  * something that is neither. All functions that return an exit status have told a person what is
  * wrong when it is not CLI_OK.
  *
- * A list entry is read the way clients of llama.cpp must (docs/clients.md): the id is in `id`,
- * `model` or `name`, the status is a string or an object with `value`.
+ * A list entry is read the way clients of llama.cpp must, because servers differ: the id is in
+ * `id`, `model` or `name`, the status is a string or an object with `value`.
  */
 #ifndef HOSTLER_CLI_ROUTER_H
 #define HOSTLER_CLI_ROUTER_H

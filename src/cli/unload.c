@@ -13,9 +13,9 @@
 #include "cli/progress.h"
 
 /* How long hostler may take beyond the drain: stopping, and the devices' figures to settle. */
-#define STOP_MS 120000
+#define STOP_MS 120000ULL
 /* Where the server's own drain timeout, which we are not told, decides. */
-#define UNKNOWN_DRAIN_MS (15 * 60000)
+#define UNKNOWN_DRAIN_MS 900000ULL
 
 /* --- hostler
  * ---------------------------------------------------------------------------------------- */

@@ -85,13 +85,14 @@ int cli_version(struct cli *cli, int argc, char **argv)
     int status;
     if (cli_parse(&a, cli, "version", argc, argv, &status)) {
         status = router_open(&r, cli);
-        if (!status) {
+        if (!status)
             find_server(&r, &f);
-            print_found(&r, &f);
-        } else if (status == CLI_NO_SERVER) { /* no HTTP library: said already */
-            printf("hostler %s\n", HOSTLER_VERSION);
+        if (status == CLI_NO_SERVER) { /* there is no HTTP library, which was told */
+            snprintf(f.problem, sizeof f.problem, "it cannot be asked");
             status = CLI_OK;
         }
+        if (!status)
+            print_found(&r, &f);
     }
     router_close(&r);
     cli_args_finish(&a);

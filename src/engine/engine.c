@@ -59,8 +59,8 @@ struct engine {
     int stdin_fd; /* -1 when closed */
     pid_t pid;
     bool asked_to_end; /* by line and signal */
-    bool running;   /* not reaped yet, so the pid and the group are still its own */
-    bool destroyed; /* to be freed by the last close callback, without a word */
+    bool running;      /* not reaped yet, so the pid and the group are still its own */
+    bool destroyed;    /* to be freed by the last close callback, without a word */
 
     uint64_t started_at;     /* uv_now() */
     uint64_t spawned;        /* these are uv_hrtime(), ns */

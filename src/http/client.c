@@ -393,7 +393,10 @@ struct http_call *http_client_call(struct http_client *c, unsigned flags,
     } else {
         call->queued = true;
         TAILQ_REMOVE(&c->active, call, link);
-        TAILQ_INSERT_TAIL(&c->queued, call, link);
+        if (call->urgent)
+            TAILQ_INSERT_HEAD(&c->queued, call, link);
+        else
+            TAILQ_INSERT_TAIL(&c->queued, call, link);
     }
     return call;
 }

@@ -79,14 +79,22 @@ static void write_chunk_size(struct relay *r, size_t len)
     http_call_write(r->call, size, (size_t)n);
 }
 
+/* Whether the whole request can still be made (again). */
+static bool can_repeat(const struct relay *r)
+{
+    return !r->body_sent || (r->body_complete && !r->body_given_away);
+}
+
 /* Hands over what was read before; keeps a copy when it may be needed again. */
 static void write_kept_body(struct relay *r)
 {
+    bool keep = r->body_complete && r->body.len <= REPLAY_MAX;
     r->body_sent = true;
+    r->body_given_away = !keep;
     if (r->body.len) {
         if (r->chunked)
             write_chunk_size(r, r->body.len);
-        if (r->body_complete && r->body.len <= REPLAY_MAX)
+        if (keep)
             http_call_write(r->call, r->body.data, r->body.len);
         else
             http_call_write_take(r->call, &r->body);
@@ -200,17 +208,16 @@ static void on_fail(struct http_call *call, enum http_call_failure why, void *ct
     r->call = NULL;
     switch (why) {
     case HTTP_CALL_NOT_SENT:
-        r->done(r, RELAY_NOT_SENT);
+        r->done(r, can_repeat(r) ? RELAY_NOT_SENT : RELAY_NO_ANSWER);
         return;
     case HTTP_CALL_STALE:
         /* The engine closed a kept connection while we took it: on a fresh one nobody notices. */
-        if (r->body_complete && (r->body.len || !http_exchange_body_length(r->x))) {
-            r->body_sent = false;
+        if (can_repeat(r)) {
             r->fresh = true;
             relay_start(r, r->client);
-            return;
+        } else {
+            r->done(r, RELAY_NO_ANSWER);
         }
-        r->done(r, RELAY_NO_ANSWER);
         return;
     case HTTP_CALL_NO_ANSWER:
         r->done(r, RELAY_NO_ANSWER);

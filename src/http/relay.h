@@ -35,6 +35,7 @@ struct relay {
     struct buf body;      /* read before the relay began, or kept for another try */
     bool body_complete;   /* `body` was all of it */
     bool body_sent;       /* `body` has been handed to the call */
+    bool body_given_away; /* and is not here any more */
     bool chunked;         /* the request's body is sent in chunks */
     bool fresh;           /* the call must not use a kept connection */
     bool urgent;          /* short: not behind others, set by the caller */

@@ -183,6 +183,7 @@ static int on_headers_complete(llhttp_t *p)
         llhttp_set_error_reason(p, "only HTTP/1.0 and HTTP/1.1 are spoken here");
         return -1;
     }
+    p->upgrade = 0; /* not offered here: plain HTTP goes on */
     x->head.complete = true;
     x->head.major = p->http_major;
     x->head.minor = p->http_minor;
@@ -264,10 +265,6 @@ static void parse(struct http_exchange *x, const char *data, size_t len)
         llhttp_resume(&x->parser);
         if (buf_append(&x->ahead, rest, len - (size_t)(rest - data)))
             connection_close(x);
-    } else if (rc == HPE_PAUSED_UPGRADE) {
-        llhttp_resume_after_upgrade(&x->parser); /* upgrades are not offered: plain HTTP goes on */
-        x->request = REQUEST_COMPLETE;
-        x->keep_alive = false;
     } else if (rc != HPE_OK) {
         refuse(x, rc);
     }
@@ -835,7 +832,10 @@ size_t http_exchange_pending(const struct http_exchange *x)
 void http_exchange_reply(struct http_exchange *x, int status, const char *type, const char *body,
                          size_t len, const char *extra)
 {
+    const char *origin = http_head_get(&x->head, "origin");
     http_exchange_begin(x, status, (int64_t)len);
+    if (origin) /* pages of other origins may read our answers, as they may read llama.cpp's */
+        http_exchange_field(x, "Access-Control-Allow-Origin", origin);
     if (type)
         http_exchange_field(x, "Content-Type", type);
     if (extra)

@@ -277,10 +277,10 @@ static void explain_end(struct hosted *h, const struct engine_exit *how)
     if (h->broken)
         snprintf(what, sizeof what, "stopped answering");
     const char *problem = h->model->problem; /* a header that looks broken is the likely cause */
-    set_failure(h, mem_printf("the engine of model '%s' %s%s%s%s; its last log lines:\n%s",
-                              h->model->id, what, how->was_ready ? "" : " while loading",
-                              problem ? ": " : "", problem ? problem : "",
-                              *tail ? tail : "(none)"));
+    set_failure(h,
+                mem_printf("the engine of model '%s' %s%s%s%s; its last log lines:\n%s",
+                           h->model->id, what, how->was_ready ? "" : " while loading",
+                           problem ? ": " : "", problem ? problem : "", *tail ? tail : "(none)"));
     log_error("model %s: the engine %s%s", h->model->id, what,
               how->was_ready ? "" : " while loading");
     free(tail);
@@ -484,6 +484,11 @@ void host_engine_broken(struct hosted *h)
         return;
     h->broken = true;
     tell(h->host, &(struct sched_event){.type = SCHED_EV_BROKEN, .model = &h->sched});
+}
+
+bool host_is_stopping(const struct hosted *h)
+{
+    return h->sched.state == SCHED_STOPPING && !h->broken;
 }
 
 unsigned host_position(const struct host_request *r)

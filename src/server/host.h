@@ -108,6 +108,9 @@ void host_withdraw(struct host_request *r);
 /* A granted request found the engine unreachable: stops it by force, as crashed. Later requests
  * wait for the next engine. */
 void host_engine_broken(struct hosted *h);
+/* Whether its engine is being stopped on purpose, so that a request that is cut off by it must not
+ * bring the model back. */
+bool host_is_stopping(const struct hosted *h);
 /* How many waiting requests come before. */
 unsigned host_position(const struct host_request *r);
 

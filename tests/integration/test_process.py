@@ -266,6 +266,17 @@ def test_sighup_reads_the_models_again(fake, tmp_path):
     until(lambda: gone(pid), what="the end of the engine whose model is gone")
 
 
+def test_sighup_without_the_models_folder_keeps_what_is_known(fake, tmp_path):
+    server = fake(a={})
+    (tmp_path / "fakes").rename(tmp_path / "away")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: " error " in server.log())
+    assert str(tmp_path / "fakes") in server.log()
+    assert list(server.models()) == ["a"]
+    (tmp_path / "away").rename(tmp_path / "fakes")
+    assert server.tokenize("a").status == 200
+
+
 # --- the daemon is killed --------------------------------------------------------------------------
 
 def test_no_engine_outlives_a_killed_daemon(hostler, tmp_path, models, runtime):

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a server listens, and how it stops. */
+#include "server_test.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+
+#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static struct error err;
+
+static int connect_tcp(int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+/* --- TCP -------------------------------------------------------------------------------------- */
+
+static void a_free_port(void **state)
+{
+    (void)state;
+    assert_int_equal(http_server_port(f.server), 0); /* only the unix socket so far */
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, &err), 0);
+    int port = http_server_port(f.server);
+    assert_in_range(port, 1, 65535);
+    f.on_request = take;
+    struct peer *p = peer_add(&f.t, connect_tcp(port));
+    peer_send(p, GET);
+    UNTIL(&f.t, f.x);
+    assert_int_equal(strncmp(http_exchange_peer(f.x), "127.0.0.1:", 10), 0);
+    reply(f.x);
+    UNTIL(&f.t, peer_has(p, HELLO));
+}
+
+static void a_port_in_use(void **state)
+{
+    (void)state;
+    char wanted[128];
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, &err), 0);
+    int port = http_server_port(f.server);
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", port, &err), -EADDRINUSE);
+    snprintf(wanted, sizeof wanted,
+             "port %d on 127.0.0.1 is in use: another server listens there; stop it or choose "
+             "another --port",
+             port);
+    assert_string_equal(err.text, wanted);
+    assert_int_equal(http_server_port(f.server), port); /* the first one is not disturbed */
+}
+
+static void an_address_of_another_machine(void **state)
+{
+    (void)state;
+    assert_true(http_server_listen(f.server, "192.0.2.1", 0, &err) < 0); /* TEST-NET-1 */
+    assert_non_null(strstr(err.text, "192.0.2.1"));
+}
+
+static void no_address_at_all(void **state)
+{
+    (void)state;
+    assert_true(http_server_listen(f.server, "300.1.1.1.invalid", 0, &err) < 0);
+    assert_non_null(strstr(err.text, "cannot resolve --host 300.1.1.1.invalid"));
+}
+
+/* A body that nobody reads, over TCP: closing at once would reset the connection, and the reset
+ * would overtake the answer. */
+static void an_early_answer_is_not_destroyed_by_a_reset(void **state)
+{
+    (void)state;
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, &err), 0);
+    struct peer *p = peer_add(&f.t, connect_tcp(http_server_port(f.server)));
+    p->deaf = true; /* reads only when it has said everything */
+    peer_send(p, "POST / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n");
+    peer_send_fill(p, 9000000);
+    UNTIL(&f.t, !p->out.len);
+    p->deaf = false;
+    UNTIL(&f.t, p->ended || p->reset);
+    assert_text(p, HELLO_CLOSE);
+    assert_false(p->reset);
+}
+
+/* --- unix sockets ----------------------------------------------------------------------------- */
+
+static void a_socket_is_for_its_user_only(void **state)
+{
+    (void)state;
+    struct stat st;
+    assert_int_equal(stat(f.t.path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void a_socket_in_use_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(http_server_listen(f.server, f.t.path, 0, &err), -EADDRINUSE);
+    assert_non_null(strstr(err.text, f.t.path));
+    assert_non_null(strstr(err.text, "is in use"));
+    loop_settle(&f.t);
+    assert_text(ask(GET), HELLO); /* and nothing happened to it */
+}
+
+static void a_stale_socket_is_replaced(void **state)
+{
+    (void)state;
+    char path[80];
+    snprintf(path, sizeof path, "%s/stale.sock", f.t.folder);
+    close(listen_at(path, 1));
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(http_server_listen(f.server, path, 0, &err), 0);
+    strcpy(f.t.path, path);
+    assert_text(ask(GET), HELLO);
+    close_server();
+    snprintf(path, sizeof path, "%s/a.sock", f.t.folder);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+/* A server that is so busy that it does not even accept is alive, and asking must not hang. */
+static void a_socket_with_a_full_queue_is_in_use(void **state)
+{
+    (void)state;
+    char path[80];
+    snprintf(path, sizeof path, "%s/full.sock", f.t.folder);
+    int fd = listen_at(path, 0), waiting[8], n = 0;
+    struct sockaddr_un a = unix_address(path);
+    do {
+        waiting[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    } while (connect(waiting[n++], (struct sockaddr *)&a, sizeof a) == 0 && n < 8);
+    assert_in_range(n, 1, 7);
+    alarm(5); /* ends a test that hangs in connect() */
+    assert_int_equal(http_server_listen(f.server, path, 0, &err), -EADDRINUSE);
+    alarm(0);
+    while (n)
+        close(waiting[--n]);
+    close(fd);
+    unlink(path);
+}
+
+static void no_socket_is_refused(void **state)
+{
+    (void)state;
+    char path[80];
+    snprintf(path, sizeof path, "%s/file.sock", f.t.folder);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fclose(file);
+    assert_int_equal(http_server_listen(f.server, path, 0, &err), -EEXIST);
+    assert_non_null(strstr(err.text, "exists and is no socket"));
+    loop_settle(&f.t);
+    assert_int_equal(unlink(path), 0); /* still there */
+}
+
+static void a_path_too_long(void **state)
+{
+    (void)state;
+    char path[200];
+    memset(path, 'x', sizeof path);
+    strcpy(path + sizeof path - 6, ".sock");
+    assert_int_equal(http_server_listen(f.server, path, 0, &err), -ENAMETOOLONG);
+    assert_non_null(strstr(err.text, "at most 107 bytes"));
+}
+
+static void a_folder_that_is_not_there(void **state)
+{
+    (void)state;
+    assert_int_equal(http_server_listen(f.server, "/nonexistent/a.sock", 0, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "cannot listen on /nonexistent/a.sock"));
+}
+
+static void closing_removes_the_socket(void **state)
+{
+    (void)state;
+    close_server();
+    assert_int_equal(access(f.t.path, F_OK), -1);
+}
+
+/* The next server may be there before the last handle of this one is closed. */
+static void closing_leaves_a_successors_socket_alone(void **state)
+{
+    (void)state;
+    http_server_close(f.server, note_closed, &f);
+    struct http_server *next = http_server_create(&f.t.loop, handle, &f);
+    assert_int_equal(http_server_listen(next, f.t.path, 0, &err), 0);
+    UNTIL(&f.t, f.closed);
+    int there = access(f.t.path, F_OK);
+    f.closed = false;
+    f.server = next;
+    close_server();
+    assert_int_equal(there, 0);
+}
+
+/* --- stopping --------------------------------------------------------------------------------- */
+
+static void busy_counts_exchanges(void **state)
+{
+    (void)state;
+    struct peer *idle = peer_connect(&f.t);
+    f.on_request = take;
+    ask(GET);
+    assert_int_equal(http_server_busy(f.server), 1);
+    reply(f.x);
+    loop_settle(&f.t);
+    assert_int_equal(http_server_busy(f.server), 0);
+    assert_false(idle->ended);
+}
+
+static void quiesce_lets_exchanges_end(void **state)
+{
+    (void)state;
+    struct peer *idle = ask(GET);
+    f.on_request = take;
+    struct peer *p = ask(GET);
+    http_server_quiesce(f.server);
+    http_server_quiesce(f.server);
+    loop_settle(&f.t);
+    assert_true(idle->ended);
+    assert_false(p->ended);
+    assert_int_equal(access(f.t.path, F_OK), -1); /* nobody new */
+    assert_int_equal(http_server_busy(f.server), 1);
+    reply(f.x);
+    loop_settle(&f.t);
+    assert_text(p, HELLO_CLOSE);
+    assert_true(p->ended);
+    assert_int_equal(http_server_busy(f.server), 0);
+}
+
+static void quiesce_lets_a_head_come_in(void **state)
+{
+    (void)state;
+    struct peer *p = ask("GET / HTTP/1.1\r\nHost:");
+    http_server_quiesce(f.server);
+    loop_settle(&f.t);
+    peer_send(p, " a\r\n\r\n");
+    loop_settle(&f.t);
+    assert_text(p, HELLO_CLOSE);
+    assert_true(p->ended);
+}
+
+static void reply_large(struct http_exchange *x)
+{
+    static char body[3000000];
+    http_exchange_reply(x, 200, NULL, body, sizeof body, NULL);
+}
+
+static void quiesce_lets_a_written_answer_arrive(void **state)
+{
+    (void)state;
+    struct peer *p = peer_connect(&f.t);
+    p->deaf = true;
+    f.on_request = reply_large;
+    peer_send(p, GET);
+    loop_settle(&f.t);
+    assert_int_equal(http_server_busy(f.server), 1); /* ended, but not sent yet */
+    http_server_quiesce(f.server);
+    loop_settle(&f.t);
+    p->deaf = false;
+    UNTIL(&f.t, p->ended || p->reset || p->in.len > 3000000);
+    assert_true(p->in.len > 3000000);
+    UNTIL(&f.t, p->ended);
+    assert_int_equal(http_server_busy(f.server), 0);
+}
+
+static void close_ends_open_exchanges(void **state)
+{
+    (void)state;
+    f.on_request = take;
+    struct peer *idle = peer_connect(&f.t);
+    struct peer *p = ask("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc");
+    close_server();
+    assert_int_equal(f.gones, 1);
+    loop_settle(&f.t);
+    assert_true(p->ended || p->reset);
+    assert_true(idle->ended);
+}
+
+static void close_without_a_listener_and_without_a_word(void **state)
+{
+    (void)state;
+    struct http_server *s = http_server_create(&f.t.loop, handle, &f);
+    http_server_close(s, NULL, NULL);
+    loop_settle(&f.t); /* leaks and handles left open are found at the end */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_free_port),
+        TEST(a_port_in_use),
+        TEST(an_address_of_another_machine),
+        TEST(no_address_at_all),
+        TEST(an_early_answer_is_not_destroyed_by_a_reset),
+        TEST(a_socket_is_for_its_user_only),
+        TEST(a_socket_in_use_is_refused),
+        TEST(a_stale_socket_is_replaced),
+        TEST(no_socket_is_refused),
+        TEST(a_path_too_long),
+        TEST(a_folder_that_is_not_there),
+        TEST(closing_removes_the_socket),
+        TEST(closing_leaves_a_successors_socket_alone),
+        TEST(busy_counts_exchanges),
+        TEST(quiesce_lets_exchanges_end),
+        TEST(quiesce_lets_a_head_come_in),
+        TEST(quiesce_lets_a_written_answer_arrive),
+        TEST(close_ends_open_exchanges),
+        TEST(close_without_a_listener_and_without_a_word),
+        TEST(a_socket_with_a_full_queue_is_in_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* What is no HTTP, or not ours, or too large; and above all what others might read differently. */
+#include "server_test.h"
+
+static void assert_refused(struct peer *p, int status)
+{
+    char line[32];
+    snprintf(line, sizeof line, "HTTP/1.1 %d ", status);
+    if (strncmp(peer_text(p), line, strlen(line)) != 0)
+        fail_msg("not %d: %.300s", status, peer_text(p));
+    assert_true(peer_has(p, "\r\nConnection: close\r\n"));
+    assert_true(peer_has(p, "\"type\":\"invalid_request_error\""));
+    assert_true(p->ended);
+    assert_false(p->reset);
+}
+
+static void a_head_too_large(void **state)
+{
+    (void)state;
+    struct peer *p = peer_connect(&f.t);
+    peer_send(p, "GET / HTTP/1.1\r\nX: ");
+    peer_send_fill(p, 70000);
+    loop_settle(&f.t);
+    assert_refused(p, 431);
+    assert_true(peer_has(p, "64 KiB and 128 fields"));
+    assert_int_equal(f.requests, 0);
+}
+
+static void too_many_fields(void **state)
+{
+    (void)state;
+    struct peer *p = peer_connect(&f.t);
+    peer_send(p, "GET / HTTP/1.1\r\n");
+    for (int i = 0; i < 129; i++)
+        peer_send(p, "A: b\r\n");
+    peer_send(p, "\r\n");
+    loop_settle(&f.t);
+    assert_refused(p, 431);
+}
+
+/* Whichever byte it is that is one too many, the answer is the same. */
+static void a_head_about_as_large_as_allowed(void **state)
+{
+    (void)state;
+    for (size_t len = HTTP_HEAD_MAX - 6; len <= HTTP_HEAD_MAX + 2; len++) {
+        struct peer *p = peer_connect(&f.t);
+        peer_send(p, "GET / HTTP/1.1\r\nX: ");
+        peer_send_fill(p, len);
+        peer_send(p, "\r\n\r\n");
+        loop_settle(&f.t);
+        if (f.requests)
+            assert_text(p, HELLO);
+        else
+            assert_refused(p, 431);
+        f.requests = 0;
+    }
+}
+
+static void a_target_too_large(void **state)
+{
+    (void)state;
+    struct peer *p = peer_connect(&f.t);
+    peer_send(p, "GET /");
+    peer_send_fill(p, HTTP_HEAD_MAX - 1);
+    peer_send(p, " HTTP/1.1\r\n\r\n");
+    loop_settle(&f.t);
+    assert_refused(p, 431);
+}
+
+static void trailers_are_no_head(void **state)
+{
+    (void)state;
+    f.on_request = take;
+    f.on_body_end = reply;
+    struct peer *p = peer_connect(&f.t);
+    peer_send(p, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+    for (int i = 0; i < 200; i++)
+        peer_send(p, "A: b\r\n");
+    peer_send(p, "\r\n");
+    loop_settle(&f.t);
+    assert_text(p, HELLO);
+}
+
+static const char *const bad[] = {
+    "hello\r\n\r\n",
+    "\x16\x03\x01\x02\x01\x01", /* a TLS greeting */
+    "GET\r\n\r\n",
+    "get / HTTP/1.1\r\n\r\n",
+    "GET / HTTP/1.1x\r\n\r\n",
+    "GET / HTTP/2.0\r\n\r\n",
+    "GET / HTTP/0.9\r\n\r\n",
+    "GET /\r\n\r\n",
+    "GET / HTTP/1.1\r\nNo colon\r\n\r\n",
+    "GET / HTTP/1.1\r\n: no name\r\n\r\n",
+    "GET / HTTP/1.1\r\nA\x01: b\r\n\r\n",
+    "GET / HTTP/1.1\r\nA: b\x01\r\n\r\n",
+    /* Where one message ends must be the same for everybody on the way (request smuggling). */
+    "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+    "POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\na",
+    "POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\na",
+    "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\na",
+    "POST / HTTP/1.1\r\nContent-Length: 0x1\r\n\r\na",
+    "POST / HTTP/1.1\r\nContent-Length: 1 1\r\n\r\na",
+    "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\na",
+    "POST / HTTP/1.1\r\nContent-Length : 1\r\n\r\na",
+    "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+};
+
+static void no_http(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        f.requests = f.t.n_peers = 0;
+        struct peer *p = ask(bad[i]);
+        if (f.requests || strncmp(peer_text(p), "HTTP/1.1 400 ", 13) != 0)
+            fail_msg("%s was answered by %s", bad[i], peer_text(p));
+        assert_refused(p, 400);
+        peer_close(p);
+        buf_finish(&p->in);
+        buf_finish(&p->out);
+    }
+}
+
+static void the_reason_is_told(void **state)
+{
+    (void)state;
+    struct peer *p = ask("GET / HTTP/2.0\r\n\r\n");
+    assert_refused(p, 400);
+    assert_false(peer_has(p, "callback")); /* llhttp's own affairs */
+}
+
+/* More than INT64_MAX: it must not turn into a negative one, which means chunked. */
+static void a_length_beyond_all_bounds(void **state)
+{
+    (void)state;
+    f.on_request = take;
+    struct peer *p = ask("POST / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n");
+    if (f.x)
+        assert_true(http_exchange_body_length(f.x) > 0);
+    else
+        assert_refused(p, 400);
+}
+
+/* RFC 9112, 5.2: refused, or each fold replaced by blanks; never glued together. */
+static void a_folded_value(void **state)
+{
+    (void)state;
+    f.on_request = take;
+    struct peer *p = ask("GET / HTTP/1.1\r\nA: b\r\n c\r\nD: e\r\n\r\n");
+    if (!f.x) {
+        assert_refused(p, 400);
+        return;
+    }
+    const char *a = http_head_get(http_exchange_head(f.x), "a");
+    assert_int_equal(a[0], 'b');
+    assert_int_equal(a[1], ' ');
+    assert_string_equal(http_head_get(http_exchange_head(f.x), "d"), "e");
+}
+
+static void garbage_after_an_answer(void **state)
+{
+    (void)state;
+    struct peer *p = ask("GET / HTTP/1.1\r\n\r\n");
+    peer_send(p, "garbage\r\n\r\n");
+    loop_settle(&f.t);
+    assert_true(peer_has(p, HELLO "HTTP/1.1 400 Bad Request\r\n"));
+    assert_true(p->ended);
+    assert_int_equal(f.requests, 1);
+}
+
+static void garbage_behind_a_request_waits_for_its_answer(void **state)
+{
+    (void)state;
+    f.on_request = take;
+    struct peer *p = ask("GET / HTTP/1.1\r\n\r\ngarbage\r\n\r\n");
+    assert_int_equal(p->in.len, 0);
+    reply(f.x);
+    loop_settle(&f.t);
+    assert_true(peer_has(p, HELLO "HTTP/1.1 400 Bad Request\r\n"));
+    assert_int_equal(f.gones, 0);
+}
+
+static void a_client_that_leaves_within_its_head(void **state)
+{
+    (void)state;
+    struct peer *p = ask("GET / HTTP/1.1\r\nHos");
+    assert_int_equal(http_server_busy(f.server), 1);
+    peer_close(p);
+    loop_settle(&f.t);
+    assert_int_equal(f.requests, 0);
+    assert_int_equal(http_server_busy(f.server), 0);
+}
+
+static void empty_lines_before_a_request(void **state)
+{
+    (void)state;
+    struct peer *p = ask("\r\n\r\nGET / HTTP/1.1\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+    assert_text(p, HELLO HELLO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_head_too_large),
+        TEST(too_many_fields),
+        TEST(a_head_about_as_large_as_allowed),
+        TEST(a_target_too_large),
+        TEST(trailers_are_no_head),
+        TEST(no_http),
+        TEST(the_reason_is_told),
+        TEST(a_length_beyond_all_bounds),
+        TEST(a_folded_value),
+        TEST(garbage_after_an_answer),
+        TEST(garbage_behind_a_request_waits_for_its_answer),
+        TEST(a_client_that_leaves_within_its_head),
+        TEST(empty_lines_before_a_request),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
