@@ -18,6 +18,7 @@
 #include "api/names.h"
 #include "api/reply.h"
 #include "base/container_of.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "http/peek.h"
@@ -223,18 +224,21 @@ static unsigned retry_after(const struct hosted *h)
 
 static void refuse_held(struct inference *i)
 {
-    struct hosted *h = i->request.hosted;
+    const struct hosted *h = i->request.hosted;
     uint64_t now = uv_now(host_loop(i->api->host));
     uint64_t until = h->sched.held_until;
-    char *message = mem_printf("model '%s' is held: %s%s%s; it will not load until it is released",
-                               h->model->id, h->held_reason ? h->held_reason : "no reason given",
-                               h->held_by ? ", by " : "", h->held_by ? h->held_by : "");
+    uint64_t left = until == SCHED_NEVER ? 60000 : until > now ? until - now : 0;
+    char time[32];
+    char *message =
+        mem_printf("model '%s' is held: %s%s%s; it will not load %s%s", h->model->id,
+                   h->held_reason ? h->held_reason : "no reason given", h->held_by ? ", by " : "",
+                   h->held_by ? h->held_by : "",
+                   until == SCHED_NEVER ? "until it is released" : "for another ",
+                   until == SCHED_NEVER ? "" : duration_format(left, time, sizeof time));
     json_t *error = reply_error_object(503, message);
     json_object_set_new(error, "state", json_string("held"));
     free(message);
-    unsigned after =
-        until == SCHED_NEVER || until <= now ? 60 : (unsigned)((until - now) / 1000 + 1);
-    inference_refuse(i, 503, error, after);
+    inference_refuse(i, 503, error, (unsigned)(left / 1000 + 1));
 }
 
 static void refuse_queue(struct inference *i, const char *state, const char *why)

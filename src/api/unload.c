@@ -50,14 +50,22 @@ static int get_hold(struct http_exchange *x, json_t *body, struct unload_wish *w
     return given < 0 ? -1 : 0;
 }
 
+/* NULL when there is none. -1 after answering 400. */
+static int get_reason(struct http_exchange *x, json_t *body, const char **reason)
+{
+    json_t *v = json_object_get(body, "reason");
+    *reason = json_string_value(v);
+    if (!v || json_is_string(v) || json_is_null(v))
+        return 0;
+    reply_error(x, 400, "'reason' must be a text");
+    return -1;
+}
+
 static int get_wish(struct http_exchange *x, json_t *body, struct unload_wish *wish, bool *dry_run)
 {
-    json_t *reason = json_object_get(body, "reason");
-    *wish = (struct unload_wish){.reason = json_string_value(reason)};
-    if (reason && !json_is_string(reason) && !json_is_null(reason)) {
-        reply_error(x, 400, "'reason' must be a text");
+    *wish = (struct unload_wish){0};
+    if (get_reason(x, body, &wish->reason))
         return -1;
-    }
     int drain = get_time(x, body, "drain", &wish->drain_ms);
     wish->has_drain = drain > 0;
     if (drain < 0 || get_hold(x, body, wish) || body_get_bool(x, body, "force", &wish->force) ||
@@ -364,12 +372,13 @@ static void reply_holds(struct api *api, struct http_exchange *x)
 static void hold(struct api *api, struct http_exchange *x, json_t *body)
 {
     uint64_t ms = 0;
+    const char *reason;
     int given = get_time(x, body, "for", &ms);
-    if (given < 0)
+    if (given < 0 || get_reason(x, body, &reason))
         return;
     char *by = names_client(x);
     struct hold wish = {.until = given ? uv_now(host_loop(api->host)) + ms : SCHED_NEVER,
-                        .reason = json_string_value(json_object_get(body, "reason")),
+                        .reason = reason,
                         .by = by};
     int rc = for_each_named(api, x, body, hold_one, &wish);
     free(by);

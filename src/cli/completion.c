@@ -25,11 +25,11 @@ static bool takes_value(const struct cli_option *o)
 /* Each option of the command's and of the global table that is not hidden. */
 static void for_options(const struct cli_command *c, void (*visit)(const struct cli_option *o))
 {
-    const struct cli_option *const tables[] = {c->options, cli_global_options};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        for (const struct cli_option *o = tables[i]; o && o->name; o++)
-            if (!o->hidden)
-                visit(o);
+    for (const struct cli_option *o = c->options; o && o->name; o++)
+        if (!o->hidden)
+            visit(o);
+    for (const struct cli_option *o = cli_global_options; o->name; o++)
+        visit(o);
 }
 
 /* --- bash

@@ -124,12 +124,16 @@ static char *live_line(const struct target *t, int width, uint64_t now)
     if (t->fraction < 0) {
         line = mem_printf("%s%*s  %s %s", name, pad, "", t->seen ? "loading" : "waiting", time);
     } else {
-        char *bar = progress_bar(t->fraction, 24);
-        bool known = progress_rate_left(&t->rate, now, &left);
+        /* All is read, and it is not ready: it warms up, which has no progress. */
+        bool read = t->fraction >= 1;
+        bool known = !read && progress_rate_left(&t->rate, now, &left);
+        char *bar = progress_bar(t->fraction, 16);
         if (known)
             format_took(left, time, sizeof time);
-        line = mem_printf("%s%*s  %s  %s  %s%s", name, pad, "", bar, t->stage ? t->stage : "", time,
-                          known ? " left" : "");
+        line = mem_printf("%s%*s  %s  %s%s  %s", name, pad, "", bar, time, known ? " left" : "",
+                          read       ? "warming up"
+                          : t->stage ? t->stage
+                                     : "");
         free(bar);
     }
     free(name);

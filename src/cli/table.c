@@ -99,11 +99,13 @@ static void natural_widths(const struct table *t, size_t *widths)
     }
 }
 
+/* A column of width 0 is left out. */
 static size_t total(const size_t *widths, size_t n)
 {
-    size_t sum = n ? (n - 1) * GAP : 0;
+    size_t sum = 0;
     for (size_t c = 0; c < n; c++)
-        sum += widths[c];
+        if (widths[c])
+            sum += widths[c] + (sum ? GAP : 0);
     return sum;
 }
 
@@ -128,6 +130,14 @@ static void shrink(const struct table *t, size_t *widths, enum table_cut kind, s
     }
 }
 
+/* A name is of use only when it is whole: so the rest gives way before it is cut. */
+static void leave_out(const struct table *t, size_t *widths, unsigned width)
+{
+    for (size_t c = t->n_columns; c-- && total(widths, t->n_columns) > width;)
+        if (t->columns[c].cut == TABLE_FIRST)
+            widths[c] = 0;
+}
+
 /* --- printing
  * ------------------------------------------------------------------------------------- */
 
@@ -141,10 +151,9 @@ static void print_text(FILE *out, const char *text, size_t width, bool cut)
         fputs(text, out);
 }
 
-static void print_cell(const struct table *t, FILE *out, size_t column, size_t width,
+static void print_cell(const struct table *t, FILE *out, size_t column, size_t width, bool last,
                        const struct cell *cell, bool colour)
 {
-    bool last = column + 1 == t->n_columns;
     bool styled = colour && cell->style != TABLE_PLAIN;
     bool cut = cell->width > width;
     size_t shown = cell->width;
@@ -166,7 +175,11 @@ static void print_row(const struct table *t, FILE *out, const size_t *widths,
     static char none[] = "-";
     for (size_t c = 0; c < t->n_columns; c++) {
         struct cell missing = {.text = none, .width = 1};
-        print_cell(t, out, c, widths[c], row[c].text ? &row[c] : &missing, colour);
+        bool last = true;
+        for (size_t next = c + 1; next < t->n_columns; next++)
+            last = last && !widths[next];
+        if (widths[c])
+            print_cell(t, out, c, widths[c], last, row[c].text ? &row[c] : &missing, colour);
     }
     fputc('\n', out);
 }
@@ -178,6 +191,7 @@ void table_print(const struct table *t, FILE *out, unsigned width, bool colour)
     natural_widths(t, widths);
     if (width) {
         shrink(t, widths, TABLE_FIRST, width);
+        leave_out(t, widths, width);
         shrink(t, widths, TABLE_LAST, width);
     }
     for (size_t c = 0; c < t->n_columns; c++)

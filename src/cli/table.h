@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tables of text: columns as wide as their content, two blanks between them, nothing behind the
- * last. On a terminal that is too narrow, columns that allow it are cut; in a pipe nothing ever is.
+ * last. On a terminal that is too narrow, columns that allow it are cut or left out; in a pipe
+ * nothing ever is.
  */
 #ifndef HOSTLER_CLI_TABLE_H
 #define HOSTLER_CLI_TABLE_H
@@ -14,7 +15,7 @@ enum table_align { TABLE_LEFT, TABLE_RIGHT };
 
 enum table_cut {
     TABLE_WHOLE, /* never cut */
-    TABLE_FIRST, /* cut first: what is nice to know */
+    TABLE_FIRST, /* cut first, then left out: what is nice to know */
     TABLE_LAST,  /* cut only if that was not enough: names */
 };
 

@@ -8,7 +8,8 @@ void http_head_init(struct http_head *h)
 {
     h->n_fields = 0;
     h->status = 0;
-    h->in_name = h->complete = false;
+    h->in_name = h->complete = h->too_large = false;
+    h->problem = NULL;
     buf_init(&h->text, HTTP_HEAD_MAX);
 }
 
@@ -23,7 +24,8 @@ void http_head_clear(struct http_head *h)
     buf_clear(&h->text);
     h->n_fields = 0;
     h->status = 0;
-    h->in_name = h->complete = false;
+    h->in_name = h->complete = h->too_large = false;
+    h->problem = NULL;
 }
 
 const char *http_field_name(const struct http_head *h, unsigned i)

@@ -24,8 +24,10 @@ struct http_head {
     int status;      /* answers; 0 in requests */
     unsigned major, minor;
     unsigned n_fields;
-    bool in_name;  /* the parser is inside a field's name */
-    bool complete; /* what comes now are trailers, which are not part of it */
+    const char *problem; /* static text: why the parser stopped here; NULL */
+    bool too_large;      /* it passed a ceiling */
+    bool in_name;        /* the parser is inside a field's name */
+    bool complete;       /* what comes now are trailers, which are not part of it */
     struct http_field field[HTTP_FIELDS_MAX];
 };
 

@@ -5,7 +5,8 @@ static int append(struct http_head *h, const char *at, size_t len)
 {
     if (h->complete) /* trailers must not be merged into the head (RFC 9110, 6.5.1): dropped */
         return 0;
-    return buf_append(&h->text, at, len) ? HPE_USER : 0;
+    h->too_large = buf_append(&h->text, at, len) != 0;
+    return h->too_large ? HPE_USER : 0;
 }
 
 /* Also for a request's target and a status line's reason. */
@@ -24,8 +25,10 @@ static int on_name(llhttp_t *p, const char *at, size_t len)
     struct http_head *h = p->data;
     if (h->complete)
         return 0;
-    if (h->n_fields == HTTP_FIELDS_MAX)
+    if (h->n_fields == HTTP_FIELDS_MAX) {
+        h->too_large = true;
         return HPE_USER;
+    }
     struct http_field *f = &h->field[h->n_fields];
     if (!h->in_name)
         f->name = (uint32_t)h->text.len;
@@ -36,9 +39,13 @@ static int on_name(llhttp_t *p, const char *at, size_t len)
 static int on_name_complete(llhttp_t *p)
 {
     struct http_head *h = p->data;
-    int rc = append(h, "", 1);
     if (h->complete)
-        return rc;
+        return 0;
+    if (!h->in_name) {
+        h->problem = "a header field has no name";
+        return HPE_USER;
+    }
+    int rc = append(h, "", 1);
     h->in_name = false;
     h->field[h->n_fields].value = (uint32_t)h->text.len;
     return rc;

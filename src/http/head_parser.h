@@ -9,8 +9,8 @@
 
 #include "http/head.h"
 
-/* Sets the callbacks for the first line and the fields. They stop the parser with HPE_USER when the
- * head passes its ceilings. */
+/* Sets the callbacks for the first line and the fields. When they stop the parser, the head's
+ * `too_large` or `problem` says why (llhttp's own codes and texts do not). */
 void head_parser_setup(llhttp_settings_t *settings);
 
 /* The struct `type` whose member `head` the parser fills. */

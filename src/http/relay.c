@@ -119,7 +119,7 @@ static void on_connected(struct http_call *call, void *ctx)
 void relay_body(struct relay *r, const char *data, size_t len)
 {
     if (!r->body_sent) {
-        /* The connection does not stand yet. At most one read's worth comes after the pause. */
+        /* The connection does not stand yet. Little comes after the pause. */
         if (buf_append(&r->body, data, len))
             http_exchange_abort(r->x);
         return;

@@ -147,20 +147,26 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
     (void)status; /* a connection that broke is closed by its `ended` or by the sweep */
 }
 
+/* Closes our side once the answer is out; from then on the client's time runs. */
+static void linger_step(struct http_exchange *x)
+{
+    if (x->shut || stream_pending(&x->stream))
+        return;
+    x->shut = true;
+    x->moved_at = uv_now(x->server->loop);
+    if (uv_shutdown(&x->shutdown, &x->stream.stream, on_shutdown))
+        connection_close(x);
+}
+
 /* Our answer stands, but the client may still be sending: closing now would reset the connection
  * and could destroy the answer before it is read. So close our side and wait for theirs, a while.
  */
 static void linger(struct http_exchange *x)
 {
     x->lingering = true;
-    x->moved_at = uv_now(x->server->loop);
-    if (!x->shut) {
-        x->shut = true;
-        stream_flush(&x->stream);
-        if (uv_shutdown(&x->shutdown, &x->stream.stream, on_shutdown))
-            connection_close(x);
-    }
+    stream_flush(&x->stream);
     stream_read_start(&x->stream);
+    linger_step(x);
 }
 
 /* --- parsing ---------------------------------------------------------------------------------- */
@@ -176,13 +182,24 @@ static int on_message_begin(llhttp_t *p)
     return 0;
 }
 
+/* What llhttp lets pass, or only refuses when the handler has begun already. */
+static const char *framing_problem(const llhttp_t *p)
+{
+    if (p->http_major != 1)
+        return "only HTTP/1.0 and HTTP/1.1 are spoken here";
+    if ((p->flags & F_TRANSFER_ENCODING) && !(p->flags & F_CHUNKED))
+        return "Transfer-Encoding must be chunked";
+    if (p->content_length > INT64_MAX)
+        return "Content-Length is too large";
+    return NULL;
+}
+
 static int on_headers_complete(llhttp_t *p)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
-    if (p->http_major != 1) {
-        llhttp_set_error_reason(p, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    x->head.problem = framing_problem(p);
+    if (x->head.problem)
         return -1;
-    }
     p->upgrade = 0; /* not offered here: plain HTTP goes on */
     x->head.complete = true;
     x->head.major = p->http_major;
@@ -190,7 +207,9 @@ static int on_headers_complete(llhttp_t *p)
     x->request = REQUEST_BODY;
     x->keep_alive = llhttp_should_keep_alive(p) && !x->server->quiet;
     x->body_length = (p->flags & F_CHUNKED) ? -1 : (int64_t)p->content_length;
-    x->expects = x->body_length && http_head_has_token(&x->head, "expect", "100-continue");
+    /* HTTP/1.0 knows no interim answers (RFC 9110, 10.1.1). */
+    x->expects =
+        x->body_length && p->http_minor && http_head_has_token(&x->head, "expect", "100-continue");
     x->server->handler(x, x->server->ctx);
     if (x->expects && x->taken && x->answer == ANSWER_NONE) {
         stream_write(&x->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
@@ -232,21 +251,21 @@ static const llhttp_settings_t *parser_settings(void)
 }
 
 /* The bytes are no HTTP, or a head too large: one answer, then the connection ends. */
-static void refuse(struct http_exchange *x, llhttp_errno_t why)
+static void refuse(struct http_exchange *x)
 {
     char body[256];
-    bool too_large = why == HPE_USER;
-    int status = too_large ? 431 : 400;
-    if (x->answer != ANSWER_NONE ||
-        x->request == REQUEST_BODY) { /* it has its answer, or its handler */
-        connection_close(x);
+    const char *why = x->head.too_large ? "request head is too large: at most 64 KiB and 128 fields"
+                      : x->head.problem ? x->head.problem
+                                        : llhttp_get_error_reason(&x->parser);
+    int status = x->head.too_large ? 431 : 400;
+    if (x->answer != ANSWER_NONE || x->request == REQUEST_BODY) {
+        connection_close(x); /* it has its answer, or its handler, already */
         return;
     }
-    int n = snprintf(
-        body, sizeof body,
-        "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"invalid_request_error\"}}", status,
-        too_large ? "request head is too large: at most 64 KiB and 128 fields"
-                  : llhttp_get_error_reason(&x->parser));
+    int n =
+        snprintf(body, sizeof body,
+                 "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"invalid_request_error\"}}",
+                 status, why);
     x->request = REQUEST_BODY;
     x->keep_alive = false;
     http_exchange_reply(x, status, "application/json; charset=utf-8", body, (size_t)n, NULL);
@@ -266,7 +285,7 @@ static void parse(struct http_exchange *x, const char *data, size_t len)
         if (buf_append(&x->ahead, rest, len - (size_t)(rest - data)))
             connection_close(x);
     } else if (rc != HPE_OK) {
-        refuse(x, rc);
+        refuse(x);
     }
 }
 
@@ -282,13 +301,19 @@ static void update_reading(struct http_exchange *x)
         stream_read_start(&x->stream);
 }
 
+/* A client that does not read its answers gets no further ones made. */
+static bool must_wait(const struct http_exchange *x)
+{
+    return x->request == REQUEST_NONE && stream_pending(&x->stream) >= HTTP_HIGH_WATER;
+}
+
 static void on_stream_read(struct stream *stream, const char *data, size_t len)
 {
     struct http_exchange *x = of_stream(stream);
     if (x->lingering)
         return;
     x->moved_at = uv_now(x->server->loop);
-    if (x->request == REQUEST_COMPLETE) {
+    if (x->request == REQUEST_COMPLETE || must_wait(x)) {
         if (buf_append(&x->ahead, data, len))
             connection_close(x);
         else
@@ -314,7 +339,11 @@ static void on_stream_written(struct stream *stream)
         if (x->taken && x->events->drain)
             x->events->drain(x, x->ctx);
     }
-    if (!stream->closing)
+    if (stream->closing)
+        return;
+    if (x->lingering)
+        linger_step(x);
+    else
         connection_advance(x);
 }
 
@@ -345,7 +374,7 @@ static void connection_advance(struct http_exchange *x)
             connection_finish_exchange(x);
         if (x->stream.closing || x->lingering)
             break;
-        if (x->request != REQUEST_NONE || !x->ahead.len)
+        if (x->request != REQUEST_NONE || !x->ahead.len || must_wait(x))
             break;
         /* A pipelined request: the buffer is parsed from a copy, since parse() fills it again. */
         struct buf ahead = x->ahead;
@@ -368,10 +397,10 @@ static const struct stream_events connection_events = {
 
 static uint64_t time_allowed(const struct http_exchange *x)
 {
-    if (x->lingering)
-        return LINGER_MS;
     if (stream_pending(&x->stream))
         return STALL_MS;
+    if (x->lingering)
+        return LINGER_MS;
     switch (x->request) {
     case REQUEST_NONE:
         return x->server->quiet ? 0 : IDLE_MS;
@@ -471,9 +500,7 @@ static void on_listener_closed(uv_handle_t *handle)
 {
     struct listener *l = handle->data;
     struct http_server *s = l->server;
-    if (l->unix_path)
-        unlink(l->unix_path);
-    free(l->unix_path);
+    free(l->unix_path); /* libuv has removed the file, and a successor's may stand there by now */
     free(l);
     handle_released(s);
 }
@@ -497,6 +524,17 @@ static bool socket_is_alive(const char *path)
     return alive;
 }
 
+static bool folder_exists(const char *path)
+{
+    char *folder = mem_strdup(path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+    bool exists = !slash || slash == folder || access(folder, F_OK) == 0;
+    free(folder);
+    return exists;
+}
+
 static int listen_unix(struct listener *l, const char *path, struct error *err)
 {
     struct stat st;
@@ -515,6 +553,8 @@ static int listen_unix(struct listener *l, const char *path, struct error *err)
         unlink(path);
     }
     int rc = uv_pipe_bind(&l->pipe, path);
+    if (rc == UV_EACCES && stat(path, &st) && errno == ENOENT && !folder_exists(path))
+        rc = UV_ENOENT; /* libuv says EACCES for both */
     if (!rc)
         rc = uv_listen(&l->stream, BACKLOG, on_connection);
     if (rc)

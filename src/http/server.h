@@ -71,7 +71,7 @@ const char *http_exchange_peer(const struct http_exchange *x);
 /* Whose it is from now on. `events` must outlive the exchange; members may be NULL. */
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
                         void *ctx);
-/* Back-pressure: no more than one read's worth (64 KiB) of `body` comes after a pause. */
+/* Back-pressure: no more than two reads' worth (128 KiB) of `body` comes after a pause. */
 void http_exchange_pause(struct http_exchange *x);
 void http_exchange_resume(struct http_exchange *x);
 

@@ -137,7 +137,8 @@ void stream_flush(struct stream *s)
     }
     if (n > 0)
         buf_consume(&s->out, (size_t)n);
-    /* An error is not reported here, in the writer's own call, but by uv_write's callback. */
+    /* An error of the socket is not reported here, in the writer's own call, but by uv_write's
+     * callback. */
     write_rest(s);
 }
 

@@ -65,8 +65,11 @@ static void daemon_close(struct daemon *d)
     if (d->closing)
         return;
     d->closing = true;
-    for (int i = 0; i < N_SIGNALS; i++)
+    for (int i = 0; i < N_SIGNALS; i++) {
         uv_close((uv_handle_t *)&d->signals[i], NULL);
+        signal(signal_numbers[i],
+               SIG_IGN); /* the last steps are short, and are not to be cut off */
+    }
     if (d->server)
         http_server_close(d->server, on_server_closed, d);
     else

@@ -54,6 +54,7 @@ struct hosted {
     char *held_by;
     char *unload_note;        /* the operator's reason of the unload that runs */
     struct memory_use use;    /* as last read, before a stop */
+    unsigned unloads;         /* operations (unload.h) that wait for its end */
     bool broken;              /* the engine does not answer and is being stopped for it */
     TAILQ_ENTRY(hosted) link; /* among all records, those of removed models included */
 };

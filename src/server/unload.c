@@ -140,6 +140,9 @@ static size_t pending(const struct unload *u)
 
 static void resolve(struct unload_target *t, enum unload_result result, const char *reason)
 {
+    if (t->begun)
+        t->hosted->unloads--;
+    t->begun = false;
     t->result = result;
     t->reason = reason;
     t->hosted = NULL;
@@ -212,15 +215,25 @@ static void watch_for_stuck(struct operation *op)
     uv_timer_start(&op->timer, on_stuck, allowed, 0);
 }
 
+/* It is still busy: left alone, or cut off. Somebody else's drain of the same model goes on. */
+static void end_drain(struct operation *op, struct unload_target *t)
+{
+    if (!op->keep_busy) {
+        host_unload(t->hosted, 0, NULL);
+        return;
+    }
+    if (t->hosted->unloads == 1)
+        host_keep(t->hosted);
+    resolve(t, UNLOAD_BUSY, "requests_in_flight");
+}
+
 static void on_drained(uv_timer_t *timer)
 {
     struct operation *op = timer->data;
-    for (size_t i = 0; i < op->u.n && op->keep_busy; i++) {
+    for (size_t i = 0; i < op->u.n; i++) {
         struct unload_target *t = &op->u.targets[i];
-        if (t->result != UNLOAD_PENDING || t->hosted->sched.state != SCHED_READY)
-            continue;
-        host_keep(t->hosted);
-        resolve(t, UNLOAD_BUSY, "requests_in_flight");
+        if (t->result == UNLOAD_PENDING && t->hosted->sched.state == SCHED_READY)
+            end_drain(op, t);
     }
     watch_for_stuck(op);
     settle_if_resolved(op);
@@ -281,6 +294,8 @@ static void begin_unloads(struct operation *op, uint64_t drain_until, const char
         struct hosted *h = t->hosted;
         if (t->result != UNLOAD_PENDING)
             continue;
+        t->begun = true;
+        h->unloads++;
         host_unload(h, drain_until, reason);
         if (t->result == UNLOAD_PENDING && h->sched.state == SCHED_UNLOADED)
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");

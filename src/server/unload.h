@@ -29,6 +29,7 @@ enum unload_result {
 struct unload_target {
     char *model;           /* id, or the unknown name that was asked for */
     struct hosted *hosted; /* while PENDING */
+    bool begun;            /* while PENDING: counted in hosted->unloads */
     enum unload_result result;
     const char *reason; /* static text: `not_loaded`, `not_found`, …; NULL */
     uint64_t drained_ms, stopped_ms;

@@ -39,7 +39,8 @@ def spawns(server):
 
 
 def set_fake(tmp_path, model, **misbehaviour):
-    (tmp_path / "models" / f"{model}.gguf.fake").write_text(json.dumps(misbehaviour), encoding="utf-8")
+    path = tmp_path / "models" / f"{model}.gguf.fake"
+    path.write_text(json.dumps(misbehaviour), encoding="utf-8")
 
 
 # --- which models there are -----------------------------------------------------------------------
@@ -268,7 +269,8 @@ def test_load_by_hand(fake):
 # --- loads that fail ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("misbehaviour,word", [
-    ({"exit_at_load": 7, "load_s": 1}, "code 7"), ({"crash_at_load": True, "load_s": 1}, "signal 9")])
+    ({"exit_at_load": 7, "load_s": 1}, "code 7"),
+    ({"crash_at_load": True, "load_s": 1}, "signal 9")])
 def test_all_waiters_learn_why_a_load_failed(fake, tmp_path, misbehaviour, word):
     server = fake(a={**misbehaviour, "log": "out of luck"})
     answers = at_once(5, lambda n: server.tokenize("a"))
@@ -276,7 +278,8 @@ def test_all_waiters_learn_why_a_load_failed(fake, tmp_path, misbehaviour, word)
         message = is_json_error(answer, 500)
         assert word in message and "out of luck" in message
     status = server.models()["a"]["status"]
-    assert status["failed"] and status["reason"] == "load_failed" and "out of luck" in status["message"]
+    assert status["failed"] and status["reason"] == "load_failed"
+    assert "out of luck" in status["message"]
     assert spawns(server) == 1
     set_fake(tmp_path, "a")
     assert server.tokenize("a").status == 200  # once its reason is gone
@@ -382,7 +385,8 @@ def test_the_one_model_is_loaded_again_after_a_crash(hostler, models):
 # --- options --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("args,env,n_ctx", [
-    (["-c", "512"], {}, 512), (["--ctx-size", "768"], {}, 768), ([], {"LLAMA_ARG_CTX_SIZE": "512"}, 512),
+    (["-c", "512"], {}, 512), (["--ctx-size", "768"], {}, 768),
+    ([], {"LLAMA_ARG_CTX_SIZE": "512"}, 512),
     (["-c", "768"], {"LLAMA_ARG_CTX_SIZE": "512"}, 768)])
 def test_the_engines_options_reach_it(hostler, models, args, env, n_ctx):
     server = hostler("--models-dir", models, "-np", "1", *args, env=env)

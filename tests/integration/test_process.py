@@ -306,8 +306,8 @@ def test_no_engine_outlives_a_killed_daemon(hostler, tmp_path, models, runtime):
 
 @pytest.mark.parametrize("fault", [{"load_s": 60}, {"deaf": True}, {"slow_exit_s": 60},
                                    {"stuck": True}, {"orphan": True}])
-def test_no_stubborn_engine_outlives_a_killed_daemon(fake, fault):
-    server = fake(a=fault)
+def test_no_stubborn_engine_outlives_a_killed_daemon(fake, fault, runtime):
+    server = fake(env={"XDG_RUNTIME_DIR": str(runtime)}, a=fault)
     server.post("/models/load", {"model": "a"})
     if "load_s" not in fault:
         assert server.tokenize("a").status == 200

@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import socket
 
 import pytest
 from conftest import Server, clean_env, until
@@ -15,22 +14,23 @@ VARYING = re.compile(rb'"(?:id|created|timings|[a-z_]+_ms|[a-z_]+_per_second)":(
 @pytest.fixture(scope="module")
 def direct(engine, models, tmp_path_factory):
     """The engine by hand, with the same model."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = Server([engine, "--model", models / "m1.gguf", "--alias", "m1", "--port", port, "--props"],
-                    clean_env(), tmp_path_factory.mktemp("direct") / "log")
-    server.port = port
+    folder = tmp_path_factory.mktemp("direct")
+    server = Server([engine, "--model", models / "m1.gguf", "--alias", "m1", "--props",
+                     "--host", folder / "e.sock"], clean_env(), folder / "log")
+    server.socket = folder / "e.sock"
 
     def ready():
         try:
             return server.get("/health").status == 200
-        except (ConnectionError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException):
             assert server.process.poll() is None, server.log()
             return False
 
-    until(ready)
-    yield server
-    server.kill()
+    try:
+        until(ready)
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,7 @@ struct loop_test {
 static inline void loop_test_init(struct loop_test *t)
 {
     *t = (struct loop_test){0};
+    signal(SIGPIPE, SIG_IGN); /* as the daemon does: libuv writes without MSG_NOSIGNAL */
     assert_int_equal(uv_loop_init(&t->loop), 0);
     snprintf(t->folder, sizeof t->folder, "/tmp/hostler-http-XXXXXX");
     assert_non_null(mkdtemp(t->folder));
@@ -204,15 +206,22 @@ static inline void loop_round(struct loop_test *t)
     loop_pump(t);
 }
 
+static inline bool loop_has_work(struct loop_test *t)
+{
+    struct pollfd backend = {.fd = uv_backend_fd(&t->loop), .events = POLLIN};
+    if (!uv_loop_alive(&t->loop))
+        return false;
+    return uv_backend_timeout(&t->loop) == 0 || poll(&backend, 1, 0) > 0;
+}
+
 /* Until nobody has anything left to do. */
 static inline void loop_settle(struct loop_test *t)
 {
-    struct pollfd backend = {.fd = uv_backend_fd(&t->loop), .events = POLLIN};
     bool moved;
     do {
         uv_run(&t->loop, UV_RUN_NOWAIT);
         moved = loop_pump(t);
-    } while (moved || uv_backend_timeout(&t->loop) == 0 || poll(&backend, 1, 0) > 0);
+    } while (moved || loop_has_work(t));
 }
 
 static inline void loop_until_step(struct loop_test *t, uint64_t since, const char *what)
@@ -228,5 +237,32 @@ static inline void loop_until_step(struct loop_test *t, uint64_t since, const ch
         if (condition)                                                                             \
             break;                                                                                 \
     }
+
+/* --- an origin: a listening unix socket whose connections the test plays ------------------------
+ */
+
+/* The origin's side of the next connection; it must have been opened by now. */
+static inline struct peer *origin_accept(struct loop_test *t, int listening)
+{
+    int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(fd >= 0);
+    struct peer *p = peer_add(t, fd);
+    loop_settle(t);
+    return p;
+}
+
+static inline bool origin_is_called(int listening)
+{
+    struct pollfd fd = {.fd = listening, .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
+}
+
+/* An empty socket file that nobody listens on any more stays behind. */
+static inline void origin_close(int *listening)
+{
+    if (*listening >= 0)
+        close(*listening);
+    *listening = -1;
+}
 
 #endif

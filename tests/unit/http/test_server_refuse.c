@@ -115,16 +115,41 @@ static const char *const bad[] = {
 static void no_http(void **state)
 {
     (void)state;
+    unsigned accepted = 0;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         f.requests = f.t.n_peers = 0;
         struct peer *p = ask(bad[i]);
-        if (f.requests || strncmp(peer_text(p), "HTTP/1.1 400 ", 13) != 0)
-            fail_msg("%s was answered by %s", bad[i], peer_text(p));
-        assert_refused(p, 400);
+        if (f.requests) {
+            print_error("accepted: %s\n", bad[i]);
+            accepted++;
+        } else {
+            assert_refused(p, 400);
+        }
         peer_close(p);
         buf_finish(&p->in);
         buf_finish(&p->out);
     }
+    assert_int_equal(accepted, 0);
+}
+
+/* A field without a name has none to be found by; an offset left over from an earlier request
+ * would point anywhere. */
+static void an_empty_name_is_no_leftover(void **state)
+{
+    (void)state;
+    struct peer *p = peer_connect(&f.t);
+    peer_send(p, "GET / HTTP/1.1\r\nX: ");
+    peer_send_fill(p, 60000);
+    peer_send(p, "\r\nY: z\r\n\r\n");
+    loop_settle(&f.t);
+    assert_text(p, HELLO);
+    f.on_request = take;
+    peer_send(p, "GET / HTTP/1.1\r\nA: b\r\n: c\r\n\r\n");
+    loop_settle(&f.t);
+    if (f.x)
+        assert_null(http_head_get(http_exchange_head(f.x), "absent"));
+    else
+        assert_true(peer_has(p, HELLO "HTTP/1.1 400 "));
 }
 
 static void the_reason_is_told(void **state)
@@ -213,6 +238,7 @@ int main(void)
         TEST(a_target_too_large),
         TEST(trailers_are_no_head),
         TEST(no_http),
+        TEST(an_empty_name_is_no_leftover),
         TEST(the_reason_is_told),
         TEST(a_length_beyond_all_bounds),
         TEST(a_folded_value),

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/* A server and a client with the relay between them: the test plays both ends. */
+#include "server_test.h"
+
+#include "http/relay.h"
+
+static struct http_client *client;
+static struct relay relay;
+static int origin;
+static char origin_path[80];
+static unsigned dones;
+static enum relay_result result;
+static bool starts_at_body_end; /* else at the head */
+
+static void relay_done(struct relay *r, enum relay_result how)
+{
+    assert_ptr_equal(r, &relay);
+    dones++;
+    result = how;
+    if (how == RELAY_NOT_SENT || how == RELAY_NO_ANSWER)
+        http_exchange_reply(r->x, 502, NULL, "", 0, NULL);
+    else if (how == RELAY_BROKEN)
+        http_exchange_abort(r->x);
+    relay_finish(r);
+}
+
+static void on_body(struct http_exchange *x, const char *data, size_t len, void *ctx)
+{
+    (void)x;
+    (void)ctx;
+    if (starts_at_body_end)
+        assert_int_equal(buf_append(&relay.body, data, len), 0);
+    else
+        relay_body(&relay, data, len);
+}
+
+static void on_body_end(struct http_exchange *x, void *ctx)
+{
+    (void)x;
+    (void)ctx;
+    if (starts_at_body_end) {
+        relay.body_complete = true;
+        relay_start(&relay, client);
+    } else {
+        relay_body_end(&relay);
+    }
+}
+
+static void on_drain(struct http_exchange *x, void *ctx)
+{
+    (void)x;
+    (void)ctx;
+    relay_drain(&relay);
+}
+
+static void on_gone(struct http_exchange *x, void *ctx)
+{
+    (void)x;
+    (void)ctx;
+    f.gones++;
+    relay_finish(&relay);
+}
+
+static const struct http_exchange_events relay_events = {
+    .body = on_body, .body_end = on_body_end, .drain = on_drain, .gone = on_gone};
+
+static void pass_on(struct http_exchange *x)
+{
+    http_exchange_take(x, &relay_events, NULL);
+    relay_init(&relay);
+    relay.x = x;
+    relay.fields = "X-Ours: 1\r\n";
+    relay.done = relay_done;
+    if (!starts_at_body_end)
+        relay_start(&relay, client);
+}
+
+static int relay_set_up(void **state)
+{
+    set_up(state);
+    snprintf(origin_path, sizeof origin_path, "%s/origin.sock", f.t.folder);
+    origin = listen_at(origin_path, 16);
+    client = http_client_create(&f.t.loop, origin_path, 0);
+    f.on_request = pass_on;
+    starts_at_body_end = true;
+    dones = 0;
+    return 0;
+}
+
+static int relay_tear_down(void **state)
+{
+    close_server();
+    http_client_close(client);
+    origin_close(&origin);
+    unlink(origin_path);
+    return tear_down(state);
+}
+
+/* --- the request ------------------------------------------------------------------------------ */
+
+static void the_request_keeps_its_length(void **state)
+{
+    (void)state;
+    ask("POST /v1/x?y=%20z HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nA: b\r\n\r\nabc");
+    assert_text(origin_accept(&f.t, origin), "POST /v1/x?y=%20z HTTP/1.1\r\nHost: h\r\nA: b\r\n"
+                                             "Content-Length: 3\r\n\r\nabc");
+}
+
+static void the_request_keeps_its_chunks(void **state)
+{
+    (void)state;
+    starts_at_body_end = false;
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    struct peer *o = origin_accept(&f.t, origin);
+    peer_send(p, "3\r\nabc\r\n");
+    loop_settle(&f.t);
+    peer_send(p, "0\r\n\r\n");
+    loop_settle(&f.t);
+    assert_text(o, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "3\r\nabc\r\n0\r\n\r\n");
+}
+
+static void no_body_stays_no_body(void **state)
+{
+    (void)state;
+    ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_text(origin_accept(&f.t, origin), "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+}
+
+static void an_announced_empty_body(void **state)
+{
+    (void)state;
+    ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+    assert_text(origin_accept(&f.t, origin),
+                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void what_concerns_us_is_dropped(void **state)
+{
+    (void)state;
+    ask("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer key\r\nX-Api-Key: key\r\n"
+        "Connection: keep-alive, X-Named\r\nKeep-Alive: 5\r\nTE: trailers\r\nX-Named: 1\r\n"
+        "Upgrade: h2c\r\nExpect: 100-continue\r\nCookie: c\r\nContent-Length: 1\r\n\r\na");
+    assert_text(origin_accept(&f.t, origin),
+                "POST / HTTP/1.1\r\nHost: h\r\nCookie: c\r\nContent-Length: 1\r\n\r\na");
+}
+
+static void http_1_0_becomes_1_1(void **state)
+{
+    (void)state;
+    ask("GET / HTTP/1.0\r\n\r\n");
+    assert_text(origin_accept(&f.t, origin), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static struct peer *relayed(const char *request, const char *answer)
+{
+    struct peer *p = ask(request);
+    struct peer *o = origin_accept(&f.t, origin);
+    peer_send(o, answer);
+    loop_settle(&f.t);
+    return p;
+}
+
+#define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static void the_answer_keeps_its_length(void **state)
+{
+    (void)state;
+    struct peer *p = relayed(GET, "HTTP/1.1 404 Not Found\r\nContent-Type: a/b\r\n"
+                                  "Content-Length: 2\r\nX: y\r\n\r\nno");
+    assert_text(p, "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nContent-Type: a/b\r\nX: y\r\n"
+                   "X-Ours: 1\r\n\r\nno");
+    assert_int_equal(dones, 1);
+    assert_int_equal(result, RELAY_DONE);
+}
+
+static void the_answer_keeps_its_chunks(void **state)
+{
+    (void)state;
+    struct peer *p = relayed(GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+                                  "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n"
+                                  "3\r\nabc\r\n0\r\n\r\n");
+    assert_text(p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Ours: 1\r\n\r\n"
+                   "3\r\nabc\r\n0\r\n\r\n");
+}
+
+static void each_piece_is_passed_on_at_once(void **state)
+{
+    (void)state;
+    struct peer *p = relayed(GET, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                                  "Transfer-Encoding: chunked\r\n\r\n5\r\none\n\n\r\n");
+    assert_true(relay.is_event_stream);
+    assert_true(peer_has(p, "one\n\n"));
+    assert_int_equal(dones, 0);
+}
+
+static void head_has_no_body(void **state)
+{
+    (void)state;
+    struct peer *p = relayed("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n",
+                             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+    assert_text(p, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Ours: 1\r\n\r\n");
+    assert_int_equal(result, RELAY_DONE);
+}
+
+static void connections_of_both_sides_are_kept(void **state)
+{
+    (void)state;
+    struct peer *p = ask(GET), *o = origin_accept(&f.t, origin);
+    for (int i = 1; i <= 3; i++) {
+        peer_send(o, "HTTP/1.1 204 No Content\r\n\r\n");
+        loop_settle(&f.t);
+        assert_int_equal(dones, i);
+        peer_send(p, GET);
+        loop_settle(&f.t);
+    }
+    assert_text(o, GET GET GET GET);
+    assert_false(origin_is_called(origin));
+}
+
+/* --- failures --------------------------------------------------------------------------------- */
+
+#define POST_ABC "POST /again HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+
+static void a_stale_connection_is_not_noticed(void **state)
+{
+    (void)state;
+    struct peer *p = relayed(GET, "HTTP/1.1 204 No Content\r\n\r\n");
+    buf_clear(&p->in);
+    /* In this order, so that the loop sees the request first, and takes the kept connection. */
+    peer_send(p, POST_ABC);
+    peer_close(&f.t.peer[1]);
+    loop_settle(&f.t);
+    assert_true(relay.fresh);
+    struct peer *o = origin_accept(&f.t, origin);
+    assert_text(o, POST_ABC);
+    peer_send(o, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    loop_settle(&f.t);
+    assert_text(p, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Ours: 1\r\n\r\n");
+    assert_int_equal(result, RELAY_DONE);
+}
+
+static void a_request_that_was_read_is_not_made_again(void **state)
+{
+    (void)state;
+    struct peer *p = relayed(GET, "HTTP/1.1 204 No Content\r\n\r\n");
+    peer_send(p, POST_ABC);
+    loop_settle(&f.t);
+    assert_text(&f.t.peer[1], GET POST_ABC);
+    peer_close(&f.t.peer[1]);
+    loop_settle(&f.t);
+    assert_false(origin_is_called(origin));
+    assert_int_equal(result, RELAY_NO_ANSWER);
+}
+
+static void an_origin_that_ends_without_an_answer(void **state)
+{
+    (void)state;
+    struct peer *p = ask(GET);
+    peer_close(origin_accept(&f.t, origin));
+    loop_settle(&f.t);
+    assert_int_equal(dones, 1);
+    assert_int_equal(result, RELAY_NO_ANSWER);
+    assert_true(peer_has(p, "HTTP/1.1 502 "));
+}
+
+static void an_origin_that_is_not_there(void **state)
+{
+    (void)state;
+    origin_close(&origin);
+    struct peer *p = ask("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+    assert_int_equal(dones, 1);
+    assert_int_equal(result, RELAY_NOT_SENT);
+    assert_true(peer_has(p, "HTTP/1.1 502 "));
+}
+
+static void an_answer_that_breaks(void **state)
+{
+    (void)state;
+    struct peer *p = relayed(GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                  "3\r\nabc\r\n");
+    peer_close(&f.t.peer[1]);
+    loop_settle(&f.t);
+    assert_int_equal(dones, 1);
+    assert_int_equal(result, RELAY_BROKEN);
+    assert_true(p->ended);
+    assert_false(peer_has(p, "\r\n0\r\n\r\n"));
+}
+
+static void a_client_that_leaves_ends_the_call(void **state)
+{
+    (void)state;
+    struct peer *p = ask(GET), *o = origin_accept(&f.t, origin);
+    peer_close(p);
+    loop_settle(&f.t);
+    assert_int_equal(f.gones, 1);
+    assert_int_equal(dones, 0);
+    assert_true(o->ended);
+}
+
+/* --- back-pressure ---------------------------------------------------------------------------- */
+
+#define LARGE 8000000
+
+static void a_slow_origin_slows_the_client(void **state)
+{
+    (void)state;
+    starts_at_body_end = false;
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8000000\r\n\r\n");
+    struct peer *o = origin_accept(&f.t, origin);
+    o->deaf = true;
+    peer_send_fill(p, LARGE);
+    loop_settle(&f.t);
+    assert_true(p->out.len > LARGE / 2);
+    assert_in_range(http_call_pending(relay.call), HTTP_HIGH_WATER, HTTP_HIGH_WATER + 70000);
+    o->deaf = false;
+    UNTIL(&f.t, o->in.len > LARGE);
+    assert_int_equal(p->out.len, 0);
+}
+
+static void a_slow_client_slows_the_origin(void **state)
+{
+    (void)state;
+    struct peer *p = ask(GET), *o = origin_accept(&f.t, origin);
+    p->deaf = true;
+    peer_send(o, "HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n");
+    peer_send_fill(o, LARGE);
+    loop_settle(&f.t);
+    assert_true(o->out.len > LARGE / 2);
+    assert_in_range(http_exchange_pending(relay.x), HTTP_HIGH_WATER, HTTP_HIGH_WATER + 70000);
+    p->deaf = false;
+    UNTIL(&f.t, p->in.len > LARGE);
+    assert_int_equal(dones, 1);
+    assert_int_equal(result, RELAY_DONE);
+}
+
+int main(void)
+{
+#undef TEST
+#define TEST(name) cmocka_unit_test_setup_teardown(name, relay_set_up, relay_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_request_keeps_its_length),
+        TEST(the_request_keeps_its_chunks),
+        TEST(no_body_stays_no_body),
+        TEST(an_announced_empty_body),
+        TEST(what_concerns_us_is_dropped),
+        TEST(http_1_0_becomes_1_1),
+        TEST(the_answer_keeps_its_length),
+        TEST(the_answer_keeps_its_chunks),
+        TEST(each_piece_is_passed_on_at_once),
+        TEST(head_has_no_body),
+        TEST(connections_of_both_sides_are_kept),
+        TEST(a_stale_connection_is_not_noticed),
+        TEST(a_request_that_was_read_is_not_made_again),
+        TEST(an_origin_that_ends_without_an_answer),
+        TEST(an_origin_that_is_not_there),
+        TEST(an_answer_that_breaks),
+        TEST(a_client_that_leaves_ends_the_call),
+        TEST(a_slow_origin_slows_the_client),
+        TEST(a_slow_client_slows_the_origin),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+#include "config_test.h"
+
+static void defaults(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR), ENV(NULL));
+    assert_string_equal(c.models_dir, "/m");
+    assert_false(c.classic);
+    assert_null(c.model);
+    assert_int_equal(c.models_max, 4);
+    assert_true(c.autoload);
+    assert_string_equal(c.host, "127.0.0.1");
+    assert_int_equal(c.port, 8080);
+    assert_int_equal(c.api_keys.n + c.aliases.n, 0);
+    assert_int_equal(c.ttl_ms, 0);
+    assert_int_equal(c.max_wait_ms, 30000);
+    assert_int_equal(c.drain_timeout_ms, 60000);
+    assert_int_equal(c.load_timeout_ms, 600000);
+    assert_int_equal(c.stop_timeout_ms, 10000);
+    assert_int_equal(c.max_queue, 1000);
+    assert_int_equal(c.log_level, LOG_INFO);
+    assert_int_equal(c.log_format, LOG_TEXT);
+    assert_int_equal(c.args.n, 0);
+}
+
+static void each_option(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR, "--models-max", "0", "--no-models-autoload", "--host", "a.sock", "--port", "0",
+               "--api-key", "a, b", "--ttl", "5m", "--max-wait", "1s", "--drain-timeout", "2s",
+               "--load-timeout", "3s", "--stop-timeout", "500ms", "--max-queue", "7", "--log-level",
+               "debug", "--log-format", "json"),
+          ENV(NULL));
+    assert_int_equal(c.models_max, 0);
+    assert_false(c.autoload);
+    assert_string_equal(c.host, "a.sock");
+    assert_int_equal(c.port, 0);
+    assert_int_equal(c.api_keys.n, 2);
+    assert_string_equal(c.api_keys.v[1], "b");
+    assert_int_equal(c.ttl_ms, 300000);
+    assert_int_equal(c.max_wait_ms, 1000);
+    assert_int_equal(c.drain_timeout_ms, 2000);
+    assert_int_equal(c.load_timeout_ms, 3000);
+    assert_int_equal(c.stop_timeout_ms, 500);
+    assert_int_equal(c.max_queue, 7);
+    assert_int_equal(c.log_level, LOG_DEBUG);
+    assert_int_equal(c.log_format, LOG_JSON);
+}
+
+static void each_variable(void **state)
+{
+    (void)state;
+    parse(ARGV(NULL),
+          ENV("LLAMA_ARG_MODELS_DIR=/e", "LLAMA_ARG_MODELS_MAX=2", "LLAMA_ARG_MODELS_AUTOLOAD=off",
+              "LLAMA_ARG_HOST=::1", "LLAMA_ARG_PORT=99", "LLAMA_API_KEY=k", "HOSTLER_TTL=1",
+              "HOSTLER_MAX_WAIT=2", "HOSTLER_DRAIN_TIMEOUT=3", "HOSTLER_LOAD_TIMEOUT=4",
+              "HOSTLER_STOP_TIMEOUT=5", "HOSTLER_MAX_QUEUE=6", "HOSTLER_LOG_LEVEL=error",
+              "HOSTLER_LOG_FORMAT=json", "UNRELATED=x", "NO_EQUALS_SIGN"));
+    assert_string_equal(c.models_dir, "/e");
+    assert_int_equal(c.models_max, 2);
+    assert_false(c.autoload);
+    assert_string_equal(c.host, "::1");
+    assert_int_equal(c.port, 99);
+    assert_string_equal(c.api_keys.v[0], "k");
+    assert_int_equal(c.ttl_ms + c.max_wait_ms + c.drain_timeout_ms + c.load_timeout_ms +
+                         c.stop_timeout_ms,
+                     15000);
+    assert_int_equal(c.max_queue, 6);
+    assert_int_equal(c.log_level, LOG_ERROR);
+    assert_int_equal(c.log_format, LOG_JSON);
+}
+
+static void the_command_line_wins(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR, "--port", "1", "--models-autoload", "-c", "10"),
+          ENV("LLAMA_ARG_MODELS_DIR=/e", "LLAMA_ARG_PORT=2", "LLAMA_ARG_MODELS_AUTOLOAD=0",
+              "LLAMA_ARG_CTX_SIZE=20", "LLAMA_ARG_MLOCK=1"));
+    assert_string_equal(c.models_dir, "/m");
+    assert_int_equal(c.port, 1);
+    assert_true(c.autoload);
+    assert_string_equal(engine_value("-c"), "10");
+    assert_string_equal(engine_value("--mlock"), "on");
+}
+
+static void the_last_one_wins(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR, "--port", "1", "--port", "2", "-c", "3", "--ctx-size", "4"), ENV(NULL));
+    assert_int_equal(c.port, 2);
+    assert_string_equal(engine_value("-c"), "4");
+}
+
+static void an_empty_variable_is_none(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR), ENV("LLAMA_ARG_PORT=", "LLAMA_ARG_CTX_SIZE="));
+    assert_int_equal(c.port, 8080);
+    assert_null(engine_value("-c"));
+}
+
+/* --- the engine's options --------------------------------------------------------------------- */
+
+static void options_of_the_engine(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR, "--ctx_size", "512", "-nkvo", "--mlock", "--lora", "a", "--lora", "b",
+               "--control-vector-layer-range", "1", "12"),
+          ENV(NULL));
+    assert_string_equal(engine_value("-c"), "512");
+    assert_string_equal(engine_value("-kvo"), "off");
+    assert_string_equal(engine_value("--mlock"), "on");
+    assert_string_equal(engine_value("--control-vector-layer-range"), "1 12");
+    assert_int_equal(c.args.n, 6); /* both --lora */
+    assert_int_equal(c.args.v[0].origin, ARGS_FROM_COMMAND_LINE);
+}
+
+static void variables_of_the_engine(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR),
+          ENV("LLAMA_ARG_KV_OFFLOAD=0", "LLAMA_ARG_MLOCK=false", "LLAMA_ARG_CTX_SIZE=9"));
+    assert_string_equal(engine_value("-kvo"), "off");
+    assert_null(engine_value("--mlock")); /* off is how it is anyhow, and there is no word for it */
+    assert_string_equal(engine_value("-c"), "9");
+    assert_int_equal(c.args.v[0].origin, ARGS_FROM_ENVIRONMENT);
+    refuse(ARGV(DIR), ENV("LLAMA_ARG_MLOCK=maybe"), "LLAMA_ARG_MLOCK=maybe: give 1 or 0");
+}
+
+static void unknown_options_name_the_nearest(void **state)
+{
+    (void)state;
+    refuse(ARGV(DIR, "--prot", "1"), ENV(NULL), "unknown option '--prot'");
+    assert_non_null(strstr(err.text, "did you mean '--port'?"));
+    assert_non_null(strstr(err.text, "version: 0.7.0"));
+    refuse(ARGV(DIR, "--ctx-sise", "1"), ENV(NULL), "did you mean '--ctx-size'?");
+    refuse(ARGV(DIR, "--no-kv-ofload"), ENV(NULL), "did you mean '--no-kv-offload'?");
+    refuse(ARGV(DIR, "--frobnicate-wildly"), ENV(NULL), "unknown option '--frobnicate-wildly'");
+    assert_null(strstr(err.text, "did you mean"));
+    refuse(ARGV(DIR, "stray"), ENV(NULL), "unknown option 'stray'");
+    refuse(ARGV(DIR, ""), ENV(NULL), "unknown option ''");
+}
+
+static void missing_values(void **state)
+{
+    (void)state;
+    refuse(ARGV(DIR, "--port"), ENV(NULL), "--port needs a value: --port N");
+    refuse(ARGV(DIR, "-c"), ENV(NULL), "-c needs a value: -c N");
+    refuse(ARGV(DIR, "--control-vector-layer-range", "1"), ENV(NULL), "needs two values");
+}
+
+static void bad_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option, *value;
+    } bad[] = {
+        {"--port", "65536"},      {"--port", "-1"},          {"--port", "x"},
+        {"--port", ""},           {"--port", "80a"},         {"--models-max", "-1"},
+        {"--models-max", "1.5"},  {"--models-max", " 1"},    {"--max-queue", "99999999999"},
+        {"--ttl", "soon"},        {"--ttl", "-5s"},          {"--max-wait", ""},
+        {"--log-level", "loud"},  {"--log-format", "xml"},   {"--api-key", " , "},
+        {"--load-timeout", "1y"}, {"--stop-timeout", "5 s"}, {"--api-key-file", "/nonexistent"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *option = strdup(bad[i].option), *value = strdup(bad[i].value);
+        refuse(ARGV(DIR, option, value), ENV(NULL), option);
+        free(option);
+        free(value);
+    }
+    refuse(ARGV(DIR), ENV("HOSTLER_TTL=soon"), "environment variable HOSTLER_TTL: 'soon'");
+    refuse(ARGV(DIR), ENV("LLAMA_ARG_MODELS_AUTOLOAD=perhaps"), "neither on nor off");
+}
+
+/* It is a time, only too long a one. */
+static void a_time_too_long(void **state)
+{
+    (void)state;
+    refuse(ARGV(DIR, "--ttl", "40000d"), ENV(NULL), "--ttl: '40000d'");
+    assert_null(strstr(err.text, "is no time"));
+}
+
+static void what_only_a_router_could_do_is_refused(void **state)
+{
+    (void)state;
+    refuse(ARGV(DIR, "--models-preset", "x"), ENV(NULL), "--models-preset is not supported yet");
+    refuse(ARGV(DIR, "--ssl-key-file", "x"), ENV(NULL), "put a TLS proxy in front");
+    refuse(ARGV(DIR), ENV("LLAMA_ARG_SSL_KEY_FILE=x"), "--ssl-key-file is not supported yet");
+}
+
+/* As llama-server has it: `_` stands for `-` in long names, also in those that are ours. */
+static void underscores_in_our_own_options(void **state)
+{
+    (void)state;
+    parse(ARGV("--models_dir", "/m"), ENV(NULL));
+    assert_string_equal(c.models_dir, "/m");
+}
+
+/* --- modes ------------------------------------------------------------------------------------ */
+
+static void classic_mode(void **state)
+{
+    (void)state;
+    parse(ARGV("-m", "x.gguf", "-a", "one, two"), ENV(NULL));
+    assert_true(c.classic);
+    assert_string_equal(c.model, "x.gguf");
+    assert_int_equal(c.aliases.n, 2);
+    parse(ARGV(NULL), ENV("LLAMA_ARG_MODEL=y.gguf"));
+    assert_true(c.classic);
+    assert_string_equal(c.model, "y.gguf");
+}
+
+static void classic_mode_from_hugging_face(void **state)
+{
+    (void)state;
+    parse(ARGV("-hf", "user/model:Q4"), ENV(NULL));
+    assert_true(c.classic);
+    assert_null(c.model);
+    assert_string_equal(engine_value("--hf-repo"), "user/model:Q4");
+    parse(ARGV(NULL), ENV("LLAMA_ARG_HF_REPO=user/model"));
+    assert_true(c.classic);
+}
+
+static void no_models(void **state)
+{
+    (void)state;
+    refuse(ARGV(NULL), ENV(NULL), "no models: give --models-dir DIR (router) or --model FILE");
+}
+
+/* --- keys and the engine ---------------------------------------------------------------------- */
+
+static void keys_from_a_file(void **state)
+{
+    (void)state;
+    char keys[100], none[100];
+    snprintf(keys, sizeof keys, "%s/keys", folder);
+    snprintf(none, sizeof none, "%s/no-keys", folder);
+    parse(ARGV(DIR, "--api-key-file", keys, "--api-key", "k3"), ENV(NULL));
+    assert_int_equal(c.api_keys.n, 3);
+    assert_string_equal(c.api_keys.v[0], "k1");
+    assert_string_equal(c.api_keys.v[1], "k,2");
+    assert_string_equal(c.api_keys.v[2], "k3");
+    refuse(ARGV(DIR, "--api-key-file", none), ENV(NULL), "holds no key");
+}
+
+static void the_engine_is_found(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR, "--engine", engine), ARGV("LLAMA_SERVER=/nonexistent"));
+    assert_string_equal(c.engine, engine);
+    parse(ARGV(DIR), ENV(NULL));
+    assert_string_equal(c.engine, engine);
+    parse(ARGV(DIR), ARGV(path_variable));
+    assert_string_equal(c.engine, engine);
+}
+
+static void no_engine(void **state)
+{
+    (void)state;
+    refuse(ARGV(DIR), ARGV("PATH=/nonexistent"), "no engine: 'llama-server' is not there");
+    refuse(ARGV(DIR, "--engine", "/nonexistent"), ENV(NULL), "no engine: '/nonexistent'");
+    refuse(ARGV(DIR, "--engine", "/bin/true"), ENV(NULL), "no llama-server");
+    refuse(ARGV(DIR, "--engine"), ENV(NULL), "--engine needs a value: --engine PATH");
+}
+
+static void the_table_is_complete(void **state)
+{
+    (void)state;
+    for (const struct config_option *o = config_options(); o->names[0]; o++) {
+        assert_int_equal(o->names[0][0], '-');
+        assert_non_null(o->help);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, NULL, finish)
+    const struct CMUnitTest tests[] = {
+        TEST(defaults),
+        TEST(each_option),
+        TEST(each_variable),
+        TEST(the_command_line_wins),
+        TEST(the_last_one_wins),
+        TEST(an_empty_variable_is_none),
+        TEST(options_of_the_engine),
+        TEST(variables_of_the_engine),
+        TEST(unknown_options_name_the_nearest),
+        TEST(missing_values),
+        TEST(bad_values),
+        TEST(a_time_too_long),
+        TEST(what_only_a_router_could_do_is_refused),
+        TEST(underscores_in_our_own_options),
+        TEST(classic_mode),
+        TEST(classic_mode_from_hugging_face),
+        TEST(no_models),
+        TEST(keys_from_a_file),
+        TEST(the_engine_is_found),
+        TEST(no_engine),
+        TEST(the_table_is_complete),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
