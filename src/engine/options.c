@@ -317,7 +317,7 @@ int engine_options_load(struct engine_options **out, const char *binary, struct 
 }
 
 /* --- look-up --------------------------------------------------------------------------------- */
-static bool same_name(const char *known, const char *asked)
+bool engine_option_same_name(const char *known, const char *asked)
 {
     if (!is_long(asked))
         return strcmp(known, asked) == 0;
@@ -331,7 +331,7 @@ static bool same_name(const char *known, const char *asked)
 static bool has_name(const struct strv *names, const char *asked)
 {
     for (size_t i = 0; i < names->n; i++)
-        if (same_name(names->v[i], asked))
+        if (engine_option_same_name(names->v[i], asked))
             return true;
     return false;
 }

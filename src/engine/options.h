@@ -40,6 +40,9 @@ int engine_options_parse(struct engine_options **out, const char *help, struct e
     __attribute__((warn_unused_result));
 void engine_options_destroy(struct engine_options *o);
 
+/* Whether a name as somebody wrote it means the option `known`: in long names `_` counts as `-`, as
+ * in llama-server. */
+bool engine_option_same_name(const char *known, const char *asked);
 /* By any of its names or negations; `*negated` (may be NULL) tells which. NULL when there is none.
  * In long names `_` stands for `-`, as llama-server has it. */
 const struct engine_option *engine_options_find(const struct engine_options *o, const char *name,

@@ -139,6 +139,8 @@ static bool was_unread(struct http_call *call, int error)
 {
     int pending = 0, fd;
     socklen_t size = sizeof error;
+    if (!error)
+        error = call->stream.write_error;
     if (error == UV_ECONNRESET || error == UV_EPIPE)
         return true;
     if (error || uv_fileno(&call->stream.handle, &fd))
@@ -303,7 +305,9 @@ static void on_stream_ended(struct stream *stream, int error)
         return;
     }
     /* Without a length, the end of the connection is the end of the body. */
-    if (!error && call->answered && llhttp_finish(&call->parser) == HPE_OK && call->complete)
+    if (!error && call->answered)
+        llhttp_finish(&call->parser);
+    if (call->complete)
         call_end(call);
     else
         call_fail(call, failure_of(call, error));
@@ -384,8 +388,8 @@ struct http_call *http_client_call(struct http_client *c, unsigned flags,
     }
     struct http_call *call = connection_create(c);
     call_prepare(call, flags, events, ctx);
-    if (kept && !may_open(c, call->urgent)) { /* it must not stand in the way of a fresh one */
-        unkeep(kept);
+    while (!may_open(c, call->urgent) && (kept = TAILQ_LAST(&c->kept, calls))) {
+        unkeep(kept); /* it must not stand in the way of a fresh one */
         connection_close(kept);
     }
     if (may_open(c, call->urgent)) {
@@ -459,7 +463,8 @@ struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path,
     TAILQ_INIT(&c->kept);
     TAILQ_INIT(&c->active);
     TAILQ_INIT(&c->queued);
-    c->max = max_connections;
+    c->max =
+        max_connections && max_connections <= HTTP_RESERVED ? HTTP_RESERVED + 1 : max_connections;
     uv_timer_init(loop, &c->trim);
     c->trim.data = c;
     c->handles = 1;

@@ -41,7 +41,7 @@ static int on_name_complete(llhttp_t *p)
     struct http_head *h = p->data;
     if (h->complete)
         return 0;
-    if (!h->in_name) {
+    if (!h->in_name || h->text.len == h->field[h->n_fields].name) {
         h->problem = "a header field has no name";
         return HPE_USER;
     }

@@ -343,6 +343,8 @@ static void on_stream_written(struct stream *stream)
         return;
     if (x->lingering)
         linger_step(x);
+    else if (x->server->quiet && x->request == REQUEST_NONE && !stream_pending(stream))
+        linger(x); /* its last answer is out */
     else
         connection_advance(x);
 }
@@ -515,11 +517,13 @@ static bool ends_in_sock(const char *host)
 static bool socket_is_alive(const char *path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return true;
     snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
-    bool alive = connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 || errno == EACCES;
+    /* Only a refusal proves that nobody listens; a full queue, say, proves the contrary. */
+    bool alive = connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 ||
+                 (errno != ECONNREFUSED && errno != ENOENT);
     close(fd);
     return alive;
 }
@@ -645,7 +649,7 @@ void http_server_quiesce(struct http_server *s)
     struct http_exchange *x;
     TAILQ_FOREACH (x, &s->connections, link) {
         x->keep_alive = false;
-        if (x->request == REQUEST_NONE)
+        if (x->request == REQUEST_NONE && !stream_pending(&x->stream))
             connection_close(x);
     }
 }

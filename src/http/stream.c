@@ -18,6 +18,7 @@ static void stream_init(struct stream *s, const struct stream_events *events)
     buf_init(&s->out, BUF_UNBOUNDED);
     buf_init(&s->in_flight, BUF_UNBOUNDED);
     s->writing = s->reading = s->closing = s->broken = false;
+    s->write_error = 0;
 }
 
 void stream_init_tcp(struct stream *s, uv_loop_t *loop, const struct stream_events *events)
@@ -77,7 +78,7 @@ static void shrink(struct buf *b)
 
 void stream_write(struct stream *s, const void *data, size_t len)
 {
-    if (s->closing || s->broken)
+    if (s->closing || s->broken || s->write_error)
         return;
     if (buf_append(&s->out, data, len))
         mem_out();
@@ -85,7 +86,7 @@ void stream_write(struct stream *s, const void *data, size_t len)
 
 void stream_write_take(struct stream *s, struct buf *data)
 {
-    if (s->out.len || s->closing || s->broken) {
+    if (s->out.len || s->closing || s->broken || s->write_error) {
         stream_write(s, data->data, data->len);
         buf_finish(data);
         return;
@@ -104,8 +105,11 @@ static void on_written(uv_write_t *write, int status)
     if (s->closing)
         return;
     if (status) {
+        s->write_error = status;
+        buf_finish(&s->out);
+        if (s->reading) /* the peer may have answered before it closed: reading will tell the end */
+            return;
         s->broken = true;
-        stream_read_stop(s);
         s->events->ended(s, status);
         return;
     }
@@ -137,6 +141,8 @@ void stream_flush(struct stream *s)
     }
     if (n > 0)
         buf_consume(&s->out, (size_t)n);
+    else if (n != UV_EAGAIN)
+        s->write_error = n; /* known here already: the peer's end may be read before the callback */
     /* An error of the socket is not reported here, in the writer's own call, but by uv_write's
      * callback. */
     write_rest(s);

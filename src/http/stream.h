@@ -19,7 +19,8 @@ struct stream;
 
 struct stream_events {
     void (*read)(struct stream *s, const char *data, size_t len);
-    /* The peer closed (0), or the connection broke (a negative errno). Once. */
+    /* The peer closed (0), or the connection broke (a negative errno). Once. After a failed write
+     * it comes when what the peer had sent has been read. */
     void (*ended)(struct stream *s, int error);
     /* Some of what was pending has been taken by the socket. */
     void (*written)(struct stream *s);
@@ -39,6 +40,7 @@ struct stream {
     struct buf out;       /* to be sent */
     struct buf in_flight; /* handed to libuv */
     uv_write_t write;
+    int write_error; /* the first failed write: the peer takes no more, but may have answered */
     bool writing, reading, closing, broken;
 };
 

@@ -41,8 +41,11 @@ static int set_count(unsigned *field, const char *value, struct error *err)
 
 static int set_duration(uint64_t *field, const char *value, struct error *err)
 {
-    if (duration_parse(value, field))
-        return error_set(err, -EINVAL, "'%s' is no time: write 90, 90s, 5m or 1h30m", value);
+    int rc = duration_parse(value, field);
+    if (rc == -ERANGE)
+        return error_set(err, rc, "'%s' is longer than 100 years", value);
+    if (rc)
+        return error_set(err, rc, "'%s' is no time: write 90, 90s, 5m or 1h30m", value);
     return 0;
 }
 
@@ -268,7 +271,7 @@ static int own_option(const char *name)
 {
     for (int i = 0; options[i].names[0]; i++)
         for (int k = 0; options[i].names[k]; k++)
-            if (strcmp(options[i].names[k], name) == 0)
+            if (engine_option_same_name(options[i].names[k], name))
                 return i;
     return -1;
 }
@@ -417,7 +420,7 @@ static int read_environment(struct config *c, struct engine_args *args, char **e
 /* The engine must be known before the options can be read, since it says which there are. */
 static const char *wanted_engine(int argc, char **argv, char **env)
 {
-    for (int i = 0; i + 1 < argc; i++)
+    for (int i = argc - 2; i >= 0; i--)
         if (strcmp(argv[i], "--engine") == 0)
             return argv[i + 1];
     for (; *env; env++)
@@ -491,6 +494,14 @@ static int decide_mode(struct config *c, struct error *err)
     return 0;
 }
 
+static bool names_folder(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (engine_option_same_name("--models-dir", argv[i]))
+            return true;
+    return false;
+}
+
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
     struct engine_args from_env = {0};
@@ -498,8 +509,13 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     int rc = load_engine(c, argc, argv, env, err);
     if (!rc)
         rc = read_environment(c, &from_env, env, err);
+    char *model_from_env = c->model;
     if (!rc)
         rc = read_command_line(c, argc, argv, err);
+    if (!rc && c->model == model_from_env && names_folder(argc, argv)) {
+        free(c->model); /* the command line says router, whatever the environment says */
+        c->model = NULL;
+    }
     if (!rc) {
         engine_args_merge(&c->args, &from_env);
         rc = decide_mode(c, err);
