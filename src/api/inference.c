@@ -46,8 +46,8 @@ struct inference {
     char fields[96];
 };
 
-/* --- ending
- * --------------------------------------------------------------------------------------- */
+/* --- ending -------------------------------------------------------------------------------------
+ */
 
 static void inference_free(struct inference *i)
 {
@@ -72,8 +72,8 @@ static void inference_fail(struct inference *i, int status, const char *message)
     inference_refuse(i, status, reply_error_object(status, message), 0); /* copies `message` */
 }
 
-/* --- an engine that broke off
- * ---------------------------------------------------------------------- */
+/* --- an engine that broke off -------------------------------------------------------------------
+ */
 
 /* A stream that has begun can still say why it ends: as an event, the way OpenAI's clients expect.
  */
@@ -159,8 +159,8 @@ static void explain(struct inference *i, bool begun)
         explain_now(i);
 }
 
-/* --- relaying
- * ------------------------------------------------------------------------------------- */
+/* --- relaying -----------------------------------------------------------------------------------
+ */
 
 static void retry(struct inference *i)
 {
@@ -212,8 +212,8 @@ static void on_granted(struct host_request *r)
     relay_start(&i->relay, r->hosted->client);
 }
 
-/* --- refusals of the scheduler
- * ---------------------------------------------------------------------- */
+/* --- refusals of the scheduler ------------------------------------------------------------------
+ */
 
 /* Seconds until a client may try again: what is known of the load time, at least 1. */
 static unsigned retry_after(const struct hosted *h)
@@ -291,8 +291,8 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
     }
 }
 
-/* --- naming the model
- * -------------------------------------------------------------------------------- */
+/* --- naming the model ---------------------------------------------------------------------------
+ */
 
 /* `?autoload=1` and `true` allow a load, anything else forbids it; absent: the server's default. */
 static bool autoload(struct api *api, struct http_exchange *x)
@@ -354,8 +354,8 @@ static void inference_named(struct inference *i, enum peek_result result)
     }
 }
 
-/* --- the client's side
- * -------------------------------------------------------------------------------- */
+/* --- the client's side --------------------------------------------------------------------------
+ */
 
 /* Keeps what came of the body. Otherwise answers, and returns non-zero. */
 static int collect(struct inference *i, const char *data, size_t len)

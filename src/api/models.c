@@ -11,8 +11,8 @@
 #include "base/memory.h"
 #include "http/target.h"
 
-/* --- the list
- * ------------------------------------------------------------------------------------- */
+/* --- the list -----------------------------------------------------------------------------------
+ */
 
 static json_t *strings(const struct strv *v)
 {
@@ -118,8 +118,8 @@ void api_models_list(struct api *api, struct http_exchange *x)
     reply_json(x, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
 }
 
-/* --- load
- * ----------------------------------------------------------------------------------------- */
+/* --- load ---------------------------------------------------------------------------------------
+ */
 
 static void load(struct api *api, struct http_exchange *x, json_t *body)
 {

@@ -102,8 +102,8 @@ static const struct route *find_route(const char *method, const char *target, bo
     return NULL;
 }
 
-/* --- keys
- * ----------------------------------------------------------------------------------------- */
+/* --- keys ---------------------------------------------------------------------------------------
+ */
 
 /* Takes as long for a wrong key as for a right one of the same length. */
 static bool same_text(const char *a, const char *b)
@@ -132,8 +132,8 @@ static bool key_is_valid(const struct strv *keys, const struct http_head *head)
     return valid;
 }
 
-/* --- dispatch
- * ------------------------------------------------------------------------------------- */
+/* --- dispatch -----------------------------------------------------------------------------------
+ */
 
 static bool needs_key(const struct config *c, const struct route *r)
 {

@@ -37,8 +37,8 @@ void api_props(struct api *api, struct http_exchange *x)
                          "build_info", "hostler-" HOSTLER_VERSION, "cors_proxy_enabled", 0));
 }
 
-/* --- /hostler/v1/status
- * --------------------------------------------------------------------------- */
+/* --- /hostler/v1/status -------------------------------------------------------------------------
+ */
 
 static json_t *memory_now(struct memory_figures *figures)
 {

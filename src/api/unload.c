@@ -16,8 +16,8 @@
 #include "http/target.h"
 #include "server/unload.h"
 
-/* --- reading a wish
- * ------------------------------------------------------------------------------- */
+/* --- reading a wish -----------------------------------------------------------------------------
+ */
 
 /* Seconds as a number (`0.5`) or as text (`5m`) into milliseconds. Returns 1 when the member is
  * there, 0 when not, -1 after answering 400. */
@@ -78,8 +78,8 @@ static int get_wish(struct http_exchange *x, json_t *body, struct unload_wish *w
     return 0;
 }
 
-/* --- the answer
- * ----------------------------------------------------------------------------------- */
+/* --- the answer ---------------------------------------------------------------------------------
+ */
 
 static json_t *figures(const struct memory_figures *f)
 {
@@ -129,8 +129,8 @@ static json_t *report(const struct unload *u)
     return o;
 }
 
-/* --- waiting for the end
- * --------------------------------------------------------------------------- */
+/* --- waiting for the end ------------------------------------------------------------------------
+ */
 
 /* Somebody who waits for an operation; it goes on when they leave. */
 struct waiter {
@@ -178,8 +178,8 @@ static void run(struct http_exchange *x, struct unload *u, struct unload_wish *w
     free(by);
 }
 
-/* --- POST /models/unload-all
- * ------------------------------------------------------------------------ */
+/* --- POST /models/unload-all --------------------------------------------------------------------
+ */
 
 static bool excepted(struct api *api, json_t *except, const struct hosted *h)
 {
@@ -241,8 +241,8 @@ void api_models_unload_all(struct api *api, struct http_exchange *x)
     body_read_json(api, x, unload_all);
 }
 
-/* --- POST /models/unload
- * ---------------------------------------------------------------------------- */
+/* --- POST /models/unload ------------------------------------------------------------------------
+ */
 
 /* Several by name, and the full report. */
 static void unload_several(struct api *api, struct http_exchange *x, json_t *body, json_t *models)
@@ -308,8 +308,8 @@ void api_models_unload(struct api *api, struct http_exchange *x)
     body_read_json(api, x, unload_one);
 }
 
-/* --- POST /models/hold, /models/release
- * --------------------------------------------------------------- */
+/* --- POST /models/hold, /models/release ---------------------------------------------------------
+ */
 
 typedef void hold_action(struct hosted *h, void *ctx);
 

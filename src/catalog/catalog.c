@@ -89,7 +89,8 @@ static struct entry *entry_of(struct model *model)
     return (struct entry *)model;
 }
 
-/* --- entries ---------------------------------------------------------------------------------- */
+/* --- entries ------------------------------------------------------------------------------------
+ */
 
 /* Takes what it needs out of `m`. */
 static struct entry *entry_create(struct folder_model *m, const char *folder)
@@ -147,7 +148,8 @@ static bool unchanged(const struct entry *e, const struct folder_model *m)
            same_text(e->model.draft, m->draft);
 }
 
-/* --- the table -------------------------------------------------------------------------------- */
+/* --- the table ----------------------------------------------------------------------------------
+ */
 
 static struct entry *find_id(const struct catalog *c, const char *id)
 {
@@ -213,7 +215,8 @@ static void table_remove(struct catalog *c, struct entry *e)
     drop_aliases(c, e);
 }
 
-/* --- reading headers: in the pool ------------------------------------------------------------- */
+/* --- reading headers: in the pool ---------------------------------------------------------------
+ */
 
 /* Adds the tensors of another shard. */
 static void add_shard(struct gguf_info *sum, const struct gguf_info *shard)
@@ -274,7 +277,8 @@ static void run_job(uv_work_t *req)
         read_one(&job->v[i]);
 }
 
-/* --- reading headers: on the loop ------------------------------------------------------------- */
+/* --- reading headers: on the loop ---------------------------------------------------------------
+ */
 
 static void set_header(struct catalog *c, struct entry *e, enum model_header header)
 {
@@ -363,7 +367,8 @@ static void start_jobs(struct catalog *c)
     }
 }
 
-/* --- models come and go ----------------------------------------------------------------------- */
+/* --- models come and go -------------------------------------------------------------------------
+ */
 
 static bool nothing_to_read(const struct entry *e)
 {
@@ -427,7 +432,8 @@ static void replace(struct catalog *c, struct entry *old, struct folder_model *m
     enter(c, e);
 }
 
-/* --- scanning --------------------------------------------------------------------------------- */
+/* --- scanning -----------------------------------------------------------------------------------
+ */
 
 /* The one copy of the folder's name that its entries point to. */
 static const char *intern_folder(struct catalog *c, const char *dir)
@@ -492,7 +498,8 @@ int catalog_add_file(struct catalog *c, const char *id, const char *path, struct
     return 0;
 }
 
-/* --- looking up ------------------------------------------------------------------------------- */
+/* --- looking up ---------------------------------------------------------------------------------
+ */
 
 int catalog_add_alias(struct catalog *c, struct model *model, const char *alias, struct error *err)
 {
@@ -555,7 +562,8 @@ const char *model_source_name(enum model_source source)
     return "";
 }
 
-/* --- the catalog ------------------------------------------------------------------------------ */
+/* --- the catalog --------------------------------------------------------------------------------
+ */
 
 struct catalog *catalog_create(uv_loop_t *loop, const struct catalog_events *events, void *ctx)
 {

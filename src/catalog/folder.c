@@ -55,7 +55,8 @@ static uint64_t stamp_of(const struct stat *st)
     return hash ? hash : 1;
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names --------------------------------------------------------------------------------------
+ */
 
 static bool is_gguf(const char *name)
 {
@@ -161,7 +162,8 @@ static bool same_model(const struct file *a, const struct file *b)
            memcmp(a->name, b->name, a->stem) == 0;
 }
 
-/* --- reading a folder ------------------------------------------------------------------------- */
+/* --- reading a folder ---------------------------------------------------------------------------
+ */
 
 static void files_finish(struct files *files)
 {
@@ -239,7 +241,8 @@ static size_t run_length(const struct files *files, size_t i)
     return n;
 }
 
-/* --- models ----------------------------------------------------------------------------------- */
+/* --- models -------------------------------------------------------------------------------------
+ */
 
 void folder_model_finish(struct folder_model *m)
 {
@@ -432,7 +435,8 @@ void folder_finish(struct folder *f)
     *f = (struct folder){0};
 }
 
-/* --- one file --------------------------------------------------------------------------------- */
+/* --- one file -----------------------------------------------------------------------------------
+ */
 
 static int add_shard(struct folder_model *m, const char *path, struct error *err)
 {

@@ -83,7 +83,8 @@ struct value {
 /* What peek() is asked for. */
 _Static_assert(WINDOW > GGUF_MAX_KEY && WINDOW > TEXT_WANTED, "the window is too small");
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 static void __attribute__((format(printf, 3, 4)))
 fail(struct reader *r, int code, const char *fmt, ...)
@@ -196,7 +197,8 @@ static uint64_t take_count(struct reader *r, uint64_t smallest, const char *what
     return r->rc ? 0 : n;
 }
 
-/* --- values ----------------------------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------------------------------
+ */
 
 /* Bytes; 0 where the length is written in the file. */
 static size_t value_size(enum value_type type)
@@ -326,7 +328,8 @@ static struct value take_value(struct reader *r, bool wanted)
     return v;
 }
 
-/* --- keys ------------------------------------------------------------------------------------- */
+/* --- keys ---------------------------------------------------------------------------------------
+ */
 
 enum field_kind { FIELD_TEXT, FIELD_U32, FIELD_U16, FIELD_BOOL, FIELD_COUNT, FIELD_PRESENT };
 
@@ -481,7 +484,8 @@ static void take_pairs(struct reader *r, struct header *h, uint64_t count)
         fail(r, -EBADMSG, "general.alignment is %u, not a power of two", h->alignment);
 }
 
-/* --- tensors ---------------------------------------------------------------------------------- */
+/* --- tensors ------------------------------------------------------------------------------------
+ */
 
 /* By number of enum ggml_type (ggml.h, as of ggml 0.27): elements and bytes of a block. Numbers
  * that are not listed were withdrawn or are not ours to know. */
@@ -594,7 +598,8 @@ static void take_tensors(struct reader *r, struct header *h)
              r->size, data + sum.end);
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* --- the whole ----------------------------------------------------------------------------------
+ */
 
 static void take_magic(struct reader *r)
 {

@@ -37,8 +37,8 @@ void chat_finish(struct chat *c)
     *c = (struct chat){0};
 }
 
-/* --- reading
- * ---------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 static int take_text(struct chat *c, struct buf *b, json_t *text,
                      int (*listen)(const char *text, void *ctx), void *ctx)
@@ -133,8 +133,8 @@ static int on_tick(void *ctx)
     return s->rc;
 }
 
-/* --- asking
- * ----------------------------------------------------------------------------------------- */
+/* --- asking -------------------------------------------------------------------------------------
+ */
 
 static char *request_text(const struct chat_wish *w)
 {
@@ -218,8 +218,8 @@ void chat_run(struct chat *c, struct router *r, const struct chat_wish *wish,
     free(body);
 }
 
-/* --- afterwards
- * ------------------------------------------------------------------------------------- */
+/* --- afterwards ---------------------------------------------------------------------------------
+ */
 
 void chat_speed(const struct chat *c, json_int_t *tokens, double *per_second)
 {

@@ -14,8 +14,8 @@
 #define BODY_MAX ((size_t)64 << 20)
 #define CONNECT_TIMEOUT_MS 5000L
 
-/* --- the library
- * ---------------------------------------------------------------------------------- */
+/* --- the library --------------------------------------------------------------------------------
+ */
 
 #define FUNCTIONS(X)                                                                               \
     X(curl_global_init)                                                                            \
@@ -52,8 +52,8 @@ static int load_library(struct error *err)
     return 0;
 }
 
-/* --- the client
- * ------------------------------------------------------------------------------------ */
+/* --- the client ---------------------------------------------------------------------------------
+ */
 
 struct client {
     const struct url *url;
@@ -179,8 +179,8 @@ static void set_options(struct client *c, struct transfer *t, const char *addres
     set_where(c->curl, c->url);
 }
 
-/* --- what went wrong
- * ------------------------------------------------------------------------------- */
+/* --- what went wrong ----------------------------------------------------------------------------
+ */
 
 static int not_reached(struct client *c, const char *why, struct error *err)
 {

@@ -24,8 +24,8 @@ static char *joined(json_t *strings)
     return text ? text : mem_strdup("");
 }
 
-/* --- as JSON
- * ---------------------------------------------------------------------------------------- */
+/* --- as JSON ------------------------------------------------------------------------------------
+ */
 
 static json_t *number_or_null(json_int_t n)
 {
@@ -64,8 +64,8 @@ static void print_json(const struct router_models *models)
     cli_print_json(json_pack("{s:o}", "models", list));
 }
 
-/* --- as a table
- * ------------------------------------------------------------------------------------- */
+/* --- as a table ---------------------------------------------------------------------------------
+ */
 
 static const struct table_column columns[] = {
     {"MODEL", TABLE_LEFT, TABLE_LAST},    {"STATE", TABLE_LEFT, TABLE_WHOLE},

@@ -68,8 +68,8 @@ static const char *state_name(enum target_state state)
     return NULL;
 }
 
-/* --- telling
- * ---------------------------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------------------------------
+ */
 
 static void tell_failure(const struct load *l, const struct target *t)
 {
@@ -154,8 +154,8 @@ static void draw(struct load *l)
     strv_finish(&lines);
 }
 
-/* --- asking
- * ----------------------------------------------------------------------------------------- */
+/* --- asking -------------------------------------------------------------------------------------
+ */
 
 static bool has_target(const struct load *l, const char *model)
 {
@@ -212,8 +212,8 @@ static int ask_all(struct load *l)
     return status;
 }
 
-/* --- waiting
- * ---------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------
+ */
 
 static void fail_load(struct load *l, struct target *t, const struct router_model *m)
 {
@@ -328,8 +328,8 @@ static void look_again(struct load *l)
     }
 }
 
-/* --- the command
- * ------------------------------------------------------------------------------------ */
+/* --- the command --------------------------------------------------------------------------------
+ */
 
 static json_t *results(const struct load *l)
 {

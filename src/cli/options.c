@@ -21,8 +21,8 @@ const struct cli_option cli_global_options[] = {
     {0},
 };
 
-/* --- finding
- * --------------------------------------------------------------------------------------- */
+/* --- finding ------------------------------------------------------------------------------------
+ */
 
 const struct cli_command *cli_command_find(const char *name)
 {
@@ -84,8 +84,8 @@ static void unknown_option(const struct cli *cli, const struct cli_command *comm
     free(name);
 }
 
-/* --- parsing
- * --------------------------------------------------------------------------------------- */
+/* --- parsing ------------------------------------------------------------------------------------
+ */
 
 struct reader {
     struct cli *cli;
@@ -261,8 +261,8 @@ bool cli_arg_number(const struct cli_args *a, const struct cli *cli, const char 
     return true;
 }
 
-/* --- help
- * ------------------------------------------------------------------------------------------ */
+/* --- help ---------------------------------------------------------------------------------------
+ */
 
 static char *spelling(const struct cli_option *o)
 {

@@ -39,8 +39,8 @@ void progress_draw(struct progress *p, char *const *lines, size_t n)
     fflush(stderr);
 }
 
-/* --- pure
- * --------------------------------------------------------------------------------------------- */
+/* --- pure ---------------------------------------------------------------------------------------
+ */
 
 double progress_fraction(json_t *progress)
 {

@@ -22,8 +22,8 @@ void progress_draw(struct progress *p, char *const *lines, size_t n);
 /* Takes the lines away, so that other text can be written. */
 void progress_clear(struct progress *p);
 
-/* --- pure
- * --------------------------------------------------------------------------------------------- */
+/* --- pure ---------------------------------------------------------------------------------------
+ */
 
 /* Of all stages together, 0 to 1, from {"stages":[…],"current","value"}; negative when unknown. */
 double progress_fraction(json_t *progress);

@@ -92,8 +92,8 @@ static void add_engine(struct table *t, json_t *engine)
     free(memory);
 }
 
-/* --- what stands below the table, on a terminal
- * ------------------------------------------------------ */
+/* --- what stands below the table, on a terminal -------------------------------------------------
+ */
 
 static void print_queue(json_t *queue)
 {
@@ -148,8 +148,8 @@ static void print_below(json_t *status)
     }
 }
 
-/* --- the command
- * ------------------------------------------------------------------------------------ */
+/* --- the command --------------------------------------------------------------------------------
+ */
 
 /* In the shape of hostler's status, as far as it is known. */
 static json_t *engines_of(const struct router_models *models)

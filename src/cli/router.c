@@ -31,8 +31,8 @@ void router_close(struct router *r)
     *r = (struct router){0};
 }
 
-/* --- what goes wrong
- * --------------------------------------------------------------------------------- */
+/* --- what goes wrong ----------------------------------------------------------------------------
+ */
 
 int router_unreachable(const struct router *r, int code, const struct error *err)
 {
@@ -61,8 +61,8 @@ static int not_a_router(const struct router *r, const char *what)
     return CLI_NO_SERVER;
 }
 
-/* --- talking
- * ----------------------------------------------------------------------------------------- */
+/* --- talking ------------------------------------------------------------------------------------
+ */
 
 /* The first line or so of what is no error in JSON. */
 static char *excerpt(const char *body, size_t len)
@@ -141,8 +141,8 @@ const char *router_message(const struct router_answer *a)
     return a->text ? a->text : "it does not say why";
 }
 
-/* --- which server
- * ------------------------------------------------------------------------------------ */
+/* --- which server -------------------------------------------------------------------------------
+ */
 
 int router_detect(struct router *r)
 {
@@ -273,8 +273,8 @@ void router_models_finish(struct router_models *m)
     *m = (struct router_models){0};
 }
 
-/* --- finding
- * ----------------------------------------------------------------------------------------- */
+/* --- finding ------------------------------------------------------------------------------------
+ */
 
 static bool has_alias(const struct router_model *m, const char *name)
 {
@@ -322,8 +322,8 @@ void router_unknown(const struct router *r, const struct router_models *m, const
         cli_hint(r->cli, "`hostler list` shows what there is; --reload looks for new files first");
 }
 
-/* --- one model
- * --------------------------------------------------------------------------------------- */
+/* --- one model ----------------------------------------------------------------------------------
+ */
 
 static bool state_in(const struct router_model *m, const char *const *states)
 {

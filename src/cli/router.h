@@ -64,8 +64,8 @@ const char *router_nearest(const struct router_models *m, const char *name);
 /* `there is no model 'x'`, and below it which one is near. */
 void router_unknown(const struct router *r, const struct router_models *m, const char *name);
 
-/* --- one model
- * -------------------------------------------------------------------------------------- */
+/* --- one model ----------------------------------------------------------------------------------
+ */
 
 /* Whether it has, or is about to have, a process. */
 bool router_is_active(const struct router_model *m);
@@ -78,8 +78,8 @@ json_int_t router_size(const struct router_model *m);
 /* A member of the status object; NULL where the status is a string or lacks it. */
 json_t *router_status_get(const struct router_model *m, const char *key);
 
-/* --- talking
- * ----------------------------------------------------------------------------------------- */
+/* --- talking ------------------------------------------------------------------------------------
+ */
 
 struct router_answer {
     int status;   /* HTTP's */

@@ -4,6 +4,7 @@
  * POST /v1/chat/completions.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,8 @@ static void on_interrupt(int signal_number)
     interrupted = 1;
 }
 
-/* --- showing
- * ---------------------------------------------------------------------------------------- */
+/* --- showing ------------------------------------------------------------------------------------
+ */
 
 /* As it came in a pipe; on a terminal, without what could steer it. */
 static void show(const char *text, FILE *out, bool is_tty)
@@ -96,8 +97,8 @@ static void show_speed(const struct run *run, const struct chat *c)
             c->end == CHAT_STOPPED ? ", stopped" : "", run->cli->err_colour ? "\033[0m" : "");
 }
 
-/* --- what went wrong
- * --------------------------------------------------------------------------------- */
+/* --- what went wrong ----------------------------------------------------------------------------
+ */
 
 /* The server may have refused because there is no such model: then the nearest is named. */
 static bool tell_unknown(struct run *run)
@@ -150,8 +151,8 @@ static int tell_end(struct run *run, const struct chat *c)
     return CLI_SOME_FAILED;
 }
 
-/* --- one turn
- * ---------------------------------------------------------------------------------------- */
+/* --- one turn -----------------------------------------------------------------------------------
+ */
 
 static void add_message(struct run *run, const char *role, const char *text, size_t len)
 {
@@ -190,8 +191,8 @@ static int take_turn(struct run *run)
     return status;
 }
 
-/* --- a conversation
- * ----------------------------------------------------------------------------------- */
+/* --- a conversation -----------------------------------------------------------------------------
+ */
 
 static void catch_interrupts(void)
 {
@@ -201,13 +202,30 @@ static void catch_interrupts(void)
     sigaction(SIGINT, &action, NULL);
 }
 
+/*
+ * Waits until there is a line (the terminal gives whole ones) or Ctrl-C. The signal is let in only
+ * while it waits, so that it cannot slip in just before a read that would then go on for ever.
+ */
+static void wait_for_line(void)
+{
+    sigset_t interrupt, before;
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &before);
+    if (!interrupted)
+        ppoll(&input, 1, NULL, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 /* False at the end of input. */
 static bool read_line(char **line, size_t *size)
 {
     for (;;) {
         interrupted = 0;
         fputs(">>> ", stderr);
-        ssize_t n = getline(line, size, stdin);
+        wait_for_line();
+        ssize_t n = interrupted ? -1 : getline(line, size, stdin);
         if (n >= 0) {
             (*line)[strcspn(*line, "\n")] = '\0';
             return true;
@@ -225,6 +243,7 @@ static int converse(struct run *run)
     size_t size = 0;
     int status = CLI_OK;
     catch_interrupts();
+    setvbuf(stdin, NULL, _IONBF, 0); /* what was read ahead would be invisible to poll() */
     fprintf(stderr, "%s: Ctrl-C stops an answer, Ctrl-D ends.\n", run->wish.model);
     while (!run->out_failed && read_line(&line, &size)) {
         if (!line[strspn(line, " \t")])
@@ -242,8 +261,8 @@ static int converse(struct run *run)
     return status == CLI_REFUSED ? status : CLI_OK;
 }
 
-/* --- one prompt
- * --------------------------------------------------------------------------------------- */
+/* --- one prompt ---------------------------------------------------------------------------------
+ */
 
 static int read_stdin(const struct cli *cli, struct buf *prompt)
 {
@@ -304,8 +323,8 @@ static int answer_one(struct run *run, const struct cli_args *a)
     return status;
 }
 
-/* --- the command
- * -------------------------------------------------------------------------------------- */
+/* --- the command --------------------------------------------------------------------------------
+ */
 
 static bool read_options(struct run *run, const struct cli_args *a)
 {

@@ -86,8 +86,8 @@ void table_cellf(struct table *t, const char *fmt, ...)
     free(text);
 }
 
-/* --- layout
- * --------------------------------------------------------------------------------------- */
+/* --- layout -------------------------------------------------------------------------------------
+ */
 
 static void natural_widths(const struct table *t, size_t *widths)
 {
@@ -138,8 +138,8 @@ static void leave_out(const struct table *t, size_t *widths, unsigned width)
             widths[c] = 0;
 }
 
-/* --- printing
- * ------------------------------------------------------------------------------------- */
+/* --- printing -----------------------------------------------------------------------------------
+ */
 
 static const char *const codes[] = {"", "\033[32m", "\033[33m", "\033[31m", "\033[2m"};
 

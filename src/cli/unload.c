@@ -17,8 +17,8 @@
 /* Where the server's own drain timeout, which we are not told, decides. */
 #define UNKNOWN_DRAIN_MS 900000ULL
 
-/* --- hostler
- * ---------------------------------------------------------------------------------------- */
+/* --- hostler ------------------------------------------------------------------------------------
+ */
 
 static json_t *names(const struct strv *v)
 {
@@ -92,8 +92,8 @@ static int unload_hostler(struct router *r, const struct unload_plan *p, json_t 
     return status;
 }
 
-/* --- telling
- * ---------------------------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------------------------------
+ */
 
 static const char *text_of(json_t *object, const char *key)
 {
@@ -219,8 +219,8 @@ static int report(struct router *r, const struct unload_plan *p, json_t *body)
     return listed ? listed : status;
 }
 
-/* --- the plan
- * --------------------------------------------------------------------------------------- */
+/* --- the plan -----------------------------------------------------------------------------------
+ */
 
 static int usage(const struct cli *cli, const char *what)
 {

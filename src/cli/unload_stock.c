@@ -79,8 +79,8 @@ static void add_targets(struct operation *op)
     }
 }
 
-/* --- asking
- * ----------------------------------------------------------------------------------------- */
+/* --- asking -------------------------------------------------------------------------------------
+ */
 
 static int ask(struct operation *op, struct target *t)
 {
@@ -111,8 +111,8 @@ static int ask_all(struct operation *op, size_t from)
     return status;
 }
 
-/* --- waiting
- * ---------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------
+ */
 
 static void look_at(struct operation *op, struct target *t)
 {
@@ -192,8 +192,8 @@ static int wait_all(struct operation *op)
     return status;
 }
 
-/* --- the result
- * ------------------------------------------------------------------------------------- */
+/* --- the result ---------------------------------------------------------------------------------
+ */
 
 static json_t *result_of(const struct target *t)
 {

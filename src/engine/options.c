@@ -24,7 +24,8 @@ struct engine_options {
     char *version;
 };
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------------------------------
+ */
 static bool is_long(const char *name)
 {
     return strncmp(name, "--", 2) == 0;
@@ -89,7 +90,8 @@ static void split_names(struct engine_option *o, struct strv *all)
             o->canonical = o->names.v[i];
 }
 
-/* --- values ---------------------------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------------------------------
+ */
 /* How `c` changes the number of open brackets: a placeholder may have blanks inside them
  * (`<tensor name pattern>=<buffer type>`). */
 static int bracket(char c)
@@ -142,7 +144,8 @@ static void take_env(struct engine_option *o, const char *line, size_t len)
     o->env = mem_strndup(at, n);
 }
 
-/* --- the text -------------------------------------------------------------------------------- */
+/* --- the text -----------------------------------------------------------------------------------
+ */
 static struct engine_option *add_option(struct engine_options *o, const char *line)
 {
     /* Grows by doubling: whenever n is a power of two (or none). */
@@ -202,7 +205,8 @@ void engine_options_destroy(struct engine_options *o)
     free(o);
 }
 
-/* --- the binary ------------------------------------------------------------------------------ */
+/* --- the binary ---------------------------------------------------------------------------------
+ */
 /*
  * LLAMA_ARG_… in our environment are options for the engines to come: a wrong value among them
  * would keep --help from being printed and be blamed on the binary. And with
@@ -316,7 +320,8 @@ int engine_options_load(struct engine_options **out, const char *binary, struct 
     return rc;
 }
 
-/* --- look-up --------------------------------------------------------------------------------- */
+/* --- look-up ------------------------------------------------------------------------------------
+ */
 bool engine_option_same_name(const char *known, const char *asked)
 {
     if (!is_long(asked))

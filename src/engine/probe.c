@@ -36,7 +36,8 @@ static void close_end(int *fd)
     *fd = -1;
 }
 
-/* --- start ----------------------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------------------------------
+ */
 /* The daemon ignores SIGPIPE and may block signals: neither is meant for its children. */
 static int set_attributes(posix_spawnattr_t *attr)
 {
@@ -112,7 +113,8 @@ static int start_failed(struct error *err, int rc, const char *binary)
     return error_set(err, rc, "cannot run %s: %s", binary, strerror(-rc));
 }
 
-/* --- read ------------------------------------------------------------------------------------ */
+/* --- read ---------------------------------------------------------------------------------------
+ */
 static int remaining_ms(const struct run *r)
 {
     uint64_t now = now_ms();
@@ -156,7 +158,8 @@ static int read_both(struct run *r, struct probe *p)
     return 0;
 }
 
-/* --- end ------------------------------------------------------------------------------------- */
+/* --- end ----------------------------------------------------------------------------------------
+ */
 static void note_status(struct probe *p, int status)
 {
     p->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;

@@ -68,7 +68,8 @@ static void handle_released(struct http_client *c)
     free(c);
 }
 
-/* --- ending ----------------------------------------------------------------------------------- */
+/* --- ending -------------------------------------------------------------------------------------
+ */
 
 static void connection_open(struct http_call *call);
 

@@ -38,7 +38,8 @@ static enum step to(struct peek_json *j, enum peek_json_state state)
     return STEP_NEXT;
 }
 
-/* --- brackets -------------------------------------------------------------------------------- */
+/* --- brackets -----------------------------------------------------------------------------------
+ */
 static bool in_object(const struct peek_json *j)
 {
     size_t level = j->depth - 1;
@@ -82,7 +83,8 @@ static enum step step_deep(struct peek_json *j, unsigned char c)
     return STEP_NEXT;
 }
 
-/* --- values ---------------------------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------------------------------
+ */
 static enum step begin_string(struct peek_json *j, struct peek_name *name, enum peek_json_role role)
 {
     j->role = role;
@@ -181,7 +183,8 @@ static enum step digit_to(struct peek_json *j, unsigned char c, enum peek_json_s
     return is_digit(c) ? to(j, state) : STEP_BAD;
 }
 
-/* --- strings --------------------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------------------------------
+ */
 /* Bytes without a meaning of their own. The loop has a fixed length so that compilers turn it into
  * vector instructions. */
 #define BLOCK 64
@@ -323,7 +326,8 @@ static enum step step_hex(struct peek_json *j, struct peek_name *name, unsigned 
     return --j->hex_left ? STEP_NEXT : unit_over(j, name);
 }
 
-/* --- the machine ----------------------------------------------------------------------------- */
+/* --- the machine --------------------------------------------------------------------------------
+ */
 static enum step expect(struct peek_json *j, unsigned char c, unsigned char wanted,
                         enum peek_json_state then)
 {

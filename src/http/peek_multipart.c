@@ -7,7 +7,8 @@
 
 #include "base/memory.h"
 
-/* --- parameters of a header value: `form-data; name="model"; filename=x` --------------------- */
+/* --- parameters of a header value: `form-data; name="model"; filename=x` ------------------------
+ */
 struct span {
     const char *at;
     size_t len;
@@ -106,7 +107,8 @@ static size_t unescape(struct span s, char *out)
     return n;
 }
 
-/* --- set-up ---------------------------------------------------------------------------------- */
+/* --- set-up -------------------------------------------------------------------------------------
+ */
 static void set_boundary(struct peek_multipart *m, struct span boundary)
 {
     static const char prefix[] = "\r\n--";
@@ -147,7 +149,8 @@ void peek_multipart_finish(struct peek_multipart *m)
     m->delimiter = NULL;
 }
 
-/* --- a part's head --------------------------------------------------------------------------- */
+/* --- a part's head ------------------------------------------------------------------------------
+ */
 static void begin_header(struct peek_multipart *m)
 {
     m->state = MULTIPART_HEADER;
@@ -226,7 +229,8 @@ static size_t scan_header_end(struct peek_multipart *m, struct peek_name *name, 
     return 1;
 }
 
-/* --- a part's content ------------------------------------------------------------------------ */
+/* --- a part's content ---------------------------------------------------------------------------
+ */
 static bool content(const struct peek_multipart *m, struct peek_name *name, const char *data,
                     size_t len, size_t *right)
 {
@@ -280,7 +284,8 @@ static enum peek_scan scan_body(struct peek_multipart *m, struct peek_name *name
     return PEEK_SCAN_MORE;
 }
 
-/* --- the machine ----------------------------------------------------------------------------- */
+/* --- the machine --------------------------------------------------------------------------------
+ */
 static enum peek_scan scan_line_end(struct peek_multipart *m, char c)
 {
     if (m->state == MULTIPART_DELIMITER && c == '-') {

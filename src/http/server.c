@@ -108,7 +108,8 @@ static void handle_released(struct http_server *s)
     free(s);
 }
 
-/* --- closing ---------------------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------------------------------
+ */
 
 static void connection_closed(struct stream *stream)
 {
@@ -169,7 +170,8 @@ static void linger(struct http_exchange *x)
     linger_step(x);
 }
 
-/* --- parsing ---------------------------------------------------------------------------------- */
+/* --- parsing ------------------------------------------------------------------------------------
+ */
 
 static int on_message_begin(llhttp_t *p)
 {
@@ -289,7 +291,8 @@ static void parse(struct http_exchange *x, const char *data, size_t len)
     }
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 static void update_reading(struct http_exchange *x)
 {
@@ -395,7 +398,8 @@ static const struct stream_events connection_events = {
     .closed = connection_closed,
 };
 
-/* --- deadlines -------------------------------------------------------------------------------- */
+/* --- deadlines ----------------------------------------------------------------------------------
+ */
 
 static uint64_t time_allowed(const struct http_exchange *x)
 {
@@ -428,7 +432,8 @@ static void on_sweep(uv_timer_t *timer)
     }
 }
 
-/* --- accepting -------------------------------------------------------------------------------- */
+/* --- accepting ----------------------------------------------------------------------------------
+ */
 
 static void name_peer(struct http_exchange *x, bool is_unix)
 {
@@ -483,7 +488,8 @@ static void on_connection(uv_stream_t *listening, int status)
     stream_read_start(&x->stream);
 }
 
-/* --- the server ------------------------------------------------------------------------------- */
+/* --- the server ---------------------------------------------------------------------------------
+ */
 
 struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, void *ctx)
 {
@@ -683,7 +689,8 @@ void http_server_close(struct http_server *s, void (*closed)(void *ctx), void *c
     uv_close((uv_handle_t *)&s->sweep, on_sweep_closed);
 }
 
-/* --- the request ------------------------------------------------------------------------------ */
+/* --- the request --------------------------------------------------------------------------------
+ */
 
 const struct http_head *http_exchange_head(const struct http_exchange *x)
 {
@@ -737,7 +744,8 @@ void http_exchange_resume(struct http_exchange *x)
         update_reading(x);
 }
 
-/* --- the answer ------------------------------------------------------------------------------- */
+/* --- the answer ---------------------------------------------------------------------------------
+ */
 
 static void put(struct http_exchange *x, const char *text)
 {

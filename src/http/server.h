@@ -58,7 +58,8 @@ size_t http_server_busy(const struct http_server *s);
  * is freed. */
 void http_server_close(struct http_server *s, void (*closed)(void *ctx), void *ctx);
 
-/* --- the request ------------------------------------------------------------------------------ */
+/* --- the request --------------------------------------------------------------------------------
+ */
 const struct http_head *http_exchange_head(const struct http_exchange *x);
 const char *http_exchange_method(const struct http_exchange *x); /* `GET`, … */
 const char *http_exchange_target(const struct http_exchange *x);
@@ -75,7 +76,8 @@ void http_exchange_take(struct http_exchange *x, const struct http_exchange_even
 void http_exchange_pause(struct http_exchange *x);
 void http_exchange_resume(struct http_exchange *x);
 
-/* --- the answer ------------------------------------------------------------------------------- */
+/* --- the answer ---------------------------------------------------------------------------------
+ */
 #define HTTP_STREAMED ((int64_t)-1)
 
 /* Starts the head. `length` is the body's, or HTTP_STREAMED when it is not known. */

@@ -18,7 +18,8 @@
 
 #include <string.h>
 
-/* ---- What a model is like ---- */
+/* --- What a model is like -----------------------------------------------------------------------
+ */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -69,7 +70,8 @@ static void set_yielding(struct sched *s, struct sched_model *m, bool yielding)
     s->yielding = yielding ? s->yielding + 1 : s->yielding - 1;
 }
 
-/* ---- Waiting ---- */
+/* --- Waiting ------------------------------------------------------------------------------------
+ */
 
 static uint64_t oldest_wish(const struct sched_model *m)
 {
@@ -178,7 +180,8 @@ static bool is_refused(const struct sched *s, const struct sched_request *r,
     return true;
 }
 
-/* ---- Leases ---- */
+/* --- Leases -------------------------------------------------------------------------------------
+ */
 
 static void grant(struct sched *s, struct sched_request *r)
 {
@@ -260,7 +263,8 @@ static void retract_grants(struct sched *s, struct sched_model *m)
     wishes_changed(s, m);
 }
 
-/* ---- Stopping ---- */
+/* --- Stopping -----------------------------------------------------------------------------------
+ */
 
 /* Again for one that is STOPPING already: then `force` is what is new. */
 static void stop(struct sched *s, struct sched_model *m, enum sched_stop_reason reason, bool force)
@@ -311,7 +315,8 @@ static void drain(struct sched *s, struct sched_model *m, enum sched_stop_reason
     }
 }
 
-/* ---- Whose place goes to whom ---- */
+/* --- Whose place goes to whom -------------------------------------------------------------------
+ */
 
 static bool next_spawn(struct sched *s, struct sched_action *action)
 {
@@ -418,7 +423,8 @@ static void balance_yielding(struct sched *s)
         set_yielding(s, m, true);
 }
 
-/* ---- Events ---- */
+/* --- Events -------------------------------------------------------------------------------------
+ */
 
 static void on_add(struct sched_model *m)
 {
@@ -656,7 +662,8 @@ void sched_event(struct sched *s, const struct sched_event *event, uint64_t now)
     }
 }
 
-/* ---- Actions ---- */
+/* --- Actions ------------------------------------------------------------------------------------
+ */
 
 static bool next_reject(struct sched *s, struct sched_action *action)
 {
@@ -722,7 +729,8 @@ void sched_init(struct sched *s, const struct sched_config *config)
     TAILQ_INIT(&s->rejected);
 }
 
-/* ---- Questions ---- */
+/* --- Questions ----------------------------------------------------------------------------------
+ */
 
 static uint64_t timeout_of_oldest(const struct sched *s, const struct sched_model *m)
 {
@@ -769,7 +777,8 @@ unsigned sched_position(const struct sched *s, const struct sched_request *reque
     return n;
 }
 
-/* ---- Names ---- */
+/* --- Names --------------------------------------------------------------------------------------
+ */
 
 const char *sched_stop_name(enum sched_stop_reason reason)
 {

@@ -206,8 +206,8 @@ static int set_log_format(struct config *c, const char *value, struct error *err
     return 0;
 }
 
-/* --- the table
- * ------------------------------------------------------------------------------------ */
+/* --- the table ----------------------------------------------------------------------------------
+ */
 
 /* The order is that of --help. setters[i] belongs to options[i]. */
 #define OPTIONS(X)                                                                                 \
@@ -276,8 +276,8 @@ static int own_option(const char *name)
     return -1;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 static int unknown_option(const struct config *c, const char *name, struct error *err)
 {
@@ -414,8 +414,8 @@ static int read_environment(struct config *c, struct engine_args *args, char **e
     return 0;
 }
 
-/* --- the engine
- * ----------------------------------------------------------------------------------- */
+/* --- the engine ---------------------------------------------------------------------------------
+ */
 
 /* The engine must be known before the options can be read, since it says which there are. */
 static const char *wanted_engine(int argc, char **argv, char **env)
@@ -464,8 +464,8 @@ static int load_engine(struct config *c, int argc, char **argv, char **env, stru
     return rc;
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------------------ */
+/* --- the whole ----------------------------------------------------------------------------------
+ */
 
 static void set_defaults(struct config *c)
 {

@@ -85,8 +85,8 @@ bool unload_left_something(const struct unload *u)
     return false;
 }
 
-/* --- the end
- * -------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------
+ */
 
 static void on_timer_closed(uv_handle_t *handle)
 {
@@ -164,8 +164,8 @@ static void settle_if_resolved(struct operation *op)
     uv_timer_start(&op->timer, on_settle, 0, 0);
 }
 
-/* --- on the way
- * ----------------------------------------------------------------------------------- */
+/* --- on the way ---------------------------------------------------------------------------------
+ */
 
 static struct unload_target *target_of(struct operation *op, const struct hosted *h)
 {
@@ -239,8 +239,8 @@ static void on_drained(uv_timer_t *timer)
     settle_if_resolved(op);
 }
 
-/* --- the beginning
- * -------------------------------------------------------------------------------- */
+/* --- the beginning ------------------------------------------------------------------------------
+ */
 
 /* Decides what needs no waiting. */
 static void triage(struct unload *u)

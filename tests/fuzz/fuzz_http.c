@@ -101,7 +101,7 @@ static void handle(struct http_exchange *x, void *ctx)
     http_exchange_take(x, &events, NULL);
 }
 
-/* --- the client ------------------------------------------------------------------------------- */
+/* --- the client -------------------------------------------------------------------------- */
 
 static void remove_folder(void)
 {

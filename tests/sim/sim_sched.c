@@ -97,7 +97,7 @@ static struct totals {
 static bool verbose;
 static unsigned long long events_a_world;
 
-/* ---- Chance, trace, failure ---- */
+/* --- Chance, trace, failure -------------------------------------------------------------- */
 
 /* splitmix64 (Steele, Lea, Flood 2014) */
 static uint64_t draw(struct world *w)
@@ -165,7 +165,7 @@ static unsigned number_of(const struct world *w, const struct sched_request *r)
     return (unsigned)((const struct client *)r - w->clients);
 }
 
-/* ---- What the record says ---- */
+/* --- What the record says ---------------------------------------------------------------- */
 
 static uint64_t sum(uint64_t t, uint64_t ms)
 {
@@ -253,7 +253,7 @@ static struct places count_places(const struct world *w)
     return p;
 }
 
-/* ---- Checks at an action ---- */
+/* --- Checks at an action ----------------------------------------------------------------- */
 
 static void check_grant(struct world *w, const struct model *m, const struct client *c)
 {
@@ -340,7 +340,7 @@ static void check_stop(struct world *w, const struct model *m, const struct sche
     }
 }
 
-/* ---- Performing actions ---- */
+/* --- Performing actions ------------------------------------------------------------------ */
 
 static void perform_grant(struct world *w, struct model *m, struct client *c)
 {
@@ -406,7 +406,7 @@ static void perform(struct world *w, const struct sched_action *a)
     }
 }
 
-/* ---- Checks when nothing is left to do ---- */
+/* --- Checks when nothing is left to do --------------------------------------------------- */
 
 static void check_counters(struct world *w)
 {
@@ -528,7 +528,7 @@ static uint64_t expected_deadline(const struct world *w)
     return at;
 }
 
-/* ---- Feeding events ---- */
+/* --- Feeding events ---------------------------------------------------------------------- */
 
 static void random_event(struct world *w);
 
@@ -637,7 +637,7 @@ static void tick(struct world *w)
     CHECK(sched_deadline(&w->s) == expected_deadline(w), "sched_deadline");
 }
 
-/* ---- Requests ---- */
+/* --- Requests ---------------------------------------------------------------------------- */
 
 enum answer { ANSWER_WAIT = -1, ANSWER_GRANT = -2 }; /* others: the reason of a rejection */
 
@@ -721,7 +721,7 @@ static void client_event(struct world *w)
     }
 }
 
-/* ---- Engines ---- */
+/* --- Engines ----------------------------------------------------------------------------- */
 
 static void become_ready(struct world *w, struct model *m)
 {
@@ -781,7 +781,7 @@ static void engine_event(struct world *w)
     }
 }
 
-/* ---- Operators ---- */
+/* --- Operators --------------------------------------------------------------------------- */
 
 static uint64_t random_deadline(struct world *w)
 {
@@ -954,7 +954,7 @@ static void random_event(struct world *w)
         tick(w);
 }
 
-/* ---- The end: time runs, everything finishes ---- */
+/* --- The end: time runs, everything finishes --------------------------------------------- */
 
 /* Not all places can be taken for ever by engines that nobody may evict. */
 static bool is_place_shared(const struct world *w)
@@ -1084,7 +1084,7 @@ static void finish(struct world *w)
     run_until_stopped(w);
 }
 
-/* ---- Worlds ---- */
+/* --- Worlds ------------------------------------------------------------------------------ */
 
 static void create_world(struct world *w, uint64_t seed)
 {

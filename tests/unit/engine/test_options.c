@@ -163,7 +163,7 @@ static void not_a_help(void **state)
     engine_options_destroy(NULL);
 }
 
-/* --- binaries -------------------------------------------------------------------------------- */
+/* --- binaries ---------------------------------------------------------------------------- */
 /* Writes an executable script into a folder of its own. */
 static void write_script(char path[64], const char *body)
 {
@@ -260,7 +260,7 @@ static void load_nothing(void **state)
     assert_int_equal(engine_options_load(&o, "/etc/passwd", &err), -EACCES);
 }
 
-/* --- the real one ---------------------------------------------------------------------------- */
+/* --- the real one ------------------------------------------------------------------------ */
 static void real_pairs(const struct engine_options *o)
 {
     static const struct {

@@ -7,7 +7,7 @@
 
 #include "http/client.h"
 
-/* --- the fixture ------------------------------------------------------------------------------ */
+/* --- the fixture ------------------------------------------------------------------------- */
 
 #define REQUEST "GET / HTTP/1.1\r\n\r\n"
 #define OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"

@@ -78,7 +78,7 @@ static inline void loop_test_finish(struct loop_test *t)
     assert_int_equal(rmdir(t->folder), 0);
 }
 
-/* --- peers ------------------------------------------------------------------------------------ */
+/* --- peers ------------------------------------------------------------------------------- */
 
 static inline bool peer_send_some(struct peer *p)
 {
@@ -185,7 +185,7 @@ static inline int listen_at(const char *path, int backlog)
     return fd;
 }
 
-/* --- the loop --------------------------------------------------------------------------------- */
+/* --- the loop ---------------------------------------------------------------------------- */
 
 static inline void loop_wait(struct loop_test *t)
 {

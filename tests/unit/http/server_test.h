@@ -66,7 +66,7 @@ static void handle(struct http_exchange *x, void *ctx)
     f.on_request(x);
 }
 
-/* --- what a handler may do -------------------------------------------------------------------- */
+/* --- what a handler may do --------------------------------------------------------------- */
 
 static inline void reply(struct http_exchange *x)
 {
@@ -86,7 +86,7 @@ static inline void take_and_pause(struct http_exchange *x)
     http_exchange_pause(x);
 }
 
-/* --- the fixture ------------------------------------------------------------------------------ */
+/* --- the fixture ------------------------------------------------------------------------- */
 
 static void note_closed(void *ctx)
 {

@@ -3,7 +3,7 @@
  */
 #include "client_test.h"
 
-/* --- answers ---------------------------------------------------------------------------------- */
+/* --- answers ----------------------------------------------------------------------------- */
 
 static void an_answer_with_a_length(void **state)
 {
@@ -86,7 +86,7 @@ static void no_content(void **state)
     assert_ended(&a, "");
 }
 
-/* --- kept connections ------------------------------------------------------------------------- */
+/* --- kept connections -------------------------------------------------------------------- */
 
 static void a_connection_is_used_again(void **state)
 {
@@ -174,7 +174,7 @@ static void not_when_it_was_closed_meanwhile(void **state)
     assert_ended(&b, "cd");
 }
 
-/* --- failures --------------------------------------------------------------------------------- */
+/* --- failures ---------------------------------------------------------------------------- */
 
 static void nobody_listens(void **state)
 {

@@ -2,7 +2,7 @@
 /* Cancelling, closing, back-pressure, and no more connections than allowed. */
 #include "client_test.h"
 
-/* --- cancelling and closing ------------------------------------------------------------------- */
+/* --- cancelling and closing -------------------------------------------------------------- */
 
 static void cancel_closes_the_connection(void **state)
 {
@@ -80,7 +80,7 @@ static void close_of_none(void **state)
     http_client_close(NULL);
 }
 
-/* --- back-pressure ---------------------------------------------------------------------------- */
+/* --- back-pressure ----------------------------------------------------------------------- */
 
 static void a_pause_stops_the_answer(void **state)
 {
@@ -139,7 +139,7 @@ static void a_buffer_is_taken_over(void **state)
     }
 }
 
-/* --- no more connections than allowed --------------------------------------------------------- */
+/* --- no more connections than allowed ---------------------------------------------------- */
 
 static struct told c, d, e;
 
@@ -180,6 +180,15 @@ static void more_calls_wait(void **state)
     assert_int_equal(b.connected, 1);
     answer(origin_accept(&t, origin), OK_2 "cd");
     assert_ended(&b, "cd");
+    finish_more();
+}
+
+static void a_limit_below_the_reserve_still_lets_one_through(void **state)
+{
+    (void)state;
+    limit(1);
+    assert_non_null(call_as(&a, 0));
+    assert_null(call_as(&b, 0));
     finish_more();
 }
 
@@ -271,6 +280,7 @@ int main(void)
         TEST(drain_comes_when_the_origin_reads),
         TEST(a_buffer_is_taken_over),
         TEST(more_calls_wait),
+        TEST(a_limit_below_the_reserve_still_lets_one_through),
         TEST(urgent_calls_have_their_own),
         TEST(a_call_that_waits_can_be_cancelled),
         TEST(close_fails_the_calls_that_wait),

@@ -114,7 +114,7 @@ static void check_all(const char *type, const struct peek_case *cases, size_t n)
 }
 #define CHECK_ALL(type, cases) check_all(type, cases, sizeof(cases) / sizeof(cases)[0])
 
-/* --- JSON ------------------------------------------------------------------------------------ */
+/* --- JSON -------------------------------------------------------------------------------- */
 static void finds_names(void **state)
 {
     (void)state;
@@ -251,7 +251,7 @@ static void refuses_what_is_no_json(void **state)
     CHECK_ALL(NULL, cases);
 }
 
-/* --- bodies made by code --------------------------------------------------------------------- */
+/* --- bodies made by code ----------------------------------------------------------------- */
 static void put(struct buf *b, const char *text)
 {
     assert_int_equal(buf_puts(b, text), 0);
@@ -400,7 +400,7 @@ static void early_answer(void **state)
     peek_destroy(NULL);
 }
 
-/* --- multipart ------------------------------------------------------------------------------- */
+/* --- multipart --------------------------------------------------------------------------- */
 #define TYPE "multipart/form-data; boundary=XX"
 #define MODEL_PART "--XX\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n"
 #define OTHER_PART "--XX\r\nContent-Disposition: form-data; name=\"language\"\r\n\r\nen\r\n"

@@ -96,7 +96,7 @@ static int relay_tear_down(void **state)
     return tear_down(state);
 }
 
-/* --- the request ------------------------------------------------------------------------------ */
+/* --- the request ------------------------------------------------------------------------- */
 
 static void the_request_keeps_its_length(void **state)
 {
@@ -152,7 +152,7 @@ static void http_1_0_becomes_1_1(void **state)
     assert_text(origin_accept(&f.t, origin), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 }
 
-/* --- the answer ------------------------------------------------------------------------------- */
+/* --- the answer -------------------------------------------------------------------------- */
 
 static struct peer *relayed(const char *request, const char *answer)
 {
@@ -220,7 +220,7 @@ static void connections_of_both_sides_are_kept(void **state)
     assert_false(origin_is_called(origin));
 }
 
-/* --- failures --------------------------------------------------------------------------------- */
+/* --- failures ---------------------------------------------------------------------------- */
 
 #define POST_ABC "POST /again HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
 
@@ -300,7 +300,7 @@ static void a_client_that_leaves_ends_the_call(void **state)
     assert_true(o->ended);
 }
 
-/* --- back-pressure ---------------------------------------------------------------------------- */
+/* --- back-pressure ----------------------------------------------------------------------- */
 
 #define LARGE 8000000
 

@@ -199,7 +199,7 @@ static void more_fields_and_a_reason_in_words(void **state)
                    "Retry-After: 1\r\n\r\n");
 }
 
-/* --- HTTP/1.0 --------------------------------------------------------------------------------- */
+/* --- HTTP/1.0 ---------------------------------------------------------------------------- */
 
 static void http_1_0_closes(void **state)
 {
@@ -230,7 +230,7 @@ static void http_1_0_gets_a_stream_without_chunks(void **state)
     assert_true(p->ended);
 }
 
-/* --- Upgrade: not offered, so ignored (RFC 9110, 7.8) ----------------------------------------- */
+/* --- Upgrade: not offered, so ignored (RFC 9110, 7.8) ------------------------------------ */
 
 /* As curl --http2 and Java's HttpClient send it with their first request. */
 #define H2C                                                                                        \

@@ -9,7 +9,7 @@ static bool is_pending(void)
     return f.x && http_exchange_pending(f.x);
 }
 
-/* --- Expect ----------------------------------------------------------------------------------- */
+/* --- Expect ------------------------------------------------------------------------------ */
 
 #define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 #define EXPECTING "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
@@ -54,7 +54,7 @@ static void http_1_0_cannot_expect(void **state)
     assert_int_equal(p->in.len, 0);
 }
 
-/* --- answers before the body was read --------------------------------------------------------- */
+/* --- answers before the body was read ---------------------------------------------------- */
 
 static void a_small_rest_is_thrown_away(void **state)
 {
@@ -106,7 +106,7 @@ static void an_unwanted_body_of_unknown_length(void **state)
     assert_true(p->ended);
 }
 
-/* --- back-pressure ---------------------------------------------------------------------------- */
+/* --- back-pressure ----------------------------------------------------------------------- */
 
 static void a_pause_stops_the_body(void **state)
 {
@@ -252,7 +252,7 @@ static void a_client_that_never_reads_is_bounded(void **state)
     UNTIL(&f.t, f.requests == 500);
 }
 
-/* --- ends ------------------------------------------------------------------------------------- */
+/* --- ends -------------------------------------------------------------------------------- */
 
 static void a_client_that_leaves_is_told_once(void **state)
 {

@@ -21,7 +21,7 @@ static int connect_tcp(int port)
     return fd;
 }
 
-/* --- TCP -------------------------------------------------------------------------------------- */
+/* --- TCP --------------------------------------------------------------------------------- */
 
 static void a_free_port(void **state)
 {
@@ -85,7 +85,7 @@ static void an_early_answer_is_not_destroyed_by_a_reset(void **state)
     assert_false(p->reset);
 }
 
-/* --- unix sockets ----------------------------------------------------------------------------- */
+/* --- unix sockets ------------------------------------------------------------------------ */
 
 static void a_socket_is_for_its_user_only(void **state)
 {
@@ -201,7 +201,7 @@ static void closing_leaves_a_successors_socket_alone(void **state)
     assert_int_equal(there, 0);
 }
 
-/* --- stopping --------------------------------------------------------------------------------- */
+/* --- stopping ---------------------------------------------------------------------------- */
 
 static void busy_counts_exchanges(void **state)
 {
@@ -272,6 +272,24 @@ static void quiesce_lets_a_written_answer_arrive(void **state)
     assert_int_equal(http_server_busy(f.server), 0);
 }
 
+static void busy_counts_what_is_not_sent_yet(void **state)
+{
+    (void)state;
+    struct peer *p = peer_connect(&f.t);
+    p->deaf = true;
+    f.on_request = take;
+    peer_send(p, GET);
+    loop_settle(&f.t);
+    http_server_quiesce(f.server);
+    reply_large(f.x); /* says Connection: close, so our side is shut when it is out */
+    loop_settle(&f.t);
+    assert_int_equal(http_server_busy(f.server), 1);
+    p->deaf = false;
+    UNTIL(&f.t, p->ended);
+    assert_true(p->in.len > 3000000);
+    assert_int_equal(http_server_busy(f.server), 0);
+}
+
 static void close_ends_open_exchanges(void **state)
 {
     (void)state;
@@ -313,6 +331,7 @@ int main(void)
         TEST(quiesce_lets_exchanges_end),
         TEST(quiesce_lets_a_head_come_in),
         TEST(quiesce_lets_a_written_answer_arrive),
+        TEST(busy_counts_what_is_not_sent_yet),
         TEST(close_ends_open_exchanges),
         TEST(close_without_a_listener_and_without_a_word),
         TEST(a_socket_with_a_full_queue_is_in_use),

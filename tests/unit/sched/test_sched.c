@@ -189,7 +189,7 @@ static void have_busy(struct world *w, int model, int request)
 
 #define TEST(name) static void name(__attribute__((unused)) void **state)
 
-/* ---- Requests ---- */
+/* --- Requests ---------------------------------------------------------------------------- */
 
 TEST(loads_a_model_for_a_request_and_grants_when_it_is_ready)
 {
@@ -360,7 +360,7 @@ TEST(rejects_requests_for_models_never_added)
     assert_string_equal(next(w), "reject 0 removed");
 }
 
-/* ---- Clients that leave ---- */
+/* --- Clients that leave ------------------------------------------------------------------ */
 
 TEST(a_waiter_that_leaves_is_forgotten)
 {
@@ -438,7 +438,7 @@ TEST(a_model_whose_oldest_waiter_leaves_goes_back_in_the_queue)
     did(w, "spawn C for 2");
 }
 
-/* ---- Making room ---- */
+/* --- Making room ------------------------------------------------------------------------- */
 
 TEST(evicts_the_least_recently_used)
 {
@@ -538,7 +538,7 @@ TEST(stops_no_second_engine_when_the_need_ends_between_two_pulls)
     assert_int_equal(w->m[B].state, SCHED_READY);
 }
 
-/* ---- Yielding ---- */
+/* --- Yielding ---------------------------------------------------------------------------- */
 
 static struct world *begin_impatient(unsigned models_max)
 {
@@ -721,7 +721,7 @@ TEST(a_wish_for_a_yielding_model_is_about_its_next_load)
     assert_false(w->m[A].wanted); /* for it stays loaded */
 }
 
-/* ---- ttl ---- */
+/* --- ttl --------------------------------------------------------------------------------- */
 
 TEST(stops_what_is_idle_for_its_ttl)
 {
@@ -795,7 +795,7 @@ TEST(what_is_pinned_has_no_ttl)
     did(w, "");
 }
 
-/* ---- Crashes ---- */
+/* --- Crashes ----------------------------------------------------------------------------- */
 
 TEST(a_crash_frees_the_place_and_leases_end_on_their_own)
 {
@@ -918,7 +918,7 @@ TEST(an_engine_that_drains_and_does_not_answer_is_stopped_for_what_it_drained_fo
     did(w, "stop A unloaded by force");
 }
 
-/* ---- Operators: load ---- */
+/* --- Operators: load --------------------------------------------------------------------- */
 
 TEST(loads_for_an_operator)
 {
@@ -998,7 +998,7 @@ TEST(a_load_asked_for_while_stopping_follows)
     did(w, "spawn A");
 }
 
-/* ---- Operators: unload ---- */
+/* --- Operators: unload ------------------------------------------------------------------- */
 
 TEST(unloads_what_is_idle_at_once)
 {
@@ -1164,7 +1164,7 @@ TEST(keeping_does_not_end_a_drain_for_another_reason)
     did(w, "");
 }
 
-/* ---- Operators: hold ---- */
+/* --- Operators: hold --------------------------------------------------------------------- */
 
 TEST(a_hold_rejects_requests_until_it_is_released)
 {
@@ -1229,7 +1229,7 @@ TEST(what_is_unloaded_and_held_stays_unloaded)
     did(w, "");
 }
 
-/* ---- The catalog ---- */
+/* --- The catalog ------------------------------------------------------------------------- */
 
 TEST(removal_rejects_waiters_and_ends_a_load)
 {
@@ -1270,7 +1270,7 @@ TEST(what_is_added_again_waits_for_the_old_engine_to_end)
     did(w, "spawn A for 1");
 }
 
-/* ---- Shutdown ---- */
+/* --- Shutdown ---------------------------------------------------------------------------- */
 
 TEST(shutdown_rejects_drains_and_loads_nothing_more)
 {
@@ -1313,7 +1313,7 @@ TEST(shutdown_by_force_rejects_grants_not_pulled)
     did(w, "reject 0 shutdown; stop A shutdown by force");
 }
 
-/* ---- Time, place in the queue, size ---- */
+/* --- Time, place in the queue, size ------------------------------------------------------ */
 
 TEST(time_does_not_go_backwards)
 {

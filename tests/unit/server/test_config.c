@@ -100,7 +100,7 @@ static void an_empty_variable_is_none(void **state)
     assert_null(engine_value("-c"));
 }
 
-/* --- the engine's options --------------------------------------------------------------------- */
+/* --- the engine's options ---------------------------------------------------------------- */
 
 static void options_of_the_engine(void **state)
 {
@@ -197,7 +197,7 @@ static void underscores_in_our_own_options(void **state)
     assert_string_equal(c.models_dir, "/m");
 }
 
-/* --- modes ------------------------------------------------------------------------------------ */
+/* --- modes ------------------------------------------------------------------------------- */
 
 static void classic_mode(void **state)
 {
@@ -222,13 +222,27 @@ static void classic_mode_from_hugging_face(void **state)
     assert_true(c.classic);
 }
 
+static void the_command_line_decides_the_mode(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR), ENV("LLAMA_ARG_MODEL=a.gguf"));
+    assert_false(c.classic);
+    assert_null(c.model);
+    parse(ARGV(DIR, "-m", "b.gguf"), ENV("LLAMA_ARG_MODEL=a.gguf"));
+    assert_true(c.classic);
+    assert_string_equal(c.model, "b.gguf");
+    parse(ARGV(DIR), ENV("LLAMA_ARG_HF_REPO=user/model"));
+    assert_false(c.classic);
+    assert_null(engine_value("-hf"));
+}
+
 static void no_models(void **state)
 {
     (void)state;
     refuse(ARGV(NULL), ENV(NULL), "no models: give --models-dir DIR (router) or --model FILE");
 }
 
-/* --- keys and the engine ---------------------------------------------------------------------- */
+/* --- keys and the engine ----------------------------------------------------------------- */
 
 static void keys_from_a_file(void **state)
 {
@@ -250,6 +264,8 @@ static void the_engine_is_found(void **state)
     parse(ARGV(DIR, "--engine", engine), ARGV("LLAMA_SERVER=/nonexistent"));
     assert_string_equal(c.engine, engine);
     parse(ARGV(DIR), ENV(NULL));
+    assert_string_equal(c.engine, engine);
+    parse(ARGV(DIR, "--engine", "/nonexistent", "--engine", engine), ENV(NULL));
     assert_string_equal(c.engine, engine);
     parse(ARGV(DIR), ARGV(path_variable));
     assert_string_equal(c.engine, engine);
@@ -293,6 +309,7 @@ int main(void)
         TEST(underscores_in_our_own_options),
         TEST(classic_mode),
         TEST(classic_mode_from_hugging_face),
+        TEST(the_command_line_decides_the_mode),
         TEST(no_models),
         TEST(keys_from_a_file),
         TEST(the_engine_is_found),
