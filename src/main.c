@@ -14,11 +14,12 @@
  *     sse.h chat.h    the events of an answer, and a conversation
  *     table.h format.h progress.h    what a person sees
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
- *   server/   the daemon: configuration, models and engines, unloading; performs what sched/
- * decides sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock engine/
- * a running llama-server: options, spawn, protocol, state, logs, memory catalog/  which models
- * exist: folders, GGUF headers http/     server, client, relay, finding `model` in a body base/
- * buffers, strings, errors, durations, log
+ *   server/   the daemon: configuration, models and engines, unloading; performs what sched/ decides
+ *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
+ *   engine/   a running llama-server: options, spawn, protocol, state, logs, memory
+ *   catalog/  which models exist: folders, GGUF headers
+ *   http/     server, client, relay, finding `model` in a body
+ *   base/     buffers, strings, errors, durations, log
  */
 #include <string.h>
 

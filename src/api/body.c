@@ -35,7 +35,7 @@ static void on_end(struct http_exchange *x, void *ctx)
     struct reader *r = ctx;
     struct api *api = r->api;
     body_handler *handler = r->handler;
-    json_error_t why;
+    json_error_t why = {0};
     json_t *body = r->data.len ? json_loadb(r->data.data, r->data.len, 0, &why) : json_object();
     reader_free(r);
     if (json_is_object(body))

@@ -110,6 +110,11 @@ void engine_args_set(struct engine_args *a, const struct engine_option *option, 
     free(copy);
 }
 
+void engine_args_unset(struct engine_args *a, const struct engine_option *option)
+{
+    take_out(a, option, NULL);
+}
+
 void engine_args_merge(struct engine_args *to, const struct engine_args *from)
 {
     /* Those added here do not count as set: an option that accumulates has several in `from`. */

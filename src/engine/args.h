@@ -39,6 +39,8 @@ void engine_args_finish(struct engine_args *a);
  * replace those of another. `value` is NULL exactly for a switch; it is copied. */
 void engine_args_set(struct engine_args *a, const struct engine_option *option, bool negated,
                      const char *value, enum args_origin origin);
+/* Drops the option, if it is set. */
+void engine_args_unset(struct engine_args *a, const struct engine_option *option);
 /* Adds (copies of) those of `from` whose option is not set in `to` yet. */
 void engine_args_merge(struct engine_args *to, const struct engine_args *from);
 /* The first value of the option; NULL when it is not set. */

@@ -164,7 +164,8 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
     http_exchange_begin(r->x, head->status, length);
     for (unsigned i = 0; i < head->n_fields; i++)
-        if (!http_field_is_hop(head, i) && strcasecmp(http_field_name(head, i), "content-length"))
+        if (!http_field_is_hop(head, i) &&
+            strcasecmp(http_field_name(head, i), "content-length") != 0)
             http_exchange_field(r->x, http_field_name(head, i), http_field_value(head, i));
     if (r->fields)
         http_exchange_raw_fields(r->x, r->fields);

@@ -28,10 +28,11 @@
 #include "http/stream.h"
 
 #define BACKLOG 1024
-#define SWEEP_MS 5000   /* how often deadlines are looked at, while there are connections */
-#define IDLE_MS 120000  /* a kept-alive connection without a request */
-#define STALL_MS 600000 /* a request or an answer that does not move */
-#define LINGER_MS 2000  /* for the client to read our answer after we stopped listening */
+#define SWEEP_MS 5000       /* how often deadlines are looked at, while there are connections */
+#define IDLE_MS 120000      /* a kept-alive connection without a request */
+#define STALL_MS 600000     /* a request or an answer that does not move */
+#define LINGER_MS 2000      /* for the client to read our answer after we stopped listening */
+#define LINGER_MAX_MS 30000 /* the same, while it still sends */
 #define PIPELINE_MAX ((size_t)64 * 1024)  /* bytes read ahead of the request that is served */
 #define DISCARD_MAX ((int64_t)256 * 1024) /* rest of an unwanted body worth reading */
 
@@ -49,6 +50,7 @@ struct http_exchange {
     const struct http_exchange_events *events;
     void *ctx;
     uint64_t moved_at; /* uv_now() of the last byte in or out */
+    uint64_t linger_until;
     int64_t body_length, body_seen;
     enum request_state request;
     enum answer_state answer;
@@ -155,6 +157,7 @@ static void linger_step(struct http_exchange *x)
         return;
     x->shut = true;
     x->moved_at = uv_now(x->server->loop);
+    x->linger_until = x->moved_at + LINGER_MAX_MS;
     if (uv_shutdown(&x->shutdown, &x->stream.stream, on_shutdown))
         connection_close(x);
 }
@@ -313,9 +316,13 @@ static bool must_wait(const struct http_exchange *x)
 static void on_stream_read(struct stream *stream, const char *data, size_t len)
 {
     struct http_exchange *x = of_stream(stream);
-    if (x->lingering)
+    uint64_t now = uv_now(x->server->loop);
+    if (x->lingering) { /* it is still sending: its time begins anew, within reason */
+        if (now < x->linger_until)
+            x->moved_at = now;
         return;
-    x->moved_at = uv_now(x->server->loop);
+    }
+    x->moved_at = now;
     if (x->request == REQUEST_COMPLETE || must_wait(x)) {
         if (buf_append(&x->ahead, data, len))
             connection_close(x);
@@ -665,8 +672,8 @@ size_t http_server_busy(const struct http_server *s)
     size_t n = 0;
     struct http_exchange *x;
     TAILQ_FOREACH (x, &s->connections, link)
-        n += !x->stream.closing && !x->lingering &&
-             (x->request != REQUEST_NONE || stream_pending(&x->stream));
+        n += !x->stream.closing &&
+             (stream_pending(&x->stream) || (!x->lingering && x->request != REQUEST_NONE));
     return n;
 }
 

@@ -108,7 +108,7 @@ static int set_host(struct config *c, const char *value, struct error *err)
 
 static int set_port(struct config *c, const char *value, struct error *err)
 {
-    unsigned port;
+    unsigned port = 0;
     if (set_count(&port, value, err) || port > 65535)
         return error_set(err, -EINVAL, "'%s' is no port: give 1 to 65535, or 0 for a free one",
                          value);
@@ -200,7 +200,7 @@ static int set_log_level(struct config *c, const char *value, struct error *err)
 
 static int set_log_format(struct config *c, const char *value, struct error *err)
 {
-    if (strcmp(value, "text") && strcmp(value, "json"))
+    if (strcmp(value, "text") != 0 && strcmp(value, "json") != 0)
         return error_set(err, -EINVAL, "'%s' is neither text nor json", value);
     c->log_format = *value == 'j' ? LOG_JSON : LOG_TEXT;
     return 0;
@@ -483,23 +483,43 @@ static void set_defaults(struct config *c)
     c->host = mem_strdup("127.0.0.1");
 }
 
-static int decide_mode(struct config *c, struct error *err)
-{
-    const struct engine_option *hf = engine_options_find(c->options, "--hf-repo", &(bool){false});
-    bool has_hf = hf && engine_args_get(&c->args, hf);
-    c->classic = c->model || has_hf;
-    if (!c->classic && !c->models_dir)
-        return error_set(err, -EINVAL,
-                         "no models: give --models-dir DIR (router) or --model FILE (one model)");
-    return 0;
-}
-
 static bool names_folder(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++)
         if (engine_option_same_name("--models-dir", argv[i]))
             return true;
     return false;
+}
+
+static bool has_repo(const struct config *c, const struct engine_args *args)
+{
+    const struct engine_option *hf = engine_options_find(c->options, "--hf-repo", NULL);
+    return hf && engine_args_get(args, hf);
+}
+
+/*
+ * One model or many: the command line decides, and the environment only where that says nothing.
+ * `env_model` and `env_args` are what the environment said.
+ */
+static int decide_mode(struct config *c, char *env_model, const struct engine_args *env_args,
+                       bool folder_on_line, struct error *err)
+{
+    bool model_on_line = c->model || has_repo(c, &c->args);
+    if (!model_on_line && !folder_on_line)
+        c->model = env_model ? mem_strdup(env_model) : NULL;
+    c->classic = model_on_line || (!folder_on_line && (env_model || has_repo(c, env_args)));
+    if (!c->classic && !c->models_dir)
+        return error_set(err, -EINVAL,
+                         "no models: give --models-dir DIR (router) or --model FILE (one model)");
+    return 0;
+}
+
+/* In router mode an engine's model is the router's choice. */
+static void drop_repo(const struct config *c, struct engine_args *args)
+{
+    const struct engine_option *hf = engine_options_find(c->options, "--hf-repo", NULL);
+    if (hf && !c->classic)
+        engine_args_unset(args, hf);
 }
 
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
@@ -509,17 +529,17 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     int rc = load_engine(c, argc, argv, env, err);
     if (!rc)
         rc = read_environment(c, &from_env, env, err);
-    char *model_from_env = c->model;
+    char *env_model = c->model;
+    c->model = NULL;
     if (!rc)
         rc = read_command_line(c, argc, argv, err);
-    if (!rc && c->model == model_from_env && names_folder(argc, argv)) {
-        free(c->model); /* the command line says router, whatever the environment says */
-        c->model = NULL;
-    }
+    if (!rc)
+        rc = decide_mode(c, env_model, &from_env, names_folder(argc, argv), err);
     if (!rc) {
+        drop_repo(c, &from_env);
         engine_args_merge(&c->args, &from_env);
-        rc = decide_mode(c, err);
     }
+    free(env_model);
     engine_args_finish(&from_env);
     if (rc)
         config_finish(c);

@@ -172,7 +172,8 @@ static void say_where(const struct daemon *d)
                  catalog_count(host_catalog(d->host)) == 1 ? "" : "s", c->host, port);
     else
         log_info("hostler " HOSTLER_VERSION " serves on unix:%s", c->host);
-    if (!c->api_keys.n && strcmp(c->host, "127.0.0.1") && strcmp(c->host, "localhost") && port)
+    if (!c->api_keys.n && port && strcmp(c->host, "127.0.0.1") != 0 &&
+        strcmp(c->host, "localhost") != 0)
         log_warn("no --api-key is set: whoever reaches %s can use it", c->host);
 }
 

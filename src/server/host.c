@@ -64,7 +64,6 @@ const char *host_reason_name(enum host_reason reason)
     case HOST_CRASHED:
         return "crashed";
     case HOST_LOAD_FAILED:
-        return "load_failed";
     case HOST_BROKEN_FILE:
         return "load_failed";
     }
@@ -689,8 +688,9 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
     h->closing = true;
     h->closed = closed;
     h->closed_ctx = ctx;
-    struct hosted *hosted;
-    while ((hosted = TAILQ_FIRST(&h->all))) {
+    struct hosted *hosted, *next;
+    for (hosted = TAILQ_FIRST(&h->all); hosted; hosted = next) {
+        next = TAILQ_NEXT(hosted, link);
         http_client_close(hosted->client);
         if (hosted->engine)
             engine_destroy(hosted->engine);

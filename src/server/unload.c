@@ -140,7 +140,7 @@ static size_t pending(const struct unload *u)
 
 static void resolve(struct unload_target *t, enum unload_result result, const char *reason)
 {
-    if (t->begun)
+    if (t->begun && t->hosted)
         t->hosted->unloads--;
     t->begun = false;
     t->result = result;
