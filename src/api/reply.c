@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/memory.h"
+#include "base/text.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
 
@@ -61,12 +63,10 @@ json_t *reply_string(const char *text)
     json_t *s = json_string(text);
     if (s)
         return s;
-    struct buf clean;
-    buf_init(&clean, BUF_UNBOUNDED);
-    for (const char *p = text; *p; p++)
-        buf_append(&clean, (unsigned char)*p < 0x80 ? p : "?", 1);
-    s = json_string(buf_cstr(&clean));
-    buf_finish(&clean);
+    char *mended = mem_strdup(text);
+    text_mend(mended, strlen(mended));
+    s = json_string(mended);
+    free(mended);
     return s;
 }
 

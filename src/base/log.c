@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/memory.h"
+#include "base/text.h"
 
 static enum log_level max_level = LOG_INFO;
 static enum log_format line_format = LOG_TEXT;
@@ -42,10 +44,12 @@ static void timestamp(char *out, size_t size)
     snprintf(out + n, size - n, ".%03dZ", (int)(tv.tv_usec / 1000));
 }
 
-static void emit(const char *level, const char *model, const char *text)
+static void emit(const char *level, const char *model, const char *raw)
 {
     char when[40];
     struct buf line;
+    char *text = mem_strdup(raw);
+    text_mend(text, strlen(text)); /* it may quote a client or an engine */
     timestamp(when, sizeof when);
     buf_init(&line, BUF_UNBOUNDED);
     if (line_format == LOG_JSON) {
@@ -54,8 +58,7 @@ static void emit(const char *level, const char *model, const char *text)
         json_object_set_new(o, "level", json_string(level));
         if (model)
             json_object_set_new(o, "model", json_string(model));
-        json_t *message = json_string(text);
-        json_object_set_new(o, "message", message ? message : json_string("(not UTF-8)"));
+        json_object_set_new(o, "message", json_string(text));
         char *dump = json_dumps(o, JSON_COMPACT);
         buf_printf(&line, "%s\n", dump ? dump : "{}");
         free(dump);
@@ -69,6 +72,7 @@ static void emit(const char *level, const char *model, const char *text)
     ssize_t ignored = write(STDERR_FILENO, line.data, line.len);
     (void)ignored;
     buf_finish(&line);
+    free(text);
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strv.h"
-#include "catalog/text.h"
+#include "base/text.h"
 
 #define SUFFIX ".gguf"
 #define SUFFIX_LEN (sizeof SUFFIX - 1)

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "catalog/text.h"
+#include "base/text.h"
 
 /* Holds the longest key; a vocabulary of 5 MB takes 80 reads. */
 #define WINDOW (64u << 10)

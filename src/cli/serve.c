@@ -34,7 +34,8 @@ static void print_help(void)
         "is not listed here goes to the engines (see `llama-server --help`), by option or by\n"
         "LLAMA_ARG_… environment variable. TIME is written 90, 90s, 5m or 1h30m.\n\n"
         "Options:\n");
-    for (const struct config_option *o = config_options(); o->names[0]; o++)
+    const struct config_option *o;
+    for (size_t i = 0; (o = config_option_at(i)); i++)
         print_option(o);
     printf("  %-24s %s\n", "-h, --help", "show this help");
 }

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "engine/environment.h"
 #include "engine/lines.h"
 #include "engine/logring.h"
@@ -341,7 +342,7 @@ static void show(struct engine *e, char *line, size_t len)
         return;
     if (len > LOG_LINE_MAX)
         len = LOG_LINE_MAX;
-    lines_clean(line, len);
+    text_mend(line, len);
     memcpy(text, line, len);
     text[len] = '\0';
     logring_add(&e->log, text, len);

@@ -28,8 +28,4 @@ void lines_feed(struct lines *l, const char *data, size_t len);
 /* End of the stream: gives what stands there without a newline. */
 void lines_end(struct lines *l);
 
-/* Makes a line fit to be shown and to stand in JSON: control characters (but the tab) and bytes
- * that are no UTF-8 become `?`. */
-void lines_clean(char *line, size_t len);
-
 #endif

@@ -16,17 +16,7 @@
 
 #define ENGINE_NAME "llama-server"
 
-/* --- setters: a value's text into the configuration ----------------------------------------------
- */
-
-typedef int setter(struct config *c, const char *value, struct error *err);
-
-static int set_text(char **field, const char *value)
-{
-    free(*field);
-    *field = mem_strdup(value);
-    return 0;
-}
+/* --- values: a text into the configuration ---------------------------------------------------- */
 
 static int set_count(unsigned *field, const char *value, struct error *err)
 {
@@ -39,7 +29,7 @@ static int set_count(unsigned *field, const char *value, struct error *err)
     return 0;
 }
 
-static int set_duration(uint64_t *field, const char *value, struct error *err)
+static int set_time(uint64_t *field, const char *value, struct error *err)
 {
     int rc = duration_parse(value, field);
     if (rc == -ERANGE)
@@ -47,26 +37,6 @@ static int set_duration(uint64_t *field, const char *value, struct error *err)
     if (rc)
         return error_set(err, rc, "'%s' is no time: write 90, 90s, 5m or 1h30m", value);
     return 0;
-}
-
-/* load_engine() has read it already: it had to come first. */
-static int set_engine(struct config *c, const char *value, struct error *err)
-{
-    (void)c;
-    (void)value;
-    (void)err;
-    return 0;
-}
-
-static int set_models_dir(struct config *c, const char *value, struct error *err)
-{
-    (void)err;
-    return set_text(&c->models_dir, value);
-}
-
-static int set_models_max(struct config *c, const char *value, struct error *err)
-{
-    return set_count(&c->models_max, value, err);
 }
 
 /* llama.cpp's words for a switch in an environment variable. -1: none of them. */
@@ -100,12 +70,6 @@ static int set_no_autoload(struct config *c, const char *value, struct error *er
     return 0;
 }
 
-static int set_host(struct config *c, const char *value, struct error *err)
-{
-    (void)err;
-    return set_text(&c->host, value);
-}
-
 static int set_port(struct config *c, const char *value, struct error *err)
 {
     unsigned port = 0;
@@ -114,12 +78,6 @@ static int set_port(struct config *c, const char *value, struct error *err)
                          value);
     c->port = (int)port;
     return 0;
-}
-
-static int set_model(struct config *c, const char *value, struct error *err)
-{
-    (void)err;
-    return set_text(&c->model, value);
 }
 
 static int set_alias(struct config *c, const char *value, struct error *err)
@@ -159,36 +117,6 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
     return 0;
 }
 
-static int set_ttl(struct config *c, const char *value, struct error *err)
-{
-    return set_duration(&c->ttl_ms, value, err);
-}
-
-static int set_max_wait(struct config *c, const char *value, struct error *err)
-{
-    return set_duration(&c->max_wait_ms, value, err);
-}
-
-static int set_drain_timeout(struct config *c, const char *value, struct error *err)
-{
-    return set_duration(&c->drain_timeout_ms, value, err);
-}
-
-static int set_load_timeout(struct config *c, const char *value, struct error *err)
-{
-    return set_duration(&c->load_timeout_ms, value, err);
-}
-
-static int set_stop_timeout(struct config *c, const char *value, struct error *err)
-{
-    return set_duration(&c->stop_timeout_ms, value, err);
-}
-
-static int set_max_queue(struct config *c, const char *value, struct error *err)
-{
-    return set_count(&c->max_queue, value, err);
-}
-
 static int set_log_level(struct config *c, const char *value, struct error *err)
 {
     int level = log_level_parse(value);
@@ -206,74 +134,155 @@ static int set_log_format(struct config *c, const char *value, struct error *err
     return 0;
 }
 
-/* --- the table ----------------------------------------------------------------------------------
- */
+/* --- the table --------------------------------------------------------------------------------- */
 
-/* The order is that of --help. setters[i] belongs to options[i]. */
-#define OPTIONS(X)                                                                                 \
-    X(set_engine, "--engine", NULL, "PATH", "LLAMA_SERVER", "llama-server on PATH",                \
-      "the llama-server to run as engine")                                                         \
-    X(set_models_dir, "--models-dir", NULL, "DIR", "LLAMA_ARG_MODELS_DIR", NULL,                   \
-      "router mode: the folder with GGUF models")                                                  \
-    X(set_models_max, "--models-max", NULL, "N", "LLAMA_ARG_MODELS_MAX", "4",                      \
-      "engines at once; 0: no limit")                                                              \
-    X(set_autoload, "--models-autoload", NULL, NULL, "LLAMA_ARG_MODELS_AUTOLOAD", "on",            \
-      "load a model when a request needs it")                                                      \
-    X(set_no_autoload, "--no-models-autoload", NULL, NULL, NULL, NULL,                             \
-      "load models only by POST /models/load or ?autoload=1")                                      \
-    X(set_model, "-m", "--model", "FILE", "LLAMA_ARG_MODEL", NULL,                                 \
-      "classic mode: one model, loaded at start, whatever name a request gives")                   \
-    X(set_alias, "-a", "--alias", "NAMES", "LLAMA_ARG_ALIAS", NULL,                                \
-      "classic mode: the model's names, separated by commas")                                      \
-    X(set_host, "--host", NULL, "ADDR", "LLAMA_ARG_HOST", "127.0.0.1",                             \
-      "addresses to listen on, separated by commas; a path that ends in .sock is a unix socket")   \
-    X(set_port, "--port", NULL, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one") \
-    X(set_api_key, "--api-key", NULL, "KEYS", "LLAMA_API_KEY", NULL,                               \
-      "keys that requests must carry one of, separated by commas")                                 \
-    X(set_api_key_file, "--api-key-file", NULL, "FILE", "LLAMA_ARG_API_KEY_FILE", NULL,            \
-      "file with such keys, one a line")                                                           \
-    X(set_ttl, "--ttl", NULL, "TIME", "HOSTLER_TTL", "0",                                          \
-      "unload a model that was idle so long; 0: never")                                            \
-    X(set_max_wait, "--max-wait", NULL, "TIME", "HOSTLER_MAX_WAIT", "30s",                         \
-      "longest that waiting requests yield to a loaded model that stays busy")                     \
-    X(set_drain_timeout, "--drain-timeout", NULL, "TIME", "HOSTLER_DRAIN_TIMEOUT", "60s",          \
-      "how long requests may go on when their engine is to be stopped")                            \
-    X(set_load_timeout, "--load-timeout", NULL, "TIME", "HOSTLER_LOAD_TIMEOUT", "10m",             \
-      "longest that a load may take, and a request may wait for one")                              \
-    X(set_stop_timeout, "--stop-timeout", NULL, "TIME", "HOSTLER_STOP_TIMEOUT", "10s",             \
-      "how long an engine may take to end before it is killed")                                    \
-    X(set_max_queue, "--max-queue", NULL, "N", "HOSTLER_MAX_QUEUE", "1000",                        \
-      "requests that may wait; 0: no limit")                                                       \
-    X(set_log_level, "--log-level", NULL, "LEVEL", "HOSTLER_LOG_LEVEL", "info",                    \
-      "error, warn, info or debug")                                                                \
-    X(set_log_format, "--log-format", NULL, "FORMAT", "HOSTLER_LOG_FORMAT", "text", "text or json")
-
-static const struct config_option options[] = {
-#define OPTION(set, a, b, value, env, fallback, help) {{a, b, NULL}, value, env, fallback, help},
-    OPTIONS(OPTION)
-#undef OPTION
-        {{NULL, NULL, NULL}, NULL, NULL, NULL, NULL},
+enum kind {
+    KIND_ENGINE, /* load_engine() has read it already: it had to come first */
+    KIND_TEXT,   /* char * at `offset` */
+    KIND_COUNT,  /* unsigned */
+    KIND_TIME,   /* uint64_t, ms */
+    KIND_OTHER,  /* `set` */
 };
 
-static setter *const setters[] = {
-#define SETTER(set, a, b, value, env, fallback, help) set,
-    OPTIONS(SETTER)
-#undef SETTER
+#define FIELD(kind, name) kind, offsetof(struct config, name), NULL
+#define OTHER(set) KIND_OTHER, 0, set
+
+/* In the order of --help. */
+static const struct option {
+    struct config_option public;
+    enum kind kind;
+    size_t offset;
+    int (*set)(struct config *c, const char *value, struct error *err);
+} options[] = {
+    {{{"--engine"},
+      "PATH",
+      "LLAMA_SERVER",
+      "llama-server on PATH",
+      "the llama-server to run as engine"},
+     KIND_ENGINE,
+     0,
+     NULL},
+    {{{"--models-dir"},
+      "DIR",
+      "LLAMA_ARG_MODELS_DIR",
+      NULL,
+      "router mode: the folder with GGUF models"},
+     FIELD(KIND_TEXT, models_dir)},
+    {{{"--models-max"}, "N", "LLAMA_ARG_MODELS_MAX", "4", "engines at once; 0: no limit"},
+     FIELD(KIND_COUNT, models_max)},
+    {{{"--models-autoload"},
+      NULL,
+      "LLAMA_ARG_MODELS_AUTOLOAD",
+      "on",
+      "load a model when a request needs it"},
+     OTHER(set_autoload)},
+    {{{"--no-models-autoload"},
+      NULL,
+      NULL,
+      NULL,
+      "load models only by POST /models/load or ?autoload=1"},
+     OTHER(set_no_autoload)},
+    {{{"-m", "--model"},
+      "FILE",
+      "LLAMA_ARG_MODEL",
+      NULL,
+      "classic mode: one model, loaded at start, whatever name a request gives"},
+     FIELD(KIND_TEXT, model)},
+    {{{"-a", "--alias"},
+      "NAMES",
+      "LLAMA_ARG_ALIAS",
+      NULL,
+      "classic mode: the model's names, separated by commas"},
+     OTHER(set_alias)},
+    {{{"--host"},
+      "ADDR",
+      "LLAMA_ARG_HOST",
+      "127.0.0.1",
+      "addresses to listen on, separated by commas; a path that ends in .sock is a unix socket"},
+     FIELD(KIND_TEXT, host)},
+    {{{"--port"}, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one"},
+     OTHER(set_port)},
+    {{{"--api-key"},
+      "KEYS",
+      "LLAMA_API_KEY",
+      NULL,
+      "keys that requests must carry one of, separated by commas"},
+     OTHER(set_api_key)},
+    {{{"--api-key-file"},
+      "FILE",
+      "LLAMA_ARG_API_KEY_FILE",
+      NULL,
+      "file with such keys, one a line"},
+     OTHER(set_api_key_file)},
+    {{{"--ttl"}, "TIME", "HOSTLER_TTL", "0", "unload a model that was idle so long; 0: never"},
+     FIELD(KIND_TIME, ttl_ms)},
+    {{{"--max-wait"},
+      "TIME",
+      "HOSTLER_MAX_WAIT",
+      "30s",
+      "longest that waiting requests yield to a loaded model that stays busy"},
+     FIELD(KIND_TIME, max_wait_ms)},
+    {{{"--drain-timeout"},
+      "TIME",
+      "HOSTLER_DRAIN_TIMEOUT",
+      "60s",
+      "how long requests may go on when their engine is to be stopped"},
+     FIELD(KIND_TIME, drain_timeout_ms)},
+    {{{"--load-timeout"},
+      "TIME",
+      "HOSTLER_LOAD_TIMEOUT",
+      "10m",
+      "longest that a load may take, and a request may wait for one"},
+     FIELD(KIND_TIME, load_timeout_ms)},
+    {{{"--stop-timeout"},
+      "TIME",
+      "HOSTLER_STOP_TIMEOUT",
+      "10s",
+      "how long an engine may take to end before it is killed"},
+     FIELD(KIND_TIME, stop_timeout_ms)},
+    {{{"--max-queue"}, "N", "HOSTLER_MAX_QUEUE", "1000", "requests that may wait; 0: no limit"},
+     FIELD(KIND_COUNT, max_queue)},
+    {{{"--log-level"}, "LEVEL", "HOSTLER_LOG_LEVEL", "info", "error, warn, info or debug"},
+     OTHER(set_log_level)},
+    {{{"--log-format"}, "FORMAT", "HOSTLER_LOG_FORMAT", "text", "text or json"},
+     OTHER(set_log_format)},
 };
 
-const struct config_option *config_options(void)
+#define N_OPTIONS (sizeof options / sizeof *options)
+
+const struct config_option *config_option_at(size_t index)
 {
-    return options;
+    return index < N_OPTIONS ? &options[index].public : NULL;
 }
 
-/* Index in `options`, or -1. */
-static int own_option(const char *name)
+static int set_option(struct config *c, const struct option *o, const char *value,
+                      struct error *err)
 {
-    for (int i = 0; options[i].names[0]; i++)
-        for (int k = 0; options[i].names[k]; k++)
-            if (engine_option_same_name(options[i].names[k], name))
-                return i;
-    return -1;
+    void *field = (char *)c + o->offset;
+    switch (o->kind) {
+    case KIND_ENGINE:
+        return 0;
+    case KIND_TEXT:
+        free(*(char **)field);
+        *(char **)field = mem_strdup(value);
+        return 0;
+    case KIND_COUNT:
+        return set_count(field, value, err);
+    case KIND_TIME:
+        return set_time(field, value, err);
+    case KIND_OTHER:
+        return o->set(c, value, err);
+    }
+    return 0;
+}
+
+static const struct option *find_own(const char *name)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        for (int k = 0; options[i].public.names[k]; k++)
+            if (engine_option_same_name(options[i].public.names[k], name))
+                return &options[i];
+    return NULL;
 }
 
 /* --- reading ------------------------------------------------------------------------------------
@@ -283,9 +292,9 @@ static int unknown_option(const struct config *c, const char *name, struct error
 {
     struct nearest near;
     nearest_init(&near, name);
-    for (int i = 0; options[i].names[0]; i++)
-        for (int k = 0; options[i].names[k]; k++)
-            nearest_consider(&near, options[i].names[k]);
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        for (int k = 0; options[i].public.names[k]; k++)
+            nearest_consider(&near, options[i].public.names[k]);
     for (size_t i = 0; i < engine_options_count(c->options); i++) {
         const struct engine_option *o = engine_options_at(c->options, i);
         for (size_t k = 0; k < o->names.n; k++)
@@ -326,21 +335,21 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
 {
     struct error why;
     bool negated;
-    int i = own_option(argv[0]);
+    const struct option *own = find_own(argv[0]);
     const struct engine_option *o = engine_options_find(c->options, argv[0], &negated);
-    bool takes_value = i >= 0 ? options[i].value != NULL : o && o->takes_value && !negated;
-    if (i < 0 && !o)
+    if (!own && !o)
         return unknown_option(c, argv[0], err);
+    if (!own && o->two_values)
+        return read_two_values(c, argc, argv, o, err);
+    bool takes_value = own ? own->public.value != NULL : o->takes_value && !negated;
     if (takes_value && argc < 2)
         return error_set(err, -EINVAL, "%s needs a value: %s %s", argv[0], argv[0],
-                         i >= 0     ? options[i].value
+                         own        ? own->public.value
                          : o->value ? o->value
                                     : "VALUE");
-    if (i < 0 && o->two_values)
-        return read_two_values(c, argc, argv, o, err);
     const char *value = takes_value ? argv[1] : NULL;
-    if (i >= 0) {
-        if (setters[i](c, value, &why))
+    if (own) {
+        if (set_option(c, own, value, &why))
             return error_set(err, -EINVAL, "%s: %s", argv[0], why.text);
     } else if (engine_args_owned_by_router(o)) {
         return refuse_owned(o, err);
@@ -381,10 +390,11 @@ static int read_variable(struct config *c, struct engine_args *args, const char 
                          const char *value, struct error *err)
 {
     struct error why;
-    for (size_t i = 0; options[i].names[0]; i++) {
-        if (!options[i].env || strcmp(options[i].env, name) != 0)
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const char *env = options[i].public.env;
+        if (!env || strcmp(env, name) != 0)
             continue;
-        if (setters[i](c, value, &why))
+        if (set_option(c, &options[i], value, &why))
             return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
         return 0;
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "catalog/gguf.h"
-#include "catalog/text.h"
+#include "base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -149,39 +149,12 @@ static void test_line_of_the_very_limit(void **state)
     lines_finish(&l);
 }
 
-static void assert_clean(const char *from, const char *to)
-{
-    size_t len = strlen(from);
-    char *text = malloc(len + 1);
-    memcpy(text, from, len + 1);
-    lines_clean(text, len);
-    assert_string_equal(text, to);
-    free(text);
-}
-
-static void test_clean(void **state)
-{
-    (void)state;
-    assert_clean("", "");
-    assert_clean("plain\ttext ~", "plain\ttext ~");
-    assert_clean("\x1b[31mred\x7f", "?[31mred?");
-    assert_clean("Größe 語 🚂", "Größe 語 🚂");
-    assert_clean("\xff\xfe", "??");
-    assert_clean("\xc3", "?");
-    assert_clean("\xc3(", "?(");
-    assert_clean("\xc0\xaf", "??");           /* overlong */
-    assert_clean("\xed\xa0\x80", "???");      /* a surrogate */
-    assert_clean("\xf4\x90\x80\x80", "????"); /* beyond U+10FFFF */
-    assert_clean("\xe8\xaa", "??");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reports),  cmocka_unit_test(test_log_lines),
         cmocka_unit_test(test_nonsense), cmocka_unit_test(test_deep_and_long),
         cmocka_unit_test(test_lines),    cmocka_unit_test(test_line_of_the_very_limit),
-        cmocka_unit_test(test_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,11 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "catalog/text.h"
+#include "base/text.h"
 
 static void clean(void **state)
 {
@@ -55,8 +56,35 @@ static void copy(void **state)
     assert_string_equal(out, "");
 }
 
+static void assert_mended(const char *from, const char *to)
+{
+    size_t len = strlen(from);
+    char *text = malloc(len + 1);
+    memcpy(text, from, len + 1);
+    text_mend(text, len);
+    assert_string_equal(text, to);
+    free(text);
+}
+
+static void mends(void **state)
+{
+    (void)state;
+    assert_mended("", "");
+    assert_mended("plain\ttext ~", "plain\ttext ~");
+    assert_mended("\x1b[31mred\x7f", "?[31mred?");
+    assert_mended("Größe 語 🚂", "Größe 語 🚂");
+    assert_mended("\xff\xfe", "??");
+    assert_mended("\xc3", "?");
+    assert_mended("\xc3(", "?(");
+    assert_mended("\xc0\xaf", "??");           /* overlong */
+    assert_mended("\xed\xa0\x80", "???");      /* a surrogate */
+    assert_mended("\xf4\x90\x80\x80", "????"); /* beyond U+10FFFF */
+    assert_mended("\xe8\xaa", "??");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(clean), cmocka_unit_test(copy)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(clean), cmocka_unit_test(copy),
+                                       cmocka_unit_test(mends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "catalog/text.h"
+#include "base/text.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -68,4 +68,15 @@ void text_copy(char *out, size_t size, const void *data, size_t len)
         len -= n;
     }
     out[used] = '\0';
+}
+
+void text_mend(char *text, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        size_t n = character((const uint8_t *)text + i, len - i);
+        bool kept = n && (!is_control((uint8_t)text[i]) || text[i] == '\t' || text[i] == '\n');
+        if (!kept)
+            text[i] = '?';
+        i += n ? n : 1;
+    }
 }
