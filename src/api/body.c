@@ -6,6 +6,7 @@
 
 #include "api/reply.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 
 #define BODY_MAX ((size_t)1024 * 1024)
 
@@ -73,5 +74,27 @@ int body_get_bool(struct http_exchange *x, json_t *body, const char *name, bool 
         return -1;
     }
     *value = json_is_true(v);
+    return 0;
+}
+
+int body_check_members(struct http_exchange *x, json_t *body, const char *const *known)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach (body, name, value) {
+        struct nearest near;
+        bool found = false;
+        nearest_init(&near, name);
+        for (const char *const *k = known; *k; k++) {
+            found |= strcmp(*k, name) == 0;
+            nearest_consider(&near, *k);
+        }
+        if (found)
+            continue;
+        reply_error(x, 400, "unknown member '%.64s'%s%s%s", name,
+                    near.best ? "; did you mean '" : "", near.best ? near.best : "",
+                    near.best ? "'?" : "");
+        return -1;
+    }
     return 0;
 }

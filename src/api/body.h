@@ -14,6 +14,10 @@ typedef void body_handler(struct api *api, struct http_exchange *x, json_t *body
  */
 void body_read_json(struct api *api, struct http_exchange *x, body_handler *handler);
 
+/* 0, or -1 after answering 400 because `body` has a member that is none of `known` (NULL-ended):
+ * a mistyped one must not be passed over where something is undone. */
+int body_check_members(struct http_exchange *x, json_t *body, const char *const *known)
+    __attribute__((warn_unused_result));
 /* Members of `body`: 0, or -1 after answering 400 because the member is of another type. */
 int body_get_bool(struct http_exchange *x, json_t *body, const char *name, bool *value)
     __attribute__((warn_unused_result));

@@ -230,9 +230,9 @@ static void refuse_held(struct inference *i)
     uint64_t left = until == SCHED_NEVER ? 60000 : until > now ? until - now : 0;
     char time[32];
     char *message =
-        mem_printf("model '%s' is held: %s%s%s; it will not load %s%s", h->model->id,
-                   h->held_reason ? h->held_reason : "no reason given", h->held_by ? ", by " : "",
-                   h->held_by ? h->held_by : "",
+        mem_printf("model '%s' is held%s%s%s%s; it will not load %s%s", h->model->id,
+                   h->held_reason ? ": " : "", h->held_reason ? h->held_reason : "",
+                   h->held_by ? ", by " : "", h->held_by ? h->held_by : "",
                    until == SCHED_NEVER ? "until it is released" : "for another ",
                    until == SCHED_NEVER ? "" : duration_format(left, time, sizeof time));
     json_t *error = reply_error_object(503, message);

@@ -56,6 +56,8 @@ static json_t *status_of(const struct hosted *h)
     json_t *status = json_object();
     json_object_set_new(status, "value", json_string(host_status(h)));
     json_object_set_new(status, "args", args_of(h));
+    if (h->sched.draining || h->sched.yielding)
+        json_object_set_new(status, "draining", json_true());
     if (h->sched.state == SCHED_LOADING && h->engine && engine_progress(h->engine))
         json_object_set(status, "progress", engine_progress(h->engine));
     add_end(status, h);
@@ -81,7 +83,7 @@ static void merge_engine_info(json_t *entry, const struct hosted *h)
         json_object_set(entry, "meta", meta);
 }
 
-static json_t *entry_of(struct hosted *h)
+json_t *names_entry(struct hosted *h)
 {
     const struct model *m = h->model;
     json_t *e = json_object();
@@ -114,7 +116,7 @@ void api_models_list(struct api *api, struct http_exchange *x)
     free(reload);
     json_t *data = json_array();
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
-        json_array_append_new(data, entry_of(h));
+        json_array_append_new(data, names_entry(h));
     reply_json(x, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
 }
 

@@ -15,6 +15,8 @@ void api_health(struct api *api, struct http_exchange *x)
     /* A single-model llama-server says here whether its model can be used. */
     if (h && h->sched.state == SCHED_LOADING)
         reply_error(x, 503, "Loading model");
+    else if (h && h->sched.state == SCHED_UNLOADED && h->failure)
+        reply_error(x, 503, "%s", h->failure);
     else
         reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
 }
@@ -123,6 +125,8 @@ void api_status(struct api *api, struct http_exchange *x)
         if (h->sched.held_until)
             json_array_append_new(holds, names_hold(h));
     }
+    if (c->classic) /* where GET /models is the engine's own */
+        json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
     json_object_set_new(o, "engines", engines);
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "holds", holds);

@@ -217,13 +217,17 @@ static bool is_in_service(const struct hosted *h)
 
 static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
 {
+    static const char *const known[] = {"drain",  "force",   "hold", "except",
+                                        "reason", "dry_run", NULL};
     struct unload_wish wish;
     bool dry_run;
     struct hosted *h;
     json_t *except = json_object_get(body, "except");
-    if (get_wish(x, body, &wish, &dry_run) || check_except(api, x, except))
+    if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run) ||
+        check_except(api, x, except))
         return;
     struct unload *u = unload_create(api->host);
+    char *by = names_client(x);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
         if (excepted(api, except, h))
             continue;
@@ -231,8 +235,9 @@ static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
             unload_add(u, h->model->id, h);
         else if (wish.hold && !dry_run)
             host_hold(h, wish.hold_ms ? uv_now(host_loop(api->host)) + wish.hold_ms : SCHED_NEVER,
-                      wish.reason, "unload-all");
+                      wish.reason, by);
     }
+    free(by);
     run(x, u, &wish, dry_run);
 }
 
@@ -247,11 +252,13 @@ void api_models_unload_all(struct api *api, struct http_exchange *x)
 /* Several by name, and the full report. */
 static void unload_several(struct api *api, struct http_exchange *x, json_t *body, json_t *models)
 {
+    static const char *const known[] = {"models", "drain",   "force", "hold",
+                                        "reason", "dry_run", NULL};
     struct unload_wish wish;
     bool dry_run;
     size_t i;
     json_t *name;
-    if (get_wish(x, body, &wish, &dry_run))
+    if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run))
         return;
     if (!json_is_array(models) || !json_array_size(models)) {
         reply_error(x, 400, "'models' must be a list of model names");

@@ -38,6 +38,7 @@ void cli_init(struct cli *cli)
     bool able = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
     *cli = (struct cli){.url = url ? url : DEFAULT_URL};
     cli->key = env("HOSTLER_API_KEY", "LLAMA_API_KEY");
+    cli->url_given = url || cli->key;
     cli->out_is_tty = isatty(STDOUT_FILENO);
     cli->err_is_tty = isatty(STDERR_FILENO);
     cli->out_colour = cli->out_is_tty && able;

@@ -24,6 +24,7 @@ enum cli_exit {
 struct cli {
     const char *url; /* as given: --url, else the environment, else the default */
     const char *key; /* NULL: none */
+    bool url_given;  /* address or key come from an option or the environment */
     bool json;       /* the command was given --json */
     bool quiet;      /* says nothing on stderr: for completion, which runs while a person types */
     bool out_is_tty, err_is_tty;
@@ -58,6 +59,8 @@ int cli_list(struct cli *cli, int argc, char **argv);
 int cli_ps(struct cli *cli, int argc, char **argv);
 int cli_load(struct cli *cli, int argc, char **argv);
 int cli_unload(struct cli *cli, int argc, char **argv);
+int cli_hold(struct cli *cli, int argc, char **argv);
+int cli_release(struct cli *cli, int argc, char **argv);
 int cli_run(struct cli *cli, int argc, char **argv);
 int cli_completion(struct cli *cli, int argc, char **argv);
 int cli_help(struct cli *cli, int argc, char **argv);

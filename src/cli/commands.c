@@ -26,13 +26,29 @@ static const struct cli_option load_options[] = {
 static const struct cli_option unload_options[] = {
     {"--all", CLI_SWITCH, NULL, NULL, NULL, "every model that is loaded", false},
     {"--except", CLI_REPEATED, "MODEL", NULL, NULL, "but not this one", false},
-    {"--drain", CLI_VALUE, "TIME", "the server's --drain-timeout", NULL,
-     "requests may go on that long, then they are ended", false},
+    {"--drain", CLI_VALUE, "TIME", NULL, NULL,
+     "requests may go on that long, then they are ended. Without it, who is busy after the "
+     "server's --drain-timeout stays loaded",
+     false},
     {"--force", CLI_SWITCH, NULL, NULL, NULL, "at once; requests are ended with an error", false},
     {"--hold", CLI_OPTIONAL, "TIME", NULL, NULL,
      "requests load it no more: until released, or for TIME", false},
     {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "is kept in the log and shown with a hold", false},
     {"--dry-run", CLI_SWITCH, NULL, NULL, NULL, "tell what would be done, and do nothing", false},
+    JSON_OPTION,
+    {0},
+};
+
+static const struct cli_option hold_options[] = {
+    {"--all", CLI_SWITCH, NULL, NULL, NULL, "every model", false},
+    {"--for", CLI_VALUE, "TIME", "until released", NULL, "ends by itself after TIME", false},
+    {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "is told to those whose request is refused", false},
+    JSON_OPTION,
+    {0},
+};
+
+static const struct cli_option release_options[] = {
+    {"--all", CLI_SWITCH, NULL, NULL, NULL, "every model that is held", false},
     JSON_OPTION,
     {0},
 };
@@ -50,31 +66,37 @@ static const struct cli_option no_options[] = {{0}};
 
 const struct cli_command cli_commands[] = {
     /* serve reads its own options, because the engine's belong to them. */
-    {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL},
+    {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, false},
     {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases", NULL,
-     list_options, 0, 0, NULL},
+     list_options, 0, 0, NULL, false},
     {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use", NULL,
-     ps_options, 0, 0, NULL},
+     ps_options, 0, 0, NULL, false},
     {"load", cli_load, "MODEL...", "Loads models and waits until they are ready",
      "All are asked for first, then waited for together.", load_options, 1, CLI_MANY,
-     "which model?"},
+     "which model?", false},
     {"unload", cli_unload, "MODEL... | --all", "Unloads models and tells what memory came back",
      "Requests in flight are finished first. A stock llama.cpp router does not do that: there "
      "they\n"
      "are cut off, and --drain, --force, --hold and --reason are refused.",
-     unload_options, 0, CLI_MANY, NULL},
+     unload_options, 0, CLI_MANY, NULL, false},
+    {"hold", cli_hold, "MODEL... | --all", "Keeps models from loading",
+     "What is loaded stays loaded: `hostler unload --hold` does both. `hostler release` and\n"
+     "`hostler load` end a hold.",
+     hold_options, 0, CLI_MANY, NULL, false},
+    {"release", cli_release, "MODEL... | --all", "Lets models load again that are held", NULL,
+     release_options, 0, CLI_MANY, NULL, false},
     {"run", cli_run, "MODEL [PROMPT]", "Chats with a model",
      "The prompt is what stands behind MODEL, then what is piped in. Without either, and on a\n"
      "terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends. What a model thinks is\n"
      "shown on a terminal's stderr only, so that stdout is the answer and nothing else.",
-     run_options, 1, CLI_MANY, "which model?"},
+     run_options, 1, CLI_MANY, "which model?", false},
     {"completion", cli_completion, "bash|zsh|fish", "Prints completion for a shell",
      "  bash: source <(hostler completion bash)\n"
      "  zsh:  hostler completion zsh > \"${fpath[1]}/_hostler\"\n"
      "  fish: hostler completion fish > ~/.config/fish/completions/hostler.fish",
-     no_options, 1, 1, "for which shell?"},
-    {"help", cli_help, "[COMMAND]", "Explains a command", NULL, no_options, 0, 1, NULL},
+     no_options, 1, 1, "for which shell?", true},
+    {"help", cli_help, "[COMMAND]", "Explains a command", NULL, no_options, 0, 1, NULL, true},
     {"version", cli_version, "", "Prints the version of this program and of the server", NULL,
-     version_options, 0, 0, NULL},
+     version_options, 0, 0, NULL, false},
     {0},
 };

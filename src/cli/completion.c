@@ -9,7 +9,6 @@
  */
 #include <string.h>
 
-#include "base/nearest.h"
 #include "cli/options.h"
 
 static bool takes_models(const struct cli_command *c)
@@ -29,7 +28,8 @@ static void for_options(const struct cli_command *c, void (*visit)(const struct 
         if (!o->hidden)
             visit(o);
     for (const struct cli_option *o = cli_global_options; o->name; o++)
-        visit(o);
+        if (cli_global_applies(c, o))
+            visit(o);
 }
 
 /* --- bash ---------------------------------------------------------------------------------------
@@ -112,6 +112,7 @@ static const char bash_head[] =
     "  COMPREPLY=()\n";
 
 static const char bash_tail[] =
+    "  [[ $options == 1 && $cur == -*=* ]] && return\n"
     "  if [[ $options == 1 && $cur == -* ]]; then\n"
     "    [[ $command == serve ]] &&\n"
     "      words=$(hostler serve --help 2>/dev/null | command grep -oE -- '--[a-z][a-z0-9-]*')\n"
@@ -340,18 +341,13 @@ static const struct {
 
 static int completion(const struct cli *cli, const char *shell)
 {
-    struct nearest near;
-    nearest_init(&near, shell);
-    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
-        nearest_consider(&near, shells[i].name);
+    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++)
         if (strcmp(shells[i].name, shell) == 0) {
             shells[i].print();
             return CLI_OK;
         }
-    }
     cli_error(cli, "there is no completion for '%s'", shell);
-    cli_hint(cli, near.best ? "did you mean %s?" : "there is: bash, zsh, fish%s",
-             near.best ? near.best : "");
+    cli_hint(cli, "there is one for bash, zsh or fish");
     return CLI_USAGE;
 }
 

@@ -21,6 +21,11 @@ const struct cli_option cli_global_options[] = {
     {0},
 };
 
+bool cli_global_applies(const struct cli_command *c, const struct cli_option *o)
+{
+    return !c || !c->local || strcmp(o->name, "--help") == 0;
+}
+
 /* --- finding ------------------------------------------------------------------------------------
  */
 
@@ -32,12 +37,26 @@ const struct cli_command *cli_command_find(const char *name)
     return NULL;
 }
 
+/* What the command is called elsewhere. */
+static const char *synonym(const char *name)
+{
+    static const char *const names[][2] = {{"ls", "list"},     {"models", "list"}, {"rm", "unload"},
+                                           {"stop", "unload"}, {"start", "load"},  {"status", "ps"},
+                                           {"top", "ps"},      {"chat", "run"},    {"unhold", "release"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i][0], name) == 0)
+            return names[i][1];
+    return NULL;
+}
+
 int cli_command_unknown(const struct cli *cli, const char *name)
 {
     struct nearest near;
     nearest_init(&near, name);
     for (const struct cli_command *c = cli_commands; c->name; c++)
         nearest_consider(&near, c->name);
+    if (synonym(name))
+        near.best = synonym(name);
     cli_error(cli, "there is no command '%s'", name);
     if (near.best)
         cli_hint(cli, "did you mean: hostler %s", near.best);
@@ -126,9 +145,9 @@ static bool set_global(struct reader *r, const struct cli_option *o, const char 
     if (strcmp(o->name, "--help") == 0)
         *help = true;
     else if (strcmp(o->name, "--url") == 0)
-        r->cli->url = value;
+        r->cli->url = value, r->cli->url_given = true;
     else
-        r->cli->key = *value ? value : NULL;
+        r->cli->key = *value ? value : NULL, r->cli->url_given = true;
     return true;
 }
 
@@ -174,12 +193,13 @@ static bool count_is_right(const struct cli_args *a, const struct cli *cli)
 {
     const struct cli_command *c = a->command;
     if (a->n_operands < c->min_operands)
-        cli_error(cli, "hostler %s: %s", c->name, c->missing);
+        cli_error(cli, "%s: %s", c->name, c->missing);
     else if (a->n_operands > c->max_operands)
-        cli_error(cli, "hostler %s: one too many: '%s'", c->name, a->operands[c->max_operands]);
+        cli_error(cli, "%s: one too many: '%s'", c->name, a->operands[c->max_operands]);
     else
         return true;
-    cli_hint(cli, "usage: hostler %s [OPTION]... %s", c->name, c->operands);
+    cli_hint(cli, "usage: hostler %s [OPTION]...%s%s", c->name, *c->operands ? " " : "",
+             c->operands);
     return false;
 }
 
@@ -254,7 +274,7 @@ bool cli_arg_number(const struct cli_args *a, const struct cli *cli, const char 
         return true;
     double v = strtod(text, &end); /* the locale is "C": nobody calls setlocale() */
     if (!*text || *end || !isfinite(v) || v < min || v > max) {
-        cli_error(cli, "%s: '%s' is no number from %g to %g", name, text, min, max);
+        cli_error(cli, "%s: '%s' is no number from %.10g to %.10g", name, text, min, max);
         return false;
     }
     *value = v;
@@ -278,21 +298,45 @@ static char *spelling(const struct cli_option *o)
     return NULL;
 }
 
-static void print_options(const struct cli_option *o, FILE *out)
+/* `left` in a column of its own, `text` beside it, broken at blanks so that 80 columns hold it. */
+static void print_entry(FILE *out, const char *left, int column, const char *text)
+{
+    size_t room = 80 - 3 - (size_t)column;
+    for (;;) {
+        size_t n = strlen(text);
+        if (n > room)
+            for (n = room; n && text[n] != ' '; n--)
+                ;
+        if (!n) /* one long word */
+            n = strcspn(text, " ");
+        fprintf(out, "  %-*s %.*s\n", column, left, (int)n, text);
+        text += n;
+        text += strspn(text, " ");
+        if (!*text)
+            return;
+        left = "";
+    }
+}
+
+static void print_options(const struct cli_option *o, const struct cli_command *c, FILE *out)
 {
     for (; o && o->name; o++) {
-        if (o->hidden)
+        if (o->hidden || !cli_global_applies(c, o))
             continue;
         char *left = spelling(o);
-        fprintf(out, "  %-20s %s", left, o->help);
-        if (o->value == CLI_REPEATED)
-            fprintf(out, "; may be given more than once");
-        fputc('\n', out);
+        char *help = mem_printf("%s%s", o->help,
+                                o->value == CLI_REPEATED ? "; may be given more than once" : "");
+        char *fallback = mem_printf("  default: %s", o->fallback ? o->fallback : "");
+        char *env = mem_printf("  environment: %s", o->env ? o->env : "");
+        print_entry(out, left, 20, help);
         if (o->fallback)
-            fprintf(out, "  %-20s   default: %s\n", "", o->fallback);
+            print_entry(out, "", 20, fallback);
         if (o->env)
-            fprintf(out, "  %-20s   environment: %s\n", "", o->env);
+            print_entry(out, "", 20, env);
         free(left);
+        free(help);
+        free(fallback);
+        free(env);
     }
 }
 
@@ -304,8 +348,8 @@ void cli_print_command_help(const struct cli *cli, const struct cli_command *c)
     if (c->help)
         printf("%s\n", c->help);
     printf("\noptions:\n");
-    print_options(c->options, stdout);
-    print_options(cli_global_options, stdout);
+    print_options(c->options, NULL, stdout);
+    print_options(cli_global_options, c, stdout);
 }
 
 void cli_print_help(const struct cli *cli, FILE *out)
@@ -314,9 +358,9 @@ void cli_print_help(const struct cli *cli, FILE *out)
     fprintf(out, "usage: hostler [--url URL] [--api-key KEY] COMMAND ...\n\n"
                  "Hosts llama.cpp engines: loads models, routes requests, unloads.\n\ncommands:\n");
     for (const struct cli_command *c = cli_commands; c->name; c++)
-        fprintf(out, "  %-12s %s\n", c->name, c->summary);
+        print_entry(out, c->name, 12, c->summary);
     fprintf(out, "\noptions, before or behind the command:\n");
-    print_options(cli_global_options, out);
+    print_options(cli_global_options, NULL, out);
     fprintf(out,
             "  %-20s the version of this program\n\n"
             "Each command has a --help of its own. Exit status: 0 all done; 1 some of it failed;\n"

@@ -40,6 +40,7 @@ struct cli_command {
         *options; /* ended by one without name; NULL: the command knows itself */
     size_t min_operands, max_operands;
     const char *missing; /* what to say when there are too few */
+    bool local;          /* talks to no server: --url and --api-key are not offered */
 };
 
 #define CLI_MANY ((size_t)-1)
@@ -62,6 +63,8 @@ int cli_command_unknown(const struct cli *cli, const char *name);
 
 /* Accepted by every command, and before it. */
 extern const struct cli_option cli_global_options[];
+/* Whether `o`, of the global table, is of use to `c` (NULL: before a command). */
+bool cli_global_applies(const struct cli_command *c, const struct cli_option *o);
 
 /*
  * Reads what comes before the command. Returns the place of the command's name in argv (argc when

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "cli/cells.h"
 #include "cli/format.h"
+#include "cli/hold.h"
 #include "cli/options.h"
 #include "cli/router.h"
 #include "cli/table.h"
@@ -92,7 +93,7 @@ static void add_engine(struct table *t, json_t *engine)
     free(memory);
 }
 
-/* --- what stands below the table, on a terminal -------------------------------------------------
+/* --- what stands below the table -------------------------------------------------
  */
 
 static void print_queue(json_t *queue)
@@ -113,19 +114,8 @@ static void print_queue(json_t *queue)
 
 static void print_hold(json_t *hold)
 {
-    const char *model = text_of(hold, "model"), *reason = text_of(hold, "reason"),
-               *by = text_of(hold, "by");
-    json_t *until = json_object_get(hold, "until");
-    char when[40] = "until released";
-    if (json_is_number(until)) {
-        time_t t = (time_t)json_number_value(until);
-        struct tm tm;
-        localtime_r(&t, &tm);
-        strftime(when, sizeof when, "until %F %T", &tm);
-    }
-    char *line = mem_printf("held: %s %s%s%s%s%s", model ? model : "?", when, by ? ", by " : "",
-                            by ? by : "", reason ? ": " : "", reason ? reason : "");
-    puts(format_clean(line, FORMAT_ONE_LINE));
+    char *line = hold_line(hold);
+    printf("held: %s\n", line);
     free(line);
 }
 
@@ -190,8 +180,7 @@ static void print_table(const struct router *r, json_t *engines)
         add_engine(t, engine);
     table_print(t, stdout, r->cli->width, r->cli->out_colour);
     table_destroy(t);
-    if (r->cli->out_is_tty)
-        print_below(r->status);
+    print_below(r->status);
     if (r->cli->out_is_tty && !json_array_size(engines))
         cli_hint(r->cli, "no model is loaded: `hostler list` shows what there is");
 }

@@ -14,30 +14,28 @@
 
 static void print_option(const struct config_option *o)
 {
-    char names[64];
-    snprintf(names, sizeof names, "%s%s%s%s%s", o->names[0], o->names[1] ? ", " : "",
-             o->names[1] ? o->names[1] : "", o->value ? " " : "", o->value ? o->value : "");
-    printf("  %-24s %s", names, o->help);
+    printf("  %s%s%s%s%s\n", o->names[0], o->names[1] ? ", " : "", o->names[1] ? o->names[1] : "",
+           o->value ? " " : "", o->value ? o->value : "");
+    printf("        %s\n", o->help);
     if (o->fallback)
-        printf(" (default: %s)", o->fallback);
+        printf("        default: %s\n", o->fallback);
     if (o->env)
-        printf(" (env: %s)", o->env);
-    putchar('\n');
+        printf("        environment: %s\n", o->env);
 }
 
 static void print_help(void)
 {
-    printf(
-        "Usage: hostler serve --models-dir DIR [options]   router: many models\n"
-        "       hostler serve --model FILE [options]       classic: one model\n\n"
-        "Serves models with llama-server as engine. Takes llama-server's own command line: what\n"
-        "is not listed here goes to the engines (see `llama-server --help`), by option or by\n"
-        "LLAMA_ARG_… environment variable. TIME is written 90, 90s, 5m or 1h30m.\n\n"
-        "Options:\n");
+    printf("usage: hostler serve --models-dir DIR [OPTION]...   router: many models\n"
+           "       hostler serve --model FILE [OPTION]...       classic: one model\n\n"
+           "Serves models with llama-server as engine. Takes llama-server's own command\n"
+           "line: what is not listed here goes to the engines (see llama-server --help),\n"
+           "by option or by LLAMA_ARG_... environment variable.\n"
+           "TIME is written 90, 90s, 5m or 1h30m.\n\n"
+           "options:\n");
     const struct config_option *o;
     for (size_t i = 0; (o = config_option_at(i)); i++)
         print_option(o);
-    printf("  %-24s %s\n", "-h, --help", "show this help");
+    printf("  --help\n        this text (also -h)\n");
 }
 
 static void *create_api(struct host *host)

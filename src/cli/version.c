@@ -13,6 +13,7 @@ struct found {
     char kind[32];
     char version[64];
     char problem[1100]; /* why there is none; empty */
+    bool refused;       /* the key */
 };
 
 static void found_props(struct found *f, json_t *props)
@@ -33,10 +34,11 @@ static bool look(struct router *r, const char *path, struct found *f, json_t **b
     *body = NULL;
     if (client_do(r->client, &request, &a, &err))
         snprintf(f->problem, sizeof f->problem, "%s", err.text);
-    else if (a.status == 401 || a.status == 403)
+    else if (a.status == 401 || a.status == 403) {
+        f->refused = true;
         snprintf(f->problem, sizeof f->problem, "%s %s", r->url.shown,
                  r->cli->key ? "refused the key" : "wants a key: set HOSTLER_API_KEY");
-    else if (a.status == 200 && a.body.len)
+    } else if (a.status == 200 && a.body.len)
         *body = json_loadb(a.body.data, a.body.len, 0, NULL);
     client_answer_finish(&a);
     return json_is_object(*body);
@@ -74,7 +76,7 @@ static void print_found(const struct router *r, struct found *f)
         printf("hostler %s\nserver %s %s at %s\n", HOSTLER_VERSION, f->kind, f->version,
                r->url.shown);
     else
-        printf("hostler %s\nserver none: %s\n", HOSTLER_VERSION, f->problem);
+        printf("hostler %s\nserver: not reached (%s)\n", HOSTLER_VERSION, f->problem);
 }
 
 int cli_version(struct cli *cli, int argc, char **argv)
@@ -93,6 +95,8 @@ int cli_version(struct cli *cli, int argc, char **argv)
         }
         if (!status)
             print_found(&r, &f);
+        if (!status && cli->url_given && !*f.kind)
+            status = f.refused ? CLI_REFUSED : CLI_NO_SERVER;
     }
     router_close(&r);
     cli_args_finish(&a);

@@ -186,7 +186,7 @@ static const struct option {
       "FILE",
       "LLAMA_ARG_MODEL",
       NULL,
-      "classic mode: one model, loaded at start, whatever name a request gives"},
+      "classic mode: one model, whatever name a request gives"},
      FIELD(KIND_TEXT, model)},
     {{{"-a", "--alias"},
       "NAMES",
@@ -198,7 +198,7 @@ static const struct option {
       "ADDR",
       "LLAMA_ARG_HOST",
       "127.0.0.1",
-      "addresses to listen on, separated by commas; a path that ends in .sock is a unix socket"},
+      "addresses, separated by commas; PATH.sock is a unix socket"},
      FIELD(KIND_TEXT, host)},
     {{{"--port"}, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one"},
      OTHER(set_port)},
@@ -206,7 +206,7 @@ static const struct option {
       "KEYS",
       "LLAMA_API_KEY",
       NULL,
-      "keys that requests must carry one of, separated by commas"},
+      "keys, separated by commas; a request must carry one"},
      OTHER(set_api_key)},
     {{{"--api-key-file"},
       "FILE",
@@ -220,7 +220,7 @@ static const struct option {
       "TIME",
       "HOSTLER_MAX_WAIT",
       "30s",
-      "longest that waiting requests yield to a loaded model that stays busy"},
+      "how long others wait for a loaded model that stays busy"},
      FIELD(KIND_TIME, max_wait_ms)},
     {{{"--drain-timeout"},
       "TIME",
@@ -291,6 +291,10 @@ static const struct option *find_own(const char *name)
 static int unknown_option(const struct config *c, const char *name, struct error *err)
 {
     struct nearest near;
+    const char *eq = strchr(name, '=');
+    if (eq)
+        return error_set(err, -EINVAL, "write '%.*s %s', with a blank, as for llama-server",
+                         (int)(eq - name), name, eq + 1);
     nearest_init(&near, name);
     for (size_t i = 0; i < N_OPTIONS; i++)
         for (int k = 0; options[i].public.names[k]; k++)
@@ -518,6 +522,9 @@ static int decide_mode(struct config *c, char *env_model, const struct engine_ar
     if (!model_on_line && !folder_on_line)
         c->model = env_model ? mem_strdup(env_model) : NULL;
     c->classic = model_on_line || (!folder_on_line && (env_model || has_repo(c, env_args)));
+    if (c->classic && !c->model)
+        return error_set(err, -ENOTSUP,
+                         "--hf-repo is not supported yet: download the file and give --model FILE");
     if (!c->classic && !c->models_dir)
         return error_set(err, -EINVAL,
                          "no models: give --models-dir DIR (router) or --model FILE (one model)");

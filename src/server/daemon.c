@@ -98,8 +98,9 @@ static void end(struct daemon *d, int signum)
 {
     uint64_t drain = d->config->drain_timeout_ms;
     if (d->asked_to_end++ == 0) {
-        log_info("%s: requests in flight may finish (%llu s at most); again to stop at once",
-                 strsignal(signum), (unsigned long long)(drain / 1000));
+        log_info("%s: stopping; %zu request%s in flight may take another %llu s", strsignal(signum),
+                 http_server_busy(d->server), http_server_busy(d->server) == 1 ? "" : "s",
+                 (unsigned long long)(drain / 1000));
         http_server_quiesce(d->server);
         host_shutdown(d->host, drain, on_host_idle, d);
     } else {

@@ -375,7 +375,7 @@ static void stop(struct hosted *h, const struct sched_action *action)
 {
     if (!h->engine)
         return;
-    log_info("model %s is %s%s", h->model->id, sched_stop_name(action->stop),
+    log_info("model %s is being stopped: %s%s", h->model->id, sched_stop_name(action->stop),
              action->force ? ", by force" : "");
     /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
     http_client_close(h->client);
@@ -635,13 +635,22 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     return 0;
 }
 
-/* Classic mode: the file's name is the model's id, unless an alias is given. */
+/* Classic mode: the model's id is its first alias, else its file's name without the ending. */
 static int add_single_model(struct host *h, struct error *err)
 {
     const struct config *c = h->config;
-    const char *slash = c->model ? strrchr(c->model, '/') : NULL;
-    const char *id = c->aliases.n ? c->aliases.v[0] : slash ? slash + 1 : c->model;
-    return catalog_add_file(h->catalog, id ? id : "default", c->model ? c->model : "", err);
+    struct gguf_info info;
+    const char *slash = strrchr(c->model, '/');
+    const char *name = slash ? slash + 1 : c->model;
+    size_t len = strlen(name);
+    if (gguf_read(c->model, &info, err) == -EINVAL) /* any other problem is the engine's to judge */
+        return -EINVAL;
+    if (len > 5 && strcmp(name + len - 5, ".gguf") == 0)
+        len -= 5;
+    char *id = c->aliases.n ? mem_strdup(c->aliases.v[0]) : mem_strndup(name, len);
+    int rc = catalog_add_file(h->catalog, id, c->model, err);
+    free(id);
+    return rc;
 }
 
 int host_rescan(struct host *h, struct error *err)
@@ -651,8 +660,14 @@ int host_rescan(struct host *h, struct error *err)
 
 int host_start(struct host *h, struct error *err)
 {
-    if (!h->config->classic)
-        return host_rescan(h, err);
+    if (!h->config->classic) {
+        int scanned = host_rescan(h, err);
+        if (!scanned && !catalog_count(h->catalog))
+            log_warn("%s holds no model: no *.gguf and no folder with one", h->config->models_dir);
+        return scanned;
+    }
+    if (h->config->models_dir)
+        log_warn("--models-dir is not used: --model asks for one model");
     int rc = add_single_model(h, err);
     if (!rc)
         host_load(host_at(h, 0), "the start of the server");

@@ -226,7 +226,7 @@ def test_a_second_signal_stops_at_once(fake, first, second):
     until(lambda: "b" in server.engines())
     pids = [e["pid"] for e in server.engines().values()]
     server.process.send_signal(first)
-    until(lambda: "may finish" in server.log())
+    until(lambda: "stopping; " in server.log())
     server.process.send_signal(second)
     assert ended(server) == 0
     assert all(map(gone, pids))

@@ -211,15 +211,11 @@ static void classic_mode(void **state)
     assert_string_equal(c.model, "y.gguf");
 }
 
-static void classic_mode_from_hugging_face(void **state)
+static void a_repository_is_not_a_model_yet(void **state)
 {
     (void)state;
-    parse(ARGV("-hf", "user/model:Q4"), ENV(NULL));
-    assert_true(c.classic);
-    assert_null(c.model);
-    assert_string_equal(engine_value("--hf-repo"), "user/model:Q4");
-    parse(ARGV(NULL), ENV("LLAMA_ARG_HF_REPO=user/model"));
-    assert_true(c.classic);
+    refuse(ARGV("-hf", "user/model:Q4"), ENV(NULL), "--hf-repo is not supported yet");
+    refuse(ARGV(NULL), ENV("LLAMA_ARG_HF_REPO=user/model"), "give --model FILE");
 }
 
 static void the_command_line_decides_the_mode(void **state)
@@ -309,7 +305,7 @@ int main(void)
         TEST(what_only_a_router_could_do_is_refused),
         TEST(underscores_in_our_own_options),
         TEST(classic_mode),
-        TEST(classic_mode_from_hugging_face),
+        TEST(a_repository_is_not_a_model_yet),
         TEST(the_command_line_decides_the_mode),
         TEST(no_models),
         TEST(keys_from_a_file),

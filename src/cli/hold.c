@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* hostler hold and release: keeps models from loading, and lets them again. Only hostler has that. */
+#include "cli/hold.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "cli/format.h"
+#include "cli/options.h"
+#include "cli/router.h"
+
+char *hold_line(json_t *hold)
+{
+    const char *model = json_string_value(json_object_get(hold, "model"));
+    const char *reason = json_string_value(json_object_get(hold, "reason"));
+    const char *by = json_string_value(json_object_get(hold, "by"));
+    json_t *until = json_object_get(hold, "until");
+    char when[40] = "until released";
+    if (json_is_number(until)) {
+        time_t t = (time_t)json_number_value(until);
+        struct tm tm;
+        localtime_r(&t, &tm);
+        strftime(when, sizeof when, "until %F %T", &tm);
+    }
+    char *line = mem_printf("%s %s%s%s%s%s", model ? model : "?", when, by ? ", by " : "",
+                            by ? by : "", reason ? ": " : "", reason ? reason : "");
+    return format_clean(line, FORMAT_ONE_LINE);
+}
+
+struct wish {
+    const char *path;
+    json_t *body;  /* owned until it is sent */
+    bool all;
+    bool unknown; /* one of the names; the others are done */
+    json_t *ids;  /* owned; of the models named */
+};
+
+static bool concerns(const struct wish *w, json_t *hold)
+{
+    size_t i;
+    json_t *id;
+    json_array_foreach (w->ids, i, id)
+        if (json_equal(id, json_object_get(hold, "model")))
+            return true;
+    return w->all;
+}
+
+static int read_names(struct wish *w, const struct cli_args *a, struct router *r)
+{
+    struct router_models models = {0};
+    int status = w->all ? CLI_OK : router_list(r, &models, false);
+    for (size_t i = 0; !status && i < a->n_operands; i++) {
+        const struct router_model *m = router_find(&models, a->operands[i]);
+        if (m)
+            json_array_append_new(w->ids, cli_json_string(m->id));
+        else
+            router_unknown(r, &models, a->operands[i]);
+        w->unknown |= !m;
+    }
+    router_models_finish(&models);
+    if (w->all)
+        json_object_set_new(w->body, "all", json_true());
+    else
+        json_object_set(w->body, "models", w->ids);
+    return status;
+}
+
+static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool hold)
+{
+    size_t i;
+    json_t *h, *id;
+    if (cli->json) {
+        cli_print_json(json_pack("{s:O}", "held", held));
+        return;
+    }
+    json_array_foreach (held, i, h)
+        if (hold && concerns(w, h)) {
+            char *line = hold_line(h);
+            printf("held: %s\n", line);
+            free(line);
+        }
+    if (!hold && w->all)
+        puts("no model is held any more");
+    if (!hold)
+        json_array_foreach (w->ids, i, id) {
+            char *name = format_clean(mem_strdup(json_string_value(id)), FORMAT_ONE_LINE);
+            printf("%s released\n", name);
+            free(name);
+        }
+}
+
+static int send(struct router *r, struct wish *w, bool hold)
+{
+    struct router_answer a;
+    int status = router_ask(r, "POST", w->path, json_incref(w->body), r->timeout_ms, &a);
+    json_t *held = json_object_get(a.body, "held");
+    if (!status && json_is_array(held)) {
+        tell(r->cli, w, held, hold);
+    } else if (!status) {
+        cli_error(r->cli, "nothing was %s: %s", hold ? "held" : "released", router_message(&a));
+        status = CLI_SOME_FAILED;
+    }
+    router_answer_finish(&a);
+    return status;
+}
+
+static int hold_or_release(struct wish *w, const struct cli_args *a, struct router *r, bool hold)
+{
+    int status = router_open(r, r->cli);
+    if (!status)
+        status = router_detect(r);
+    if (!status && r->kind != ROUTER_HOSTLER) {
+        cli_error(r->cli, "%s is a stock llama.cpp router, which has no holds", r->url.shown);
+        cli_hint(r->cli, "serve with hostler for that");
+        return CLI_USAGE;
+    }
+    if (!status)
+        status = read_names(w, a, r);
+    if (!status && (w->all || json_array_size(w->ids)))
+        status = send(r, w, hold);
+    return status ? status : w->unknown ? CLI_SOME_FAILED : CLI_OK;
+}
+
+static int usage(const struct cli *cli, const char *name, const char *what)
+{
+    cli_error(cli, "%s: %s", name, what);
+    cli_hint(cli, "usage: hostler %s [OPTION]... MODEL... | --all", name);
+    return CLI_USAGE;
+}
+
+static int read_wish(struct wish *w, const struct cli_args *a, const struct cli *cli, bool hold)
+{
+    unsigned long long ms = 0;
+    w->all = cli_arg(a, "--all");
+    if (w->all && a->n_operands)
+        return usage(cli, a->command->name, "either MODEL or --all, not both");
+    if (!w->all && !a->n_operands)
+        return usage(cli, a->command->name, "which model? Or --all");
+    if (!hold)
+        return CLI_OK;
+    if (!cli_arg_time(a, cli, "--for", &ms))
+        return CLI_USAGE;
+    if (cli_arg(a, "--for") && !ms)
+        return usage(cli, "hold", "--for: a hold of no time");
+    if (ms)
+        json_object_set_new(w->body, "for", json_real((double)ms / 1000));
+    if (cli_arg(a, "--reason"))
+        json_object_set_new(w->body, "reason", cli_json_string(cli_arg(a, "--reason")));
+    return CLI_OK;
+}
+
+static int command(struct cli *cli, int argc, char **argv, bool hold)
+{
+    struct cli_args a;
+    struct router r = {.cli = cli};
+    struct wish w = {.path = hold ? "/models/hold" : "/models/release",
+                     .body = json_object(),
+                     .ids = json_array()};
+    int status;
+    if (cli_parse(&a, cli, hold ? "hold" : "release", argc, argv, &status)) {
+        status = read_wish(&w, &a, cli, hold);
+        if (!status)
+            status = hold_or_release(&w, &a, &r, hold);
+    }
+    json_decref(w.body);
+    json_decref(w.ids);
+    router_close(&r);
+    cli_args_finish(&a);
+    return status;
+}
+
+int cli_hold(struct cli *cli, int argc, char **argv)
+{
+    return command(cli, argc, argv, true);
+}
+
+int cli_release(struct cli *cli, int argc, char **argv)
+{
+    return command(cli, argc, argv, false);
+}

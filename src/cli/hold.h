@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* How a hold looks to a person. */
+#ifndef HOSTLER_CLI_HOLD_H
+#define HOSTLER_CLI_HOLD_H
+
+#include <jansson.h>
+
+/* {"model","until","reason","by"} as `m until released, by …: reason`. The caller frees it. */
+char *hold_line(json_t *hold);
+
+#endif
