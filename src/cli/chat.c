@@ -175,6 +175,11 @@ static void ended(struct chat *c, struct stream *s, const struct client_answer *
         char *text = router_error_text(a->body.data, a->body.len);
         c->end = CHAT_REFUSED;
         c->status = a->status;
+        json_t *root = a->body.len ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
+        const char *state =
+            json_string_value(json_object_get(json_object_get(root, "error"), "state"));
+        snprintf(c->state, sizeof c->state, "%s", state ? state : "");
+        json_decref(root);
         error_set(&c->err, -EIO, "%s", text ? text : "it does not say why");
         free(text);
         return;

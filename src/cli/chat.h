@@ -39,6 +39,7 @@ struct chat {
     int status;       /* HTTP's, when REFUSED */
     int code;         /* errno, when NO_SERVER */
     struct error err; /* why it is not complete */
+    char state[32];   /* the error's `state`, when REFUSED: `held`, …; empty */
     struct buf content, reasoning;
     json_t *last; /* owned: the members of the last chunks that stand for the whole; never NULL */
     char *finish_reason;            /* NULL */

@@ -75,20 +75,21 @@ const struct cli_command cli_commands[] = {
      "All are asked for first, then waited for together.", load_options, 1, CLI_MANY,
      "which model?", false},
     {"unload", cli_unload, "MODEL... | --all", "Unloads models and tells what memory came back",
-     "Requests in flight are finished first. A stock llama.cpp router does not do that: there "
-     "they\n"
-     "are cut off, and --drain, --force, --hold and --reason are refused.",
+     "Requests in flight are finished first. A stock llama.cpp router does not do\n"
+     "that: there they are cut off, and --drain, --force, --hold and --reason are\n"
+     "refused.",
      unload_options, 0, CLI_MANY, NULL, false},
     {"hold", cli_hold, "MODEL... | --all", "Keeps models from loading",
-     "What is loaded stays loaded: `hostler unload --hold` does both. `hostler release` and\n"
-     "`hostler load` end a hold.",
+     "What is loaded stays loaded: `hostler unload --hold` does both. A hold ends\n"
+     "with `hostler release` or `hostler load`.",
      hold_options, 0, CLI_MANY, NULL, false},
     {"release", cli_release, "MODEL... | --all", "Lets models load again that are held", NULL,
      release_options, 0, CLI_MANY, NULL, false},
     {"run", cli_run, "MODEL [PROMPT]", "Chats with a model",
-     "The prompt is what stands behind MODEL, then what is piped in. Without either, and on a\n"
-     "terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends. What a model thinks is\n"
-     "shown on a terminal's stderr only, so that stdout is the answer and nothing else.",
+     "The prompt is what stands behind MODEL, then what is piped in. Without either,\n"
+     "and on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends.\n"
+     "What a model thinks is shown on a terminal's stderr only, so that stdout is the\n"
+     "answer and nothing else.",
      run_options, 1, CLI_MANY, "which model?", false},
     {"completion", cli_completion, "bash|zsh|fish", "Prints completion for a shell",
      "  bash: source <(hostler completion bash)\n"

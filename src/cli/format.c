@@ -2,6 +2,7 @@
 #include "cli/format.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -44,6 +45,69 @@ char *format_clean(char *text, enum format_clean how)
             p[0] = p[1] = '?'; /* U+0080 to U+009F, among them the CSI that some terminals obey */
     }
     return text;
+}
+
+/* --- failures ------------------------------------------------------------------------------------
+ */
+
+#define LOG_LINES 5
+
+/* The line at `p` without its end; `*next` is NULL behind the last. */
+static size_t line_at(const char *p, const char **next)
+{
+    size_t len = strcspn(p, "\n");
+    *next = p[len] && p[len + 1] ? p + len + 1 : NULL;
+    return len;
+}
+
+static bool is_error_line(const char *line, size_t len)
+{
+    return memmem(line, len, " E ", 3) || (len > 2 && memcmp(line, "E ", 2) == 0);
+}
+
+static void add_log(struct buf *b, const char *log, bool errors, size_t skip)
+{
+    const char *next;
+    for (const char *p = log; p; p = next) {
+        size_t len = line_at(p, &next);
+        if ((errors && !is_error_line(p, len)) || !len)
+            continue;
+        if (skip)
+            skip--;
+        else
+            buf_printf(b, "\n           %.*s", (int)len, p);
+    }
+}
+
+static size_t count_log(const char *log, bool errors)
+{
+    const char *next;
+    size_t n = 0;
+    for (const char *p = log; p; p = next) {
+        size_t len = line_at(p, &next);
+        n += len && (!errors || is_error_line(p, len));
+    }
+    return n;
+}
+
+char *format_failure(const char *model, const char *message)
+{
+    struct buf b;
+    const char *log;
+    char *own = mem_printf("the engine of model '%s' ", model);
+    buf_init(&b, BUF_UNBOUNDED);
+    if (strncmp(message, own, strlen(own)) == 0) {
+        message += strlen(own);
+        buf_puts(&b, "its engine ");
+    }
+    free(own);
+    size_t len = line_at(message, &log);
+    buf_printf(&b, "%.*s", (int)len, message);
+    bool errors = count_log(log, true) > 0;
+    size_t n = count_log(log, errors);
+    add_log(&b, log, errors, n > LOG_LINES ? n - LOG_LINES : 0);
+    char *text = buf_take(&b);
+    return text ? text : mem_strdup("");
 }
 
 /* --- width ---------------------------------------------------------------------------------------

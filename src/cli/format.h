@@ -22,6 +22,11 @@ enum format_clean { FORMAT_ONE_LINE, FORMAT_KEEP_NEWLINES };
  */
 char *format_clean(char *text, enum format_clean how);
 
+/* A server's message about `model` as the end of a sentence that names it already: `the engine of
+ * model 'm' …` becomes `its engine …`; of the log lines below the first, at most five, errors
+ * (` E `) rather than others, indented. The caller frees it. */
+char *format_failure(const char *model, const char *message);
+
 /* Terminal columns that UTF-8 `text` takes. A byte that is no UTF-8 counts as one. */
 size_t format_width(const char *text);
 /* Bytes of the longest beginning of `text` that takes at most `columns`, and no half letter. */

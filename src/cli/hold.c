@@ -31,7 +31,7 @@ char *hold_line(json_t *hold)
 
 struct wish {
     const char *path;
-    json_t *body;  /* owned until it is sent */
+    json_t *body; /* owned until it is sent */
     bool all;
     bool unknown; /* one of the names; the others are done */
     json_t *ids;  /* owned; of the models named */

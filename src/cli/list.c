@@ -37,11 +37,17 @@ static void copy(json_t *to, const char *key, json_t *value)
     json_object_set_new(to, key, value ? json_incref(value) : json_null());
 }
 
+/* As `ps` calls it. */
+static const char *state_of(const struct router_model *m)
+{
+    return m->draining && router_is_active(m) ? "draining" : m->state;
+}
+
 static json_t *model_json(const struct router_model *m)
 {
     json_t *o = json_object();
     json_object_set_new(o, "id", json_string(m->id));
-    json_object_set_new(o, "state", json_string(m->state));
+    json_object_set_new(o, "state", json_string(state_of(m)));
     json_object_set_new(o, "failed", json_boolean(m->failed));
     copy(o, "reason", router_status_get(m, "reason"));
     copy(o, "message", router_status_get(m, "message"));
@@ -78,7 +84,7 @@ static void add_state(struct table *t, const struct router_model *m)
 {
     bool failed = m->failed && !router_is_active(m);
     bool held = json_is_object(json_object_get(m->entry, "held"));
-    char *text = mem_printf("%s%s", failed ? "failed" : m->state, held ? ",held" : "");
+    char *text = mem_printf("%s%s", failed ? "failed" : state_of(m), held ? ",held" : "");
     table_styled(t, cells_state_style(text), text);
     free(text);
 }
@@ -123,6 +129,20 @@ static void print_names(const struct router_models *models)
             puts(models->v[i].id);
 }
 
+/* What the engines' states say. */
+static void note_draining(struct router_models *models, json_t *status)
+{
+    size_t i;
+    json_t *engine;
+    json_array_foreach (json_object_get(status, "engines"), i, engine) {
+        const char *state = json_string_value(json_object_get(engine, "state"));
+        const char *id = json_string_value(json_object_get(engine, "model"));
+        for (size_t j = 0; state && id && j < models->n; j++)
+            if (strcmp(state, "draining") == 0 && strcmp(models->v[j].id, id) == 0)
+                models->v[j].draining = true;
+    }
+}
+
 static int list(struct cli *cli, const struct cli_args *a)
 {
     struct router r;
@@ -132,7 +152,11 @@ static int list(struct cli *cli, const struct cli_args *a)
     if (cli->quiet)
         r.timeout_ms = 1000; /* somebody waits at the prompt */
     if (!status)
+        status = router_detect(&r);
+    if (!status)
         status = router_list(&r, &models, cli_arg(a, "--reload"));
+    if (!status && r.status)
+        note_draining(&models, r.status);
     if (!status && cli_arg(a, "--names"))
         print_names(&models);
     else if (!status && cli->json)

@@ -73,11 +73,15 @@ static const char *state_name(enum target_state state)
 
 static void tell_failure(const struct load *l, const struct target *t)
 {
-    const char *message = t->message ? t->message : "why is in the server's log";
+    char *message =
+        format_failure(t->model, t->message ? t->message : "why is in the server's log");
     if (strcmp(t->reason, "load_failed") == 0)
         cli_error(l->cli, "model '%s' failed to load: %s", t->model, message);
+    else if (strcmp(t->reason, "evicted") == 0)
+        cli_error(l->cli, "model '%s' %s", t->model, message);
     else
         cli_error(l->cli, "model '%s' is not loaded (%s): %s", t->model, t->reason, message);
+    free(message);
 }
 
 /* The one setter of a target's state: the line about it comes from here. */
@@ -232,8 +236,16 @@ static void fail_load(struct load *l, struct target *t, const struct router_mode
 static void fail_gone(struct load *l, struct target *t, const struct router_model *m)
 {
     const char *reason = json_string_value(router_status_get(m, "reason"));
+    json_int_t max = json_integer_value(json_object_get(l->router.status, "models_max"));
+    char *evicted = max > 0 ? mem_printf("was evicted for another model: --models-max is "
+                                         "%" JSON_INTEGER_FORMAT,
+                                         max)
+                            : mem_strdup("was evicted for another model");
+    bool known = reason && strcmp(reason, "evicted") == 0;
     fail(l, t, reason ? reason : "unloaded",
-         "it was unloaded again, by somebody or to make room for another (--models-max, --memory)");
+         known ? evicted
+               : "it was unloaded again, by somebody or to make room for another (--models-max)");
+    free(evicted);
 }
 
 /*

@@ -40,9 +40,10 @@ const struct cli_command *cli_command_find(const char *name)
 /* What the command is called elsewhere. */
 static const char *synonym(const char *name)
 {
-    static const char *const names[][2] = {{"ls", "list"},     {"models", "list"}, {"rm", "unload"},
-                                           {"stop", "unload"}, {"start", "load"},  {"status", "ps"},
-                                           {"top", "ps"},      {"chat", "run"},    {"unhold", "release"}};
+    static const char *const names[][2] = {
+        {"ls", "list"},     {"models", "list"}, {"rm", "unload"},
+        {"stop", "unload"}, {"start", "load"},  {"status", "ps"},
+        {"top", "ps"},      {"chat", "run"},    {"unhold", "release"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i][0], name) == 0)
             return names[i][1];
@@ -363,7 +364,8 @@ void cli_print_help(const struct cli *cli, FILE *out)
     print_options(cli_global_options, NULL, out);
     fprintf(out,
             "  %-20s the version of this program\n\n"
-            "Each command has a --help of its own. Exit status: 0 all done; 1 some of it failed;\n"
-            "2 wrong usage; 3 the server does not answer or is not a router; 4 refused (key).\n",
+            "Each command has a --help of its own. Exit status: 0 all done; 1 some of it\n"
+            "failed; 2 wrong usage; 3 the server does not answer or is not a router;\n"
+            "4 refused (key).\n",
             "--version");
 }

@@ -35,7 +35,8 @@ void progress_draw(struct progress *p, char *const *lines, size_t n)
     progress_clear(p);
     /* A line that reaches the edge, or the last row, would scroll and spoil the count. */
     for (size_t i = 0; i < n && i + 1 < rows; i++, p->drawn++)
-        fprintf(stderr, "%.*s\n", (int)format_fit(lines[i], columns - 1), lines[i]);
+        fprintf(stderr, "%s%.*s%s\n", p->dim ? "\033[2m" : "",
+                (int)format_fit(lines[i], columns - 1), lines[i], p->dim ? "\033[0m" : "");
     fflush(stderr);
 }
 

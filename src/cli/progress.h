@@ -12,7 +12,8 @@
 #include "cli/cli.h"
 
 struct progress {
-    bool live;    /* else nothing is ever drawn */
+    bool live; /* else nothing is ever drawn */
+    bool dim;
     size_t drawn; /* lines on the screen now */
 };
 

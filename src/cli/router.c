@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/router.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +195,9 @@ static void read_models(struct router_models *m, json_t *list)
                 .id = id,
                 .entry = entry,
                 .status = status,
-                .state = json_is_string(value) ? json_string_value(value) : NULL,
+                .state = json_string_value(json_is_string(value) ? value
+                                                                 : json_object_get(entry, "state")),
+                .draining = json_is_true(json_object_get(status, "draining")),
                 .failed = json_is_true(json_object_get(status, "failed"))};
     }
 }
@@ -248,12 +251,20 @@ static int list_failed(struct router *r, const struct router_answer *a)
     return status;
 }
 
+static bool is_classic(const struct router *r)
+{
+    const char *mode = json_string_value(json_object_get(r->status, "mode"));
+    return mode && strcmp(mode, "classic") == 0;
+}
+
 int router_list(struct router *r, struct router_models *m, bool reload)
 {
     struct router_answer a;
+    const char *path = is_classic(r) ? "/hostler/v1/status"
+                       : reload      ? "/models?reload=1"
+                                     : "/models";
     *m = (struct router_models){0};
-    int status =
-        router_ask(r, "GET", reload ? "/models?reload=1" : "/models", NULL, r->timeout_ms, &a);
+    int status = router_ask(r, "GET", path, NULL, r->timeout_ms, &a);
     json_t *list = a.status == 200 ? list_in(a.body) : NULL;
     if (!status && !list) {
         status = list_failed(r, &a);
@@ -297,19 +308,57 @@ const struct router_model *router_find(const struct router_models *m, const char
     return NULL;
 }
 
+static char *lowered(const char *text)
+{
+    char *copy = mem_strdup(text);
+    for (char *p = copy; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    return copy;
+}
+
+/* What a name was likely meant to be: the better kind of likeness wins, within one the fewest
+ * edits; beginnings and parts only count when one model alone has them. */
+struct guess {
+    char *wanted; /* in lower case */
+    const char *same, *beginning, *part, *edited;
+    size_t beginnings, parts; /* models */
+    struct nearest near;
+};
+
+static void guess_consider(struct guess *g, const char *name, bool *begins, bool *holds)
+{
+    char *low = lowered(name);
+    const char *at = *g->wanted ? strstr(low, g->wanted) : NULL;
+    size_t before = g->near.best_edits;
+    if (strcmp(low, g->wanted) == 0)
+        g->same = name;
+    if (at == low && !*begins)
+        *begins = true, g->beginning = name;
+    if (at && !*holds)
+        *holds = true, g->part = name;
+    nearest_consider(&g->near, low);
+    if (g->near.best_edits < before)
+        g->edited = name;
+    free(low);
+}
+
 const char *router_nearest(const struct router_models *m, const char *name)
 {
-    struct nearest near;
-    nearest_init(&near, name);
+    struct guess g = {.wanted = lowered(name)};
+    nearest_init(&g.near, g.wanted);
     for (size_t i = 0; i < m->n; i++) {
         size_t j;
         json_t *alias;
-        nearest_consider(&near, m->v[i].id);
+        bool begins = false, holds = false;
+        guess_consider(&g, m->v[i].id, &begins, &holds);
         json_array_foreach (json_object_get(m->v[i].entry, "aliases"), j, alias)
             if (json_is_string(alias))
-                nearest_consider(&near, json_string_value(alias));
+                guess_consider(&g, json_string_value(alias), &begins, &holds);
+        g.beginnings += begins;
+        g.parts += holds;
     }
-    return near.best;
+    free(g.wanted);
+    return g.same ? g.same : g.beginnings == 1 ? g.beginning : g.parts == 1 ? g.part : g.edited;
 }
 
 void router_unknown(const struct router *r, const struct router_models *m, const char *name)

@@ -30,6 +30,7 @@ struct router_model {
     json_t *entry;     /* the whole entry */
     json_t *status;    /* its status; a string in some servers */
     bool failed;       /* the last load failed, and no other was tried since */
+    bool draining;     /* its requests are being finished, then it goes */
 };
 
 struct router_models {
@@ -54,12 +55,14 @@ void router_close(struct router *r);
 /* Asks whether it is hostler. What is neither is found out by router_list(). */
 int router_detect(struct router *r);
 
-/* GET /models. router_models_finish() in any case. */
+/* GET /models; of a hostler in classic mode, whose GET /models is the engine's, what its status
+ * lists, if router_detect() came before. router_models_finish() in any case. */
 int router_list(struct router *r, struct router_models *m, bool reload);
 void router_models_finish(struct router_models *m);
 /* By id or alias; NULL when there is none. */
 const struct router_model *router_find(const struct router_models *m, const char *name);
-/* The id or alias most like `name`; NULL. Borrowed. */
+/* The id or alias most like `name`: but for case, the only one that begins with or holds it, else
+ * by fewest edits. NULL when none is near. Borrowed. */
 const char *router_nearest(const struct router_models *m, const char *name);
 /* `there is no model 'x'`, and below it which one is near. */
 void router_unknown(const struct router *r, const struct router_models *m, const char *name);

@@ -15,6 +15,7 @@
 #include "cli/chat.h"
 #include "cli/format.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 
 #define PROMPT_MAX ((size_t)32 << 20)
 
@@ -25,6 +26,9 @@ struct run {
     bool thinking;         /* the last that was shown is what it thinks */
     bool out_failed;       /* stdout is closed or full */
     char last;             /* the last letter on stdout */
+    uint64_t asked;        /* ms; 0: nothing is waited for */
+    struct progress progress;
+    struct router watch; /* asks how it stands while the other is busy; opened when needed */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -50,9 +54,54 @@ static void show(const char *text, FILE *out, bool is_tty)
     free(clean);
 }
 
+/* The first piece came, or none will. */
+static void end_waiting(struct run *run)
+{
+    run->asked = 0;
+    progress_clear(&run->progress);
+}
+
+/* Of the model that is waited for; NULL when it cannot be told. Borrowed from *models. */
+static const char *state_now(struct run *run, struct router_models *models)
+{
+    static struct cli quiet;
+    quiet = *run->cli;
+    quiet.quiet = true;
+    if (!run->watch.cli) {
+        if (router_open(&run->watch, &quiet))
+            return NULL;
+        run->watch.timeout_ms = 500;
+        if (router_detect(&run->watch))
+            return NULL;
+    }
+    if (!run->watch.client || router_list(&run->watch, models, false))
+        return NULL;
+    const struct router_model *m = router_find(models, run->wish.model);
+    return m ? m->draining ? "draining" : m->state : NULL;
+}
+
+/* While no byte has come for a second: what for. */
+static void show_waiting(struct run *run)
+{
+    struct router_models models = {0};
+    if (!run->progress.live || !run->asked || cli_now_ms() - run->asked < 1000)
+        return;
+    const char *state = state_now(run, &models);
+    bool ready = state && (strcmp(state, "loaded") == 0 || strcmp(state, "sleeping") == 0);
+    char *line = mem_printf("waiting for %s%s%s%s", run->wish.model, state && !ready ? " (" : "",
+                            state && !ready ? state : "", state && !ready ? ")" : "");
+    format_clean(line, FORMAT_ONE_LINE);
+    if (run->asked)
+        progress_draw(&run->progress, &line, 1);
+    free(line);
+    router_models_finish(&models);
+}
+
 static int on_reasoning(const char *text, void *ctx)
 {
     struct run *run = ctx;
+    if (run->asked)
+        end_waiting(run);
     if (!run->cli->err_is_tty || run->cli->json)
         return interrupted;
     run->thinking = true;
@@ -66,6 +115,8 @@ static int on_reasoning(const char *text, void *ctx)
 static int on_content(const char *text, void *ctx)
 {
     struct run *run = ctx;
+    if (run->asked)
+        end_waiting(run);
     if (run->cli->json)
         return interrupted;
     if (run->thinking)
@@ -79,7 +130,8 @@ static int on_content(const char *text, void *ctx)
 
 static bool was_stopped(void *ctx)
 {
-    (void)ctx;
+    if (!interrupted)
+        show_waiting(ctx);
     return interrupted;
 }
 
@@ -129,8 +181,26 @@ static int tell_refused(struct run *run, const struct chat *c)
         cli_hint(run->cli, "name the router with --url or HOSTLER_URL");
         return CLI_NO_SERVER;
     }
-    cli_error(run->cli, "model '%s' did not answer: %s", run->wish.model, c->err.text);
+    /* A message that begins with the model is a sentence of its own. */
+    char *text = format_failure(run->wish.model, c->err.text);
+    if (strncmp(text, "model '", strlen("model '")) == 0)
+        cli_error(run->cli, "%s", text);
+    else
+        cli_error(run->cli, "model '%s' did not answer: %s", run->wish.model, text);
+    free(text);
+    if (strcmp(c->state, "held") == 0) {
+        char *word = format_shell(run->wish.model);
+        cli_hint(run->cli, "'hostler release %s' ends it", word);
+        free(word);
+    }
     return CLI_SOME_FAILED;
+}
+
+static void tell_broken(const struct run *run, const struct chat *c)
+{
+    char *text = format_failure(run->wish.model, c->err.text);
+    cli_error(run->cli, "the answer of model '%s' broke off: %s", run->wish.model, text);
+    free(text);
 }
 
 static int tell_end(struct run *run, const struct chat *c)
@@ -143,7 +213,7 @@ static int tell_end(struct run *run, const struct chat *c)
     case CHAT_REFUSED:
         return tell_refused(run, c);
     case CHAT_BROKEN:
-        cli_error(run->cli, "the answer of model '%s' broke off: %s", run->wish.model, c->err.text);
+        tell_broken(run, c);
         return CLI_SOME_FAILED;
     case CHAT_NO_SERVER:
         return router_unreachable(&run->router, c->code, &c->err);
@@ -175,7 +245,11 @@ static int take_turn(struct run *run)
         .content = on_content, .reasoning = on_reasoning, .stopped = was_stopped, .ctx = run};
     run->thinking = false;
     run->last = '\n';
+    progress_init(&run->progress, run->cli);
+    run->progress.dim = true;
+    run->asked = cli_now_ms();
     chat_run(&c, &run->router, &run->wish, &listener);
+    end_waiting(run);
     if (run->cli->json)
         show_object(&c);
     else if (run->last != '\n' && !run->out_failed)
@@ -356,6 +430,7 @@ int cli_run(struct cli *cli, int argc, char **argv)
     }
     json_decref(run.wish.messages);
     router_close(&run.router);
+    router_close(&run.watch);
     cli_args_finish(&a);
     return status;
 }

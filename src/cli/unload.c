@@ -2,8 +2,10 @@
 /* hostler unload */
 #include "cli/unload.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/duration.h"
 #include "base/memory.h"
@@ -68,6 +70,16 @@ static int on_tick(void *ctx)
     return 0;
 }
 
+/* Ctrl-C ends this program, not the operation. 130 is what shells call that end. */
+static void on_interrupt(int signal_number)
+{
+    static const char text[] = "\nhostler: the unload goes on at the server\n";
+    (void)signal_number;
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(130);
+    _exit(130);
+}
+
 /* *body is NULL with CLI_OK when the server has no such route. */
 static int unload_hostler(struct router *r, const struct unload_plan *p, json_t **body)
 {
@@ -75,12 +87,17 @@ static int unload_hostler(struct router *r, const struct unload_plan *p, json_t 
     struct wait w = {.started = cli_now_ms()};
     unsigned long long drain = p->force ? 0 : p->has_drain ? p->drain_ms : UNKNOWN_DRAIN_MS;
     unsigned long long timeout = drain + STOP_MS;
+    struct sigaction action = {.sa_handler = on_interrupt}, before;
     progress_init(&w.progress, r->cli);
     *body = NULL;
+    if (!p->dry_run)
+        sigaction(SIGINT, &action, &before);
     int status =
         router_ask_patiently(r, "POST", p->all ? "/models/unload-all" : "/models/unload", wish(p),
                              timeout < INT32_MAX ? (unsigned)timeout : 0, on_tick, &w, &a);
     progress_clear(&w.progress);
+    if (!p->dry_run)
+        sigaction(SIGINT, &before, NULL);
     bool done = json_is_array(json_object_get(a.body, "results"));
     if (!status && done) {
         *body = json_incref(a.body);
@@ -127,17 +144,37 @@ static void tell_failure(const struct router *r, json_t *result)
     free(word);
 }
 
-static void tell_unloaded(json_t *result, const char *model, bool dry_run)
+/* Requests that `model` has now, as the server said when it was asked first; 0 unknown. */
+static json_int_t requests_of(const struct router *r, const char *model)
+{
+    size_t i;
+    json_t *engine;
+    json_array_foreach (json_object_get(r->status, "engines"), i, engine)
+        if (strcmp(text_of(engine, "model"), model) == 0)
+            return json_integer_value(json_object_get(engine, "requests"));
+    return 0;
+}
+
+static void tell_preview(const struct router *r, json_t *result, const char *model)
+{
+    char *freed = cells_memory(json_object_get(result, "freed"));
+    json_int_t requests = requests_of(r, text_of(result, "model"));
+    printf("%s would be unloaded%s%s\n", model, *freed ? ", freeing " : "", freed);
+    if (strcmp(text_of(result, "reason"), "would_wait_for_requests") == 0 && requests > 0)
+        printf("%s would wait for %" JSON_INTEGER_FORMAT " request%s first\n", model, requests,
+               requests == 1 ? "" : "s");
+    else if (strcmp(text_of(result, "reason"), "would_wait_for_requests") == 0)
+        printf("%s would wait for its requests first\n", model);
+    free(freed);
+}
+
+static void tell_unloaded(json_t *result, const char *model)
 {
     char took[FORMAT_SIZE];
     double ms = json_number_value(json_object_get(result, "drained_ms")) +
                 json_number_value(json_object_get(result, "stopped_ms"));
     char *freed = cells_memory(json_object_get(result, "freed"));
-    if (dry_run)
-        printf("%s would be unloaded", model);
-    else
-        printf("%s unloaded in %s", model,
-               format_took(ms > 0 ? (uint64_t)ms : 0, took, sizeof took));
+    printf("%s unloaded in %s", model, format_took(ms > 0 ? (uint64_t)ms : 0, took, sizeof took));
     printf("%s%s\n", *freed ? ", freed " : "", freed);
     free(freed);
 }
@@ -146,8 +183,10 @@ static void tell_result(const struct router *r, const struct unload_plan *p, jso
 {
     const char *what = text_of(result, "result"), *reason = text_of(result, "reason");
     char *model = format_clean(mem_strdup(text_of(result, "model")), FORMAT_ONE_LINE);
-    if (strcmp(what, "unloaded") == 0)
-        tell_unloaded(result, model, p->dry_run);
+    if (strcmp(what, "unloaded") == 0 && p->dry_run)
+        tell_preview(r, result, model);
+    else if (strcmp(what, "unloaded") == 0)
+        tell_unloaded(result, model);
     else if (strcmp(what, "skipped") == 0 && strcmp(reason, "not_loaded") == 0 && !p->all)
         printf("%s not loaded\n", model);
     else if (strcmp(what, "skipped") == 0 && strcmp(reason, "not_loaded") != 0)
@@ -195,6 +234,62 @@ static void tell_memory(json_t *body, size_t unloaded)
     free(freed);
 }
 
+/* How many are held now: of those named, else of all that the server tells about. */
+static size_t count_held(struct router *r, const struct unload_plan *p, json_t *results)
+{
+    size_t i, n = 0;
+    json_t *o;
+    if (!p->all) {
+        json_array_foreach (results, i, o)
+            n += strcmp(text_of(o, "reason"), "not_found") != 0;
+        return n;
+    }
+    json_decref(r->status);
+    r->status = NULL;
+    if (router_detect(r))
+        return 0;
+    json_array_foreach (json_object_get(r->status, "holds"), i, o)
+        n += !strv_has(&p->except, text_of(o, "model"));
+    return n;
+}
+
+/* The arguments of `hostler release` that undo it. The caller frees it. */
+static char *release_words(const struct unload_plan *p, json_t *results)
+{
+    size_t i;
+    json_t *o;
+    char *words = mem_strdup(p->all ? " --all" : "");
+    json_array_foreach (results, i, o) {
+        if (p->all || strcmp(text_of(o, "reason"), "not_found") == 0)
+            continue;
+        char *word = format_shell(text_of(o, "model"));
+        char *more = mem_printf("%s%s%s", words, *word == '-' ? " -- " : " ", word);
+        free(word);
+        free(words);
+        words = more;
+    }
+    return words;
+}
+
+static void tell_hold(struct router *r, const struct unload_plan *p, json_t *body, bool unloaded)
+{
+    json_t *results = json_object_get(body, "results");
+    char time[FORMAT_SIZE] = "";
+    size_t n = count_held(r, p, results);
+    if (!n)
+        return;
+    char *words = release_words(p, results);
+    if (p->hold_ms)
+        duration_format(p->hold_ms, time, sizeof time);
+    char *line = mem_printf("%s%zu model%s held %s%s%s%s%s; 'hostler release%s' ends it",
+                            p->all && !unloaded ? "nothing was loaded; " : "", n, n == 1 ? "" : "s",
+                            p->hold_ms ? "for " : "until released", time, p->reason ? " (" : "",
+                            p->reason ? p->reason : "", p->reason ? ")" : "", words);
+    puts(format_clean(line, FORMAT_ONE_LINE));
+    free(line);
+    free(words);
+}
+
 static int report(struct router *r, const struct unload_plan *p, json_t *body)
 {
     json_t *results = json_object_get(body, "results"), *result;
@@ -209,13 +304,16 @@ static int report(struct router *r, const struct unload_plan *p, json_t *body)
         if (!r->cli->json)
             tell_result(r, p, result);
     }
+    bool held = json_is_true(json_object_get(body, "held")) && !p->dry_run;
     int listed = tell_unknown(r, results);
     if (r->cli->json)
         cli_print_json(json_incref(body));
     else if (unloaded && !p->dry_run)
         tell_memory(body, unloaded);
-    else if (p->all && !unloaded && !status)
+    else if (p->all && !unloaded && !status && !held)
         puts("nothing to unload");
+    if (!r->cli->json && held)
+        tell_hold(r, p, body, json_array_size(results) > 0);
     return listed ? listed : status;
 }
 
@@ -224,9 +322,14 @@ static int report(struct router *r, const struct unload_plan *p, json_t *body)
 
 static int usage(const struct cli *cli, const char *what)
 {
-    cli_error(cli, "hostler unload: %s", what);
+    cli_error(cli, "unload: %s", what);
     cli_hint(cli, "usage: hostler unload [OPTION]... MODEL... | --all");
     return CLI_USAGE;
+}
+
+static void looks_like_time(const struct cli *cli, const char *text)
+{
+    cli_error(cli, "nothing was unloaded: '%s' looks like a time: write --hold=%s", text, text);
 }
 
 static int read_plan(struct unload_plan *p, const struct cli_args *a, const struct cli *cli)
@@ -240,6 +343,13 @@ static int read_plan(struct unload_plan *p, const struct cli_args *a, const stru
                               .dry_run = cli_arg(a, "--dry-run")};
     for (size_t i = 0; i < a->n_operands; i++)
         strv_add(&p->models, a->operands[i]);
+    /* A model may well be called `10m`; but not one beside --all. */
+    uint64_t ms;
+    for (size_t i = 0; hold && !*hold && p->all && i < p->models.n; i++)
+        if (duration_parse(p->models.v[i], &ms) == 0) {
+            looks_like_time(cli, p->models.v[i]);
+            return CLI_USAGE;
+        }
     if (p->all && p->models.n)
         return usage(cli, "either MODEL or --all, not both");
     if (!p->all && !p->models.n)
@@ -279,8 +389,7 @@ static int check_hold(const struct unload_plan *p, struct router *r,
     uint64_t ms;
     for (size_t i = 0; p->hold && !p->hold_ms && i < p->models.n; i++)
         if (duration_parse(p->models.v[i], &ms) == 0 && !router_find(models, p->models.v[i])) {
-            cli_error(r->cli, "there is no model '%s', and nothing was unloaded", p->models.v[i]);
-            cli_hint(r->cli, "for a time, write --hold=%s", p->models.v[i]);
+            looks_like_time(r->cli, p->models.v[i]);
             return CLI_USAGE;
         }
     return CLI_OK;

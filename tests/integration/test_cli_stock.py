@@ -408,9 +408,16 @@ def test_a_key_is_given(odd_router):
         assert run_cli("list", *args, server=odd_router, env=env).returncode == 0
 
 
+@pytest.mark.parametrize("command", ["hold", "release"])
+def test_a_stock_router_has_no_holds(shared_router, command):
+    done = run_cli(command, "--all", server=shared_router)
+    assert done.returncode == 2
+    assert "is a stock llama.cpp router, which has no holds" in done.stderr
+
+
 def test_version_tells_of_a_key(odd_router):
     done = run_cli("version", server=odd_router)
-    assert done.returncode == 0 and "wants a key" in done.stdout
+    assert done.returncode == 4 and "wants a key" in done.stdout
 
 
 # --- what is no router -----------------------------------------------------------------------------
@@ -642,7 +649,8 @@ def test_every_command_explains_itself(command):
     done = run_cli(command, "--help")
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith(f"usage: hostler {command} ")
-    assert "HOSTLER_URL" in done.stdout and "http://localhost:8080" in done.stdout
+    talks = command not in ("completion", "help")
+    assert ("HOSTLER_URL" in done.stdout and "http://localhost:8080" in done.stdout) == talks
     assert run_cli("help", command).stdout == done.stdout
 
 

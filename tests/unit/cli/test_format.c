@@ -115,6 +115,24 @@ static void shell_words_are_quoted(void **state)
     assert_shell("ü", "'ü'");
 }
 
+static void failure_is(const char *message, const char *expected)
+{
+    char *text = format_failure("m", message);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void test_failure(void **state)
+{
+    (void)state;
+    failure_is("why", "why");
+    failure_is("the engine of model 'm' ended", "its engine ended");
+    failure_is("the engine of model 'n' ended", "the engine of model 'n' ended");
+    failure_is("log:\na\n0.1 E b\nc\n", "log:\n           0.1 E b");
+    failure_is("log:\n1\n2\n3\n4\n5\n6",
+               "log:\n           2\n           3\n           4\n           5\n           6");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +142,7 @@ int main(void)
         cmocka_unit_test(width_is_in_columns),
         cmocka_unit_test(fit_cuts_no_letter),
         cmocka_unit_test(shell_words_are_quoted),
+        cmocka_unit_test(test_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
