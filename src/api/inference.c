@@ -159,6 +159,8 @@ static void explain(struct inference *i, bool begun)
         explain_now(i);
 }
 
+static void refuse_queue(struct inference *i, const char *state, const char *why);
+
 /* --- relaying -----------------------------------------------------------------------------------
  */
 
@@ -187,6 +189,9 @@ static void on_relay_done(struct relay *r, enum relay_result result)
             explain(i, false);
         else
             retry(i);
+        return;
+    case RELAY_NO_PLACE:
+        refuse_queue(i, "wait_timeout", "its engine was busy all the time (--load-timeout)");
         return;
     case RELAY_NO_ANSWER:
         explain(i, false);
@@ -383,7 +388,10 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
         (void)collect(i, data, len);
         return;
     case RELAYED:
-        relay_body(&i->relay, data, len);
+        if (relay_body(&i->relay, data, len))
+            inference_fail(i, 413,
+                           "the request's body is too large to be kept until its engine "
+                           "takes it");
         return;
     case EXPLAIN:
         return;

@@ -100,7 +100,7 @@ json_t *names_entry(struct hosted *h)
     if (m->header == MODEL_HEADER_READ)
         json_object_set_new(e, "context_length", json_integer(m->info.context_length));
     json_object_set_new(e, "size", json_integer((json_int_t)m->size));
-    if (h->sched.held_until)
+    if (host_is_held(h))
         json_object_set_new(e, "held", names_hold(h));
     merge_engine_info(e, h);
     return e;

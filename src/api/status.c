@@ -122,7 +122,7 @@ void api_status(struct api *api, struct http_exchange *x)
             json_array_append_new(engines, engine_of(h, &figures));
         if (h->sched.waiting || h->sched.queued)
             json_array_append_new(queue, queue_of(h));
-        if (h->sched.held_until)
+        if (host_is_held(h))
             json_array_append_new(holds, names_hold(h));
     }
     if (c->classic) /* where GET /models is the engine's own */

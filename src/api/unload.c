@@ -16,6 +16,8 @@
 #include "http/target.h"
 #include "server/unload.h"
 
+#define MODELS_MAX 10000 /* names in one request */
+
 /* --- reading a wish -----------------------------------------------------------------------------
  */
 
@@ -260,8 +262,9 @@ static void unload_several(struct api *api, struct http_exchange *x, json_t *bod
     json_t *name;
     if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run))
         return;
-    if (!json_is_array(models) || !json_array_size(models)) {
-        reply_error(x, 400, "'models' must be a list of model names");
+    if (!json_is_array(models) || !json_array_size(models) ||
+        json_array_size(models) > MODELS_MAX) {
+        reply_error(x, 400, "'models' must be a list of 1 to %d model names", MODELS_MAX);
         return;
     }
     struct unload *u = unload_create(api->host);
@@ -275,6 +278,8 @@ static void unload_several(struct api *api, struct http_exchange *x, json_t *bod
 /* llama.cpp's form: one model, answered at once. */
 static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
 {
+    static const char *const known[] = {"model",  "drain",   "force", "hold",
+                                        "reason", "dry_run", NULL};
     struct unload_wish wish;
     bool dry_run;
     const char *name = json_string_value(json_object_get(body, "model"));
@@ -282,6 +287,8 @@ static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
         unload_several(api, x, body, json_object_get(body, "models"));
         return;
     }
+    if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run))
+        return;
     struct hosted *h = name || host_config(api->host)->classic ? host_find(api->host, name) : NULL;
     if (!name && !h) {
         reply_error(x, 400, "model name is missing from the request");
@@ -291,12 +298,10 @@ static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
         reply_error(x, 400, "model is not found");
         return;
     }
-    if (!is_in_service(h)) {
+    if (!is_in_service(h) && !wish.hold) {
         reply_error(x, 400, "model is not running");
         return;
     }
-    if (get_wish(x, body, &wish, &dry_run))
-        return;
     struct unload *u = unload_create(api->host);
     unload_add(u, name, h);
     if (dry_run) {
@@ -371,17 +376,18 @@ static void reply_holds(struct api *api, struct http_exchange *x)
     json_t *held = json_array();
     struct hosted *h;
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
-        if (h->sched.held_until)
+        if (host_is_held(h))
             json_array_append_new(held, names_hold(h));
     reply_json(x, 200, json_pack("{s:o}", "held", held));
 }
 
 static void hold(struct api *api, struct http_exchange *x, json_t *body)
 {
+    static const char *const known[] = {"model", "models", "all", "for", "reason", NULL};
     uint64_t ms = 0;
     const char *reason;
     int given = get_time(x, body, "for", &ms);
-    if (given < 0 || get_reason(x, body, &reason))
+    if (given < 0 || body_check_members(x, body, known) || get_reason(x, body, &reason))
         return;
     char *by = names_client(x);
     struct hold wish = {.until = given ? uv_now(host_loop(api->host)) + ms : SCHED_NEVER,
@@ -395,7 +401,8 @@ static void hold(struct api *api, struct http_exchange *x, json_t *body)
 
 static void release(struct api *api, struct http_exchange *x, json_t *body)
 {
-    if (!for_each_named(api, x, body, release_one, NULL))
+    static const char *const known[] = {"model", "models", "all", NULL};
+    if (!body_check_members(x, body, known) && !for_each_named(api, x, body, release_one, NULL))
         reply_holds(api, x);
 }
 

@@ -50,6 +50,9 @@ static void emit(const char *level, const char *model, const char *raw)
     struct buf line;
     char *text = mem_strdup(raw);
     text_mend(text, strlen(text)); /* it may quote a client or an engine */
+    for (char *p = text; *p && line_format == LOG_TEXT; p++)
+        if (*p == '\n')
+            *p = ' '; /* one event is one line */
     timestamp(when, sizeof when);
     buf_init(&line, BUF_UNBOUNDED);
     if (line_format == LOG_JSON) {

@@ -41,7 +41,8 @@ struct http_call {
     const struct http_call_events *events;
     void *ctx;
     unsigned flags;
-    bool sent; /* the request is complete */
+    uint64_t since; /* uv_now() */
+    bool sent;      /* the request is complete */
 };
 TAILQ_HEAD(calls, http_call);
 
@@ -56,6 +57,8 @@ struct http_client {
     unsigned max;    /* 0: no limit */
     unsigned handles;
     uv_timer_t trim;
+    uv_timer_t patience; /* while calls wait */
+    uint64_t patience_ms;
     bool closing;
 };
 
@@ -88,7 +91,8 @@ static void connection_closed(struct stream *stream)
 
 static bool may_open(const struct http_client *c, unsigned flags)
 {
-    return !c->max || c->n_open + (flags & HTTP_CALL_URGENT ? 0 : HTTP_RESERVED) < c->max;
+    unsigned reserved = c->max > HTTP_RESERVED && !(flags & HTTP_CALL_URGENT) ? HTTP_RESERVED : 0;
+    return !c->max || c->n_open + reserved < c->max;
 }
 
 static void connection_close(struct connection *conn)
@@ -163,13 +167,14 @@ static void connection_serve(struct connection *conn, struct http_call *call)
 /* Its call is over and the connection is good: for the next one that waits, or kept. */
 static void connection_reuse(struct connection *conn)
 {
-    struct http_call *next;
+    struct http_call *next = TAILQ_FIRST(&conn->client->queue);
     conn->reused = true;
-    TAILQ_FOREACH (next, &conn->client->queue, link)
-        if (!(next->flags & HTTP_CALL_FRESH))
-            break;
     if (!next) {
         keep(conn);
+        return;
+    }
+    if (next->flags & HTTP_CALL_FRESH) { /* it is its turn: closing this one opens one for it */
+        connection_close(conn);
         return;
     }
     TAILQ_REMOVE(&conn->client->queue, next, link);
@@ -377,6 +382,23 @@ static void connection_open(struct http_client *c, struct http_call *call)
     uv_pipe_connect(&conn->connect, &conn->stream.pipe, c->path, on_connect);
 }
 
+/* Nobody waits for a connection for ever. */
+static void on_patience(uv_timer_t *timer)
+{
+    struct http_client *c = timer->data;
+    uint64_t now = uv_now(c->loop), oldest = now;
+    struct http_call *call, *next;
+    for (call = TAILQ_FIRST(&c->queue); call; call = next) {
+        next = TAILQ_NEXT(call, link);
+        if (now - call->since >= c->patience_ms)
+            call_fail(call, HTTP_CALL_NO_PLACE);
+        else if (call->since < oldest)
+            oldest = call->since;
+    }
+    if (!TAILQ_EMPTY(&c->queue))
+        uv_timer_start(&c->patience, on_patience, c->patience_ms - (now - oldest), 0);
+}
+
 /* --- calls -------------------------------------------------------------------------------------- */
 
 struct http_call *http_client_call(struct http_client *c, unsigned flags,
@@ -384,7 +406,8 @@ struct http_call *http_client_call(struct http_client *c, unsigned flags,
 {
     struct http_call *call = mem_zalloc(sizeof *call);
     struct connection *kept = flags & HTTP_CALL_FRESH ? NULL : TAILQ_FIRST(&c->kept);
-    *call = (struct http_call){.client = c, .flags = flags, .events = events, .ctx = ctx};
+    *call = (struct http_call){
+        .client = c, .flags = flags, .events = events, .ctx = ctx, .since = uv_now(c->loop)};
     if (kept) {
         unkeep(kept);
         connection_serve(kept, call);
@@ -393,6 +416,8 @@ struct http_call *http_client_call(struct http_client *c, unsigned flags,
     }
     while (!may_open(c, flags) && c->n_kept)
         drop_oldest(c); /* it must not stand in the way of a fresh one */
+    if (!may_open(c, flags) && c->patience_ms && !uv_is_active((uv_handle_t *)&c->patience))
+        uv_timer_start(&c->patience, on_patience, c->patience_ms, 0);
     if (may_open(c, flags))
         connection_open(c, call);
     else if (flags & HTTP_CALL_URGENT)
@@ -453,7 +478,7 @@ void http_call_cancel(struct http_call *call)
 /* --- the client --------------------------------------------------------------------------------- */
 
 struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path,
-                                       unsigned max_connections)
+                                       unsigned max_connections, uint64_t patience_ms)
 {
     struct http_client *c = mem_zalloc(sizeof *c);
     c->loop = loop;
@@ -461,11 +486,13 @@ struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path,
     TAILQ_INIT(&c->kept);
     TAILQ_INIT(&c->busy);
     TAILQ_INIT(&c->queue);
-    c->max =
-        max_connections && max_connections <= HTTP_RESERVED ? HTTP_RESERVED + 1 : max_connections;
+    c->max = max_connections;
+    c->patience_ms = patience_ms;
+    uv_timer_init(loop, &c->patience);
+    c->patience.data = c;
     uv_timer_init(loop, &c->trim);
     c->trim.data = c;
-    c->handles = 1;
+    c->handles = 2;
     return c;
 }
 
@@ -491,4 +518,5 @@ void http_client_close(struct http_client *c)
             call_fail(conn->call, failure_of(conn, 0));
     }
     uv_close((uv_handle_t *)&c->trim, on_trim_closed);
+    uv_close((uv_handle_t *)&c->patience, on_trim_closed);
 }

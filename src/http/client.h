@@ -29,6 +29,7 @@ enum http_call_failure {
     HTTP_CALL_NOT_SENT,  /* no connection, or it ended before the origin read the request */
     HTTP_CALL_STALE,     /* the same on a kept connection: a fresh one may do */
     HTTP_CALL_NO_ANSWER, /* the origin read the request and ended without a byte of an answer */
+    HTTP_CALL_NO_PLACE,  /* it waited for a connection as long as it may */
     HTTP_CALL_BROKEN,    /* the answer is incomplete, or no HTTP */
 };
 
@@ -48,9 +49,10 @@ struct http_call_events {
     void (*fail)(struct http_call *call, enum http_call_failure why, void *ctx);
 };
 
-/* `max_connections`: 0 for no limit. HTTP_RESERVED of them are for calls that jump the queue. */
+/* `max_connections`: 0 for no limit. `patience_ms`: how long a call may wait for one; 0 for ever.
+ * HTTP_RESERVED of them are for calls that jump the queue. */
 struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path,
-                                       unsigned max_connections);
+                                       unsigned max_connections, uint64_t patience_ms);
 /* Calls that run end with `fail`; memory is freed when the last handle is closed. NULL-safe. */
 void http_client_close(struct http_client *c);
 

@@ -78,5 +78,6 @@ bool http_field_is_hop(const struct http_head *h, unsigned i)
     for (size_t k = 0; k < sizeof hop / sizeof *hop; k++)
         if (strcasecmp(name, hop[k]) == 0)
             return true;
-    return http_head_has_token(h, "connection", name);
+    /* Host cannot be taken back by listing it: a request must have one. */
+    return strcasecmp(name, "host") != 0 && http_head_has_token(h, "connection", name);
 }

@@ -54,9 +54,10 @@ static int on_name_complete(llhttp_t *p)
 static int on_value_complete(llhttp_t *p)
 {
     struct http_head *h = p->data;
-    if (!h->complete)
+    int rc = append(h, "", 1);
+    if (!rc && !h->complete) /* only a field that is whole and terminated counts */
         h->n_fields++;
-    return append(h, "", 1);
+    return rc;
 }
 
 void head_parser_setup(llhttp_settings_t *settings)

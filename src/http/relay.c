@@ -116,13 +116,11 @@ static void on_connected(struct http_call *call, void *ctx)
         http_exchange_resume(r->x);
 }
 
-void relay_body(struct relay *r, const char *data, size_t len)
+int relay_body(struct relay *r, const char *data, size_t len)
 {
     if (!r->body_sent) {
         /* The connection does not stand yet. Little comes after the pause. */
-        if (buf_append(&r->body, data, len))
-            http_exchange_abort(r->x);
-        return;
+        return buf_append(&r->body, data, len);
     }
     if (r->chunked)
         write_chunk_size(r, len);
@@ -132,6 +130,7 @@ void relay_body(struct relay *r, const char *data, size_t len)
     http_call_flush(r->call);
     if (http_call_pending(r->call) >= HTTP_HIGH_WATER)
         http_exchange_pause(r->x);
+    return 0;
 }
 
 void relay_body_end(struct relay *r)
@@ -219,6 +218,9 @@ static void on_fail(struct http_call *call, enum http_call_failure why, void *ct
         } else {
             r->done(r, RELAY_NO_ANSWER);
         }
+        return;
+    case HTTP_CALL_NO_PLACE:
+        r->done(r, RELAY_NO_PLACE);
         return;
     case HTTP_CALL_NO_ANSWER:
         r->done(r, RELAY_NO_ANSWER);

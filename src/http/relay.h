@@ -23,6 +23,7 @@ enum relay_result {
     RELAY_CLIENT_GONE, /* the client left: the origin's connection is closed */
     /* The exchange is still the caller's to answer: */
     RELAY_NOT_SENT,  /* the origin has seen none of it, and relay_start() may be called again */
+    RELAY_NO_PLACE,  /* it waited in vain for one of the origin's connections */
     RELAY_NO_ANSWER, /* the origin ended before it answered; it may have seen the request */
     /* The exchange has a begun answer, which the caller must end or abort: */
     RELAY_BROKEN,
@@ -55,7 +56,8 @@ void relay_finish(struct relay *r);
  * never from inside relay_start().
  */
 void relay_start(struct relay *r, struct http_client *client);
-void relay_body(struct relay *r, const char *data, size_t len);
+/* 0, or a negative errno when it cannot be kept: the caller answers, and ends the relay. */
+int relay_body(struct relay *r, const char *data, size_t len) __attribute__((warn_unused_result));
 void relay_body_end(struct relay *r);
 void relay_drain(struct relay *r);
 

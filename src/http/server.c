@@ -63,7 +63,8 @@ struct http_exchange {
     bool expects;  /* 100-continue is owed before the body is read */
     bool parsing;  /* inside llhttp_execute */
     bool lingering;
-    bool shut; /* our side is closed */
+    bool shut;     /* our side is closed */
+    bool has_next; /* its next request is to be parsed, in the next turn of the loop */
     uv_shutdown_t shutdown;
 };
 TAILQ_HEAD(exchanges, http_exchange);
@@ -87,7 +88,8 @@ struct http_server {
     struct listener *listeners;
     struct exchanges connections;
     uv_timer_t sweep;
-    unsigned open_handles; /* the sweep timer, listeners, and connections */
+    uv_idle_t next;        /* runs while a connection has its next request in hand */
+    unsigned open_handles; /* the sweep timer, `next`, listeners, and connections */
     bool quiet;            /* accepts no more */
     bool closing;
     void (*closed)(void *ctx);
@@ -95,6 +97,7 @@ struct http_server {
 };
 
 static void connection_advance(struct http_exchange *x);
+static void connection_finish_exchange(struct http_exchange *x);
 
 static struct http_exchange *of_stream(struct stream *s)
 {
@@ -188,12 +191,13 @@ static int on_message_begin(llhttp_t *p)
 }
 
 /* What llhttp lets pass, or only refuses when the handler has begun already. */
-static const char *framing_problem(const llhttp_t *p)
+static const char *framing_problem(const llhttp_t *p, const struct http_head *head)
 {
+    const char *coding = http_head_get(head, "transfer-encoding");
     if (p->http_major != 1)
         return "only HTTP/1.0 and HTTP/1.1 are spoken here";
-    if ((p->flags & F_TRANSFER_ENCODING) && !(p->flags & F_CHUNKED))
-        return "Transfer-Encoding must be chunked";
+    if (coding && (!(p->flags & F_CHUNKED) || strcasecmp(coding, "chunked") != 0))
+        return "Transfer-Encoding must be chunked, and nothing else";
     if (p->content_length > INT64_MAX)
         return "Content-Length is too large";
     return NULL;
@@ -202,7 +206,7 @@ static const char *framing_problem(const llhttp_t *p)
 static int on_headers_complete(llhttp_t *p)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
-    x->head.problem = framing_problem(p);
+    x->head.problem = framing_problem(p, &x->head);
     if (x->head.problem)
         return -1;
     p->upgrade = 0; /* not offered here: plain HTTP goes on */
@@ -263,10 +267,11 @@ static void refuse(struct http_exchange *x)
                       : x->head.problem ? x->head.problem
                                         : llhttp_get_error_reason(&x->parser);
     int status = x->head.too_large ? 431 : 400;
-    if (x->answer != ANSWER_NONE || x->request == REQUEST_BODY) {
-        connection_close(x); /* it has its answer, or its handler, already */
+    if (x->answer != ANSWER_NONE) {
+        connection_close(x);
         return;
     }
+    lose_handler(x); /* a body that breaks off: its handler sees `gone`, the answer is ours */
     int n =
         snprintf(body, sizeof body,
                  "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"invalid_request_error\"}}",
@@ -305,6 +310,36 @@ static void update_reading(struct http_exchange *x)
         stream_read_stop(&x->stream);
     else
         stream_read_start(&x->stream);
+}
+
+static void on_next(uv_idle_t *idle)
+{
+    struct http_server *s = idle->data;
+    struct http_exchange *x, *next;
+    uv_idle_stop(idle);
+    for (x = TAILQ_FIRST(&s->connections); x; x = next) {
+        next = TAILQ_NEXT(x, link);
+        if (x->has_next && !x->stream.closing) {
+            x->has_next = false;
+            connection_advance(x);
+        }
+    }
+}
+
+/*
+ * After an answer that was ended from outside the parser. The next request is not begun here, in the
+ * stack of whoever ended this one, but from the loop: handlers need not be prepared for each other.
+ */
+static void connection_settle(struct http_exchange *x)
+{
+    if (x->answer == ANSWER_DONE && (x->request == REQUEST_COMPLETE || !x->keep_alive))
+        connection_finish_exchange(x);
+    if (x->stream.closing)
+        return;
+    update_reading(x);
+    x->has_next = x->request == REQUEST_NONE && x->ahead.len && !x->lingering;
+    if (x->has_next)
+        uv_idle_start(&x->server->next, on_next);
 }
 
 /* A client that does not read its answers gets no further ones made. */
@@ -507,7 +542,9 @@ struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, v
     TAILQ_INIT(&s->connections);
     uv_timer_init(loop, &s->sweep);
     s->sweep.data = s;
-    s->open_handles = 1;
+    uv_idle_init(loop, &s->next);
+    s->next.data = s;
+    s->open_handles = 2;
     return s;
 }
 
@@ -569,7 +606,10 @@ static int listen_unix(struct listener *l, const char *path, struct error *err)
                              path);
         unlink(path);
     }
+    /* Whoever may use the server, may use every model: its user decides. */
+    mode_t before = umask(0177);
     int rc = uv_pipe_bind(&l->pipe, path);
+    umask(before);
     if (rc == UV_EACCES && stat(path, &st) && errno == ENOENT && !folder_exists(path))
         rc = UV_ENOENT; /* libuv says EACCES for both */
     if (!rc)
@@ -577,7 +617,6 @@ static int listen_unix(struct listener *l, const char *path, struct error *err)
     if (rc)
         return error_set(err, rc, "cannot listen on %s: %s", path, uv_strerror(rc));
     l->unix_path = mem_strdup(path);
-    chmod(path, 0600); /* whoever may use the server, may use every model: its user decides */
     return 0;
 }
 
@@ -694,6 +733,7 @@ void http_server_close(struct http_server *s, void (*closed)(void *ctx), void *c
         connection_close(x);
     }
     uv_close((uv_handle_t *)&s->sweep, on_sweep_closed);
+    uv_close((uv_handle_t *)&s->next, on_sweep_closed);
 }
 
 /* --- the request --------------------------------------------------------------------------------
@@ -867,14 +907,12 @@ void http_exchange_end(struct http_exchange *x)
     x->answer = ANSWER_DONE;
     http_exchange_flush(x);
     if (!x->parsing)
-        connection_advance(x);
+        connection_settle(x);
 }
 
 void http_exchange_abort(struct http_exchange *x)
 {
     x->taken = false;
-    if (x->parsing)
-        x->keep_alive = false;
     connection_close(x);
 }
 

@@ -402,7 +402,10 @@ static int read_variable(struct config *c, struct engine_args *args, const char 
             return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
         return 0;
     }
-    const struct engine_option *o = engine_options_find_env(c->options, name);
+    /* Of the engine's own variables only LLAMA_ARG_… are options; HF_TOKEN and the like are secrets,
+     * which have no place on a command line. */
+    const struct engine_option *o =
+        strncmp(name, "LLAMA_ARG_", 10) == 0 ? engine_options_find_env(c->options, name) : NULL;
     if (!o)
         return 0;
     if (engine_args_owned_by_router(o))

@@ -30,6 +30,7 @@ struct host {
     uint64_t timer_at; /* SCHED_NEVER: not armed */
     TAILQ_HEAD(, host_listener) listeners;
     TAILQ_HEAD(, hosted) all;
+    TAILQ_HEAD(, kept_hold) kept_holds; /* of models that are not there at the moment */
     bool pumping, closing;
     bool release_due; /* a removed model could not be released while actions were performed */
     unsigned engines;
@@ -107,12 +108,13 @@ const char *host_status(const struct hosted *h)
 /* --- models -------------------------------------------------------------------------------------
  */
 
-static unsigned long number_of(const struct config *c, const char *name)
+static unsigned number_of(const struct config *c, const char *name)
 {
     bool negated;
     const struct engine_option *o = engine_options_find(c->options, name, &negated);
     const struct engine_arg *arg = o ? engine_args_get(&c->args, o) : NULL;
-    return arg && arg->value ? strtoul(arg->value, NULL, 10) : 0;
+    long n = arg && arg->value ? strtol(arg->value, NULL, 10) : 0;
+    return n > 0 && n <= UINT16_MAX ? (unsigned)n : 0;
 }
 
 /*
@@ -123,13 +125,13 @@ static unsigned long number_of(const struct config *c, const char *name)
 static void hosted_set_threads(struct hosted *h)
 {
     const struct config *c = h->host->config;
-    unsigned long threads = number_of(c, "--threads-http");
+    unsigned threads = number_of(c, "--threads-http");
     if (!threads && engine_options_find(c->options, "--threads-http", &(bool){false})) {
         threads = HTTP_THREADS + number_of(c, "--parallel");
         strv_add(&h->args, "--threads-http");
-        strv_addf(&h->args, "%lu", threads);
+        strv_addf(&h->args, "%u", threads);
     }
-    h->connections = threads > HTTP_RESERVED ? (unsigned)threads : 0;
+    h->connections = threads;
 }
 
 static void hosted_compose_args(struct hosted *h)
@@ -162,8 +164,48 @@ static void hosted_free(struct hosted *h)
     free(h->failure);
     free(h->held_reason);
     free(h->held_by);
-    free(h->unload_note);
     free(h);
+}
+
+/* A hold belongs to the name: it outlasts a file that is replaced, or gone for a while. */
+struct kept_hold {
+    char *id, *reason, *by;
+    uint64_t until;
+    TAILQ_ENTRY(kept_hold) link;
+};
+
+static void hold_keep(struct hosted *h)
+{
+    if (!host_is_held(h))
+        return;
+    struct kept_hold *k = mem_zalloc(sizeof *k);
+    *k = (struct kept_hold){.id = mem_strdup(h->model->id),
+                            .reason = h->held_reason,
+                            .by = h->held_by,
+                            .until = h->sched.held_until};
+    h->held_reason = h->held_by = NULL;
+    TAILQ_INSERT_TAIL(&h->host->kept_holds, k, link);
+}
+
+static void kept_hold_free(struct host *host, struct kept_hold *k)
+{
+    TAILQ_REMOVE(&host->kept_holds, k, link);
+    free(k->id);
+    free(k->reason);
+    free(k->by);
+    free(k);
+}
+
+static void hold_restore(struct hosted *h)
+{
+    struct kept_hold *k;
+    TAILQ_FOREACH (k, &h->host->kept_holds, link)
+        if (strcmp(k->id, h->model->id) == 0)
+            break;
+    if (!k)
+        return;
+    host_hold(h, k->until, k->reason, k->by);
+    kept_hold_free(h->host, k);
 }
 
 static void on_model_added(struct model *m, void *ctx)
@@ -178,6 +220,7 @@ static void on_model_added(struct model *m, void *ctx)
     h->sched.pinned = host->config->classic;
     hosted_compose_args(h);
     tell(host, &(struct sched_event){.type = SCHED_EV_ADD, .model = &h->sched});
+    hold_restore(h);
 }
 
 static void on_model_header(struct model *m, void *ctx)
@@ -190,19 +233,21 @@ static void on_model_header(struct model *m, void *ctx)
     }
 }
 
-/* A removed model's record goes when its engine and its leases are gone. */
+/* A removed model's record goes when its engine and its leases are gone, and no action names it any
+ * more: at the end of a pump. So nobody touches a record after tell() that may be a removed one's. */
 static void release_if_removed(struct hosted *h)
 {
     if (!h->model->removed || h->sched.state != SCHED_UNLOADED || h->sched.leases || h->engine)
         return;
-    if (h->host->pumping) { /* an action that is still to come may name it */
-        h->host->release_due = true;
-        return;
-    }
     struct model *m = h->model;
     struct catalog *catalog = h->host->catalog;
     hosted_free(h);
     catalog_model_release(catalog, m);
+}
+
+static void note_if_removed(struct hosted *h)
+{
+    h->host->release_due |= h->model->removed;
 }
 
 static void release_all_removed(struct host *host)
@@ -220,8 +265,9 @@ static void on_model_removed(struct model *m, void *ctx)
     struct host *host = ctx;
     struct hosted *h = m->owner;
     log_info("model %s is gone from its source", m->id);
+    hold_keep(h);
+    note_if_removed(h);
     tell(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &h->sched});
-    release_if_removed(h);
 }
 
 /* --- engines ------------------------------------------------------------------------------------
@@ -251,7 +297,8 @@ static void on_engine_state(struct engine *e, enum engine_state state, void *ctx
     struct hosted *h = ctx;
     if (state == ENGINE_READY && h->sched.state == SCHED_LOADING) {
         h->load_ms = engine_ready_after(e);
-        h->client = http_client_create(h->host->loop, engine_socket(e), h->connections);
+        h->client = http_client_create(h->host->loop, engine_socket(e), h->connections,
+                                       h->host->config->load_timeout_ms);
         tell(h->host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
     }
     announce(h, false);
@@ -319,8 +366,8 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     http_client_close(client);
     engine_destroy(e);
     host->pumping = false;
+    note_if_removed(h);
     pump(host);
-    release_if_removed(h);
     check_idle(host);
 }
 
@@ -472,9 +519,9 @@ void host_withdraw(struct host_request *r)
         return;
     struct hosted *h = r->hosted;
     bool granted = r->sched.state == SCHED_REQUEST_GRANTED;
+    note_if_removed(h);
     tell(h->host, &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
                                         .request = &r->sched});
-    release_if_removed(h);
 }
 
 void host_engine_broken(struct hosted *h)
@@ -517,7 +564,6 @@ void host_load(struct hosted *h, const char *by)
 
 void host_unload(struct hosted *h, uint64_t drain_until, const char *reason)
 {
-    replace(&h->unload_note, reason);
     if (reason)
         log_info("model %s: unload asked for: %s", h->model->id, reason);
     tell(h->host, &(struct sched_event){
@@ -539,9 +585,14 @@ void host_hold(struct hosted *h, uint64_t until, const char *reason, const char 
          &(struct sched_event){.type = SCHED_EV_HOLD, .model = &h->sched, .hold_until = until});
 }
 
+bool host_is_held(const struct hosted *h)
+{
+    return h->sched.held_until > uv_now(h->host->loop);
+}
+
 void host_release(struct hosted *h)
 {
-    if (!h->sched.held_until)
+    if (!host_is_held(h))
         return;
     log_info("model %s is released", h->model->id);
     tell(h->host, &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &h->sched});
@@ -616,6 +667,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     h->timer_at = SCHED_NEVER;
     TAILQ_INIT(&h->listeners);
     TAILQ_INIT(&h->all);
+    TAILQ_INIT(&h->kept_holds);
     int rc = rundir_create(&h->rundir, err);
     if (rc) {
         free(h);
@@ -711,5 +763,7 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
             engine_destroy(hosted->engine);
         hosted_free(hosted);
     }
+    while (!TAILQ_EMPTY(&h->kept_holds))
+        kept_hold_free(h, TAILQ_FIRST(&h->kept_holds));
     catalog_close(h->catalog, on_catalog_closed, h);
 }

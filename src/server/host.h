@@ -52,7 +52,6 @@ struct hosted {
     char *failure;     /* why the last load or run failed, with the engine's last lines; NULL */
     char *held_reason; /* why an operator holds it; NULL */
     char *held_by;
-    char *unload_note;        /* the operator's reason of the unload that runs */
     struct memory_use use;    /* as last read, before a stop */
     unsigned unloads;         /* operations (unload.h) that wait for its end */
     bool broken;              /* the engine does not answer and is being stopped for it */
@@ -126,6 +125,7 @@ void host_keep(struct hosted *h);
 /* `until`: uv_now() milliseconds or SCHED_NEVER. Texts are copied; may be NULL. */
 void host_hold(struct hosted *h, uint64_t until, const char *reason, const char *by);
 void host_release(struct hosted *h);
+bool host_is_held(const struct hosted *h);
 
 /* Something that uses the host for a while: host_shutdown() is not over before it is. */
 void host_operation_begin(struct host *h);

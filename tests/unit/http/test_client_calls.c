@@ -146,7 +146,7 @@ static struct told c, d, e;
 static void limit(unsigned max)
 {
     http_client_close(client);
-    client = http_client_create(&t.loop, t.path, max);
+    client = http_client_create(&t.loop, t.path, max, 0);
     c = d = e = (struct told){0};
     buf_init(&c.body, BUF_UNBOUNDED);
     buf_init(&d.body, BUF_UNBOUNDED);
