@@ -21,6 +21,10 @@ typedef void api_handler(struct api *api, struct http_exchange *x);
 /* The http_handler of the server; `ctx` is the struct api. */
 void api_handle(struct http_exchange *x, void *ctx);
 
+/* Whether the request carries a key, or none is needed: on routes that are open to everybody, others
+ * are not told who asked for what, and may not make us read folders. */
+bool api_is_trusted(const struct api *api, const struct http_exchange *x);
+
 /* models.c: llama.cpp's router routes */
 api_handler api_models_list, api_models_load;
 /* unload.c */

@@ -30,7 +30,7 @@ static json_t *args_of(const struct hosted *h)
 }
 
 /* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
-static void add_end(json_t *status, const struct hosted *h)
+static void add_end(json_t *status, const struct hosted *h, bool trusted)
 {
     bool failed =
         h->reason == HOST_LOAD_FAILED || h->reason == HOST_CRASHED || h->reason == HOST_BROKEN_FILE;
@@ -47,11 +47,11 @@ static void add_end(json_t *status, const struct hosted *h)
                         json_integer(h->last_exit.code > 0 ? h->last_exit.code : 1));
     if (h->last_exit.signal)
         json_object_set_new(status, "signal", json_integer(h->last_exit.signal));
-    if (message)
+    if (message && trusted)
         json_object_set_new(status, "message", reply_string(message));
 }
 
-static json_t *status_of(const struct hosted *h)
+static json_t *status_of(const struct hosted *h, bool trusted)
 {
     json_t *status = json_object();
     json_object_set_new(status, "value", json_string(host_status(h)));
@@ -60,7 +60,7 @@ static json_t *status_of(const struct hosted *h)
         json_object_set_new(status, "draining", json_true());
     if (h->sched.state == SCHED_LOADING && h->engine && engine_progress(h->engine))
         json_object_set(status, "progress", engine_progress(h->engine));
-    add_end(status, h);
+    add_end(status, h, trusted);
     return status;
 }
 
@@ -83,7 +83,7 @@ static void merge_engine_info(json_t *entry, const struct hosted *h)
         json_object_set(entry, "meta", meta);
 }
 
-json_t *names_entry(struct hosted *h)
+json_t *names_entry(struct hosted *h, bool trusted)
 {
     const struct model *m = h->model;
     json_t *e = json_object();
@@ -93,7 +93,7 @@ json_t *names_entry(struct hosted *h)
     json_object_set_new(e, "object", json_string("model"));
     json_object_set_new(e, "owned_by", json_string("llamacpp"));
     json_object_set_new(e, "created", json_integer((json_int_t)m->created));
-    json_object_set_new(e, "status", status_of(h));
+    json_object_set_new(e, "status", status_of(h, trusted));
     json_object_set_new(e, "architecture", architecture_of(m));
     json_object_set_new(e, "source", json_string(model_source_name(m->source)));
     json_object_set_new(e, "can_remove", json_boolean(m->source == MODEL_SOURCE_CACHE));
@@ -101,22 +101,23 @@ json_t *names_entry(struct hosted *h)
         json_object_set_new(e, "context_length", json_integer(m->info.context_length));
     json_object_set_new(e, "size", json_integer((json_int_t)m->size));
     if (host_is_held(h))
-        json_object_set_new(e, "held", names_hold(h));
+        json_object_set_new(e, "held", names_hold(h, trusted));
     merge_engine_info(e, h);
     return e;
 }
 
 void api_models_list(struct api *api, struct http_exchange *x)
 {
+    bool trusted = api_is_trusted(api, x);
     char *reload = target_query(http_exchange_target(x), "reload");
     struct error err;
     struct hosted *h;
-    if (reload && strcmp(reload, "1") == 0 && host_rescan(api->host, &err))
+    if (trusted && reload && strcmp(reload, "1") == 0 && host_rescan(api->host, &err))
         log_warn("%s", err.text); /* the last good list is better than none */
     free(reload);
     json_t *data = json_array();
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
-        json_array_append_new(data, names_entry(h));
+        json_array_append_new(data, names_entry(h, trusted));
     reply_json(x, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
 }
 

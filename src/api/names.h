@@ -13,9 +13,10 @@ struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *bod
 void names_unknown(struct api *api, struct http_exchange *x, const char *name);
 /* `POST /models/load from 127.0.0.1:4711 (curl/8.0)`; the caller frees. */
 char *names_client(struct http_exchange *x);
-/* A model as GET /models lists it. */
-json_t *names_entry(struct hosted *h);
+/* A model as GET /models lists it; without the engine's log lines and the names of clients when
+ * whoever asks is not `trusted`. */
+json_t *names_entry(struct hosted *h, bool trusted);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */
-json_t *names_hold(const struct hosted *h);
+json_t *names_hold(const struct hosted *h, bool trusted);
 
 #endif

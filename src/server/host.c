@@ -763,7 +763,10 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
             engine_destroy(hosted->engine);
         hosted_free(hosted);
     }
-    while (!TAILQ_EMPTY(&h->kept_holds))
-        kept_hold_free(h, TAILQ_FIRST(&h->kept_holds));
+    struct kept_hold *k, *next_hold;
+    for (k = TAILQ_FIRST(&h->kept_holds); k; k = next_hold) {
+        next_hold = TAILQ_NEXT(k, link);
+        kept_hold_free(h, k);
+    }
     catalog_close(h->catalog, on_catalog_closed, h);
 }

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Requests that are meant to do harm, and slips that would."""
+import os
+import shutil
+import time
+
+import pytest
+from conftest import until
+from wire import Wire
+
+
+def test_a_head_that_is_exactly_full(hostler, models):
+    """Its last value has no room for its end: it is refused, and nothing beyond it is read."""
+    server = hostler("--models-dir", models)
+    for extra in range(-3, 4):
+        with Wire(server) as wire:
+            # the target, each name and each value take a byte more in memory
+            value = "a" * (65536 - len("/health") - 1 - len("Origin") - 1 + extra)
+            wire.send(f"GET /health HTTP/1.1\r\nOrigin: {value}\r\n\r\n".encode())
+            assert wire.answer().status == (200 if extra < 0 else 431), extra
+    assert server.get("/health").status == 200
+
+
+@pytest.mark.parametrize("body", [b"zz\r\n", b"5\r\nhello\r\nzz\r\n"])
+def test_a_body_that_breaks_off_is_answered(hostler, models, body):
+    server = hostler("--models-dir", models)
+    with Wire(server) as wire:
+        wire.send(b"POST /models/unload-all HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        assert wire.answer().status == 400
+
+
+def test_secrets_stay_off_the_command_line(hostler, models):
+    server = hostler("--models-dir", models, "--api-key", "k", env={"HF_TOKEN": "hf_SECRET"})
+    assert "hf_SECRET" not in server.get("/models").body.decode()
+
+
+def test_without_a_key_the_list_tells_no_log_and_no_client(hostler, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "junk.gguf").write_bytes(b"junk")
+    server = hostler("--models-dir", folder, "--api-key", "k")
+    key = {"Authorization": "Bearer k"}
+    assert server.post("/models/hold", {"model": "junk"}, headers=key).status == 200
+    until(lambda: "message" in server.get("/models", headers=key).json["data"][0]["status"])
+    entry = server.get("/models").json["data"][0]
+    assert "message" not in entry["status"] and entry["held"]["by"] is None
+    shutil.copy(folder / "junk.gguf", folder / "more.gguf")
+    assert len(server.get("/models?reload=1").json["data"]) == 1
+    assert len(server.get("/models?reload=1", headers=key).json["data"]) == 2
+
+
+def test_a_hold_outlasts_a_file_that_changes(hostler, models, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    shutil.copy(models / "m1.gguf", folder / "a.gguf")
+    server = hostler("--models-dir", folder)
+    server.post("/models/hold", {"model": "a", "reason": "lunch"})
+    os.utime(folder / "a.gguf", (1, 1))
+    server.get("/models?reload=1")
+    answer = server.tokenize("a")
+    assert answer.status == 503 and "lunch" in answer.error["message"]
+    os.rename(folder / "a.gguf", folder / "b")
+    assert server.get("/models?reload=1").json["data"] == []
+    os.rename(folder / "b", folder / "a.gguf")
+    server.get("/models?reload=1")
+    assert server.tokenize("a").status == 503
+    server.post("/models/release", {"all": True})
+    assert server.tokenize("a").status == 200
+
+
+def test_a_hold_that_is_over_is_not_shown(hostler, models):
+    server = hostler("--models-dir", models)
+    server.post("/models/hold", {"model": "m1", "for": 0.05})
+    until(lambda: not server.get("/hostler/v1/status").json["holds"])
+    assert "held" not in server.models()["m1"]
+    assert server.tokenize("m1").status == 200
+
+
+def test_a_reason_cannot_forge_a_log_line(hostler, models):
+    server = hostler("--models-dir", models)
+    server.post("/models/hold", {"model": "m1", "reason": "x\nforged"})
+    until(lambda: "forged" in server.log())
+    assert not any(line.startswith("forged") for line in server.log().splitlines())
+
+
+@pytest.mark.parametrize("path", ["/models/unload", "/models/unload-all", "/models/hold", "/models/release"])
+def test_a_slip_in_a_member_does_nothing(hostler, models, path):
+    server = hostler("--models-dir", models)
+    server.tokenize("m1")
+    answer = server.post(path, {"model": "m1", "dryrun": True} if path != "/models/unload-all" else {"dryrun": True})
+    assert answer.status == 400 and "dryrun" in answer.error["message"]
+    assert server.loaded() == ["m1"]
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+def test_few_threads_serve_everybody_in_turn(hostler, models, threads):
+    server = hostler("--models-dir", models, "--threads-http", threads)
+    body = '{"model":"m1","content":"x","pad":"' + "a" * 400000 + '"}'  # too large to be sent again: a fresh connection
+    start = time.monotonic()
+    for _ in range(4):
+        assert server.tokenize("m1").status == 200
+        assert server.post("/tokenize", body).status == 200
+    assert time.monotonic() - start < 30
+
+
+def test_a_busy_engine_ends_in_an_answer(hostler, models):
+    server = hostler("--models-dir", models, "--threads-http", "3", "--load-timeout", "2s")
+    assert server.tokenize("m1").status == 200
+    with Wire(server) as stream:
+        stream.send(b'POST /completion HTTP/1.1\r\nContent-Length: 82\r\n\r\n'
+                    b'{"model":"m1","prompt":"x","stream":true,"ignore_eos":true,"n_predict":2000000000}')
+        until(lambda: server.engines()["m1"]["requests"] == 1)
+        answer = server.tokenize("m1")
+        assert answer.status in (200, 503)
+        if answer.status == 503:
+            assert answer.error["state"] == "wait_timeout" and "retry-after" in answer.headers
