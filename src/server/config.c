@@ -267,9 +267,9 @@ static int set_option(struct config *c, const struct option *o, const char *valu
         *(char **)field = mem_strdup(value);
         return 0;
     case KIND_COUNT:
-        return set_count(field, value, err);
+        return value ? set_count(field, value, err) : 0;
     case KIND_TIME:
-        return set_time(field, value, err);
+        return value ? set_time(field, value, err) : 0;
     case KIND_OTHER:
         return o->set(c, value, err);
     }
