@@ -279,7 +279,9 @@ static int on_message_complete(llhttp_t *p)
     if (p->status_code < 200)
         return 0;
     conn->complete = true;
-    conn->keep = llhttp_should_keep_alive(p);
+    /* llama-server often closes a connection right after a streamed answer without saying so, and
+     * then takes a request that comes in that moment with it (docs/engine.md). */
+    conn->keep = llhttp_should_keep_alive(p) && !(p->flags & F_CHUNKED);
     return HPE_PAUSED;
 }
 
