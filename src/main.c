@@ -11,7 +11,7 @@
  *     options.h   parsing, --help; commands.c has the tables, completion.c the shells' scripts
  *     router.h    what is at the other end: hostler, a stock llama.cpp router, or something else
  *     client.h    HTTP by libcurl, loaded when it is needed; url.h the server's address
- *     sse.h chat.h    the events of an answer, and a conversation
+ *     sse.h chat.h hold.h    the events of an answer, a conversation, holds
  *     table.h format.h progress.h    what a person sees
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
  *   server/   the daemon: configuration, models and engines, unloading; performs what sched/ decides
