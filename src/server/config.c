@@ -572,7 +572,6 @@ void config_finish(struct config *c)
     free(c->models_dir);
     free(c->model);
     free(c->host);
-    free(c->state_dir);
     strv_finish(&c->aliases);
     strv_finish(&c->api_keys);
     engine_args_finish(&c->args);

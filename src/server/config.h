@@ -25,7 +25,6 @@ struct config {
     struct strv api_keys;
     uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms;
     unsigned max_queue;
-    char *state_dir; /* NULL: $XDG_STATE_HOME/hostler */
     enum log_level log_level;
     enum log_format log_format;
     struct engine_options *options; /* of `engine` */
