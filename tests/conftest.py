@@ -175,7 +175,8 @@ def daemons(folder, engine):
         runtime = folder / f"run{number}"
         runtime.mkdir(mode=0o700)
         environment = clean_env(**{"XDG_RUNTIME_DIR": str(runtime), "LLAMA_SERVER": str(engine),
-                                   "XDG_STATE_HOME": str(folder / "state"), **(env or {})})
+                                   "XDG_STATE_HOME": str(folder / "state"),
+                                   "LLAMA_CACHE": str(folder / "cache"), **(env or {})})
         address = ["--host", folder / f"h{number}.sock"] if unix else ["--port", "0"]
         server = Hostler([HOSTLER, "serve", *address, *args], environment,
                          folder / f"hostler{number}.log")

@@ -10,11 +10,17 @@
 
 #include "http/server.h"
 #include "server/host.h"
+#include "server/refresh.h"
 
 struct api {
     struct host *host;
+    struct refresh *refresh;
     uint64_t started; /* uv_now(), ms */
 };
+
+struct api *api_create(struct host *host, struct refresh *refresh);
+/* When no exchange is left. */
+void api_destroy(struct api *api);
 
 typedef void api_handler(struct api *api, struct http_exchange *x);
 

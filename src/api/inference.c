@@ -137,10 +137,10 @@ static void on_explain_timeout(uv_timer_t *timer)
     explain_now(timer->data);
 }
 
-static void on_engine_gone(struct host_listener *l, struct hosted *h)
+static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
 {
     struct inference *i = container_of(l, struct inference, listener);
-    if (h == i->request.hosted)
+    if (event == HOST_EV_GONE && h == i->request.hosted)
         explain_now(i);
 }
 
@@ -149,7 +149,7 @@ static void explain(struct inference *i, bool begun)
     uv_loop_t *loop = host_loop(i->api->host);
     i->phase = EXPLAIN;
     i->begun = begun;
-    i->listener = (struct host_listener){.gone = on_engine_gone};
+    i->listener = (struct host_listener){.told = on_told};
     host_listen(i->api->host, &i->listener);
     uv_timer_init(loop, &i->timer);
     i->timer.data = i;

@@ -7,7 +7,7 @@
 #include "api/body.h"
 #include "api/names.h"
 #include "api/reply.h"
-#include "base/log.h"
+#include "base/container_of.h"
 #include "base/memory.h"
 #include "http/target.h"
 
@@ -24,27 +24,33 @@ static json_t *strings(const struct strv *v)
 
 static json_t *args_of(const struct hosted *h)
 {
-    json_t *args = strings(&h->args);
+    json_t *args = strings(&h->composed.argv);
     json_array_insert_new(args, 0, reply_string(host_config(h->host)->engine));
     return args;
+}
+
+static json_t *preset_of(const struct hosted *h)
+{
+    char *ini =
+        composed_ini(&h->composed, host_config(h->host), host_presets(h->host), h->model->id);
+    json_t *text = reply_string(ini);
+    free(ini);
+    return text;
 }
 
 /* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
 static void add_end(json_t *status, const struct hosted *h, bool trusted)
 {
-    bool failed =
-        h->reason == HOST_LOAD_FAILED || h->reason == HOST_CRASHED || h->reason == HOST_BROKEN_FILE;
     const char *reason = host_reason_name(h->reason);
     if (h->sched.state != SCHED_UNLOADED)
         return;
     if (reason)
         json_object_set_new(status, "reason", json_string(reason));
-    if (!failed)
+    if (!host_has_failed(h))
         return;
     const char *message = h->failure ? h->failure : h->model->problem;
     json_object_set_new(status, "failed", json_true());
-    json_object_set_new(status, "exit_code",
-                        json_integer(h->last_exit.code > 0 ? h->last_exit.code : 1));
+    json_object_set_new(status, "exit_code", json_integer(host_exit_code(h)));
     if (h->last_exit.signal)
         json_object_set_new(status, "signal", json_integer(h->last_exit.signal));
     if (message && trusted)
@@ -56,6 +62,7 @@ static json_t *status_of(const struct hosted *h, bool trusted)
     json_t *status = json_object();
     json_object_set_new(status, "value", json_string(host_status(h)));
     json_object_set_new(status, "args", args_of(h));
+    json_object_set_new(status, "preset", preset_of(h));
     if (h->sched.draining || h->sched.yielding)
         json_object_set_new(status, "draining", json_true());
     if (h->sched.state == SCHED_LOADING && h->engine && engine_progress(h->engine))
@@ -89,7 +96,7 @@ json_t *names_entry(struct hosted *h, bool trusted)
     json_t *e = json_object();
     json_object_set_new(e, "id", reply_string(m->id));
     json_object_set_new(e, "aliases", strings(&m->aliases));
-    json_object_set_new(e, "tags", strings(&m->tags));
+    json_object_set_new(e, "tags", strings(&h->tags));
     json_object_set_new(e, "object", json_string("model"));
     json_object_set_new(e, "owned_by", json_string("llamacpp"));
     json_object_set_new(e, "created", json_integer((json_int_t)m->created));
@@ -106,19 +113,55 @@ json_t *names_entry(struct hosted *h, bool trusted)
     return e;
 }
 
-void api_models_list(struct api *api, struct http_exchange *x)
+static void send_list(struct api *api, struct http_exchange *x)
 {
     bool trusted = api_is_trusted(api, x);
-    char *reload = target_query(http_exchange_target(x), "reload");
-    struct error err;
     struct hosted *h;
-    if (trusted && reload && strcmp(reload, "1") == 0 && host_rescan(api->host, &err))
-        log_warn("%s", err.text); /* the last good list is better than none */
-    free(reload);
     json_t *data = json_array();
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
         json_array_append_new(data, names_entry(h, trusted));
     reply_json(x, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
+}
+
+/* A list that is wanted anew. */
+struct relist {
+    struct api *api;
+    struct http_exchange *x;
+    struct refresh_waiter waiter;
+};
+
+/* Where the sources hold a mistake the last good list is better than none: GET /hostler/v1/status
+ * and the log tell of it. */
+static void on_refreshed(struct refresh_waiter *w, const char *problem)
+{
+    struct relist *r = container_of(w, struct relist, waiter);
+    (void)problem;
+    send_list(r->api, r->x);
+    free(r);
+}
+
+static void on_client_gone(struct http_exchange *x, void *ctx)
+{
+    struct relist *r = ctx;
+    (void)x;
+    refresh_leave(r->api->refresh, &r->waiter);
+    free(r);
+}
+
+void api_models_list(struct api *api, struct http_exchange *x)
+{
+    static const struct http_exchange_events events = {.gone = on_client_gone};
+    char *reload = target_query(http_exchange_target(x), "reload");
+    bool anew = reload && *reload && api_is_trusted(api, x);
+    free(reload);
+    if (!anew) {
+        send_list(api, x);
+        return;
+    }
+    struct relist *r = mem_zalloc(sizeof *r);
+    *r = (struct relist){.api = api, .x = x, .waiter.done = on_refreshed};
+    http_exchange_take(x, &events, r);
+    refresh_ask(api->refresh, &r->waiter);
 }
 
 /* --- load ---------------------------------------------------------------------------------------

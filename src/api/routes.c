@@ -5,11 +5,13 @@
  * llama-server would.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "api/api.h"
 #include "api/reply.h"
+#include "base/memory.h"
 #include "http/target.h"
 
 enum route_flags {
@@ -162,6 +164,20 @@ bool api_is_trusted(const struct api *api, const struct http_exchange *x)
 {
     const struct config *c = host_config(api->host);
     return !c->api_keys.n || key_is_valid(&c->api_keys, http_exchange_head(x));
+}
+
+struct api *api_create(struct host *host, struct refresh *refresh)
+{
+    struct api *api = mem_zalloc(sizeof *api);
+    api->host = host;
+    api->refresh = refresh;
+    api->started = uv_now(host_loop(host));
+    return api;
+}
+
+void api_destroy(struct api *api)
+{
+    free(api);
 }
 
 void api_handle(struct http_exchange *x, void *ctx)

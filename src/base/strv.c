@@ -47,6 +47,27 @@ void strv_copy(struct strv *to, const struct strv *from)
         strv_add(to, from->v[i]);
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void strv_sort(struct strv *s)
+{
+    size_t kept = 0;
+    if (!s->n)
+        return;
+    qsort(s->v, s->n, sizeof *s->v, compare_texts);
+    for (size_t i = 1; i < s->n; i++) {
+        if (strcmp(s->v[kept], s->v[i]) == 0)
+            free(s->v[i]);
+        else
+            s->v[++kept] = s->v[i];
+    }
+    s->n = kept + 1;
+    s->v[s->n] = NULL;
+}
+
 bool strv_has(const struct strv *s, const char *text)
 {
     for (size_t i = 0; i < s->n; i++)

@@ -18,6 +18,8 @@ void strv_addf(struct strv *s, const char *fmt, ...) __attribute__((format(print
 /* Appends `text` itself; the vector frees it. */
 void strv_add_take(struct strv *s, char *text);
 void strv_copy(struct strv *to, const struct strv *from);
+/* In byte order, each text once. */
+void strv_sort(struct strv *s);
 bool strv_has(const struct strv *s, const char *text);
 bool strv_equal(const struct strv *a, const struct strv *b);
 /* Splits at `sep`, blanks around a piece and empty pieces dropped. */

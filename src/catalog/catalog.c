@@ -18,7 +18,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/nearest.h"
-#include "catalog/folder.h"
 
 /* libuv's pool has four threads and serves the whole daemon: one stays free. */
 #define MAX_JOBS 3
@@ -35,11 +34,9 @@ struct alias {
 
 struct entry {
     struct model model;                        /* first, so that a model is its entry */
-    const char *folder;                        /* one of catalog.folders; NULL: not from a scan */
     uint64_t stamp, mmproj_stamp, draft_stamp; /* as in struct folder_model */
     bool info_known, mmproj_known; /* that header was read, whatever became of the other */
     bool queued, reading, released;
-    unsigned seen; /* the scan that saw it last */
     LIST_HEAD(, alias) aliases;
     UT_hash_handle hh;
     TAILQ_ENTRY(entry) link; /* in catalog.queue or catalog.left */
@@ -72,8 +69,6 @@ struct catalog {
     struct alias *by_alias;
     struct entry **order; /* by id */
     size_t n, cap;
-    struct strv folders; /* that were scanned */
-    unsigned scans;
     struct entries queue; /* headers to read */
     size_t queued;
     struct entries left; /* removed, not released yet */
@@ -93,19 +88,19 @@ static struct entry *entry_of(struct model *model)
  */
 
 /* Takes what it needs out of `m`. */
-static struct entry *entry_create(struct folder_model *m, const char *folder)
+static struct entry *entry_create(struct folder_model *m)
 {
     struct entry *e = mem_zalloc(sizeof *e);
     e->model = (struct model){.id = m->id,
-                              .source = folder ? MODEL_SOURCE_FOLDER : MODEL_SOURCE_PRESET,
+                              .source = m->source,
                               .path = m->path,
                               .mmproj = m->mmproj,
                               .draft = m->draft,
                               .problem = m->problem,
                               .shards = m->shards,
                               .size = m->size,
-                              .created = m->mtime};
-    e->folder = folder;
+                              .created = m->mtime,
+                              .header = m->path ? MODEL_HEADER_PENDING : MODEL_HEADER_NONE};
     e->stamp = m->stamp;
     e->mmproj_stamp = m->mmproj_stamp;
     e->draft_stamp = m->draft_stamp;
@@ -118,7 +113,6 @@ static void entry_destroy(struct entry *e)
 {
     free(e->model.id);
     strv_finish(&e->model.aliases);
-    strv_finish(&e->model.tags);
     free(e->model.path);
     free(e->model.mmproj);
     free(e->model.draft);
@@ -317,7 +311,7 @@ static void apply(struct catalog *c, struct reading *r)
 static void start_jobs(struct catalog *c);
 static void close_when_idle(struct catalog *c);
 
-/* A `header` event may scan or close: what it does to `c` is seen only after all were applied. */
+/* A `header` event may update or close: what it does to `c` is seen only after all were applied. */
 static void job_done(uv_work_t *req, int status)
 {
     (void)status; /* cancelled: each reading says so itself */
@@ -375,20 +369,24 @@ static bool nothing_to_read(const struct entry *e)
     return e->info_known && (e->mmproj_known || !e->model.mmproj);
 }
 
+static void queue_reading(struct catalog *c, struct entry *e)
+{
+    TAILQ_INSERT_TAIL(&c->queue, e, link);
+    e->queued = true;
+    c->queued++;
+}
+
 static void enter(struct catalog *c, struct entry *e)
 {
     table_insert(c, e);
     if (c->events.added)
         c->events.added(&e->model, c->ctx);
-    if (e->model.problem) {
+    if (e->model.problem)
         set_header(c, e, MODEL_HEADER_BROKEN);
-    } else if (nothing_to_read(e)) {
+    else if (nothing_to_read(e))
         set_header(c, e, MODEL_HEADER_READ);
-    } else {
-        TAILQ_INSERT_TAIL(&c->queue, e, link);
-        e->queued = true;
-        c->queued++;
-    }
+    else if (e->model.path)
+        queue_reading(c, e);
 }
 
 static void leave(struct catalog *c, struct entry *e)
@@ -420,8 +418,7 @@ static void replace(struct catalog *c, struct entry *old, struct folder_model *m
 {
     bool keep_info = old->info_known && same_file(old, m);
     bool keep_mmproj = old->mmproj_known && same_mmproj(old, m);
-    struct entry *e = entry_create(m, old->folder);
-    e->seen = old->seen;
+    struct entry *e = entry_create(m);
     e->info_known = keep_info;
     e->mmproj_known = keep_mmproj;
     if (keep_info)
@@ -432,70 +429,44 @@ static void replace(struct catalog *c, struct entry *old, struct folder_model *m
     enter(c, e);
 }
 
-/* --- scanning -----------------------------------------------------------------------------------
+/* --- updating -----------------------------------------------------------------------------------
  */
 
-/* The one copy of the folder's name that its entries point to. */
-static const char *intern_folder(struct catalog *c, const char *dir)
-{
-    for (size_t i = 0; i < c->folders.n; i++)
-        if (strcmp(c->folders.v[i], dir) == 0)
-            return c->folders.v[i];
-    strv_add(&c->folders, dir);
-    return c->folders.v[c->folders.n - 1];
-}
-
 /* From the end, where taking out of `order` moves least. */
-static void sweep(struct catalog *c, const char *folder)
+static void sweep(struct catalog *c, const struct folder *models)
 {
     for (size_t i = c->n; i-- > 0;)
-        if (c->order[i]->folder == folder && c->order[i]->seen != c->scans)
+        if (!folder_find(models, c->order[i]->model.id))
             leave(c, c->order[i]);
 }
 
-static void update(struct catalog *c, struct folder_model *m, const char *folder)
+/* Whether `m` was taken, or had nothing new. */
+static bool update(struct catalog *c, struct folder_model *m, bool patient, time_t now)
 {
     struct entry *e = find_id(c, m->id);
-    if (!e)
-        enter(c, entry_create(m, folder));
-    else if (e->folder != folder)
-        log_warn("%s is left out: %s is model %s already", m->path, e->model.path, m->id);
-    else if (!unchanged(e, m))
-        replace(c, e, m);
-}
-
-int catalog_scan_folder(struct catalog *c, const char *dir, struct error *err)
-{
-    struct folder f;
-    int rc = folder_read(&f, dir, err);
-    if (rc < 0)
-        return rc;
-    const char *folder = intern_folder(c, dir);
-    c->scans++;
-    for (size_t i = 0; i < f.n; i++) {
-        struct entry *e = find_id(c, f.v[i].id);
-        if (e && e->folder == folder)
-            e->seen = c->scans;
+    if (e && unchanged(e, m)) {
+        e->model.source = m->source;
+        return true;
     }
-    sweep(c, folder);
-    for (size_t i = 0; i < f.n; i++)
-        update(c, &f.v[i], folder);
-    folder_finish(&f);
-    start_jobs(c);
-    return 0;
+    if (patient && folder_model_is_fresh(m, now))
+        return false;
+    if (e)
+        replace(c, e, m);
+    else
+        enter(c, entry_create(m));
+    return true;
 }
 
-int catalog_add_file(struct catalog *c, const char *id, const char *path, struct error *err)
+size_t catalog_update(struct catalog *c, struct folder *models, bool patient)
 {
-    struct folder_model m;
-    if (find_id(c, id))
-        return error_set(err, -EEXIST, "there is a model %s already", id);
-    int rc = folder_read_file(&m, id, path, err);
-    if (rc < 0)
-        return rc;
-    enter(c, entry_create(&m, NULL));
+    size_t left = 0;
+    time_t now = time(NULL);
+    sweep(c, models);
+    for (size_t i = 0; i < models->n; i++)
+        left += !update(c, &models->v[i], patient, now);
+    folder_finish(models);
     start_jobs(c);
-    return 0;
+    return left;
 }
 
 /* --- looking up ---------------------------------------------------------------------------------
@@ -517,6 +488,12 @@ int catalog_add_alias(struct catalog *c, struct model *model, const char *alias,
     LIST_INSERT_HEAD(&a->entry->aliases, a, link);
     strv_add(&model->aliases, alias);
     return 0;
+}
+
+void catalog_clear_aliases(struct catalog *c, struct model *model)
+{
+    drop_aliases(c, entry_of(model));
+    strv_finish(&model->aliases);
 }
 
 struct model *catalog_find(const struct catalog *c, const char *name)
@@ -595,7 +572,6 @@ static void on_closed(uv_handle_t *handle)
         entry_destroy(e);
     }
     free(c->order);
-    strv_finish(&c->folders);
     free(c);
     if (closed)
         closed(ctx);

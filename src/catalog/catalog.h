@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The models that can be served, by id. Sources are folders (this file: --models-dir); a cache and
- * presets come on top of the same table.
- *
- * Scanning lists folders at once, on the loop's thread; headers are then read in libuv's thread
- * pool, a few at a time, each file once as long as its size and time of change stay the same.
- * A model is in the table from the scan on; its header comes later.
+ * The models that can be served, by id. What the sources (folder.h, cache.h, presets) list is given
+ * to catalog_update(); the headers are then read in libuv's thread pool, a few at a time, each file
+ * once as long as its size and time of change stay the same. A model is in the table from the
+ * update on; its header comes later.
  *
  * The strings of a model never change while it exists (a thread may be reading them): what changed
  * on disk is another model. Everything here is for the loop's thread.
@@ -21,11 +19,11 @@
 
 #include "base/error.h"
 #include "base/strv.h"
+#include "catalog/folder.h"
 #include "catalog/gguf.h"
 
-enum model_source { MODEL_SOURCE_FOLDER, MODEL_SOURCE_CACHE, MODEL_SOURCE_PRESET };
-
 enum model_header {
+    MODEL_HEADER_NONE,    /* there is no file yet: the engine fetches it when it is loaded */
     MODEL_HEADER_PENDING, /* not read yet */
     MODEL_HEADER_READ,
     MODEL_HEADER_BROKEN, /* `problem` says why */
@@ -33,11 +31,11 @@ enum model_header {
 
 struct model {
     char *id;
-    struct strv aliases, tags;
+    struct strv aliases;
     enum model_source source;
-    char *path;      /* the GGUF file; of a split model its first shard */
-    char *mmproj;    /* NULL when there is none */
-    char *draft;     /* NULL when there is none */
+    char *path;   /* the GGUF file; of a split model its first shard; NULL: see MODEL_HEADER_NONE */
+    char *mmproj; /* NULL when there is none */
+    char *draft;  /* NULL when there is none */
     unsigned shards; /* 1 when not split; the others' paths: folder_shard_path() */
     uint64_t size;   /* bytes on disk, all shards, without mmproj and draft */
     time_t created;  /* the file's time of change; of shards the latest */
@@ -71,25 +69,22 @@ struct catalog *catalog_create(uv_loop_t *loop, const struct catalog_events *eve
  */
 void catalog_close(struct catalog *c, void (*closed)(void *ctx), void *ctx);
 
-/* Adds the model file `path` under `id` (classic mode), of a split model its first shard. Scans
- * leave it alone. -EEXIST when there is such an id; or it, or another shard, cannot be read. Its
- * source is MODEL_SOURCE_PRESET: the operator named it. */
-int catalog_add_file(struct catalog *c, const char *id, const char *path, struct error *err)
-    __attribute__((warn_unused_result));
 /*
- * Reads the folder `dir` (docs: "Sources" in the router contract): adds what is new, drops what is
- * gone, leaves the rest untouched; a model whose file, mmproj or draft changed is dropped and added
- * anew, keeping the headers of those of its files that did not. A model whose id came from
- * elsewhere first is left out with a warning. Several folders may be scanned, each by its own path.
- * Fails only when `dir` itself cannot be read; then nothing changes.
+ * Makes the table hold what `models` lists: adds what is new, drops what is gone, leaves the rest
+ * untouched; a model whose file, mmproj or draft changed is dropped and added anew, keeping the
+ * headers of those of its files that did not. Empties `models`.
+ *
+ * `patient`: a file that changed within the last seconds may still be being written, so it is left
+ * as the table has it. Returns how many were left so: another update is wanted soon.
  */
-int catalog_scan_folder(struct catalog *c, const char *dir, struct error *err)
-    __attribute__((warn_unused_result));
+size_t catalog_update(struct catalog *c, struct folder *models, bool patient);
 
 /* Another name for `model`, as long as it is in the table. -EEXIST when that is another model's
  * alias, or any model's id; naming it again is 0. An id that comes later goes before the alias. */
 int catalog_add_alias(struct catalog *c, struct model *model, const char *alias, struct error *err)
     __attribute__((warn_unused_result));
+/* Takes all of its aliases away. */
+void catalog_clear_aliases(struct catalog *c, struct model *model);
 
 /* By id, or else by alias; NULL when there is none. O(1). */
 struct model *catalog_find(const struct catalog *c, const char *name);

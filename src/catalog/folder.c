@@ -272,6 +272,7 @@ static void fill_model(struct folder_model *m, const char *dir, const struct fil
         m->stamp = i ? mix(m->stamp, run[i].stamp) : run[i].stamp;
         m->mtime = i == 0 || run[i].mtime > m->mtime ? run[i].mtime : m->mtime;
     }
+    m->changed = m->mtime;
     char *name = first_name(run);
     m->path = mem_printf("%s/%s", dir, name);
     free(name);
@@ -325,18 +326,23 @@ static size_t choose_model(const struct files *files)
     return single < files->n ? single : rest;
 }
 
+static void add_companion(struct folder_model *m, char **path, uint64_t *stamp, const char *dir,
+                          const struct file *file)
+{
+    *path = mem_printf("%s/%s", dir, file->name);
+    *stamp = file->stamp;
+    m->changed = file->mtime > m->changed ? file->mtime : m->changed;
+}
+
 static void add_companions(struct folder_model *m, const char *dir, const struct files *files)
 {
     for (size_t i = 0; i < files->n; i++) {
         const struct file *file = &files->v[i];
         if (is_mmproj(file->name)) {
-            if (!m->mmproj) {
-                m->mmproj = mem_printf("%s/%s", dir, file->name);
-                m->mmproj_stamp = file->stamp;
-            }
+            if (!m->mmproj)
+                add_companion(m, &m->mmproj, &m->mmproj_stamp, dir, file);
         } else if (is_draft(file->name) && !m->draft) {
-            m->draft = mem_printf("%s/%s", dir, file->name);
-            m->draft_stamp = file->stamp;
+            add_companion(m, &m->draft, &m->draft_stamp, dir, file);
         }
     }
 }
@@ -435,6 +441,69 @@ void folder_finish(struct folder *f)
     *f = (struct folder){0};
 }
 
+/* --- several sources ----------------------------------------------------------------------------
+ */
+
+/* Where `id` is or belongs. */
+static size_t place(const struct folder *f, const char *id)
+{
+    size_t low = 0, high = f->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(f->v[middle].id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct folder_model *folder_find(const struct folder *f, const char *id)
+{
+    size_t i = place(f, id);
+    return i < f->n && strcmp(f->v[i].id, id) == 0 ? &f->v[i] : NULL;
+}
+
+struct folder_model *folder_insert(struct folder *f, struct folder_model *m)
+{
+    size_t i = place(f, m->id);
+    f->v = mem_realloc(f->v, (f->n + 1) * sizeof *f->v);
+    memmove(&f->v[i + 1], &f->v[i], (f->n - i) * sizeof *f->v);
+    f->v[i] = *m;
+    f->n++;
+    *m = (struct folder_model){0};
+    return &f->v[i];
+}
+
+void folder_drop(struct folder *f, size_t index)
+{
+    folder_model_finish(&f->v[index]);
+    memmove(&f->v[index], &f->v[index + 1], (f->n - index - 1) * sizeof *f->v);
+    f->n--;
+}
+
+void folder_merge(struct folder *f, struct folder *more)
+{
+    struct folder merged = {.v = mem_zalloc((f->n + more->n + 1) * sizeof *f->v)};
+    size_t i = 0, k = 0;
+    while (i < f->n || k < more->n) {
+        int c = i == f->n ? 1 : k == more->n ? -1 : strcmp(f->v[i].id, more->v[k].id);
+        if (c == 0)
+            folder_model_finish(&more->v[k++]);
+        else
+            merged.v[merged.n++] = c < 0 ? f->v[i++] : more->v[k++];
+    }
+    free(f->v);
+    free(more->v);
+    *f = merged;
+    *more = (struct folder){0};
+}
+
+bool folder_model_is_fresh(const struct folder_model *m, time_t now)
+{
+    return m->changed <= now && now - m->changed < FOLDER_SETTLE_S;
+}
+
 /* --- one file -----------------------------------------------------------------------------------
  */
 
@@ -448,7 +517,14 @@ static int add_shard(struct folder_model *m, const char *path, struct error *err
     m->stamp = m->stamp ? mix(m->stamp, stamp_of(&st)) : stamp_of(&st);
     m->size += (uint64_t)st.st_size;
     m->mtime = st.st_mtime > m->mtime ? st.st_mtime : m->mtime;
+    m->changed = m->mtime;
     return 0;
+}
+
+uint64_t folder_stamp(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? stamp_of(&st) : 0;
 }
 
 int folder_read_file(struct folder_model *m, const char *id, const char *path, struct error *err)

@@ -17,15 +17,21 @@
 #ifndef HOSTLER_CATALOG_FOLDER_H
 #define HOSTLER_CATALOG_FOLDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
 #include "base/error.h"
 
+enum model_source { MODEL_SOURCE_FOLDER, MODEL_SOURCE_CACHE, MODEL_SOURCE_PRESET };
+
+#define FOLDER_SETTLE_S 2
+
 struct folder_model {
     char *id;
-    char *path;   /* of the first shard, also when that is missing */
+    enum model_source source;
+    char *path;   /* of the first shard, also when that is missing; NULL: the engine fetches it */
     char *mmproj; /* NULL when there is none */
     char *draft;  /* NULL when there is none */
     char
@@ -33,6 +39,7 @@ struct folder_model {
     unsigned shards; /* files of the model itself; 1 when it is not split */
     uint64_t size;   /* bytes, all shards */
     time_t mtime;    /* of the shard that changed last */
+    time_t changed;  /* of whichever of all its files changed last */
     /* Differ when the file does (device, inode, size or time of change); 0 when there is none. */
     uint64_t stamp, mmproj_stamp, draft_stamp;
 };
@@ -50,6 +57,17 @@ struct folder {
 int folder_read(struct folder *f, const char *dir, struct error *err)
     __attribute__((warn_unused_result));
 void folder_finish(struct folder *f);
+/* Adds those of `more` whose id is not there yet; empties `more`. */
+void folder_merge(struct folder *f, struct folder *more);
+/* NULL when there is none. Binary search. */
+struct folder_model *folder_find(const struct folder *f, const char *id);
+/* Adds `m`, whose id must not be there yet, at its place; its strings are the folder's then. */
+struct folder_model *folder_insert(struct folder *f, struct folder_model *m);
+/* Takes the record at `index` out and frees it. */
+void folder_drop(struct folder *f, size_t index);
+/* Whether a file of it changed less than FOLDER_SETTLE_S seconds before `now`: it may still be
+ * being written. */
+bool folder_model_is_fresh(const struct folder_model *m, time_t now);
 
 /*
  * The record of the model file `path`, without companions; a split model is given by its first
@@ -58,6 +76,9 @@ void folder_finish(struct folder *f);
 int folder_read_file(struct folder_model *m, const char *id, const char *path, struct error *err)
     __attribute__((warn_unused_result));
 void folder_model_finish(struct folder_model *m);
+
+/* The stamp of one file; 0 when it cannot be looked at. */
+uint64_t folder_stamp(const char *path);
 
 /* The path of shard `no` (from 1) of `count`, given the first one's. The caller frees it. */
 char *folder_shard_path(const char *first, unsigned no, unsigned count);

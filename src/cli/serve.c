@@ -7,7 +7,6 @@
 #include <uv.h>
 
 #include "api/api.h"
-#include "base/memory.h"
 #include "cli/cli.h"
 #include "server/config.h"
 #include "server/daemon.h"
@@ -25,7 +24,7 @@ static void print_option(const struct config_option *o)
 
 static void print_help(void)
 {
-    printf("usage: hostler serve --models-dir DIR [OPTION]...   router: many models\n"
+    printf("usage: hostler serve [--models-dir DIR] [OPTION]... router: many models\n"
            "       hostler serve --model FILE [OPTION]...       classic: one model\n\n"
            "Serves models with llama-server as engine. Takes llama-server's own command\n"
            "line: what is not listed here goes to the engines (see llama-server --help),\n"
@@ -38,12 +37,14 @@ static void print_help(void)
     printf("  --help\n        this text (also -h)\n");
 }
 
-static void *create_api(struct host *host)
+static void *create_api(struct host *host, struct refresh *refresh)
 {
-    struct api *api = mem_zalloc(sizeof *api);
-    api->host = host;
-    api->started = uv_now(host_loop(host));
-    return api;
+    return api_create(host, refresh);
+}
+
+static void destroy_api(void *api)
+{
+    api_destroy(api);
 }
 
 static bool asks_for_help(int argc, char **argv)
@@ -56,7 +57,7 @@ static bool asks_for_help(int argc, char **argv)
 
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
-    static const struct daemon_api api = {.create = create_api, .handler = api_handle};
+    static const struct daemon_api api = {create_api, destroy_api, api_handle};
     struct config config;
     struct error err;
     (void)cli;

@@ -2,10 +2,12 @@
 #include "engine/args.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/value.h"
 
 static bool is_one_of(const struct engine_option *option, const char *const *list, size_t n)
 {
@@ -101,7 +103,7 @@ void engine_args_set(struct engine_args *a, const struct engine_option *option, 
     assert(option && (value != NULL) == option->takes_value);
     /* `value` may be one of ours, which is about to be freed. */
     char *copy = value ? mem_strdup(value) : NULL;
-    struct engine_arg arg = {option, negated, copy, origin};
+    struct engine_arg arg = {.option = option, .negated = negated, .value = copy, .origin = origin};
     bool adds = accumulates(option);
     size_t place = take_out(a, option, adds ? &origin : NULL);
     append(a, &arg);
@@ -110,9 +112,48 @@ void engine_args_set(struct engine_args *a, const struct engine_option *option, 
     free(copy);
 }
 
+static bool is_pair(const char *text)
+{
+    struct strv words = {0};
+    strv_split(&words, text, ' ');
+    bool pair = words.n == 2;
+    strv_finish(&words);
+    return pair;
+}
+
+int engine_args_set_text(struct engine_args *a, const struct engine_option *option, bool negated,
+                         const char *text, enum args_origin origin, struct error *err)
+{
+    bool on = true;
+    if (option->two_values && !is_pair(text))
+        return error_set(err, -EINVAL, "'%s' must be two values, with a blank between", text);
+    if (!option->takes_value) {
+        int rc = value_truth(text, &on, err);
+        if (rc)
+            return rc;
+    }
+    engine_args_set(a, option, on == negated, option->takes_value ? text : NULL, origin);
+    return 0;
+}
+
 void engine_args_unset(struct engine_args *a, const struct engine_option *option)
 {
     take_out(a, option, NULL);
+}
+
+static int compare_args(const void *va, const void *vb)
+{
+    const struct engine_arg *a = va, *b = vb;
+    int c = strcmp(a->option->names.v[0], b->option->names.v[0]);
+    return c ? c : (a->order > b->order) - (a->order < b->order);
+}
+
+void engine_args_sort(struct engine_args *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        a->v[i].order = i; /* values that accumulate keep theirs */
+    if (a->n)
+        qsort(a->v, a->n, sizeof *a->v, compare_args);
 }
 
 void engine_args_merge(struct engine_args *to, const struct engine_args *from)
@@ -155,6 +196,18 @@ static void append_one(const struct engine_arg *arg, struct strv *argv)
     /* A switch without a negation is off when it is not there. */
     if (arg->value)
         append_values(arg, argv);
+}
+
+void engine_args_print_ini(const struct engine_args *a, struct buf *out)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        const struct engine_arg *arg = &a->v[i];
+        const char *name = arg->option->canonical;
+        buf_printf(out, "%s = %s\n", name + strspn(name, "-"),
+                   arg->value     ? arg->value
+                   : arg->negated ? "false"
+                                  : "true");
+    }
 }
 
 void engine_args_append(const struct engine_args *a, struct strv *argv)

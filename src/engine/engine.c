@@ -85,6 +85,8 @@ const char *engine_state_name(enum engine_state state)
         return "ready";
     case ENGINE_SLEEPING:
         return "sleeping";
+    case ENGINE_WAKING:
+        return "waking";
     case ENGINE_STOPPING:
         return "stopping";
     case ENGINE_GONE:
@@ -116,6 +118,7 @@ static void arm_timer(struct engine *e)
 {
     switch (e->state) {
     case ENGINE_STARTING:
+    case ENGINE_WAKING:
         if (e->load_timeout_ms)
             uv_timer_start(&e->timer, on_load_timeout, e->load_timeout_ms, 0);
         break;
@@ -136,7 +139,7 @@ static void arm_timer(struct engine *e)
 static void log_state(const struct engine *e, enum engine_state before)
 {
     unsigned long long ms = e->ready_after;
-    if (e->state == ENGINE_READY && before != ENGINE_SLEEPING)
+    if (e->state == ENGINE_READY && before != ENGINE_WAKING)
         log_info("engine %s (pid %d): ready after %llu ms", e->name, (int)e->pid, ms);
     else if (e->state == ENGINE_GONE && e->how.signal)
         log_info("engine %s (pid %d): gone, by signal %d (%s)", e->name, (int)e->pid, e->how.signal,
@@ -368,8 +371,8 @@ static void note_ready(struct engine *e, json_t *info)
 static enum engine_state state_after(const struct engine *e, enum protocol_state report)
 {
     switch (report) {
-    case PROTOCOL_LOADING: /* comes on waking too: there `ready` follows */
-        return e->how.was_ready ? e->state : ENGINE_LOADING;
+    case PROTOCOL_LOADING:
+        return e->how.was_ready ? ENGINE_WAKING : ENGINE_LOADING;
     case PROTOCOL_READY:
         return ENGINE_READY;
     case PROTOCOL_SLEEPING:
@@ -389,7 +392,7 @@ static void take_report(struct engine *e, const struct protocol_report *report)
         return;
     enum engine_state before = e->state;
     set_state(e, state_after(e, report->state));
-    if (e->state != before || e->state == ENGINE_LOADING)
+    if (e->state != before || report->state == PROTOCOL_LOADING)
         tell_state(e);
 }
 

@@ -5,7 +5,7 @@
  * `gone` its process is reaped and its socket file removed. It ends with the daemon, however that
  * dies: its stdin closes and the kernel kills it (PR_SET_PDEATHSIG).
  *
- *     starting → loading(progress) → ready ⇄ sleeping
+ *     starting → loading(progress) → ready → sleeping → waking(progress) → ready
  *         any of these → stopping(deadline) → gone
  *
  * Draining (leases) is the scheduler's business: here a stop is a stop. Close the connections to an
@@ -32,6 +32,7 @@ enum engine_state {
     ENGINE_LOADING,  /* the first report of progress came */
     ENGINE_READY,
     ENGINE_SLEEPING, /* the process is there, weights and KV are freed */
+    ENGINE_WAKING,   /* loads again, for a request */
     ENGINE_STOPPING, /* told to stop; killed at the deadline */
     ENGINE_GONE,
 };
@@ -59,7 +60,7 @@ struct engine_spec {
 struct engine;
 
 struct engine_events {
-    /* The engine came to LOADING (again with each report of progress), READY or SLEEPING. STOPPING
+    /* The engine came to LOADING or WAKING (again with each report of progress), READY or SLEEPING. STOPPING
      * and GONE are not told here: the first is the caller's own doing, the second has `gone`. Never
      * called from inside engine_start() or engine_stop(). It may call engine_stop() or
      * engine_destroy(). */

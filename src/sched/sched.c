@@ -180,6 +180,20 @@ static bool is_refused(const struct sched *s, const struct sched_request *r,
     return true;
 }
 
+/* Those who wait for an engine that will not come. */
+static void reject_refused(struct sched *s, struct sched_model *m)
+{
+    enum sched_reject_reason why;
+    struct sched_request *r, *next;
+    for (r = TAILQ_FIRST(&m->queue); r; r = next) {
+        next = TAILQ_NEXT(r, link);
+        if (!is_refused(s, r, &why))
+            continue;
+        dequeue(s, r);
+        reject(s, r, why);
+    }
+}
+
 /* --- Leases -------------------------------------------------------------------------------------
  */
 
@@ -226,7 +240,8 @@ static enum sched_reject_reason reject_reason(enum sched_stop_reason reason)
     case SCHED_STOP_SHUTDOWN:
         return SCHED_REJECT_SHUTDOWN;
     case SCHED_STOP_UNLOADED:
-    case SCHED_STOP_EVICTED: /* this and the next two are no reason to drain */
+    case SCHED_STOP_REPLACED: /* rejects nobody */
+    case SCHED_STOP_EVICTED:  /* this and the next two are no reason to drain */
     case SCHED_STOP_IDLE:
     case SCHED_STOP_BROKEN:
         break;
@@ -238,7 +253,7 @@ static void retract(struct sched *s, struct sched_request *r)
 {
     enum sched_reject_reason why;
     drop_lease(s, r);
-    if (r->model->draining) {
+    if (r->model->draining && r->model->stop_reason != SCHED_STOP_REPLACED) {
         reject(s, r, reject_reason(r->model->stop_reason));
     } else if (is_refused(s, r, &why)) {
         reject(s, r, why);
@@ -516,6 +531,21 @@ static void on_unload(struct sched *s, struct sched_model *m, uint64_t until)
     drain(s, m, SCHED_STOP_UNLOADED, until);
 }
 
+/* A load that it interrupts is wished for again, if only by the operator who asked for it. */
+static void on_replace(struct sched *s, struct sched_model *m)
+{
+    bool loading = m->state == SCHED_LOADING;
+    if (!m->listed)
+        return;
+    drain(s, m, SCHED_STOP_REPLACED, SCHED_NEVER);
+    reject_refused(s, m);
+    if (loading && !m->waiting && !m->wanted && !s->shutdown && !is_held(s, m)) {
+        m->wanted = true;
+        m->wanted_since = s->now;
+    }
+    wishes_changed(s, m);
+}
+
 static void on_keep(struct sched *s, struct sched_model *m)
 {
     if (m->state != SCHED_READY || !m->draining || m->stop_reason != SCHED_STOP_UNLOADED)
@@ -634,6 +664,9 @@ void sched_event(struct sched *s, const struct sched_event *event, uint64_t now)
         break;
     case SCHED_EV_UNLOAD:
         on_unload(s, event->model, event->drain_until);
+        break;
+    case SCHED_EV_REPLACE:
+        on_replace(s, event->model);
         break;
     case SCHED_EV_KEEP:
         on_keep(s, event->model);
@@ -784,8 +817,9 @@ const char *sched_stop_name(enum sched_stop_reason reason)
 {
     static const char *const names[] = {
         [SCHED_STOP_UNLOADED] = "unloaded", [SCHED_STOP_EVICTED] = "evicted",
-        [SCHED_STOP_IDLE] = "idle",         [SCHED_STOP_REMOVED] = "removed",
-        [SCHED_STOP_BROKEN] = "broken",     [SCHED_STOP_SHUTDOWN] = "shutdown",
+        [SCHED_STOP_IDLE] = "idle",         [SCHED_STOP_REPLACED] = "replaced",
+        [SCHED_STOP_REMOVED] = "removed",   [SCHED_STOP_BROKEN] = "broken",
+        [SCHED_STOP_SHUTDOWN] = "shutdown",
     };
     return names[reason];
 }

@@ -67,6 +67,7 @@ enum sched_stop_reason {
     SCHED_STOP_UNLOADED, /* an operator asked */
     SCHED_STOP_EVICTED,  /* another model needed its place */
     SCHED_STOP_IDLE,     /* ttl */
+    SCHED_STOP_REPLACED, /* what it runs with is no longer what it should */
     SCHED_STOP_REMOVED,  /* the model is no longer in the catalog */
     SCHED_STOP_BROKEN,   /* it does not answer */
     SCHED_STOP_SHUTDOWN, /* the daemon ends */
@@ -174,6 +175,9 @@ enum sched_event_type {
                          deadlines for one drain the earliest counts, and of several reasons the
                          one that comes last in enum sched_stop_reason. When the stop was given
                          already, only a deadline that has passed adds to it */
+    SCHED_EV_REPLACE, /* model: its next engine will be another: drain the one that runs, as long as
+                         it takes. Whoever comes or waits gets the next one, and so does an operator
+                         whose load this interrupts */
     SCHED_EV_KEEP,    /* model: the drain that an UNLOAD began and that is not over ends, the model
                          goes on serving. Nothing when it is not draining, or for another reason */
     SCHED_EV_READY,   /* model: its engine can serve. Ignored unless LOADING */
@@ -250,7 +254,7 @@ uint64_t sched_deadline(const struct sched *s);
  */
 unsigned sched_position(const struct sched *s, const struct sched_request *request);
 
-/* `unloaded`, `evicted`, `idle`, `removed`, `broken`, `shutdown`. */
+/* `unloaded`, `evicted`, `idle`, `replaced`, `removed`, `broken`, `shutdown`. */
 const char *sched_stop_name(enum sched_stop_reason reason);
 /* `not_loaded`, `held`, `queue_full`, `wait_timeout`, `load_failed`, `unloaded`, … */
 const char *sched_reject_name(enum sched_reject_reason reason);

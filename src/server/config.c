@@ -6,60 +6,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/duration.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "base/value.h"
+#include "catalog/cache.h"
 
 #define ENGINE_NAME "llama-server"
 
 /* --- values: a text into the configuration ---------------------------------------------------- */
 
-static int set_count(unsigned *field, const char *value, struct error *err)
-{
-    char *end;
-    errno = 0;
-    unsigned long n = strtoul(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end || errno || n > UINT_MAX)
-        return error_set(err, -EINVAL, "'%s' is no whole number: give 0 or more", value);
-    *field = (unsigned)n;
-    return 0;
-}
-
-static int set_time(uint64_t *field, const char *value, struct error *err)
-{
-    int rc = duration_parse(value, field);
-    if (rc == -ERANGE)
-        return error_set(err, rc, "'%s' is longer than 100 years", value);
-    if (rc)
-        return error_set(err, rc, "'%s' is no time: write 90, 90s, 5m or 1h30m", value);
-    return 0;
-}
-
-/* llama.cpp's words for a switch in an environment variable. -1: none of them. */
-static int truth(const char *value)
-{
-    static const char *const yes[] = {"on", "enabled", "true", "1"};
-    static const char *const no[] = {"off", "disabled", "false", "0"};
-    for (int i = 0; i < 4; i++) {
-        if (strcasecmp(value, yes[i]) == 0)
-            return 1;
-        if (strcasecmp(value, no[i]) == 0)
-            return 0;
-    }
-    return -1;
-}
-
 static int set_autoload(struct config *c, const char *value, struct error *err)
 {
-    int on = value ? truth(value) : 1;
-    if (on < 0)
-        return error_set(err, -EINVAL, "'%s' is neither on nor off", value);
-    c->autoload = on;
-    return 0;
+    c->autoload = true;
+    return value ? value_truth(value, &c->autoload, err) : 0;
 }
 
 static int set_no_autoload(struct config *c, const char *value, struct error *err)
@@ -73,7 +35,7 @@ static int set_no_autoload(struct config *c, const char *value, struct error *er
 static int set_port(struct config *c, const char *value, struct error *err)
 {
     unsigned port = 0;
-    if (set_count(&port, value, err) || port > 65535)
+    if (value_count(value, &port, err) || port > 65535)
         return error_set(err, -EINVAL, "'%s' is no port: give 1 to 65535, or 0 for a free one",
                          value);
     c->port = (int)port;
@@ -168,6 +130,12 @@ static const struct option {
       NULL,
       "router mode: the folder with GGUF models"},
      FIELD(KIND_TEXT, models_dir)},
+    {{{"--models-preset"},
+      "FILE",
+      "LLAMA_ARG_MODELS_PRESET",
+      NULL,
+      "router mode: INI file with a section of options a model"},
+     FIELD(KIND_TEXT, models_preset)},
     {{{"--models-max"}, "N", "LLAMA_ARG_MODELS_MAX", "4", "engines at once; 0: no limit"},
      FIELD(KIND_COUNT, models_max)},
     {{{"--models-autoload"},
@@ -267,9 +235,9 @@ static int set_option(struct config *c, const struct option *o, const char *valu
         *(char **)field = mem_strdup(value);
         return 0;
     case KIND_COUNT:
-        return value ? set_count(field, value, err) : 0;
+        return value ? value_count(value, field, err) : 0;
     case KIND_TIME:
-        return value ? set_time(field, value, err) : 0;
+        return value ? value_time(value, field, err) : 0;
     case KIND_OTHER:
         return o->set(c, value, err);
     }
@@ -374,24 +342,7 @@ static int read_command_line(struct config *c, int argc, char **argv, struct err
     return 0;
 }
 
-/* One environment variable for an engine's option. */
-static int read_engine_variable(struct engine_args *args, const struct engine_option *o,
-                                const char *name, const char *value, struct error *err)
-{
-    if (o->takes_value) {
-        engine_args_set(args, o, false, value, ARGS_FROM_ENVIRONMENT);
-        return 0;
-    }
-    int on = truth(value);
-    if (on < 0)
-        return error_set(err, -EINVAL, "%s=%s: give 1 or 0", name, value);
-    if (on || o->negations.n)
-        engine_args_set(args, o, !on, NULL, ARGS_FROM_ENVIRONMENT);
-    return 0;
-}
-
-static int read_variable(struct config *c, struct engine_args *args, const char *name,
-                         const char *value, struct error *err)
+static int read_variable(struct config *c, const char *name, const char *value, struct error *err)
 {
     struct error why;
     for (size_t i = 0; i < N_OPTIONS; i++) {
@@ -410,20 +361,20 @@ static int read_variable(struct config *c, struct engine_args *args, const char 
         return 0;
     if (engine_args_owned_by_router(o))
         return refuse_owned(o, err);
-    return read_engine_variable(args, o, name, value, err);
+    if (engine_args_set_text(&c->env_args, o, false, value, ARGS_FROM_ENVIRONMENT, &why))
+        return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
+    return 0;
 }
 
-/* Own options at once (the command line comes later and overrides them); the engine's into `args`.
- */
-static int read_environment(struct config *c, struct engine_args *args, char **env,
-                            struct error *err)
+/* The command line comes later and overrides what is ours. */
+static int read_environment(struct config *c, char **env, struct error *err)
 {
     for (; *env; env++) {
         const char *eq = strchr(*env, '=');
         if (!eq || !eq[1])
             continue;
         char *name = mem_strndup(*env, (size_t)(eq - *env));
-        int rc = read_variable(c, args, name, eq + 1, err);
+        int rc = read_variable(c, name, eq + 1, err);
         free(name);
         if (rc)
             return rc;
@@ -500,67 +451,85 @@ static void set_defaults(struct config *c)
     c->host = mem_strdup("127.0.0.1");
 }
 
-static bool names_folder(int argc, char **argv)
+/* Whether the command line asks for a router. */
+static bool names_many(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++)
-        if (engine_option_same_name("--models-dir", argv[i]))
+        if (engine_option_same_name("--models-dir", argv[i]) ||
+            engine_option_same_name("--models-preset", argv[i]))
             return true;
     return false;
 }
 
-static bool has_repo(const struct config *c, const struct engine_args *args)
+/* Whether the engine would fetch a model by these. */
+static bool names_remote(const struct config *c, const struct engine_args *args)
 {
-    const struct engine_option *hf = engine_options_find(c->options, "--hf-repo", NULL);
-    return hf && engine_args_get(args, hf);
+    return (c->known.hf_repo && engine_args_get(args, c->known.hf_repo)) ||
+           (c->known.model_url && engine_args_get(args, c->known.model_url)) ||
+           (c->known.docker_repo && engine_args_get(args, c->known.docker_repo));
+}
+
+/* The models of a router are named by its sources, not by its command line. */
+static void drop_single_model(const struct config *c, struct engine_args *args)
+{
+    const struct known_options *known = &c->known;
+    const struct engine_option *const of_one[] = {known->model_url, known->hf_repo,
+                                                  known->docker_repo, known->mmproj};
+    for (size_t i = 0; i < sizeof of_one / sizeof *of_one; i++)
+        if (of_one[i])
+            engine_args_unset(args, of_one[i]);
 }
 
 /*
  * One model or many: the command line decides, and the environment only where that says nothing.
- * `env_model` and `env_args` are what the environment said.
+ * `env_model` is the model that the environment named.
  */
-static int decide_mode(struct config *c, char *env_model, const struct engine_args *env_args,
-                       bool folder_on_line, struct error *err)
+static void decide_mode(struct config *c, const char *env_model, bool many_on_line)
 {
-    bool model_on_line = c->model || has_repo(c, &c->args);
-    if (!model_on_line && !folder_on_line)
-        c->model = env_model ? mem_strdup(env_model) : NULL;
-    c->classic = model_on_line || (!folder_on_line && (env_model || has_repo(c, env_args)));
-    if (c->classic && !c->model)
-        return error_set(err, -ENOTSUP,
-                         "--hf-repo is not supported yet: download the file and give --model FILE");
-    if (!c->classic && !c->models_dir)
-        return error_set(err, -EINVAL,
-                         "no models: give --models-dir DIR (router) or --model FILE (one model)");
-    return 0;
+    bool one_on_line = c->model || names_remote(c, &c->args);
+    if (!one_on_line && !many_on_line && env_model)
+        c->model = mem_strdup(env_model);
+    c->classic = one_on_line || (!many_on_line && (env_model || names_remote(c, &c->env_args)));
+    if (!c->classic) {
+        drop_single_model(c, &c->args);
+        drop_single_model(c, &c->env_args);
+    }
 }
 
-/* In router mode an engine's model is the router's choice. */
-static void drop_repo(const struct config *c, struct engine_args *args)
+static void look_up_known(struct config *c)
 {
-    const struct engine_option *hf = engine_options_find(c->options, "--hf-repo", NULL);
-    if (hf && !c->classic)
-        engine_args_unset(args, hf);
+    const struct engine_options *o = c->options;
+    c->known = (struct known_options){
+        .model = engine_options_find(o, "--model", NULL),
+        .mmproj = engine_options_find(o, "--mmproj", NULL),
+        .draft = engine_options_find(o, "--model-draft", NULL),
+        .model_url = engine_options_find(o, "--model-url", NULL),
+        .hf_repo = engine_options_find(o, "--hf-repo", NULL),
+        .hf_token = engine_options_find(o, "--hf-token", NULL),
+        .docker_repo = engine_options_find(o, "--docker-repo", NULL),
+        .alias = engine_options_find(o, "--alias", NULL),
+        .tags = engine_options_find(o, "--tags", NULL),
+        .parallel = engine_options_find(o, "--parallel", NULL),
+        .threads_http = engine_options_find(o, "--threads-http", NULL),
+    };
 }
 
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
-    struct engine_args from_env = {0};
     set_defaults(c);
+    c->cache_dir = cache_folder(env);
     int rc = load_engine(c, argc, argv, env, err);
-    if (!rc)
-        rc = read_environment(c, &from_env, env, err);
+    if (!rc) {
+        look_up_known(c);
+        rc = read_environment(c, env, err);
+    }
     char *env_model = c->model;
     c->model = NULL;
     if (!rc)
         rc = read_command_line(c, argc, argv, err);
     if (!rc)
-        rc = decide_mode(c, env_model, &from_env, names_folder(argc, argv), err);
-    if (!rc) {
-        drop_repo(c, &from_env);
-        engine_args_merge(&c->args, &from_env);
-    }
+        decide_mode(c, env_model, names_many(argc, argv));
     free(env_model);
-    engine_args_finish(&from_env);
     if (rc)
         config_finish(c);
     return rc;
@@ -570,11 +539,14 @@ void config_finish(struct config *c)
 {
     free(c->engine);
     free(c->models_dir);
+    free(c->models_preset);
+    free(c->cache_dir);
     free(c->model);
     free(c->host);
     strv_finish(&c->aliases);
     strv_finish(&c->api_keys);
     engine_args_finish(&c->args);
+    engine_args_finish(&c->env_args);
     engine_options_destroy(c->options);
     *c = (struct config){0};
 }

@@ -12,11 +12,19 @@
 #include "engine/args.h"
 #include "engine/options.h"
 
+/* Options of the engine that the router itself sets or looks at; NULL where this build has none. */
+struct known_options {
+    const struct engine_option *model, *mmproj, *draft, *model_url, *hf_repo, *hf_token,
+        *docker_repo, *alias, *tags, *parallel, *threads_http;
+};
+
 struct config {
     char *engine;        /* path of llama-server, absolute */
-    char *models_dir;    /* router mode; NULL in classic mode */
-    char *model;         /* classic mode: path; NULL in router mode and with -hf */
-    bool classic;        /* one engine, loaded at start, any model name */
+    char *models_dir;    /* router mode; NULL */
+    char *models_preset; /* router mode; NULL */
+    char *cache_dir;     /* router mode: the Hugging Face cache, whether or not it is there */
+    char *model;  /* classic mode: path; NULL in router mode and where the engine fetches it */
+    bool classic; /* one engine, loaded at start, any model name */
     struct strv aliases; /* classic mode: names of the model */
     unsigned models_max;
     bool autoload;
@@ -28,7 +36,9 @@ struct config {
     enum log_level log_level;
     enum log_format log_format;
     struct engine_options *options; /* of `engine` */
-    struct engine_args args;        /* for every engine */
+    struct known_options known;     /* of these */
+    struct engine_args args;        /* for every engine: of the command line */
+    struct engine_args env_args;    /* the same of the environment, which any other goes before */
 };
 
 /* An option of serve's own, for --help and for messages. */

@@ -24,7 +24,9 @@ struct daemon {
     uv_timer_t timer; /* for the steps of the end */
     uint64_t flush_until;
     struct host *host;
+    struct refresh *refresh;
     struct http_server *server;
+    const struct daemon_api *handlers;
     void *api;
     unsigned asked_to_end; /* how often */
     bool closing;
@@ -38,16 +40,24 @@ static const int signal_numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 static void on_host_closed(void *ctx)
 {
     struct daemon *d = ctx;
-    free(d->api);
-    d->api = NULL;
+    d->host = NULL;
+}
+
+static void on_refresh_closed(void *ctx)
+{
+    struct daemon *d = ctx;
+    host_close(d->host, on_host_closed, d);
 }
 
 static void on_turn(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     uv_close((uv_handle_t *)&d->timer, NULL);
-    if (d->host)
-        host_close(d->host, on_host_closed, d);
+    if (d->api)
+        d->handlers->destroy(d->api);
+    d->api = NULL;
+    if (d->refresh)
+        refresh_close(d->refresh, on_refresh_closed, d);
 }
 
 /* The next turn of the loop: what requests left to be closed is closed then. */
@@ -112,20 +122,11 @@ static void end(struct daemon *d, int signum)
 /* --- signals ------------------------------------------------------------------------------------
  */
 
-static void reload(struct daemon *d)
-{
-    struct error err;
-    if (host_rescan(d->host, &err))
-        log_error("%s", err.text);
-    else
-        log_info("the models were read again");
-}
-
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct daemon *d = handle->data;
     if (signum == SIGHUP)
-        reload(d);
+        refresh_ask(d->refresh, NULL);
     else
         end(d, signum);
 }
@@ -185,11 +186,13 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     int rc = host_create(&d->host, &d->loop, d->config, err);
     if (rc)
         return rc;
-    d->api = api->create(d->host);
+    d->refresh = refresh_create(d->host);
+    d->handlers = api;
+    d->api = api->create(d->host, d->refresh);
     d->server = http_server_create(&d->loop, api->handler, d->api);
     rc = listen_all(d, err);
     if (!rc)
-        rc = host_start(d->host, err);
+        rc = refresh_first(d->refresh, err);
     if (!rc)
         say_where(d);
     return rc;

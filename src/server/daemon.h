@@ -10,15 +10,17 @@
 #include "http/server.h"
 #include "server/config.h"
 #include "server/host.h"
+#include "server/refresh.h"
 
 struct daemon_api {
-    /* Makes what `handler` gets as its context; freed with free() at the end. */
-    void *(*create)(struct host *host);
+    /* Makes what `handler` gets as its context; `destroy` frees it at the end. */
+    void *(*create)(struct host *host, struct refresh *refresh);
+    void (*destroy)(void *api);
     http_handler *handler;
 };
 
 /* Serves until a signal ends it: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads
- * the models' folder again. Returns the process's exit status, having said what was wrong. */
+ * the models and presets again. Returns the process's exit status, having said what was wrong. */
 int daemon_run(const struct config *config, const struct daemon_api *api);
 
 #endif

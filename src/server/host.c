@@ -16,14 +16,15 @@
 #include "base/container_of.h"
 #include "base/memory.h"
 #include "engine/rundir.h"
+#include "server/sources.h"
 
-#define HTTP_THREADS 32  /* of an engine, beside one for each slot that is asked for */
 #define FAILURE_LINES 20 /* of the engine's log, in an error */
 
 struct host {
     uv_loop_t *loop;
     const struct config *config;
     struct rundir rundir;
+    struct presets presets;
     struct catalog *catalog;
     struct sched sched;
     uv_timer_t timer;
@@ -58,6 +59,8 @@ const char *host_reason_name(enum host_reason reason)
         return "evicted";
     case HOST_IDLE:
         return "idle";
+    case HOST_REPLACED:
+        return "replaced";
     case HOST_REMOVED:
         return "removed";
     case HOST_SHUTDOWN:
@@ -80,6 +83,8 @@ static enum host_reason reason_of_stop(enum sched_stop_reason stop)
         return HOST_EVICTED;
     case SCHED_STOP_IDLE:
         return HOST_IDLE;
+    case SCHED_STOP_REPLACED:
+        return HOST_REPLACED;
     case SCHED_STOP_REMOVED:
         return HOST_REMOVED;
     case SCHED_STOP_BROKEN:
@@ -98,68 +103,38 @@ const char *host_status(const struct hosted *h)
     case SCHED_LOADING:
         return "loading";
     case SCHED_READY:
-        return engine_state(h->engine) == ENGINE_SLEEPING ? "sleeping" : "loaded";
+        return engine_state(h->engine) == ENGINE_SLEEPING ? "sleeping"
+               : engine_state(h->engine) == ENGINE_WAKING ? "loading"
+                                                          : "loaded";
     case SCHED_STOPPING: /* its memory is not back yet, so it is not unloaded */
         return h->engine && engine_ready_after(h->engine) ? "loaded" : "loading";
     }
     return "unloaded";
 }
 
+bool host_has_failed(const struct hosted *h)
+{
+    return h->reason == HOST_LOAD_FAILED || h->reason == HOST_CRASHED ||
+           h->reason == HOST_BROKEN_FILE;
+}
+
+int host_exit_code(const struct hosted *h)
+{
+    if (!host_has_failed(h))
+        return 0;
+    return h->last_exit.code > 0 ? h->last_exit.code : 1;
+}
+
 /* --- models -------------------------------------------------------------------------------------
  */
-
-static unsigned number_of(const struct config *c, const char *name)
-{
-    bool negated;
-    const struct engine_option *o = engine_options_find(c->options, name, &negated);
-    const struct engine_arg *arg = o ? engine_args_get(&c->args, o) : NULL;
-    long n = arg && arg->value ? strtol(arg->value, NULL, 10) : 0;
-    return n > 0 && n <= UINT16_MAX ? (unsigned)n : 0;
-}
-
-/*
- * An engine answers as many connections at once as it has HTTP threads, and by default these are a
- * handful: with more requests than that, even short ones would wait for streams to end. So it gets
- * more, unless the user said how many, and no more connections are opened than it has.
- */
-static void hosted_set_threads(struct hosted *h)
-{
-    const struct config *c = h->host->config;
-    unsigned threads = number_of(c, "--threads-http");
-    if (!threads && engine_options_find(c->options, "--threads-http", &(bool){false})) {
-        threads = HTTP_THREADS + number_of(c, "--parallel");
-        strv_add(&h->args, "--threads-http");
-        strv_addf(&h->args, "%u", threads);
-    }
-    h->connections = threads;
-}
-
-static void hosted_compose_args(struct hosted *h)
-{
-    const struct config *c = h->host->config;
-    const struct model *m = h->model;
-    strv_finish(&h->args);
-    if (!c->classic)
-        strv_addf(&h->args, "--alias"), strv_add(&h->args, m->id);
-    for (size_t i = 0; c->classic && i < c->aliases.n; i++) {
-        strv_add(&h->args, "--alias");
-        strv_add(&h->args, c->aliases.v[i]);
-    }
-    if (m->path && *m->path)
-        strv_add(&h->args, "--model"), strv_add(&h->args, m->path);
-    if (m->mmproj)
-        strv_add(&h->args, "--mmproj"), strv_add(&h->args, m->mmproj);
-    if (m->draft)
-        strv_add(&h->args, "--model-draft"), strv_add(&h->args, m->draft);
-    engine_args_append(&c->args, &h->args);
-    hosted_set_threads(h);
-}
 
 static void hosted_free(struct hosted *h)
 {
     h->model->owner = NULL;
     TAILQ_REMOVE(&h->host->all, h, link);
-    strv_finish(&h->args);
+    composed_finish(&h->composed);
+    settings_finish(&h->settings);
+    strv_finish(&h->tags);
     free(h->loaded_by);
     free(h->failure);
     free(h->held_reason);
@@ -216,9 +191,6 @@ static void on_model_added(struct model *m, void *ctx)
     h->model = m;
     m->owner = h;
     TAILQ_INSERT_TAIL(&host->all, h, link);
-    h->sched.ttl_ms = host->config->ttl_ms;
-    h->sched.pinned = host->config->classic;
-    hosted_compose_args(h);
     tell(host, &(struct sched_event){.type = SCHED_EV_ADD, .model = &h->sched});
     hold_restore(h);
 }
@@ -279,29 +251,47 @@ static void set_failure(struct hosted *h, char *text)
     h->failure = text;
 }
 
-/* Tells everybody who listens; a listener may leave while it is told. */
-static void announce(struct hosted *h, bool gone)
+static void announce(struct host *host, enum host_event event, struct hosted *h)
 {
     struct host_listener *l, *next;
-    for (l = TAILQ_FIRST(&h->host->listeners); l; l = next) {
+    for (l = TAILQ_FIRST(&host->listeners); l; l = next) {
         next = TAILQ_NEXT(l, link);
-        if (gone && l->gone)
-            l->gone(l, h);
-        if (!gone && l->changed)
-            l->changed(l, h);
+        l->told(l, event, h);
     }
+}
+
+/* It can serve for the first time. */
+static void on_engine_ready(struct hosted *h)
+{
+    struct host *host = h->host;
+    h->load_ms = engine_ready_after(h->engine);
+    h->client = http_client_create(host->loop, engine_socket(h->engine), h->composed.connections,
+                                   host->config->load_timeout_ms);
+    tell(host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
 }
 
 static void on_engine_state(struct engine *e, enum engine_state state, void *ctx)
 {
     struct hosted *h = ctx;
-    if (state == ENGINE_READY && h->sched.state == SCHED_LOADING) {
-        h->load_ms = engine_ready_after(e);
-        h->client = http_client_create(h->host->loop, engine_socket(e), h->connections,
-                                       h->host->config->load_timeout_ms);
-        tell(h->host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
+    (void)e;
+    switch (state) {
+    case ENGINE_LOADING:
+    case ENGINE_WAKING:
+        announce(h->host, HOST_EV_LOADING, h);
+        return;
+    case ENGINE_READY: /* told first: what it makes possible may already be its end */
+        announce(h->host, HOST_EV_READY, h);
+        if (h->sched.state == SCHED_LOADING)
+            on_engine_ready(h);
+        return;
+    case ENGINE_SLEEPING:
+        announce(h->host, HOST_EV_SLEEPING, h);
+        return;
+    case ENGINE_STARTING:
+    case ENGINE_STOPPING:
+    case ENGINE_GONE:
+        return;
     }
-    announce(h, false);
 }
 
 /* `ended by signal 9 (Killed)`, `exited with code 1`, … */
@@ -361,8 +351,7 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     host->pumping = true;
     sched_event(&host->sched, &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched},
                 uv_now(host->loop));
-    announce(h, true);
-    announce(h, false);
+    announce(host, HOST_EV_GONE, h);
     http_client_close(client);
     engine_destroy(e);
     host->pumping = false;
@@ -390,10 +379,12 @@ static void spawn(struct hosted *h, const struct host_request *cause)
     struct engine_spec spec = {
         .name = h->model->id,
         .binary = host->config->engine,
-        .args = &h->args,
+        .args = &h->composed.argv,
+        .env = &h->composed.env,
         .socket_dir = host->rundir.path,
-        .load_timeout_ms = host->config->load_timeout_ms,
-        .stop_timeout_ms = host->config->stop_timeout_ms,
+        /* One that must fetch its file first takes as long as that takes. */
+        .load_timeout_ms = h->model->path ? host->config->load_timeout_ms : 0,
+        .stop_timeout_ms = h->settings.stop_timeout_ms,
     };
     if (cause) {
         free(h->loaded_by);
@@ -409,13 +400,14 @@ static void spawn(struct hosted *h, const struct host_request *cause)
         h->reason = HOST_LOAD_FAILED;
         h->last_exit = (struct engine_exit){.code = -1};
         set_failure(h, mem_strdup(err.text));
+        announce(host, HOST_EV_GONE, h);
         tell(host, &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched});
         return;
     }
     host->engines++;
     log_info("model %s is loaded for %s", h->model->id,
              h->loaded_by ? h->loaded_by : "an operator");
-    announce(h, false);
+    announce(host, HOST_EV_SPAWNED, h);
 }
 
 static void stop(struct hosted *h, const struct sched_action *action)
@@ -428,7 +420,7 @@ static void stop(struct hosted *h, const struct sched_action *action)
     http_client_close(h->client);
     h->client = NULL;
     engine_stop(h->engine, action->force);
-    announce(h, false);
+    announce(h->host, HOST_EV_STOPPING, h);
 }
 
 /* --- the pump -----------------------------------------------------------------------------------
@@ -682,54 +674,119 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     uv_timer_init(loop, &h->timer);
     h->timer.data = h;
     memory_init();
+    presets_init(&h->presets, config);
     h->catalog = catalog_create(loop, &events, h);
     *out = h;
     return 0;
 }
 
-/* Classic mode: the model's id is its first alias, else its file's name without the ending. */
-static int add_single_model(struct host *h, struct error *err)
+const struct presets *host_presets(const struct host *h)
 {
-    const struct config *c = h->config;
-    struct gguf_info info;
-    const char *slash = strrchr(c->model, '/');
-    const char *name = slash ? slash + 1 : c->model;
-    size_t len = strlen(name);
-    if (gguf_read(c->model, &info, err) == -EINVAL) /* any other problem is the engine's to judge */
-        return -EINVAL;
-    if (len > 5 && strcmp(name + len - 5, ".gguf") == 0)
-        len -= 5;
-    char *id = c->aliases.n ? mem_strdup(c->aliases.v[0]) : mem_strndup(name, len);
-    int rc = catalog_add_file(h->catalog, id, c->model, err);
-    free(id);
-    return rc;
+    return &h->presets;
 }
 
-int host_rescan(struct host *h, struct error *err)
-{
-    return h->config->classic ? 0 : catalog_scan_folder(h->catalog, h->config->models_dir, err);
-}
+/* --- the sources --------------------------------------------------------------------------------
+ */
 
-int host_start(struct host *h, struct error *err)
+static void configure(struct hosted *h)
 {
-    if (!h->config->classic) {
-        int scanned = host_rescan(h, err);
-        if (!scanned && !catalog_count(h->catalog))
-            log_warn("%s holds no model: no *.gguf and no folder with one", h->config->models_dir);
-        return scanned;
+    struct host *host = h->host;
+    const struct preset *preset = presets_of(&host->presets, h->model->id);
+    struct composed composed;
+    compose(&composed, host->config, &host->presets, h->model);
+    bool changed = !composed_equal(&composed, &h->composed);
+    composed_finish(&h->composed);
+    h->composed = composed;
+    settings_finish(&h->settings);
+    settings_copy(&h->settings, &preset->settings);
+    strv_finish(&h->tags);
+    strv_copy(&h->tags, &preset->tags);
+    h->sched.ttl_ms = h->settings.ttl_ms;
+    h->sched.pinned = h->settings.pinned || host->config->classic;
+    if (!changed)
+        return;
+    if (h->sched.state == SCHED_UNLOADED && h->reason != HOST_BROKEN_FILE) {
+        h->reason = HOST_NEVER; /* what failed may work now */
+        set_failure(h, NULL);
+    } else if (h->sched.state != SCHED_UNLOADED) {
+        log_info("model %s: its arguments changed", h->model->id);
     }
-    if (h->config->models_dir)
-        log_warn("--models-dir is not used: --model asks for one model");
-    int rc = add_single_model(h, err);
-    if (!rc)
-        host_load(host_at(h, 0), "the start of the server");
-    return rc;
+    tell(host, &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &h->sched});
+}
+
+/* Conflicts were ruled out by sources_read(); a name that came in between is only worth a word. */
+static void name_all(struct host *host)
+{
+    struct hosted *h;
+    struct error err;
+    TAILQ_FOREACH (h, &host->all, link)
+        if (!h->model->removed)
+            catalog_clear_aliases(host->catalog, h->model);
+    TAILQ_FOREACH (h, &host->all, link) {
+        const struct preset *preset = presets_of(&host->presets, h->model->id);
+        for (size_t i = 0; !h->model->removed && i < preset->aliases.n; i++)
+            if (catalog_add_alias(host->catalog, h->model, preset->aliases.v[i], &err))
+                log_warn("%s", err.text);
+    }
+}
+
+size_t host_apply(struct host *host, struct sources *s, bool patient)
+{
+    struct hosted *h;
+    presets_finish(&host->presets);
+    host->presets = s->presets;
+    s->presets = (struct presets){0};
+    size_t left = catalog_update(host->catalog, &s->models, patient);
+    TAILQ_FOREACH (h, &host->all, link)
+        if (!h->model->removed)
+            configure(h);
+    name_all(host);
+    tell(host, &(struct sched_event){.type = SCHED_EV_TICK}); /* ttl and pins may be others */
+    announce(host, HOST_EV_RELOADED, NULL);
+    sources_finish(s);
+    return left;
+}
+
+static unsigned count_startup(const struct sources *s)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < s->models.n; i++)
+        n += presets_of(&s->presets, s->models.v[i].id)->settings.load_on_startup;
+    return n;
+}
+
+static void load_at_start(struct hosted *h, const char *by)
+{
+    replace(&h->loaded_by, by);
+    tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
+}
+
+int host_start(struct host *host, struct sources *s, struct error *err)
+{
+    const struct config *c = host->config;
+    unsigned wanted = count_startup(s);
+    struct hosted *h;
+    if (!c->classic && c->models_max && wanted > c->models_max) {
+        sources_finish(s);
+        return error_set(err, -EINVAL,
+                         "%s: %u models have load-on-startup, but --models-max allows %u at once",
+                         c->models_preset, wanted, c->models_max);
+    }
+    host_apply(host, s, false);
+    if (!catalog_count(host->catalog))
+        log_warn("there is no model yet: none in %s%s%s", c->models_dir ? c->models_dir : "",
+                 c->models_dir ? ", none in " : "", c->cache_dir);
+    for (size_t i = 0; (h = host_at(host, i)); i++)
+        if (c->classic || h->settings.load_on_startup)
+            load_at_start(h, "the start of the server");
+    return 0;
 }
 
 void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), void *ctx)
 {
     h->idle = idle;
     h->idle_ctx = ctx;
+    announce(h, HOST_EV_SHUTDOWN, NULL);
     tell(h, &(struct sched_event){.type = SCHED_EV_SHUTDOWN,
                                   .drain_until = drain_ms ? uv_now(h->loop) + drain_ms : 0});
     check_idle(h);
@@ -739,6 +796,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct host *h = handle->data;
     rundir_remove(&h->rundir);
+    presets_finish(&h->presets);
     memory_finish();
     h->closed(h->closed_ctx);
     free(h);

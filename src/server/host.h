@@ -18,9 +18,11 @@
 #include "engine/memory.h"
 #include "http/client.h"
 #include "sched/sched.h"
+#include "server/compose.h"
 #include "server/config.h"
 
 struct host;
+struct sources;
 
 /* Why a model is not loaded (any more); the names are `status.reason`. */
 enum host_reason {
@@ -28,6 +30,7 @@ enum host_reason {
     HOST_UNLOADED,
     HOST_EVICTED,
     HOST_IDLE,
+    HOST_REPLACED, /* its arguments changed: the next request loads it with the new ones */
     HOST_REMOVED,
     HOST_SHUTDOWN,
     HOST_CRASHED,     /* ended by itself after it had been ready */
@@ -42,12 +45,13 @@ struct hosted {
     struct sched_model sched;
     struct engine *engine;      /* NULL when UNLOADED */
     struct http_client *client; /* NULL when UNLOADED */
-    unsigned connections;       /* that its engine has threads for; 0: not known */
-    struct strv args;           /* the command line of its engine, as in `status.args` */
-    char *loaded_by;            /* who caused the load, for a person; NULL */
-    double loaded_at;           /* Unix time of the spawn, seconds */
-    uint64_t load_ms;           /* what the last load took; 0 before the first */
-    enum host_reason reason;    /* of the last end */
+    struct composed composed;   /* what its next engine is started with */
+    struct settings settings;
+    struct strv tags;        /* sorted; its aliases are the model's */
+    char *loaded_by;         /* who caused the load, for a person; NULL */
+    double loaded_at;        /* Unix time of the spawn, seconds */
+    uint64_t load_ms;        /* what the last load took; 0 before the first */
+    enum host_reason reason; /* of the last end */
     struct engine_exit last_exit;
     char *failure;     /* why the last load or run failed, with the engine's last lines; NULL */
     char *held_reason; /* why an operator holds it; NULL */
@@ -71,18 +75,39 @@ struct host_request {
     bool loaded;      /* it caused a load */
 };
 
-/* Somebody who wants to know when engines change state. Embedded. */
+/* What happens to a model; in the order in which it happens to one engine. */
+enum host_event {
+    HOST_EV_SPAWNED,  /* an engine was started for it */
+    HOST_EV_LOADING,  /* a report of progress came: engine_progress(); also on waking */
+    HOST_EV_READY,    /* it can serve: the first time, or awake again */
+    HOST_EV_SLEEPING, /* its memory is given back, its process is there */
+    HOST_EV_STOPPING,
+    HOST_EV_GONE, /* its engine is reaped, or could not be started: `reason` says why. Told before
+                     anything new begins */
+    /* Without a model: */
+    HOST_EV_RELOADED, /* the models were read again */
+    HOST_EV_SHUTDOWN, /* the host ends */
+};
+
+/* Somebody who wants to know. Embedded; may leave while it is told. */
 struct host_listener {
-    void (*changed)(struct host_listener *l, struct hosted *h); /* any change of state */
-    void (*gone)(struct host_listener *l, struct hosted *h);    /* its engine is reaped */
+    void (*told)(struct host_listener *l, enum host_event event, struct hosted *h);
     TAILQ_ENTRY(host_listener) link;
 };
 
 /* `config` must outlive the host. */
 int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)
     __attribute__((warn_unused_result));
-/* Reads the models and, in classic mode, begins to load. */
-int host_start(struct host *h, struct error *err) __attribute__((warn_unused_result));
+/* Takes the first models, and begins to load those that are to be there from the start. Empties
+ * `s`. */
+int host_start(struct host *h, struct sources *s, struct error *err)
+    __attribute__((warn_unused_result));
+/*
+ * The sources as they are now, in place of the last ones; empties `s`. An engine whose arguments
+ * changed, or whose model is gone, is drained; the others run on. `patient`, and what is returned,
+ * are catalog_update()'s.
+ */
+size_t host_apply(struct host *h, struct sources *s, bool patient);
 /* No more loads; waiting requests are answered; engines are drained for at most `drain_ms` and then
  * stopped. Again with a smaller figure to hurry. `idle` is called when no engine is left. */
 void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), void *ctx);
@@ -96,8 +121,7 @@ uv_loop_t *host_loop(const struct host *h);
 struct hosted *host_find(const struct host *h, const char *name);
 /* In order of id; NULL behind the last. */
 struct hosted *host_at(const struct host *h, size_t index);
-/* Reads the models' folder again. */
-int host_rescan(struct host *h, struct error *err) __attribute__((warn_unused_result));
+const struct presets *host_presets(const struct host *h);
 
 /* --- requests -----------------------------------------------------------------------------------
  */
@@ -139,5 +163,9 @@ void host_memory(struct hosted *h, struct memory_use *use);
 const char *host_reason_name(enum host_reason reason);
 /* `unloaded`, `loading`, `loaded`, `sleeping`: as clients of llama.cpp's router know them. */
 const char *host_status(const struct hosted *h);
+/* Whether its last load or run ended by itself; it is cleared when somebody loads it again. */
+bool host_has_failed(const struct hosted *h);
+/* Of the last end, as llama.cpp's router counts: 0 when it was meant, never 0 when not. */
+int host_exit_code(const struct hosted *h);
 
 #endif

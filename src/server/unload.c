@@ -175,28 +175,27 @@ static struct unload_target *target_of(struct operation *op, const struct hosted
     return NULL;
 }
 
-static struct operation *of_listener(struct host_listener *l)
+static void on_stopping(struct operation *op, struct unload_target *t)
 {
-    return container_of(l, struct operation, listener);
-}
-
-static void on_changed(struct host_listener *l, struct hosted *h)
-{
-    struct operation *op = of_listener(l);
-    struct unload_target *t = target_of(op, h);
-    if (t && !t->drained_ms && h->sched.state == SCHED_STOPPING)
+    if (!t->drained_ms)
         t->drained_ms = uv_now(host_loop(op->host)) - op->started;
 }
 
-static void on_gone(struct host_listener *l, struct hosted *h)
+static void on_gone(struct operation *op, struct unload_target *t)
 {
-    struct operation *op = of_listener(l);
-    struct unload_target *t = target_of(op, h);
-    if (!t)
-        return;
-    t->stopped_ms = h->last_exit.stop_ms;
-    resolve(t, UNLOAD_UNLOADED, h->reason == HOST_CRASHED ? "crashed" : NULL);
+    t->stopped_ms = t->hosted->last_exit.stop_ms;
+    resolve(t, UNLOAD_UNLOADED, t->hosted->reason == HOST_CRASHED ? "crashed" : NULL);
     settle_if_resolved(op);
+}
+
+static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
+{
+    struct operation *op = container_of(l, struct operation, listener);
+    struct unload_target *t = h ? target_of(op, h) : NULL;
+    if (t && event == HOST_EV_STOPPING)
+        on_stopping(op, t);
+    else if (t && event == HOST_EV_GONE)
+        on_gone(op, t);
 }
 
 static void on_stuck(uv_timer_t *timer)
@@ -311,7 +310,7 @@ void unload_start(struct unload *u, const struct unload_wish *wish, unload_done 
     op->done = done;
     op->ctx = ctx;
     op->keep_busy = !wish->force && !wish->has_drain;
-    op->listener = (struct host_listener){.changed = on_changed, .gone = on_gone};
+    op->listener = (struct host_listener){.told = on_told};
     host_operation_begin(op->host);
     host_listen(op->host, &op->listener);
     uv_timer_init(loop, &op->timer);

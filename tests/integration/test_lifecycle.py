@@ -417,7 +417,7 @@ def serve(*args, env=None):
     (["--modls-dir", "x"], ["--modls-dir", "--models-dir"]), (["--ctx-sise", "9"], ["--ctx-size"]),
     (["--port", "http"], ["--port", "http"]), (["--port", "99999"], ["99999"]),
     (["--models-max"], ["--models-max", "value"]), (["--models-max", "-1"], ["-1"]),
-    (["--ttl", "soon"], ["soon", "5m"]), ([], ["--models-dir", "--model"]),
+    (["--ttl", "soon"], ["soon", "5m"]),
     (["--ssl-key-file", "k"], ["ssl-key-file"]), (["--log-level", "loud"], ["loud"])])
 def test_wrong_usage(engine, args, words):
     status, said = serve(*args, env={"LLAMA_SERVER": str(engine)})

@@ -322,6 +322,7 @@ static void check_stop(struct world *w, const struct model *m, const struct sche
           "forced without an order");
     switch (a->stop) {
     case SCHED_STOP_UNLOADED:
+    case SCHED_STOP_REPLACED:
     case SCHED_STOP_REMOVED:
     case SCHED_STOP_SHUTDOWN:
         CHECK(e->draining && e->drain_reason == a->stop, "stopped without an order");
@@ -586,14 +587,14 @@ static void pull(struct world *w)
 static void feed(struct world *w, const struct sched_event *event)
 {
     static const char *const names[] = {
-        [SCHED_EV_ADD] = "add",         [SCHED_EV_REMOVE] = "remove",
-        [SCHED_EV_REQUEST] = "request", [SCHED_EV_CANCEL] = "cancel",
-        [SCHED_EV_DONE] = "done",       [SCHED_EV_LOAD] = "load",
-        [SCHED_EV_UNLOAD] = "unload",   [SCHED_EV_KEEP] = "keep",
-        [SCHED_EV_READY] = "ready",     [SCHED_EV_GONE] = "gone",
-        [SCHED_EV_BROKEN] = "broken",   [SCHED_EV_HOLD] = "hold",
-        [SCHED_EV_RELEASE] = "release", [SCHED_EV_SHUTDOWN] = "shutdown",
-        [SCHED_EV_TICK] = "tick",
+        [SCHED_EV_ADD] = "add",           [SCHED_EV_REMOVE] = "remove",
+        [SCHED_EV_REQUEST] = "request",   [SCHED_EV_CANCEL] = "cancel",
+        [SCHED_EV_DONE] = "done",         [SCHED_EV_LOAD] = "load",
+        [SCHED_EV_UNLOAD] = "unload",     [SCHED_EV_KEEP] = "keep",
+        [SCHED_EV_REPLACE] = "replace",   [SCHED_EV_READY] = "ready",
+        [SCHED_EV_GONE] = "gone",         [SCHED_EV_BROKEN] = "broken",
+        [SCHED_EV_HOLD] = "hold",         [SCHED_EV_RELEASE] = "release",
+        [SCHED_EV_SHUTDOWN] = "shutdown", [SCHED_EV_TICK] = "tick",
     };
     uint64_t until = event->drain_until | event->hold_until;
     if (event->request)
@@ -832,6 +833,32 @@ static void unload(struct world *w, struct model *m)
     check_answers(w, m, SCHED_REJECT_UNLOADED, true);
 }
 
+static bool has_patient_client(const struct world *w, const struct model *m)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (w->clients[i].r.model == &m->m && w->clients[i].r.may_load &&
+            w->clients[i].r.state == SCHED_REQUEST_WAITING) /* its answer may be due */
+            return true;
+    return false;
+}
+
+/* Its arguments changed: nobody is told off but who could not wait for the next engine anyway. */
+static void replace(struct world *w, struct model *m)
+{
+    bool wanted = m->wanted;
+    bool again =
+        m->m.state == SCHED_LOADING && !w->shutdown && !is_held(w, m) && !has_patient_client(w, m);
+    if (m->listed) {
+        order_end(w, m, SCHED_STOP_REPLACED, SCHED_NEVER);
+        m->wanted = wanted || again;
+        m->wanted_since = again && !wanted ? w->now : m->wanted_since;
+    }
+    feed_model(w, SCHED_EV_REPLACE, m);
+    for (unsigned i = 0; i < CLIENTS && w->strict; i++)
+        CHECK(!w->clients[i].rejected || w->clients[i].reason != SCHED_REJECT_UNLOADED,
+              "replaced is not unloaded");
+}
+
 static void keep(struct world *w, struct model *m)
 {
     struct engine *e = &m->engine;
@@ -906,7 +933,10 @@ static void change_model(struct world *w, struct model *m)
 static void operator_event(struct world *w)
 {
     struct model *m = &w->models[below(w, w->n_models)];
-    switch (below(w, 24)) {
+    switch (below(w, 26)) {
+    case 24 ... 25:
+        replace(w, m);
+        break;
     case 0 ... 5:
         load(w, m);
         break;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "catalog/catalog.h"
 #include "gguf_build.h"
 #include "tree.h"
@@ -25,7 +26,7 @@ static bool keep;
 static void on_added(struct model *model, void *ctx)
 {
     assert_ptr_equal(ctx, &t);
-    assert_int_equal(model->header, MODEL_HEADER_PENDING);
+    assert_int_equal(model->header, model->path ? MODEL_HEADER_PENDING : MODEL_HEADER_NONE);
     assert_ptr_equal(catalog_find(c, model->id), model);
     added++;
 }
@@ -111,9 +112,19 @@ static void put_shard(const char *name, uint16_t no, uint16_t count)
     tree_put_buf(&t, name, &b);
 }
 
+/* Gives the catalog what the test's folder holds; returns how many were left for later. */
+static size_t update(bool patient)
+{
+    struct folder f;
+    assert_int_equal(folder_read(&f, t.root, &err), 0);
+    size_t left = catalog_update(c, &f, patient);
+    assert_int_equal(f.n, 0);
+    return left;
+}
+
 static void scan(void)
 {
-    assert_int_equal(catalog_scan_folder(c, t.root, &err), 0);
+    assert_int_equal(update(false), 0);
 }
 
 /* Nothing keeps the loop but the jobs. */
@@ -188,8 +199,6 @@ static void rescan_with_changes(void **state)
     assert_string_equal(model("c")->info.architecture, "clip");
     assert_int_equal(catalog_count(c), 3);
     assert_string_equal(catalog_at(c, 2)->id, "d");
-    assert_int_equal(catalog_scan_folder(c, tree_path(&t, "none"), &err), -ENOENT);
-    assert_int_equal(catalog_count(c), 3);
 }
 
 /* The new model has what its unchanged files told the old one, with nothing left to read. */
@@ -265,45 +274,78 @@ static void shards_add_up(void **state)
     assert_non_null(strstr(model("s-00001-of-00003")->problem, "s-00003-of-00003.gguf"));
 }
 
-static void single_files(void **state)
+/* Seconds ago. */
+static void set_age(const char *name, time_t age)
 {
-    (void)state;
-    put("a.gguf");
-    assert_int_equal(catalog_add_file(c, "mine", tree_path(&t, "a.gguf"), &err), 0);
-    assert_int_equal(catalog_add_file(c, "mine", tree_path(&t, "a.gguf"), &err), -EEXIST);
-    assert_int_equal(catalog_add_file(c, "no", tree_path(&t, "no.gguf"), &err), -ENOENT);
-    assert_int_equal(catalog_add_file(c, "a", tree_path(&t, "a.gguf"), &err), 0);
-    scan_and_wait();
-    assert_counts(2, 2, 0); /* the folder's `a` came second */
-    assert_int_equal(model("a")->source, MODEL_SOURCE_PRESET);
-    tree_delete(&t, "a.gguf");
-    scan_and_wait();
-    assert_counts(2, 2, 0);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - age}};
+    assert_int_equal(utimensat(AT_FDCWD, tree_path(&t, name), times, 0), 0);
 }
 
-static void two_folders(void **state)
+/* A file that changes is not there yet, and is what it was if it was there. */
+static void growing_files_are_left(void **state)
 {
     (void)state;
-    char one[128], two[128];
-    tree_folder(&t, "one");
-    tree_folder(&t, "two");
-    put("one/a.gguf");
-    put("one/both.gguf");
-    put("two/b.gguf");
-    put("two/both.gguf");
-    snprintf(one, sizeof one, "%s/one", t.root);
-    snprintf(two, sizeof two, "%s/two", t.root);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(catalog_scan_folder(c, one, &err), 0);
-        assert_int_equal(catalog_scan_folder(c, two, &err), 0);
-    }
-    assert_counts(3, 0, 0);
-    assert_non_null(strstr(model("both")->path, "/one/"));
-    tree_delete(&t, "one/both.gguf");
-    assert_int_equal(catalog_scan_folder(c, one, &err), 0);
-    assert_null(catalog_find(c, "both"));
-    assert_int_equal(catalog_scan_folder(c, two, &err), 0);
-    assert_non_null(strstr(model("both")->path, "/two/"));
+    put("new.gguf");
+    put("old.gguf");
+    set_age("old.gguf", 60);
+    assert_int_equal(update(true), 1);
+    assert_null(catalog_find(c, "new"));
+    uint64_t size = model("old")->size;
+    put_mmproj("old.gguf", 0, 0);
+    assert_int_equal(update(true), 2);
+    assert_int_equal(model("old")->size, size);
+    assert_counts(1, 0, 0);
+    set_age("new.gguf", 60);
+    set_age("old.gguf", 50);
+    assert_int_equal(update(true), 0);
+    assert_counts(3, 0, 1);
+    assert_non_null(catalog_find(c, "new"));
+}
+
+/* A companion that is still written keeps its model waiting, too. */
+static void growing_companion(void **state)
+{
+    (void)state;
+    tree_folder(&t, "m");
+    put("m/model.gguf");
+    put_mmproj("m/mmproj.gguf", 1, 0);
+    set_age("m/model.gguf", 60);
+    assert_int_equal(update(true), 1);
+    set_age("m/mmproj.gguf", 60);
+    assert_int_equal(update(true), 0);
+    assert_non_null(model("m")->mmproj);
+}
+
+/* An engine may fetch its own file: there is nothing to read. */
+static void no_file(void **state)
+{
+    (void)state;
+    struct folder f = {0};
+    folder_insert(&f, &(struct folder_model){
+                          .id = mem_strdup("far"), .source = MODEL_SOURCE_PRESET, .shards = 1});
+    assert_int_equal(catalog_update(c, &f, true), 0);
+    assert_counts(1, 0, 0);
+    assert_int_equal(model("far")->header, MODEL_HEADER_NONE);
+    assert_int_equal(model("far")->source, MODEL_SOURCE_PRESET);
+    assert_null(model("far")->path);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_counts(1, 0, 0);
+}
+
+/* Another source for the same files is no reason to begin anew. */
+static void source_changes(void **state)
+{
+    (void)state;
+    struct folder f;
+    put("a.gguf");
+    scan_and_wait();
+    struct model *before = model("a");
+    assert_int_equal(folder_read(&f, t.root, &err), 0);
+    folder_find(&f, "a")->source = MODEL_SOURCE_PRESET;
+    assert_int_equal(catalog_update(c, &f, false), 0);
+    assert_ptr_equal(model("a"), before);
+    assert_int_equal(before->source, MODEL_SOURCE_PRESET);
+    assert_counts(1, 1, 0);
 }
 
 static void aliases(void **state)
@@ -498,11 +540,23 @@ static void many_models(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(scan_reads_headers),  CASE(rescan_without_change), CASE(rescan_with_changes),
-        CASE(companions_change),   CASE(broken_models),         CASE(shards_add_up),
-        CASE(single_files),        CASE(two_folders),           CASE(aliases),
-        CASE(removed_in_flight),   CASE(owner_keeps_removed),   CASE(close_in_flight),
-        CASE(close_from_an_event), CASE(rescan_from_an_event),  CASE(no_events),
+        CASE(scan_reads_headers),
+        CASE(rescan_without_change),
+        CASE(rescan_with_changes),
+        CASE(companions_change),
+        CASE(broken_models),
+        CASE(shards_add_up),
+        CASE(growing_files_are_left),
+        CASE(growing_companion),
+        CASE(no_file),
+        CASE(source_changes),
+        CASE(aliases),
+        CASE(removed_in_flight),
+        CASE(owner_keeps_removed),
+        CASE(close_in_flight),
+        CASE(close_from_an_event),
+        CASE(rescan_from_an_event),
+        CASE(no_events),
         CASE(many_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

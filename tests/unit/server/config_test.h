@@ -137,6 +137,8 @@ static inline const char *engine_value(const char *name)
     const struct engine_option *o = engine_options_find(c.options, name, NULL);
     assert_non_null(o);
     const struct engine_arg *a = engine_args_get(&c.args, o);
+    if (!a)
+        a = engine_args_get(&c.env_args, o);
     return a ? a->value ? a->value : a->negated ? "off" : "on" : NULL;
 }
 

@@ -122,10 +122,12 @@ static void variables_of_the_engine(void **state)
     parse(ARGV(DIR),
           ENV("LLAMA_ARG_KV_OFFLOAD=0", "LLAMA_ARG_MLOCK=false", "LLAMA_ARG_CTX_SIZE=9"));
     assert_string_equal(engine_value("-kvo"), "off");
-    assert_null(engine_value("--mlock")); /* off is how it is anyhow, and there is no word for it */
+    assert_string_equal(engine_value("--mlock"), "off");
     assert_string_equal(engine_value("-c"), "9");
-    assert_int_equal(c.args.v[0].origin, ARGS_FROM_ENVIRONMENT);
-    refuse(ARGV(DIR), ENV("LLAMA_ARG_MLOCK=maybe"), "LLAMA_ARG_MLOCK=maybe: give 1 or 0");
+    assert_int_equal(c.args.n, 0);
+    assert_int_equal(c.env_args.v[0].origin, ARGS_FROM_ENVIRONMENT);
+    refuse(ARGV(DIR), ENV("LLAMA_ARG_MLOCK=maybe"),
+           "LLAMA_ARG_MLOCK: 'maybe' is neither on nor off");
 }
 
 static void unknown_options_name_the_nearest(void **state)
@@ -184,7 +186,6 @@ static void a_time_too_long(void **state)
 static void what_only_a_router_could_do_is_refused(void **state)
 {
     (void)state;
-    refuse(ARGV(DIR, "--models-preset", "x"), ENV(NULL), "--models-preset is not supported yet");
     refuse(ARGV(DIR, "--ssl-key-file", "x"), ENV(NULL), "put a TLS proxy in front");
     refuse(ARGV(DIR), ENV("LLAMA_ARG_SSL_KEY_FILE=x"), "--ssl-key-file is not supported yet");
 }
@@ -211,11 +212,17 @@ static void classic_mode(void **state)
     assert_string_equal(c.model, "y.gguf");
 }
 
-static void a_repository_is_not_a_model_yet(void **state)
+/* The engine fetches it. */
+static void a_repository_is_one_model(void **state)
 {
     (void)state;
-    refuse(ARGV("-hf", "user/model:Q4"), ENV(NULL), "--hf-repo is not supported yet");
-    refuse(ARGV(NULL), ENV("LLAMA_ARG_HF_REPO=user/model"), "give --model FILE");
+    parse(ARGV("-hf", "user/model:Q4"), ENV(NULL));
+    assert_true(c.classic);
+    assert_null(c.model);
+    assert_string_equal(engine_value("-hf"), "user/model:Q4");
+    parse(ARGV(NULL), ENV("LLAMA_ARG_HF_REPO=user/model"));
+    assert_true(c.classic);
+    assert_string_equal(engine_value("-hf"), "user/model");
 }
 
 static void the_command_line_decides_the_mode(void **state)
@@ -230,12 +237,20 @@ static void the_command_line_decides_the_mode(void **state)
     parse(ARGV(DIR), ENV("LLAMA_ARG_HF_REPO=user/model"));
     assert_false(c.classic);
     assert_null(engine_value("-hf"));
+    parse(ARGV("--models-preset", "p.ini"), ENV("LLAMA_ARG_MODEL=a.gguf"));
+    assert_false(c.classic);
+    assert_string_equal(c.models_preset, "p.ini");
 }
 
+/* A router on the cache alone. */
 static void no_models(void **state)
 {
     (void)state;
-    refuse(ARGV(NULL), ENV(NULL), "no models: give --models-dir DIR (router) or --model FILE");
+    parse(ARGV(NULL), ENV("HF_HOME=/hf"));
+    assert_false(c.classic);
+    assert_null(c.models_dir);
+    assert_null(c.models_preset);
+    assert_non_null(c.cache_dir);
 }
 
 /* --- keys and the engine ----------------------------------------------------------------- */
@@ -305,7 +320,7 @@ int main(void)
         TEST(what_only_a_router_could_do_is_refused),
         TEST(underscores_in_our_own_options),
         TEST(classic_mode),
-        TEST(a_repository_is_not_a_model_yet),
+        TEST(a_repository_is_one_model),
         TEST(the_command_line_decides_the_mode),
         TEST(no_models),
         TEST(keys_from_a_file),

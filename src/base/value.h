@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Values as people write them in options, variables and presets. Each 0 or a negative errno with a
+ * text that quotes the value and says what is wanted. Sizes and times have files of their own. */
+#ifndef HOSTLER_BASE_VALUE_H
+#define HOSTLER_BASE_VALUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* A whole number, 0 or more. */
+int value_count(const char *text, unsigned *out, struct error *err)
+    __attribute__((warn_unused_result));
+/* A whole number. */
+int value_int(const char *text, int *out, struct error *err) __attribute__((warn_unused_result));
+/* A duration (duration.h), in ms. */
+int value_time(const char *text, uint64_t *ms, struct error *err)
+    __attribute__((warn_unused_result));
+/* llama.cpp's words for on and off: on, enabled, true, 1; off, disabled, false, 0. */
+int value_truth(const char *text, bool *on, struct error *err) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "catalog/ini.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+
+struct reader {
+    ini_handler *handler;
+    void *ctx;
+    struct error *err;
+    struct ini_line line;
+    char *section; /* owned */
+};
+
+/* Cuts the blanks off both ends, in place. */
+static char *trim(char *text)
+{
+    size_t len = strlen(text);
+    while (len && text[len - 1] == ' ')
+        text[--len] = '\0';
+    return text + strspn(text, " ");
+}
+
+static void cut_comment(char *text)
+{
+    text[strcspn(text, ";#")] = '\0';
+}
+
+static bool starts_key(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_key(const char *text)
+{
+    if (!starts_key(*text))
+        return false;
+    for (; *text; text++)
+        if (!starts_key(*text) && !(*text >= '0' && *text <= '9') && *text != '.' && *text != '-')
+            return false;
+    return true;
+}
+
+static int begin_section(struct reader *r, char *text)
+{
+    char *end = strchr(text, ']');
+    if (!end)
+        return error_set(r->err, -EINVAL, "line %u: '[' without ']': write [NAME]", r->line.number);
+    *end = '\0';
+    cut_comment(end + 1);
+    char *name = trim(text + 1);
+    if (!*name)
+        return error_set(r->err, -EINVAL, "line %u: a section needs a name: [NAME], or [*] for all",
+                         r->line.number);
+    if (*trim(end + 1))
+        return error_set(r->err, -EINVAL, "line %u: nothing may follow [%s] but a comment",
+                         r->line.number, name);
+    free(r->section);
+    r->section = mem_strdup(name);
+    r->line.section = r->section;
+    r->line.key = r->line.value = NULL;
+    return r->handler(&r->line, r->ctx, r->err);
+}
+
+static int read_pair(struct reader *r, char *text)
+{
+    char *equals = strchr(text, '=');
+    cut_comment(text);
+    if (!equals || !strchr(text, '='))
+        return error_set(r->err, -EINVAL, "line %u: '%.40s' is neither [SECTION] nor KEY = VALUE",
+                         r->line.number, text);
+    *equals = '\0';
+    char *key = trim(text);
+    if (key[0] == '-')
+        return error_set(r->err, -EINVAL, "line %u: write '%s' without its dashes", r->line.number,
+                         key);
+    if (!is_key(key))
+        return error_set(r->err, -EINVAL, "line %u: '%.40s' cannot be a key", r->line.number, key);
+    r->line.key = key;
+    r->line.value = trim(equals + 1);
+    return r->handler(&r->line, r->ctx, r->err);
+}
+
+/* `text` is the line without its end; it is changed. */
+static int read_line(struct reader *r, char *text, size_t len)
+{
+    for (char *tab = text; (tab = strchr(tab, '\t'));)
+        *tab = ' ';
+    if (strlen(text) != len || !text_clean(text))
+        return error_set(r->err, -EINVAL,
+                         "line %u: it holds control characters or bytes that are not UTF-8",
+                         r->line.number);
+    text = trim(text);
+    if (*text == '\0' || *text == ';' || *text == '#')
+        return 0;
+    return *text == '[' ? begin_section(r, text) : read_pair(r, text);
+}
+
+int ini_parse(const char *text, size_t len, ini_handler *handler, void *ctx, struct error *err)
+{
+    struct reader r = {.handler = handler, .ctx = ctx, .err = err};
+    const char *at = text, *end = text + len;
+    int rc = 0;
+    if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* a mark that Windows editors leave */
+        at += 3;
+    while (at < end && rc == 0) {
+        const char *eol = at;
+        while (eol < end && *eol != '\n' && *eol != '\r')
+            eol++;
+        char *line = mem_strndup(at, (size_t)(eol - at));
+        r.line.number++;
+        rc = read_line(&r, line, (size_t)(eol - at));
+        free(line);
+        if (eol + 1 < end && eol[0] == '\r' && eol[1] == '\n')
+            eol++;
+        at = eol + 1;
+    }
+    free(r.section);
+    return rc;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* The file is gone through twice: `[*]` may stand behind the sections that build on it. */
+#include "server/presets.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/nearest.h"
+#include "base/value.h"
+#include "catalog/ini.h"
+
+#define FILE_MAX ((size_t)4 * 1024 * 1024)
+
+struct reader {
+    const struct config *config;
+    struct presets *presets;
+    bool defaults; /* the pass that reads `[*]` and nothing else */
+};
+
+/* --- settings -----------------------------------------------------------------------------------
+ */
+
+void settings_copy(struct settings *to, const struct settings *from)
+{
+    *to = *from;
+    to->env = (struct strv){0};
+    strv_copy(&to->env, &from->env);
+}
+
+void settings_finish(struct settings *s)
+{
+    strv_finish(&s->env);
+}
+
+/* --- keys of the router's -----------------------------------------------------------------------
+ */
+
+enum kind { KIND_TRUTH, KIND_TIME, KIND_INT, KIND_COUNT, KIND_ENV };
+
+static const struct own_key {
+    const char *name;
+    enum kind kind;
+    size_t offset; /* in struct settings */
+} own_keys[] = {
+    {"dedup-cache-models", KIND_TRUTH, offsetof(struct settings, hides_cached)},
+    {"env", KIND_ENV, offsetof(struct settings, env)},
+    {"load-on-startup", KIND_TRUTH, offsetof(struct settings, load_on_startup)},
+    {"max-requests", KIND_COUNT, offsetof(struct settings, max_requests)},
+    {"pin", KIND_TRUTH, offsetof(struct settings, pinned)},
+    {"priority", KIND_INT, offsetof(struct settings, priority)},
+    {"stop-timeout", KIND_TIME, offsetof(struct settings, stop_timeout_ms)},
+    {"ttl", KIND_TIME, offsetof(struct settings, ttl_ms)},
+};
+
+#define N_OWN_KEYS (sizeof own_keys / sizeof *own_keys)
+
+static int set_env(struct strv *env, const char *value, struct error *err)
+{
+    strv_finish(env);
+    strv_split(env, value, ',');
+    for (size_t i = 0; i < env->n; i++)
+        if (env->v[i][0] == '=' || !strchr(env->v[i], '='))
+            return error_set(err, -EINVAL, "'%s' is not NAME=VALUE", env->v[i]);
+    return 0;
+}
+
+static int set_own(struct settings *s, const struct own_key *key, const char *value,
+                   struct error *err)
+{
+    void *field = (char *)s + key->offset;
+    switch (key->kind) {
+    case KIND_TRUTH:
+        return value_truth(value, field, err);
+    case KIND_TIME:
+        return value_time(value, field, err);
+    case KIND_INT:
+        return value_int(value, field, err);
+    case KIND_COUNT:
+        return value_count(value, field, err);
+    case KIND_ENV:
+        return set_env(field, value, err);
+    }
+    return 0;
+}
+
+static const struct own_key *find_own(const char *key)
+{
+    for (size_t i = 0; i < N_OWN_KEYS; i++)
+        if (strcmp(own_keys[i].name, key) == 0)
+            return &own_keys[i];
+    return NULL;
+}
+
+/* --- keys of the engine's -----------------------------------------------------------------------
+ */
+
+static const struct engine_option *find_option(const struct config *c, const char *key,
+                                               bool *negated)
+{
+    const struct engine_option *o = engine_options_find_env(c->options, key);
+    *negated = false;
+    for (int dashes = 2; dashes > 0 && !o; dashes--) {
+        char *name = mem_printf("%.*s%s", dashes, "--", key);
+        o = engine_options_find(c->options, name, negated);
+        free(name);
+    }
+    return o;
+}
+
+static void consider_all(struct nearest *near, const struct strv *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        nearest_consider(near, names->v[i] + strspn(names->v[i], "-"));
+}
+
+static int unknown_key(const struct config *c, const char *key, struct error *err)
+{
+    struct nearest near;
+    nearest_init(&near, key);
+    for (size_t i = 0; i < N_OWN_KEYS; i++)
+        nearest_consider(&near, own_keys[i].name);
+    for (size_t i = 0; i < engine_options_count(c->options); i++) {
+        consider_all(&near, &engine_options_at(c->options, i)->names);
+        consider_all(&near, &engine_options_at(c->options, i)->negations);
+    }
+    return error_set(
+        err, -EINVAL, "no such key%s%s%s; a key is an option of the engine without its dashes",
+        near.best ? "; did you mean '" : "", near.best ? near.best : "", near.best ? "'?" : "");
+}
+
+/* Only the router may use it, or it is no business of an engine's command line. */
+static bool is_taken(const struct reader *r, struct preset *p, const struct engine_option *o,
+                     const char *value)
+{
+    const struct known_options *known = &r->config->known;
+    struct strv *names = o == known->alias ? &p->aliases : o == known->tags ? &p->tags : NULL;
+    if (names) {
+        strv_finish(names);
+        strv_split(names, value, ',');
+        strv_sort(names);
+    }
+    return engine_args_owned_by_router(o);
+}
+
+/* --- lines --------------------------------------------------------------------------------------
+ */
+
+static void preset_finish(struct preset *p)
+{
+    free(p->name);
+    engine_args_finish(&p->args);
+    strv_finish(&p->aliases);
+    strv_finish(&p->tags);
+    strv_finish(&p->own);
+    settings_finish(&p->settings);
+    *p = (struct preset){0};
+}
+
+static void preset_init(struct preset *p, const struct ini_line *line,
+                        const struct preset *defaults)
+{
+    *p = (struct preset){.name = mem_strdup(line->section), .line = line->number};
+    settings_copy(&p->settings, &defaults->settings);
+    strv_copy(&p->tags, &defaults->tags);
+}
+
+static struct preset *find_section(struct presets *p, const char *name)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->v[i].name, name) == 0)
+            return &p->v[i];
+    return NULL;
+}
+
+/* Of two sections of one name the last one counts, as in llama.cpp, but not in silence. */
+static void begin_section(struct reader *r, const struct ini_line *line)
+{
+    struct presets *p = r->presets;
+    struct preset *old = find_section(p, line->section);
+    if (old) {
+        log_warn("%s: line %u: [%s] stands in line %u already; only this one counts",
+                 r->config->models_preset, line->number, line->section, old->line);
+        preset_finish(old);
+        preset_init(old, line, &p->defaults);
+        return;
+    }
+    p->v = mem_realloc(p->v, (p->n + 1) * sizeof *p->v);
+    preset_init(&p->v[p->n++], line, &p->defaults);
+}
+
+static void remember(struct preset *p, const struct ini_line *line)
+{
+    size_t len = strlen(line->key);
+    for (size_t i = 0; i < p->own.n; i++) {
+        if (strncmp(p->own.v[i], line->key, len) != 0 || p->own.v[i][len] != ' ')
+            continue;
+        free(p->own.v[i]);
+        p->own.v[i] = mem_printf("%s = %s", line->key, line->value);
+        return;
+    }
+    strv_addf(&p->own, "%s = %s", line->key, line->value);
+}
+
+/* Of an engine's option. */
+static int read_option(struct reader *r, struct preset *p, const struct ini_line *line,
+                       struct error *err)
+{
+    bool negated;
+    const struct engine_option *o = find_option(r->config, line->key, &negated);
+    if (!o)
+        return unknown_key(r->config, line->key, err);
+    if (r->defaults && o == r->config->known.alias)
+        return error_set(err, -EINVAL, "in [*] it would name every model: give it to one");
+    if (is_taken(r, p, o, line->value))
+        return 0;
+    return engine_args_set_text(&p->args, o, negated, line->value,
+                                r->defaults ? ARGS_FROM_DEFAULTS : ARGS_FROM_SECTION, err);
+}
+
+static int read_pair(struct reader *r, struct preset *p, const struct ini_line *line,
+                     struct error *err)
+{
+    struct error why = {""};
+    const struct own_key *own = find_own(line->key);
+    int rc;
+    if (own) {
+        remember(p, line);
+        rc = set_own(&p->settings, own, line->value, &why);
+    } else {
+        rc = read_option(r, p, line, &why);
+    }
+    return rc ? error_set(err, rc, "line %u: %s: %s", line->number, line->key, why.text) : 0;
+}
+
+static int on_line(const struct ini_line *line, void *ctx, struct error *err)
+{
+    struct reader *r = ctx;
+    struct presets *p = r->presets;
+    bool is_defaults = line->section && strcmp(line->section, "*") == 0;
+    if (line->key && strcmp(line->key, "version") == 0) /* of the file's format; there is one */
+        return 0;
+    if (!line->section)
+        return error_set(err, -EINVAL,
+                         "line %u: '%s' stands before any section: put it below [*] to mean all "
+                         "models, or below [MODEL]",
+                         line->number, line->key);
+    if (is_defaults != r->defaults)
+        return 0;
+    if (line->key)
+        return read_pair(r, is_defaults ? &p->defaults : find_section(p, line->section), line, err);
+    if (!is_defaults)
+        begin_section(r, line);
+    return 0;
+}
+
+/* --- the file -----------------------------------------------------------------------------------
+ */
+
+int presets_load(char **text, const struct config *c, struct error *err)
+{
+    char chunk[4096];
+    size_t n;
+    struct buf b;
+    FILE *f = fopen(c->models_preset, "re");
+    int rc = f ? 0 : -errno;
+    buf_init(&b, FILE_MAX);
+    while (!rc && (n = fread(chunk, 1, sizeof chunk, f)) > 0)
+        rc = buf_append(&b, chunk, n);
+    if (!rc && ferror(f))
+        rc = -errno;
+    if (f)
+        fclose(f);
+    if (!rc && b.len && memchr(b.data, 0, b.len))
+        rc = error_set(err, -EINVAL, "%s: it holds zero bytes: that is no file of presets",
+                       c->models_preset);
+    else if (rc == -ENOBUFS)
+        error_set(err, rc, "%s: larger than 4 MiB: that is no file of presets", c->models_preset);
+    else if (rc)
+        error_set(err, rc, "cannot read the presets in %s: %s", c->models_preset, strerror(-rc));
+    *text = rc ? NULL : buf_take(&b);
+    buf_finish(&b);
+    return rc;
+}
+
+static int compare_presets(const void *va, const void *vb)
+{
+    const struct preset *a = va, *b = vb;
+    return strcmp(a->name, b->name);
+}
+
+void presets_init(struct presets *p, const struct config *c)
+{
+    *p = (struct presets){0};
+    p->defaults.name = mem_strdup("*");
+    p->defaults.settings.ttl_ms = c->ttl_ms;
+    p->defaults.settings.stop_timeout_ms = c->stop_timeout_ms;
+}
+
+void presets_finish(struct presets *p)
+{
+    preset_finish(&p->defaults);
+    for (size_t i = 0; i < p->n; i++)
+        preset_finish(&p->v[i]);
+    free(p->v);
+    *p = (struct presets){0};
+}
+
+int presets_parse(struct presets *p, const struct config *c, const char *text, struct error *err)
+{
+    struct error why = {""};
+    struct reader r = {.config = c, .presets = p};
+    int rc = 0;
+    presets_init(p, c);
+    for (int pass = 0; text && pass < 2 && !rc; pass++) {
+        r.defaults = pass == 0;
+        rc = ini_parse(text, strlen(text), on_line, &r, &why);
+    }
+    if (rc) {
+        presets_finish(p);
+        return error_set(err, rc, "%s: %s", c->models_preset, why.text);
+    }
+    if (p->n)
+        qsort(p->v, p->n, sizeof *p->v, compare_presets);
+    return 0;
+}
+
+const struct preset *presets_of(const struct presets *p, const char *model)
+{
+    const struct preset key = {.name = (char *)model};
+    const struct preset *found =
+        p->n ? bsearch(&key, p->v, p->n, sizeof *p->v, compare_presets) : NULL;
+    return found ? found : &p->defaults;
+}
+
+const struct engine_arg *presets_model_arg(const struct config *c, const struct engine_args *args)
+{
+    const struct engine_option *const options[] = {c->known.model, c->known.hf_repo,
+                                                   c->known.model_url, c->known.docker_repo};
+    const struct engine_arg *arg = NULL;
+    for (size_t i = 0; i < sizeof options / sizeof *options && !arg; i++)
+        arg = options[i] ? engine_args_get(args, options[i]) : NULL;
+    return arg;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/refresh.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "server/sources.h"
+#include "server/watch.h"
+
+#define CHANGED_MS 200 /* a change is seldom alone */
+#define SETTLE_MS (FOLDER_SETTLE_S * 1000 + 100)
+
+TAILQ_HEAD(waiters, refresh_waiter);
+
+struct refresh {
+    struct host *host;
+    struct watch *watch;
+    uv_timer_t timer; /* until the next reading that nobody asked for */
+    uv_work_t work;
+    struct waiters next;    /* for a reading that has not begun */
+    struct waiters current; /* for the one that runs */
+    bool running, closing;
+    bool asked; /* somebody wants another reading, */
+    bool current_asked;
+    bool changed;  /* or files did come or go */
+    char *presets; /* the text of the last presets that were asked for; NULL without any */
+    char *problem;
+    /* The reading that runs, or is just over: */
+    struct sources sources;
+    struct error err;
+    int rc;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static void start(struct refresh *r);
+
+/* --- in the pool --------------------------------------------------------------------------------
+ */
+
+static void read_sources(uv_work_t *work)
+{
+    struct refresh *r = work->data;
+    r->rc = sources_read(&r->sources, host_config(r->host), r->current_asked ? NULL : r->presets,
+                         &r->err);
+}
+
+/* --- on the loop --------------------------------------------------------------------------------
+ */
+
+static void tell_all(struct waiters *list, const char *problem)
+{
+    struct refresh_waiter *w;
+    while ((w = TAILQ_FIRST(list))) {
+        TAILQ_REMOVE(list, w, link);
+        w->done(w, problem);
+    }
+}
+
+static void keep_presets(struct refresh *r)
+{
+    if (!r->sources.preset_text)
+        return;
+    free(r->presets);
+    r->presets = r->sources.preset_text;
+    r->sources.preset_text = NULL;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct refresh *r = timer->data;
+    r->changed = true;
+    start(r);
+}
+
+static void take_over(struct refresh *r)
+{
+    keep_presets(r);
+    watch_add(r->watch, &r->sources.folders);
+    if (host_apply(r->host, &r->sources, !r->current_asked))
+        uv_timer_start(&r->timer, on_timer, SETTLE_MS, 0);
+}
+
+static void note_problem(struct refresh *r, const char *problem)
+{
+    free(r->problem);
+    r->problem = problem ? mem_strdup(problem) : NULL;
+    if (problem)
+        log_error("the models stay as they were: %s", problem);
+}
+
+static void close_when_idle(struct refresh *r);
+
+static void on_read(uv_work_t *work, int status)
+{
+    struct refresh *r = work->data;
+    r->running = false;
+    if (status < 0 || r->closing) {
+        if (status == 0 && r->rc == 0)
+            sources_finish(&r->sources);
+        close_when_idle(r);
+        return;
+    }
+    note_problem(r, r->rc ? r->err.text : NULL);
+    if (r->rc == 0)
+        take_over(r);
+    tell_all(&r->current, r->problem);
+    start(r);
+}
+
+static void start(struct refresh *r)
+{
+    if (r->running || r->closing || !(r->asked || r->changed))
+        return;
+    r->running = true;
+    r->current_asked = r->asked;
+    r->asked = r->changed = false;
+    uv_timer_stop(&r->timer);
+    TAILQ_CONCAT(&r->current, &r->next, link);
+    r->work.data = r;
+    uv_queue_work(host_loop(r->host), &r->work, read_sources, on_read);
+}
+
+static void on_changed(void *ctx)
+{
+    struct refresh *r = ctx;
+    if (!r->closing && !uv_is_active((uv_handle_t *)&r->timer))
+        uv_timer_start(&r->timer, on_timer, CHANGED_MS, 0);
+}
+
+struct refresh *refresh_create(struct host *host)
+{
+    struct refresh *r = mem_zalloc(sizeof *r);
+    r->host = host;
+    r->watch = watch_create(host_loop(host), on_changed, r);
+    TAILQ_INIT(&r->next);
+    TAILQ_INIT(&r->current);
+    uv_timer_init(host_loop(host), &r->timer);
+    r->timer.data = r;
+    return r;
+}
+
+int refresh_first(struct refresh *r, struct error *err)
+{
+    struct sources s;
+    int rc = sources_read(&s, host_config(r->host), NULL, err);
+    if (rc)
+        return rc;
+    r->sources.preset_text = s.preset_text;
+    s.preset_text = NULL;
+    keep_presets(r);
+    watch_add(r->watch, &s.folders);
+    return host_start(r->host, &s, err);
+}
+
+void refresh_ask(struct refresh *r, struct refresh_waiter *w)
+{
+    if (w)
+        TAILQ_INSERT_TAIL(&r->next, w, link);
+    r->asked = true;
+    start(r);
+}
+
+static bool leave(struct waiters *list, struct refresh_waiter *w)
+{
+    struct refresh_waiter *i;
+    TAILQ_FOREACH (i, list, link) {
+        if (i != w)
+            continue;
+        TAILQ_REMOVE(list, w, link);
+        return true;
+    }
+    return false;
+}
+
+void refresh_leave(struct refresh *r, struct refresh_waiter *w)
+{
+    if (!leave(&r->next, w))
+        leave(&r->current, w);
+}
+
+const char *refresh_problem(const struct refresh *r)
+{
+    return r->problem;
+}
+
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct refresh *r = handle->data;
+    void (*closed)(void *) = r->closed;
+    void *ctx = r->closed_ctx;
+    free(r->presets);
+    free(r->problem);
+    free(r);
+    closed(ctx);
+}
+
+static void on_watch_closed(void *ctx)
+{
+    struct refresh *r = ctx;
+    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+}
+
+static void close_when_idle(struct refresh *r)
+{
+    if (r->closing && !r->running)
+        watch_close(r->watch, on_watch_closed, r);
+}
+
+void refresh_close(struct refresh *r, void (*closed)(void *ctx), void *ctx)
+{
+    r->closing = true;
+    r->closed = closed;
+    r->closed_ctx = ctx;
+    tell_all(&r->current, "the server is shutting down");
+    tell_all(&r->next, "the server is shutting down");
+    uv_cancel((uv_req_t *)&r->work);
+    close_when_idle(r);
+}

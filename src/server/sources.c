@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/sources.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "catalog/cache.h"
+#include "catalog/gguf.h"
+
+/* --- folders ------------------------------------------------------------------------------------
+ */
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* `path` and what is below it, `depth` levels deep. Blobs are only the content of other names. */
+static void list_folders(struct strv *out, const char *path, int depth)
+{
+    DIR *d = opendir(path);
+    if (!d)
+        return;
+    strv_add(out, path);
+    for (struct dirent *e; depth > 0 && (e = readdir(d));) {
+        bool maybe = e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
+        if (!maybe || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            strcmp(e->d_name, "blobs") == 0)
+            continue;
+        char *below = mem_printf("%s/%s", path, e->d_name);
+        if (is_folder(below))
+            list_folders(out, below, depth - 1);
+        free(below);
+    }
+    closedir(d);
+}
+
+#define MODELS_DEPTH 1
+#define CACHE_DEPTH 3 /* models--USER--REPO / snapshots / COMMIT */
+
+static void list_watched(struct strv *out, const struct config *c)
+{
+    if (c->models_dir)
+        list_folders(out, c->models_dir, MODELS_DEPTH);
+    list_folders(out, c->cache_dir, CACHE_DEPTH);
+}
+
+/* --- sections -----------------------------------------------------------------------------------
+ */
+
+/* A repository as a preset or an option names it, by the id that its cached model has: the tag in
+ * capitals. NULL when it has no tag; the caller frees. */
+static char *cached_id(const char *repo)
+{
+    const char *colon = strchr(repo, ':');
+    if (!colon)
+        return NULL;
+    char *id = mem_strdup(repo);
+    for (char *p = id + (colon - repo); *p; p++)
+        if (*p >= 'a' && *p <= 'z')
+            *p = (char)(*p - 'a' + 'A');
+    return id;
+}
+
+/* What is known of a model that the engine finds by itself: its cached file, if there is one. */
+static void fill_remote(struct folder_model *m, const struct folder *cached, const char *repo)
+{
+    char *id = cached_id(repo);
+    const struct folder_model *from = id ? folder_find(cached, id) : NULL;
+    if (from) {
+        char *name = m->id;
+        *m = *from;
+        m->id = name;
+        m->path = mem_strdup(from->path);
+        m->mmproj = from->mmproj ? mem_strdup(from->mmproj) : NULL;
+        m->draft = from->draft ? mem_strdup(from->draft) : NULL;
+        m->problem = from->problem ? mem_strdup(from->problem) : NULL;
+    }
+    free(id);
+}
+
+/* The record of a model of a section's own. */
+static void read_own_model(struct folder_model *m, const struct config *c,
+                           const struct engine_arg *arg, const char *name,
+                           const struct folder *cached)
+{
+    struct error why;
+    if (arg->option == c->known.model && folder_read_file(m, name, arg->value, &why) == 0)
+        return;
+    *m = (struct folder_model){.id = mem_strdup(name), .shards = 1};
+    if (arg->option == c->known.model) {
+        m->path = mem_strdup(arg->value);
+        m->problem = mem_strdup(why.text);
+    } else if (arg->option == c->known.hf_repo) {
+        fill_remote(m, cached, arg->value);
+    }
+}
+
+static void add_mmproj(struct folder_model *m, const struct config *c,
+                       const struct engine_args *args)
+{
+    const struct engine_arg *arg = c->known.mmproj ? engine_args_get(args, c->known.mmproj) : NULL;
+    if (!arg || (m->mmproj && strcmp(m->mmproj, arg->value) == 0))
+        return;
+    free(m->mmproj);
+    m->mmproj = mem_strdup(arg->value);
+    m->mmproj_stamp = folder_stamp(arg->value);
+}
+
+static int add_section(struct sources *s, const struct config *c, const struct preset *p,
+                       const struct folder *cached, struct error *err)
+{
+    const struct engine_arg *arg = presets_model_arg(c, &p->args);
+    struct folder_model *m = folder_find(&s->models, p->name);
+    if (!m && !arg)
+        arg = presets_model_arg(c, &s->presets.defaults.args);
+    if (!m && !arg)
+        return error_set(err, -EINVAL,
+                         "%s: line %u: there is no model '%s': give its file with 'model = FILE' "
+                         "or 'hf-repo = USER/REPO:TAG', or name the section after a model",
+                         c->models_preset, p->line, p->name);
+    if (arg) {
+        struct folder_model own;
+        read_own_model(&own, c, arg, p->name, cached);
+        if (m) {
+            folder_model_finish(m);
+            *m = own;
+        } else {
+            m = folder_insert(&s->models, &own);
+        }
+    }
+    m->source = MODEL_SOURCE_PRESET;
+    add_mmproj(m, c, &p->args);
+    return 0;
+}
+
+/* --- names --------------------------------------------------------------------------------------
+ */
+
+/* Who else has `alias`: a model by its id, or another section. NULL: nobody. */
+static const char *other_owner(const struct sources *s, const struct preset *p, const char *alias)
+{
+    if (folder_find(&s->models, alias))
+        return alias;
+    for (size_t i = 0; i < s->presets.n; i++)
+        if (&s->presets.v[i] != p && strv_has(&s->presets.v[i].aliases, alias))
+            return s->presets.v[i].name;
+    return NULL;
+}
+
+static int check_aliases(const struct sources *s, const struct config *c, struct error *err)
+{
+    for (size_t i = 0; i < s->presets.n; i++) {
+        const struct preset *p = &s->presets.v[i];
+        for (size_t k = 0; k < p->aliases.n; k++) {
+            const char *other = other_owner(s, p, p->aliases.v[k]);
+            if (other)
+                return error_set(err, -EEXIST,
+                                 "%s: line %u: alias '%s' of [%s] is a name of model '%s' already",
+                                 c->models_preset, p->line, p->aliases.v[k], p->name, other);
+        }
+    }
+    return 0;
+}
+
+/* --- the cache ----------------------------------------------------------------------------------
+ */
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
+           sa.st_ino == sb.st_ino;
+}
+
+/* Cached models whose file a preset has and that it wants to be seen once only. */
+static void hide_cached(struct sources *s)
+{
+    for (size_t i = 0; i < s->presets.n; i++) {
+        const struct folder_model *m = folder_find(&s->models, s->presets.v[i].name);
+        if (!s->presets.v[i].settings.hides_cached || !m || !m->path)
+            continue;
+        const char *path = m->path;
+        for (size_t k = s->models.n; k-- > 0;)
+            if (s->models.v[k].source == MODEL_SOURCE_CACHE &&
+                is_same_file(s->models.v[k].path, path))
+                folder_drop(&s->models, k);
+    }
+}
+
+/* --- all ----------------------------------------------------------------------------------------
+ */
+
+static int read_many(struct sources *s, const struct config *c, struct error *err)
+{
+    struct folder cached = {0};
+    int rc = c->models_dir ? folder_read(&s->models, c->models_dir, err) : 0;
+    if (!rc)
+        rc = cache_read(&cached, c->cache_dir, err);
+    if (!rc)
+        folder_merge(&s->models, &cached);
+    for (size_t i = 0; i < s->presets.n && !rc; i++)
+        rc = add_section(s, c, &s->presets.v[i], &s->models, err);
+    if (!rc)
+        rc = check_aliases(s, c, err);
+    if (rc)
+        return rc;
+    hide_cached(s);
+    list_watched(&s->folders, c);
+    return 0;
+}
+
+/* Classic mode: the model's id is its first alias, else its file's name without the ending, else
+ * what the engine is told to fetch. */
+static char *single_id(const struct config *c)
+{
+    const struct engine_arg *arg = presets_model_arg(c, &c->args);
+    if (!arg)
+        arg = presets_model_arg(c, &c->env_args);
+    if (c->aliases.n)
+        return mem_strdup(c->aliases.v[0]);
+    if (!c->model)
+        return mem_strdup(arg ? arg->value : "model");
+    const char *slash = strrchr(c->model, '/');
+    const char *name = slash ? slash + 1 : c->model;
+    size_t len = strlen(name);
+    if (len > 5 && strcmp(name + len - 5, ".gguf") == 0)
+        len -= 5;
+    return mem_strndup(name, len);
+}
+
+static int read_single(struct sources *s, const struct config *c, struct error *err)
+{
+    struct gguf_info info;
+    struct folder_model m = {.shards = 1};
+    char *id = single_id(c);
+    int rc = 0;
+    /* Any other problem with the file is the engine's to judge. */
+    if (c->model && gguf_read(c->model, &info, err) == -EINVAL)
+        rc = -EINVAL;
+    else if (c->model)
+        rc = folder_read_file(&m, id, c->model, err);
+    else
+        m.id = mem_strdup(id);
+    free(id);
+    if (rc)
+        return rc;
+    m.source = MODEL_SOURCE_PRESET;
+    folder_insert(&s->models, &m);
+    return 0;
+}
+
+static int read_presets(struct sources *s, const struct config *c, const char *preset_text,
+                        struct error *err)
+{
+    if (!c->classic && c->models_preset && !preset_text) {
+        int rc = presets_load(&s->preset_text, c, err);
+        if (rc)
+            return rc;
+        preset_text = s->preset_text;
+    }
+    return presets_parse(&s->presets, c, c->classic ? NULL : preset_text, err);
+}
+
+int sources_read(struct sources *s, const struct config *c, const char *preset_text,
+                 struct error *err)
+{
+    *s = (struct sources){0};
+    int rc = read_presets(s, c, preset_text, err);
+    if (!rc)
+        rc = c->classic ? read_single(s, c, err) : read_many(s, c, err);
+    if (rc)
+        sources_finish(s);
+    return rc;
+}
+
+void sources_finish(struct sources *s)
+{
+    presets_finish(&s->presets);
+    free(s->preset_text);
+    s->preset_text = NULL;
+    folder_finish(&s->models);
+    strv_finish(&s->folders);
+}
