@@ -15,6 +15,7 @@
 struct api {
     struct host *host;
     struct refresh *refresh;
+    struct events *events;
     uint64_t started; /* uv_now(), ms */
 };
 
@@ -33,6 +34,8 @@ bool api_is_trusted(const struct api *api, const struct http_exchange *x);
 
 /* models.c: llama.cpp's router routes */
 api_handler api_models_list, api_models_load;
+/* events.c */
+api_handler api_events;
 /* unload.c */
 api_handler api_models_unload, api_models_unload_all, api_models_hold, api_models_release;
 /* inference.c: what is passed on to an engine; the model is named in the body or the query */

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "api/api.h"
+#include "api/events.h"
 #include "api/reply.h"
 #include "base/memory.h"
 #include "http/target.h"
@@ -29,6 +30,7 @@ static const struct route {
     {"GET", "/v1/health", api_health, PUBLIC},
     {"GET", "/models", api_models_list, PUBLIC | ROUTER},
     {"GET", "/v1/models", api_models_list, PUBLIC | ROUTER},
+    {"GET", "/models/sse", api_events, ROUTER},
     {"GET", "/props", api_props, ROUTER},
     {"POST", "/models/load", api_models_load, 0},
     {"POST", "/models/unload", api_models_unload, 0},
@@ -171,12 +173,14 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     struct api *api = mem_zalloc(sizeof *api);
     api->host = host;
     api->refresh = refresh;
+    api->events = events_create(host);
     api->started = uv_now(host_loop(host));
     return api;
 }
 
 void api_destroy(struct api *api)
 {
+    events_destroy(api->events);
     free(api);
 }
 

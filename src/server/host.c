@@ -33,6 +33,7 @@ struct host {
     TAILQ_HEAD(, hosted) all;
     TAILQ_HEAD(, kept_hold) kept_holds; /* of models that are not there at the moment */
     bool pumping, closing;
+    bool changed;     /* models came, went or got other arguments since it was last told */
     bool release_due; /* a removed model could not be released while actions were performed */
     unsigned engines;
     unsigned operations; /* that use this host and must end before it does */
@@ -191,6 +192,7 @@ static void on_model_added(struct model *m, void *ctx)
     h->model = m;
     m->owner = h;
     TAILQ_INSERT_TAIL(&host->all, h, link);
+    host->changed = true;
     tell(host, &(struct sched_event){.type = SCHED_EV_ADD, .model = &h->sched});
     hold_restore(h);
 }
@@ -237,6 +239,7 @@ static void on_model_removed(struct model *m, void *ctx)
     struct host *host = ctx;
     struct hosted *h = m->owner;
     log_info("model %s is gone from its source", m->id);
+    host->changed = true;
     hold_keep(h);
     note_if_removed(h);
     tell(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &h->sched});
@@ -705,6 +708,7 @@ static void configure(struct hosted *h)
     h->sched.pinned = h->settings.pinned || host->config->classic;
     if (!changed)
         return;
+    host->changed = true;
     if (h->sched.state == SCHED_UNLOADED && h->reason != HOST_BROKEN_FILE) {
         h->reason = HOST_NEVER; /* what failed may work now */
         set_failure(h, NULL);
@@ -742,7 +746,9 @@ size_t host_apply(struct host *host, struct sources *s, bool patient)
             configure(h);
     name_all(host);
     tell(host, &(struct sched_event){.type = SCHED_EV_TICK}); /* ttl and pins may be others */
-    announce(host, HOST_EV_RELOADED, NULL);
+    if (host->changed || !patient)
+        announce(host, HOST_EV_RELOADED, NULL);
+    host->changed = false;
     sources_finish(s);
     return left;
 }

@@ -85,7 +85,7 @@ enum host_event {
     HOST_EV_GONE, /* its engine is reaped, or could not be started: `reason` says why. Told before
                      anything new begins */
     /* Without a model: */
-    HOST_EV_RELOADED, /* the models were read again */
+    HOST_EV_RELOADED, /* the models were read again, because somebody asked or files changed */
     HOST_EV_SHUTDOWN, /* the host ends */
 };
 
