@@ -11,6 +11,7 @@
  */
 #include "http/connection.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #define SWEEP_MS 5000       /* how often deadlines are looked at, while there are connections */
 #define IDLE_MS 120000      /* a kept-alive connection without a request */
 #define STALL_MS 600000     /* a request or an answer that does not move */
+#define HANDSHAKE_MS 10000  /* of TLS */
 #define LINGER_MS 2000      /* for the client to read our answer after we stopped listening */
 #define LINGER_MAX_MS 30000 /* the same, while it still sends */
 #define PIPELINE_MAX ((size_t)64 * 1024)  /* bytes read ahead of the request that is served */
@@ -75,6 +77,13 @@ void connection_close(struct http_exchange *x)
     lose_handler(x);
 }
 
+/* The end of a connection that is at rest: no loss, and TLS can say so. */
+static void hang_up(struct http_exchange *x)
+{
+    stream_end(&x->stream);
+    connection_close(x);
+}
+
 static void on_shutdown(uv_shutdown_t *shutdown, int status)
 {
     (void)shutdown;
@@ -89,6 +98,7 @@ static void linger_step(struct http_exchange *x)
     x->shut = true;
     x->moved_at = uv_now(x->all->loop);
     x->linger_until = x->moved_at + LINGER_MAX_MS;
+    stream_end(&x->stream);
     if (uv_shutdown(&x->shutdown, &x->stream.stream, on_shutdown))
         connection_close(x);
 }
@@ -122,6 +132,8 @@ static int on_message_begin(llhttp_t *p)
 static const char *framing_problem(const llhttp_t *p, const struct http_head *head)
 {
     const char *coding = http_head_get(head, "transfer-encoding");
+    if (head_parser_owner(p, struct http_exchange)->stream.spoke_plain)
+        return "this port speaks HTTPS: write https:// in place of http://";
     if (p->http_major != 1)
         return "only HTTP/1.0 and HTTP/1.1 are spoken here";
     if (coding && (!(p->flags & F_CHUNKED) || strcasecmp(coding, "chunked") != 0))
@@ -372,6 +384,8 @@ static const struct stream_events connection_events = {
 
 static uint64_t time_allowed(const struct http_exchange *x)
 {
+    if (stream_is_shaking_hands(&x->stream))
+        return HANDSHAKE_MS;
     if (stream_pending(&x->stream))
         return STALL_MS;
     if (x->lingering)
@@ -396,7 +410,11 @@ static void on_sweep(uv_timer_t *timer)
     struct http_exchange *x, *next;
     for (x = TAILQ_FIRST(&all->list); x; x = next) {
         next = TAILQ_NEXT(x, link);
-        if (!x->stream.closing && now - x->moved_at > time_allowed(x))
+        if (x->stream.closing || now - x->moved_at <= time_allowed(x))
+            continue;
+        if (x->request == REQUEST_NONE)
+            hang_up(x);
+        else
             connection_close(x);
     }
 }
@@ -433,6 +451,16 @@ static void name_peer(struct http_exchange *x, bool is_unix)
     }
 }
 
+/* Who can open a unix socket can read its daemon's memory: there is nobody to hide from. */
+static int secure(struct http_exchange *x, const struct listener *l)
+{
+    if (!x->all->tls || listener_is_unix(l))
+        return 0;
+    struct tls *tls = tls_create(x->all->tls);
+    stream_secure(&x->stream, tls);
+    return tls ? 0 : -ENOMEM;
+}
+
 void connections_accept(struct connections *c, struct listener *l)
 {
     struct http_exchange *x = mem_zalloc(sizeof *x);
@@ -446,7 +474,7 @@ void connections_accept(struct connections *c, struct listener *l)
     if (TAILQ_EMPTY(&c->list))
         uv_timer_start(&c->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     TAILQ_INSERT_TAIL(&c->list, x, link);
-    if (listener_accept(l, &x->stream, &connection_events) || c->quiet) {
+    if (listener_accept(l, &x->stream, &connection_events) || c->quiet || secure(x, l)) {
         connection_close(x);
         return;
     }
@@ -461,7 +489,7 @@ void connections_quiesce(struct connections *c)
     TAILQ_FOREACH (x, &c->list, link) {
         x->keep_alive = false;
         if (x->request == REQUEST_NONE && !stream_pending(&x->stream))
-            connection_close(x);
+            hang_up(x);
     }
 }
 

@@ -18,6 +18,7 @@
 #include "http/head.h"
 #include "http/listener.h"
 #include "http/stream.h"
+#include "http/tls.h"
 
 enum request_state { REQUEST_NONE, REQUEST_HEAD, REQUEST_BODY, REQUEST_COMPLETE };
 enum answer_state { ANSWER_NONE, ANSWER_HEAD, ANSWER_BODY, ANSWER_DONE };
@@ -57,7 +58,8 @@ TAILQ_HEAD(exchanges, http_exchange);
 struct connections {
     uv_loop_t *loop;
     http_handler *handler;
-    void *ctx; /* of the handler */
+    void *ctx;                /* of the handler */
+    struct tls_identity *tls; /* of connections over TCP; NULL: they are plain. Owned */
     struct exchanges list;
     uv_timer_t sweep;      /* looks at deadlines, while there are connections */
     uv_idle_t next;        /* runs while a connection has its next request in hand */

@@ -46,6 +46,12 @@ int http_server_listen(struct http_server *s, const char *host, int port, struct
     return 0;
 }
 
+void http_server_secure(struct http_server *s, struct tls_identity *identity)
+{
+    tls_identity_destroy(s->connections.tls);
+    s->connections.tls = identity;
+}
+
 int http_server_port(const struct http_server *s)
 {
     for (unsigned i = 0; i < s->n_listeners; i++)
@@ -61,6 +67,7 @@ static void part_closed(void *ctx)
         return;
     if (s->closed)
         s->closed(s->closed_ctx);
+    tls_identity_destroy(s->connections.tls);
     free(s);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "http/exchange.h"
+#include "http/tls.h"
 
 struct http_server;
 
@@ -22,6 +23,9 @@ struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, v
  */
 int http_server_listen(struct http_server *s, const char *host, int port, struct error *err)
     __attribute__((warn_unused_result));
+/* HTTPS in place of HTTP on every TCP address, for connections that come from now on. `identity` is
+ * taken over, and one that was set before is given up. Unix sockets stay plain. */
+void http_server_secure(struct http_server *s, struct tls_identity *identity);
 /* The port of the first TCP listener; 0 when there is none. */
 int http_server_port(const struct http_server *s);
 /* Stops accepting; idle connections are closed, others end with their exchange. */

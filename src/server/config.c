@@ -13,6 +13,7 @@
 #include "base/duration.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "http/tls.h"
 
 #define ENGINE_NAME "llama-server"
 
@@ -202,6 +203,18 @@ static const struct option {
      FIELD(KIND_TEXT, host)},
     {{{"--port"}, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one"},
      OTHER(set_port)},
+    {{{"--ssl-key-file"},
+      "FILE",
+      "LLAMA_ARG_SSL_KEY_FILE",
+      NULL,
+      "private key in PEM: with --ssl-cert-file, HTTPS on every TCP address"},
+     FIELD(KIND_TEXT, ssl_key_file)},
+    {{{"--ssl-cert-file"},
+      "FILE",
+      "LLAMA_ARG_SSL_CERT_FILE",
+      NULL,
+      "its certificate in PEM, with its chain; SIGHUP reads both again"},
+     FIELD(KIND_TEXT, ssl_cert_file)},
     {{{"--api-key"},
       "KEYS",
       "LLAMA_API_KEY",
@@ -314,13 +327,12 @@ static int unknown_option(const struct config *c, const char *name, struct error
 }
 
 /* Options of llama-server's router and server that hostler would have to do itself, and cannot yet:
- * to pass over them in silence would be wrong, TLS most of all. */
+ * to pass over them in silence would be wrong. */
 static int refuse_owned(const struct engine_option *o, struct error *err)
 {
-    return error_set(
-        err, -ENOTSUP,
-        "%s is not supported yet: an engine cannot do it for the router. Leave it out%s",
-        o->canonical, strstr(o->canonical, "ssl") ? ", and put a TLS proxy in front" : "");
+    return error_set(err, -ENOTSUP,
+                     "%s is not supported yet: an engine cannot do it for the router. Leave it out",
+                     o->canonical);
 }
 
 static int read_two_values(struct config *c, int argc, char **argv, const struct engine_option *o,
@@ -542,6 +554,22 @@ static void drop_repo(const struct config *c, struct engine_args *args)
         engine_args_unset(args, hf);
 }
 
+/* Fails here, as for any other option, and not when clients come. */
+static int check_tls(const struct config *c, struct error *err)
+{
+    struct tls_identity *identity;
+    if (!c->ssl_key_file && !c->ssl_cert_file)
+        return 0;
+    if (!c->ssl_key_file || !c->ssl_cert_file)
+        return error_set(err, -EINVAL,
+                         "%s is missing: HTTPS needs --ssl-key-file and --ssl-cert-file",
+                         c->ssl_key_file ? "--ssl-cert-file" : "--ssl-key-file");
+    int rc = tls_identity_load(&identity, c->ssl_cert_file, c->ssl_key_file, err);
+    if (!rc)
+        tls_identity_destroy(identity);
+    return rc;
+}
+
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
     struct engine_args from_env = {0};
@@ -553,6 +581,8 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     c->model = NULL;
     if (!rc)
         rc = read_command_line(c, argc, argv, err);
+    if (!rc)
+        rc = check_tls(c, err);
     if (!rc)
         rc = decide_mode(c, env_model, &from_env, names_folder(argc, argv), err);
     if (!rc) {
@@ -572,6 +602,8 @@ void config_finish(struct config *c)
     free(c->models_dir);
     free(c->model);
     free(c->host);
+    free(c->ssl_key_file);
+    free(c->ssl_cert_file);
     strv_finish(&c->aliases);
     strv_finish(&c->api_keys);
     engine_args_finish(&c->args);

@@ -22,6 +22,7 @@ struct config {
     bool autoload;
     char *host;
     int port;
+    char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct strv api_keys;
     uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms;
     unsigned max_queue;

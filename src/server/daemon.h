@@ -18,7 +18,7 @@ struct daemon_api {
 };
 
 /* Serves until a signal ends it: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads
- * the models' folder again. Returns the process's exit status, having said what was wrong. */
+ * the models' folder and the certificate again. Returns the process's exit status, having said what was wrong. */
 int daemon_run(const struct config *config, const struct daemon_api *api);
 
 #endif
