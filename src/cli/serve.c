@@ -56,7 +56,8 @@ static bool asks_for_help(int argc, char **argv)
 
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
-    static const struct daemon_api api = {.create = create_api, .handler = api_handle};
+    static const struct daemon_api api = {
+        .create = create_api, .handler = api_handle, .add_fields = api_add_fields};
     struct config config;
     struct error err;
     (void)cli;

@@ -58,7 +58,8 @@ TAILQ_HEAD(exchanges, http_exchange);
 struct connections {
     uv_loop_t *loop;
     http_handler *handler;
-    void *ctx;                /* of the handler */
+    http_handler *add_fields; /* to every answer; NULL: none */
+    void *ctx;                /* of both */
     struct tls_identity *tls; /* of connections over TCP; NULL: they are plain. Owned */
     struct exchanges list;
     uv_timer_t sweep;      /* looks at deadlines, while there are connections */

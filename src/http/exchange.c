@@ -123,6 +123,8 @@ void http_exchange_begin(struct http_exchange *x, int status, int64_t length)
         put(x, "Connection: close\r\n");
     else if (old)
         put(x, "Connection: keep-alive\r\n");
+    if (x->all->add_fields)
+        x->all->add_fields(x, x->all->ctx);
 }
 
 void http_exchange_field(struct http_exchange *x, const char *name, const char *value)
@@ -199,10 +201,7 @@ size_t http_exchange_pending(const struct http_exchange *x)
 void http_exchange_reply(struct http_exchange *x, int status, const char *type, const char *body,
                          size_t len, const char *extra)
 {
-    const char *origin = http_head_get(&x->head, "origin");
     http_exchange_begin(x, status, (int64_t)len);
-    if (origin) /* pages of other origins may read our answers, as they may read llama.cpp's */
-        http_exchange_field(x, "Access-Control-Allow-Origin", origin);
     if (type)
         http_exchange_field(x, "Content-Type", type);
     if (extra)

@@ -52,6 +52,11 @@ void http_server_secure(struct http_server *s, struct tls_identity *identity)
     s->connections.tls = identity;
 }
 
+void http_server_on_answer(struct http_server *s, http_handler *add_fields)
+{
+    s->connections.add_fields = add_fields;
+}
+
 int http_server_port(const struct http_server *s)
 {
     for (unsigned i = 0; i < s->n_listeners; i++)

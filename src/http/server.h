@@ -26,6 +26,9 @@ int http_server_listen(struct http_server *s, const char *host, int port, struct
 /* HTTPS in place of HTTP on every TCP address, for connections that come from now on. `identity` is
  * taken over, and one that was set before is given up. Unix sockets stay plain. */
 void http_server_secure(struct http_server *s, struct tls_identity *identity);
+/* `add_fields` is called for each answer's head, relayed ones and our own refusals too, and may call
+ * http_exchange_field(). Its context is the handler's. */
+void http_server_on_answer(struct http_server *s, http_handler *add_fields);
 /* The port of the first TCP listener; 0 when there is none. */
 int http_server_port(const struct http_server *s);
 /* Stops accepting; idle connections are closed, others end with their exchange. */

@@ -54,13 +54,19 @@ static int truth(const char *value)
     return -1;
 }
 
-static int set_autoload(struct config *c, const char *value, struct error *err)
+/* `value`: NULL on the command line. */
+static int set_switch(bool *field, const char *value, struct error *err)
 {
     int on = value ? truth(value) : 1;
     if (on < 0)
         return error_set(err, -EINVAL, "'%s' is neither on nor off", value);
-    c->autoload = on;
+    *field = on;
     return 0;
+}
+
+static int set_autoload(struct config *c, const char *value, struct error *err)
+{
+    return set_switch(&c->autoload, value, err);
 }
 
 static int set_no_autoload(struct config *c, const char *value, struct error *err)
@@ -115,6 +121,50 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
     fclose(f);
     if (c->api_keys.n == before)
         return error_set(err, -EINVAL, "%s holds no key: write one a line", value);
+    return 0;
+}
+
+static int set_cors_origins(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    strv_finish(&c->cors_origins);
+    strv_split(&c->cors_origins, value, ',');
+    if (!c->cors_origins.n)
+        strv_add(&c->cors_origins, ""); /* nobody, which is not the default */
+    return 0;
+}
+
+/* It becomes a field of answers' heads, which a line break would end. */
+static int set_field_value(char **field, const char *value, struct error *err)
+{
+    for (const char *p = value; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return error_set(err, -EINVAL, "it holds a control character, at byte %td", p - value);
+    free(*field);
+    *field = mem_strdup(value);
+    return 0;
+}
+
+static int set_cors_methods(struct config *c, const char *value, struct error *err)
+{
+    return set_field_value(&c->cors_methods, value, err);
+}
+
+static int set_cors_headers(struct config *c, const char *value, struct error *err)
+{
+    return set_field_value(&c->cors_headers, value, err);
+}
+
+static int set_cors_credentials(struct config *c, const char *value, struct error *err)
+{
+    return set_switch(&c->cors_credentials, value, err);
+}
+
+static int set_no_cors_credentials(struct config *c, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    c->cors_credentials = false;
     return 0;
 }
 
@@ -227,6 +277,27 @@ static const struct option {
       NULL,
       "file with such keys, one a line"},
      OTHER(set_api_key_file)},
+    {{{"--cors-origins"},
+      "ORIGINS",
+      "LLAMA_ARG_CORS_ORIGINS",
+      "*; localhost with --tools, --agent or MCP servers",
+      "origins whose pages may ask, separated by commas; localhost: all of this machine"},
+     OTHER(set_cors_origins)},
+    {{{"--cors-methods"},
+      "METHODS",
+      "LLAMA_ARG_CORS_METHODS",
+      "GET, POST, DELETE, OPTIONS",
+      "methods that such pages may use"},
+     OTHER(set_cors_methods)},
+    {{{"--cors-headers"}, "HEADERS", "LLAMA_ARG_CORS_HEADERS", "*", "header fields they may send"},
+     OTHER(set_cors_headers)},
+    {{{"--cors-credentials"},
+      NULL,
+      "LLAMA_ARG_CORS_CREDENTIALS",
+      "on",
+      "such pages may send credentials"},
+     OTHER(set_cors_credentials)},
+    {{{"--no-cors-credentials"}, NULL, NULL, NULL, "they may not"}, OTHER(set_no_cors_credentials)},
     {{{"--ttl"}, "TIME", "HOSTLER_TTL", "0", "unload a model that was idle so long; 0: never"},
      FIELD(KIND_TIME, ttl_ms)},
     {{{"--max-wait"},
@@ -501,6 +572,7 @@ static void set_defaults(struct config *c)
     *c = (struct config){
         .models_max = 4,
         .autoload = true,
+        .cors_credentials = true,
         .port = 8080,
         .max_wait_ms = 30000,
         .drain_timeout_ms = 60000,
@@ -510,6 +582,8 @@ static void set_defaults(struct config *c)
         .log_level = LOG_INFO,
     };
     c->host = mem_strdup("127.0.0.1");
+    c->cors_methods = mem_strdup("GET, POST, DELETE, OPTIONS");
+    c->cors_headers = mem_strdup("*");
 }
 
 static bool names_folder(int argc, char **argv)
@@ -570,6 +644,21 @@ static int check_tls(const struct config *c, struct error *err)
     return rc;
 }
 
+/* Whoever may call an engine with tools may do things on this machine: by default only its own pages
+ * may, as with llama-server. */
+static const char *default_origins(const struct config *c)
+{
+    static const char *const powerful[] = {"--tools", "--agent", "--mcp-servers-config",
+                                           "--mcp-servers-json"};
+    for (size_t i = 0; i < sizeof powerful / sizeof *powerful; i++) {
+        const struct engine_option *o = engine_options_find(c->options, powerful[i], NULL);
+        const struct engine_arg *arg = o ? engine_args_get(&c->args, o) : NULL;
+        if (arg && !arg->negated)
+            return "localhost";
+    }
+    return "*";
+}
+
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
     struct engine_args from_env = {0};
@@ -588,6 +677,8 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     if (!rc) {
         drop_repo(c, &from_env);
         engine_args_merge(&c->args, &from_env);
+        if (!c->cors_origins.n)
+            strv_add(&c->cors_origins, default_origins(c));
     }
     free(env_model);
     engine_args_finish(&from_env);
@@ -606,6 +697,9 @@ void config_finish(struct config *c)
     free(c->ssl_cert_file);
     strv_finish(&c->aliases);
     strv_finish(&c->api_keys);
+    strv_finish(&c->cors_origins);
+    free(c->cors_methods);
+    free(c->cors_headers);
     engine_args_finish(&c->args);
     engine_options_destroy(c->options);
     *c = (struct config){0};

@@ -207,6 +207,7 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
         return rc;
     d->api = api->create(d->host);
     d->server = http_server_create(&d->loop, api->handler, d->api);
+    http_server_on_answer(d->server, api->add_fields);
     rc = read_identity(d, err);
     if (!rc)
         rc = listen_all(d, err);

@@ -15,6 +15,7 @@ struct daemon_api {
     /* Makes what `handler` gets as its context; freed with free() at the end. */
     void *(*create)(struct host *host);
     http_handler *handler;
+    http_handler *add_fields; /* to every answer */
 };
 
 /* Serves until a signal ends it: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads
