@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import re
-import re
 import signal
 import socket
 import subprocess
@@ -93,6 +92,7 @@ class Server:
         self.log_path = log
         self.port = None
         self.socket = None
+        self.tls = None  # an ssl.SSLContext, where it speaks HTTPS
         with open(log, "wb") as out:
             self.process = subprocess.Popen([str(a) for a in argv], env=env, stdout=out, stderr=out,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
@@ -104,6 +104,9 @@ class Server:
     def connect(self, timeout=PATIENCE):
         if self.socket:
             return UnixConnection(str(self.socket), timeout)
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout,
+                                               context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def request(self, method, path, body=None, headers=None, timeout=PATIENCE):
@@ -187,7 +190,7 @@ def daemons(folder, engine):
 
         def listening():
             assert server.process.poll() is None, f"it ended:\n{server.log()}"
-            found = re.search(r' serves .*on (?:unix:([^"\n]+)|http://[^"\n]*:(\d+))["\n]', server.log())
+            found = re.search(r' serves .*on (?:unix:([^"\n]+)|https?://[^"\n]*:(\d+))["\n]', server.log())
             if found:
                 server.socket = found[1]
                 server.port = found[2] and int(found[2])

@@ -27,6 +27,8 @@ typedef void api_handler(struct api *api, struct http_exchange *x);
 
 /* The http_handler of the server; `ctx` is the struct api. */
 void api_handle(struct http_exchange *x, void *ctx);
+/* Adds what every answer's head has; for http_server_on_answer(). */
+void api_add_fields(struct http_exchange *x, void *ctx);
 
 /* Whether the request carries a key, or none is needed: on routes that are open to everybody, others
  * are not told who asked for what, and may not make us read folders. */

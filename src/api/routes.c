@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "api/api.h"
+#include "api/cors.h"
 #include "api/events.h"
 #include "api/reply.h"
 #include "base/memory.h"
@@ -153,13 +154,10 @@ static void refuse_method(struct http_exchange *x, const char *method, const cha
     reply_error_fields(x, 405, text, field);
 }
 
-/* What a browser asks before a page of another origin may call us; answered as llama.cpp does. */
-static void answer_preflight(struct http_exchange *x)
+void api_add_fields(struct http_exchange *x, void *ctx)
 {
-    http_exchange_reply(x, 200, NULL, "", 0,
-                        "Access-Control-Allow-Credentials: true\r\n"
-                        "Access-Control-Allow-Methods: GET, POST, DELETE, OPTIONS\r\n"
-                        "Access-Control-Allow-Headers: *\r\n");
+    const struct api *api = ctx;
+    cors_add_fields(host_config(api->host), x);
 }
 
 bool api_is_trusted(const struct api *api, const struct http_exchange *x)
@@ -191,7 +189,7 @@ void api_handle(struct http_exchange *x, void *ctx)
     const char *method = http_exchange_method(x);
     const char *other_method = NULL;
     if (strcmp(method, "OPTIONS") == 0) {
-        answer_preflight(x);
+        cors_answer_preflight(c, x);
         return;
     }
     const struct route *r = find_route(method, http_exchange_target(x), c->classic, &other_method);

@@ -66,8 +66,9 @@ struct transfer {
     struct client *client;
     const struct client_request *request;
     struct client_answer *answer;
-    bool stopped; /* by a callback of ours */
-    int failure;  /* of the buffer */
+    bool stopped;                 /* by a callback of ours */
+    int failure;                  /* of the buffer */
+    char detail[CURL_ERROR_SIZE]; /* what libcurl says, beyond its code */
 };
 
 static int add_header(struct client *c, const char *line)
@@ -145,9 +146,17 @@ static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return t->stopped;
 }
 
+/* The variable that names the certificates to trust in place of the system's: as for curl's own
+ * command. */
+static const char *trust_variable(void)
+{
+    const char *bundle = getenv("CURL_CA_BUNDLE");
+    return bundle && *bundle ? "CURL_CA_BUNDLE" : "SSL_CERT_FILE";
+}
+
 static void set_where(CURL *curl, const struct url *url)
 {
-    const char *ca = getenv("SSL_CERT_FILE"); /* as curl's own command does */
+    const char *ca = getenv(trust_variable());
     if (url->socket)
         lib.curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, url->socket);
     if (url->loopback)
@@ -161,6 +170,7 @@ static void set_options(struct client *c, struct transfer *t, const char *addres
     const struct client_request *r = t->request;
     lib.curl_easy_reset(c->curl);
     lib.curl_easy_setopt(c->curl, CURLOPT_URL, address);
+    lib.curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, t->detail);
     lib.curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
     lib.curl_easy_setopt(c->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     lib.curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
@@ -201,6 +211,22 @@ static int timed_out(struct client *c, const struct client_request *r, struct er
                      r->method, r->path, r->timeout_ms / 1000);
 }
 
+static int not_secure(const struct transfer *t, CURLcode code, struct error *err)
+{
+    const char *where = t->client->url->shown;
+    const char *why = *t->detail ? t->detail : lib.curl_easy_strerror(code);
+    if (code == CURLE_SSL_CONNECT_ERROR)
+        return error_set(err, -EPROTO, "no HTTPS with %s: %s; does it speak plain http://?", where,
+                         why);
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return error_set(err, -ENOENT, "cannot use the certificates that %s names: %s",
+                         trust_variable(), why);
+    return error_set(err, -EACCES,
+                     "the certificate of %s is not trusted: %s. If it is the right one, name it or "
+                     "its issuer: %s=/path/cert.pem",
+                     where, why, trust_variable());
+}
+
 static int explain(struct client *c, const struct transfer *t, CURLcode code, struct error *err)
 {
     const char *why = lib.curl_easy_strerror(code), *where = c->url->shown;
@@ -213,6 +239,9 @@ static int explain(struct client *c, const struct transfer *t, CURLcode code, st
                            err);
     if (code == CURLE_OPERATION_TIMEDOUT)
         return timed_out(c, t->request, err);
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
+        code == CURLE_SSL_CACERT_BADFILE)
+        return not_secure(t, code, err);
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
         return error_set(err, -EPROTO, "what answers at %s does not speak HTTP", where);
     if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_PARTIAL_FILE ||

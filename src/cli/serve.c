@@ -57,7 +57,7 @@ static bool asks_for_help(int argc, char **argv)
 
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
-    static const struct daemon_api api = {create_api, destroy_api, api_handle};
+    static const struct daemon_api api = {create_api, destroy_api, api_handle, api_add_fields};
     struct config config;
     struct error err;
     (void)cli;

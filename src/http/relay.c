@@ -154,6 +154,12 @@ static void on_drain(struct http_call *call, void *ctx)
 /* --- the answer ---------------------------------------------------------------------------------
  */
 
+/* Set anew, or ours to say: what other pages may do is this server's matter, not its origin's. */
+static bool is_not_passed(const char *name)
+{
+    return strcasecmp(name, "content-length") == 0 || strncasecmp(name, "access-control-", 15) == 0;
+}
+
 static void on_head(struct http_call *call, const struct http_head *head, int64_t length, void *ctx)
 {
     struct relay *r = ctx;
@@ -163,8 +169,7 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
     http_exchange_begin(r->x, head->status, length);
     for (unsigned i = 0; i < head->n_fields; i++)
-        if (!http_field_is_hop(head, i) &&
-            strcasecmp(http_field_name(head, i), "content-length") != 0)
+        if (!http_field_is_hop(head, i) && !is_not_passed(http_field_name(head, i)))
             http_exchange_field(r->x, http_field_name(head, i), http_field_value(head, i));
     if (r->fields)
         http_exchange_raw_fields(r->x, r->fields);

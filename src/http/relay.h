@@ -3,7 +3,8 @@
  * Passes one exchange on to an origin and its answer back, byte for byte, with back-pressure both
  * ways: what one side does not take, the other side is not read for. Framing is kept: an announced
  * length stays announced, chunks stay chunks. Fields that concern one connection only are dropped,
- * and so are the caller's credentials, which are meant for us.
+ * and so are the caller's credentials, which are meant for us, and the origin's word on CORS, which is
+ * ours to say.
  *
  * What was read of the body before (to find the model) is replayed first. Until the answer begins
  * it is kept, if it is the whole body and small, so that the request can be made again.

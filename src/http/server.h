@@ -1,44 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The HTTP/1.x server: listeners, connections, and one exchange (request and answer) at a time on
- * each connection; pipelined requests wait in order.
- *
- * An exchange belongs to its handler from the handler's call until the handler has called
- * http_exchange_end() or http_exchange_abort(), or until the event `gone`. Then its pointer is
- * dead.
- *
- * Memory per connection is bounded: a head has a ceiling (HTTP_HEAD_MAX), the body is handed on as
- * it comes and reading stops while the handler pauses it, and what waits to be written is reported
- * by http_exchange_pending(), so that the writer can stop in time and go on at `drain`.
+ * The HTTP/1.x server: listeners, connections, and one exchange (http/exchange.h) at a time on each
+ * connection; pipelined requests wait in order.
  */
 #ifndef HOSTLER_HTTP_SERVER_H
 #define HOSTLER_HTTP_SERVER_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <uv.h>
 
 #include "base/error.h"
-#include "http/head.h"
+#include "http/exchange.h"
+#include "http/tls.h"
 
 struct http_server;
-struct http_exchange;
-
-#define HTTP_HIGH_WATER ((size_t)64 * 1024) /* bytes pending at which a writer should stop */
-#define HTTP_LOW_WATER ((size_t)16 * 1024)  /* and at which `drain` tells it to go on */
-
-struct http_exchange_events {
-    void (*body)(struct http_exchange *x, const char *data, size_t len, void *ctx);
-    void (*body_end)(struct http_exchange *x, void *ctx);
-    void (*drain)(struct http_exchange *x, void *ctx);
-    /* The client closed the connection, or it broke. The exchange is dead. */
-    void (*gone)(struct http_exchange *x, void *ctx);
-};
-
-/* Called when a request's head is complete. It must take the exchange (http_exchange_take) or
- * answer it, now. A body that nobody took is read and thrown away. */
-typedef void http_handler(struct http_exchange *x, void *ctx);
 
 struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, void *ctx);
 /*
@@ -48,6 +23,12 @@ struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, v
  */
 int http_server_listen(struct http_server *s, const char *host, int port, struct error *err)
     __attribute__((warn_unused_result));
+/* HTTPS in place of HTTP on every TCP address, for connections that come from now on. `identity` is
+ * taken over, and one that was set before is given up. Unix sockets stay plain. */
+void http_server_secure(struct http_server *s, struct tls_identity *identity);
+/* `add_fields` is called for each answer's head, relayed ones and our own refusals too, and may call
+ * http_exchange_field(). Its context is the handler's. */
+void http_server_on_answer(struct http_server *s, http_handler *add_fields);
 /* The port of the first TCP listener; 0 when there is none. */
 int http_server_port(const struct http_server *s);
 /* Stops accepting; idle connections are closed, others end with their exchange. */
@@ -57,45 +38,5 @@ size_t http_server_busy(const struct http_server *s);
 /* Closes everything; exchanges see `gone`. `closed` is called once all handles are closed and `s`
  * is freed. */
 void http_server_close(struct http_server *s, void (*closed)(void *ctx), void *ctx);
-
-/* --- the request --------------------------------------------------------------------------------
- */
-const struct http_head *http_exchange_head(const struct http_exchange *x);
-const char *http_exchange_method(const struct http_exchange *x); /* `GET`, … */
-const char *http_exchange_target(const struct http_exchange *x);
-bool http_exchange_is_head(const struct http_exchange *x);
-/* Bytes of the body as announced: -1 when chunked, 0 when there is none. */
-int64_t http_exchange_body_length(const struct http_exchange *x);
-/* `127.0.0.1:5123`, or `unix`. */
-const char *http_exchange_peer(const struct http_exchange *x);
-
-/* Whose it is from now on. `events` must outlive the exchange; members may be NULL. */
-void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
-                        void *ctx);
-/* Back-pressure: no more than two reads' worth (128 KiB) of `body` comes after a pause. */
-void http_exchange_pause(struct http_exchange *x);
-void http_exchange_resume(struct http_exchange *x);
-
-/* --- the answer ---------------------------------------------------------------------------------
- */
-#define HTTP_STREAMED ((int64_t)-1)
-
-/* Starts the head. `length` is the body's, or HTTP_STREAMED when it is not known. */
-void http_exchange_begin(struct http_exchange *x, int status, int64_t length);
-void http_exchange_field(struct http_exchange *x, const char *name, const char *value);
-/* Complete lines, each ended by CR LF. */
-void http_exchange_raw_fields(struct http_exchange *x, const char *lines);
-/* Ends the head. Nothing is sent before http_exchange_flush() or _end(). */
-void http_exchange_head_end(struct http_exchange *x);
-void http_exchange_write(struct http_exchange *x, const char *data, size_t len);
-void http_exchange_flush(struct http_exchange *x);
-void http_exchange_end(struct http_exchange *x);
-/* The answer cannot be completed: the connection is closed so that the client notices. */
-void http_exchange_abort(struct http_exchange *x);
-bool http_exchange_begun(const struct http_exchange *x);
-size_t http_exchange_pending(const struct http_exchange *x);
-/* A whole answer in one call. `extra`: NULL, or complete header lines, each ended by CR LF. */
-void http_exchange_reply(struct http_exchange *x, int status, const char *type, const char *body,
-                         size_t len, const char *extra);
 
 #endif

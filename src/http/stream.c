@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "http/tls.h"
 
 /* An empty buffer gives its memory back when it has grown beyond this: idle streams stay small. */
 #define KEEP_CAPACITY ((size_t)4 * 1024)
 
 /* One read buffer serves all streams: a read is consumed before the next one begins. */
 static char read_buffer[STREAM_READ_SIZE];
+/* And one for what TLS makes of it: a record at a time. */
+static char plain_buffer[16 * 1024];
 
 static void stream_init(struct stream *s, const struct stream_events *events)
 {
@@ -18,7 +21,9 @@ static void stream_init(struct stream *s, const struct stream_events *events)
     buf_init(&s->out, BUF_UNBOUNDED);
     buf_init(&s->in_flight, BUF_UNBOUNDED);
     s->writing = s->reading = s->closing = s->broken = false;
+    s->tls_begun = s->spoke_plain = false;
     s->write_error = 0;
+    s->tls = NULL;
 }
 
 void stream_init_tcp(struct stream *s, uv_loop_t *loop, const struct stream_events *events)
@@ -40,16 +45,59 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     *out = uv_buf_init(read_buffer, sizeof read_buffer);
 }
 
+static void end_reading(struct stream *s, int error)
+{
+    stream_read_stop(s);
+    s->broken = error != 0;
+    s->events->ended(s, error);
+}
+
+/* The first byte of TLS is 22, that of an HTTP request a letter. */
+static bool begins_in_plain(const struct stream *s, const char *data)
+{
+    return !s->tls_begun && ((*data >= 'A' && *data <= 'Z') || (*data >= 'a' && *data <= 'z'));
+}
+
+static void read_sealed(struct stream *s, const char *data, size_t len)
+{
+    enum tls_result result = TLS_MORE;
+    size_t n;
+    if (begins_in_plain(s, data)) {
+        tls_destroy(s->tls);
+        s->tls = NULL;
+        s->spoke_plain = true;
+        s->events->read(s, data, len);
+        return;
+    }
+    s->tls_begun = true;
+    tls_feed(s->tls, data, len);
+    while (!s->closing &&
+           (result = tls_read(s->tls, plain_buffer, sizeof plain_buffer, &n)) == TLS_DATA)
+        s->events->read(s, plain_buffer, n);
+    stream_flush(s); /* what the handshake answers */
+    if (!s->closing && result != TLS_MORE)
+        end_reading(s, result == TLS_ENDED ? 0 : UV_EPROTO);
+}
+
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *data)
 {
     struct stream *s = handle->data;
-    if (n > 0) {
+    if (n > 0 && s->tls)
+        read_sealed(s, data->base, (size_t)n);
+    else if (n > 0)
         s->events->read(s, data->base, (size_t)n);
-    } else if (n < 0) {
-        stream_read_stop(s);
-        s->broken = n != UV_EOF;
-        s->events->ended(s, n == UV_EOF ? 0 : (int)n);
-    }
+    else if (n < 0)
+        end_reading(s, n == UV_EOF ? 0 : (int)n);
+}
+
+void stream_secure(struct stream *s, struct tls *tls)
+{
+    s->tls = tls;
+}
+
+bool stream_is_shaking_hands(const struct stream *s)
+{
+    return s->tls && !tls_is_ready(s->tls);
 }
 
 void stream_read_start(struct stream *s)
@@ -107,6 +155,8 @@ static void on_written(uv_write_t *write, int status)
     if (status) {
         s->write_error = status;
         buf_finish(&s->out);
+        if (s->tls)
+            buf_finish(tls_sealed(s->tls));
         if (s->reading) /* the peer may have answered before it closed: reading will tell the end */
             return;
         s->broken = true;
@@ -118,39 +168,61 @@ static void on_written(uv_write_t *write, int status)
         s->events->written(s);
 }
 
-/* Hands `out` to libuv as it is; it comes back in on_written(). */
-static void write_rest(struct stream *s)
+/* Hands `wire` to libuv as it is; it comes back in on_written(). */
+static void write_rest(struct stream *s, struct buf *wire)
 {
     struct buf empty = s->in_flight;
-    s->in_flight = s->out;
-    s->out = empty;
+    s->in_flight = *wire;
+    *wire = empty;
     uv_buf_t data = uv_buf_init(s->in_flight.data, (unsigned)s->in_flight.len);
     s->write.data = s;
     s->writing = uv_write(&s->write, &s->stream, &data, 1, on_written) == 0;
 }
 
+/* What goes to the socket: the plain text itself, or what TLS makes of it. */
+static struct buf *wire_of(struct stream *s)
+{
+    if (!s->tls)
+        return &s->out;
+    tls_seal(s->tls, &s->out);
+    shrink(&s->out);
+    return tls_sealed(s->tls);
+}
+
 void stream_flush(struct stream *s)
 {
-    if (s->writing || s->closing || s->broken || !s->out.len)
+    if (s->writing || s->closing || s->broken)
         return;
-    uv_buf_t data = uv_buf_init(s->out.data, (unsigned)s->out.len);
+    struct buf *wire = wire_of(s);
+    if (!wire->len)
+        return;
+    uv_buf_t data = uv_buf_init(wire->data, (unsigned)wire->len);
     int n = uv_try_write(&s->stream, &data, 1);
-    if (n == (int)s->out.len) {
-        shrink(&s->out);
+    if (n == (int)wire->len) {
+        shrink(wire);
         return;
     }
     if (n > 0)
-        buf_consume(&s->out, (size_t)n);
+        buf_consume(wire, (size_t)n);
     else if (n != UV_EAGAIN)
         s->write_error = n; /* known here already: the peer's end may be read before the callback */
     /* An error of the socket is not reported here, in the writer's own call, but by uv_write's
      * callback. */
-    write_rest(s);
+    write_rest(s, wire);
 }
 
 size_t stream_pending(const struct stream *s)
 {
-    return s->out.len + s->in_flight.len;
+    return s->out.len + s->in_flight.len + (s->tls ? tls_sealed(s->tls)->len : 0);
+}
+
+void stream_end(struct stream *s)
+{
+    if (!s->tls || s->closing || s->broken || s->write_error)
+        return;
+    stream_flush(s);
+    tls_end(s->tls);
+    stream_flush(s);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -158,6 +230,7 @@ static void on_closed(uv_handle_t *handle)
     struct stream *s = handle->data;
     buf_finish(&s->out);
     buf_finish(&s->in_flight);
+    tls_destroy(s->tls);
     s->events->closed(s);
 }
 

@@ -3,6 +3,8 @@
  * A byte stream (TCP or unix socket) with an outgoing buffer: what both the server's and the
  * client's connections are made of. Writes are collected and sent by stream_flush() in one system
  * call; what the socket does not take waits in memory, and its size is known to the writer.
+ *
+ * With TLS (stream_secure) the same is true of the plain text: it is encrypted when it is flushed.
  */
 #ifndef HOSTLER_HTTP_STREAM_H
 #define HOSTLER_HTTP_STREAM_H
@@ -16,6 +18,7 @@
 #define STREAM_READ_SIZE ((size_t)64 * 1024)
 
 struct stream;
+struct tls;
 
 struct stream_events {
     void (*read)(struct stream *s, const char *data, size_t len);
@@ -40,12 +43,19 @@ struct stream {
     struct buf out;       /* to be sent */
     struct buf in_flight; /* handed to libuv */
     uv_write_t write;
+    struct tls *tls; /* NULL: plain */
     int write_error; /* the first failed write: the peer takes no more, but may have answered */
     bool writing, reading, closing, broken;
+    bool tls_begun;
+    bool spoke_plain; /* TLS was wanted, and the peer began in plain text: so does this stream */
 };
 
 void stream_init_tcp(struct stream *s, uv_loop_t *loop, const struct stream_events *events);
 void stream_init_pipe(struct stream *s, uv_loop_t *loop, const struct stream_events *events);
+/* Before the first byte: TLS from here on. The session is taken over. */
+void stream_secure(struct stream *s, struct tls *tls);
+/* Whether TLS is wanted and its handshake not over. */
+bool stream_is_shaking_hands(const struct stream *s);
 void stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);
 /* Collects. The writer bounds it by watching stream_pending(). */
@@ -55,6 +65,8 @@ void stream_write_take(struct stream *s, struct buf *data);
 void stream_flush(struct stream *s);
 /* Bytes that the socket has not taken yet. */
 size_t stream_pending(const struct stream *s);
+/* With TLS, tells the peer that this is the end and no loss; nothing may be written after it. */
+void stream_end(struct stream *s);
 /* Closes now; what is pending is lost. `closed` follows from the loop. */
 void stream_close(struct stream *s);
 

@@ -13,15 +13,22 @@
 #include "base/nearest.h"
 #include "base/value.h"
 #include "catalog/cache.h"
+#include "http/tls.h"
 
 #define ENGINE_NAME "llama-server"
 
 /* --- values: a text into the configuration ---------------------------------------------------- */
 
+/* `value`: NULL on the command line. */
+static int set_switch(bool *field, const char *value, struct error *err)
+{
+    *field = true;
+    return value ? value_truth(value, field, err) : 0;
+}
+
 static int set_autoload(struct config *c, const char *value, struct error *err)
 {
-    c->autoload = true;
-    return value ? value_truth(value, &c->autoload, err) : 0;
+    return set_switch(&c->autoload, value, err);
 }
 
 static int set_no_autoload(struct config *c, const char *value, struct error *err)
@@ -76,6 +83,50 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
     fclose(f);
     if (c->api_keys.n == before)
         return error_set(err, -EINVAL, "%s holds no key: write one a line", value);
+    return 0;
+}
+
+static int set_cors_origins(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    strv_finish(&c->cors_origins);
+    strv_split(&c->cors_origins, value, ',');
+    if (!c->cors_origins.n)
+        strv_add(&c->cors_origins, ""); /* nobody, which is not the default */
+    return 0;
+}
+
+/* It becomes a field of answers' heads, which a line break would end. */
+static int set_field_value(char **field, const char *value, struct error *err)
+{
+    for (const char *p = value; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return error_set(err, -EINVAL, "it holds a control character, at byte %td", p - value);
+    free(*field);
+    *field = mem_strdup(value);
+    return 0;
+}
+
+static int set_cors_methods(struct config *c, const char *value, struct error *err)
+{
+    return set_field_value(&c->cors_methods, value, err);
+}
+
+static int set_cors_headers(struct config *c, const char *value, struct error *err)
+{
+    return set_field_value(&c->cors_headers, value, err);
+}
+
+static int set_cors_credentials(struct config *c, const char *value, struct error *err)
+{
+    return set_switch(&c->cors_credentials, value, err);
+}
+
+static int set_no_cors_credentials(struct config *c, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    c->cors_credentials = false;
     return 0;
 }
 
@@ -170,6 +221,18 @@ static const struct option {
      FIELD(KIND_TEXT, host)},
     {{{"--port"}, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one"},
      OTHER(set_port)},
+    {{{"--ssl-key-file"},
+      "FILE",
+      "LLAMA_ARG_SSL_KEY_FILE",
+      NULL,
+      "private key in PEM: with --ssl-cert-file, HTTPS on every TCP address"},
+     FIELD(KIND_TEXT, ssl_key_file)},
+    {{{"--ssl-cert-file"},
+      "FILE",
+      "LLAMA_ARG_SSL_CERT_FILE",
+      NULL,
+      "its certificate in PEM, with its chain; SIGHUP reads both again"},
+     FIELD(KIND_TEXT, ssl_cert_file)},
     {{{"--api-key"},
       "KEYS",
       "LLAMA_API_KEY",
@@ -182,6 +245,27 @@ static const struct option {
       NULL,
       "file with such keys, one a line"},
      OTHER(set_api_key_file)},
+    {{{"--cors-origins"},
+      "ORIGINS",
+      "LLAMA_ARG_CORS_ORIGINS",
+      "*; localhost with --tools, --agent or MCP servers",
+      "origins whose pages may ask, separated by commas; localhost: all of this machine"},
+     OTHER(set_cors_origins)},
+    {{{"--cors-methods"},
+      "METHODS",
+      "LLAMA_ARG_CORS_METHODS",
+      "GET, POST, DELETE, OPTIONS",
+      "methods that such pages may use"},
+     OTHER(set_cors_methods)},
+    {{{"--cors-headers"}, "HEADERS", "LLAMA_ARG_CORS_HEADERS", "*", "header fields they may send"},
+     OTHER(set_cors_headers)},
+    {{{"--cors-credentials"},
+      NULL,
+      "LLAMA_ARG_CORS_CREDENTIALS",
+      "on",
+      "such pages may send credentials"},
+     OTHER(set_cors_credentials)},
+    {{{"--no-cors-credentials"}, NULL, NULL, NULL, "they may not"}, OTHER(set_no_cors_credentials)},
     {{{"--ttl"}, "TIME", "HOSTLER_TTL", "0", "unload a model that was idle so long; 0: never"},
      FIELD(KIND_TIME, ttl_ms)},
     {{{"--max-wait"},
@@ -281,16 +365,6 @@ static int unknown_option(const struct config *c, const char *name, struct error
                      near.best ? near.best : "", near.best ? "'?" : "");
 }
 
-/* Options of llama-server's router and server that hostler would have to do itself, and cannot yet:
- * to pass over them in silence would be wrong, TLS most of all. */
-static int refuse_owned(const struct engine_option *o, struct error *err)
-{
-    return error_set(
-        err, -ENOTSUP,
-        "%s is not supported yet: an engine cannot do it for the router. Leave it out%s",
-        o->canonical, strstr(o->canonical, "ssl") ? ", and put a TLS proxy in front" : "");
-}
-
 static int read_two_values(struct config *c, int argc, char **argv, const struct engine_option *o,
                            struct error *err)
 {
@@ -323,8 +397,6 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
     if (own) {
         if (set_option(c, own, value, &why))
             return error_set(err, -EINVAL, "%s: %s", argv[0], why.text);
-    } else if (engine_args_owned_by_router(o)) {
-        return refuse_owned(o, err);
     } else {
         engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
     }
@@ -359,8 +431,6 @@ static int read_variable(struct config *c, const char *name, const char *value, 
         strncmp(name, "LLAMA_ARG_", 10) == 0 ? engine_options_find_env(c->options, name) : NULL;
     if (!o)
         return 0;
-    if (engine_args_owned_by_router(o))
-        return refuse_owned(o, err);
     if (engine_args_set_text(&c->env_args, o, false, value, ARGS_FROM_ENVIRONMENT, &why))
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
     return 0;
@@ -440,6 +510,7 @@ static void set_defaults(struct config *c)
     *c = (struct config){
         .models_max = 4,
         .autoload = true,
+        .cors_credentials = true,
         .port = 8080,
         .max_wait_ms = 30000,
         .drain_timeout_ms = 60000,
@@ -449,6 +520,8 @@ static void set_defaults(struct config *c)
         .log_level = LOG_INFO,
     };
     c->host = mem_strdup("127.0.0.1");
+    c->cors_methods = mem_strdup("GET, POST, DELETE, OPTIONS");
+    c->cors_headers = mem_strdup("*");
 }
 
 /* Whether the command line asks for a router. */
@@ -514,6 +587,39 @@ static void look_up_known(struct config *c)
     };
 }
 
+/* Fails here, as for any other option, and not when clients come. */
+static int check_tls(const struct config *c, struct error *err)
+{
+    struct tls_identity *identity;
+    if (!c->ssl_key_file && !c->ssl_cert_file)
+        return 0;
+    if (!c->ssl_key_file || !c->ssl_cert_file)
+        return error_set(err, -EINVAL,
+                         "%s is missing: HTTPS needs --ssl-key-file and --ssl-cert-file",
+                         c->ssl_key_file ? "--ssl-cert-file" : "--ssl-key-file");
+    int rc = tls_identity_load(&identity, c->ssl_cert_file, c->ssl_key_file, err);
+    if (!rc)
+        tls_identity_destroy(identity);
+    return rc;
+}
+
+/* Whoever may call an engine with tools may do things on this machine: by default only its own pages
+ * may, as with llama-server. */
+static const char *default_origins(const struct config *c)
+{
+    static const char *const powerful[] = {"--tools", "--agent", "--mcp-servers-config",
+                                           "--mcp-servers-json"};
+    for (size_t i = 0; i < sizeof powerful / sizeof *powerful; i++) {
+        const struct engine_option *o = engine_options_find(c->options, powerful[i], NULL);
+        const struct engine_arg *arg = o ? engine_args_get(&c->args, o) : NULL;
+        if (!arg && o)
+            arg = engine_args_get(&c->env_args, o);
+        if (arg && !arg->negated)
+            return "localhost";
+    }
+    return "*";
+}
+
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
     set_defaults(c);
@@ -528,7 +634,12 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     if (!rc)
         rc = read_command_line(c, argc, argv, err);
     if (!rc)
+        rc = check_tls(c, err);
+    if (!rc) {
         decide_mode(c, env_model, names_many(argc, argv));
+        if (!c->cors_origins.n)
+            strv_add(&c->cors_origins, default_origins(c));
+    }
     free(env_model);
     if (rc)
         config_finish(c);
@@ -543,8 +654,13 @@ void config_finish(struct config *c)
     free(c->cache_dir);
     free(c->model);
     free(c->host);
+    free(c->ssl_key_file);
+    free(c->ssl_cert_file);
     strv_finish(&c->aliases);
     strv_finish(&c->api_keys);
+    strv_finish(&c->cors_origins);
+    free(c->cors_methods);
+    free(c->cors_headers);
     engine_args_finish(&c->args);
     engine_args_finish(&c->env_args);
     engine_options_destroy(c->options);

@@ -30,7 +30,11 @@ struct config {
     bool autoload;
     char *host;
     int port;
+    char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct strv api_keys;
+    struct strv cors_origins; /* `*`, `localhost`, or an origin each */
+    char *cors_methods, *cors_headers;
+    bool cors_credentials;
     uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms;
     unsigned max_queue;
     enum log_level log_level;

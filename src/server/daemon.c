@@ -122,11 +122,36 @@ static void end(struct daemon *d, int signum)
 /* --- signals ------------------------------------------------------------------------------------
  */
 
+static int read_identity(struct daemon *d, struct error *err)
+{
+    struct tls_identity *identity;
+    const struct config *c = d->config;
+    if (!c->ssl_cert_file)
+        return 0;
+    int rc = tls_identity_load(&identity, c->ssl_cert_file, c->ssl_key_file, err);
+    if (rc)
+        return rc;
+    if (tls_identity_has_expired(identity))
+        log_warn("the certificate in %s has expired: clients will refuse it", c->ssl_cert_file);
+    http_server_secure(d->server, identity);
+    return 0;
+}
+
+static void reload(struct daemon *d)
+{
+    struct error err;
+    if (read_identity(d, &err))
+        log_error("%s; the certificate that was read before stays in use", err.text);
+    else if (d->config->ssl_cert_file)
+        log_info("the certificate was read again");
+    refresh_ask(d->refresh, NULL);
+}
+
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct daemon *d = handle->data;
     if (signum == SIGHUP)
-        refresh_ask(d->refresh, NULL);
+        reload(d);
     else
         end(d, signum);
 }
@@ -169,9 +194,10 @@ static void say_where(const struct daemon *d)
     const struct config *c = d->config;
     int port = http_server_port(d->server);
     if (port)
-        log_info("hostler " HOSTLER_VERSION " serves %zu model%s on http://%s:%d",
+        log_info("hostler " HOSTLER_VERSION " serves %zu model%s on http%s://%s:%d",
                  catalog_count(host_catalog(d->host)),
-                 catalog_count(host_catalog(d->host)) == 1 ? "" : "s", c->host, port);
+                 catalog_count(host_catalog(d->host)) == 1 ? "" : "s", c->ssl_cert_file ? "s" : "",
+                 c->host, port);
     else
         log_info("hostler " HOSTLER_VERSION " serves on unix:%s", c->host);
     if (!c->api_keys.n && port && strcmp(c->host, "127.0.0.1") != 0 &&
@@ -190,7 +216,10 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     d->handlers = api;
     d->api = api->create(d->host, d->refresh);
     d->server = http_server_create(&d->loop, api->handler, d->api);
-    rc = listen_all(d, err);
+    http_server_on_answer(d->server, api->add_fields);
+    rc = read_identity(d, err);
+    if (!rc)
+        rc = listen_all(d, err);
     if (!rc)
         rc = refresh_first(d->refresh, err);
     if (!rc)

@@ -17,10 +17,12 @@ struct daemon_api {
     void *(*create)(struct host *host, struct refresh *refresh);
     void (*destroy)(void *api);
     http_handler *handler;
+    http_handler *add_fields; /* to every answer */
 };
 
 /* Serves until a signal ends it: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads
- * the models and presets again. Returns the process's exit status, having said what was wrong. */
+ * the models, the presets and the certificate again. Returns the process's exit status, having
+ * said what was wrong. */
 int daemon_run(const struct config *config, const struct daemon_api *api);
 
 #endif

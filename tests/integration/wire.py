@@ -63,6 +63,9 @@ class Wire:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(timeout)
         self.sock.connect(str(server.socket) if server.socket else ("127.0.0.1", server.port))
+        if server.tls:
+            self.sock = server.tls.wrap_socket(self.sock, server_hostname="127.0.0.1",
+                                               suppress_ragged_eofs=False)
         self.file = self.sock.makefile("rb")
 
     def __enter__(self):

@@ -183,11 +183,18 @@ static void a_time_too_long(void **state)
     assert_null(strstr(err.text, "is no time"));
 }
 
-static void what_only_a_router_could_do_is_refused(void **state)
+/* test_tls.c has what a certificate may be. */
+static void https_needs_two_files(void **state)
 {
     (void)state;
-    refuse(ARGV(DIR, "--ssl-key-file", "x"), ENV(NULL), "put a TLS proxy in front");
-    refuse(ARGV(DIR), ENV("LLAMA_ARG_SSL_KEY_FILE=x"), "--ssl-key-file is not supported yet");
+    refuse(ARGV(DIR, "--ssl-key-file", "x"), ENV(NULL), "--ssl-cert-file is missing");
+    refuse(ARGV(DIR), ENV("LLAMA_ARG_SSL_KEY_FILE=x"), "--ssl-cert-file is missing");
+    refuse(ARGV(DIR, "--ssl-cert-file", "x"), ENV(NULL), "--ssl-key-file is missing");
+    refuse(ARGV(DIR, "--ssl-cert-file", "/nowhere"), ENV("LLAMA_ARG_SSL_KEY_FILE=x"),
+           "cannot read /nowhere");
+    parse(ARGV(DIR), ENV(NULL));
+    assert_null(c.ssl_key_file);
+    assert_null(c.ssl_cert_file);
 }
 
 /* As llama-server has it: `_` stands for `-` in long names, also in those that are ours. */
@@ -317,7 +324,7 @@ int main(void)
         TEST(missing_values),
         TEST(bad_values),
         TEST(a_time_too_long),
-        TEST(what_only_a_router_could_do_is_refused),
+        TEST(https_needs_two_files),
         TEST(underscores_in_our_own_options),
         TEST(classic_mode),
         TEST(a_repository_is_one_model),

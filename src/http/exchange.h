@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One exchange: a request and its answer, on a connection of the server (http/server.h).
+ *
+ * An exchange belongs to its handler from the handler's call until the handler has called
+ * http_exchange_end() or http_exchange_abort(), or until the event `gone`. Then its pointer is
+ * dead.
+ *
+ * Memory per connection is bounded: a head has a ceiling (HTTP_HEAD_MAX), the body is handed on as
+ * it comes and reading stops while the handler pauses it, and what waits to be written is reported
+ * by http_exchange_pending(), so that the writer can stop in time and go on at `drain`.
+ */
+#ifndef HOSTLER_HTTP_EXCHANGE_H
+#define HOSTLER_HTTP_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "http/head.h"
+
+struct http_exchange;
+
+#define HTTP_HIGH_WATER ((size_t)64 * 1024) /* bytes pending at which a writer should stop */
+#define HTTP_LOW_WATER ((size_t)16 * 1024)  /* and at which `drain` tells it to go on */
+
+struct http_exchange_events {
+    void (*body)(struct http_exchange *x, const char *data, size_t len, void *ctx);
+    void (*body_end)(struct http_exchange *x, void *ctx);
+    void (*drain)(struct http_exchange *x, void *ctx);
+    /* The client closed the connection, or it broke. The exchange is dead. */
+    void (*gone)(struct http_exchange *x, void *ctx);
+};
+
+/* Called when a request's head is complete. It must take the exchange (http_exchange_take) or
+ * answer it, now. A body that nobody took is read and thrown away. */
+typedef void http_handler(struct http_exchange *x, void *ctx);
+
+/* --- the request --------------------------------------------------------------------------------
+ */
+const struct http_head *http_exchange_head(const struct http_exchange *x);
+const char *http_exchange_method(const struct http_exchange *x); /* `GET`, … */
+const char *http_exchange_target(const struct http_exchange *x);
+bool http_exchange_is_head(const struct http_exchange *x);
+/* Bytes of the body as announced: -1 when chunked, 0 when there is none. */
+int64_t http_exchange_body_length(const struct http_exchange *x);
+/* `127.0.0.1:5123`, or `unix`. */
+const char *http_exchange_peer(const struct http_exchange *x);
+
+/* Whose it is from now on. `events` must outlive the exchange; members may be NULL. */
+void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
+                        void *ctx);
+/* Back-pressure: no more than two reads' worth (128 KiB) of `body` comes after a pause. */
+void http_exchange_pause(struct http_exchange *x);
+void http_exchange_resume(struct http_exchange *x);
+
+/* --- the answer ---------------------------------------------------------------------------------
+ */
+#define HTTP_STREAMED ((int64_t)-1)
+
+/* Starts the head. `length` is the body's, or HTTP_STREAMED when it is not known. */
+void http_exchange_begin(struct http_exchange *x, int status, int64_t length);
+void http_exchange_field(struct http_exchange *x, const char *name, const char *value);
+/* Complete lines, each ended by CR LF. */
+void http_exchange_raw_fields(struct http_exchange *x, const char *lines);
+/* Ends the head. Nothing is sent before http_exchange_flush() or _end(). */
+void http_exchange_head_end(struct http_exchange *x);
+void http_exchange_write(struct http_exchange *x, const char *data, size_t len);
+void http_exchange_flush(struct http_exchange *x);
+void http_exchange_end(struct http_exchange *x);
+/* The answer cannot be completed: the connection is closed so that the client notices. */
+void http_exchange_abort(struct http_exchange *x);
+bool http_exchange_begun(const struct http_exchange *x);
+size_t http_exchange_pending(const struct http_exchange *x);
+/* A whole answer in one call. `extra`: NULL, or complete header lines, each ended by CR LF. */
+void http_exchange_reply(struct http_exchange *x, int status, const char *type, const char *body,
+                         size_t len, const char *extra);
+
+#endif

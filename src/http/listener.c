@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/listener.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#define BACKLOG 1024
+
+struct listener {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    char *unix_path; /* NULL: TCP */
+    listener_waiting *waiting;
+    void *ctx;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static void on_connection(uv_stream_t *listening, int status)
+{
+    struct listener *l = listening->data;
+    if (status)
+        log_warn("cannot accept a connection: %s", uv_strerror(status));
+    else
+        l->waiting(l, l->ctx);
+}
+
+/* --- unix sockets -------------------------------------------------------------------------------
+ */
+
+static bool ends_in_sock(const char *host)
+{
+    size_t n = strlen(host);
+    return n > 5 && strcmp(host + n - 5, ".sock") == 0;
+}
+
+/* Whether somebody answers on the unix socket `path`. */
+static bool socket_is_alive(const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return true;
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
+    /* Only a refusal proves that nobody listens; a full queue, say, proves the contrary. */
+    bool alive = connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 ||
+                 (errno != ECONNREFUSED && errno != ENOENT);
+    close(fd);
+    return alive;
+}
+
+static bool folder_exists(const char *path)
+{
+    char *folder = mem_strdup(path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+    bool exists = !slash || slash == folder || access(folder, F_OK) == 0;
+    free(folder);
+    return exists;
+}
+
+static int listen_unix(struct listener *l, const char *path, struct error *err)
+{
+    struct stat st;
+    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return error_set(err, -ENAMETOOLONG, "the socket path %s is too long: at most %zu bytes",
+                         path, sizeof((struct sockaddr_un *)0)->sun_path - 1);
+    if (stat(path, &st) == 0) {
+        if (!S_ISSOCK(st.st_mode))
+            return error_set(err, -EEXIST, "%s exists and is no socket: choose another --host",
+                             path);
+        if (socket_is_alive(path))
+            return error_set(err, -EADDRINUSE,
+                             "%s is in use: another server listens there; stop it or choose "
+                             "another --host",
+                             path);
+        unlink(path);
+    }
+    /* Whoever may use the server, may use every model: its user decides. */
+    mode_t before = umask(0177);
+    int rc = uv_pipe_bind(&l->pipe, path);
+    umask(before);
+    if (rc == UV_EACCES && stat(path, &st) && errno == ENOENT && !folder_exists(path))
+        rc = UV_ENOENT; /* libuv says EACCES for both */
+    if (!rc)
+        rc = uv_listen(&l->stream, BACKLOG, on_connection);
+    if (rc)
+        return error_set(err, rc, "cannot listen on %s: %s", path, uv_strerror(rc));
+    l->unix_path = mem_strdup(path);
+    return 0;
+}
+
+/* --- TCP ----------------------------------------------------------------------------------------
+ */
+
+static int resolve(uv_loop_t *loop, const char *host, int port, struct sockaddr_storage *out,
+                   struct error *err)
+{
+    uv_getaddrinfo_t request;
+    char service[8];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    snprintf(service, sizeof service, "%d", port);
+    int rc = uv_getaddrinfo(loop, &request, NULL, host, service, &hints);
+    if (rc)
+        return error_set(err, rc, "cannot resolve --host %s: %s", host, uv_strerror(rc));
+    memcpy(out, request.addrinfo->ai_addr, request.addrinfo->ai_addrlen);
+    uv_freeaddrinfo(request.addrinfo);
+    return 0;
+}
+
+static int listen_tcp(struct listener *l, const char *host, int port, struct error *err)
+{
+    struct sockaddr_storage addr;
+    int rc = resolve(l->handle.loop, host, port, &addr, err);
+    if (rc)
+        return rc;
+    rc = uv_tcp_bind(&l->tcp, (struct sockaddr *)&addr, 0);
+    if (!rc)
+        rc = uv_listen(&l->stream, BACKLOG, on_connection);
+    if (rc == UV_EADDRINUSE)
+        return error_set(err, rc,
+                         "port %d on %s is in use: another server listens there; stop it or "
+                         "choose another --port",
+                         port, host);
+    if (rc)
+        return error_set(err, rc, "cannot listen on %s port %d: %s", host, port, uv_strerror(rc));
+    return 0;
+}
+
+/* --- the listener -------------------------------------------------------------------------------
+ */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct listener *l = handle->data;
+    if (l->closed)
+        l->closed(l->closed_ctx);
+    free(l->unix_path); /* libuv has removed the file, and a successor's may stand there by now */
+    free(l);
+}
+
+void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx)
+{
+    l->closed = closed;
+    l->closed_ctx = ctx;
+    uv_close(&l->handle, on_closed);
+}
+
+int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
+                  listener_waiting *waiting, void *ctx, struct error *err)
+{
+    struct listener *l = mem_zalloc(sizeof *l);
+    bool is_unix = ends_in_sock(host);
+    *out = NULL;
+    l->waiting = waiting;
+    l->ctx = ctx;
+    if (is_unix)
+        uv_pipe_init(loop, &l->pipe, 0);
+    else
+        uv_tcp_init(loop, &l->tcp);
+    l->handle.data = l;
+    int rc = is_unix ? listen_unix(l, host, err) : listen_tcp(l, host, port, err);
+    if (rc)
+        listener_close(l, NULL, NULL);
+    else
+        *out = l;
+    return rc;
+}
+
+bool listener_is_unix(const struct listener *l)
+{
+    return l->unix_path != NULL;
+}
+
+int listener_port(const struct listener *l)
+{
+    struct sockaddr_storage addr;
+    int len = sizeof addr;
+    if (l->unix_path || uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&addr, &len))
+        return 0;
+    return ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
+                                            : ((struct sockaddr_in *)&addr)->sin_port);
+}
+
+int listener_accept(struct listener *l, struct stream *s, const struct stream_events *events)
+{
+    if (l->unix_path)
+        stream_init_pipe(s, l->handle.loop, events);
+    else
+        stream_init_tcp(s, l->handle.loop, events);
+    int rc = uv_accept(&l->stream, &s->stream);
+    if (!rc && !l->unix_path)
+        uv_tcp_nodelay(&s->tcp, 1);
+    return rc;
+}

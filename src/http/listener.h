@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A socket that listens: on a TCP address, or on a unix socket. */
+#ifndef HOSTLER_HTTP_LISTENER_H
+#define HOSTLER_HTTP_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "http/stream.h"
+
+struct listener;
+
+/* A connection waits for listener_accept(). */
+typedef void listener_waiting(struct listener *l, void *ctx);
+
+/*
+ * Opens one: on a unix socket when `host` ends in `.sock` (`port` is ignored; a socket file that
+ * nobody listens on any more is replaced), else on TCP. Port 0 takes a free one. 0, or a negative
+ * errno with a text that names the address and what to do. Closed by listener_close().
+ */
+int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
+                  listener_waiting *waiting, void *ctx, struct error *err)
+    __attribute__((warn_unused_result));
+/* `closed` (may be NULL) is called when the handle is closed and `l` is freed. */
+void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx);
+
+bool listener_is_unix(const struct listener *l);
+/* 0 for a unix socket. */
+int listener_port(const struct listener *l);
+/* Initializes `s` and takes the waiting connection into it. Whatever it returns, 0 or a negative
+ * errno, `s` is to be closed by its owner. */
+int listener_accept(struct listener *l, struct stream *s, const struct stream_events *events);
+
+#endif
