@@ -16,6 +16,7 @@ struct api {
     struct host *host;
     struct refresh *refresh;
     struct events *events;
+    struct streams *streams;
     uint64_t started; /* uv_now(), ms */
 };
 
@@ -42,7 +43,13 @@ api_handler api_events;
 api_handler api_models_unload, api_models_unload_all, api_models_hold, api_models_release;
 /* inference.c: what is passed on to an engine; the model is named in the body or the query */
 api_handler api_inference_body, api_inference_query;
+/* The same for a model that is known already, and loaded. */
+void api_inference_of(struct api *api, struct http_exchange *x, struct hosted *h);
+/* streams.c */
+api_handler api_stream_get, api_stream_delete, api_streams_lookup;
 /* status.c */
 api_handler api_health, api_props, api_status;
+/* What llama.cpp's web UI looks for, to learn that it is not there: tools, the CORS proxy. */
+api_handler api_disabled;
 
 #endif

@@ -17,6 +17,7 @@
 #include "api/api.h"
 #include "api/names.h"
 #include "api/reply.h"
+#include "api/streams.h"
 #include "base/container_of.h"
 #include "base/duration.h"
 #include "base/log.h"
@@ -37,6 +38,7 @@ struct inference {
     struct peek *peek;
     struct relay relay;
     struct host_request request;
+    struct stream_waiter waiter;   /* in WAITING, with a conversation's id */
     struct host_listener listener; /* in EXPLAIN */
     uv_timer_t timer;              /* in EXPLAIN */
     bool may_load;
@@ -51,6 +53,7 @@ struct inference {
 
 static void inference_free(struct inference *i)
 {
+    streams_leave(&i->waiter);
     relay_finish(&i->relay); /* first: giving the lease back may stop the engine under the call */
     host_withdraw(&i->request);
     peek_destroy(i->peek);
@@ -207,6 +210,7 @@ static void on_granted(struct host_request *r)
     struct inference *i = container_of(r, struct inference, request);
     uint64_t waited = uv_now(host_loop(i->api->host)) - r->arrived;
     i->phase = RELAYED;
+    streams_leave(&i->waiter);
     i->fields[0] = '\0';
     if (waited || r->loaded)
         snprintf(i->fields, sizeof i->fields, "X-Hostler-Queued-Ms: %llu\r\n%s",
@@ -296,6 +300,27 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
     }
 }
 
+/* --- conversations ------------------------------------------------------------------------------
+ */
+
+static void on_stopped(struct stream_waiter *w)
+{
+    struct inference *i = container_of(w, struct inference, waiter);
+    inference_fail(i, 400, "request cancelled by a stop while the model was loading");
+}
+
+/* The engine generates on for a conversation when its client is gone, so that it can read the
+ * answer later: then the client's leaving must end neither the lease nor the wait for it. */
+static void begin_conversation(struct inference *i, const struct hosted *h)
+{
+    const char *id = http_head_get(http_exchange_head(i->x), "x-conversation-id");
+    if (!id || !*id || host_config(i->api->host)->classic || i->request.passive)
+        return;
+    i->waiter.stopped = on_stopped;
+    http_exchange_outlive(i->x);
+    streams_begin(i->api->streams, id, h->model->id, &i->waiter);
+}
+
 /* --- naming the model ---------------------------------------------------------------------------
  */
 
@@ -317,7 +342,7 @@ static void inference_submit(struct inference *i, const char *name)
         char *copy = mem_strdup(name);
         struct api *api = i->api;
         inference_free(i);
-        names_unknown(api, x, copy);
+        names_unknown(api, x, copy, 400);
         free(copy);
         return;
     }
@@ -326,6 +351,7 @@ static void inference_submit(struct inference *i, const char *name)
     i->phase = WAITING;
     if (!i->relay.body_complete)
         http_exchange_pause(i->x);
+    begin_conversation(i, h);
     host_submit(&i->request, h, i->may_load);
 }
 
@@ -483,4 +509,12 @@ void api_inference_query(struct api *api, struct http_exchange *x)
     i->request.passive = i->relay.urgent = !classic;
     inference_submit(i, name);
     free(name);
+}
+
+void api_inference_of(struct api *api, struct http_exchange *x, struct hosted *h)
+{
+    struct inference *i = inference_create(api, x);
+    i->may_load = false;
+    i->request.passive = true;
+    inference_submit(i, h->model->id);
 }

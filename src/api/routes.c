@@ -13,6 +13,7 @@
 #include "api/cors.h"
 #include "api/events.h"
 #include "api/reply.h"
+#include "api/streams.h"
 #include "base/memory.h"
 #include "http/target.h"
 
@@ -39,6 +40,10 @@ static const struct route {
     {"POST", "/models/hold", api_models_hold, 0},
     {"POST", "/models/release", api_models_release, 0},
     {"GET", "/hostler/v1/status", api_status, 0},
+
+    {"GET", "/v1/stream", api_stream_get, ROUTER},
+    {"DELETE", "/v1/stream", api_stream_delete, ROUTER},
+    {"POST", "/v1/streams/lookup", api_streams_lookup, ROUTER},
 
     {"GET", "/metrics", api_inference_query, ROUTER},
     {"GET", "/slots", api_inference_query, ROUTER},
@@ -74,6 +79,12 @@ static const struct route {
     {"POST", "/apply-template", api_inference_body, ROUTER},
     {"POST", "/slots/*", api_inference_body, ROUTER},
     {"POST", "/lora-adapters", api_inference_body, ROUTER},
+    {"POST", "/v1/systemone", api_inference_body, ROUTER},
+
+    {"GET", "/tools", api_disabled, ROUTER},
+    {"POST", "/tools", api_disabled, ROUTER},
+    {"GET", "/cors-proxy", api_disabled, ROUTER},
+    {"POST", "/cors-proxy", api_disabled, ROUTER},
 };
 
 static bool path_matches(const char *pattern, const char *path, size_t len)
@@ -172,6 +183,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->host = host;
     api->refresh = refresh;
     api->events = events_create(host);
+    api->streams = streams_create();
     api->started = uv_now(host_loop(host));
     return api;
 }
@@ -179,6 +191,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
 void api_destroy(struct api *api)
 {
     events_destroy(api->events);
+    streams_destroy(api->streams);
     free(api);
 }
 

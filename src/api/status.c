@@ -39,6 +39,14 @@ void api_props(struct api *api, struct http_exchange *x)
                          "build_info", "hostler-" HOSTLER_VERSION, "cors_proxy_enabled", 0));
 }
 
+void api_disabled(struct api *api, struct http_exchange *x)
+{
+    json_t *error = reply_error_object(403, "this feature is disabled");
+    (void)api;
+    json_object_set_new(error, "type", json_string("feature_disabled"));
+    reply_error_json(x, 403, error, 0);
+}
+
 /* --- /hostler/v1/status -------------------------------------------------------------------------
  */
 

@@ -46,9 +46,8 @@ static void handle_released(struct connections *c)
 /* --- closing ------------------------------------------------------------------------------------
  */
 
-static void connection_closed(struct stream *stream)
+static void connection_free(struct http_exchange *x)
 {
-    struct http_exchange *x = of_stream(stream);
     struct connections *all = x->all;
     TAILQ_REMOVE(&all->list, x, link);
     if (TAILQ_EMPTY(&all->list) && !all->closing)
@@ -59,11 +58,38 @@ static void connection_closed(struct stream *stream)
     handle_released(all);
 }
 
+static void connection_closed(struct stream *stream)
+{
+    struct http_exchange *x = of_stream(stream);
+    x->closed = true;
+    if (!x->orphan)
+        connection_free(x);
+}
+
+void connection_release_orphan(struct http_exchange *x)
+{
+    x->orphan = false;
+    if (x->closed)
+        connection_free(x);
+}
+
+/* The handler goes on, and nothing holds it up any more. */
+static void become_orphan(struct http_exchange *x)
+{
+    x->orphan = true;
+    if (x->full && x->events->drain)
+        x->events->drain(x, x->ctx);
+}
+
 /* Tells the handler, once, that its exchange is dead. */
 static void lose_handler(struct http_exchange *x)
 {
     if (!x->taken)
         return;
+    if (x->outlives && x->request == REQUEST_COMPLETE && !x->all->closing) {
+        become_orphan(x);
+        return;
+    }
     x->taken = false;
     if (x->events->gone)
         x->events->gone(x, x->ctx);
@@ -124,7 +150,7 @@ static int on_message_begin(llhttp_t *p)
     x->request = REQUEST_HEAD;
     x->answer = ANSWER_NONE;
     x->body_seen = 0;
-    x->paused = x->full = x->taken = x->expects = false;
+    x->paused = x->full = x->taken = x->outlives = x->expects = false;
     return 0;
 }
 
@@ -515,7 +541,12 @@ void connections_close(struct connections *c, void (*closed)(struct connections 
     c->closed = closed;
     for (x = TAILQ_FIRST(&c->list); x; x = next) {
         next = TAILQ_NEXT(x, link);
-        connection_close(x);
+        if (x->orphan) {
+            lose_handler(x);
+            connection_release_orphan(x);
+        } else {
+            connection_close(x);
+        }
     }
     uv_close((uv_handle_t *)&c->sweep, on_own_closed);
     uv_close((uv_handle_t *)&c->next, on_own_closed);

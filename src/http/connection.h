@@ -39,9 +39,12 @@ struct http_exchange {
     int64_t body_length, body_seen;
     enum request_state request;
     enum answer_state answer;
-    bool taken;  /* a handler has it and expects `gone` */
-    bool paused; /* the handler wants no more body */
-    bool full;   /* pending passed the high water mark: `drain` is owed */
+    bool taken;    /* a handler has it and expects `gone` */
+    bool outlives; /* its handler goes on without a client, */
+    bool orphan;   /* and does so: the connection is closing or closed */
+    bool closed;   /* the latter: it is freed with its exchange */
+    bool paused;   /* the handler wants no more body */
+    bool full;     /* pending passed the high water mark: `drain` is owed */
     bool keep_alive;
     bool chunked;  /* the answer is sent in chunks */
     bool bodyless; /* the answer has no body on the wire: HEAD, 204, 304 */
@@ -82,6 +85,8 @@ void connections_close(struct connections *c, void (*closed)(struct connections 
  */
 
 void connection_close(struct http_exchange *x);
+/* The exchange of a client that is gone is over. */
+void connection_release_orphan(struct http_exchange *x);
 /* Reads on, or not, by what the exchange's flags say. */
 void connection_update_reading(struct http_exchange *x);
 /* After an answer that was ended from outside the parser. */

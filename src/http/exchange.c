@@ -47,6 +47,11 @@ void http_exchange_take(struct http_exchange *x, const struct http_exchange_even
     x->taken = true;
 }
 
+void http_exchange_outlive(struct http_exchange *x)
+{
+    x->outlives = true;
+}
+
 void http_exchange_pause(struct http_exchange *x)
 {
     x->paused = true;
@@ -158,12 +163,14 @@ void http_exchange_write(struct http_exchange *x, const char *data, size_t len)
     stream_write(&x->stream, data, len);
     if (x->chunked)
         stream_write(&x->stream, "\r\n", 2);
-    if (stream_pending(&x->stream) >= HTTP_HIGH_WATER)
+    if (http_exchange_pending(x) >= HTTP_HIGH_WATER)
         http_exchange_flush(x);
 }
 
 void http_exchange_flush(struct http_exchange *x)
 {
+    if (x->orphan)
+        return;
     stream_flush(&x->stream);
     x->moved_at = uv_now(x->all->loop);
     if (stream_pending(&x->stream) >= HTTP_HIGH_WATER)
@@ -178,14 +185,19 @@ void http_exchange_end(struct http_exchange *x)
     x->paused = false;
     x->answer = ANSWER_DONE;
     http_exchange_flush(x);
-    if (!x->parsing)
+    if (x->orphan)
+        connection_release_orphan(x);
+    else if (!x->parsing)
         connection_settle(x);
 }
 
 void http_exchange_abort(struct http_exchange *x)
 {
     x->taken = false;
-    connection_close(x);
+    if (x->orphan)
+        connection_release_orphan(x);
+    else
+        connection_close(x);
 }
 
 bool http_exchange_begun(const struct http_exchange *x)
@@ -195,7 +207,7 @@ bool http_exchange_begun(const struct http_exchange *x)
 
 size_t http_exchange_pending(const struct http_exchange *x)
 {
-    return stream_pending(&x->stream);
+    return x->orphan ? 0 : stream_pending(&x->stream);
 }
 
 void http_exchange_reply(struct http_exchange *x, int status, const char *type, const char *body,

@@ -50,6 +50,9 @@ const char *http_exchange_peer(const struct http_exchange *x);
 /* Whose it is from now on. `events` must outlive the exchange; members may be NULL. */
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
                         void *ctx);
+/* It goes on when the client is gone, if its request came whole: there is no `gone` then but at the
+ * server's end, and what is answered is thrown away. */
+void http_exchange_outlive(struct http_exchange *x);
 /* Back-pressure: no more than two reads' worth (128 KiB) of `body` comes after a pause. */
 void http_exchange_pause(struct http_exchange *x);
 void http_exchange_resume(struct http_exchange *x);

@@ -107,10 +107,10 @@ struct http_fetch *http_fetch(uv_loop_t *loop, struct http_client *client,
 {
     struct http_fetch *f = mem_zalloc(sizeof *f);
     const char *body = request->body ? request->body : "";
-    f->text = mem_printf("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s",
-                         request->method, request->target,
-                         request->body ? "Content-Type: application/json\r\n" : "", strlen(body),
-                         body);
+    f->text =
+        mem_printf("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s",
+                   request->method, request->target,
+                   request->body ? "Content-Type: application/json\r\n" : "", strlen(body), body);
     f->done = done;
     f->ctx = ctx;
     buf_init(&f->body, request->max);
@@ -121,8 +121,9 @@ struct http_fetch *http_fetch(uv_loop_t *loop, struct http_client *client,
     return f;
 }
 
-void http_fetch_cancel(struct http_fetch *f)
+void *http_fetch_cancel(struct http_fetch *f)
 {
     f->done = NULL;
     finish(f, 0);
+    return f->ctx;
 }

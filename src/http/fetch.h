@@ -22,7 +22,7 @@ typedef void http_fetch_done(int status, const char *body, size_t len, void *ctx
 struct http_fetch *http_fetch(uv_loop_t *loop, struct http_client *client,
                               const struct http_fetch_request *request, http_fetch_done *done,
                               void *ctx);
-/* Before `done` was called: it is not called any more. */
-void http_fetch_cancel(struct http_fetch *f);
+/* Before `done` was called: it is not called any more. Returns its `ctx`. */
+void *http_fetch_cancel(struct http_fetch *f);
 
 #endif

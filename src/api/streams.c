@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/streams.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "api/api.h"
+#include "api/body.h"
+#include "api/reply.h"
+#include "base/memory.h"
+#include "http/fetch.h"
+#include "http/target.h"
+
+#define ANSWER_MS 1000 /* for an engine to answer about its sessions */
+#define ANSWER_MAX ((size_t)1024 * 1024)
+
+struct session {
+    char *id;
+    char *model;
+    struct stream_waiter *waiter; /* NULL: its request is at the engine, or over */
+    UT_hash_handle hh;
+    TAILQ_ENTRY(session) link;
+};
+
+struct streams {
+    struct session *by_id;
+    TAILQ_HEAD(, session) by_use; /* the last one used last */
+};
+
+/* --- what is remembered -------------------------------------------------------------------------
+ */
+
+struct streams *streams_create(void)
+{
+    struct streams *s = mem_zalloc(sizeof *s);
+    TAILQ_INIT(&s->by_use);
+    return s;
+}
+
+static void forget(struct streams *s, struct session *session)
+{
+    HASH_DEL(s->by_id, session);
+    TAILQ_REMOVE(&s->by_use, session, link);
+    free(session->id);
+    free(session->model);
+    free(session);
+}
+
+void streams_destroy(struct streams *s)
+{
+    struct session *session;
+    while ((session = TAILQ_FIRST(&s->by_use)))
+        forget(s, session);
+    free(s);
+}
+
+void streams_leave(struct stream_waiter *w)
+{
+    if (w->session)
+        w->session->waiter = NULL;
+    w->session = NULL;
+}
+
+/* Forgets it; whoever still waits for its engine waits in vain. */
+static void stop(struct streams *s, struct session *session)
+{
+    struct stream_waiter *w = session->waiter;
+    if (w)
+        streams_leave(w);
+    forget(s, session);
+    if (w)
+        w->stopped(w);
+}
+
+static struct session *find(const struct streams *s, const char *id)
+{
+    struct session *session;
+    HASH_FIND_STR(s->by_id, id, session);
+    return session;
+}
+
+static void forget_oldest(struct streams *s)
+{
+    struct session *session, *next;
+    for (session = TAILQ_FIRST(&s->by_use); session && HASH_COUNT(s->by_id) >= STREAMS_MAX;
+         session = next) {
+        next = TAILQ_NEXT(session, link);
+        if (!session->waiter)
+            forget(s, session);
+    }
+}
+
+void streams_begin(struct streams *s, const char *id, const char *model, struct stream_waiter *w)
+{
+    struct session *old = find(s, id);
+    if (old)
+        stop(s, old);
+    forget_oldest(s);
+    struct session *session = mem_zalloc(sizeof *session);
+    session->id = mem_strdup(id);
+    session->model = mem_strdup(model);
+    session->waiter = w;
+    w->session = session;
+    HASH_ADD_KEYPTR(hh, s->by_id, session->id, strlen(session->id), session);
+    TAILQ_INSERT_TAIL(&s->by_use, session, link);
+}
+
+/* The model whose engine has the session; NULL when nobody can tell. */
+static struct hosted *owner(struct api *api, const char *id)
+{
+    const struct session *session = find(api->streams, id);
+    if (session)
+        return host_find(api->host, session->model);
+    const char *model = NULL;
+    for (const char *p = id; (p = strstr(p, "::")); p += 2)
+        model = p + 2;
+    return model ? host_find(api->host, model) : NULL;
+}
+
+/* --- one session --------------------------------------------------------------------------------
+ */
+
+/* The caller frees; NULL after answering 400. */
+static char *id_of(struct http_exchange *x)
+{
+    char *id = target_query(http_exchange_target(x), "conv_id");
+    if (id && *id)
+        return id;
+    free(id);
+    reply_error(x, 400, "Missing conversation id: give it in the query as conv_id");
+    return NULL;
+}
+
+void api_stream_get(struct api *api, struct http_exchange *x)
+{
+    char *id = id_of(x);
+    struct hosted *h = id ? owner(api, id) : NULL;
+    if (!id)
+        return;
+    free(id);
+    if (h && h->sched.state == SCHED_READY)
+        api_inference_of(api, x, h);
+    else if (h && (h->sched.state == SCHED_LOADING || h->sched.queued))
+        reply_error(x, 503, "Stream owner model is loading, retry later");
+    else
+        reply_error(x, 404, "Stream not found or expired");
+}
+
+struct deletion {
+    struct http_exchange *x;
+    struct http_fetch *fetch;
+};
+
+static void reply_deleted(struct http_exchange *x)
+{
+    http_exchange_reply(x, 204, NULL, "", 0, NULL);
+}
+
+/* Whatever the engine says: what it does not have is stopped, too. */
+static void on_deleted(int status, const char *body, size_t len, void *ctx)
+{
+    struct deletion *d = ctx;
+    struct http_exchange *x = d->x;
+    (void)status;
+    (void)body;
+    (void)len;
+    free(d);
+    reply_deleted(x);
+}
+
+static void on_deleter_gone(struct http_exchange *x, void *ctx)
+{
+    struct deletion *d = ctx;
+    (void)x;
+    http_fetch_cancel(d->fetch);
+    free(d);
+}
+
+static void delete_at(struct api *api, struct http_exchange *x, struct hosted *h, const char *id)
+{
+    static const struct http_exchange_events events = {.gone = on_deleter_gone};
+    struct deletion *d = mem_zalloc(sizeof *d);
+    char *escaped = target_encode(id);
+    char *target = mem_printf("/v1/stream?conv_id=%s", escaped);
+    d->x = x;
+    http_exchange_take(x, &events, d);
+    d->fetch = http_fetch(
+        host_loop(api->host), h->client,
+        &(struct http_fetch_request){
+            .method = "DELETE", .target = target, .max = ANSWER_MAX, .timeout_ms = ANSWER_MS},
+        on_deleted, d);
+    free(target);
+    free(escaped);
+}
+
+void api_stream_delete(struct api *api, struct http_exchange *x)
+{
+    char *id = id_of(x);
+    if (!id)
+        return;
+    struct hosted *h = owner(api, id);
+    struct session *session = find(api->streams, id);
+    if (session)
+        stop(api->streams, session);
+    if (h && h->client)
+        delete_at(api, x, h, id);
+    else
+        reply_deleted(x);
+    free(id);
+}
+
+/* --- many: who of these is there? ---------------------------------------------------------------
+ */
+
+struct lookup {
+    struct http_exchange *x;
+    struct http_fetch **fetches; /* NULL: answered */
+    size_t n, open;
+    json_t *found;
+};
+
+/* What one engine was asked. */
+struct question {
+    struct lookup *lookup;
+    size_t index;
+};
+
+static void lookup_free(struct lookup *l)
+{
+    json_decref(l->found);
+    free(l->fetches);
+    free(l);
+}
+
+static void finish_lookup(struct lookup *l)
+{
+    struct http_exchange *x = l->x;
+    json_t *found = json_incref(l->found);
+    lookup_free(l);
+    reply_json(x, 200, found);
+}
+
+/* Each once: who asks for `ID` and for `ID::MODEL` is told twice of the latter. */
+static void add_found(struct lookup *l, json_t *entries)
+{
+    size_t i, k;
+    json_t *entry, *other;
+    json_array_foreach (entries, i, entry) {
+        bool known = false;
+        json_array_foreach (l->found, k, other)
+            known |= json_equal(json_object_get(entry, "conversation_id"),
+                                json_object_get(other, "conversation_id"));
+        if (!known)
+            json_array_append(l->found, entry);
+    }
+}
+
+static void on_answered(int status, const char *body, size_t len, void *ctx)
+{
+    struct question *q = ctx;
+    struct lookup *l = q->lookup;
+    json_t *entries = status == 200 ? json_loadb(body, len, 0, NULL) : NULL;
+    l->fetches[q->index] = NULL;
+    free(q);
+    if (json_is_array(entries))
+        add_found(l, entries);
+    json_decref(entries);
+    if (--l->open == 0)
+        finish_lookup(l);
+}
+
+static void on_asker_gone(struct http_exchange *x, void *ctx)
+{
+    struct lookup *l = ctx;
+    (void)x;
+    for (size_t i = 0; i < l->n; i++)
+        if (l->fetches[i])
+            free(http_fetch_cancel(l->fetches[i]));
+    lookup_free(l);
+}
+
+/* Those of `ids` that `h` may have: its own, and those of which nobody knows whose they are. */
+static json_t *ids_for(struct api *api, json_t *ids, const struct hosted *h)
+{
+    size_t i;
+    json_t *id, *some = json_array();
+    json_array_foreach (ids, i, id) {
+        const char *text = json_string_value(id);
+        const struct hosted *has = text && *text ? owner(api, text) : NULL;
+        if (text && *text && (!has || has == h))
+            json_array_append(some, id);
+    }
+    return some;
+}
+
+static void ask(struct api *api, struct lookup *l, struct hosted *h, json_t *ids)
+{
+    json_t *some = ids_for(api, ids, h);
+    if (json_array_size(some)) {
+        json_t *body = json_pack("{s:O}", "conversation_ids", some);
+        char *text = json_dumps(body, JSON_COMPACT);
+        struct question *q = mem_zalloc(sizeof *q);
+        *q = (struct question){.lookup = l, .index = l->n++};
+        l->fetches = mem_realloc(l->fetches, l->n * sizeof(struct http_fetch *));
+        l->open++;
+        l->fetches[q->index] =
+            http_fetch(host_loop(api->host), h->client,
+                       &(struct http_fetch_request){.method = "POST",
+                                                    .target = "/v1/streams/lookup",
+                                                    .body = text,
+                                                    .max = ANSWER_MAX,
+                                                    .timeout_ms = ANSWER_MS},
+                       on_answered, q);
+        free(text);
+        json_decref(body);
+    }
+    json_decref(some);
+}
+
+static void look_up(struct api *api, struct http_exchange *x, json_t *body)
+{
+    static const struct http_exchange_events events = {.gone = on_asker_gone};
+    json_t *ids = json_object_get(body, "conversation_ids");
+    struct hosted *h;
+    struct lookup *l = mem_zalloc(sizeof *l);
+    l->x = x;
+    l->found = json_array();
+    http_exchange_take(x, &events, l);
+    for (size_t i = 0; json_is_array(ids) && (h = host_at(api->host, i)); i++)
+        if (h->client)
+            ask(api, l, h, ids);
+    if (!l->open)
+        finish_lookup(l);
+}
+
+void api_streams_lookup(struct api *api, struct http_exchange *x)
+{
+    body_read_json(api, x, look_up);
+}
