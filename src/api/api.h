@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "http/server.h"
+#include "server/downloads.h"
 #include "server/host.h"
 #include "server/refresh.h"
 
@@ -17,6 +18,7 @@ struct api {
     struct refresh *refresh;
     struct events *events;
     struct streams *streams;
+    struct downloads *downloads;
     uint64_t started; /* uv_now(), ms */
 };
 
@@ -37,6 +39,9 @@ bool api_is_trusted(const struct api *api, const struct http_exchange *x);
 
 /* models.c: llama.cpp's router routes */
 api_handler api_models_list, api_models_load;
+/* downloads.c */
+api_handler api_models_download, api_models_delete;
+downloads_told api_downloads_told;
 /* events.c */
 api_handler api_events;
 /* unload.c */

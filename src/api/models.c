@@ -116,10 +116,13 @@ json_t *names_entry(struct hosted *h, bool trusted)
 static void send_list(struct api *api, struct http_exchange *x)
 {
     bool trusted = api_is_trusted(api, x);
+    struct downloads_item item;
     struct hosted *h;
     json_t *data = json_array();
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
         json_array_append_new(data, names_entry(h, trusted));
+    for (size_t i = 0; downloads_at(api->downloads, i, &item); i++)
+        json_array_append_new(data, names_download(&item));
     reply_json(x, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
 }
 

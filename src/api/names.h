@@ -17,6 +17,8 @@ char *names_client(struct http_exchange *x);
 /* A model as GET /models lists it; without the engine's log lines and the names of clients when
  * whoever asks is not `trusted`. */
 json_t *names_entry(struct hosted *h, bool trusted);
+/* A model that is being downloaded, likewise. */
+json_t *names_download(const struct downloads_item *item);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */
 json_t *names_hold(const struct hosted *h, bool trusted);
 

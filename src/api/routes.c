@@ -32,6 +32,8 @@ static const struct route {
     {"GET", "/v1/health", api_health, PUBLIC},
     {"GET", "/models", api_models_list, PUBLIC | ROUTER},
     {"GET", "/v1/models", api_models_list, PUBLIC | ROUTER},
+    {"POST", "/models", api_models_download, ROUTER},
+    {"DELETE", "/models", api_models_delete, ROUTER},
     {"GET", "/models/sse", api_events, ROUTER},
     {"GET", "/props", api_props, ROUTER},
     {"POST", "/models/load", api_models_load, 0},
@@ -184,12 +186,14 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->refresh = refresh;
     api->events = events_create(host);
     api->streams = streams_create();
+    api->downloads = downloads_create(host, refresh, api_downloads_told, api);
     api->started = uv_now(host_loop(host));
     return api;
 }
 
 void api_destroy(struct api *api)
 {
+    downloads_destroy(api->downloads);
     events_destroy(api->events);
     streams_destroy(api->streams);
     free(api);

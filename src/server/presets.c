@@ -229,7 +229,8 @@ static int read_pair(struct reader *r, struct preset *p, const struct ini_line *
     const struct own_key *own = find_own(line->key);
     int rc;
     if (own) {
-        remember(p, line);
+        if (own->kind != KIND_ENV) /* which may hold secrets */
+            remember(p, line);
         rc = set_own(&p->settings, own, line->value, &why);
     } else {
         rc = read_option(r, p, line, &why);

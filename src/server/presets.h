@@ -41,7 +41,7 @@ struct preset {
     struct strv aliases;     /* these and the tags sorted, none twice */
     struct strv tags;
     struct settings settings; /* with those of the defaults where the section says nothing */
-    struct strv own;          /* `key = value`: the keys that are not the engine's, as written */
+    struct strv own;          /* `key = value`: the router's keys as written, but env */
 };
 
 struct presets {

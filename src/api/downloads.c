@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* The routes about models in the Hugging Face cache: fetching one, deleting one. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/body.h"
+#include "api/events.h"
+#include "api/names.h"
+#include "api/reply.h"
+#include "base/container_of.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "catalog/cache.h"
+#include "http/target.h"
+#include "server/unload.h"
+
+/* --- fetching -----------------------------------------------------------------------------------
+ */
+
+void api_downloads_told(enum downloads_event event, const struct downloads_item *item, void *ctx)
+{
+    struct api *api = ctx;
+    switch (event) {
+    case DOWNLOADS_EV_STARTED:
+        events_send(api->events, item->repo, "model_status",
+                    json_pack("{s:s}", "status", "downloading"));
+        return;
+    case DOWNLOADS_EV_PROGRESS:
+        events_send(api->events, item->repo, "download_progress",
+                    json_pack("{s:O}", "progress", item->progress));
+        return;
+    case DOWNLOADS_EV_FINISHED:
+        events_send(api->events, item->repo, "download_finished", NULL);
+        return;
+    case DOWNLOADS_EV_FAILED:
+        events_send(api->events, item->repo, "download_failed",
+                    json_pack("{s:o}", "message", reply_string(item->problem)));
+        return;
+    }
+}
+
+json_t *names_download(const struct downloads_item *item)
+{
+    return json_pack("{s:s, s:[], s:[], s:s, s:s, s:I, s:{s:s, s:[], s:O}, s:{s:[s], s:[s]}, s:s, "
+                     "s:b}",
+                     "id", item->repo, "aliases", "tags", "object", "model", "owned_by", "llamacpp",
+                     "created", (json_int_t)item->started, "status", "value",
+                     item->fetched ? "downloaded" : "downloading", "args", "progress",
+                     item->progress, "architecture", "input_modalities", "text",
+                     "output_modalities", "text", "source", "cache", "can_remove", 1);
+}
+
+static void start(struct api *api, struct http_exchange *x, json_t *body)
+{
+    struct error err;
+    const char *repo = json_string_value(json_object_get(body, "model"));
+    if (!repo || !*repo) {
+        reply_error(x, 400, "model must be a non-empty string: USER/REPO or USER/REPO:TAG");
+        return;
+    }
+    if (host_find(api->host, repo)) {
+        reply_error(x, 400, "model '%s' already exists", repo);
+        return;
+    }
+    int rc = downloads_start(api->downloads, repo, &err);
+    if (rc == -EINVAL || rc == -EALREADY)
+        reply_error(x, 400, "%s", err.text);
+    else if (rc)
+        reply_error(x, 500, "%s", err.text);
+    else
+        reply_success(x);
+}
+
+void api_models_download(struct api *api, struct http_exchange *x)
+{
+    body_read_json(api, x, start);
+}
+
+/* --- deleting -----------------------------------------------------------------------------------
+ *
+ *     its engine is unloaded → its files are removed, in the thread pool → the sources are read again
+ */
+
+struct removal {
+    struct api *api;
+    struct http_exchange *x; /* NULL when the client is gone; what was begun goes on */
+    char *id;
+    uv_work_t work;
+    int rc;
+    struct error err;
+    struct refresh_waiter waiter;
+};
+
+static void removal_free(struct removal *r)
+{
+    free(r->id);
+    free(r);
+}
+
+static void on_refreshed(struct refresh_waiter *w, const char *problem)
+{
+    struct removal *r = container_of(w, struct removal, waiter);
+    struct http_exchange *x = r->x;
+    (void)problem;
+    events_send(r->api->events, r->id, "model_remove", NULL);
+    host_operation_end(r->api->host);
+    removal_free(r);
+    if (x)
+        reply_success(x);
+}
+
+static void on_removed(uv_work_t *work, int status)
+{
+    struct removal *r = work->data;
+    (void)status;
+    if (r->rc == 0) {
+        log_info("model %s was deleted", r->id);
+        r->waiter.done = on_refreshed;
+        refresh_ask(r->api->refresh, &r->waiter);
+        return;
+    }
+    log_error("model %s cannot be deleted: %s", r->id, r->err.text);
+    if (r->x)
+        reply_error(r->x, r->rc == -ENOENT ? 404 : 500, "%s", r->err.text);
+    host_operation_end(r->api->host);
+    removal_free(r);
+}
+
+static void remove_files(uv_work_t *work)
+{
+    struct removal *r = work->data;
+    r->rc = cache_remove(host_config(r->api->host)->cache_dir, r->id, &r->err);
+}
+
+static void on_unloaded(struct unload *u, void *ctx)
+{
+    struct removal *r = ctx;
+    if (unload_left_something(u)) {
+        if (r->x)
+            reply_error(r->x, 409,
+                        "model '%s' is busy: it is deleted when nobody uses it; ask again, or "
+                        "unload it by force first",
+                        r->id);
+        host_operation_end(r->api->host);
+        removal_free(r);
+        return;
+    }
+    r->work.data = r;
+    uv_queue_work(host_loop(r->api->host), &r->work, remove_files, on_removed);
+}
+
+static void on_client_gone(struct http_exchange *x, void *ctx)
+{
+    struct removal *r = ctx;
+    (void)x;
+    r->x = NULL;
+}
+
+static void remove_model(struct api *api, struct http_exchange *x, struct hosted *h)
+{
+    static const struct http_exchange_events events = {.gone = on_client_gone};
+    struct removal *r = mem_zalloc(sizeof *r);
+    char *by = names_client(x);
+    struct unload *u = unload_create(api->host);
+    const struct unload_wish wish = {.reason = "it is to be deleted", .by = by};
+    *r = (struct removal){.api = api, .x = x, .id = mem_strdup(h->model->id)};
+    http_exchange_take(x, &events, r);
+    host_operation_begin(api->host);
+    unload_add(u, h->model->id, h);
+    unload_start(u, &wish, on_unloaded, r);
+    free(by);
+}
+
+void api_models_delete(struct api *api, struct http_exchange *x)
+{
+    char *name = target_query(http_exchange_target(x), "model");
+    struct hosted *h = name && *name ? host_find(api->host, name) : NULL;
+    if (!name || !*name)
+        reply_error(x, 400, "model must be a non-empty string: ?model=USER/REPO:TAG");
+    else if (downloads_cancel(api->downloads, name))
+        reply_success(x);
+    else if (!h)
+        names_unknown(api, x, name, 404);
+    else if (h->model->source != MODEL_SOURCE_CACHE)
+        reply_error(x, 400, "model '%s' is not removable: it is not from the cache", h->model->id);
+    else
+        remove_model(api, x, h);
+    free(name);
+}

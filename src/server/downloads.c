@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One goes from its start to `done`, by its process, and from there to the end of a reading of the
+ * sources: only that tells whether there is a model now (download.h, DOWNLOAD_NOTHING).
+ */
+#include "server/downloads.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "base/container_of.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/download.h"
+
+#define FAILURE_LINES 5 /* of its log, in the problem */
+
+struct item {
+    struct downloads *all;
+    char *repo;
+    struct download *process;     /* NULL: over */
+    struct refresh_waiter waiter; /* after that */
+    bool fetched;
+    json_t *progress;
+    double started;
+    TAILQ_ENTRY(item) link;
+};
+
+struct downloads {
+    struct host *host;
+    struct refresh *refresh;
+    struct host_listener listener;
+    TAILQ_HEAD(, item) items;
+    downloads_told *told;
+    void *ctx;
+};
+
+static struct downloads_item describe(const struct item *i, const char *problem)
+{
+    return (struct downloads_item){.repo = i->repo,
+                                   .fetched = i->fetched,
+                                   .progress = i->progress,
+                                   .problem = problem,
+                                   .started = i->started};
+}
+
+static void tell(struct item *i, enum downloads_event event, const char *problem)
+{
+    struct downloads_item item = describe(i, problem);
+    i->all->told(event, &item, i->all->ctx);
+}
+
+static void item_free(struct item *i)
+{
+    TAILQ_REMOVE(&i->all->items, i, link);
+    json_decref(i->progress);
+    free(i->repo);
+    free(i);
+}
+
+/* --- the end of one -----------------------------------------------------------------------------
+ */
+
+static void fail(struct item *i, const char *problem)
+{
+    log_error("download of %s: %s", i->repo, problem);
+    tell(i, DOWNLOADS_EV_FAILED, problem);
+    item_free(i);
+}
+
+/* Whether a model of that repository, and tag if it has one, is there now. Tags are in capitals. */
+static bool is_listed(const struct item *i)
+{
+    struct hosted *h;
+    size_t len = strlen(i->repo);
+    bool tagged = strchr(i->repo, ':');
+    for (size_t k = 0; (h = host_at(i->all->host, k)); k++) {
+        const char *id = h->model->id;
+        if (tagged ? strcasecmp(id, i->repo) == 0 : strncmp(id, i->repo, len) == 0 && id[len] == ':')
+            return true;
+    }
+    return false;
+}
+
+static void on_refreshed(struct refresh_waiter *w, const char *problem)
+{
+    struct item *i = container_of(w, struct item, waiter);
+    if (is_listed(i)) {
+        log_info("download of %s: it is there", i->repo);
+        tell(i, DOWNLOADS_EV_FINISHED, NULL);
+        item_free(i);
+        return;
+    }
+    fail(i, problem ? problem
+                    : "nothing was fetched: there is no such repository, or no GGUF file with that "
+                      "tag in it, or it wants a token (HF_TOKEN), or the hub cannot be reached");
+}
+
+static void on_done(struct download *process, enum download_outcome outcome, void *ctx)
+{
+    struct item *i = ctx;
+    char *tail = download_log_tail(process, FAILURE_LINES);
+    char *problem = mem_printf("llama-server could not fetch it; its last log lines:\n%s", tail);
+    i->process = NULL;
+    switch (outcome) {
+    case DOWNLOAD_DONE:
+    case DOWNLOAD_NOTHING:
+        i->fetched = outcome == DOWNLOAD_DONE;
+        i->waiter.done = on_refreshed;
+        refresh_ask(i->all->refresh, &i->waiter);
+        break;
+    case DOWNLOAD_FAILED:
+        fail(i, problem);
+        break;
+    case DOWNLOAD_CANCELLED:
+        fail(i, "it was cancelled");
+        break;
+    }
+    free(problem);
+    free(tail);
+    download_destroy(process);
+}
+
+static void on_progress(struct download *process, const char *url, uint64_t done, uint64_t total,
+                        void *ctx)
+{
+    struct item *i = ctx;
+    (void)process;
+    json_object_set_new(i->progress, url,
+                        json_pack("{s:I, s:I}", "done", (json_int_t)done, "total",
+                                  (json_int_t)total));
+    tell(i, DOWNLOADS_EV_PROGRESS, NULL);
+}
+
+/* --- the start of one ---------------------------------------------------------------------------
+ */
+
+/* USER/REPO or USER/REPO:TAG, of characters that the hub allows. */
+static bool is_repo(const char *text)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    size_t user = strspn(text, allowed);
+    size_t repo = text[user] == '/' ? strspn(text + user + 1, allowed) : 0;
+    const char *rest = text + user + 1 + repo;
+    if (!user || !repo || *text == '.' || text[user + 1] == '.')
+        return false;
+    return *rest == '\0' ||
+           (*rest == ':' && rest[1] && rest[1 + strspn(rest + 1, allowed)] == '\0');
+}
+
+static struct item *find(const struct downloads *d, const char *repo)
+{
+    struct item *i;
+    TAILQ_FOREACH (i, &d->items, link)
+        if (strcmp(i->repo, repo) == 0)
+            return i;
+    return NULL;
+}
+
+static double unix_time(void)
+{
+    struct timeval tv;
+    gettimeofday(&tv, NULL);
+    return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
+}
+
+int downloads_start(struct downloads *d, const char *repo, struct error *err)
+{
+    static const struct download_events events = {.progress = on_progress, .done = on_done};
+    if (!is_repo(repo))
+        return error_set(err, -EINVAL,
+                         "'%.80s' names no repository: give USER/REPO or USER/REPO:TAG",
+                         text_clean(repo) ? repo : "(not a text)");
+    if (find(d, repo))
+        return error_set(err, -EALREADY, "model '%s' is being downloaded already", repo);
+    struct item *i = mem_zalloc(sizeof *i);
+    i->all = d;
+    i->repo = mem_strdup(repo);
+    i->progress = json_object();
+    i->started = unix_time();
+    TAILQ_INSERT_TAIL(&d->items, i, link);
+    const struct download_spec spec = {.repo = repo, .binary = host_config(d->host)->engine};
+    int rc = download_start(&i->process, host_loop(d->host), &spec, &events, i, err);
+    if (rc) {
+        item_free(i);
+        return rc;
+    }
+    log_info("download of %s: it begins", repo);
+    tell(i, DOWNLOADS_EV_STARTED, NULL);
+    return 0;
+}
+
+bool downloads_cancel(struct downloads *d, const char *repo)
+{
+    struct item *i = find(d, repo);
+    if (!i)
+        return false;
+    if (i->process)
+        download_cancel(i->process);
+    return true;
+}
+
+bool downloads_at(const struct downloads *d, size_t index, struct downloads_item *item)
+{
+    const struct item *i = TAILQ_FIRST(&d->items);
+    while (i && index--)
+        i = TAILQ_NEXT(i, link);
+    if (i)
+        *item = describe(i, NULL);
+    return i != NULL;
+}
+
+/* --- all ----------------------------------------------------------------------------------------
+ */
+
+/* What was fetched of a file stays, and the next download of it goes on from there. */
+static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
+{
+    struct downloads *d = container_of(l, struct downloads, listener);
+    struct item *i;
+    (void)h;
+    if (event == HOST_EV_SHUTDOWN)
+        TAILQ_FOREACH (i, &d->items, link)
+            if (i->process)
+                download_cancel(i->process);
+}
+
+struct downloads *downloads_create(struct host *host, struct refresh *refresh, downloads_told *told,
+                                   void *ctx)
+{
+    struct downloads *d = mem_zalloc(sizeof *d);
+    d->host = host;
+    d->refresh = refresh;
+    d->told = told;
+    d->ctx = ctx;
+    d->listener.told = on_told;
+    TAILQ_INIT(&d->items);
+    host_listen(host, &d->listener);
+    return d;
+}
+
+void downloads_destroy(struct downloads *d)
+{
+    struct item *i;
+    host_unlisten(d->host, &d->listener);
+    while ((i = TAILQ_FIRST(&d->items))) {
+        if (i->process)
+            download_destroy(i->process);
+        else
+            refresh_leave(d->refresh, &i->waiter);
+        item_free(i);
+    }
+    free(d);
+}
