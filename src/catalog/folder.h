@@ -69,6 +69,13 @@ void folder_drop(struct folder *f, size_t index);
  * being written. */
 bool folder_model_is_fresh(const struct folder_model *m, time_t now);
 
+/* For sources of other kinds (cache.h): appends a model, which takes over `id`; the rest is the
+ * caller's to fill until the next call. */
+struct folder_model *folder_add(struct folder *f, char *id);
+/* Sorts by `compare`, which goes by id first, and drops all but the first of one id, with a
+ * warning. */
+void folder_sort(struct folder *f, int (*compare)(const void *, const void *));
+
 /*
  * The record of the model file `path`, without companions; a split model is given by its first
  * shard. 0, or a negative errno: it or another shard is missing, or it is not the first.

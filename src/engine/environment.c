@@ -20,6 +20,12 @@ static const char *const passing_prefixes[] = {
     "MKL_",     "OPENBLAS_", "ONEAPI_",    "SYCL_",   "ZE_",  "VK_",   "MESA_",
 };
 
+static const char *const hub_names[] = {
+    "HF_TOKEN",    "HF_ENDPOINT",   "MODEL_ENDPOINT",
+    "LLAMA_CACHE", "HF_HUB_CACHE",  "HUGGINGFACE_HUB_CACHE",
+    "HF_HOME",     "SSL_CERT_FILE", "SSL_CERT_DIR",
+};
+
 static size_t name_length(const char *text)
 {
     return strcspn(text, "=");
@@ -31,11 +37,18 @@ static bool same_name(const char *a, const char *b)
     return n == name_length(b) && memcmp(a, b, n) == 0;
 }
 
+static bool is_one_of(const char *text, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (same_name(text, names[i]))
+            return true;
+    return false;
+}
+
 bool environment_passes(const char *text)
 {
-    for (size_t i = 0; i < sizeof passing_names / sizeof *passing_names; i++)
-        if (same_name(text, passing_names[i]))
-            return true;
+    if (is_one_of(text, passing_names, sizeof passing_names / sizeof *passing_names))
+        return true;
     for (size_t i = 0; i < sizeof passing_prefixes / sizeof *passing_prefixes; i++)
         if (strncmp(text, passing_prefixes[i], strlen(passing_prefixes[i])) == 0)
             return true;
@@ -64,4 +77,12 @@ void environment_compose(struct strv *out, char *const *parent, const struct str
         if (strchr(extra->v[i], '='))
             set(out, extra->v[i]);
     set(out, child_mode);
+}
+
+void environment_add_hub(struct strv *extra, char *const *parent)
+{
+    for (; parent && *parent; parent++)
+        if (strchr(*parent, '=') &&
+            is_one_of(*parent, hub_names, sizeof hub_names / sizeof *hub_names))
+            set(extra, *parent);
 }

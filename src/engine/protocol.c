@@ -12,6 +12,7 @@ static int state_from_name(const char *name, enum protocol_state *out)
         [PROTOCOL_LOADING] = "loading",
         [PROTOCOL_READY] = "ready",
         [PROTOCOL_SLEEPING] = "sleeping",
+        [PROTOCOL_DOWNLOADING] = "downloading",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0) {

@@ -18,6 +18,8 @@ enum protocol_state {
     PROTOCOL_LOADING,  /* payload: {stages[],current,value} */
     PROTOCOL_READY,    /* payload: the model's info, empty after a wake */
     PROTOCOL_SLEEPING, /* payload: empty */
+    /* Of a download. Payload: {url,downloaded,total} (bytes, of one file), at last {result}. */
+    PROTOCOL_DOWNLOADING,
 };
 
 struct protocol_report {

@@ -64,6 +64,13 @@ static unsigned set_threads(struct engine_args *args, const struct config *c)
     return threads;
 }
 
+/* Whether the engine goes to the hub for its model. */
+static bool is_fetched(const struct config *c, const struct engine_args *args)
+{
+    const struct engine_arg *arg = presets_model_arg(c, args);
+    return arg && arg->option != c->known.model;
+}
+
 static void move_secrets(struct composed *out, const struct config *c)
 {
     const struct engine_option *token = c->known.hf_token;
@@ -87,6 +94,8 @@ void compose(struct composed *out, const struct config *c, const struct presets 
     engine_args_merge(&out->args, &c->env_args);
     add_names(&out->args, c, m);
     out->connections = set_threads(&out->args, c);
+    if (is_fetched(c, &out->args))
+        strv_copy(&out->env, &c->hub_env);
     strv_copy(&out->env, &preset->settings.env);
     move_secrets(out, c);
     engine_args_sort(&out->args);

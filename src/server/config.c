@@ -13,6 +13,7 @@
 #include "base/nearest.h"
 #include "base/value.h"
 #include "catalog/cache.h"
+#include "engine/environment.h"
 #include "http/tls.h"
 
 #define ENGINE_NAME "llama-server"
@@ -624,6 +625,7 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
 {
     set_defaults(c);
     c->cache_dir = cache_folder(env);
+    environment_add_hub(&c->hub_env, env);
     int rc = load_engine(c, argc, argv, env, err);
     if (!rc) {
         look_up_known(c);
@@ -658,6 +660,7 @@ void config_finish(struct config *c)
     free(c->ssl_cert_file);
     strv_finish(&c->aliases);
     strv_finish(&c->api_keys);
+    strv_finish(&c->hub_env);
     strv_finish(&c->cors_origins);
     free(c->cors_methods);
     free(c->cors_headers);

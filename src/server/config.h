@@ -22,9 +22,9 @@ struct config {
     char *engine;        /* path of llama-server, absolute */
     char *models_dir;    /* router mode; NULL */
     char *models_preset; /* router mode; NULL */
-    char *cache_dir;     /* router mode: the Hugging Face cache, whether or not it is there */
-    char *model;  /* classic mode: path; NULL in router mode and where the engine fetches it */
-    bool classic; /* one engine, loaded at start, any model name */
+    char *cache_dir; /* the Hugging Face cache, whether or not it is there; NULL: nobody knows */
+    char *model;     /* classic mode: path; NULL in router mode and where the engine fetches it */
+    bool classic;    /* one engine, loaded at start, any model name */
     struct strv aliases; /* classic mode: names of the model */
     unsigned models_max;
     bool autoload;
@@ -42,6 +42,7 @@ struct config {
     struct engine_options *options; /* of `engine` */
     struct known_options known;     /* of these */
     struct engine_args args;        /* for every engine: of the command line */
+    struct strv hub_env;            /* what of the environment leads to the hub, with the token */
     struct engine_args env_args;    /* the same of the environment, which any other goes before */
 };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/time.h>
 
 #include "base/container_of.h"
@@ -16,7 +17,7 @@
 #include "base/text.h"
 #include "engine/download.h"
 
-#define FAILURE_LINES 5 /* of its log, in the problem */
+#define FAILURE_LINES 8 /* of its log, in the problem */
 
 struct item {
     struct downloads *all;
@@ -25,6 +26,7 @@ struct item {
     struct refresh_waiter waiter; /* after that */
     bool fetched;
     json_t *progress;
+    char *log; /* its last lines, when it is over */
     double started;
     TAILQ_ENTRY(item) link;
 };
@@ -57,6 +59,7 @@ static void item_free(struct item *i)
 {
     TAILQ_REMOVE(&i->all->items, i, link);
     json_decref(i->progress);
+    free(i->log);
     free(i->repo);
     free(i);
 }
@@ -64,10 +67,14 @@ static void item_free(struct item *i)
 /* --- the end of one -----------------------------------------------------------------------------
  */
 
-static void fail(struct item *i, const char *problem)
+static void fail(struct item *i, const char *why)
 {
+    char *problem = i->log && *i->log
+                        ? mem_printf("%s; the last lines of llama-server's log:\n%s", why, i->log)
+                        : mem_strdup(why);
     log_error("download of %s: %s", i->repo, problem);
     tell(i, DOWNLOADS_EV_FAILED, problem);
+    free(problem);
     item_free(i);
 }
 
@@ -79,7 +86,8 @@ static bool is_listed(const struct item *i)
     bool tagged = strchr(i->repo, ':');
     for (size_t k = 0; (h = host_at(i->all->host, k)); k++) {
         const char *id = h->model->id;
-        if (tagged ? strcasecmp(id, i->repo) == 0 : strncmp(id, i->repo, len) == 0 && id[len] == ':')
+        if (tagged ? strcasecmp(id, i->repo) == 0
+                   : strncmp(id, i->repo, len) == 0 && id[len] == ':')
             return true;
     }
     return false;
@@ -102,8 +110,7 @@ static void on_refreshed(struct refresh_waiter *w, const char *problem)
 static void on_done(struct download *process, enum download_outcome outcome, void *ctx)
 {
     struct item *i = ctx;
-    char *tail = download_log_tail(process, FAILURE_LINES);
-    char *problem = mem_printf("llama-server could not fetch it; its last log lines:\n%s", tail);
+    i->log = download_log_tail(process, FAILURE_LINES);
     i->process = NULL;
     switch (outcome) {
     case DOWNLOAD_DONE:
@@ -113,14 +120,14 @@ static void on_done(struct download *process, enum download_outcome outcome, voi
         refresh_ask(i->all->refresh, &i->waiter);
         break;
     case DOWNLOAD_FAILED:
-        fail(i, problem);
+        fail(i, "llama-server could not fetch it");
         break;
     case DOWNLOAD_CANCELLED:
+        free(i->log);
+        i->log = NULL;
         fail(i, "it was cancelled");
         break;
     }
-    free(problem);
-    free(tail);
     download_destroy(process);
 }
 
@@ -129,9 +136,9 @@ static void on_progress(struct download *process, const char *url, uint64_t done
 {
     struct item *i = ctx;
     (void)process;
-    json_object_set_new(i->progress, url,
-                        json_pack("{s:I, s:I}", "done", (json_int_t)done, "total",
-                                  (json_int_t)total));
+    json_object_set_new(
+        i->progress, url,
+        json_pack("{s:I, s:I}", "done", (json_int_t)done, "total", (json_int_t)total));
     tell(i, DOWNLOADS_EV_PROGRESS, NULL);
 }
 
@@ -176,7 +183,7 @@ int downloads_start(struct downloads *d, const char *repo, struct error *err)
                          "'%.80s' names no repository: give USER/REPO or USER/REPO:TAG",
                          text_clean(repo) ? repo : "(not a text)");
     if (find(d, repo))
-        return error_set(err, -EALREADY, "model '%s' is being downloaded already", repo);
+        return error_set(err, -EALREADY, "model '%s' already exists: it is being downloaded", repo);
     struct item *i = mem_zalloc(sizeof *i);
     i->all = d;
     i->repo = mem_strdup(repo);

@@ -781,7 +781,7 @@ int host_start(struct host *host, struct sources *s, struct error *err)
     host_apply(host, s, false);
     if (!catalog_count(host->catalog))
         log_warn("there is no model yet: none in %s%s%s", c->models_dir ? c->models_dir : "",
-                 c->models_dir ? ", none in " : "", c->cache_dir);
+                 c->models_dir ? ", none in " : "", c->cache_dir ? c->cache_dir : "a cache");
     for (size_t i = 0; (h = host_at(host, i)); i++)
         if (c->classic || h->settings.load_on_startup)
             load_at_start(h, "the start of the server");

@@ -48,7 +48,8 @@ static void list_watched(struct strv *out, const struct config *c)
 {
     if (c->models_dir)
         list_folders(out, c->models_dir, MODELS_DEPTH);
-    list_folders(out, c->cache_dir, CACHE_DEPTH);
+    if (c->cache_dir)
+        list_folders(out, c->cache_dir, CACHE_DEPTH);
 }
 
 /* --- sections -----------------------------------------------------------------------------------
@@ -201,8 +202,10 @@ static int read_many(struct sources *s, const struct config *c, struct error *er
 {
     struct folder cached = {0};
     int rc = c->models_dir ? folder_read(&s->models, c->models_dir, err) : 0;
-    if (!rc)
+    if (!rc && c->cache_dir)
         rc = cache_read(&cached, c->cache_dir, err);
+    for (size_t i = 0; i < cached.n; i++)
+        cached.v[i].source = MODEL_SOURCE_CACHE;
     if (!rc)
         folder_merge(&s->models, &cached);
     for (size_t i = 0; i < s->presets.n && !rc; i++)

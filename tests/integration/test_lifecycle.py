@@ -261,7 +261,7 @@ def test_load_by_hand(fake):
     assert server.state("a") == "loading"
     until(lambda: server.models()["a"]["status"].get("progress"), what="progress")
     until(lambda: server.state("a") == "loaded")
-    is_json_error(server.post("/models/load", {"model": "c"}), 400)
+    is_json_error(server.post("/models/load", {"model": "c"}), 404)
     is_json_error(server.post("/models/load", {}), 400)
     is_json_error(server.post("/models/load", "{"), 400)
 

@@ -76,6 +76,44 @@ static void test_composes(void **state)
     strv_finish(&extra);
 }
 
+static void test_hub(void **state)
+{
+    char *parent[] = {
+        (char[]){"HF_TOKEN=hf_secret"},
+        (char[]){"HF_ENDPOINT=http://h"},
+        (char[]){"MODEL_ENDPOINT=m"},
+        (char[]){"LLAMA_CACHE=/l"},
+        (char[]){"HF_HUB_CACHE=/h"},
+        (char[]){"HUGGINGFACE_HUB_CACHE=/g"},
+        (char[]){"HF_HOME=/f"},
+        (char[]){"SSL_CERT_FILE=/c"},
+        (char[]){"SSL_CERT_DIR=/d"},
+        (char[]){"HF_TOKEN_PATH=/t"},
+        (char[]){"LLAMA_API_KEY=k"},
+        (char[]){"LLAMA_ARG_HF_REPO=x"},
+        (char[]){"HF_TOKEN"},
+        (char[]){"PATH=/bin"},
+        NULL,
+    };
+    struct strv extra = {0}, out = {0};
+    (void)state;
+    environment_compose(&out, parent, NULL);
+    assert_int_equal(out.n, 2); /* not for every engine */
+    strv_finish(&out);
+    environment_add_hub(&extra, parent);
+    assert_int_equal(extra.n, 9);
+    strv_add(&extra, "HF_TOKEN=hf_of_the_preset");
+    environment_compose(&out, parent, &extra);
+    assert_int_equal(out.n, 11);
+    assert_true(strv_has(&out, "HF_TOKEN=hf_of_the_preset"));
+    assert_true(strv_has(&out, "SSL_CERT_DIR=/d"));
+    assert_false(strv_has(&out, "HF_TOKEN=hf_secret"));
+    strv_finish(&out);
+    strv_finish(&extra);
+    environment_add_hub(&extra, NULL);
+    assert_int_equal(extra.n, 0);
+}
+
 static void test_nothing(void **state)
 {
     char *parent[] = {NULL};
@@ -95,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_passes),
         cmocka_unit_test(test_composes),
+        cmocka_unit_test(test_hub),
         cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

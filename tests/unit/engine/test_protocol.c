@@ -43,6 +43,10 @@ static void test_reports(void **state)
     assert_null(r.payload);
     assert_int_equal(parse(HEAD "{\"state\":\"ready\"}", &r), 0);
     assert_null(r.payload);
+    assert_int_equal(parse(HEAD "{\"state\":\"downloading\",\"payload\":{\"total\":7}}", &r), 0);
+    assert_int_equal(r.state, PROTOCOL_DOWNLOADING);
+    assert_int_equal(json_integer_value(json_object_get(r.payload, "total")), 7);
+    json_decref(r.payload);
 }
 
 static void test_log_lines(void **state)

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fetches a model into the Hugging Face cache: by llama-server itself, as a child in download mode
+ * (docs/engine.md), so that what it fetches is what it will look for. It is started with
+ * download_start() and reported on by events. Like an engine it ends with the daemon, and belongs
+ * to the program's main thread.
+ */
+#ifndef HOSTLER_ENGINE_DOWNLOAD_H
+#define HOSTLER_ENGINE_DOWNLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "base/strv.h"
+
+enum download_outcome {
+    DOWNLOAD_DONE,
+    /* llama-server calls it finished, but fetched nothing. So it does when all is in the cache, and
+     * when there is no such repository or tag, or no right to it, or no hub to ask: only the cache
+     * can tell (cache_read()). */
+    DOWNLOAD_NOTHING,
+    DOWNLOAD_FAILED,
+    DOWNLOAD_CANCELLED,
+};
+
+struct download_spec {
+    const char *repo;       /* `user/repo:TAG`, or without a tag llama-server's choice */
+    const char *binary;     /* llama-server */
+    const struct strv *env; /* NAME=VALUE beside the clean environment and what of the daemon's
+                               leads to the hub (environment_add_hub()); NULL: none */
+};
+
+struct download;
+
+struct download_events {
+    /* `done` of `total` bytes of the file `url` are there (total 0: not known). A model may have
+     * several files, which come side by side. Some ten times a second. */
+    void (*progress)(struct download *d, const char *url, uint64_t done, uint64_t total, void *ctx);
+    /* The process is gone. Last event; download_destroy() may be called from here. */
+    void (*done)(struct download *d, enum download_outcome outcome, void *ctx);
+};
+
+/* Copies what it needs of `spec`. On error nothing is running. Events come from the loop only. */
+int download_start(struct download **out, uv_loop_t *loop, const struct download_spec *spec,
+                   const struct download_events *events, void *ctx, struct error *err)
+    __attribute__((warn_unused_result));
+/* Ends it; `done` follows, within seconds even when the hub does not answer. What was fetched of a
+ * file is removed by llama-server, if it still can; else it stays in the cache, and the next
+ * download of the file goes on from there. No-op when the outcome is clear already. */
+void download_cancel(struct download *d);
+/* Frees it. Only after `done`, or instead of waiting for it, as engine_destroy(). NULL-safe. */
+void download_destroy(struct download *d);
+
+const char *download_repo(const struct download *d);
+pid_t download_pid(const struct download *d);
+/* The last lines that it logged (at most `lines`), joined by newlines; the caller frees. */
+char *download_log_tail(const struct download *d, size_t lines);
+/* `done`, `nothing`, `failed` or `cancelled`. */
+const char *download_outcome_name(enum download_outcome outcome);
+
+#endif

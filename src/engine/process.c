@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "engine/spawn.h"
+
+#define LOG_LINES 200
+#define LOG_LINE_MAX ((size_t)4096)
+/* How long after its end a process that it left behind may keep its stdout or stderr open. */
+#define DRAIN_MS 250
+
+static uint64_t ms_since(uint64_t hrtime)
+{
+    return (uv_hrtime() - hrtime) / 1000000;
+}
+
+/* --- the end */
+
+static void close_stdin(struct process *p)
+{
+    if (p->stdin_fd >= 0)
+        close(p->stdin_fd);
+    p->stdin_fd = -1;
+}
+
+static void finish(struct process *p)
+{
+    close_stdin(p);
+    lines_finish(&p->out.lines);
+    lines_finish(&p->err.lines);
+    logring_finish(&p->log);
+    p->closed(p); /* may free it */
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct process *p = handle->data;
+    if (--p->open_handles)
+        return;
+    if (p->closed)
+        finish(p);
+    else
+        p->events->gone(p); /* may close it, and so free it */
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, on_closed);
+}
+
+static void close_output(struct process_output *o)
+{
+    if (o->open)
+        lines_end(&o->lines);
+    o->open = false;
+    close_handle((uv_handle_t *)&o->pipe);
+}
+
+/* Closes what is left open once all is over; on_closed() says so then. */
+static void finish_if_over(struct process *p)
+{
+    if (!p->running && !p->out.open && !p->err.open)
+        close_handle((uv_handle_t *)&p->timer);
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    struct process *p = timer->data;
+    close_output(&p->out);
+    close_output(&p->err);
+    finish_if_over(p);
+}
+
+static void note_exit(struct process *p, int status)
+{
+    p->running = false;
+    p->how.was_stopped = p->stop_requested != 0;
+    p->how.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    p->how.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    p->how.stop_ms = p->stop_requested ? ms_since(p->stop_requested) : 0;
+    close_stdin(p);
+}
+
+/*
+ * Reaps the process if it has ended. Whatever it left in its group is killed first, while it is a
+ * zombie: then the group's id cannot have been given to anybody else yet.
+ */
+static bool reap(struct process *p, int flags)
+{
+    siginfo_t info = {0};
+    int status = 0;
+    while (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOWAIT | flags) < 0 && errno == EINTR)
+        ;
+    if (info.si_pid != p->pid)
+        return false;
+    kill(-p->pid, SIGKILL);
+    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    note_exit(p, status);
+    return true;
+}
+
+/* Comes for any child's end, as signals coalesce: each looks after its own. */
+static void on_sigchld(uv_signal_t *handle, int signum)
+{
+    struct process *p = handle->data;
+    (void)signum;
+    if (!p->running || !reap(p, WNOHANG))
+        return;
+    close_handle((uv_handle_t *)&p->sigchld);
+    uv_timer_start(&p->timer, on_drain_timeout, DRAIN_MS, 0);
+    finish_if_over(p);
+}
+
+/* --- stopping */
+
+static void kill_group(struct process *p)
+{
+    if (p->running)
+        kill(-p->pid, SIGKILL);
+}
+
+static void ask_to_end(struct process *p)
+{
+    p->asked_to_end = true;
+    ssize_t ignored =
+        send(p->stdin_fd, PROTOCOL_EXIT, strlen(PROTOCOL_EXIT), MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)ignored; /* it may be dead already: SIGCHLD tells */
+    if (p->stop.signal)
+        kill(p->pid, p->stop.signal);
+}
+
+static void on_stop_timer(uv_timer_t *timer);
+
+/* Until the next step of a stop or the deadline, whichever is first. */
+static void arm_stop_timer(struct process *p)
+{
+    uint64_t past = ms_since(p->stop_requested);
+    uint64_t left = past < p->stop.timeout_ms ? p->stop.timeout_ms - past : 0;
+    uint64_t step = p->asked_to_end ? p->stop.nudge_ms : p->stop.notice_ms;
+    uv_timer_start(&p->timer, on_stop_timer, left < step ? left : step, 0);
+}
+
+static void on_stop_timer(uv_timer_t *timer)
+{
+    struct process *p = timer->data;
+    if (ms_since(p->stop_requested) >= p->stop.timeout_ms) {
+        log_warn("%s %s (pid %d): does not stop, killed", p->kind, p->name, (int)p->pid);
+        kill_group(p);
+        return;
+    }
+    if (p->asked_to_end) {
+        close_stdin(p);
+        kill(p->pid, SIGTERM);
+    } else {
+        ask_to_end(p);
+    }
+    arm_stop_timer(p);
+}
+
+void process_stop(struct process *p, const struct process_stop *stop, bool force)
+{
+    if (!p->running)
+        return;
+    if (!p->stop_requested) {
+        p->stop_requested = uv_hrtime();
+        p->stop = *stop;
+        if (!force && !stop->notice_ms)
+            ask_to_end(p);
+        arm_stop_timer(p);
+    }
+    if (force)
+        kill_group(p);
+}
+
+static void on_limit(uv_timer_t *timer)
+{
+    struct process *p = timer->data;
+    p->events->timeout(p);
+    kill_group(p);
+}
+
+void process_limit(struct process *p, uint64_t ms)
+{
+    if (!p->running || p->stop_requested)
+        return;
+    uv_timer_stop(&p->timer);
+    if (ms)
+        uv_timer_start(&p->timer, on_limit, ms, 0);
+}
+
+/* --- what it says */
+
+static void show(struct process *p, char *line, size_t len)
+{
+    char text[LOG_LINE_MAX + 1];
+    if (!len)
+        return;
+    if (len > LOG_LINE_MAX)
+        len = LOG_LINE_MAX;
+    text_mend(line, len);
+    memcpy(text, line, len);
+    text[len] = '\0';
+    logring_add(&p->log, text, len);
+    log_engine(p->name, text);
+}
+
+static void on_stdout_line(char *line, size_t len, bool cut, void *ctx)
+{
+    struct process *p = ctx;
+    struct protocol_report report;
+    if (cut || protocol_parse(line, len, &report) != 0) {
+        show(p, line, len);
+        return;
+    }
+    if (!p->closed)
+        p->events->report(p, &report);
+    json_decref(report.payload);
+}
+
+static void on_stderr_line(char *line, size_t len, bool cut, void *ctx)
+{
+    (void)cut;
+    show(ctx, line, len);
+}
+
+static void give_chunk(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    struct process *p = handle->data;
+    (void)suggested;
+    *out = uv_buf_init(p->chunk, sizeof p->chunk);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *chunk)
+{
+    struct process *p = stream->data;
+    struct process_output *o = stream == (uv_stream_t *)&p->out.pipe ? &p->out : &p->err;
+    if (n > 0)
+        lines_feed(&o->lines, chunk->base, (size_t)n);
+    if (n >= 0 || !o->open)
+        return;
+    close_output(o);
+    finish_if_over(p);
+}
+
+/* --- the start */
+
+void process_init(struct process *p, const char *kind, const char *name,
+                  const struct process_events *events)
+{
+    *p = (struct process){.kind = kind, .name = name, .events = events, .stdin_fd = -1};
+    lines_init(&p->out.lines, PROTOCOL_LINE_MAX, on_stdout_line, p);
+    lines_init(&p->err.lines, LOG_LINE_MAX, on_stderr_line, p);
+    logring_init(&p->log, LOG_LINES, LOG_LINE_MAX);
+}
+
+static void attach(struct process *p, uv_handle_t *handle)
+{
+    handle->data = p;
+    p->open_handles++;
+}
+
+static int init_handles(struct process *p)
+{
+    int rc = uv_signal_init(p->loop, &p->sigchld);
+    if (rc)
+        return rc;
+    attach(p, (uv_handle_t *)&p->sigchld);
+    uv_timer_init(p->loop, &p->timer);
+    attach(p, (uv_handle_t *)&p->timer);
+    uv_pipe_init(p->loop, &p->out.pipe, 0);
+    attach(p, (uv_handle_t *)&p->out.pipe);
+    uv_pipe_init(p->loop, &p->err.pipe, 0);
+    attach(p, (uv_handle_t *)&p->err.pipe);
+    /* Before the process is there, so that its end cannot be missed. */
+    return uv_signal_start(&p->sigchld, on_sigchld, SIGCHLD);
+}
+
+/* On error the descriptor is closed: it is the pipe's only when the pipe took it. */
+static int open_output(struct process_output *o, int fd)
+{
+    int rc = uv_pipe_open(&o->pipe, fd);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    o->open = true;
+    return uv_read_start((uv_stream_t *)&o->pipe, give_chunk, on_read);
+}
+
+int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *const *envp)
+{
+    struct spawned child;
+    uv_update_time(loop); /* limits count from now, however long this turn has lasted */
+    p->loop = loop;
+    int rc = init_handles(p);
+    if (rc == 0)
+        rc = spawn(&child, argv[0], argv, envp);
+    if (rc)
+        return rc;
+    p->pid = child.pid;
+    p->running = true;
+    p->stdin_fd = child.in;
+    int rc_out = open_output(&p->out, child.out);
+    int rc_err = open_output(&p->err, child.err);
+    return rc_out ? rc_out : rc_err;
+}
+
+void process_close(struct process *p, void (*closed)(struct process *p))
+{
+    kill_group(p);
+    if (p->running)
+        reap(p, 0);
+    p->closed = closed;
+    if (!p->open_handles) {
+        finish(p);
+        return;
+    }
+    p->out.open = p->err.open = false; /* no last words: this may be called from inside a line */
+    close_output(&p->out);
+    close_output(&p->err);
+    close_handle((uv_handle_t *)&p->sigchld);
+    close_handle((uv_handle_t *)&p->timer);
+}
