@@ -6,8 +6,8 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include "api/access.h"
 #include "api/api.h"
 #include "api/cors.h"
 #include "api/reply.h"
@@ -88,13 +88,13 @@ static bool method_matches(const char *wanted, const char *method)
 }
 
 /* NULL when there is none; `*other_method` tells that the path exists for another method. */
-static const struct route *find_route(const char *method, const char *target, bool classic,
+static const struct route *find_route(const char *method, const char *target,
                                       const char **other_method)
 {
     size_t len = target_path_len(target);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *r = &routes[i];
-        if ((classic && (r->flags & ROUTER)) || !path_matches(r->path, target, len))
+        if (!path_matches(r->path, target, len))
             continue;
         if (method_matches(r->method, method))
             return r;
@@ -103,43 +103,8 @@ static const struct route *find_route(const char *method, const char *target, bo
     return NULL;
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
-
-/* Takes as long for a wrong key as for a right one of the same length. */
-static bool same_text(const char *a, const char *b)
-{
-    size_t la = strlen(a), lb = strlen(b);
-    unsigned char differ = la != lb;
-    for (size_t i = 0; i < la; i++)
-        differ |= (unsigned char)(a[i] ^ b[lb ? i % lb : 0]);
-    return !differ;
-}
-
-static const char *presented_key(const struct http_head *head)
-{
-    const char *bearer = http_head_get(head, "authorization");
-    if (bearer && strncasecmp(bearer, "Bearer ", 7) == 0)
-        return bearer + 7;
-    return http_head_get(head, "x-api-key");
-}
-
-static bool key_is_valid(const struct strv *keys, const struct http_head *head)
-{
-    const char *key = presented_key(head);
-    bool valid = false;
-    for (size_t i = 0; key && i < keys->n; i++)
-        valid |= same_text(key, keys->v[i]);
-    return valid;
-}
-
 /* --- dispatch -----------------------------------------------------------------------------------
  */
-
-static bool needs_key(const struct config *c, const struct route *r)
-{
-    return c->api_keys.n && !(r && (r->flags & PUBLIC));
-}
 
 /* RFC 9110, 15.5.6: it must say what is allowed. */
 static void refuse_method(struct http_exchange *x, const char *method, const char *allowed)
@@ -158,8 +123,22 @@ void api_add_fields(struct http_exchange *x, void *ctx)
 
 bool api_is_trusted(const struct api *api, const struct http_exchange *x)
 {
-    const struct config *c = host_config(api->host);
-    return !c->api_keys.n || key_is_valid(&c->api_keys, http_exchange_head(x));
+    const struct keys *keys = &host_config(api->host)->api_keys;
+    return !keys->n || access_has_key(keys, http_exchange_head(x));
+}
+
+/* In classic mode the one engine answers what hostler does not answer itself. */
+static bool is_engines(const struct config *c, const struct route *r)
+{
+    return c->classic && (!r || (r->flags & ROUTER));
+}
+
+static bool is_public(const struct config *c, const struct route *r, const struct http_exchange *x)
+{
+    const char *target = http_exchange_target(x);
+    if (r)
+        return r->flags & PUBLIC;
+    return c->classic && access_is_page(http_exchange_method(x), target, target_path_len(target));
 }
 
 void api_handle(struct http_exchange *x, void *ctx)
@@ -172,15 +151,13 @@ void api_handle(struct http_exchange *x, void *ctx)
         cors_answer_preflight(c, x);
         return;
     }
-    const struct route *r = find_route(method, http_exchange_target(x), c->classic, &other_method);
-    if (needs_key(c, r) && !api_is_trusted(api, x)) {
+    const struct route *r = find_route(method, http_exchange_target(x), &other_method);
+    if (!is_public(c, r, x) && !api_is_trusted(api, x))
         reply_error(x, 401, "Invalid API Key");
-        return;
-    }
-    if (r)
-        r->handler(api, x);
-    else if (c->classic)
+    else if (is_engines(c, r))
         api_inference_query(api, x);
+    else if (r)
+        r->handler(api, x);
     else if (other_method)
         refuse_method(x, method, other_method);
     else

@@ -97,11 +97,14 @@ static int set_alias(struct config *c, const char *value, struct error *err)
 
 static int set_api_key(struct config *c, const char *value, struct error *err)
 {
-    size_t before = c->api_keys.n;
-    strv_split(&c->api_keys, value, ',');
-    if (c->api_keys.n == before)
-        return error_set(err, -EINVAL, "no key in it: give one or more, separated by commas");
-    return 0;
+    struct strv keys = {0};
+    strv_split(&keys, value, ',');
+    for (size_t i = 0; i < keys.n; i++)
+        keys_add(&c->api_keys, keys.v[i]);
+    int rc =
+        keys.n ? 0 : error_set(err, -EINVAL, "no key in it: give one or more, separated by commas");
+    strv_finish(&keys);
+    return rc;
 }
 
 /* One key a line; empty lines and those that begin with `#` do not count. */
@@ -115,7 +118,7 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
     while (getline(&line, &size, f) >= 0) {
         line[strcspn(line, "\r\n")] = '\0';
         if (*line && *line != '#')
-            strv_add(&c->api_keys, line);
+            keys_add(&c->api_keys, line);
     }
     free(line);
     fclose(f);
@@ -696,7 +699,7 @@ void config_finish(struct config *c)
     free(c->ssl_key_file);
     free(c->ssl_cert_file);
     strv_finish(&c->aliases);
-    strv_finish(&c->api_keys);
+    keys_finish(&c->api_keys);
     strv_finish(&c->cors_origins);
     free(c->cors_methods);
     free(c->cors_headers);

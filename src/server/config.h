@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "engine/args.h"
 #include "engine/options.h"
+#include "server/keys.h"
 
 struct config {
     char *engine;        /* path of llama-server, absolute */
@@ -23,7 +24,7 @@ struct config {
     char *host;
     int port;
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
-    struct strv api_keys;
+    struct keys api_keys;
     struct strv cors_origins; /* `*`, `localhost`, or an origin each */
     char *cors_methods, *cors_headers;
     bool cors_credentials;
