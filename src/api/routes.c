@@ -121,6 +121,15 @@ void api_add_fields(struct http_exchange *x, void *ctx)
     cors_add_fields(host_config(api->host), x);
 }
 
+static void refuse_path(const struct config *c, struct http_exchange *x)
+{
+    const char *target = http_exchange_target(x);
+    reply_error(x, 404, "there is no route %s %.*s%s%s", http_exchange_method(x),
+                (int)target_path_len(target), target,
+                c->api_prefix ? "; all are below --api-prefix " : "",
+                c->api_prefix ? c->api_prefix : "");
+}
+
 bool api_is_trusted(const struct api *api, const struct http_exchange *x)
 {
     const struct keys *keys = &host_config(api->host)->api_keys;
@@ -141,6 +150,17 @@ static bool is_public(const struct config *c, const struct route *r, const struc
     return c->classic && access_is_page(http_exchange_method(x), target, target_path_len(target));
 }
 
+/* From here on the target is what stands below --api-prefix; false when it is not below it. */
+static bool enter_prefix(const struct config *c, struct http_exchange *x)
+{
+    size_t len = c->api_prefix ? strlen(c->api_prefix) : 0;
+    const char *target = http_exchange_target(x);
+    if (len && (strncmp(target, c->api_prefix, len) != 0 || target[len] != '/'))
+        return false;
+    http_exchange_skip_target(x, len);
+    return true;
+}
+
 void api_handle(struct http_exchange *x, void *ctx)
 {
     struct api *api = ctx;
@@ -151,16 +171,17 @@ void api_handle(struct http_exchange *x, void *ctx)
         cors_answer_preflight(c, x);
         return;
     }
-    const struct route *r = find_route(method, http_exchange_target(x), &other_method);
-    if (!is_public(c, r, x) && !api_is_trusted(api, x))
+    bool inside = enter_prefix(c, x);
+    const struct route *r =
+        inside ? find_route(method, http_exchange_target(x), &other_method) : NULL;
+    if (!(inside && is_public(c, r, x)) && !api_is_trusted(api, x))
         reply_error(x, 401, "Invalid API Key");
-    else if (is_engines(c, r))
+    else if (inside && is_engines(c, r))
         api_inference_query(api, x);
     else if (r)
         r->handler(api, x);
     else if (other_method)
         refuse_method(x, method, other_method);
     else
-        reply_error(x, 404, "there is no route %s %.*s", method,
-                    (int)target_path_len(http_exchange_target(x)), http_exchange_target(x));
+        refuse_path(c, x);
 }

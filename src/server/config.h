@@ -23,6 +23,9 @@ struct config {
     bool autoload;
     char *host;
     int port;
+    bool reuse_port;
+    uint64_t timeout_ms;                /* of a request or an answer that stands still */
+    char *api_prefix;                   /* what every path begins with, `/a`; NULL: nothing */
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct keys api_keys;
     struct strv cors_origins; /* `*`, `localhost`, or an origin each */

@@ -110,6 +110,24 @@ static void what_a_handler_can_ask(void **state)
     assert_true(http_exchange_begun(f.x));
 }
 
+static void skip_and_take(struct http_exchange *x)
+{
+    http_exchange_skip_target(x, 4);
+    take(x);
+}
+
+static void a_part_of_the_target_can_be_skipped(void **state)
+{
+    (void)state;
+    f.on_request = skip_and_take;
+    struct peer *p = ask(GET("/pre/a?b"));
+    assert_string_equal(http_exchange_target(f.x), "/a?b");
+    reply(f.x);
+    peer_send(p, GET("/two/b")); /* and the next one is whole again */
+    loop_settle(&f.t);
+    assert_string_equal(f.targets, "/pre/a?b /two/b ");
+}
+
 static void no_body_has_length_zero(void **state)
 {
     (void)state;
@@ -282,6 +300,7 @@ int main(void)
         TEST(a_pipelined_request_after_a_body),
         TEST(a_chunked_body),
         TEST(what_a_handler_can_ask),
+        TEST(a_part_of_the_target_can_be_skipped),
         TEST(no_body_has_length_zero),
         TEST(a_streamed_answer_is_chunked),
         TEST(nothing_is_sent_before_a_flush),

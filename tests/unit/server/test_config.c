@@ -188,6 +188,53 @@ static void what_only_a_router_could_do_is_refused(void **state)
     refuse(ARGV(DIR), ENV("LLAMA_ARG_MODELS_PRESET=x"), "--models-preset is not supported yet");
 }
 
+static void what_is_below_a_prefix(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR, "--api-prefix", "/a/b//"), ENV(NULL));
+    assert_string_equal(c.api_prefix, "/a/b");
+    assert_null(engine_value("--api-prefix"));
+    parse(ARGV(DIR, "--api-prefix", "/"), ENV("LLAMA_ARG_API_PREFIX=/x"));
+    assert_null(c.api_prefix);
+    refuse(ARGV(DIR, "--api-prefix", "a"), ENV(NULL),
+           "--api-prefix: 'a' does not begin with a slash");
+    refuse(ARGV(DIR, "--api-prefix", "/a?b"), ENV(NULL), "no plain path");
+    refuse(ARGV(DIR, "--api-prefix", "/a b"), ENV(NULL), "no plain path");
+}
+
+static void a_timeout_is_the_engines_too(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR), ENV(NULL));
+    assert_int_equal(c.timeout_ms, 600000);
+    assert_null(engine_value("--timeout"));
+    parse(ARGV(DIR, "-to", "7"), ENV("LLAMA_ARG_TIMEOUT=9"));
+    assert_int_equal(c.timeout_ms, 7000);
+    assert_string_equal(engine_value("--timeout"), "7");
+    parse(ARGV(DIR), ENV("LLAMA_ARG_TIMEOUT=9"));
+    assert_int_equal(c.timeout_ms, 9000);
+    assert_string_equal(engine_value("--timeout"), "9");
+    refuse(ARGV(DIR, "--timeout", "0"), ENV(NULL), "give 1 or more");
+    refuse(ARGV(DIR, "--timeout", "5m"), ENV(NULL), "no number of seconds");
+}
+
+static void who_may_ask_from_elsewhere(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR), ENV(NULL));
+    assert_true(strv_has(&c.cors_origins, "*") && c.cors_credentials && !c.reuse_port);
+    parse(ARGV(DIR, "--tools", "all", "--reuse-port"), ENV(NULL));
+    assert_true(strv_has(&c.cors_origins, "localhost") && c.cors_origins.n == 1);
+    assert_true(c.reuse_port);
+    assert_null(engine_value("--reuse-port"));
+    parse(ARGV(DIR, "--cors-origins", "a, b", "--no-cors-credentials"), ENV("LLAMA_ARG_TOOLS=x"));
+    assert_true(strv_has(&c.cors_origins, "b") && c.cors_origins.n == 2 && !c.cors_credentials);
+    assert_null(engine_value("--cors-origins"));
+    parse(ARGV(DIR, "--cors-origins", ""), ENV(NULL));
+    assert_false(strv_has(&c.cors_origins, "*"));
+    refuse(ARGV(DIR, "--cors-methods", "GET\r\nX: y"), ENV(NULL), "control character, at byte 3");
+}
+
 /* test_tls.c has what a certificate may be. */
 static void https_needs_two_files(void **state)
 {
@@ -319,6 +366,9 @@ int main(void)
         TEST(a_time_too_long),
         TEST(what_only_a_router_could_do_is_refused),
         TEST(https_needs_two_files),
+        TEST(what_is_below_a_prefix),
+        TEST(a_timeout_is_the_engines_too),
+        TEST(who_may_ask_from_elsewhere),
         TEST(underscores_in_our_own_options),
         TEST(classic_mode),
         TEST(a_repository_is_not_a_model_yet),
