@@ -123,7 +123,6 @@ static int on_message_begin(llhttp_t *p)
     http_head_clear(&x->head);
     x->request = REQUEST_HEAD;
     x->answer = ANSWER_NONE;
-    x->target_at = 0;
     x->body_seen = 0;
     x->paused = x->full = x->taken = x->expects = false;
     return 0;
@@ -144,6 +143,21 @@ static const char *framing_problem(const llhttp_t *p, const struct http_head *he
     return NULL;
 }
 
+/* A whole URL is as good as a path (RFC 9112, 3.2.2). Returns where the path begins in `target`, which
+ * gets a slash in the place of its host's last byte when it has no path. */
+static size_t path_of(char *target)
+{
+    size_t at = strncasecmp(target, "http://", 7) == 0    ? 7
+                : strncasecmp(target, "https://", 8) == 0 ? 8
+                                                          : 0;
+    if (!at)
+        return 0;
+    at += strcspn(target + at, "/?#");
+    if (target[at] != '/')
+        target[--at] = '/';
+    return at;
+}
+
 static int on_headers_complete(llhttp_t *p)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
@@ -152,6 +166,7 @@ static int on_headers_complete(llhttp_t *p)
         return -1;
     p->upgrade = 0; /* not offered here: plain HTTP goes on */
     x->head.complete = true;
+    x->target_at = path_of(x->head.text.data);
     x->head.major = p->http_major;
     x->head.minor = p->http_minor;
     x->request = REQUEST_BODY;

@@ -110,6 +110,32 @@ static void what_a_handler_can_ask(void **state)
     assert_true(http_exchange_begun(f.x));
 }
 
+static void a_whole_url_is_as_good_as_a_path(void **state)
+{
+    static const char *const cases[][2] = {
+        {"http://a/b?c", "/b?c"},
+        {"HTTPS://a:1/b", "/b"},
+        {"http://a", "/"},
+        {"http://a?c", "/?c"},
+        {"http://a/", "/"},
+        {"http://a?c=/d", "/?c=/d"},
+        {"/http://a/b", "/http://a/b"},
+        {"*", "*"},
+    };
+    (void)state;
+    f.on_request = take;
+    struct peer *p = peer_connect(&f.t);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "OPTIONS %s HTTP/1.1\r\nHost: a\r\n\r\n", cases[i][0]);
+        peer_send(p, text);
+        loop_settle(&f.t);
+        assert_string_equal(http_exchange_target(f.x), cases[i][1]);
+        reply(f.x);
+        loop_settle(&f.t);
+    }
+}
+
 static void skip_and_take(struct http_exchange *x)
 {
     http_exchange_skip_target(x, 4);
@@ -301,6 +327,7 @@ int main(void)
         TEST(a_chunked_body),
         TEST(what_a_handler_can_ask),
         TEST(a_part_of_the_target_can_be_skipped),
+        TEST(a_whole_url_is_as_good_as_a_path),
         TEST(no_body_has_length_zero),
         TEST(a_streamed_answer_is_chunked),
         TEST(nothing_is_sent_before_a_flush),
