@@ -225,6 +225,32 @@ def module_hostler(tmp_path_factory, engine):
     yield from daemons(tmp_path_factory.mktemp("daemons"), engine)
 
 
+def answers(server):
+    try:
+        return server.get("/health").status == 200
+    except OSError:  # its socket is not there yet, or nobody listens on it
+        return False
+
+
+@pytest.fixture
+def stock(tmp_path, engine):
+    """stock(*args): llama.cpp's own server, a router or not, with hostler's command line."""
+    servers = []
+
+    def start(*args):
+        path = tmp_path / f"s{len(servers)}.sock"
+        server = Server([engine, *args, "--host", path], clean_env(LLAMA_CACHE=str(tmp_path)),
+                        tmp_path / f"stock{len(servers)}.log")
+        server.socket = path
+        servers.append(server)
+        until(lambda: answers(server), what="llama-server")
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
 def run_cli(*args, server=None, stdin=None, env=None, timeout=PATIENCE):
     """A client command against `server`: a CompletedProcess with text."""
     environment = clean_env(**(env or {}))

@@ -27,6 +27,7 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   huge_logs      lines of this many KiB on stderr and stdout
   log            a line to log at start
   big_body       GET /big answers this many MiB
+  gzip           answers in JSON are compressed for who accepts that
   endless        streams have no end
   tokens         chunks of a stream (8)
   token_ms       pause between them (0)
@@ -39,6 +40,7 @@ GET /fake/stats: {"requests","connections","open","generations","live",
 "disconnects","pid","argv","env"}.
 """
 
+import gzip
 import hashlib
 import json
 import os
@@ -411,8 +413,12 @@ class Connection:
 
     def json(self, value, status=200):
         body = json.dumps(value, separators=(",", ":")).encode()
-        self.send(self.head(status, [("Content-Type", "application/json; charset=utf-8"),
-                                     ("Content-Length", len(body))]) +
+        fields = [("Content-Type", "application/json; charset=utf-8")]
+        if self.fake.get("gzip") and any(k.lower() == "accept-encoding" and "gzip" in v
+                                         for k, v in self.headers):
+            body = gzip.compress(body, mtime=0)
+            fields.append(("Content-Encoding", "gzip"))
+        self.send(self.head(status, fields + [("Content-Length", len(body))]) +
                   (b"" if self.method == "HEAD" else body))
 
     # -- routes ---------------------------------------------------------------

@@ -33,10 +33,6 @@ void api_handle(struct http_exchange *x, void *ctx);
 /* Adds what every answer's head has; for http_server_on_answer(). */
 void api_add_fields(struct http_exchange *x, void *ctx);
 
-/* Whether the request carries a key, or none is needed: on routes that are open to everybody, others
- * are not told who asked for what, and may not make us read folders. */
-bool api_is_trusted(const struct api *api, const struct http_exchange *x);
-
 /* models.c: llama.cpp's router routes */
 api_handler api_models_list, api_models_load;
 /* downloads.c */

@@ -39,7 +39,7 @@ static json_t *preset_of(const struct hosted *h)
 }
 
 /* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
-static void add_end(json_t *status, const struct hosted *h, bool trusted)
+static void add_end(json_t *status, const struct hosted *h)
 {
     const char *reason = host_reason_name(h->reason);
     if (h->sched.state != SCHED_UNLOADED)
@@ -53,11 +53,11 @@ static void add_end(json_t *status, const struct hosted *h, bool trusted)
     json_object_set_new(status, "exit_code", json_integer(host_exit_code(h)));
     if (h->last_exit.signal)
         json_object_set_new(status, "signal", json_integer(h->last_exit.signal));
-    if (message && trusted)
+    if (message)
         json_object_set_new(status, "message", reply_string(message));
 }
 
-static json_t *status_of(const struct hosted *h, bool trusted)
+static json_t *status_of(const struct hosted *h)
 {
     json_t *status = json_object();
     json_object_set_new(status, "value", json_string(host_status(h)));
@@ -67,7 +67,7 @@ static json_t *status_of(const struct hosted *h, bool trusted)
         json_object_set_new(status, "draining", json_true());
     if (h->sched.state == SCHED_LOADING && h->engine && engine_progress(h->engine))
         json_object_set(status, "progress", engine_progress(h->engine));
-    add_end(status, h, trusted);
+    add_end(status, h);
     return status;
 }
 
@@ -90,7 +90,7 @@ static void merge_engine_info(json_t *entry, const struct hosted *h)
         json_object_set(entry, "meta", meta);
 }
 
-json_t *names_entry(struct hosted *h, bool trusted)
+json_t *names_entry(struct hosted *h)
 {
     const struct model *m = h->model;
     json_t *e = json_object();
@@ -100,7 +100,7 @@ json_t *names_entry(struct hosted *h, bool trusted)
     json_object_set_new(e, "object", json_string("model"));
     json_object_set_new(e, "owned_by", json_string("llamacpp"));
     json_object_set_new(e, "created", json_integer((json_int_t)m->created));
-    json_object_set_new(e, "status", status_of(h, trusted));
+    json_object_set_new(e, "status", status_of(h));
     json_object_set_new(e, "architecture", architecture_of(m));
     json_object_set_new(e, "source", json_string(model_source_name(m->source)));
     json_object_set_new(e, "can_remove", json_boolean(m->source == MODEL_SOURCE_CACHE));
@@ -108,19 +108,18 @@ json_t *names_entry(struct hosted *h, bool trusted)
         json_object_set_new(e, "context_length", json_integer(m->info.context_length));
     json_object_set_new(e, "size", json_integer((json_int_t)m->size));
     if (host_is_held(h))
-        json_object_set_new(e, "held", names_hold(h, trusted));
+        json_object_set_new(e, "held", names_hold(h));
     merge_engine_info(e, h);
     return e;
 }
 
 static void send_list(struct api *api, struct http_exchange *x)
 {
-    bool trusted = api_is_trusted(api, x);
     struct downloads_item item;
     struct hosted *h;
     json_t *data = json_array();
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
-        json_array_append_new(data, names_entry(h, trusted));
+        json_array_append_new(data, names_entry(h));
     for (size_t i = 0; downloads_at(api->downloads, i, &item); i++)
         json_array_append_new(data, names_download(&item));
     reply_json(x, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
@@ -155,7 +154,7 @@ void api_models_list(struct api *api, struct http_exchange *x)
 {
     static const struct http_exchange_events events = {.gone = on_client_gone};
     char *reload = target_query(http_exchange_target(x), "reload");
-    bool anew = reload && *reload && api_is_trusted(api, x);
+    bool anew = reload && *reload;
     free(reload);
     if (!anew) {
         send_list(api, x);

@@ -41,7 +41,7 @@ char *names_client(struct http_exchange *x)
                       agent ? " (" : "", agent ? agent : "", agent ? ")" : "");
 }
 
-json_t *names_hold(const struct hosted *h, bool trusted)
+json_t *names_hold(const struct hosted *h)
 {
     json_t *o = json_object();
     uint64_t now = uv_now(host_loop(h->host));
@@ -55,6 +55,6 @@ json_t *names_hold(const struct hosted *h, bool trusted)
                             : json_integer((json_int_t)tv.tv_sec +
                                            (json_int_t)((until > now ? until - now : 0) / 1000)));
     json_object_set_new(o, "reason", h->held_reason ? reply_string(h->held_reason) : json_null());
-    json_object_set_new(o, "by", trusted && h->held_by ? reply_string(h->held_by) : json_null());
+    json_object_set_new(o, "by", h->held_by ? reply_string(h->held_by) : json_null());
     return o;
 }

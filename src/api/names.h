@@ -14,12 +14,11 @@ struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *bod
 void names_unknown(struct api *api, struct http_exchange *x, const char *name, int status);
 /* `POST /models/load from 127.0.0.1:4711 (curl/8.0)`; the caller frees. */
 char *names_client(struct http_exchange *x);
-/* A model as GET /models lists it; without the engine's log lines and the names of clients when
- * whoever asks is not `trusted`. */
-json_t *names_entry(struct hosted *h, bool trusted);
+/* A model as GET /models lists it. */
+json_t *names_entry(struct hosted *h);
 /* A model that is being downloaded, likewise. */
 json_t *names_download(const struct downloads_item *item);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */
-json_t *names_hold(const struct hosted *h, bool trusted);
+json_t *names_hold(const struct hosted *h);
 
 #endif

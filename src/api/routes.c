@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "api/access.h"
 #include "api/api.h"
 #include "api/cors.h"
 #include "api/events.h"
@@ -30,8 +30,8 @@ static const struct route {
 } routes[] = {
     {"GET", "/health", api_health, PUBLIC},
     {"GET", "/v1/health", api_health, PUBLIC},
-    {"GET", "/models", api_models_list, PUBLIC | ROUTER},
-    {"GET", "/v1/models", api_models_list, PUBLIC | ROUTER},
+    {"GET", "/models", api_models_list, ROUTER},
+    {"GET", "/v1/models", api_models_list, ROUTER},
     {"POST", "/models", api_models_download, ROUTER},
     {"DELETE", "/models", api_models_delete, ROUTER},
     {"GET", "/models/sse", api_events, ROUTER},
@@ -105,13 +105,13 @@ static bool method_matches(const char *wanted, const char *method)
 }
 
 /* NULL when there is none; `*other_method` tells that the path exists for another method. */
-static const struct route *find_route(const char *method, const char *target, bool classic,
+static const struct route *find_route(const char *method, const char *target,
                                       const char **other_method)
 {
     size_t len = target_path_len(target);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *r = &routes[i];
-        if ((classic && (r->flags & ROUTER)) || !path_matches(r->path, target, len))
+        if (!path_matches(r->path, target, len))
             continue;
         if (method_matches(r->method, method))
             return r;
@@ -120,43 +120,8 @@ static const struct route *find_route(const char *method, const char *target, bo
     return NULL;
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
-
-/* Takes as long for a wrong key as for a right one of the same length. */
-static bool same_text(const char *a, const char *b)
-{
-    size_t la = strlen(a), lb = strlen(b);
-    unsigned char differ = la != lb;
-    for (size_t i = 0; i < la; i++)
-        differ |= (unsigned char)(a[i] ^ b[lb ? i % lb : 0]);
-    return !differ;
-}
-
-static const char *presented_key(const struct http_head *head)
-{
-    const char *bearer = http_head_get(head, "authorization");
-    if (bearer && strncasecmp(bearer, "Bearer ", 7) == 0)
-        return bearer + 7;
-    return http_head_get(head, "x-api-key");
-}
-
-static bool key_is_valid(const struct strv *keys, const struct http_head *head)
-{
-    const char *key = presented_key(head);
-    bool valid = false;
-    for (size_t i = 0; key && i < keys->n; i++)
-        valid |= same_text(key, keys->v[i]);
-    return valid;
-}
-
 /* --- dispatch -----------------------------------------------------------------------------------
  */
-
-static bool needs_key(const struct config *c, const struct route *r)
-{
-    return c->api_keys.n && !(r && (r->flags & PUBLIC));
-}
 
 /* RFC 9110, 15.5.6: it must say what is allowed. */
 static void refuse_method(struct http_exchange *x, const char *method, const char *allowed)
@@ -173,10 +138,44 @@ void api_add_fields(struct http_exchange *x, void *ctx)
     cors_add_fields(host_config(api->host), x);
 }
 
-bool api_is_trusted(const struct api *api, const struct http_exchange *x)
+static void refuse_path(const struct config *c, struct http_exchange *x)
 {
-    const struct config *c = host_config(api->host);
-    return !c->api_keys.n || key_is_valid(&c->api_keys, http_exchange_head(x));
+    const char *target = http_exchange_target(x);
+    reply_error(x, 404, "there is no route %s %.*s%s%s", http_exchange_method(x),
+                (int)target_path_len(target), target,
+                c->api_prefix ? "; all are below --api-prefix " : "",
+                c->api_prefix ? c->api_prefix : "");
+}
+
+static bool may_ask(const struct config *c, const struct http_exchange *x)
+{
+    const struct keys *keys = &c->api_keys;
+    return !keys->n || access_has_key(keys, http_exchange_head(x));
+}
+
+/* In classic mode the one engine answers what hostler does not answer itself. */
+static bool is_engines(const struct config *c, const struct route *r)
+{
+    return c->classic && (!r || (r->flags & ROUTER));
+}
+
+static bool is_public(const struct config *c, const struct route *r, const struct http_exchange *x)
+{
+    const char *target = http_exchange_target(x);
+    if (r)
+        return r->flags & PUBLIC;
+    return c->classic && access_is_page(http_exchange_method(x), target, target_path_len(target));
+}
+
+/* From here on the target is what stands below --api-prefix; false when it is not below it. */
+static bool enter_prefix(const struct config *c, struct http_exchange *x)
+{
+    size_t len = c->api_prefix ? strlen(c->api_prefix) : 0;
+    const char *target = http_exchange_target(x);
+    if (len && (strncmp(target, c->api_prefix, len) != 0 || target[len] != '/'))
+        return false;
+    http_exchange_skip_target(x, len);
+    return true;
 }
 
 struct api *api_create(struct host *host, struct refresh *refresh)
@@ -209,18 +208,17 @@ void api_handle(struct http_exchange *x, void *ctx)
         cors_answer_preflight(c, x);
         return;
     }
-    const struct route *r = find_route(method, http_exchange_target(x), c->classic, &other_method);
-    if (needs_key(c, r) && !api_is_trusted(api, x)) {
+    bool inside = enter_prefix(c, x);
+    const struct route *r =
+        inside ? find_route(method, http_exchange_target(x), &other_method) : NULL;
+    if (!(inside && is_public(c, r, x)) && !may_ask(c, x))
         reply_error(x, 401, "Invalid API Key");
-        return;
-    }
-    if (r)
-        r->handler(api, x);
-    else if (c->classic)
+    else if (inside && is_engines(c, r))
         api_inference_query(api, x);
+    else if (r)
+        r->handler(api, x);
     else if (other_method)
         refuse_method(x, method, other_method);
     else
-        reply_error(x, 404, "there is no route %s %.*s", method,
-                    (int)target_path_len(http_exchange_target(x)), http_exchange_target(x));
+        refuse_path(c, x);
 }

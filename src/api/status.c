@@ -131,11 +131,10 @@ void api_status(struct api *api, struct http_exchange *x)
         if (h->sched.waiting || h->sched.queued)
             json_array_append_new(queue, queue_of(h));
         if (host_is_held(h))
-            json_array_append_new(holds, names_hold(h, true));
+            json_array_append_new(holds, names_hold(h));
     }
     if (c->classic) /* where GET /models is the engine's own */
-        json_object_set_new(o, "models",
-                            json_pack("[o]", names_entry(host_at(api->host, 0), true)));
+        json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
     json_object_set_new(o, "engines", engines);
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "holds", holds);

@@ -381,7 +381,7 @@ static void reply_holds(struct api *api, struct http_exchange *x)
     struct hosted *h;
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
         if (host_is_held(h))
-            json_array_append_new(held, names_hold(h, true));
+            json_array_append_new(held, names_hold(h));
     reply_json(x, 200, json_pack("{s:o}", "held", held));
 }
 

@@ -21,9 +21,23 @@ static bool is_one_of(const struct engine_option *option, const char *const *lis
 bool engine_args_owned_by_router(const struct engine_option *option)
 {
     static const char *const owned[] = {
-        "--host",         "--port",          "--alias",           "--api-key",
-        "--api-key-file", "--ssl-key-file",  "--ssl-cert-file",   "--models-dir",
-        "--models-max",   "--models-preset", "--models-autoload",
+        "--host",
+        "--port",
+        "--alias",
+        "--api-key",
+        "--api-key-file",
+        "--ssl-key-file",
+        "--ssl-cert-file",
+        "--models-dir",
+        "--models-max",
+        "--models-preset",
+        "--models-autoload",
+        "--api-prefix",
+        "--reuse-port",
+        "--cors-origins",
+        "--cors-methods",
+        "--cors-headers",
+        "--cors-credentials",
     };
     return IS_ONE_OF(option, owned);
 }

@@ -22,7 +22,7 @@
 
 #define SWEEP_MS 5000       /* how often deadlines are looked at, while there are connections */
 #define IDLE_MS 120000      /* a kept-alive connection without a request */
-#define STALL_MS 600000     /* a request or an answer that does not move */
+#define HEAD_MS 60000       /* a request's head that does not come to its end */
 #define HANDSHAKE_MS 10000  /* of TLS */
 #define LINGER_MS 2000      /* for the client to read our answer after we stopped listening */
 #define LINGER_MAX_MS 30000 /* the same, while it still sends */
@@ -169,6 +169,21 @@ static const char *framing_problem(const llhttp_t *p, const struct http_head *he
     return NULL;
 }
 
+/* A whole URL is as good as a path (RFC 9112, 3.2.2). Returns where the path begins in `target`, which
+ * gets a slash in the place of its host's last byte when it has no path. */
+static size_t path_of(char *target)
+{
+    size_t at = strncasecmp(target, "http://", 7) == 0    ? 7
+                : strncasecmp(target, "https://", 8) == 0 ? 8
+                                                          : 0;
+    if (!at)
+        return 0;
+    at += strcspn(target + at, "/?#");
+    if (target[at] != '/')
+        target[--at] = '/';
+    return at;
+}
+
 static int on_headers_complete(llhttp_t *p)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
@@ -177,6 +192,7 @@ static int on_headers_complete(llhttp_t *p)
         return -1;
     p->upgrade = 0; /* not offered here: plain HTTP goes on */
     x->head.complete = true;
+    x->target_at = path_of(x->head.text.data);
     x->head.major = p->http_major;
     x->head.minor = p->http_minor;
     x->request = REQUEST_BODY;
@@ -225,14 +241,10 @@ static const llhttp_settings_t *parser_settings(void)
     return &settings;
 }
 
-/* The bytes are no HTTP, or a head too large: one answer, then the connection ends. */
-static void refuse(struct http_exchange *x)
+/* One answer, then the connection ends. */
+static void refuse(struct http_exchange *x, int status, const char *why)
 {
     char body[256];
-    const char *why = x->head.too_large ? "request head is too large: at most 64 KiB and 128 fields"
-                      : x->head.problem ? x->head.problem
-                                        : llhttp_get_error_reason(&x->parser);
-    int status = x->head.too_large ? 431 : 400;
     if (x->answer != ANSWER_NONE) {
         connection_close(x);
         return;
@@ -245,6 +257,15 @@ static void refuse(struct http_exchange *x)
     x->request = REQUEST_BODY;
     x->keep_alive = false;
     http_exchange_reply(x, status, "application/json; charset=utf-8", body, (size_t)n, NULL);
+}
+
+/* The bytes are no HTTP, or a head too large. */
+static void refuse_bytes(struct http_exchange *x)
+{
+    if (x->head.too_large)
+        refuse(x, 431, "request head is too large: at most 64 KiB and 128 fields");
+    else
+        refuse(x, 400, x->head.problem ? x->head.problem : llhttp_get_error_reason(&x->parser));
 }
 
 /* Parses what it can; what follows the current request is kept for later. */
@@ -261,7 +282,7 @@ static void parse(struct http_exchange *x, const char *data, size_t len)
         if (buf_append(&x->ahead, rest, len - (size_t)(rest - data)))
             connection_close(x);
     } else if (rc != HPE_OK) {
-        refuse(x);
+        refuse_bytes(x);
     }
 }
 
@@ -413,16 +434,16 @@ static uint64_t time_allowed(const struct http_exchange *x)
     if (stream_is_shaking_hands(&x->stream))
         return HANDSHAKE_MS;
     if (stream_pending(&x->stream))
-        return STALL_MS;
+        return x->all->stall_ms;
     if (x->lingering)
         return LINGER_MS;
     switch (x->request) {
     case REQUEST_NONE:
         return x->all->quiet ? 0 : IDLE_MS;
     case REQUEST_HEAD:
-        return STALL_MS / 10;
+        return x->all->stall_ms < HEAD_MS ? x->all->stall_ms : HEAD_MS;
     case REQUEST_BODY:
-        return x->paused ? UINT64_MAX : STALL_MS;
+        return x->paused ? UINT64_MAX : x->all->stall_ms;
     case REQUEST_COMPLETE:
         return UINT64_MAX; /* the engine's time, or the queue's: they have their own limits */
     }
@@ -440,6 +461,8 @@ static void on_sweep(uv_timer_t *timer)
             continue;
         if (x->request == REQUEST_NONE)
             hang_up(x);
+        else if (x->request != REQUEST_COMPLETE && !x->lingering && !stream_pending(&x->stream))
+            refuse(x, 408, "the request did not come in time (--timeout): send it again");
         else
             connection_close(x);
     }
@@ -450,7 +473,8 @@ static void on_sweep(uv_timer_t *timer)
 
 void connections_init(struct connections *c, uv_loop_t *loop, http_handler *handler, void *ctx)
 {
-    *c = (struct connections){.loop = loop, .handler = handler, .ctx = ctx, .open_handles = 2};
+    *c = (struct connections){
+        .loop = loop, .handler = handler, .ctx = ctx, .open_handles = 2, .stall_ms = HTTP_STALL_MS};
     TAILQ_INIT(&c->list);
     uv_timer_init(loop, &c->sweep);
     c->sweep.data = c;

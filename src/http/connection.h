@@ -30,6 +30,8 @@ struct http_exchange {
     TAILQ_ENTRY(http_exchange) link;
     llhttp_t parser;
     struct http_head head;
+    size_t
+        target_at; /* where the target begins in head.text: what stands before it is not for handlers */
     struct buf ahead; /* read, but not parsed yet */
     char peer[64];
     const struct http_exchange_events *events;
@@ -65,6 +67,7 @@ struct connections {
     void *ctx;                /* of both */
     struct tls_identity *tls; /* of connections over TCP; NULL: they are plain. Owned */
     struct exchanges list;
+    uint64_t stall_ms;     /* how long a request or an answer may stand still */
     uv_timer_t sweep;      /* looks at deadlines, while there are connections */
     uv_idle_t next;        /* runs while a connection has its next request in hand */
     unsigned open_handles; /* `sweep`, `next`, and the connections */

@@ -21,7 +21,12 @@ const char *http_exchange_method(const struct http_exchange *x)
 
 const char *http_exchange_target(const struct http_exchange *x)
 {
-    return x->head.text.data;
+    return x->head.text.data + x->target_at;
+}
+
+void http_exchange_skip_target(struct http_exchange *x, size_t len)
+{
+    x->target_at += len;
 }
 
 bool http_exchange_is_head(const struct http_exchange *x)

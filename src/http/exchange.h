@@ -22,7 +22,8 @@
 struct http_exchange;
 
 #define HTTP_HIGH_WATER ((size_t)64 * 1024) /* bytes pending at which a writer should stop */
-#define HTTP_LOW_WATER ((size_t)16 * 1024)  /* and at which `drain` tells it to go on */
+#define HTTP_STALL_MS 600000 /* a request or an answer that does not move, unless set otherwise */
+#define HTTP_LOW_WATER ((size_t)16 * 1024) /* and at which `drain` tells it to go on */
 
 struct http_exchange_events {
     void (*body)(struct http_exchange *x, const char *data, size_t len, void *ctx);
@@ -40,7 +41,10 @@ typedef void http_handler(struct http_exchange *x, void *ctx);
  */
 const struct http_head *http_exchange_head(const struct http_exchange *x);
 const char *http_exchange_method(const struct http_exchange *x); /* `GET`, … */
+/* The path and what follows it, also when the request named a whole URL. */
 const char *http_exchange_target(const struct http_exchange *x);
+/* The target's first `len` bytes lead here, and are no business of whoever handles it. */
+void http_exchange_skip_target(struct http_exchange *x, size_t len);
 bool http_exchange_is_head(const struct http_exchange *x);
 /* Bytes of the body as announced: -1 when chunked, 0 when there is none. */
 int64_t http_exchange_body_length(const struct http_exchange *x);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/listener.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +43,7 @@ static void on_connection(uv_stream_t *listening, int status)
 /* --- unix sockets -------------------------------------------------------------------------------
  */
 
-static bool ends_in_sock(const char *host)
+bool listener_means_unix(const char *host)
 {
     size_t n = strlen(host);
     return n > 5 && strcmp(host + n - 5, ".sock") == 0;
@@ -122,13 +124,33 @@ static int resolve(uv_loop_t *loop, const char *host, int port, struct sockaddr_
     return 0;
 }
 
-static int listen_tcp(struct listener *l, const char *host, int port, struct error *err)
+/* libuv makes the socket at bind(), too late for these: so it is made here. */
+static int open_shared(struct listener *l, int family)
 {
-    struct sockaddr_storage addr;
+    static const int yes = 1;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    int rc = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes) ? -errno
+                                                                        : uv_tcp_open(&l->tcp, fd);
+    if (rc)
+        close(fd);
+    return rc;
+}
+
+static int listen_tcp(struct listener *l, const char *host, int port, unsigned flags,
+                      struct error *err)
+{
+    struct sockaddr_storage addr = {0};
     int rc = resolve(l->handle.loop, host, port, &addr, err);
     if (rc)
         return rc;
-    rc = uv_tcp_bind(&l->tcp, (struct sockaddr *)&addr, 0);
+    unsigned only =
+        addr.ss_family == AF_INET6 && (flags & LISTENER_IPV6_ONLY) ? UV_TCP_IPV6ONLY : 0;
+    if (flags & LISTENER_REUSE_PORT)
+        rc = open_shared(l, addr.ss_family);
+    if (!rc)
+        rc = uv_tcp_bind(&l->tcp, (struct sockaddr *)&addr, only);
     if (!rc)
         rc = uv_listen(&l->stream, BACKLOG, on_connection);
     if (rc == UV_EADDRINUSE)
@@ -161,10 +183,10 @@ void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx)
 }
 
 int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
-                  listener_waiting *waiting, void *ctx, struct error *err)
+                  unsigned flags, listener_waiting *waiting, void *ctx, struct error *err)
 {
     struct listener *l = mem_zalloc(sizeof *l);
-    bool is_unix = ends_in_sock(host);
+    bool is_unix = listener_means_unix(host);
     *out = NULL;
     l->waiting = waiting;
     l->ctx = ctx;
@@ -173,7 +195,7 @@ int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int 
     else
         uv_tcp_init(loop, &l->tcp);
     l->handle.data = l;
-    int rc = is_unix ? listen_unix(l, host, err) : listen_tcp(l, host, port, err);
+    int rc = is_unix ? listen_unix(l, host, err) : listen_tcp(l, host, port, flags, err);
     if (rc)
         listener_close(l, NULL, NULL);
     else
@@ -186,14 +208,46 @@ bool listener_is_unix(const struct listener *l)
     return l->unix_path != NULL;
 }
 
+/* Its address; false when it is a unix socket. */
+static bool own_address(const struct listener *l, struct sockaddr_storage *addr)
+{
+    int len = sizeof *addr;
+    return !l->unix_path && uv_tcp_getsockname(&l->tcp, (struct sockaddr *)addr, &len) == 0;
+}
+
+static int port_of(const struct sockaddr_storage *addr)
+{
+    return ntohs(addr->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)addr)->sin6_port
+                                             : ((const struct sockaddr_in *)addr)->sin_port);
+}
+
 int listener_port(const struct listener *l)
 {
     struct sockaddr_storage addr;
-    int len = sizeof addr;
-    if (l->unix_path || uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&addr, &len))
-        return 0;
-    return ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-                                            : ((struct sockaddr_in *)&addr)->sin_port);
+    return own_address(l, &addr) ? port_of(&addr) : 0;
+}
+
+bool listener_is_local(const struct listener *l)
+{
+    struct sockaddr_storage addr;
+    if (!own_address(l, &addr))
+        return true;
+    if (addr.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&addr)->sin6_addr);
+    return ntohl(((struct sockaddr_in *)&addr)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+const char *listener_address(const struct listener *l, char *out, size_t size)
+{
+    struct sockaddr_storage addr;
+    char ip[INET6_ADDRSTRLEN] = "";
+    if (!own_address(l, &addr)) {
+        snprintf(out, size, "%s", l->unix_path);
+        return out;
+    }
+    uv_ip_name((struct sockaddr *)&addr, ip, sizeof ip);
+    snprintf(out, size, addr.ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d", ip, port_of(&addr));
+    return out;
 }
 
 int listener_accept(struct listener *l, struct stream *s, const struct stream_events *events)

@@ -15,18 +15,30 @@ struct listener;
 /* A connection waits for listener_accept(). */
 typedef void listener_waiting(struct listener *l, void *ctx);
 
+enum listener_flags {
+    LISTENER_REUSE_PORT = 1, /* others that say so too may listen on the same port */
+    LISTENER_IPV6_ONLY = 2,  /* `::` does not mean IPv4's addresses as well */
+};
+
+/* Whether `host` stands for a unix socket: it ends in `.sock`. */
+bool listener_means_unix(const char *host);
 /*
  * Opens one: on a unix socket when `host` ends in `.sock` (`port` is ignored; a socket file that
  * nobody listens on any more is replaced), else on TCP. Port 0 takes a free one. 0, or a negative
  * errno with a text that names the address and what to do. Closed by listener_close().
  */
 int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
-                  listener_waiting *waiting, void *ctx, struct error *err)
+                  unsigned flags, listener_waiting *waiting, void *ctx, struct error *err)
     __attribute__((warn_unused_result));
 /* `closed` (may be NULL) is called when the handle is closed and `l` is freed. */
 void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx);
 
 bool listener_is_unix(const struct listener *l);
+/* Whether only processes of this machine can reach it. */
+bool listener_is_local(const struct listener *l);
+#define LISTENER_ADDRESS_MAX 128
+/* `127.0.0.1:8080`, `[::1]:8080`, or the socket's path; returns `out`. */
+const char *listener_address(const struct listener *l, char *out, size_t size);
 /* 0 for a unix socket. */
 int listener_port(const struct listener *l);
 /* Initializes `s` and takes the waiting connection into it. Whatever it returns, 0 or a negative

@@ -136,6 +136,8 @@ int relay_body(struct relay *r, const char *data, size_t len)
 void relay_body_end(struct relay *r)
 {
     r->body_complete = true;
+    if (r->awaits_body)
+        relay_start(r, r->client);
     if (!r->body_sent)
         return;
     if (r->chunked)
@@ -246,10 +248,23 @@ static const struct http_call_events call_events = {
     .fail = on_fail,
 };
 
+/* Whether it is small and on its way. It is waited for, since only a request that is complete may go
+ * over a kept connection. */
+static bool awaits_body(const struct relay *r)
+{
+    int64_t length = http_exchange_body_length(r->x);
+    return !r->body_complete && length >= 0 && length <= (int64_t)REPLAY_MAX;
+}
+
 void relay_start(struct relay *r, struct http_client *client)
 {
     r->client = client;
     r->body_sent = false;
+    r->awaits_body = awaits_body(r);
+    if (r->awaits_body) {
+        http_exchange_resume(r->x);
+        return;
+    }
     /* Only what can be sent again may meet a stale connection. */
     bool fresh = r->fresh || !r->body_complete || r->body.len > REPLAY_MAX;
     if (!r->body_complete)

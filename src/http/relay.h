@@ -38,6 +38,7 @@ struct relay {
     bool body_complete;   /* `body` was all of it */
     bool body_sent;       /* `body` has been handed to the call */
     bool body_given_away; /* and is not here any more */
+    bool awaits_body;     /* the call begins when it is complete */
     bool chunked;         /* the request's body is sent in chunks */
     bool fresh;           /* the call must not use a kept connection */
     bool urgent;          /* short: not behind others, set by the caller */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/server.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/container_of.h"
@@ -33,12 +35,13 @@ static void on_waiting(struct listener *l, void *ctx)
     connections_accept(&s->connections, l);
 }
 
-int http_server_listen(struct http_server *s, const char *host, int port, struct error *err)
+int http_server_listen(struct http_server *s, const char *host, int port, unsigned flags,
+                       struct error *err)
 {
     struct listener **l = &s->listener[s->n_listeners];
     if (s->n_listeners == LISTENERS_MAX)
         return error_set(err, -ENOSPC, "too many addresses in --host: at most %d", LISTENERS_MAX);
-    int rc = listener_open(l, s->connections.loop, host, port, on_waiting, s, err);
+    int rc = listener_open(l, s->connections.loop, host, port, flags, on_waiting, s, err);
     if (rc)
         return rc;
     s->n_listeners++;
@@ -55,6 +58,26 @@ void http_server_secure(struct http_server *s, struct tls_identity *identity)
 void http_server_on_answer(struct http_server *s, http_handler *add_fields)
 {
     s->connections.add_fields = add_fields;
+}
+
+bool http_server_address(const struct http_server *s, unsigned index, char *out, size_t size,
+                         bool *exposed)
+{
+    char address[LISTENER_ADDRESS_MAX];
+    if (index >= s->n_listeners)
+        return false;
+    const struct listener *l = s->listener[index];
+    const char *scheme = listener_is_unix(l)  ? "unix:"
+                         : s->connections.tls ? "https://"
+                                              : "http://";
+    snprintf(out, size, "%s%s", scheme, listener_address(l, address, sizeof address));
+    *exposed = !listener_is_local(l);
+    return true;
+}
+
+void http_server_set_timeout(struct http_server *s, uint64_t ms)
+{
+    s->connections.stall_ms = ms;
 }
 
 int http_server_port(const struct http_server *s)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "http/exchange.h"
+#include "http/listener.h"
 #include "http/tls.h"
 
 struct http_server;
@@ -19,10 +20,10 @@ struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, v
 /*
  * Listens on a TCP address, or on a unix socket when `host` ends in `.sock` (`port` is ignored; a
  * socket file that nobody listens on any more is replaced). Port 0 takes a free one. May be called
- * several times. The text of an error names the address and what to do.
+ * several times. `flags`: of enum listener_flags. The text of an error names the address and what to do.
  */
-int http_server_listen(struct http_server *s, const char *host, int port, struct error *err)
-    __attribute__((warn_unused_result));
+int http_server_listen(struct http_server *s, const char *host, int port, unsigned flags,
+                       struct error *err) __attribute__((warn_unused_result));
 /* HTTPS in place of HTTP on every TCP address, for connections that come from now on. `identity` is
  * taken over, and one that was set before is given up. Unix sockets stay plain. */
 void http_server_secure(struct http_server *s, struct tls_identity *identity);
@@ -31,6 +32,12 @@ void http_server_secure(struct http_server *s, struct tls_identity *identity);
 void http_server_on_answer(struct http_server *s, http_handler *add_fields);
 /* The port of the first TCP listener; 0 when there is none. */
 int http_server_port(const struct http_server *s);
+/* Where it listens, as a URL into `out`: `http://[::1]:8080`, `unix:/a.sock`. False behind the last;
+ * `*exposed` tells whether other machines can reach it. */
+bool http_server_address(const struct http_server *s, unsigned index, char *out, size_t size,
+                         bool *exposed);
+/* How long a request or an answer may stand still; HTTP_STALL_MS unless set. */
+void http_server_set_timeout(struct http_server *s, uint64_t ms);
 /* Stops accepting; idle connections are closed, others end with their exchange. */
 void http_server_quiesce(struct http_server *s);
 /* Connections with an exchange that is not over, or with an answer that is not sent yet. */

@@ -14,6 +14,7 @@
 #include "base/value.h"
 #include "catalog/cache.h"
 #include "engine/environment.h"
+#include "http/server.h"
 #include "http/tls.h"
 
 #define ENGINE_NAME "llama-server"
@@ -50,6 +51,36 @@ static int set_port(struct config *c, const char *value, struct error *err)
     return 0;
 }
 
+static int set_reuse_port(struct config *c, const char *value, struct error *err)
+{
+    return set_switch(&c->reuse_port, value, err);
+}
+
+/* Whole seconds, because engines get it as it is. */
+static int set_timeout(struct config *c, const char *value, struct error *err)
+{
+    unsigned seconds = 0;
+    if (value_count(value, &seconds, err) || !seconds)
+        return error_set(err, -EINVAL, "'%s' is no number of seconds: give 1 or more", value);
+    c->timeout_ms = (uint64_t)seconds * 1000;
+    return 0;
+}
+
+static int set_api_prefix(struct config *c, const char *value, struct error *err)
+{
+    size_t len = strlen(value);
+    while (len && value[len - 1] == '/')
+        len--;
+    if (*value && *value != '/')
+        return error_set(err, -EINVAL, "'%s' does not begin with a slash: write /%s", value, value);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)value[i] <= ' ' || value[i] == 0x7f || strchr("?#%", value[i]))
+            return error_set(err, -EINVAL, "'%s' is no plain path", value);
+    free(c->api_prefix);
+    c->api_prefix = len ? mem_strndup(value, len) : NULL;
+    return 0;
+}
+
 static int set_alias(struct config *c, const char *value, struct error *err)
 {
     (void)err;
@@ -60,11 +91,14 @@ static int set_alias(struct config *c, const char *value, struct error *err)
 
 static int set_api_key(struct config *c, const char *value, struct error *err)
 {
-    size_t before = c->api_keys.n;
-    strv_split(&c->api_keys, value, ',');
-    if (c->api_keys.n == before)
-        return error_set(err, -EINVAL, "no key in it: give one or more, separated by commas");
-    return 0;
+    struct strv keys = {0};
+    strv_split(&keys, value, ',');
+    for (size_t i = 0; i < keys.n; i++)
+        keys_add(&c->api_keys, keys.v[i]);
+    int rc =
+        keys.n ? 0 : error_set(err, -EINVAL, "no key in it: give one or more, separated by commas");
+    strv_finish(&keys);
+    return rc;
 }
 
 /* One key a line; empty lines and those that begin with `#` do not count. */
@@ -78,7 +112,7 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
     while (getline(&line, &size, f) >= 0) {
         line[strcspn(line, "\r\n")] = '\0';
         if (*line && *line != '#')
-            strv_add(&c->api_keys, line);
+            keys_add(&c->api_keys, line);
     }
     free(line);
     fclose(f);
@@ -158,8 +192,9 @@ enum kind {
     KIND_OTHER,  /* `set` */
 };
 
-#define FIELD(kind, name) kind, offsetof(struct config, name), NULL
-#define OTHER(set) KIND_OTHER, 0, set
+#define FIELD(kind, name) kind, offsetof(struct config, name), NULL, false
+#define OTHER(set) KIND_OTHER, 0, set, false
+#define SHARED(set) KIND_OTHER, 0, set, true
 
 /* In the order of --help. */
 static const struct option {
@@ -167,6 +202,7 @@ static const struct option {
     enum kind kind;
     size_t offset;
     int (*set)(struct config *c, const char *value, struct error *err);
+    bool passed; /* engines get it too */
 } options[] = {
     {{{"--engine"},
       "PATH",
@@ -175,7 +211,8 @@ static const struct option {
       "the llama-server to run as engine"},
      KIND_ENGINE,
      0,
-     NULL},
+     NULL,
+     false},
     {{{"--models-dir"},
       "DIR",
       "LLAMA_ARG_MODELS_DIR",
@@ -222,6 +259,24 @@ static const struct option {
      FIELD(KIND_TEXT, host)},
     {{{"--port"}, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one"},
      OTHER(set_port)},
+    {{{"--reuse-port"},
+      NULL,
+      "LLAMA_ARG_REUSE_PORT",
+      "off",
+      "let other servers that do so listen on the same port"},
+     OTHER(set_reuse_port)},
+    {{{"--api-prefix"},
+      "PATH",
+      "LLAMA_ARG_API_PREFIX",
+      NULL,
+      "serve everything below it: /PATH/v1/models and so on"},
+     OTHER(set_api_prefix)},
+    {{{"-to", "--timeout"},
+      "SECONDS",
+      "LLAMA_ARG_TIMEOUT",
+      "600; engines: their own",
+      "how long a request or an answer may stand still; engines get it, too"},
+     SHARED(set_timeout)},
     {{{"--ssl-key-file"},
       "FILE",
       "LLAMA_ARG_SSL_KEY_FILE",
@@ -398,6 +453,8 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
     if (own) {
         if (set_option(c, own, value, &why))
             return error_set(err, -EINVAL, "%s: %s", argv[0], why.text);
+        if (own->passed && o)
+            engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
     } else {
         engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
     }
@@ -424,6 +481,8 @@ static int read_variable(struct config *c, const char *name, const char *value, 
             continue;
         if (set_option(c, &options[i], value, &why))
             return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
+        if (options[i].passed)
+            break;
         return 0;
     }
     /* Of the engine's own variables only LLAMA_ARG_… are options; HF_TOKEN and the like are secrets,
@@ -513,6 +572,7 @@ static void set_defaults(struct config *c)
         .autoload = true,
         .cors_credentials = true,
         .port = 8080,
+        .timeout_ms = HTTP_STALL_MS,
         .max_wait_ms = 30000,
         .drain_timeout_ms = 60000,
         .load_timeout_ms = 600000,
@@ -656,10 +716,11 @@ void config_finish(struct config *c)
     free(c->cache_dir);
     free(c->model);
     free(c->host);
+    free(c->api_prefix);
     free(c->ssl_key_file);
     free(c->ssl_cert_file);
     strv_finish(&c->aliases);
-    strv_finish(&c->api_keys);
+    keys_finish(&c->api_keys);
     strv_finish(&c->hub_env);
     strv_finish(&c->cors_origins);
     free(c->cors_methods);

@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "engine/args.h"
 #include "engine/options.h"
+#include "server/keys.h"
 
 /* Options of the engine that the router itself sets or looks at; NULL where this build has none. */
 struct known_options {
@@ -30,8 +31,11 @@ struct config {
     bool autoload;
     char *host;
     int port;
+    bool reuse_port;
+    uint64_t timeout_ms;                /* of a request or an answer that stands still */
+    char *api_prefix;                   /* what every path begins with, `/a`; NULL: nothing */
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
-    struct strv api_keys;
+    struct keys api_keys;
     struct strv cors_origins; /* `*`, `localhost`, or an origin each */
     char *cors_methods, *cors_headers;
     bool cors_credentials;

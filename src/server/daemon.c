@@ -178,31 +178,46 @@ static void raise_file_limit(void)
     }
 }
 
+/* With several TCP addresses `::` is one of them, and does not stand for IPv4's as well: as
+ * llama-server has it. */
+static unsigned listen_flags(const struct config *c, const struct strv *hosts)
+{
+    unsigned tcp = 0;
+    for (size_t i = 0; i < hosts->n; i++)
+        tcp += !listener_means_unix(hosts->v[i]);
+    return (tcp > 1 ? LISTENER_IPV6_ONLY : 0U) | (c->reuse_port ? LISTENER_REUSE_PORT : 0U);
+}
+
 static int listen_all(struct daemon *d, struct error *err)
 {
     struct strv hosts = {0};
     int rc = 0;
     strv_split(&hosts, d->config->host, ',');
+    unsigned flags = listen_flags(d->config, &hosts);
     for (size_t i = 0; i < hosts.n && !rc; i++)
-        rc = http_server_listen(d->server, hosts.v[i], d->config->port, err);
+        rc = http_server_listen(d->server, hosts.v[i], d->config->port, flags, err);
     strv_finish(&hosts);
     return rc;
 }
 
+/* One line for each address. */
 static void say_where(const struct daemon *d)
 {
     const struct config *c = d->config;
-    int port = http_server_port(d->server);
-    if (port)
-        log_info("hostler " HOSTLER_VERSION " serves %zu model%s on http%s://%s:%d",
-                 catalog_count(host_catalog(d->host)),
-                 catalog_count(host_catalog(d->host)) == 1 ? "" : "s", c->ssl_cert_file ? "s" : "",
-                 c->host, port);
-    else
-        log_info("hostler " HOSTLER_VERSION " serves on unix:%s", c->host);
-    if (!c->api_keys.n && port && strcmp(c->host, "127.0.0.1") != 0 &&
-        strcmp(c->host, "localhost") != 0)
-        log_warn("no --api-key is set: whoever reaches %s can use it", c->host);
+    size_t n = catalog_count(host_catalog(d->host));
+    char address[256];
+    bool exposed;
+    for (unsigned i = 0; http_server_address(d->server, i, address, sizeof address, &exposed);
+         i++) {
+        if (i == 0)
+            log_info("hostler " HOSTLER_VERSION " serves %zu model%s%s%s on %s", n,
+                     n == 1 ? "" : "s", c->api_prefix ? " below " : "",
+                     c->api_prefix ? c->api_prefix : "", address);
+        else
+            log_info("and on %s", address);
+        if (exposed && !c->api_keys.n)
+            log_warn("no --api-key is set: whoever reaches %s can use it", address);
+    }
 }
 
 /* Listens first, so that a port in use costs nothing; requests are answered from the next turn of
@@ -217,6 +232,7 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     d->api = api->create(d->host, d->refresh);
     d->server = http_server_create(&d->loop, api->handler, d->api);
     http_server_on_answer(d->server, api->add_fields);
+    http_server_set_timeout(d->server, d->config->timeout_ms);
     rc = read_identity(d, err);
     if (!rc)
         rc = listen_all(d, err);

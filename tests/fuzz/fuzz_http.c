@@ -118,7 +118,7 @@ static void start(void)
     snprintf(path, sizeof path, "%s/a.sock", folder);
     atexit(remove_folder);
     server = http_server_create(&loop, handle, NULL);
-    check(http_server_listen(server, path, 0, &err) == 0);
+    check(http_server_listen(server, path, 0, 0, &err) == 0);
 }
 
 /* All answers must be HTTP, or begin to be. */

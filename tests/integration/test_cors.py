@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from conftest import Server, clean_env, until
+from conftest import until
 from wire import FAKE_ENGINE, Wire, chat, fake_models
 
 PAGE = "http://page.example"
@@ -26,30 +26,6 @@ def answers(server, origin):
             wire.ask(method, target, body, Origin=origin, Connection="close", **more)
             found[method, target, bool(body)] = told(wire.head())
     return found
-
-
-def answers_at_all(server):
-    try:
-        return server.get("/health").status == 200
-    except OSError:  # its socket is not there yet, or nobody listens on it
-        return False
-
-
-@pytest.fixture
-def stock(engine, models, tmp_path):
-    servers = []
-
-    def start(*args):
-        path = tmp_path / f"s{len(servers)}.sock"
-        server = Server([engine, *args, "--host", path], clean_env(LLAMA_CACHE=str(tmp_path)),
-                        tmp_path / "stock.log")
-        server.socket = path
-        servers.append(server)
-        until(lambda: answers_at_all(server), what="llama-server")
-        return server
-    yield start
-    for server in servers:
-        server.stop()
 
 
 SAME = {

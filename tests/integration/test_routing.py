@@ -8,7 +8,6 @@ import urllib.parse
 
 import pytest
 
-from conftest import Server, clean_env, until
 from wire import (FAKE_ENGINE, Wire, chat, chunked, engine_get, fake_models, is_json_error,
                   request_bytes)
 
@@ -120,23 +119,10 @@ SAME_IN_BOTH = {
 }
 
 
-@pytest.fixture
-def stock(models, engine, tmp_path):
-    """llama.cpp's own router."""
-    path = tmp_path / "s.sock"
-    server = Server([engine, "--models-dir", models, "--models-max", 1, "--host", path],
-                    clean_env(LLAMA_CACHE=str(tmp_path)), tmp_path / "stock.log")
-    server.socket = path
-    try:
-        until(server.socket.exists, what="the stock router")
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.mark.parametrize("body", SAME_IN_BOTH.values(), ids=SAME_IN_BOTH)
 def test_the_model_is_the_one_that_llama_cpps_router_finds(hostler, models, stock, body):
-    for server in (stock, hostler("--models-dir", models, "--models-max", "1")):
+    args = ["--models-dir", models, "--models-max", "1"]
+    for server in (stock(*args), hostler(*args)):
         assert server.post("/tokenize", body).status == 200
         data = server.get("/models").json["data"]
         assert [m["id"] for m in data if m["status"]["value"] == "loaded"] == ["m2"]
@@ -198,12 +184,13 @@ def test_a_big_body_that_is_refused(fake, target, status, model):
         is_json_error(wire.answer(), status)
 
 
-def test_a_page_of_another_origin_may_ask(fake, stock):
+def test_a_page_of_another_origin_may_ask(fake, stock, models):
+    router = stock("--models-dir", models)
     fields = {"Origin": "http://page.example", "Access_Control_Request_Method": "POST",
               "Access_Control_Request_Headers": "authorization"}
     for target in (ECHO, "/models/unload"):
         theirs, ours = (Wire(server).ask("OPTIONS", target, **fields).answer()
-                        for server in (stock, fake))
+                        for server in (router, fake))
         assert ours.status == theirs.status == 200
         for name in ("origin", "methods", "headers", "credentials"):
             assert ours["access-control-allow-" + name] == theirs["access-control-allow-" + name]

@@ -103,7 +103,7 @@ static inline int set_up(void **state)
     loop_test_init(&f.t);
     buf_init(&f.body, BUF_UNBOUNDED);
     f.server = http_server_create(&f.t.loop, handle, &f);
-    assert_int_equal(http_server_listen(f.server, f.t.path, 0, &err), 0);
+    assert_int_equal(http_server_listen(f.server, f.t.path, 0, 0, &err), 0);
     return 0;
 }
 

@@ -110,6 +110,50 @@ static void what_a_handler_can_ask(void **state)
     assert_true(http_exchange_begun(f.x));
 }
 
+static void a_whole_url_is_as_good_as_a_path(void **state)
+{
+    static const char *const cases[][2] = {
+        {"http://a/b?c", "/b?c"},
+        {"HTTPS://a:1/b", "/b"},
+        {"http://a", "/"},
+        {"http://a?c", "/?c"},
+        {"http://a/", "/"},
+        {"http://a?c=/d", "/?c=/d"},
+        {"/http://a/b", "/http://a/b"},
+        {"*", "*"},
+    };
+    (void)state;
+    f.on_request = take;
+    struct peer *p = peer_connect(&f.t);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "OPTIONS %s HTTP/1.1\r\nHost: a\r\n\r\n", cases[i][0]);
+        peer_send(p, text);
+        loop_settle(&f.t);
+        assert_string_equal(http_exchange_target(f.x), cases[i][1]);
+        reply(f.x);
+        loop_settle(&f.t);
+    }
+}
+
+static void skip_and_take(struct http_exchange *x)
+{
+    http_exchange_skip_target(x, 4);
+    take(x);
+}
+
+static void a_part_of_the_target_can_be_skipped(void **state)
+{
+    (void)state;
+    f.on_request = skip_and_take;
+    struct peer *p = ask(GET("/pre/a?b"));
+    assert_string_equal(http_exchange_target(f.x), "/a?b");
+    reply(f.x);
+    peer_send(p, GET("/two/b")); /* and the next one is whole again */
+    loop_settle(&f.t);
+    assert_string_equal(f.targets, "/pre/a?b /two/b ");
+}
+
 static void no_body_has_length_zero(void **state)
 {
     (void)state;
@@ -282,6 +326,8 @@ int main(void)
         TEST(a_pipelined_request_after_a_body),
         TEST(a_chunked_body),
         TEST(what_a_handler_can_ask),
+        TEST(a_part_of_the_target_can_be_skipped),
+        TEST(a_whole_url_is_as_good_as_a_path),
         TEST(no_body_has_length_zero),
         TEST(a_streamed_answer_is_chunked),
         TEST(nothing_is_sent_before_a_flush),

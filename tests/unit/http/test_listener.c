@@ -27,7 +27,7 @@ static void a_free_port(void **state)
 {
     (void)state;
     assert_int_equal(http_server_port(f.server), 0); /* only the unix socket so far */
-    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, &err), 0);
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, 0, &err), 0);
     int port = http_server_port(f.server);
     assert_in_range(port, 1, 65535);
     f.on_request = take;
@@ -39,13 +39,68 @@ static void a_free_port(void **state)
     UNTIL(&f.t, peer_has(p, HELLO));
 }
 
+static void a_port_that_is_shared(void **state)
+{
+    (void)state;
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, LISTENER_REUSE_PORT, &err), 0);
+    int port = http_server_port(f.server);
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", port, 0, &err), -EADDRINUSE);
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", port, LISTENER_REUSE_PORT, &err), 0);
+}
+
+static void both_kinds_of_address_on_one_port(void **state)
+{
+    (void)state;
+    if (http_server_listen(f.server, "::", 0, LISTENER_IPV6_ONLY, &err))
+        skip(); /* no IPv6 here */
+    int port = http_server_port(f.server);
+    assert_int_equal(http_server_listen(f.server, "0.0.0.0", port, LISTENER_IPV6_ONLY, &err), 0);
+    assert_int_equal(http_server_listen(f.server, "0.0.0.0", port, 0, &err), -EADDRINUSE);
+}
+
+static void addresses_are_told(void **state)
+{
+    (void)state;
+    char address[128], wanted[128];
+    bool exposed;
+    assert_int_equal(http_server_listen(f.server, "127.0.0.2", 0, 0, &err), 0);
+    assert_int_equal(http_server_listen(f.server, "0.0.0.0", 0, 0, &err), 0);
+    assert_true(http_server_address(f.server, 0, address, sizeof address, &exposed));
+    snprintf(wanted, sizeof wanted, "unix:%s", f.t.path);
+    assert_string_equal(address, wanted);
+    assert_false(exposed);
+    assert_true(http_server_address(f.server, 1, address, sizeof address, &exposed));
+    snprintf(wanted, sizeof wanted, "http://127.0.0.2:%d", http_server_port(f.server));
+    assert_string_equal(address, wanted);
+    assert_false(exposed);
+    assert_true(http_server_address(f.server, 2, address, sizeof address, &exposed));
+    assert_int_equal(strncmp(address, "http://0.0.0.0:", 15), 0);
+    assert_true(exposed);
+    assert_false(http_server_address(f.server, 3, address, sizeof address, &exposed));
+    if (http_server_listen(f.server, "::1", 0, 0, &err) == 0) {
+        assert_true(http_server_address(f.server, 3, address, sizeof address, &exposed));
+        assert_int_equal(strncmp(address, "http://[::1]:", 13), 0);
+        assert_false(exposed);
+    }
+}
+
+static void too_many_addresses(void **state)
+{
+    (void)state;
+    int rc = 0;
+    for (int i = 0; i < 20 && !rc; i++)
+        rc = http_server_listen(f.server, "127.0.0.1", 0, 0, &err);
+    assert_int_equal(rc, -ENOSPC);
+    assert_non_null(strstr(err.text, "at most 16"));
+}
+
 static void a_port_in_use(void **state)
 {
     (void)state;
     char wanted[128];
-    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, &err), 0);
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, 0, &err), 0);
     int port = http_server_port(f.server);
-    assert_int_equal(http_server_listen(f.server, "127.0.0.1", port, &err), -EADDRINUSE);
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", port, 0, &err), -EADDRINUSE);
     snprintf(wanted, sizeof wanted,
              "port %d on 127.0.0.1 is in use: another server listens there; stop it or choose "
              "another --port",
@@ -57,14 +112,14 @@ static void a_port_in_use(void **state)
 static void an_address_of_another_machine(void **state)
 {
     (void)state;
-    assert_true(http_server_listen(f.server, "192.0.2.1", 0, &err) < 0); /* TEST-NET-1 */
+    assert_true(http_server_listen(f.server, "192.0.2.1", 0, 0, &err) < 0); /* TEST-NET-1 */
     assert_non_null(strstr(err.text, "192.0.2.1"));
 }
 
 static void no_address_at_all(void **state)
 {
     (void)state;
-    assert_true(http_server_listen(f.server, "300.1.1.1.invalid", 0, &err) < 0);
+    assert_true(http_server_listen(f.server, "300.1.1.1.invalid", 0, 0, &err) < 0);
     assert_non_null(strstr(err.text, "cannot resolve --host 300.1.1.1.invalid"));
 }
 
@@ -73,7 +128,7 @@ static void no_address_at_all(void **state)
 static void an_early_answer_is_not_destroyed_by_a_reset(void **state)
 {
     (void)state;
-    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, &err), 0);
+    assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, 0, &err), 0);
     struct peer *p = peer_add(&f.t, connect_tcp(http_server_port(f.server)));
     p->deaf = true; /* reads only when it has said everything */
     peer_send(p, "POST / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n");
@@ -98,7 +153,7 @@ static void a_socket_is_for_its_user_only(void **state)
 static void a_socket_in_use_is_refused(void **state)
 {
     (void)state;
-    assert_int_equal(http_server_listen(f.server, f.t.path, 0, &err), -EADDRINUSE);
+    assert_int_equal(http_server_listen(f.server, f.t.path, 0, 0, &err), -EADDRINUSE);
     assert_non_null(strstr(err.text, f.t.path));
     assert_non_null(strstr(err.text, "is in use"));
     loop_settle(&f.t);
@@ -112,7 +167,7 @@ static void a_stale_socket_is_replaced(void **state)
     snprintf(path, sizeof path, "%s/stale.sock", f.t.folder);
     close(listen_at(path, 1));
     assert_int_equal(access(path, F_OK), 0);
-    assert_int_equal(http_server_listen(f.server, path, 0, &err), 0);
+    assert_int_equal(http_server_listen(f.server, path, 0, 0, &err), 0);
     strcpy(f.t.path, path);
     assert_text(ask(GET), HELLO);
     close_server();
@@ -140,7 +195,7 @@ static void a_socket_with_a_full_queue_is_in_use(void **state)
     const struct sigaction interrupt = {.sa_handler = ignore};
     sigaction(SIGALRM, &interrupt, NULL);
     alarm(5); /* ends a connect() that hangs */
-    assert_int_equal(http_server_listen(f.server, path, 0, &err), -EADDRINUSE);
+    assert_int_equal(http_server_listen(f.server, path, 0, 0, &err), -EADDRINUSE);
     assert_true(alarm(0) > 0);
     while (n)
         close(waiting[--n]);
@@ -156,7 +211,7 @@ static void no_socket_is_refused(void **state)
     FILE *file = fopen(path, "we");
     assert_non_null(file);
     fclose(file);
-    assert_int_equal(http_server_listen(f.server, path, 0, &err), -EEXIST);
+    assert_int_equal(http_server_listen(f.server, path, 0, 0, &err), -EEXIST);
     assert_non_null(strstr(err.text, "exists and is no socket"));
     loop_settle(&f.t);
     assert_int_equal(unlink(path), 0); /* still there */
@@ -168,14 +223,14 @@ static void a_path_too_long(void **state)
     char path[200];
     memset(path, 'x', sizeof path);
     strcpy(path + sizeof path - 6, ".sock");
-    assert_int_equal(http_server_listen(f.server, path, 0, &err), -ENAMETOOLONG);
+    assert_int_equal(http_server_listen(f.server, path, 0, 0, &err), -ENAMETOOLONG);
     assert_non_null(strstr(err.text, "at most 107 bytes"));
 }
 
 static void a_folder_that_is_not_there(void **state)
 {
     (void)state;
-    assert_int_equal(http_server_listen(f.server, "/nonexistent/a.sock", 0, &err), -ENOENT);
+    assert_int_equal(http_server_listen(f.server, "/nonexistent/a.sock", 0, 0, &err), -ENOENT);
     assert_non_null(strstr(err.text, "cannot listen on /nonexistent/a.sock"));
 }
 
@@ -192,7 +247,7 @@ static void closing_leaves_a_successors_socket_alone(void **state)
     (void)state;
     http_server_close(f.server, note_closed, &f);
     struct http_server *next = http_server_create(&f.t.loop, handle, &f);
-    assert_int_equal(http_server_listen(next, f.t.path, 0, &err), 0);
+    assert_int_equal(http_server_listen(next, f.t.path, 0, 0, &err), 0);
     UNTIL(&f.t, f.closed);
     int there = access(f.t.path, F_OK);
     f.closed = false;
@@ -205,6 +260,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_free_port),
+        TEST(a_port_that_is_shared),
+        TEST(both_kinds_of_address_on_one_port),
+        TEST(addresses_are_told),
+        TEST(too_many_addresses),
         TEST(a_port_in_use),
         TEST(an_address_of_another_machine),
         TEST(no_address_at_all),

@@ -224,6 +224,42 @@ static void connections_of_both_sides_are_kept(void **state)
 
 #define POST_ABC "POST /again HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
 
+/* In classic mode a request goes on before its body is read: a small one is waited for. */
+static void connections_are_kept_for_small_bodies_that_come_late(void **state)
+{
+    (void)state;
+    starts_at_body_end = false;
+    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n");
+    assert_false(origin_is_called(origin));
+    peer_send(p, "ab");
+    loop_settle(&f.t);
+    assert_false(origin_is_called(origin));
+    peer_send(p, "c");
+    loop_settle(&f.t);
+    struct peer *o = origin_accept(&f.t, origin);
+    assert_true(peer_has(o, "\r\n\r\nabc"));
+    peer_send(o, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+    loop_settle(&f.t);
+    peer_send(p, "POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nxyz");
+    loop_settle(&f.t);
+    assert_false(origin_is_called(origin));
+    assert_true(peer_has(o, "\r\n\r\nxyz"));
+    peer_send(o, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny");
+    loop_settle(&f.t);
+    assert_int_equal(dones, 2);
+}
+
+static void a_client_that_leaves_a_small_body_behind(void **state)
+{
+    (void)state;
+    starts_at_body_end = false;
+    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na");
+    peer_close(p);
+    loop_settle(&f.t);
+    assert_int_equal(f.gones, 1);
+    assert_false(origin_is_called(origin));
+}
+
 static void a_stale_connection_is_not_noticed(void **state)
 {
     (void)state;
@@ -352,6 +388,8 @@ int main(void)
         TEST(each_piece_is_passed_on_at_once),
         TEST(head_has_no_body),
         TEST(connections_of_both_sides_are_kept),
+        TEST(connections_are_kept_for_small_bodies_that_come_late),
+        TEST(a_client_that_leaves_a_small_body_behind),
         TEST(a_stale_connection_is_not_noticed),
         TEST(a_request_that_was_read_is_not_made_again),
         TEST(an_origin_that_ends_without_an_answer),

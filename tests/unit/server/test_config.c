@@ -37,7 +37,7 @@ static void each_option(void **state)
     assert_string_equal(c.host, "a.sock");
     assert_int_equal(c.port, 0);
     assert_int_equal(c.api_keys.n, 2);
-    assert_string_equal(c.api_keys.v[1], "b");
+    assert_true(keys_have(&c.api_keys, "b"));
     assert_int_equal(c.ttl_ms, 300000);
     assert_int_equal(c.max_wait_ms, 1000);
     assert_int_equal(c.drain_timeout_ms, 2000);
@@ -62,7 +62,7 @@ static void each_variable(void **state)
     assert_false(c.autoload);
     assert_string_equal(c.host, "::1");
     assert_int_equal(c.port, 99);
-    assert_string_equal(c.api_keys.v[0], "k");
+    assert_true(keys_have(&c.api_keys, "k"));
     assert_int_equal(c.ttl_ms + c.max_wait_ms + c.drain_timeout_ms + c.load_timeout_ms +
                          c.stop_timeout_ms,
                      15000);
@@ -183,6 +183,53 @@ static void a_time_too_long(void **state)
     assert_null(strstr(err.text, "is no time"));
 }
 
+static void what_is_below_a_prefix(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR, "--api-prefix", "/a/b//"), ENV(NULL));
+    assert_string_equal(c.api_prefix, "/a/b");
+    assert_null(engine_value("--api-prefix"));
+    parse(ARGV(DIR, "--api-prefix", "/"), ENV("LLAMA_ARG_API_PREFIX=/x"));
+    assert_null(c.api_prefix);
+    refuse(ARGV(DIR, "--api-prefix", "a"), ENV(NULL),
+           "--api-prefix: 'a' does not begin with a slash");
+    refuse(ARGV(DIR, "--api-prefix", "/a?b"), ENV(NULL), "no plain path");
+    refuse(ARGV(DIR, "--api-prefix", "/a b"), ENV(NULL), "no plain path");
+}
+
+static void a_timeout_is_the_engines_too(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR), ENV(NULL));
+    assert_int_equal(c.timeout_ms, 600000);
+    assert_null(engine_value("--timeout"));
+    parse(ARGV(DIR, "-to", "7"), ENV("LLAMA_ARG_TIMEOUT=9"));
+    assert_int_equal(c.timeout_ms, 7000);
+    assert_string_equal(engine_value("--timeout"), "7");
+    parse(ARGV(DIR), ENV("LLAMA_ARG_TIMEOUT=9"));
+    assert_int_equal(c.timeout_ms, 9000);
+    assert_string_equal(engine_value("--timeout"), "9");
+    refuse(ARGV(DIR, "--timeout", "0"), ENV(NULL), "give 1 or more");
+    refuse(ARGV(DIR, "--timeout", "5m"), ENV(NULL), "no number of seconds");
+}
+
+static void who_may_ask_from_elsewhere(void **state)
+{
+    (void)state;
+    parse(ARGV(DIR), ENV(NULL));
+    assert_true(strv_has(&c.cors_origins, "*") && c.cors_credentials && !c.reuse_port);
+    parse(ARGV(DIR, "--tools", "all", "--reuse-port"), ENV(NULL));
+    assert_true(strv_has(&c.cors_origins, "localhost") && c.cors_origins.n == 1);
+    assert_true(c.reuse_port);
+    assert_null(engine_value("--reuse-port"));
+    parse(ARGV(DIR, "--cors-origins", "a, b", "--no-cors-credentials"), ENV("LLAMA_ARG_TOOLS=x"));
+    assert_true(strv_has(&c.cors_origins, "b") && c.cors_origins.n == 2 && !c.cors_credentials);
+    assert_null(engine_value("--cors-origins"));
+    parse(ARGV(DIR, "--cors-origins", ""), ENV(NULL));
+    assert_false(strv_has(&c.cors_origins, "*"));
+    refuse(ARGV(DIR, "--cors-methods", "GET\r\nX: y"), ENV(NULL), "control character, at byte 3");
+}
+
 /* test_tls.c has what a certificate may be. */
 static void https_needs_two_files(void **state)
 {
@@ -270,9 +317,11 @@ static void keys_from_a_file(void **state)
     snprintf(none, sizeof none, "%s/no-keys", folder);
     parse(ARGV(DIR, "--api-key-file", keys, "--api-key", "k3"), ENV(NULL));
     assert_int_equal(c.api_keys.n, 3);
-    assert_string_equal(c.api_keys.v[0], "k1");
-    assert_string_equal(c.api_keys.v[1], "k,2");
-    assert_string_equal(c.api_keys.v[2], "k3");
+    assert_true(keys_have(&c.api_keys, "k1"));
+    assert_true(keys_have(&c.api_keys, "k,2"));
+    assert_true(keys_have(&c.api_keys, "k3"));
+    assert_false(keys_have(&c.api_keys, "# a comment"));
+    assert_false(keys_have(&c.api_keys, ""));
     refuse(ARGV(DIR, "--api-key-file", none), ENV(NULL), "holds no key");
 }
 
@@ -325,6 +374,9 @@ int main(void)
         TEST(bad_values),
         TEST(a_time_too_long),
         TEST(https_needs_two_files),
+        TEST(what_is_below_a_prefix),
+        TEST(a_timeout_is_the_engines_too),
+        TEST(who_may_ask_from_elsewhere),
         TEST(underscores_in_our_own_options),
         TEST(classic_mode),
         TEST(a_repository_is_one_model),
