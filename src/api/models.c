@@ -112,7 +112,7 @@ void api_models_list(struct api *api, struct http_exchange *x)
     char *reload = target_query(http_exchange_target(x), "reload");
     struct error err;
     struct hosted *h;
-    if (trusted && reload && strcmp(reload, "1") == 0 && host_rescan(api->host, &err))
+    if (trusted && reload && *reload && host_rescan(api->host, &err))
         log_warn("%s", err.text); /* the last good list is better than none */
     free(reload);
     json_t *data = json_array();

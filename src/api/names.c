@@ -8,15 +8,15 @@
 #include "base/memory.h"
 #include "http/target.h"
 
-void names_unknown(struct api *api, struct http_exchange *x, const char *name)
+void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name)
 {
     const char *near = catalog_nearest(host_catalog(api->host), name);
     json_t *error;
     char *message = near ? mem_printf("model '%s' not found; did you mean '%s'?", name, near)
                          : mem_printf("model '%s' not found", name);
-    error = reply_error_object(400, message);
+    error = reply_error_object(status, message);
     free(message);
-    reply_error_json(x, 400, error, 0);
+    reply_error_json(x, status, error, 0);
 }
 
 struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body)
@@ -28,7 +28,7 @@ struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *bod
     }
     struct hosted *h = host_find(api->host, name);
     if (!h)
-        names_unknown(api, x, name);
+        names_unknown(api, x, 404, name);
     return h;
 }
 

@@ -117,10 +117,10 @@ static bool same_text(const char *a, const char *b)
 
 static const char *presented_key(const struct http_head *head)
 {
-    const char *bearer = http_head_get(head, "authorization");
-    if (bearer && strncasecmp(bearer, "Bearer ", 7) == 0)
-        return bearer + 7;
-    return http_head_get(head, "x-api-key");
+    const char *key = http_head_get(head, "authorization");
+    if (!key || !*key)
+        key = http_head_get(head, "x-api-key");
+    return key && strncasecmp(key, "Bearer ", 7) == 0 ? key + 7 : key;
 }
 
 static bool key_is_valid(const struct strv *keys, const struct http_head *head)

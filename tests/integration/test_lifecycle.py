@@ -239,7 +239,7 @@ def test_an_engine_in_use_is_not_evicted(fake):
 @pytest.mark.parametrize("option,query,loads", [
     (["--no-models-autoload"], "", False), (["--no-models-autoload"], "?autoload=1", True),
     (["--no-models-autoload"], "?autoload=true", True), ([], "?autoload=0", False),
-    ([], "?autoload=", False), ([], "?autoload=false", False), ([], "?x=1", True)])
+    ([], "?autoload=", True), ([], "?autoload=false", False), ([], "?x=1", True)])
 def test_autoload(fake, option, query, loads):
     server = fake(*option, a={})
     answer = server.post("/tokenize" + query, {"model": "a"})
@@ -261,7 +261,7 @@ def test_load_by_hand(fake):
     assert server.state("a") == "loading"
     until(lambda: server.models()["a"]["status"].get("progress"), what="progress")
     until(lambda: server.state("a") == "loaded")
-    is_json_error(server.post("/models/load", {"model": "c"}), 400)
+    is_json_error(server.post("/models/load", {"model": "c"}), 404)
     is_json_error(server.post("/models/load", {}), 400)
     is_json_error(server.post("/models/load", "{"), 400)
 
