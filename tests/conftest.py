@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import re
-import re
 import signal
 import socket
 import subprocess
@@ -20,6 +19,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 import tiny_model  # noqa: E402
+
+pytest_plugins = ["conformance.plugin"]
 
 HOSTLER = pathlib.Path(os.environ.get("HOSTLER", ROOT / "build" / "san" / "hostler"))
 FAKE_ENGINE = ROOT / "tests" / "fake_engine.py"
