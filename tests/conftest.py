@@ -20,6 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 import tiny_model  # noqa: E402
 
+pytest_plugins = ["conformance.plugin"]
+
 HOSTLER = pathlib.Path(os.environ.get("HOSTLER", ROOT / "build" / "san" / "hostler"))
 FAKE_ENGINE = ROOT / "tests" / "fake_engine.py"
 SAN = ROOT / "build" / "san"

@@ -182,7 +182,7 @@ void api_models_delete(struct api *api, struct http_exchange *x)
     else if (downloads_cancel(api->downloads, name))
         reply_success(x);
     else if (!h)
-        names_unknown(api, x, name, 404);
+        names_unknown(api, x, 404, name);
     else if (h->model->source != MODEL_SOURCE_CACHE)
         reply_error(x, 400, "model '%s' is not removable: it is not from the cache", h->model->id);
     else

@@ -324,12 +324,13 @@ static void begin_conversation(struct inference *i, const struct hosted *h)
 /* --- naming the model ---------------------------------------------------------------------------
  */
 
-/* `?autoload=1` and `true` allow a load, anything else forbids it; absent: the server's default. */
+/* `?autoload=1` and `true` allow a load, anything else forbids it; absent or empty: the server's
+ * default. */
 static bool autoload(struct api *api, struct http_exchange *x)
 {
     char *wish = target_query(http_exchange_target(x), "autoload");
-    bool may = wish ? strcmp(wish, "1") == 0 || strcmp(wish, "true") == 0
-                    : host_config(api->host)->autoload;
+    bool may = wish && *wish ? strcmp(wish, "1") == 0 || strcmp(wish, "true") == 0
+                             : host_config(api->host)->autoload;
     free(wish);
     return may;
 }
@@ -342,7 +343,7 @@ static void inference_submit(struct inference *i, const char *name)
         char *copy = mem_strdup(name);
         struct api *api = i->api;
         inference_free(i);
-        names_unknown(api, x, copy, 400);
+        names_unknown(api, x, 400, copy);
         free(copy);
         return;
     }
@@ -501,8 +502,9 @@ void api_inference_query(struct api *api, struct http_exchange *x)
 {
     bool classic = host_config(api->host)->classic;
     char *name = target_query(http_exchange_target(x), "model");
-    if (!name && !classic) {
+    if ((!name || !*name) && !classic) {
         reply_error(x, 400, "model name is missing from the request");
+        free(name);
         return;
     }
     struct inference *i = inference_create(api, x);

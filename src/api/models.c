@@ -171,7 +171,7 @@ void api_models_list(struct api *api, struct http_exchange *x)
 
 static void load(struct api *api, struct http_exchange *x, json_t *body)
 {
-    struct hosted *h = names_model(api, x, body, 404);
+    struct hosted *h = names_model(api, x, body);
     if (!h)
         return;
     if (h->sched.state != SCHED_UNLOADED && h->sched.state != SCHED_STOPPING &&

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "http/target.h"
 
-void names_unknown(struct api *api, struct http_exchange *x, const char *name, int status)
+void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name)
 {
     const char *near = catalog_nearest(host_catalog(api->host), name);
     json_t *error;
@@ -19,7 +19,7 @@ void names_unknown(struct api *api, struct http_exchange *x, const char *name, i
     reply_error_json(x, status, error, 0);
 }
 
-struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body, int unknown)
+struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body)
 {
     const char *name = json_string_value(json_object_get(body, "model"));
     if (!name && !host_config(api->host)->classic) {
@@ -28,7 +28,7 @@ struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *bod
     }
     struct hosted *h = host_find(api->host, name);
     if (!h)
-        names_unknown(api, x, name, unknown);
+        names_unknown(api, x, 404, name);
     return h;
 }
 

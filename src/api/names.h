@@ -7,11 +7,11 @@
 
 #include "api/api.h"
 
-/* The model that `body` names in "model"; NULL after answering: 400, or `unknown` for a name that no
- * model has. */
-struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body, int unknown);
-/* Answers with `status` for a name that no model has, naming the nearest. */
-void names_unknown(struct api *api, struct http_exchange *x, const char *name, int status);
+/* The model that `body` names in "model"; NULL after answering 400 or 404. */
+struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body);
+/* Answers for a name that no model has, naming the nearest: 404 where the model is what is asked
+ * for, 400 where a request merely names it. */
+void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name);
 /* `POST /models/load from 127.0.0.1:4711 (curl/8.0)`; the caller frees. */
 char *names_client(struct http_exchange *x);
 /* A model as GET /models lists it. */

@@ -205,7 +205,7 @@ static int check_except(struct api *api, struct http_exchange *x, json_t *except
     json_array_foreach (except, i, name) {
         const char *text = json_string_value(name);
         if (!text || !host_find(api->host, text)) {
-            names_unknown(api, x, text ? text : "(not a text)", 400);
+            names_unknown(api, x, 400, text ? text : "(not a text)");
             return -1;
         }
     }

@@ -73,6 +73,7 @@ static bool is_named(const char *piece, size_t len, const char *name)
 char *target_query(const char *target, const char *name)
 {
     const char *at = target + target_path_len(target);
+    char *value = NULL;
     while (*at == '?' || *at == '&') {
         const char *piece = at + 1;
         size_t len = strcspn(piece, "&#");
@@ -80,11 +81,12 @@ char *target_query(const char *target, const char *name)
         size_t name_len = equals ? (size_t)(equals - piece) : len;
         if (len && is_named(piece, name_len, name)) {
             size_t skip = equals ? name_len + 1 : len;
-            return decode(piece + skip, len - skip, PLUS_BLANK);
+            free(value);
+            value = decode(piece + skip, len - skip, PLUS_BLANK);
         }
         at = piece + len;
     }
-    return NULL;
+    return value;
 }
 
 char *target_decode(const char *text, size_t len)

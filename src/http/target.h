@@ -9,8 +9,8 @@
 
 /* Length of the path in `target` (up to `?` or `#`). */
 size_t target_path_len(const char *target);
-/* The decoded value of the first query parameter `name`; the caller frees it. NULL when there is
- * none. A parameter without `=` has the value "". Malformed escapes stay as they are; %00 ends a
+/* The decoded value of the last query parameter `name`, which is the one that llama-server looks
+ * at; the caller frees it. NULL when there is none. A parameter without `=` has the value "". Malformed escapes stay as they are; %00 ends a
  * value's use as a string, so such a value counts as absent. */
 char *target_query(const char *target, const char *name);
 /* Percent-decodes `len` bytes; the caller frees. NULL on an encoded zero byte. */

@@ -239,7 +239,7 @@ def test_an_engine_in_use_is_not_evicted(fake):
 @pytest.mark.parametrize("option,query,loads", [
     (["--no-models-autoload"], "", False), (["--no-models-autoload"], "?autoload=1", True),
     (["--no-models-autoload"], "?autoload=true", True), ([], "?autoload=0", False),
-    ([], "?autoload=", False), ([], "?autoload=false", False), ([], "?x=1", True)])
+    ([], "?autoload=", True), ([], "?autoload=false", False), ([], "?x=1", True)])
 def test_autoload(fake, option, query, loads):
     server = fake(*option, a={})
     answer = server.post("/tokenize" + query, {"model": "a"})

@@ -27,7 +27,7 @@ static void query(void **state)
         const char *target, *name, *value;
     } cases[] = {
         {"/m?model=a", "model", "a"},
-        {"/m?x=1&model=a&model=b", "model", "a"},
+        {"/m?x=1&model=a&model=b", "model", "b"},
         {"/m?model=user%2Frepo%3AQ4", "model", "user/repo:Q4"},
         {"/m?model=user/repo:Q4", "model", "user/repo:Q4"},
         {"/m?model=a+b%2Bc", "model", "a b+c"},
@@ -51,7 +51,8 @@ static void query(void **state)
         {"/m?", "", NULL},
         {"/m", "model", NULL},
         {"/m?model=a%00b", "model", NULL},
-        {"/m?model=%00&model=b", "model", NULL},
+        {"/m?model=%00&model=b", "model", "b"},
+        {"/m?model=b&model=%00", "model", NULL},
         {"/m?model%00=b", "model", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
