@@ -26,6 +26,7 @@ struct refresh {
     bool changed;  /* or files did come or go */
     char *presets; /* the text of the last presets that were asked for; NULL without any */
     char *problem;
+    bool problem_asked; /* it is of a reading that somebody asked for */
     /* The reading that runs, or is just over: */
     struct sources sources;
     struct error err;
@@ -95,12 +96,16 @@ static void take_over(struct refresh *r)
         look_again(r, SETTLE_MS);
 }
 
+/* A mistake in what somebody asked for stands until they ask again, whatever files come or go. */
 static void note_problem(struct refresh *r, const char *problem)
 {
-    free(r->problem);
-    r->problem = problem ? mem_strdup(problem) : NULL;
     if (problem)
         log_error("the models stay as they were: %s", problem);
+    if (r->problem_asked && !r->current_asked)
+        return;
+    free(r->problem);
+    r->problem = problem ? mem_strdup(problem) : NULL;
+    r->problem_asked = problem && r->current_asked;
 }
 
 static void close_when_idle(struct refresh *r);

@@ -73,6 +73,17 @@ static void put_file(const char *name)
     tree_put(&t, name, "GGUF", 4);
 }
 
+/* As if it had been there for a while. */
+static void put_old_file(const char *name)
+{
+    struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    put_file("elsewhere");
+    assert_int_equal(utimensat(AT_FDCWD, tree_path(&t, "elsewhere"), times, 0), 0);
+    char *from = mem_strdup(tree_path(&t, "elsewhere"));
+    assert_int_equal(rename(from, tree_path(&t, name)), 0);
+    free(from);
+}
+
 static void put_preset(const char *text)
 {
     tree_put(&t, "p.ini", text, strlen(text));
@@ -213,26 +224,18 @@ static void a_mistake_changes_nothing(void **state)
     assert_string_equal(refresh_problem(refresh), w.problem);
     assert_int_equal(w.models, 1);
     assert_string_equal(ctx_of("a"), "1");
+    put_old_file("models/c.gguf");
+    wait_for_models(3);
+    assert_string_equal(refresh_problem(refresh), w.problem); /* it still stands */
     put_preset("[a]\nctx-size = 2\n");
     ask(&w);
     run_until(&w.told, 2);
     assert_null(refresh_problem(refresh));
     assert_string_equal(ctx_of("a"), "2");
-    assert_int_equal(w.models, 2);
+    assert_int_equal(w.models, 3);
 }
 
 /* --- by itself */
-
-/* As if it had been there for a while. */
-static void put_old_file(const char *name)
-{
-    struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
-    put_file("elsewhere");
-    assert_int_equal(utimensat(AT_FDCWD, tree_path(&t, "elsewhere"), times, 0), 0);
-    char *from = mem_strdup(tree_path(&t, "elsewhere"));
-    assert_int_equal(rename(from, tree_path(&t, name)), 0);
-    free(from);
-}
 
 static void files_come_and_go(void **state)
 {
