@@ -34,12 +34,17 @@ struct watch {
     void *closed_ctx;
 };
 
+static void place_free(struct place *p)
+{
+    free(p->path);
+    free(p);
+}
+
 static void forget(struct watch *w, struct place *p)
 {
     HASH_DELETE(by_path, w->by_path, p);
     HASH_DELETE(by_wd, w->by_wd, p);
-    free(p->path);
-    free(p);
+    place_free(p);
 }
 
 static void forget_wd(struct watch *w, int wd)
@@ -136,9 +141,12 @@ bool watch_add(struct watch *w, const struct strv *folders)
 
 static void watch_free(struct watch *w)
 {
-    struct place *p, *next;
-    HASH_ITER (by_path, w->by_path, p, next) {
-        forget(w, p);
+    struct place *next, *p = w->by_path;
+    HASH_CLEAR(by_wd, w->by_wd);
+    HASH_CLEAR(by_path, w->by_path);
+    for (; p; p = next) {
+        next = p->by_path.next; /* which outlasts the table */
+        place_free(p);
     }
     void (*closed)(void *) = w->closed;
     void *ctx = w->closed_ctx;
