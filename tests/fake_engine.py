@@ -33,6 +33,9 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   token_ms       pause between them (0)
   orphan         leaves a process behind that holds stdout and stderr
   sleep_after    seconds of idleness until it reports `sleeping`; a request wakes it
+  wake_s         seconds of waking, with reports of progress
+  never_wakes    wakes for ever
+  crash_at_wake  SIGKILL itself when it has begun to wake
 
 POST /echo, and every path it does not know, answers with what arrived:
 {"method","target","version","headers":[[name,value],...],"length","sha256"}.
@@ -253,10 +256,19 @@ class Engine:
 
     def wake(self):
         self.last = time.monotonic()
-        if self.asleep:
-            self.asleep = False
-            self.progress(0.0)
-            self.report("ready", None)
+        if not self.asleep:
+            return
+        self.asleep = False
+        self.last = float("inf")  # not idle, however long it takes
+        self.progress(0.0)
+        if self.fake.get("crash_at_wake"):
+            die()
+        end = time.monotonic() + self.fake.get("wake_s", 0)
+        while self.fake.get("never_wakes") or time.monotonic() < end:
+            time.sleep(0.02)
+            self.progress(0.5)
+        self.last = time.monotonic()
+        self.report("ready", None)
 
     # -- the process ----------------------------------------------------------
 

@@ -135,6 +135,8 @@ void api_status(struct api *api, struct http_exchange *x)
     }
     if (c->classic) /* where GET /models is the engine's own */
         json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
+    const char *problem = refresh_problem(api->refresh);
+    json_object_set_new(o, "problem", problem ? reply_string(problem) : json_null());
     json_object_set_new(o, "engines", engines);
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "holds", holds);

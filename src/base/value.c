@@ -24,7 +24,8 @@ int value_int(const char *text, int *out, struct error *err)
     char *end;
     errno = 0;
     long n = strtol(text, &end, 10);
-    if (end == text || *end || errno || n > INT_MAX || n < INT_MIN)
+    bool begins = *text == '-' || (*text >= '0' && *text <= '9'); /* strtol() passes over blanks */
+    if (!begins || end == text || *end || errno || n > INT_MAX || n < INT_MIN)
         return error_set(err, -EINVAL, "'%s' is no whole number", text);
     *out = (int)n;
     return 0;

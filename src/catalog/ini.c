@@ -9,6 +9,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#define QUOTED_MAX ((size_t)60) /* bytes of a line in an error */
+
 struct reader {
     ini_handler *handler;
     void *ctx;
@@ -29,6 +31,18 @@ static char *trim(char *text)
 static void cut_comment(char *text)
 {
     text[strcspn(text, ";#")] = '\0';
+}
+
+/* Cuts what an error quotes, in place: somebody may have named a file that is none of presets. */
+static char *shorten(char *text)
+{
+    size_t len = QUOTED_MAX;
+    if (strlen(text) <= len)
+        return text;
+    while ((text[len] & 0xC0) == 0x80) /* not within a character */
+        len--;
+    text[len] = '\0';
+    return text;
 }
 
 static bool starts_key(char c)
@@ -59,7 +73,7 @@ static int begin_section(struct reader *r, char *text)
                          r->line.number);
     if (*trim(end + 1))
         return error_set(r->err, -EINVAL, "line %u: nothing may follow [%s] but a comment",
-                         r->line.number, name);
+                         r->line.number, shorten(name));
     free(r->section);
     r->section = mem_strdup(name);
     r->line.section = r->section;
@@ -72,15 +86,16 @@ static int read_pair(struct reader *r, char *text)
     char *equals = strchr(text, '=');
     cut_comment(text);
     if (!equals || !strchr(text, '='))
-        return error_set(r->err, -EINVAL, "line %u: '%.40s' is neither [SECTION] nor KEY = VALUE",
-                         r->line.number, text);
+        return error_set(r->err, -EINVAL, "line %u: '%s' is neither [SECTION] nor KEY = VALUE",
+                         r->line.number, shorten(text));
     *equals = '\0';
     char *key = trim(text);
     if (key[0] == '-')
         return error_set(r->err, -EINVAL, "line %u: write '%s' without its dashes", r->line.number,
-                         key);
+                         shorten(key));
     if (!is_key(key))
-        return error_set(r->err, -EINVAL, "line %u: '%.40s' cannot be a key", r->line.number, key);
+        return error_set(r->err, -EINVAL, "line %u: '%s' cannot be a key", r->line.number,
+                         shorten(key));
     r->line.key = key;
     r->line.value = trim(equals + 1);
     return r->handler(&r->line, r->ctx, r->err);

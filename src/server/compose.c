@@ -128,12 +128,13 @@ char *composed_ini(const struct composed *composed, const struct config *config,
                    const struct presets *p, const char *model)
 {
     const struct preset *preset = presets_of(p, model);
-    const struct engine_option *const hidden[] = {config->known.alias, config->known.tags};
+    enum { HIDDEN = 2 };
+    const struct engine_option *const hidden[HIDDEN] = {config->known.alias, config->known.tags};
     struct engine_args args = {0};
     struct buf text;
     buf_init(&text, BUF_UNBOUNDED);
     engine_args_merge(&args, &composed->args);
-    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+    for (size_t i = 0; i < HIDDEN; i++)
         if (hidden[i])
             engine_args_unset(&args, hidden[i]);
     buf_printf(&text, "[%s]\n", model);

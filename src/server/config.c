@@ -607,9 +607,10 @@ static bool names_remote(const struct config *c, const struct engine_args *args)
 static void drop_single_model(const struct config *c, struct engine_args *args)
 {
     const struct known_options *known = &c->known;
-    const struct engine_option *const of_one[] = {known->model_url, known->hf_repo,
-                                                  known->docker_repo, known->mmproj};
-    for (size_t i = 0; i < sizeof of_one / sizeof *of_one; i++)
+    enum { N = 4 };
+    const struct engine_option *const of_one[N] = {known->model_url, known->hf_repo,
+                                                   known->docker_repo, known->mmproj};
+    for (size_t i = 0; i < N; i++)
         if (of_one[i])
             engine_args_unset(args, of_one[i]);
 }

@@ -340,10 +340,11 @@ const struct preset *presets_of(const struct presets *p, const char *model)
 
 const struct engine_arg *presets_model_arg(const struct config *c, const struct engine_args *args)
 {
-    const struct engine_option *const options[] = {c->known.model, c->known.hf_repo,
-                                                   c->known.model_url, c->known.docker_repo};
+    enum { N = 4 };
+    const struct engine_option *const options[N] = {c->known.model, c->known.hf_repo,
+                                                    c->known.model_url, c->known.docker_repo};
     const struct engine_arg *arg = NULL;
-    for (size_t i = 0; i < sizeof options / sizeof *options && !arg; i++)
+    for (size_t i = 0; i < N && !arg; i++)
         arg = options[i] ? engine_args_get(args, options[i]) : NULL;
     return arg;
 }

@@ -26,6 +26,7 @@ struct refresh {
     bool changed;  /* or files did come or go */
     char *presets; /* the text of the last presets that were asked for; NULL without any */
     char *problem;
+    bool problem_asked; /* it is of a reading that somebody asked for */
     /* The reading that runs, or is just over: */
     struct sources sources;
     struct error err;
@@ -74,39 +75,59 @@ static void on_timer(uv_timer_t *timer)
     start(r);
 }
 
+/* In `ms`, or when it is due anyway. */
+static void look_again(struct refresh *r, uint64_t ms)
+{
+    if (!uv_is_active((uv_handle_t *)&r->timer) || uv_timer_get_due_in(&r->timer) > ms)
+        uv_timer_start(&r->timer, on_timer, ms, 0);
+}
+
+static void watch_folders(struct refresh *r, const struct strv *folders)
+{
+    if (watch_add(r->watch, folders))
+        look_again(r, CHANGED_MS);
+}
+
 static void take_over(struct refresh *r)
 {
     keep_presets(r);
-    watch_add(r->watch, &r->sources.folders);
+    watch_folders(r, &r->sources.folders);
     if (host_apply(r->host, &r->sources, !r->current_asked))
-        uv_timer_start(&r->timer, on_timer, SETTLE_MS, 0);
+        look_again(r, SETTLE_MS);
 }
 
+/* A mistake in what somebody asked for stands until they ask again, whatever files come or go. */
 static void note_problem(struct refresh *r, const char *problem)
 {
-    free(r->problem);
-    r->problem = problem ? mem_strdup(problem) : NULL;
     if (problem)
         log_error("the models stay as they were: %s", problem);
+    if (r->problem_asked && !r->current_asked)
+        return;
+    free(r->problem);
+    r->problem = problem ? mem_strdup(problem) : NULL;
+    r->problem_asked = problem && r->current_asked;
 }
 
 static void close_when_idle(struct refresh *r);
 
-static void on_read(uv_work_t *work, int status)
+static void end_reading(struct refresh *r)
 {
-    struct refresh *r = work->data;
-    r->running = false;
-    if (status < 0 || r->closing) {
-        if (status == 0 && r->rc == 0)
-            sources_finish(&r->sources);
-        close_when_idle(r);
-        return;
-    }
     note_problem(r, r->rc ? r->err.text : NULL);
     if (r->rc == 0)
         take_over(r);
     tell_all(&r->current, r->problem);
+}
+
+static void on_read(uv_work_t *work, int status)
+{
+    struct refresh *r = work->data;
+    if (status == 0 && !r->closing)
+        end_reading(r);
+    else if (status == 0 && r->rc == 0)
+        sources_finish(&r->sources);
+    r->running = false; /* not before: whoever asks while the old ones are told waits for another */
     start(r);
+    close_when_idle(r);
 }
 
 static void start(struct refresh *r)
@@ -125,8 +146,8 @@ static void start(struct refresh *r)
 static void on_changed(void *ctx)
 {
     struct refresh *r = ctx;
-    if (!r->closing && !uv_is_active((uv_handle_t *)&r->timer))
-        uv_timer_start(&r->timer, on_timer, CHANGED_MS, 0);
+    if (!r->closing)
+        look_again(r, CHANGED_MS);
 }
 
 struct refresh *refresh_create(struct host *host)
@@ -150,7 +171,7 @@ int refresh_first(struct refresh *r, struct error *err)
     r->sources.preset_text = s.preset_text;
     s.preset_text = NULL;
     keep_presets(r);
-    watch_add(r->watch, &s.folders);
+    watch_folders(r, &s.folders);
     return host_start(r->host, &s, err);
 }
 

@@ -29,7 +29,8 @@ int refresh_first(struct refresh *r, struct error *err) __attribute__((warn_unus
 /* A reading that begins after this call. `w` may be NULL; else it is told, unless it leaves. */
 void refresh_ask(struct refresh *r, struct refresh_waiter *w);
 void refresh_leave(struct refresh *r, struct refresh_waiter *w);
-/* Why the last reading was not taken over; NULL when it was. */
+/* Why the last reading that somebody asked for was not taken over, or else the last of all; NULL when
+ * it was. */
 const char *refresh_problem(const struct refresh *r);
 /* Waiters are told of it as a problem. `closed` is called when it is freed. */
 void refresh_close(struct refresh *r, void (*closed)(void *ctx), void *ctx);

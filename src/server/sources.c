@@ -115,12 +115,14 @@ static void add_mmproj(struct folder_model *m, const struct config *c,
 }
 
 static int add_section(struct sources *s, const struct config *c, const struct preset *p,
-                       const struct folder *cached, struct error *err)
+                       bool may_lack, struct error *err)
 {
     const struct engine_arg *arg = presets_model_arg(c, &p->args);
     struct folder_model *m = folder_find(&s->models, p->name);
     if (!m && !arg)
         arg = presets_model_arg(c, &s->presets.defaults.args);
+    if (!m && !arg && may_lack)
+        return 0;
     if (!m && !arg)
         return error_set(err, -EINVAL,
                          "%s: line %u: there is no model '%s': give its file with 'model = FILE' "
@@ -128,7 +130,7 @@ static int add_section(struct sources *s, const struct config *c, const struct p
                          c->models_preset, p->line, p->name);
     if (arg) {
         struct folder_model own;
-        read_own_model(&own, c, arg, p->name, cached);
+        read_own_model(&own, c, arg, p->name, &s->models);
         if (m) {
             folder_model_finish(m);
             *m = own;
@@ -198,7 +200,12 @@ static void hide_cached(struct sources *s)
 /* --- all ----------------------------------------------------------------------------------------
  */
 
-static int read_many(struct sources *s, const struct config *c, struct error *err)
+/*
+ * A name that a section needs, or that it takes, is a mistake when somebody asks for the presets to
+ * be read (`checked`). When only files came or went it is none: they must not keep all others from
+ * coming and going.
+ */
+static int read_many(struct sources *s, const struct config *c, bool checked, struct error *err)
 {
     struct folder cached = {0};
     int rc = c->models_dir ? folder_read(&s->models, c->models_dir, err) : 0;
@@ -209,8 +216,8 @@ static int read_many(struct sources *s, const struct config *c, struct error *er
     if (!rc)
         folder_merge(&s->models, &cached);
     for (size_t i = 0; i < s->presets.n && !rc; i++)
-        rc = add_section(s, c, &s->presets.v[i], &s->models, err);
-    if (!rc)
+        rc = add_section(s, c, &s->presets.v[i], !checked, err);
+    if (!rc && checked)
         rc = check_aliases(s, c, err);
     if (rc)
         return rc;
@@ -277,7 +284,7 @@ int sources_read(struct sources *s, const struct config *c, const char *preset_t
     *s = (struct sources){0};
     int rc = read_presets(s, c, preset_text, err);
     if (!rc)
-        rc = c->classic ? read_single(s, c, err) : read_many(s, c, err);
+        rc = c->classic ? read_single(s, c, err) : read_many(s, c, !preset_text, err);
     if (rc)
         sources_finish(s);
     return rc;

@@ -19,8 +19,9 @@ struct sources {
 
 /*
  * Reads them all. Blocking, and made for the thread pool: it looks at its arguments only.
- * `preset_text`: take the presets from this instead of from their file; NULL: from the file. On
- * error, with a text, there is nothing to finish.
+ * `preset_text`: take the presets from this instead of from their file, and let a section be without
+ * a model; NULL: from the file, where that is a mistake. On error, with a text, there is nothing to
+ * finish.
  */
 int sources_read(struct sources *s, const struct config *c, const char *preset_text,
                  struct error *err) __attribute__((warn_unused_result));

@@ -209,9 +209,14 @@ static void on_stuck(uv_timer_t *timer)
 
 static void watch_for_stuck(struct operation *op)
 {
+    uint64_t longest = 0;
     op->phase = STOPPING;
-    uint64_t allowed = host_config(op->host)->stop_timeout_ms + GRACE_MS;
-    uv_timer_start(&op->timer, on_stuck, allowed, 0);
+    for (size_t i = 0; i < op->u.n; i++) {
+        const struct unload_target *t = &op->u.targets[i];
+        if (t->result == UNLOAD_PENDING && t->hosted->settings.stop_timeout_ms > longest)
+            longest = t->hosted->settings.stop_timeout_ms;
+    }
+    uv_timer_start(&op->timer, on_stuck, longest + GRACE_MS, 0);
 }
 
 /* It is still busy: left alone, or cut off. Somebody else's drain of the same model goes on. */

@@ -34,21 +34,39 @@ struct watch {
     void *closed_ctx;
 };
 
-static void forget(struct watch *w, struct place *p)
+static void place_free(struct place *p)
 {
-    HASH_DELETE(by_path, w->by_path, p);
-    HASH_DELETE(by_wd, w->by_wd, p);
     free(p->path);
     free(p);
 }
 
-/* The kernel dropped it: the folder is gone. */
-static void on_ignored(struct watch *w, int wd)
+static void forget(struct watch *w, struct place *p)
+{
+    HASH_DELETE(by_path, w->by_path, p);
+    HASH_DELETE(by_wd, w->by_wd, p);
+    place_free(p);
+}
+
+static void forget_wd(struct watch *w, int wd)
 {
     struct place *p;
     HASH_FIND(by_wd, w->by_wd, &wd, sizeof wd, p);
     if (p)
         forget(w, p);
+}
+
+/* Whether something came, went or is complete. */
+static bool take_event(struct watch *w, const struct inotify_event *e)
+{
+    if (e->mask & IN_IGNORED) { /* the kernel dropped it: the folder is gone */
+        forget_wd(w, e->wd);
+        return false;
+    }
+    if (e->mask & IN_MOVE_SELF) { /* its path may be another folder's soon */
+        inotify_rm_watch(w->fd, e->wd);
+        forget_wd(w, e->wd);
+    }
+    return true;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -61,10 +79,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     for (ssize_t at = 0; status == 0 && at < n;) {
         struct inotify_event e; /* copied: the buffer is bytes */
         memcpy(&e, buffer + at, sizeof e);
-        if (e.mask & IN_IGNORED)
-            on_ignored(w, e.wd);
-        else
-            any = true;
+        any |= take_event(w, &e);
         at += (ssize_t)(sizeof e + e.len);
     }
     free(buffer);
@@ -89,7 +104,7 @@ struct watch *watch_create(uv_loop_t *loop, void (*changed)(void *ctx), void *ct
     return w;
 }
 
-static void add(struct watch *w, const char *path)
+static bool add(struct watch *w, const char *path)
 {
     struct place *p;
     int wd = inotify_add_watch(w->fd, path, WANTED);
@@ -98,34 +113,40 @@ static void add(struct watch *w, const char *path)
             log_warn("not all folders can be watched for new models: raise "
                      "fs.inotify.max_user_watches, or send SIGHUP after a change");
         w->full |= errno == ENOSPC;
-        return;
+        return false;
     }
     HASH_FIND(by_wd, w->by_wd, &wd, sizeof wd, p);
     if (p) /* the same folder by another name */
-        return;
+        return false;
     p = mem_zalloc(sizeof *p);
     p->path = mem_strdup(path);
     p->wd = wd;
     HASH_ADD_KEYPTR(by_path, w->by_path, p->path, strlen(p->path), p);
     HASH_ADD(by_wd, w->by_wd, wd, sizeof p->wd, p);
+    return true;
 }
 
-void watch_add(struct watch *w, const struct strv *folders)
+bool watch_add(struct watch *w, const struct strv *folders)
 {
     struct place *p;
+    bool any = false;
     w->full = false;
     for (size_t i = 0; w->fd >= 0 && i < folders->n && !w->full; i++) {
         HASH_FIND(by_path, w->by_path, folders->v[i], strlen(folders->v[i]), p);
         if (!p)
-            add(w, folders->v[i]);
+            any |= add(w, folders->v[i]);
     }
+    return any;
 }
 
 static void watch_free(struct watch *w)
 {
-    struct place *p, *next;
-    HASH_ITER (by_path, w->by_path, p, next) {
-        forget(w, p);
+    struct place *next, *p = w->by_path;
+    HASH_CLEAR(by_wd, w->by_wd);
+    HASH_CLEAR(by_path, w->by_path);
+    for (; p; p = next) {
+        next = p->by_path.next; /* which outlasts the table */
+        place_free(p);
     }
     void (*closed)(void *) = w->closed;
     void *ctx = w->closed_ctx;

@@ -4,6 +4,7 @@
 #ifndef HOSTLER_SERVER_WATCH_H
 #define HOSTLER_SERVER_WATCH_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "base/strv.h"
@@ -13,9 +14,10 @@ struct watch;
 /* `changed` is called on the loop, at most once for what one read brings. Never NULL: where inotify
  * is not to be had it says so in the log, and nothing is ever told. */
 struct watch *watch_create(uv_loop_t *loop, void (*changed)(void *ctx), void *ctx);
-/* Adds what is not watched yet. A folder that is deleted leaves the set by itself; one that is only
- * no longer named stays in it, which costs a needless look. */
-void watch_add(struct watch *w, const struct strv *folders);
+/* Adds what is not watched yet; whether it did: what happened in such a folder before is told by
+ * nobody, so it is to be looked into once more. A folder that is deleted or moved leaves the set by
+ * itself; one that is only no longer named stays in it, which costs a needless look. */
+bool watch_add(struct watch *w, const struct strv *folders);
 /* Frees it when the loop has run its close callback; `closed` is called then. */
 void watch_close(struct watch *w, void (*closed)(void *ctx), void *ctx);
 

@@ -155,6 +155,37 @@ static void split_appends(void **state)
     strv_finish(&s);
 }
 
+static void sort_in_byte_order_each_once(void **state)
+{
+    (void)state;
+    struct strv s = {0};
+    strv_sort(&s);
+    assert_null(s.v);
+    strv_split(&s, "b,a,B,a,\xC3\xA4,b,aa,b", ',');
+    strv_sort(&s);
+    ASSERT_STRV(&s, "B", "a", "aa", "b", "\xC3\xA4");
+    strv_sort(&s);
+    ASSERT_STRV(&s, "B", "a", "aa", "b", "\xC3\xA4");
+    strv_finish(&s);
+}
+
+/* Fewer texts than places: the next ones must still find room. */
+static void grows_after_a_sort(void **state)
+{
+    (void)state;
+    struct strv s = {0};
+    for (int i = 0; i < 20; i++)
+        strv_add(&s, "same");
+    strv_sort(&s);
+    ASSERT_STRV(&s, "same");
+    for (size_t i = 0; i < 300; i++) {
+        strv_addf(&s, "%zu", i);
+        assert_int_equal(s.n, i + 2);
+        assert_null(s.v[s.n]);
+    }
+    strv_finish(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +200,8 @@ int main(void)
         cmocka_unit_test(split_of_nothing),
         cmocka_unit_test(split_at_blanks),
         cmocka_unit_test(split_appends),
+        cmocka_unit_test(sort_in_byte_order_each_once),
+        cmocka_unit_test(grows_after_a_sort),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -318,6 +318,137 @@ static void shard_paths(void **state)
     free(path);
 }
 
+/* --- several sources ----------------------------------------------------------------------------
+ */
+
+static void insert(struct folder *to, const char *id, unsigned shards)
+{
+    struct folder_model m = {.id = mem_strdup(id), .path = mem_strdup(id), .shards = shards};
+    struct folder_model *in = folder_insert(to, &m);
+    assert_null(m.id); /* taken */
+    assert_string_equal(in->id, id);
+    assert_ptr_equal(folder_find(to, id), in);
+}
+
+static void assert_holds(const struct folder *in, const char *expected)
+{
+    char ids[4096] = "";
+    for (size_t i = 0; i < in->n; i++)
+        snprintf(ids + strlen(ids), sizeof ids - strlen(ids), "%s%u ", in->v[i].id,
+                 in->v[i].shards);
+    assert_string_equal(ids, expected);
+}
+
+static void inserting_keeps_the_order(void **state)
+{
+    (void)state;
+    assert_null(folder_find(&f, "m"));
+    insert(&f, "m", 1);
+    insert(&f, "a", 1);
+    insert(&f, "z", 1);
+    insert(&f, "b", 1);
+    insert(&f, "Z", 1);
+    assert_holds(&f, "Z1 a1 b1 m1 z1 ");
+    assert_null(folder_find(&f, "c"));
+    assert_null(folder_find(&f, ""));
+    assert_null(folder_find(&f, "zz"));
+}
+
+static void dropping(void **state)
+{
+    (void)state;
+    insert(&f, "a", 1);
+    insert(&f, "b", 1);
+    insert(&f, "c", 1);
+    insert(&f, "d", 1);
+    folder_drop(&f, 3);
+    folder_drop(&f, 0);
+    assert_holds(&f, "b1 c1 ");
+    assert_null(folder_find(&f, "a"));
+    folder_drop(&f, 0);
+    folder_drop(&f, 0);
+    assert_int_equal(f.n, 0);
+    insert(&f, "again", 1);
+    assert_holds(&f, "again1 ");
+}
+
+/* Of one id the first folder's record stays. */
+static void merging(void **state)
+{
+    (void)state;
+    struct folder more = {0};
+    folder_merge(&f, &more);
+    assert_int_equal(f.n, 0);
+    insert(&more, "b", 2);
+    folder_merge(&f, &more);
+    assert_holds(&f, "b2 ");
+    insert(&more, "a", 3);
+    insert(&more, "b", 3);
+    insert(&more, "c", 3);
+    folder_merge(&f, &more);
+    assert_holds(&f, "a3 b2 c3 ");
+    assert_int_equal(more.n, 0);
+    assert_null(more.v);
+    folder_merge(&f, &more);
+    assert_holds(&f, "a3 b2 c3 ");
+    insert(&f, "bb", 1); /* as any other */
+    assert_holds(&f, "a3 b2 bb1 c3 ");
+}
+
+static void fresh(void **state)
+{
+    (void)state;
+    struct folder_model m = {.changed = 1000};
+    assert_true(folder_model_is_fresh(&m, 1000));
+    assert_true(folder_model_is_fresh(&m, 1000 + FOLDER_SETTLE_S - 1));
+    assert_false(folder_model_is_fresh(&m, 1000 + FOLDER_SETTLE_S));
+    /* A clock that was set back, or a file from the future, must not keep a model out for ever. */
+    assert_false(folder_model_is_fresh(&m, 999));
+}
+
+static void touch(const char *name, time_t when)
+{
+    struct timespec times[2] = {{.tv_sec = when}, {.tv_sec = when}};
+    assert_int_equal(utimensat(AT_FDCWD, tree_path(&t, name), times, 0), 0);
+}
+
+static void changed_is_that_of_the_youngest_file(void **state)
+{
+    (void)state;
+    tree_folder(&t, "m");
+    put("m/m-00001-of-00002.gguf");
+    put("m/m-00002-of-00002.gguf");
+    put("m/mmproj.gguf");
+    put("m/mtp-m.gguf");
+    touch("m/m-00001-of-00002.gguf", 1000);
+    touch("m/m-00002-of-00002.gguf", 2000);
+    touch("m/mmproj.gguf", 1500);
+    touch("m/mtp-m.gguf", 1600);
+    scan();
+    assert_int_equal(find("m")->changed, 2000);
+    touch("m/mmproj.gguf", 3000);
+    scan();
+    assert_int_equal(find("m")->changed, 3000);
+    touch("m/mtp-m.gguf", 4000);
+    scan();
+    assert_int_equal(find("m")->changed, 4000);
+    assert_int_equal(find("m")->mtime, 2000); /* without its companions */
+}
+
+static void the_stamp_of_one_file(void **state)
+{
+    (void)state;
+    put("a.gguf");
+    scan();
+    assert_true(folder_stamp(tree_path(&t, "a.gguf")) == find("a")->stamp);
+    assert_int_equal(folder_stamp(tree_path(&t, "none.gguf")), 0);
+    struct folder_model m;
+    assert_int_equal(folder_read_file(&m, "a", tree_path(&t, "a.gguf"), &err), 0);
+    assert_true(m.stamp == find("a")->stamp); /* a section that names it does not change it */
+    assert_true(m.changed >= m.mtime && m.mtime > 1600000000);
+    folder_model_finish(&m);
+}
+
 static void many_entries(void **state)
 {
     (void)state;
@@ -349,10 +480,25 @@ static void many_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(top_files),        CASE(subfolders), CASE(companions), CASE(shards),
-        CASE(missing_shards),   CASE(collisions), CASE(odd_files),  CASE(unreadable),
-        CASE(trailing_slashes), CASE(stamps),     CASE(one_file),   CASE(shard_paths),
+        CASE(top_files),
+        CASE(subfolders),
+        CASE(companions),
+        CASE(shards),
+        CASE(missing_shards),
+        CASE(collisions),
+        CASE(odd_files),
+        CASE(unreadable),
+        CASE(trailing_slashes),
+        CASE(stamps),
+        CASE(one_file),
+        CASE(shard_paths),
         CASE(many_entries),
+        CASE(inserting_keeps_the_order),
+        CASE(dropping),
+        CASE(merging),
+        CASE(fresh),
+        CASE(changed_is_that_of_the_youngest_file),
+        CASE(the_stamp_of_one_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

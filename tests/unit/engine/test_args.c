@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -176,6 +177,125 @@ static void many(void **state)
     engine_args_finish(&a);
 }
 
+static struct error err;
+
+/* As a preset does: by a name without dashes. */
+static int set_text(struct engine_args *a, const char *name, const char *text)
+{
+    bool negated;
+    const struct engine_option *option = engine_options_find(options, name, &negated);
+    assert_non_null(option);
+    err = (struct error){0};
+    return engine_args_set_text(a, option, negated, text, ARGS_FROM_SECTION, &err);
+}
+
+static void texts(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    assert_int_equal(set_text(&a, "-c", "512"), 0);
+    assert_int_equal(set_text(&a, "-m", "a file.gguf"), 0);
+    assert_string_equal(engine_args_get(&a, opt("-m"))->value, "a file.gguf");
+    engine_args_unset(&a, opt("-m"));
+    assert_int_equal(set_text(&a, "--control-vector-layer-range", " 1  12 "), 0);
+    assert_line(&a, "--ctx-size 512 --control-vector-layer-range 1 12");
+    engine_args_finish(&a);
+}
+
+static void texts_of_switches(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text, *line;
+    } table[] = {
+        {"-kvo", "on", "--kv-offload"},          {"-kvo", "0", "--no-kv-offload"},
+        {"-nkvo", "on", "--no-kv-offload"},      {"--no-kv-offload", "FALSE", "--kv-offload"},
+        {"--swa-full", "enabled", "--swa-full"}, {"--swa-full", "disabled", ""},
+        {"--no-host", "true", "--no-host"},      {"--no-host", "false", ""},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct engine_args a = {0};
+        assert_int_equal(set_text(&a, table[i].name, table[i].text), 0);
+        assert_int_equal(a.n, 1); /* also what is off: it hides what another layer says */
+        assert_line(&a, table[i].line);
+        engine_args_finish(&a);
+    }
+}
+
+static void texts_refused(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+        {"-kvo", "maybe"},
+        {"--swa-full", ""},
+        {"--control-vector-layer-range", "1"},
+        {"--control-vector-layer-range", "1 2 3"},
+        {"--control-vector-layer-range", ""},
+    };
+    struct engine_args a = {0};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        assert_int_equal(set_text(&a, table[i][0], table[i][1]), -EINVAL);
+        assert_non_null(strstr(err.text, table[i][1]));
+    }
+    assert_int_equal(a.n, 0);
+}
+
+static void unset(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    engine_args_unset(&a, opt("-c"));
+    set(&a, "--lora", "a", ARGS_FROM_SECTION);
+    set(&a, "-c", "1", ARGS_FROM_SECTION);
+    set(&a, "--lora", "b", ARGS_FROM_SECTION);
+    engine_args_unset(&a, opt("--lora"));
+    assert_line(&a, "--ctx-size 1");
+    engine_args_unset(&a, opt("-c"));
+    assert_int_equal(a.n, 0);
+    set(&a, "-c", "2", ARGS_FROM_SECTION);
+    assert_line(&a, "--ctx-size 2");
+    engine_args_finish(&a);
+}
+
+static void sorted(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    engine_args_sort(&a);
+    set(&a, "-m", "x", ARGS_FROM_SOURCE);
+    set(&a, "--lora", "z", ARGS_FROM_SECTION);
+    set(&a, "-nkvo", NULL, ARGS_FROM_DEFAULTS);
+    set(&a, "--control-vector-layer-range", "1 2", ARGS_FROM_SECTION);
+    set(&a, "--lora", "b", ARGS_FROM_SECTION);
+    set(&a, "-c", "1", ARGS_FROM_COMMAND_LINE);
+    set(&a, "--lora", "a", ARGS_FROM_SECTION);
+    engine_args_sort(&a);
+    /* By first names (`--control…`, `--lora`, `-c`, `-kvo`, `-m`); what accumulates in its order. */
+    assert_line(&a, "--control-vector-layer-range 1 2 --lora z --lora b --lora a --ctx-size 1 "
+                    "--no-kv-offload --model x");
+    engine_args_finish(&a);
+}
+
+static void as_ini(void **state)
+{
+    (void)state;
+    struct engine_args a = {0};
+    struct buf b;
+    buf_init(&b, BUF_UNBOUNDED);
+    engine_args_print_ini(&a, &b);
+    assert_int_equal(b.len, 0);
+    set(&a, "-c", "512", ARGS_FROM_SECTION);
+    set(&a, "-nkvo", NULL, ARGS_FROM_SECTION);
+    set(&a, "--swa-full", NULL, ARGS_FROM_SECTION);
+    set(&a, "--no-host", NULL, ARGS_FROM_SECTION);
+    set(&a, "--control-vector-layer-range", "1 2", ARGS_FROM_SECTION);
+    engine_args_print_ini(&a, &b);
+    assert_string_equal(buf_cstr(&b), "ctx-size = 512\nkv-offload = false\nswa-full = true\n"
+                                      "no-host = true\ncontrol-vector-layer-range = 1 2\n");
+    buf_finish(&b);
+    engine_args_finish(&a);
+}
+
 static void owned_by_router(void **state)
 {
     (void)state;
@@ -202,10 +322,19 @@ static void owned_by_router(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(set_and_replace), cmocka_unit_test(negations),
-        cmocka_unit_test(accumulating),    cmocka_unit_test(merge),
-        cmocka_unit_test(two_values),      cmocka_unit_test(many),
+        cmocka_unit_test(set_and_replace),
+        cmocka_unit_test(negations),
+        cmocka_unit_test(accumulating),
+        cmocka_unit_test(merge),
+        cmocka_unit_test(two_values),
+        cmocka_unit_test(many),
         cmocka_unit_test(owned_by_router),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(texts_of_switches),
+        cmocka_unit_test(texts_refused),
+        cmocka_unit_test(unset),
+        cmocka_unit_test(sorted),
+        cmocka_unit_test(as_ini),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

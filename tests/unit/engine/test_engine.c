@@ -33,7 +33,7 @@ static char *tiny_model; /* for the real engine; NULL without one */
 /* What is seen of one engine. */
 struct watch {
     struct engine *e;
-    int loading, ready, sleeping, gone;
+    int loading, ready, sleeping, waking, gone;
     struct engine_exit how;
     bool stop_at_ready, destroy_at_ready, destroy_at_gone;
 };
@@ -46,6 +46,7 @@ static void on_state(struct engine *e, enum engine_state state, void *ctx)
     w->loading += state == ENGINE_LOADING;
     w->ready += state == ENGINE_READY;
     w->sleeping += state == ENGINE_SLEEPING;
+    w->waking += state == ENGINE_WAKING;
     if (state == ENGINE_READY && w->stop_at_ready)
         engine_stop(e, false);
     if (state == ENGINE_READY && w->destroy_at_ready)
@@ -196,8 +197,8 @@ static void test_progress_is_told(void **state)
     assert_true(w.how.was_ready && w.how.was_stopped);
 }
 
-/* Sends a request and waits for the first bytes of its answer. The caller closes the connection. */
-static int ask(const char *path, const char *target, const char *body)
+/* Sends a request. The caller closes the connection. */
+static int send_request(const char *path, const char *target, const char *body)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -207,7 +208,14 @@ static int ask(const char *path, const char *target, const char *body)
                                target, strlen(body), body);
     assert_int_equal(write(fd, request, strlen(request)), strlen(request));
     free(request);
+    return fd;
+}
+
+/* And waits for the first bytes of its answer, while the loop stands still. */
+static int ask(const char *path, const char *target, const char *body)
+{
     char answer[64];
+    int fd = send_request(path, target, body);
     assert_true(read(fd, answer, sizeof answer) > 0);
     return fd;
 }
@@ -227,11 +235,77 @@ static void test_sleeps_and_wakes(void **state)
     poke(engine_socket(w.e));
     run_until(&w.ready, 2);
     assert_int_equal(w.loading, loading); /* what it reports while it wakes is no new load */
-    assert_non_null(engine_info(w.e));    /* still the first */
+    assert_int_equal(w.waking, 1);
+    assert_int_equal(engine_state(w.e), ENGINE_READY);
+    assert_non_null(engine_info(w.e)); /* still the first */
     run_until(&w.sleeping, 2);
     engine_stop(w.e, false);
     end(&w);
     assert_int_equal(w.how.code, 0);
+}
+
+static void test_waking_tells_its_progress(void **state)
+{
+    struct watch w = {0};
+    (void)state;
+    start_fake(&w, "{\"sleep_after\":0.1,\"wake_s\":0.2}", 10000, 5000);
+    run_until(&w.sleeping, 1);
+    uint64_t took = engine_ready_after(w.e);
+    poke(engine_socket(w.e));
+    run_until(&w.ready, 2);
+    assert_true(w.waking >= 3);
+    assert_true(json_number_value(json_object_get(engine_progress(w.e), "value")) == 0.5);
+    assert_true(engine_ready_after(w.e) == took); /* of the load */
+    engine_stop(w.e, false);
+    end(&w);
+    assert_int_equal(w.how.code, 0);
+}
+
+/* Waking is a load, with a load's limit; one that is over leaves no clock running. */
+static void test_waking_has_the_time_of_a_load(void **state)
+{
+    struct watch w = {0};
+    (void)state;
+    start_fake(&w, "{\"sleep_after\":0.1,\"never_wakes\":true}", 3000, 5000);
+    run_until(&w.sleeping, 1);
+    int fd = send_request(engine_socket(w.e), "/tokenize", "{}");
+    run_until(&w.gone, 1);
+    assert_true(w.waking > 1);
+    assert_true(w.how.timed_out && w.how.was_ready && !w.how.was_stopped);
+    assert_int_equal(w.how.signal, SIGKILL);
+    end(&w);
+    close(fd);
+}
+
+static void test_crashes_while_it_wakes(void **state)
+{
+    struct watch w = {0};
+    (void)state;
+    start_fake(&w, "{\"sleep_after\":0.1,\"crash_at_wake\":true}", 10000, 5000);
+    run_until(&w.sleeping, 1);
+    int fd = send_request(engine_socket(w.e), "/tokenize", "{}");
+    end(&w);
+    close(fd);
+    assert_int_equal(w.waking, 1);
+    assert_true(w.how.was_ready && !w.how.was_stopped && !w.how.timed_out);
+    assert_int_equal(w.how.signal, SIGKILL);
+}
+
+static void test_stopped_while_it_wakes(void **state)
+{
+    struct watch w = {0};
+    (void)state;
+    start_fake(&w, "{\"sleep_after\":0.1,\"never_wakes\":true}", 10000, 5000);
+    run_until(&w.sleeping, 1);
+    int fd = send_request(engine_socket(w.e), "/tokenize", "{}");
+    run_until(&w.waking, 1);
+    engine_stop(w.e, false);
+    assert_int_equal(engine_state(w.e), ENGINE_STOPPING);
+    int told = w.waking;
+    end(&w);
+    close(fd);
+    assert_int_equal(w.waking, told); /* what it goes on to report leads nowhere */
+    assert_true(w.how.was_stopped && w.how.code == 0 && w.how.stop_ms < 900);
 }
 
 /* --- failures */
@@ -623,6 +697,7 @@ static void test_real_engine(void **state)
     assert_int_equal(w.ready, 1);
     poke(engine_socket(w.e));
     run_until(&w.ready, 2);
+    assert_true(w.waking > 0);
     assert_true(json_is_object(json_object_get(engine_info(w.e), "meta")));
     engine_stop(w.e, false);
     end(&w);
@@ -730,6 +805,10 @@ int main(void)
         cmocka_unit_test(test_ready_and_stop),
         cmocka_unit_test(test_progress_is_told),
         cmocka_unit_test(test_sleeps_and_wakes),
+        cmocka_unit_test(test_waking_tells_its_progress),
+        cmocka_unit_test(test_waking_has_the_time_of_a_load),
+        cmocka_unit_test(test_crashes_while_it_wakes),
+        cmocka_unit_test(test_stopped_while_it_wakes),
         cmocka_unit_test(test_no_such_binary),
         cmocka_unit_test(test_socket_path_too_long),
         cmocka_unit_test(test_ends_at_once),

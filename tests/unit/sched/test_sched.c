@@ -1315,6 +1315,325 @@ TEST(shutdown_by_force_rejects_grants_not_pulled)
 
 /* --- Time, place in the queue, size ------------------------------------------------------ */
 
+/* --- Replacing --------------------------------------------------------------------------- */
+
+TEST(replacing_what_is_not_loaded_does_nothing)
+{
+    struct world *w = begin(1);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "");
+    have_ready(w, A);
+    ask(w, 0, B); /* waits for A's place, not loaded either */
+    did(w, "stop A evicted");
+    tell(w, SCHED_EV_REPLACE, B);
+    did(w, "");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn B for 0");
+}
+
+TEST(replacing_ends_a_load_and_who_waits_gets_the_next)
+{
+    struct world *w = begin(1);
+    ask(w, 0, A);
+    did(w, "spawn A for 0");
+    ask(w, 1, A);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "stop A replaced");
+    ask(w, 2, A);
+    tell(w, SCHED_EV_READY, A); /* too late */
+    did(w, "");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 0");
+    tell(w, SCHED_EV_READY, A);
+    did(w, "grant 0; grant 1; grant 2");
+}
+
+TEST(replacing_ends_a_load_and_the_operator_who_asked_gets_the_next)
+{
+    struct world *w = begin(1);
+    tell(w, SCHED_EV_LOAD, A);
+    did(w, "spawn A");
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "stop A replaced");
+    tell(w, SCHED_EV_REPLACE, A); /* once more, before it is gone */
+    did(w, "");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A");
+    tell(w, SCHED_EV_READY, A);
+    did(w, "");
+}
+
+TEST(a_load_that_is_replaced_goes_behind_others_only_as_far_as_its_waiters)
+{
+    struct world *w = begin(1);
+    tell(w, SCHED_EV_LOAD, A);
+    did(w, "spawn A");
+    pass(w, 10);
+    ask(w, 0, B);
+    pass(w, 10);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "stop A replaced");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn B for 0"); /* the operator's wish is new */
+}
+
+TEST(replacing_rejects_who_waits_for_a_load_and_may_not_cause_one)
+{
+    struct world *w = begin(1);
+    ask(w, 0, A);
+    did(w, "spawn A for 0");
+    ask_loaded(w, 1, A);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "reject 1 not_loaded; stop A replaced");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 0");
+}
+
+TEST(a_load_whose_only_waiters_may_not_cause_another_is_wished_for_again)
+{
+    struct world *w = begin(1);
+    ask(w, 0, A);
+    did(w, "spawn A for 0");
+    ask_loaded(w, 1, A);
+    cancel(w, 0); /* who caused it left; it loads on */
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "reject 1 not_loaded; stop A replaced");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A");
+}
+
+TEST(replacing_stops_what_is_idle_at_once)
+{
+    struct world *w = begin(1);
+    have_ready(w, A);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "stop A replaced");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, ""); /* the next request loads it */
+    ask(w, 0, A);
+    did(w, "spawn A for 0");
+}
+
+TEST(replacing_drains_what_is_busy_as_long_as_it_takes)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "");
+    assert_true(w->m[A].draining && w->m[A].drain_until == SCHED_NEVER);
+    assert_true(sched_deadline(&w->s) == SCHED_NEVER);
+    ask(w, 1, A); /* is for the next engine */
+    ask_loaded(w, 2, A);
+    did(w, "reject 2 not_loaded");
+    pass(w, 1000000);
+    done(w, 0);
+    did(w, "stop A replaced");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 1");
+    tell(w, SCHED_EV_READY, A);
+    did(w, "grant 1");
+}
+
+TEST(replacing_what_drains_does_not_allow_it_more_time)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    unload(w, A, w->now + 100);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "");
+    assert_true(w->m[A].drain_until == w->now + 100);
+    tell(w, SCHED_EV_KEEP, A); /* that operator's drain is not the only reason any more */
+    assert_true(w->m[A].draining);
+    tick(w);
+    did(w, "stop A replaced by force");
+}
+
+TEST(unloading_what_is_being_replaced_can_hurry_it)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 1, A);
+    did(w, "");
+    unload(w, A, 0); /* and it rejects who waits */
+    did(w, "reject 1 unloaded; stop A replaced by force");
+}
+
+TEST(what_is_removed_while_it_is_replaced_goes_as_removed)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 1, A);
+    tell(w, SCHED_EV_REMOVE, A);
+    did(w, "reject 1 removed");
+    tell(w, SCHED_EV_REPLACE, A); /* not in the catalog */
+    done(w, 0);
+    did(w, "stop A removed");
+}
+
+TEST(replacing_what_stops_adds_nothing)
+{
+    struct world *w = begin(1);
+    have_ready(w, A);
+    unload(w, A, SCHED_NEVER);
+    did(w, "stop A unloaded");
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 0, A);
+    did(w, "");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 0");
+    unload(w, A, SCHED_NEVER); /* and a load that an operator ended is not wished for again */
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "reject 0 unloaded; stop A unloaded");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "");
+}
+
+TEST(what_is_held_is_drained_but_not_loaded_anew)
+{
+    struct world *w = begin(2);
+    have_busy(w, A, 0);
+    hold(w, A, SCHED_NEVER);
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 1, A);
+    did(w, "reject 1 held");
+    done(w, 0);
+    did(w, "stop A replaced");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "");
+    ask(w, 2, B);
+    did(w, "spawn B for 2");
+    ask(w, 3, B);
+    hold(w, B, SCHED_NEVER); /* a load goes on when it is held, but not to another engine */
+    tell(w, SCHED_EV_REPLACE, B);
+    did(w, "reject 2 held; reject 3 held; stop B replaced");
+    tell(w, SCHED_EV_GONE, B);
+    did(w, "");
+}
+
+TEST(an_operator_s_load_that_is_held_and_replaced_is_not_wished_for_again)
+{
+    struct world *w = begin(1);
+    tell(w, SCHED_EV_LOAD, A);
+    did(w, "spawn A");
+    hold(w, A, SCHED_NEVER);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "stop A replaced");
+    tell(w, SCHED_EV_GONE, A);
+    tell(w, SCHED_EV_RELEASE, A);
+    did(w, "");
+}
+
+TEST(replacing_during_a_shutdown_loads_nothing)
+{
+    struct world *w = begin(2);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_LOAD, B);
+    did(w, "spawn B");
+    shut_down(w, SCHED_NEVER);
+    did(w, "stop B shutdown");
+    tell(w, SCHED_EV_REPLACE, A);
+    tell(w, SCHED_EV_REPLACE, B);
+    tell(w, SCHED_EV_GONE, B);
+    did(w, "");
+    done(w, 0);
+    did(w, "stop A shutdown");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "");
+}
+
+TEST(a_shutdown_while_it_is_replaced_rejects_who_waits_for_the_next)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 1, A);
+    did(w, "");
+    shut_down(w, SCHED_NEVER);
+    did(w, "reject 1 shutdown");
+    done(w, 0);
+    did(w, "stop A shutdown");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "");
+}
+
+TEST(a_crash_while_it_is_replaced_brings_the_next_for_who_waits)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 1, A);
+    did(w, "");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 1");
+    tell(w, SCHED_EV_READY, A);
+    did(w, "grant 1");
+    assert_false(w->m[A].draining); /* the next one is as it should be */
+    done(w, 0);
+    done(w, 1);
+    did(w, "");
+}
+
+TEST(grants_not_pulled_at_a_crash_wait_for_what_replaces_it)
+{
+    struct world *w = begin(1);
+    have_ready(w, A);
+    ask(w, 0, A); /* granted, but nobody was told yet */
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 1, A);
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 0");
+    tell(w, SCHED_EV_READY, A);
+    did(w, "grant 0; grant 1");
+}
+
+TEST(what_does_not_answer_while_it_is_replaced_is_stopped_by_force)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 1, A);
+    tell(w, SCHED_EV_BROKEN, A);
+    did(w, "stop A replaced by force");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 1");
+}
+
+TEST(what_is_pinned_is_replaced_as_well)
+{
+    struct world *w = begin(1);
+    have_ready(w, A);
+    w->m[A].pinned = true;
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "stop A replaced");
+}
+
+TEST(what_yields_and_is_replaced_drains_and_serves_its_waiters_in_their_turn)
+{
+    struct world *w = begin_with(&(struct sched_config){.models_max = 1});
+    have_busy(w, A, 0);
+    ask(w, 1, B); /* overdue at once: A yields */
+    did(w, "");
+    pass(w, 1);
+    ask(w, 2, A);
+    did(w, "");
+    assert_true(w->m[A].yielding);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "");
+    assert_false(w->m[A].yielding);
+    done(w, 0);
+    did(w, "stop A replaced");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn B for 1");
+    tell(w, SCHED_EV_READY, B);
+    did(w, "grant 1");
+    done(w, 1);
+    did(w, "stop B evicted");
+    tell(w, SCHED_EV_GONE, B);
+    did(w, "spawn A for 2");
+}
+
 TEST(time_does_not_go_backwards)
 {
     struct world *w = begin(1);
@@ -1499,6 +1818,27 @@ int main(void)
         cmocka_unit_test(shutdown_rejects_drains_and_loads_nothing_more),
         cmocka_unit_test(shutdown_can_be_hurried),
         cmocka_unit_test(shutdown_by_force_rejects_grants_not_pulled),
+        cmocka_unit_test(replacing_what_is_not_loaded_does_nothing),
+        cmocka_unit_test(replacing_ends_a_load_and_who_waits_gets_the_next),
+        cmocka_unit_test(replacing_ends_a_load_and_the_operator_who_asked_gets_the_next),
+        cmocka_unit_test(a_load_that_is_replaced_goes_behind_others_only_as_far_as_its_waiters),
+        cmocka_unit_test(replacing_rejects_who_waits_for_a_load_and_may_not_cause_one),
+        cmocka_unit_test(a_load_whose_only_waiters_may_not_cause_another_is_wished_for_again),
+        cmocka_unit_test(replacing_stops_what_is_idle_at_once),
+        cmocka_unit_test(replacing_drains_what_is_busy_as_long_as_it_takes),
+        cmocka_unit_test(replacing_what_drains_does_not_allow_it_more_time),
+        cmocka_unit_test(unloading_what_is_being_replaced_can_hurry_it),
+        cmocka_unit_test(what_is_removed_while_it_is_replaced_goes_as_removed),
+        cmocka_unit_test(replacing_what_stops_adds_nothing),
+        cmocka_unit_test(what_is_held_is_drained_but_not_loaded_anew),
+        cmocka_unit_test(an_operator_s_load_that_is_held_and_replaced_is_not_wished_for_again),
+        cmocka_unit_test(replacing_during_a_shutdown_loads_nothing),
+        cmocka_unit_test(a_shutdown_while_it_is_replaced_rejects_who_waits_for_the_next),
+        cmocka_unit_test(a_crash_while_it_is_replaced_brings_the_next_for_who_waits),
+        cmocka_unit_test(grants_not_pulled_at_a_crash_wait_for_what_replaces_it),
+        cmocka_unit_test(what_does_not_answer_while_it_is_replaced_is_stopped_by_force),
+        cmocka_unit_test(what_is_pinned_is_replaced_as_well),
+        cmocka_unit_test(what_yields_and_is_replaced_drains_and_serves_its_waiters_in_their_turn),
         cmocka_unit_test(time_does_not_go_backwards),
         cmocka_unit_test(a_time_far_away_is_never),
         cmocka_unit_test(tells_the_position_in_the_queue),

@@ -36,11 +36,26 @@ static const char script[] =
     "-hf,   -hfr, --hf-repo <user>/<model>[:quant]\n"
     "                                        Hugging Face model repository\n"
     "                                        (env: LLAMA_ARG_HF_REPO)\n"
+    "-hft,  --hf-token TOKEN                 access token (env: HF_TOKEN)\n"
     "--lora FNAME                            path to LoRA adapter\n"
+    "--mmap, --no-mmap                       map the model\n"
+    "                                        (env: LLAMA_ARG_MMAP)\n"
     "--control-vector-layer-range START END  layer range\n"
     "-m,    --model FNAME                    model path to load\n"
     "                                        (env: LLAMA_ARG_MODEL)\n"
     "----- example-specific params -----\n"
+    "-np,   --parallel N                     number of server slots\n"
+    "                                        (env: LLAMA_ARG_N_PARALLEL)\n"
+    "-mm,   --mmproj FILE                    path to a multimodal projector file\n"
+    "                                        (env: LLAMA_ARG_MMPROJ)\n"
+    "-md,   --model-draft FNAME              draft model\n"
+    "--threads-http N                        threads for HTTP requests\n"
+    "                                        (env: LLAMA_ARG_THREADS_HTTP)\n"
+    "-a,    --alias STRING                   names of the model\n"
+    "                                        (env: LLAMA_ARG_ALIAS)\n"
+    "--tags STRING                           tags of the model\n"
+    "                                        (env: LLAMA_ARG_TAGS)\n"
+    "--api-key KEY                           key (env: LLAMA_API_KEY)\n"
     "--host HOST                             ip address to listen\n"
     "                                        (env: LLAMA_ARG_HOST)\n"
     "--port PORT                             port to listen\n"
@@ -140,7 +155,7 @@ static inline void refuse(char *const *argv, char *const *env, const char *why)
         fail_msg("'%s' is not in: %s", why, err.text);
 }
 
-#define DIR "--models-dir", "/m"
+#define MODELS "--models-dir", "/m"
 
 static inline const char *engine_value(const char *name)
 {

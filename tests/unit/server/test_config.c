@@ -4,7 +4,7 @@
 static void defaults(void **state)
 {
     (void)state;
-    parse(ARGV(DIR), ENV(NULL));
+    parse(ARGV(MODELS), ENV(NULL));
     assert_string_equal(c.models_dir, "/m");
     assert_false(c.classic);
     assert_null(c.model);
@@ -27,8 +27,8 @@ static void defaults(void **state)
 static void each_option(void **state)
 {
     (void)state;
-    parse(ARGV(DIR, "--models-max", "0", "--no-models-autoload", "--host", "a.sock", "--port", "0",
-               "--api-key", "a, b", "--ttl", "5m", "--max-wait", "1s", "--drain-timeout", "2s",
+    parse(ARGV(MODELS, "--models-max", "0", "--no-models-autoload", "--host", "a.sock", "--port",
+               "0", "--api-key", "a, b", "--ttl", "5m", "--max-wait", "1s", "--drain-timeout", "2s",
                "--load-timeout", "3s", "--stop-timeout", "500ms", "--max-queue", "7", "--log-level",
                "debug", "--log-format", "json"),
           ENV(NULL));
@@ -74,7 +74,7 @@ static void each_variable(void **state)
 static void the_command_line_wins(void **state)
 {
     (void)state;
-    parse(ARGV(DIR, "--port", "1", "--models-autoload", "-c", "10"),
+    parse(ARGV(MODELS, "--port", "1", "--models-autoload", "-c", "10"),
           ENV("LLAMA_ARG_MODELS_DIR=/e", "LLAMA_ARG_PORT=2", "LLAMA_ARG_MODELS_AUTOLOAD=0",
               "LLAMA_ARG_CTX_SIZE=20", "LLAMA_ARG_MLOCK=1"));
     assert_string_equal(c.models_dir, "/m");
@@ -87,7 +87,7 @@ static void the_command_line_wins(void **state)
 static void the_last_one_wins(void **state)
 {
     (void)state;
-    parse(ARGV(DIR, "--port", "1", "--port", "2", "-c", "3", "--ctx-size", "4"), ENV(NULL));
+    parse(ARGV(MODELS, "--port", "1", "--port", "2", "-c", "3", "--ctx-size", "4"), ENV(NULL));
     assert_int_equal(c.port, 2);
     assert_string_equal(engine_value("-c"), "4");
 }
@@ -95,7 +95,7 @@ static void the_last_one_wins(void **state)
 static void an_empty_variable_is_none(void **state)
 {
     (void)state;
-    parse(ARGV(DIR), ENV("LLAMA_ARG_PORT=", "LLAMA_ARG_CTX_SIZE="));
+    parse(ARGV(MODELS), ENV("LLAMA_ARG_PORT=", "LLAMA_ARG_CTX_SIZE="));
     assert_int_equal(c.port, 8080);
     assert_null(engine_value("-c"));
 }
@@ -105,7 +105,7 @@ static void an_empty_variable_is_none(void **state)
 static void options_of_the_engine(void **state)
 {
     (void)state;
-    parse(ARGV(DIR, "--ctx_size", "512", "-nkvo", "--mlock", "--lora", "a", "--lora", "b",
+    parse(ARGV(MODELS, "--ctx_size", "512", "-nkvo", "--mlock", "--lora", "a", "--lora", "b",
                "--control-vector-layer-range", "1", "12"),
           ENV(NULL));
     assert_string_equal(engine_value("-c"), "512");
@@ -119,37 +119,37 @@ static void options_of_the_engine(void **state)
 static void variables_of_the_engine(void **state)
 {
     (void)state;
-    parse(ARGV(DIR),
+    parse(ARGV(MODELS),
           ENV("LLAMA_ARG_KV_OFFLOAD=0", "LLAMA_ARG_MLOCK=false", "LLAMA_ARG_CTX_SIZE=9"));
     assert_string_equal(engine_value("-kvo"), "off");
     assert_string_equal(engine_value("--mlock"), "off");
     assert_string_equal(engine_value("-c"), "9");
     assert_int_equal(c.args.n, 0);
     assert_int_equal(c.env_args.v[0].origin, ARGS_FROM_ENVIRONMENT);
-    refuse(ARGV(DIR), ENV("LLAMA_ARG_MLOCK=maybe"),
+    refuse(ARGV(MODELS), ENV("LLAMA_ARG_MLOCK=maybe"),
            "LLAMA_ARG_MLOCK: 'maybe' is neither on nor off");
 }
 
 static void unknown_options_name_the_nearest(void **state)
 {
     (void)state;
-    refuse(ARGV(DIR, "--prot", "1"), ENV(NULL), "unknown option '--prot'");
+    refuse(ARGV(MODELS, "--prot", "1"), ENV(NULL), "unknown option '--prot'");
     assert_non_null(strstr(err.text, "did you mean '--port'?"));
     assert_non_null(strstr(err.text, "version: 0.7.0"));
-    refuse(ARGV(DIR, "--ctx-sise", "1"), ENV(NULL), "did you mean '--ctx-size'?");
-    refuse(ARGV(DIR, "--no-kv-ofload"), ENV(NULL), "did you mean '--no-kv-offload'?");
-    refuse(ARGV(DIR, "--frobnicate-wildly"), ENV(NULL), "unknown option '--frobnicate-wildly'");
+    refuse(ARGV(MODELS, "--ctx-sise", "1"), ENV(NULL), "did you mean '--ctx-size'?");
+    refuse(ARGV(MODELS, "--no-kv-ofload"), ENV(NULL), "did you mean '--no-kv-offload'?");
+    refuse(ARGV(MODELS, "--frobnicate-wildly"), ENV(NULL), "unknown option '--frobnicate-wildly'");
     assert_null(strstr(err.text, "did you mean"));
-    refuse(ARGV(DIR, "stray"), ENV(NULL), "unknown option 'stray'");
-    refuse(ARGV(DIR, ""), ENV(NULL), "unknown option ''");
+    refuse(ARGV(MODELS, "stray"), ENV(NULL), "unknown option 'stray'");
+    refuse(ARGV(MODELS, ""), ENV(NULL), "unknown option ''");
 }
 
 static void missing_values(void **state)
 {
     (void)state;
-    refuse(ARGV(DIR, "--port"), ENV(NULL), "--port needs a value: --port N");
-    refuse(ARGV(DIR, "-c"), ENV(NULL), "-c needs a value: -c N");
-    refuse(ARGV(DIR, "--control-vector-layer-range", "1"), ENV(NULL), "needs two values");
+    refuse(ARGV(MODELS, "--port"), ENV(NULL), "--port needs a value: --port N");
+    refuse(ARGV(MODELS, "-c"), ENV(NULL), "-c needs a value: -c N");
+    refuse(ARGV(MODELS, "--control-vector-layer-range", "1"), ENV(NULL), "needs two values");
 }
 
 static void bad_values(void **state)
@@ -167,79 +167,81 @@ static void bad_values(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char *option = strdup(bad[i].option), *value = strdup(bad[i].value);
-        refuse(ARGV(DIR, option, value), ENV(NULL), option);
+        refuse(ARGV(MODELS, option, value), ENV(NULL), option);
         free(option);
         free(value);
     }
-    refuse(ARGV(DIR), ENV("HOSTLER_TTL=soon"), "environment variable HOSTLER_TTL: 'soon'");
-    refuse(ARGV(DIR), ENV("LLAMA_ARG_MODELS_AUTOLOAD=perhaps"), "neither on nor off");
+    refuse(ARGV(MODELS), ENV("HOSTLER_TTL=soon"), "environment variable HOSTLER_TTL: 'soon'");
+    refuse(ARGV(MODELS), ENV("LLAMA_ARG_MODELS_AUTOLOAD=perhaps"), "neither on nor off");
 }
 
 /* It is a time, only too long a one. */
 static void a_time_too_long(void **state)
 {
     (void)state;
-    refuse(ARGV(DIR, "--ttl", "40000d"), ENV(NULL), "--ttl: '40000d'");
+    refuse(ARGV(MODELS, "--ttl", "40000d"), ENV(NULL), "--ttl: '40000d'");
     assert_null(strstr(err.text, "is no time"));
 }
 
 static void what_is_below_a_prefix(void **state)
 {
     (void)state;
-    parse(ARGV(DIR, "--api-prefix", "/a/b//"), ENV(NULL));
+    parse(ARGV(MODELS, "--api-prefix", "/a/b//"), ENV(NULL));
     assert_string_equal(c.api_prefix, "/a/b");
     assert_null(engine_value("--api-prefix"));
-    parse(ARGV(DIR, "--api-prefix", "/"), ENV("LLAMA_ARG_API_PREFIX=/x"));
+    parse(ARGV(MODELS, "--api-prefix", "/"), ENV("LLAMA_ARG_API_PREFIX=/x"));
     assert_null(c.api_prefix);
-    refuse(ARGV(DIR, "--api-prefix", "a"), ENV(NULL),
+    refuse(ARGV(MODELS, "--api-prefix", "a"), ENV(NULL),
            "--api-prefix: 'a' does not begin with a slash");
-    refuse(ARGV(DIR, "--api-prefix", "/a?b"), ENV(NULL), "no plain path");
-    refuse(ARGV(DIR, "--api-prefix", "/a b"), ENV(NULL), "no plain path");
+    refuse(ARGV(MODELS, "--api-prefix", "/a?b"), ENV(NULL), "no plain path");
+    refuse(ARGV(MODELS, "--api-prefix", "/a b"), ENV(NULL), "no plain path");
 }
 
 static void a_timeout_is_the_engines_too(void **state)
 {
     (void)state;
-    parse(ARGV(DIR), ENV(NULL));
+    parse(ARGV(MODELS), ENV(NULL));
     assert_int_equal(c.timeout_ms, 600000);
     assert_null(engine_value("--timeout"));
-    parse(ARGV(DIR, "-to", "7"), ENV("LLAMA_ARG_TIMEOUT=9"));
+    parse(ARGV(MODELS, "-to", "7"), ENV("LLAMA_ARG_TIMEOUT=9"));
     assert_int_equal(c.timeout_ms, 7000);
     assert_string_equal(engine_value("--timeout"), "7");
-    parse(ARGV(DIR), ENV("LLAMA_ARG_TIMEOUT=9"));
+    parse(ARGV(MODELS), ENV("LLAMA_ARG_TIMEOUT=9"));
     assert_int_equal(c.timeout_ms, 9000);
     assert_string_equal(engine_value("--timeout"), "9");
-    refuse(ARGV(DIR, "--timeout", "0"), ENV(NULL), "give 1 or more");
-    refuse(ARGV(DIR, "--timeout", "5m"), ENV(NULL), "no number of seconds");
+    refuse(ARGV(MODELS, "--timeout", "0"), ENV(NULL), "give 1 or more");
+    refuse(ARGV(MODELS, "--timeout", "5m"), ENV(NULL), "no number of seconds");
 }
 
 static void who_may_ask_from_elsewhere(void **state)
 {
     (void)state;
-    parse(ARGV(DIR), ENV(NULL));
+    parse(ARGV(MODELS), ENV(NULL));
     assert_true(strv_has(&c.cors_origins, "*") && c.cors_credentials && !c.reuse_port);
-    parse(ARGV(DIR, "--tools", "all", "--reuse-port"), ENV(NULL));
+    parse(ARGV(MODELS, "--tools", "all", "--reuse-port"), ENV(NULL));
     assert_true(strv_has(&c.cors_origins, "localhost") && c.cors_origins.n == 1);
     assert_true(c.reuse_port);
     assert_null(engine_value("--reuse-port"));
-    parse(ARGV(DIR, "--cors-origins", "a, b", "--no-cors-credentials"), ENV("LLAMA_ARG_TOOLS=x"));
+    parse(ARGV(MODELS, "--cors-origins", "a, b", "--no-cors-credentials"),
+          ENV("LLAMA_ARG_TOOLS=x"));
     assert_true(strv_has(&c.cors_origins, "b") && c.cors_origins.n == 2 && !c.cors_credentials);
     assert_null(engine_value("--cors-origins"));
-    parse(ARGV(DIR, "--cors-origins", ""), ENV(NULL));
+    parse(ARGV(MODELS, "--cors-origins", ""), ENV(NULL));
     assert_false(strv_has(&c.cors_origins, "*"));
-    refuse(ARGV(DIR, "--cors-methods", "GET\r\nX: y"), ENV(NULL), "control character, at byte 3");
+    refuse(ARGV(MODELS, "--cors-methods", "GET\r\nX: y"), ENV(NULL),
+           "control character, at byte 3");
 }
 
 /* test_tls.c has what a certificate may be. */
 static void https_needs_two_files(void **state)
 {
     (void)state;
-    refuse(ARGV(DIR, "--ssl-key-file", "x"), ENV(NULL), "--ssl-cert-file is missing");
-    refuse(ARGV(DIR), ENV("LLAMA_ARG_SSL_KEY_FILE=x"), "--ssl-cert-file is missing");
-    refuse(ARGV(DIR, "--ssl-cert-file", "x"), ENV(NULL), "--ssl-key-file is missing");
-    refuse(ARGV(DIR, "--ssl-cert-file", "/nowhere"), ENV("LLAMA_ARG_SSL_KEY_FILE=x"),
+    refuse(ARGV(MODELS, "--ssl-key-file", "x"), ENV(NULL), "--ssl-cert-file is missing");
+    refuse(ARGV(MODELS), ENV("LLAMA_ARG_SSL_KEY_FILE=x"), "--ssl-cert-file is missing");
+    refuse(ARGV(MODELS, "--ssl-cert-file", "x"), ENV(NULL), "--ssl-key-file is missing");
+    refuse(ARGV(MODELS, "--ssl-cert-file", "/nowhere"), ENV("LLAMA_ARG_SSL_KEY_FILE=x"),
            "cannot read /nowhere");
-    parse(ARGV(DIR), ENV(NULL));
+    parse(ARGV(MODELS), ENV(NULL));
     assert_null(c.ssl_key_file);
     assert_null(c.ssl_cert_file);
 }
@@ -282,13 +284,13 @@ static void a_repository_is_one_model(void **state)
 static void the_command_line_decides_the_mode(void **state)
 {
     (void)state;
-    parse(ARGV(DIR), ENV("LLAMA_ARG_MODEL=a.gguf"));
+    parse(ARGV(MODELS), ENV("LLAMA_ARG_MODEL=a.gguf"));
     assert_false(c.classic);
     assert_null(c.model);
-    parse(ARGV(DIR, "-m", "b.gguf"), ENV("LLAMA_ARG_MODEL=a.gguf"));
+    parse(ARGV(MODELS, "-m", "b.gguf"), ENV("LLAMA_ARG_MODEL=a.gguf"));
     assert_true(c.classic);
     assert_string_equal(c.model, "b.gguf");
-    parse(ARGV(DIR), ENV("LLAMA_ARG_HF_REPO=user/model"));
+    parse(ARGV(MODELS), ENV("LLAMA_ARG_HF_REPO=user/model"));
     assert_false(c.classic);
     assert_null(engine_value("-hf"));
     parse(ARGV("--models-preset", "p.ini"), ENV("LLAMA_ARG_MODEL=a.gguf"));
@@ -315,36 +317,36 @@ static void keys_from_a_file(void **state)
     char keys[100], none[100];
     snprintf(keys, sizeof keys, "%s/keys", folder);
     snprintf(none, sizeof none, "%s/no-keys", folder);
-    parse(ARGV(DIR, "--api-key-file", keys, "--api-key", "k3"), ENV(NULL));
+    parse(ARGV(MODELS, "--api-key-file", keys, "--api-key", "k3"), ENV(NULL));
     assert_int_equal(c.api_keys.n, 3);
     assert_true(keys_have(&c.api_keys, "k1"));
     assert_true(keys_have(&c.api_keys, "k,2"));
     assert_true(keys_have(&c.api_keys, "k3"));
     assert_false(keys_have(&c.api_keys, "# a comment"));
     assert_false(keys_have(&c.api_keys, ""));
-    refuse(ARGV(DIR, "--api-key-file", none), ENV(NULL), "holds no key");
+    refuse(ARGV(MODELS, "--api-key-file", none), ENV(NULL), "holds no key");
 }
 
 static void the_engine_is_found(void **state)
 {
     (void)state;
-    parse(ARGV(DIR, "--engine", engine), ARGV("LLAMA_SERVER=/nonexistent"));
+    parse(ARGV(MODELS, "--engine", engine), ARGV("LLAMA_SERVER=/nonexistent"));
     assert_string_equal(c.engine, engine);
-    parse(ARGV(DIR), ENV(NULL));
+    parse(ARGV(MODELS), ENV(NULL));
     assert_string_equal(c.engine, engine);
-    parse(ARGV(DIR, "--engine", "/nonexistent", "--engine", engine), ENV(NULL));
+    parse(ARGV(MODELS, "--engine", "/nonexistent", "--engine", engine), ENV(NULL));
     assert_string_equal(c.engine, engine);
-    parse(ARGV(DIR), ARGV(path_variable));
+    parse(ARGV(MODELS), ARGV(path_variable));
     assert_string_equal(c.engine, engine);
 }
 
 static void no_engine(void **state)
 {
     (void)state;
-    refuse(ARGV(DIR), ARGV("PATH=/nonexistent"), "no engine: 'llama-server' is not there");
-    refuse(ARGV(DIR, "--engine", "/nonexistent"), ENV(NULL), "no engine: '/nonexistent'");
-    refuse(ARGV(DIR, "--engine", "/bin/true"), ENV(NULL), "no llama-server");
-    refuse(ARGV(DIR, "--engine"), ENV(NULL), "--engine needs a value: --engine PATH");
+    refuse(ARGV(MODELS), ARGV("PATH=/nonexistent"), "no engine: 'llama-server' is not there");
+    refuse(ARGV(MODELS, "--engine", "/nonexistent"), ENV(NULL), "no engine: '/nonexistent'");
+    refuse(ARGV(MODELS, "--engine", "/bin/true"), ENV(NULL), "no llama-server");
+    refuse(ARGV(MODELS, "--engine"), ENV(NULL), "--engine needs a value: --engine PATH");
 }
 
 static void the_table_is_complete(void **state)

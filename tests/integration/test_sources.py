@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Model files that come, go and change while the daemon runs, by themselves: nobody tells it."""
+import os
+import pathlib
+import shutil
+import time
+
+import pytest
+
+import tiny_model
+from background import background
+from conftest import PATIENCE, until
+from wire import open_stream, read_events
+
+
+@pytest.fixture
+def folder(tmp_path, models):
+    path = tmp_path / "models"
+    path.mkdir()
+    os.link(models / "m1.gguf", path / "m1.gguf")
+    return path
+
+
+@pytest.fixture
+def server(hostler, folder):
+    return hostler("--models-dir", folder)
+
+
+def appears(server, model):
+    until(lambda: model in server.models(), what=f"the appearance of {model}")
+
+
+def vanishes(server, model):
+    until(lambda: model not in server.models(), what=f"the end of {model}")
+
+
+def test_a_file_that_appears(server, folder, models):
+    os.link(models / "m2.gguf", folder / "linked.gguf")
+    shutil.copy(models / "m3.gguf", folder / "copied.gguf")
+    appears(server, "linked")
+    appears(server, "copied")
+    assert server.tokenize("linked").status == server.tokenize("copied").status == 200
+
+
+def test_a_file_is_left_alone_until_its_writer_is_done(server, folder, models):
+    data = (models / "m2.gguf").read_bytes()
+    step = len(data) // 10
+    with open(folder / "slow.gguf", "wb", buffering=0) as file:
+        for at in range(0, len(data), step):
+            file.write(data[at:at + step])
+            rests = time.monotonic() + 0.5  # a slow writer; each look meanwhile must find nothing
+            while time.monotonic() < rests:
+                assert "slow" not in server.models()
+    appears(server, "slow")
+    assert server.tokenize("slow").status == 200
+    assert "failed" not in server.models()["slow"]["status"]
+    assert "model slow:" not in server.log()  # it was never taken for broken
+
+
+def test_what_is_downloaded_beside_and_renamed(server, folder, models):
+    part = folder / "new.gguf.part"
+    shutil.copy(models / "m2.gguf", part)
+    os.utime(part, (1_600_000_000, 1_600_000_000))
+    part.rename(folder / "new.gguf")
+    appears(server, "new")
+    assert server.tokenize("new").status == 200
+
+
+def test_a_file_that_is_deleted(server, folder):
+    until(lambda: "context_length" in server.models()["m1"])
+    (folder / "m1.gguf").unlink()
+    vanishes(server, "m1")
+    assert server.tokenize("m1").status in (400, 404)
+
+
+def test_the_engine_of_a_deleted_file_finishes(server, folder):
+    tiny_model.make(str(folder / "slow.gguf"), pad_mb=60)
+    appears(server, "slow")
+    connection, response = open_stream(server, "slow", max_tokens=150, ignore_eos=True)
+    read_events(response, 2)
+    pid = server.engines()["slow"]["pid"]
+    (folder / "slow.gguf").unlink()
+    vanishes(server, "slow")
+    assert pathlib.Path(f"/proc/{pid}").exists()
+    assert [text for _, text in read_events(response)][-1] == "[DONE]"
+    connection.close()
+    until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), what="the engine's end")
+
+
+def test_a_deleted_file_under_a_section(hostler, folder, models, tmp_path):
+    """It is no mistake in the presets: others must go on to come and go."""
+    preset = tmp_path / "p.ini"
+    preset.write_text("[m1]\nalias = one\nc = 512\n", encoding="utf-8")
+    server = hostler("--models-dir", folder, "--models-preset", preset)
+    (folder / "m1.gguf").unlink()
+    vanishes(server, "m1")
+    os.link(models / "m2.gguf", folder / "one.gguf")  # even with a name that was an alias
+    appears(server, "one")
+    os.link(models / "m1.gguf", folder / "m1.gguf")
+    appears(server, "m1")
+    assert "--ctx-size" in server.models()["m1"]["status"]["args"]
+    assert "stay as they were" not in server.log()
+
+
+def test_a_folder_that_appears(server, folder, models):
+    """Also what is put into it just when it is found."""
+    for i in range(10):
+        sub = folder / f"sub{i}"
+        sub.mkdir()
+        shutil.copy(models / "m2.gguf", sub / "model.gguf")
+    for i in range(10):
+        appears(server, f"sub{i}")
+    shutil.copy(models / "m3.gguf", folder / "sub0" / "another.gguf")  # before it, by name
+    until(lambda: any(a.endswith("another.gguf") for a in server.models()["sub0"]["status"]["args"]))
+    tiny_model.make_mmproj_like(str(folder / "sub1" / "mmproj.gguf"))
+    until(lambda: "image" in server.models()["sub1"]["architecture"]["input_modalities"])
+    shutil.rmtree(folder / "sub2")
+    vanishes(server, "sub2")
+    (folder / "sub3").rename(folder / "other3")
+    appears(server, "other3")
+    assert "sub3" not in server.models()
+    (folder / "sub3").mkdir()
+    shutil.copy(models / "m2.gguf", folder / "sub3" / "model.gguf")
+    appears(server, "sub3")
+
+
+def test_a_file_that_changes_in_place(server, folder):
+    path = folder / "m.gguf"
+    tiny_model.make(str(path), n_ctx_train=1024)
+    appears(server, "m")
+    assert server.tokenize("m").status == 200
+    old = server.engines()["m"]["pid"]
+    path.unlink()  # the engine has the old one mapped: written over, it would crash
+    tiny_model.make(str(path), seed=2, n_ctx_train=512)
+    until(lambda: server.models().get("m", {}).get("context_length") == 512)
+    until(lambda: not pathlib.Path(f"/proc/{old}").exists(), what="the old engine's end")
+    assert server.tokenize("m").status == 200
+    assert server.models()["m"]["meta"]["n_ctx_train"] == 512
+    tiny_model.make(str(path), seed=3, n_ctx_train=2048)  # over it; nobody is asked in between
+    until(lambda: server.models().get("m", {}).get("context_length") == 2048)
+
+
+def test_a_thousand_files_at_once(server, folder, models):
+    ready = folder.parent / "ready"
+    ready.mkdir()
+    for i in range(1000):
+        shutil.copy(models / "m2.gguf", ready / f"x{i}.gguf")
+    begun = time.monotonic()
+    for i in range(1000):
+        (ready / f"x{i}.gguf").rename(folder / f"x{i}.gguf")
+    longest = 0
+    while len(server.models()) < 1001:
+        before = time.monotonic()
+        assert server.get("/health").status == 200
+        longest = max(longest, time.monotonic() - before)
+        assert before - begun < PATIENCE
+    until(lambda: all("context_length" in m for m in server.models().values()), what="the headers")
+    assert longest < 2
+    assert server.tokenize("x999").status == 200
+
+
+def inotify_watches(server):
+    info = pathlib.Path(f"/proc/{server.pid}/fdinfo")
+    return sum(f.read_text(encoding="ascii").count("inotify wd:") for f in info.iterdir())
+
+
+def test_folders_that_come_and_go_leave_no_watch(server, folder, models):
+    before = inotify_watches(server)
+    for i in range(20):
+        sub = folder / f"s{i}"
+        sub.mkdir()
+        os.link(models / "m2.gguf", sub / "m.gguf")
+    appears(server, "s19")
+    until(lambda: inotify_watches(server) == before + 20)
+    for i in range(20):
+        shutil.rmtree(folder / f"s{i}")
+    vanishes(server, "s19")
+    assert inotify_watches(server) == before
+
+
+def test_requests_go_on_while_files_come_and_go(server, folder, models):
+    def serve():
+        return [server.tokenize("m1").status for _ in range(100)]
+    served = background(serve)
+    for i in range(50):
+        os.link(models / "m2.gguf", folder / f"y{i}.gguf")
+        (folder / f"y{i - 1}.gguf").unlink(missing_ok=True)
+    assert served.result(PATIENCE) == [200] * 100
+    appears(server, "y49")
+    assert list(server.engines()) == ["m1"]
