@@ -37,6 +37,8 @@ void api_downloads_told(enum downloads_event event, const struct downloads_item 
     case DOWNLOADS_EV_FAILED:
         events_send(api->events, item->repo, "download_failed",
                     json_pack("{s:o}", "message", reply_string(item->problem)));
+        if (item->cancelled)
+            events_send(api->events, item->repo, "model_remove", NULL);
         return;
     }
 }

@@ -132,13 +132,13 @@ struct relist {
     struct refresh_waiter waiter;
 };
 
-/* Where the sources hold a mistake the last good list is better than none: GET /hostler/v1/status
- * and the log tell of it. */
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
 {
     struct relist *r = container_of(w, struct relist, waiter);
-    (void)problem;
-    send_list(r->api, r->x);
+    if (problem)
+        reply_error(r->x, 500, "%s; the models are as they were", problem);
+    else
+        send_list(r->api, r->x);
     free(r);
 }
 

@@ -43,9 +43,9 @@ int value_time(const char *text, uint64_t *ms, struct error *err)
 
 int value_truth(const char *text, bool *on, struct error *err)
 {
-    static const char *const yes[] = {"on", "enabled", "true", "1"};
-    static const char *const no[] = {"off", "disabled", "false", "0"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const yes[] = {"on", "enabled", "true", "1", "yes"};
+    static const char *const no[] = {"off", "disabled", "false", "0", "no"};
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
         *on = strcasecmp(text, yes[i]) == 0;
         if (*on || strcasecmp(text, no[i]) == 0)
             return 0;

@@ -19,13 +19,26 @@ struct reader {
     char *section; /* owned */
 };
 
+#define BLANKS " \t"
+
 /* Cuts the blanks off both ends, in place. */
 static char *trim(char *text)
 {
     size_t len = strlen(text);
-    while (len && text[len - 1] == ' ')
+    while (len && strchr(BLANKS, text[len - 1]))
         text[--len] = '\0';
-    return text + strspn(text, " ");
+    return text + strspn(text, BLANKS);
+}
+
+/* A tab is the one control character that may be there. */
+static bool is_clean(const char *text)
+{
+    char *plain = mem_strdup(text);
+    for (char *tab = plain; (tab = strchr(tab, '\t'));)
+        *tab = ' ';
+    bool clean = text_clean(plain);
+    free(plain);
+    return clean;
 }
 
 static void cut_comment(char *text)
@@ -104,9 +117,7 @@ static int read_pair(struct reader *r, char *text)
 /* `text` is the line without its end; it is changed. */
 static int read_line(struct reader *r, char *text, size_t len)
 {
-    for (char *tab = text; (tab = strchr(tab, '\t'));)
-        *tab = ' ';
-    if (strlen(text) != len || !text_clean(text))
+    if (strlen(text) != len || !is_clean(text))
         return error_set(r->err, -EINVAL,
                          "line %u: it holds control characters or bytes that are not UTF-8",
                          r->line.number);

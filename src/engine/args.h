@@ -21,7 +21,7 @@ enum args_origin {
     ARGS_FROM_SECTION,  /* a preset's section */
     ARGS_FROM_DEFAULTS, /* a preset's [*] */
     ARGS_FROM_SOURCE,   /* the model's own files: --model, --mmproj, … */
-    ARGS_FROM_ROUTER,   /* what hostler sets for its own sake: --alias, --threads-http */
+    ARGS_FROM_ROUTER,   /* what hostler sets for its own sake: --alias, --log-colors */
 };
 
 struct engine_arg {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/head_parser.h"
 
+#include <string.h>
+
 static int append(struct http_head *h, const char *at, size_t len)
 {
     if (h->complete) /* trailers must not be merged into the head (RFC 9110, 6.5.1): dropped */
@@ -51,9 +53,18 @@ static int on_name_complete(llhttp_t *p)
     return rc;
 }
 
+/* Blanks behind a value are no part of it (RFC 9112, 5). The parser cuts those before it. */
+static void trim_value(struct http_head *h)
+{
+    size_t begin = h->complete ? h->text.len : h->field[h->n_fields].value;
+    while (h->text.len > begin && strchr(" \t", h->text.data[h->text.len - 1]))
+        h->text.len--;
+}
+
 static int on_value_complete(llhttp_t *p)
 {
     struct http_head *h = p->data;
+    trim_value(h);
     int rc = append(h, "", 1);
     if (!rc && !h->complete) /* only a field that is whole and terminated counts */
         h->n_fields++;

@@ -50,17 +50,17 @@ static unsigned number_of(const struct engine_args *args, const struct engine_op
 /*
  * An engine answers as many connections at once as it has HTTP threads, and by default these are a
  * handful: with more requests than that, even short ones would wait for streams to end. So it gets
- * more, unless the user said how many, and no more connections are opened than it has.
+ * more, unless the user said how many, and no more connections are opened than it has. By its
+ * environment: the arguments are what the user is shown as their own.
  */
-static unsigned set_threads(struct engine_args *args, const struct config *c)
+static unsigned set_threads(struct composed *out, const struct config *c)
 {
-    char text[16];
-    unsigned threads = number_of(args, c->known.threads_http);
-    if (threads || !c->known.threads_http)
+    const struct engine_option *option = c->known.threads_http;
+    unsigned threads = number_of(&out->args, option);
+    if (threads || !option || !option->env)
         return threads;
-    threads = HTTP_THREADS + number_of(args, c->known.parallel);
-    snprintf(text, sizeof text, "%u", threads);
-    engine_args_set(args, c->known.threads_http, false, text, ARGS_FROM_ROUTER);
+    threads = HTTP_THREADS + number_of(&out->args, c->known.parallel);
+    strv_addf(&out->env, "%s=%u", option->env, threads);
     return threads;
 }
 
@@ -93,7 +93,8 @@ void compose(struct composed *out, const struct config *c, const struct presets 
     engine_args_merge(&out->args, &p->defaults.args);
     engine_args_merge(&out->args, &c->env_args);
     add_names(&out->args, c, m);
-    out->connections = set_threads(&out->args, c);
+    set(&out->args, c->known.log_colors, "off", ARGS_FROM_ROUTER);
+    out->connections = set_threads(out, c);
     if (is_fetched(c, &out->args))
         strv_copy(&out->env, &c->hub_env);
     strv_copy(&out->env, &preset->settings.env);

@@ -235,7 +235,7 @@ static const struct option {
      OTHER(set_autoload)},
     {{{"--no-models-autoload"},
       NULL,
-      NULL,
+      "LLAMA_ARG_NO_MODELS_AUTOLOAD",
       NULL,
       "load models only by POST /models/load or ?autoload=1"},
      OTHER(set_no_autoload)},
@@ -472,6 +472,18 @@ static int read_command_line(struct config *c, int argc, char **argv, struct err
     return 0;
 }
 
+/* LLAMA_ARG_NO_X turns off what LLAMA_ARG_X turns on, whatever its value; --help does not say so. */
+static const struct engine_option *find_negation(const struct engine_options *known,
+                                                 const char *name)
+{
+    if (strncmp(name, "LLAMA_ARG_NO_", 13) != 0)
+        return NULL;
+    char *positive = mem_printf("LLAMA_ARG_%s", name + 13);
+    const struct engine_option *o = engine_options_find_env(known, positive);
+    free(positive);
+    return o && o->negations.n ? o : NULL;
+}
+
 static int read_variable(struct config *c, const char *name, const char *value, struct error *err)
 {
     struct error why;
@@ -487,16 +499,18 @@ static int read_variable(struct config *c, const char *name, const char *value, 
     }
     /* Of the engine's own variables only LLAMA_ARG_… are options; HF_TOKEN and the like are secrets,
      * which have no place on a command line. */
-    const struct engine_option *o =
-        strncmp(name, "LLAMA_ARG_", 10) == 0 ? engine_options_find_env(c->options, name) : NULL;
-    if (!o)
+    if (strncmp(name, "LLAMA_ARG_", 10) != 0)
         return 0;
-    if (engine_args_set_text(&c->env_args, o, false, value, ARGS_FROM_ENVIRONMENT, &why))
+    bool off = false;
+    const struct engine_option *o = engine_options_find_env(c->options, name);
+    if (!o)
+        off = (o = find_negation(c->options, name)) != NULL;
+    if (o && engine_args_set_text(&c->env_args, o, off, off ? "on" : value, ARGS_FROM_ENVIRONMENT,
+                                  &why))
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
     return 0;
 }
 
-/* The command line comes later and overrides what is ours. */
 static int read_environment(struct config *c, char **env, struct error *err)
 {
     for (; *env; env++) {
@@ -646,6 +660,7 @@ static void look_up_known(struct config *c)
         .tags = engine_options_find(o, "--tags", NULL),
         .parallel = engine_options_find(o, "--parallel", NULL),
         .threads_http = engine_options_find(o, "--threads-http", NULL),
+        .log_colors = engine_options_find(o, "--log-colors", NULL),
     };
 }
 

@@ -16,7 +16,7 @@
 /* Options of the engine that the router itself sets or looks at; NULL where this build has none. */
 struct known_options {
     const struct engine_option *model, *mmproj, *draft, *model_url, *hf_repo, *hf_token,
-        *docker_repo, *alias, *tags, *parallel, *threads_http;
+        *docker_repo, *alias, *tags, *parallel, *threads_http, *log_colors;
 };
 
 struct config {

@@ -25,6 +25,7 @@ struct item {
     struct download *process;     /* NULL: over */
     struct refresh_waiter waiter; /* after that */
     bool fetched;
+    bool cancelled;
     json_t *progress;
     char *log; /* its last lines, when it is over */
     double started;
@@ -44,6 +45,7 @@ static struct downloads_item describe(const struct item *i, const char *problem)
 {
     return (struct downloads_item){.repo = i->repo,
                                    .fetched = i->fetched,
+                                   .cancelled = i->cancelled,
                                    .progress = i->progress,
                                    .problem = problem,
                                    .started = i->started};
@@ -123,6 +125,7 @@ static void on_done(struct download *process, enum download_outcome outcome, voi
         fail(i, "llama-server could not fetch it");
         break;
     case DOWNLOAD_CANCELLED:
+        i->cancelled = true;
         free(i->log);
         i->log = NULL;
         fail(i, "it was cancelled");

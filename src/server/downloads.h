@@ -25,6 +25,7 @@ enum downloads_event {
 struct downloads_item {
     const char *repo;    /* as it was asked for: `user/repo:TAG`, or without a tag */
     bool fetched;        /* all is there, but not listed yet */
+    bool cancelled;      /* of FAILED */
     json_t *progress;    /* {url: {done,total}}, bytes; borrowed; empty before the first */
     const char *problem; /* of FAILED, for a person */
     double started;      /* Unix time, seconds */

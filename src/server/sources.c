@@ -149,6 +149,8 @@ static int add_section(struct sources *s, const struct config *c, const struct p
 /* Who else has `alias`: a model by its id, or another section. NULL: nobody. */
 static const char *other_owner(const struct sources *s, const struct preset *p, const char *alias)
 {
+    if (strcmp(alias, p->name) == 0)
+        return NULL;
     if (folder_find(&s->models, alias))
         return alias;
     for (size_t i = 0; i < s->presets.n; i++)

@@ -63,17 +63,16 @@ def test_names_of_an_option(start, see, key, option):
 
 
 @pytest.mark.parametrize("key,expected", [
-    *((f"jinja = {v}", "--jinja") for v in ("true", "1", "on", "enabled", "yes", "TRUE", "", "maybe", "no")),
+    *((f"jinja = {v}", "--jinja") for v in ("true", "1", "on", "enabled", "yes", "TRUE")),
     *((f"jinja = {v}", "--no-jinja") for v in ("false", "0", "off", "disabled")),
     ("no-jinja = true", "--no-jinja"), ("no-jinja = false", "--jinja"), ("LLAMA_ARG_JINJA = 0", "--no-jinja"),
-    ("LLAMA_ARG_JINJA = 1", "--jinja"), ("LLAMA_ARG_NO_JINJA = 1", "--jinja"),
+    ("LLAMA_ARG_JINJA = 1", "--jinja"),
     ("kv-offload = false", "--no-kv-offload"), ("no-kv-offload = 1", "--no-kv-offload"),
     ("nkvo = 1", "--no-kv-offload"), ("nkvo = 0", "--kv-offload"), ("swa-full = true", "--swa-full"),
     ("swa-full = false", None), ("embedding = true", "--embeddings"), ("embeddings = 1", "--embeddings"),
     ("metrics = true", "--metrics"), ("metrics = false", None), ("context-shift = true", "--context-shift"),
     ("no-context-shift = true", "--no-context-shift")], ids=lambda v: v or "")
 def test_booleans(start, see, key, expected):
-    """What is not false is true."""
     server = start.preset(ONE + key + "\n")
     see("arguments", arguments(server.entry("one")),
         sorted([["--model", "MODELS/m1.gguf"]] + ([[expected, None]] if expected else []), key=str))
@@ -129,7 +128,9 @@ def test_what_is_refused_at_the_start(start, see, text):
 @pytest.mark.parametrize("text", [
     "model = M1\n", "[one]\n", "[one]\nctx-size = 512\n", "", "[one]\nmodel =\n", "[*]\nctx-size = 512\n",
     ONE + "ctx-size = many\n", "[one]\nmodel = /nowhere/x.gguf\n", ONE + "port = 1234\n", ONE + "host = 0.0.0.0\n",
-    ONE + "api-key = secret\n", ONE + "models-max = 1\n", ONE + "help = 1\n"], ids=repr)
+    ONE + "api-key = secret\n", ONE + "models-max = 1\n", ONE + "help = 1\n", ONE + "jinja =\n",
+    ONE + "jinja = maybe\n", ONE + "LLAMA_ARG_NO_JINJA = 1\n", ONE + "stop-timeout = many\n",
+    ONE + "stop-timeout = -1\n"], ids=repr)
 def test_what_is_not_refused_at_the_start(start, see, text):
     path = start.presets(text)
     refused = start.fails("--models-preset", path)
@@ -287,7 +288,7 @@ def test_more_on_startup_than_there_is_room(start, see):
     see("refused", start.fails("--models-preset", path, "--models-max", "1"), True)
 
 
-@pytest.mark.parametrize("value", ["1", "30", "many", "-1"])
+@pytest.mark.parametrize("value", ["1", "30"])
 def test_stop_timeout(start, see, value):
     server = start.preset(ONE + f"stop-timeout = {value}\n")
     server.be_loaded("one").be_unloaded("one")

@@ -205,7 +205,7 @@ def answers(server):
         return False
 
 
-ADDED = {"--host", "--port", "--log-colors", "--threads-http"}
+ADDED = {"--host", "--port", "--log-colors"}
 
 
 def arguments(entry):

@@ -47,14 +47,15 @@ static void assert_origin(const char *name, const char *value, enum args_origin 
     assert_int_equal(a->origin, origin);
 }
 
+#define THREADS "LLAMA_ARG_THREADS_HTTP=32"
 #define PRESET MODELS, "--models-preset", "/p.ini"
 
 static void a_model_without_a_preset(void **state)
 {
     (void)state;
     compose_with(ARGV(MODELS), ENV(NULL), NULL);
-    assert_words(&out.argv, "--threads-http 32 --alias m --model /m.gguf");
-    assert_int_equal(out.env.n, 0);
+    assert_words(&out.argv, "--alias m --model /m.gguf");
+    assert_words(&out.env, THREADS);
     assert_int_equal(out.connections, 32);
     assert_origin("--model", "/m.gguf", ARGS_FROM_SOURCE);
     assert_origin("--alias", "m", ARGS_FROM_ROUTER);
@@ -84,14 +85,14 @@ static void precedence(void **state)
     model.mmproj = model.draft = NULL;
     /* What accumulates is a section's or the defaults', not both together. */
     compose_with(ARGV(PRESET), ENV(NULL), "[*]\nlora = 1\nlora = 2\n[m]\nlora = 3\nlora = 4\n");
-    assert_words(&out.argv, "--lora 3 --lora 4 --threads-http 32 --alias m --model /m.gguf");
+    assert_words(&out.argv, "--lora 3 --lora 4 --alias m --model /m.gguf");
 }
 
 static void a_switch_that_is_off_hides_one_that_is_on(void **state)
 {
     (void)state;
     compose_with(ARGV(PRESET), ENV("LLAMA_ARG_MLOCK=1"), "[*]\nmmap = on\n[m]\nmmap=0\nmlock=0\n");
-    assert_words(&out.argv, "--no-mmap --threads-http 32 --alias m --model /m.gguf");
+    assert_words(&out.argv, "--no-mmap --alias m --model /m.gguf");
 }
 
 /* The section's own file, by whichever option, is in place of the model's. */
@@ -99,12 +100,12 @@ static void a_section_names_the_model(void **state)
 {
     (void)state;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nhf-repo = u/r:Q4\n");
-    assert_words(&out.argv, "--threads-http 32 --alias m --hf-repo u/r:Q4");
+    assert_words(&out.argv, "--alias m --hf-repo u/r:Q4");
     model.path = NULL;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nhf-repo = u/r:Q4\n");
-    assert_words(&out.argv, "--threads-http 32 --alias m --hf-repo u/r:Q4");
+    assert_words(&out.argv, "--alias m --hf-repo u/r:Q4");
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nmodel = /other.gguf\n");
-    assert_words(&out.argv, "--threads-http 32 --alias m --model /other.gguf");
+    assert_words(&out.argv, "--alias m --model /other.gguf");
 }
 
 static void threads_for_each_slot(void **state)
@@ -122,11 +123,11 @@ static void tokens_go_by_the_environment(void **state)
 {
     (void)state;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nhf-token = secret\nenv = A=1\n");
-    assert_words(&out.argv, "--threads-http 32 --alias m --model /m.gguf");
-    assert_words(&out.env, "A=1 HF_TOKEN=secret");
+    assert_words(&out.argv, "--alias m --model /m.gguf");
+    assert_words(&out.env, THREADS " A=1 HF_TOKEN=secret");
     compose_with(ARGV(MODELS, "--hf-token", "line"), ENV(NULL), NULL);
-    assert_words(&out.argv, "--threads-http 32 --alias m --model /m.gguf");
-    assert_words(&out.env, "HF_TOKEN=line");
+    assert_words(&out.argv, "--alias m --model /m.gguf");
+    assert_words(&out.env, THREADS " HF_TOKEN=line");
 }
 
 static void equal_means_the_same_engine(void **state)
@@ -167,21 +168,21 @@ static void as_ini(void **state)
 {
     (void)state;
     compose_with(ARGV(MODELS), ENV(NULL), NULL);
-    assert_ini("[m]\nthreads-http = 32\nmodel = /m.gguf\n\n");
+    assert_ini("[m]\nmodel = /m.gguf\n\n");
     compose_with(ARGV(PRESET, "-c", "1"), ENV(NULL),
                  "[*]\nttl = 5\npin = on\n[m]\nttl = 6\nkvo = off\nalias = x\ntags = y\n"
                  "hf-token = secret\nenv = KEY=secret\n");
-    assert_ini("[m]\nthreads-http = 32\nctx-size = 1\nkv-offload = false\nmodel = /m.gguf\n"
+    assert_ini("[m]\nctx-size = 1\nkv-offload = false\nmodel = /m.gguf\n"
                "ttl = 6\npin = on\n\n");
     compose_with(ARGV(PRESET), ENV(NULL), "[*]\nttl = 5\n[n]\n");
-    assert_ini("[m]\nthreads-http = 32\nmodel = /m.gguf\nttl = 5\n\n");
+    assert_ini("[m]\nmodel = /m.gguf\nttl = 5\n\n");
 }
 
 static void classic_mode(void **state)
 {
     (void)state;
     compose_with(ARGV("-m", "/m.gguf", "-a", "one, two", "-c", "5"), ENV(NULL), NULL);
-    assert_words(&out.argv, "--threads-http 32 --alias one,two --ctx-size 5 --model /m.gguf");
+    assert_words(&out.argv, "--alias one,two --ctx-size 5 --model /m.gguf");
 }
 
 #define CASE(name) cmocka_unit_test_teardown(name, forget)
