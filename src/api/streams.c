@@ -148,8 +148,11 @@ void api_stream_get(struct api *api, struct http_exchange *x)
     if (!id)
         return;
     free(id);
-    if (h && h->sched.state == SCHED_READY)
+    bool leaves = h && (h->sched.draining || h->sched.yielding);
+    if (h && h->sched.state == SCHED_READY && !leaves)
         api_inference_of(api, x, h);
+    else if (h && h->sched.state == SCHED_READY)
+        reply_error(x, 503, "Stream owner model is about to be unloaded");
     else if (h && (h->sched.state == SCHED_LOADING || h->sched.queued))
         reply_error(x, 503, "Stream owner model is loading, retry later");
     else

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Resumable streams: requests with X-Conversation-Id go on without their client."""
-import contextlib
 import json
 import os
 import pathlib
@@ -11,8 +10,7 @@ import pytest
 import tiny_model
 from background import background
 from conftest import PATIENCE, UnixConnection, until
-from gate import Gate
-from unloading import load
+from pace import Frozen, Gate
 from wire import Wire, chat, engine_socket, is_json_error
 
 CHAT = "/v1/chat/completions"
@@ -94,20 +92,6 @@ def idle(server, model):
 
 def is_whole(body):
     return body.startswith(b"data: ") and body.endswith(b"data: [DONE]\n\n")
-
-
-class Frozen:
-    """The model's engine does nothing while the block runs. Made beforehand, as it loads the model."""
-
-    def __init__(self, server, model):
-        self.pid = load(server, model)[model]
-
-    def __enter__(self):
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def __exit__(self, *_):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGCONT)
 
 
 # --- without the client ----------------------------------------------------------------------------
@@ -401,6 +385,7 @@ def test_unload_waits_for_it(hostler, talkers):
         report = background(server.post, "/models/unload", {"models": ["a"]})
         until(lambda: server.engines()["a"]["state"] == "draining", what="the drain")
         assert requests(server, "a") == 1
+        assert is_json_error(again(server, "c"), 503) == "Stream owner model is about to be unloaded"
     result = report.result(PATIENCE).json["results"][0]
     assert result["result"] == "unloaded" and result["drained_ms"] > 0
     is_json_error(again(server, "c"), 404)

@@ -14,6 +14,7 @@ from background import background
 from conftest import PATIENCE, until
 from events import Events
 from fake_hub import Hub, commit_of
+from pace import Frozen
 from unloading import alive, load
 from wire import Wire, chat, is_json_error
 
@@ -359,16 +360,11 @@ def test_delete_of_one_that_is_loaded(server, repo):
 
 @contextlib.contextmanager
 def busy(server, model):
-    """Its engine answers a request, and stands still at it."""
-    pid = load(server, model)[model]
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    """Its engine has a request, and stands still."""
+    with Frozen(server, model):
         request = background(server.post, "/v1/chat/completions", chat(model, max_tokens=5))
         until(lambda: server.engines()[model]["requests"] == 1, what="the request")
         yield request
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_delete_of_one_that_is_busy(hostler, hub, repo):
@@ -455,5 +451,6 @@ def test_two_deletes_at_once(server, repo):
     with busy(server, model):
         answers = [background(delete, server, model) for _ in range(2)]
         until(lambda: server.engines()[model]["state"] == "draining", what="the drain")
-    assert sorted(a.result(PATIENCE).status for a in answers) == [200, 404]
+    statuses = sorted(a.result(PATIENCE).status for a in answers)
+    assert statuses in ([200, 200], [200, 404])  # as either has removed some of it, or one has all
     assert not files_of(server, name)
