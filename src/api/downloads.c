@@ -175,6 +175,20 @@ static void remove_model(struct api *api, struct http_exchange *x, struct hosted
     free(by);
 }
 
+/* NULL: it may be deleted. */
+static const char *why_it_stays(const struct hosted *h)
+{
+    switch (h->model->source) {
+    case MODEL_SOURCE_CACHE:
+        return NULL;
+    case MODEL_SOURCE_FOLDER:
+        return "it is from --models-dir, not from the cache";
+    case MODEL_SOURCE_PRESET:
+        return "a section of the presets names it: take that out first";
+    }
+    return NULL;
+}
+
 void api_models_delete(struct api *api, struct http_exchange *x)
 {
     char *name = target_query(http_exchange_target(x), "model");
@@ -185,8 +199,8 @@ void api_models_delete(struct api *api, struct http_exchange *x)
         reply_success(x);
     else if (!h)
         names_unknown(api, x, 404, name);
-    else if (h->model->source != MODEL_SOURCE_CACHE)
-        reply_error(x, 400, "model '%s' is not removable: it is not from the cache", h->model->id);
+    else if (why_it_stays(h))
+        reply_error(x, 400, "model '%s' cannot be deleted: %s", h->model->id, why_it_stays(h));
     else
         remove_model(api, x, h);
     free(name);

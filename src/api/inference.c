@@ -317,8 +317,8 @@ static void begin_conversation(struct inference *i, const struct hosted *h)
     if (!id || !*id || host_config(i->api->host)->classic || i->request.passive)
         return;
     i->waiter.stopped = on_stopped;
-    http_exchange_outlive(i->x);
-    streams_begin(i->api->streams, id, h->model->id, &i->waiter);
+    if (streams_begin(i->api->streams, id, h->model->id, &i->waiter))
+        http_exchange_outlive(i->x);
 }
 
 /* --- naming the model ---------------------------------------------------------------------------

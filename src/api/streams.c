@@ -26,7 +26,7 @@ struct session {
 
 struct streams {
     struct session *by_id;
-    TAILQ_HEAD(, session) by_use; /* the last one used last */
+    TAILQ_HEAD(, session) by_age; /* the oldest first */
 };
 
 /* --- what is remembered -------------------------------------------------------------------------
@@ -35,14 +35,14 @@ struct streams {
 struct streams *streams_create(void)
 {
     struct streams *s = mem_zalloc(sizeof *s);
-    TAILQ_INIT(&s->by_use);
+    TAILQ_INIT(&s->by_age);
     return s;
 }
 
 static void forget(struct streams *s, struct session *session)
 {
     HASH_DEL(s->by_id, session);
-    TAILQ_REMOVE(&s->by_use, session, link);
+    TAILQ_REMOVE(&s->by_age, session, link);
     free(session->id);
     free(session->model);
     free(session);
@@ -51,7 +51,7 @@ static void forget(struct streams *s, struct session *session)
 void streams_destroy(struct streams *s)
 {
     struct session *session;
-    while ((session = TAILQ_FIRST(&s->by_use)))
+    while ((session = TAILQ_FIRST(&s->by_age)))
         forget(s, session);
     free(s);
 }
@@ -63,9 +63,24 @@ void streams_leave(struct stream_waiter *w)
     w->session = NULL;
 }
 
-/* Forgets it; whoever still waits for its engine waits in vain. */
-static void stop(struct streams *s, struct session *session)
+static struct session *find(const struct streams *s, const char *id)
 {
+    struct session *session;
+    HASH_FIND_STR(s->by_id, id, session);
+    return session;
+}
+
+const char *streams_model(const struct streams *s, const char *id)
+{
+    const struct session *session = find(s, id);
+    return session ? session->model : NULL;
+}
+
+void streams_stop(struct streams *s, const char *id)
+{
+    struct session *session = find(s, id);
+    if (!session)
+        return;
     struct stream_waiter *w = session->waiter;
     if (w)
         streams_leave(w);
@@ -74,17 +89,10 @@ static void stop(struct streams *s, struct session *session)
         w->stopped(w);
 }
 
-static struct session *find(const struct streams *s, const char *id)
-{
-    struct session *session;
-    HASH_FIND_STR(s->by_id, id, session);
-    return session;
-}
-
 static void forget_oldest(struct streams *s)
 {
     struct session *session, *next;
-    for (session = TAILQ_FIRST(&s->by_use); session && HASH_COUNT(s->by_id) >= STREAMS_MAX;
+    for (session = TAILQ_FIRST(&s->by_age); session && HASH_COUNT(s->by_id) >= STREAMS_MAX;
          session = next) {
         next = TAILQ_NEXT(session, link);
         if (!session->waiter)
@@ -92,11 +100,11 @@ static void forget_oldest(struct streams *s)
     }
 }
 
-void streams_begin(struct streams *s, const char *id, const char *model, struct stream_waiter *w)
+bool streams_begin(struct streams *s, const char *id, const char *model, struct stream_waiter *w)
 {
-    struct session *old = find(s, id);
-    if (old)
-        stop(s, old);
+    streams_stop(s, id);
+    if (strlen(id) > STREAMS_ID_MAX)
+        return false;
     forget_oldest(s);
     struct session *session = mem_zalloc(sizeof *session);
     session->id = mem_strdup(id);
@@ -104,16 +112,16 @@ void streams_begin(struct streams *s, const char *id, const char *model, struct 
     session->waiter = w;
     w->session = session;
     HASH_ADD_KEYPTR(hh, s->by_id, session->id, strlen(session->id), session);
-    TAILQ_INSERT_TAIL(&s->by_use, session, link);
+    TAILQ_INSERT_TAIL(&s->by_age, session, link);
+    return true;
 }
 
 /* The model whose engine has the session; NULL when nobody can tell. */
 static struct hosted *owner(struct api *api, const char *id)
 {
-    const struct session *session = find(api->streams, id);
-    if (session)
-        return host_find(api->host, session->model);
-    const char *model = NULL;
+    const char *model = streams_model(api->streams, id);
+    if (model)
+        return host_find(api->host, model);
     for (const char *p = id; (p = strstr(p, "::")); p += 2)
         model = p + 2;
     return model ? host_find(api->host, model) : NULL;
@@ -140,17 +148,21 @@ void api_stream_get(struct api *api, struct http_exchange *x)
     if (!id)
         return;
     free(id);
-    if (h && h->sched.state == SCHED_READY)
+    bool leaves = h && (h->sched.draining || h->sched.yielding);
+    if (h && h->sched.state == SCHED_READY && !leaves)
         api_inference_of(api, x, h);
+    else if (h && h->sched.state == SCHED_READY)
+        reply_error(x, 503, "Stream owner model is about to be unloaded");
     else if (h && (h->sched.state == SCHED_LOADING || h->sched.queued))
         reply_error(x, 503, "Stream owner model is loading, retry later");
     else
         reply_error(x, 404, "Stream not found or expired");
 }
 
+/* What was asked of an engine is done there, even if the client, who may close its page with it, does
+ * not wait for the answer. */
 struct deletion {
-    struct http_exchange *x;
-    struct http_fetch *fetch;
+    struct http_exchange *x; /* NULL when the client is gone */
 };
 
 static void reply_deleted(struct http_exchange *x)
@@ -167,15 +179,15 @@ static void on_deleted(int status, const char *body, size_t len, void *ctx)
     (void)body;
     (void)len;
     free(d);
-    reply_deleted(x);
+    if (x)
+        reply_deleted(x);
 }
 
 static void on_deleter_gone(struct http_exchange *x, void *ctx)
 {
     struct deletion *d = ctx;
     (void)x;
-    http_fetch_cancel(d->fetch);
-    free(d);
+    d->x = NULL;
 }
 
 static void delete_at(struct api *api, struct http_exchange *x, struct hosted *h, const char *id)
@@ -186,7 +198,7 @@ static void delete_at(struct api *api, struct http_exchange *x, struct hosted *h
     char *target = mem_printf("/v1/stream?conv_id=%s", escaped);
     d->x = x;
     http_exchange_take(x, &events, d);
-    d->fetch = http_fetch(
+    http_fetch(
         host_loop(api->host), h->client,
         &(struct http_fetch_request){
             .method = "DELETE", .target = target, .max = ANSWER_MAX, .timeout_ms = ANSWER_MS},
@@ -201,9 +213,7 @@ void api_stream_delete(struct api *api, struct http_exchange *x)
     if (!id)
         return;
     struct hosted *h = owner(api, id);
-    struct session *session = find(api->streams, id);
-    if (session)
-        stop(api->streams, session);
+    streams_stop(api->streams, id);
     if (h && h->client)
         delete_at(api, x, h, id);
     else

@@ -9,9 +9,11 @@
 #ifndef HOSTLER_API_STREAMS_H
 #define HOSTLER_API_STREAMS_H
 
+#include <stdbool.h>
 #include <sys/queue.h>
 
-#define STREAMS_MAX 4096 /* remembered; of more, those that were used last */
+#define STREAMS_MAX 4096    /* remembered; of more, the latest and all that wait */
+#define STREAMS_ID_MAX 1024 /* bytes; a session with a longer id is not remembered */
 
 struct streams;
 
@@ -23,10 +25,16 @@ struct stream_waiter {
 };
 
 struct streams *streams_create(void);
+/* When nobody waits. */
 void streams_destroy(struct streams *s);
-/* `model`'s engine will have session `id`; `w` waits for it. */
-void streams_begin(struct streams *s, const char *id, const char *model, struct stream_waiter *w);
+/* `model`'s engine will have session `id`, in place of any that has it; `w` waits for it.
+ * Whether it is remembered. */
+bool streams_begin(struct streams *s, const char *id, const char *model, struct stream_waiter *w);
 /* It does not wait any more. No-op when it does not. */
 void streams_leave(struct stream_waiter *w);
+/* Forgets it; whoever still waits for its engine waits in vain. */
+void streams_stop(struct streams *s, const char *id);
+/* The id of the model whose engine has it, good until it is forgotten; NULL. */
+const char *streams_model(const struct streams *s, const char *id);
 
 #endif

@@ -44,7 +44,7 @@ struct http_exchange {
     bool taken;    /* a handler has it and expects `gone` */
     bool outlives; /* its handler goes on without a client, */
     bool orphan;   /* and does so: the connection is closing or closed */
-    bool closed;   /* the latter: it is freed with its exchange */
+    bool closed;   /* the latter: it is among the orphans, and freed with its exchange */
     bool paused;   /* the handler wants no more body */
     bool full;     /* pending passed the high water mark: `drain` is owed */
     bool keep_alive;
@@ -66,12 +66,14 @@ struct connections {
     http_handler *add_fields; /* to every answer; NULL: none */
     void *ctx;                /* of both */
     struct tls_identity *tls; /* of connections over TCP; NULL: they are plain. Owned */
-    struct exchanges list;
-    uint64_t stall_ms;     /* how long a request or an answer may stand still */
-    uv_timer_t sweep;      /* looks at deadlines, while there are connections */
-    uv_idle_t next;        /* runs while a connection has its next request in hand */
-    unsigned open_handles; /* `sweep`, `next`, and the connections */
-    bool quiet;            /* each connection ends with its exchange */
+    struct exchanges list;    /* connections that are not closed yet */
+    struct exchanges orphans; /* exchanges whose connection is */
+    unsigned n_orphans;       /* these, and those whose connection is closing */
+    uint64_t stall_ms;        /* how long a request or an answer may stand still */
+    uv_timer_t sweep;         /* looks at deadlines, while there are connections */
+    uv_idle_t next;           /* runs while a connection has its next request in hand */
+    unsigned open_handles;    /* `sweep`, `next`, and the connections */
+    bool quiet;               /* each connection ends with its exchange */
     bool closing;
     void (*closed)(struct connections *c);
 };

@@ -24,6 +24,7 @@ struct http_exchange;
 #define HTTP_HIGH_WATER ((size_t)64 * 1024) /* bytes pending at which a writer should stop */
 #define HTTP_STALL_MS 600000 /* a request or an answer that does not move, unless set otherwise */
 #define HTTP_LOW_WATER ((size_t)16 * 1024) /* and at which `drain` tells it to go on */
+#define HTTP_ORPHANS_MAX 1024 /* exchanges without a client: no limit of open files bounds them */
 
 struct http_exchange_events {
     void (*body)(struct http_exchange *x, const char *data, size_t len, void *ctx);
@@ -54,8 +55,8 @@ const char *http_exchange_peer(const struct http_exchange *x);
 /* Whose it is from now on. `events` must outlive the exchange; members may be NULL. */
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
                         void *ctx);
-/* It goes on when the client is gone, if its request came whole: there is no `gone` then but at the
- * server's end, and what is answered is thrown away. */
+/* It goes on when the client is gone, if its request came whole and no more than HTTP_ORPHANS_MAX do:
+ * there is no `gone` then but at the server's end, and what is answered is thrown away. */
 void http_exchange_outlive(struct http_exchange *x);
 /* Back-pressure: no more than two reads' worth (128 KiB) of `body` comes after a pause. */
 void http_exchange_pause(struct http_exchange *x);

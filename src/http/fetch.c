@@ -65,9 +65,8 @@ static void on_body(struct http_call *call, const char *data, size_t len, void *
 {
     struct http_fetch *f = ctx;
     (void)call;
-    /* Too much of it: the call cannot be cancelled from in here, but its answer no longer counts. */
-    if (buf_append(&f->body, data, len))
-        f->status = 0;
+    if (buf_append(&f->body, data, len)) /* too much of it */
+        finish(f, 0);
 }
 
 static void on_end(struct http_call *call, void *ctx)

@@ -505,8 +505,8 @@ static int read_variable(struct config *c, const char *name, const char *value, 
     const struct engine_option *o = engine_options_find_env(c->options, name);
     if (!o)
         off = (o = find_negation(c->options, name)) != NULL;
-    if (o && engine_args_set_text(&c->env_args, o, off, off ? "on" : value, ARGS_FROM_ENVIRONMENT,
-                                  &why))
+    if (o &&
+        engine_args_set_text(&c->env_args, o, off, off ? "on" : value, ARGS_FROM_ENVIRONMENT, &why))
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
     return 0;
 }

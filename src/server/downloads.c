@@ -18,6 +18,7 @@
 #include "engine/download.h"
 
 #define FAILURE_LINES 8 /* of its log, in the problem */
+#define REPO_MAX 256    /* bytes; the hub's own names have 96 and a tag */
 
 struct item {
     struct downloads *all;
@@ -156,7 +157,7 @@ static bool is_repo(const char *text)
     size_t user = strspn(text, allowed);
     size_t repo = text[user] == '/' ? strspn(text + user + 1, allowed) : 0;
     const char *rest = text + user + 1 + repo;
-    if (!user || !repo || *text == '.' || text[user + 1] == '.')
+    if (!user || !repo || *text == '.' || text[user + 1] == '.' || strlen(text) > REPO_MAX)
         return false;
     return *rest == '\0' ||
            (*rest == ':' && rest[1] && rest[1 + strspn(rest + 1, allowed)] == '\0');
@@ -178,9 +179,23 @@ static double unix_time(void)
     return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
 }
 
-int downloads_start(struct downloads *d, const char *repo, struct error *err)
+/* Its environment is that of an engine of this name: so a token that was given as an option, or in
+ * the presets, goes along. */
+static int start_process(struct item *i, struct error *err)
 {
     static const struct download_events events = {.progress = on_progress, .done = on_done};
+    struct host *host = i->all->host;
+    struct composed composed;
+    compose(&composed, host_config(host), host_presets(host), &(struct model){.id = i->repo});
+    const struct download_spec spec = {
+        .repo = i->repo, .binary = host_config(host)->engine, .env = &composed.env};
+    int rc = download_start(&i->process, host_loop(host), &spec, &events, i, err);
+    composed_finish(&composed);
+    return rc;
+}
+
+int downloads_start(struct downloads *d, const char *repo, struct error *err)
+{
     if (!is_repo(repo))
         return error_set(err, -EINVAL,
                          "'%.80s' names no repository: give USER/REPO or USER/REPO:TAG",
@@ -193,8 +208,7 @@ int downloads_start(struct downloads *d, const char *repo, struct error *err)
     i->progress = json_object();
     i->started = unix_time();
     TAILQ_INSERT_TAIL(&d->items, i, link);
-    const struct download_spec spec = {.repo = repo, .binary = host_config(d->host)->engine};
-    int rc = download_start(&i->process, host_loop(d->host), &spec, &events, i, err);
+    int rc = start_process(i, err);
     if (rc) {
         item_free(i);
         return rc;

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Which model has which session, and who waits for it. The routes: test_conversations.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/streams.h"
+#include "base/container_of.h"
+
+static struct streams *s;
+
+struct request {
+    struct stream_waiter waiter;
+    unsigned stops;
+    struct request *begins; /* another session, when it is stopped */
+};
+
+static struct request a, b;
+
+static void on_stopped(struct stream_waiter *w)
+{
+    struct request *r = container_of(w, struct request, waiter);
+    assert_null(w->session);
+    r->stops++;
+    if (r->begins)
+        assert_true(streams_begin(s, "other", "m", &r->begins->waiter));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    s = streams_create();
+    a = b = (struct request){.waiter.stopped = on_stopped};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    streams_leave(&a.waiter);
+    streams_leave(&b.waiter);
+    streams_destroy(s);
+    return 0;
+}
+
+static void begin(const char *id, const char *model, struct request *r)
+{
+    assert_true(streams_begin(s, id, model, &r->waiter));
+}
+
+static void assert_model(const char *id, const char *model)
+{
+    const char *found = streams_model(s, id);
+    if (model)
+        assert_string_equal(found, model);
+    else
+        assert_null(found);
+}
+
+/* Sessions whose requests do not wait any more. */
+static void begin_many(unsigned n)
+{
+    static unsigned made;
+    for (char id[16]; n--; streams_leave(&b.waiter)) {
+        snprintf(id, sizeof id, "many%u", made++);
+        begin(id, "m", &b);
+    }
+}
+
+/* --- one --------------------------------------------------------------------------------------- */
+
+static void nobody_has_it(void **state)
+{
+    (void)state;
+    assert_model("x", NULL);
+    streams_stop(s, "x");
+}
+
+static void it_is_remembered_when_its_request_waits_no_more(void **state)
+{
+    (void)state;
+    begin("x", "m", &a);
+    assert_model("x", "m");
+    streams_leave(&a.waiter);
+    streams_leave(&a.waiter);
+    assert_model("x", "m");
+}
+
+static void a_stop_tells_who_waits(void **state)
+{
+    (void)state;
+    begin("x", "m", &a);
+    begin("y", "m", &b);
+    streams_stop(s, "x");
+    assert_int_equal(a.stops, 1);
+    assert_int_equal(b.stops, 0);
+    assert_model("x", NULL);
+    assert_model("y", "m");
+}
+
+static void a_stop_tells_nobody_who_left(void **state)
+{
+    (void)state;
+    begin("x", "m", &a);
+    streams_leave(&a.waiter);
+    streams_stop(s, "x");
+    assert_int_equal(a.stops, 0);
+    assert_model("x", NULL);
+}
+
+static void the_last_one_of_an_id_counts(void **state)
+{
+    (void)state;
+    begin("x", "m", &a);
+    begin("x", "n", &b);
+    assert_int_equal(a.stops, 1);
+    assert_model("x", "n");
+    streams_stop(s, "x");
+    assert_int_equal(a.stops, 1);
+    assert_int_equal(b.stops, 1);
+}
+
+static void one_that_is_stopped_may_begin_another(void **state)
+{
+    (void)state;
+    a.begins = &b;
+    begin("x", "m", &a);
+    streams_stop(s, "x");
+    assert_model("other", "m");
+}
+
+static void a_long_id_is_not_remembered(void **state)
+{
+    (void)state;
+    char id[STREAMS_ID_MAX + 2];
+    memset(id, 'x', sizeof id);
+    id[STREAMS_ID_MAX + 1] = '\0';
+    assert_false(streams_begin(s, id, "m", &a.waiter));
+    assert_model(id, NULL);
+    assert_null(a.waiter.session);
+    id[STREAMS_ID_MAX] = '\0';
+    begin(id, "m", &a);
+    assert_model(id, "m");
+}
+
+/* --- many -------------------------------------------------------------------------------------- */
+
+static void of_too_many_the_oldest_are_forgotten(void **state)
+{
+    (void)state;
+    begin("oldest", "m", &a);
+    streams_leave(&a.waiter);
+    begin("second", "m", &a);
+    streams_leave(&a.waiter);
+    begin_many(STREAMS_MAX - 2);
+    assert_model("oldest", "m");
+    begin_many(1);
+    assert_model("oldest", NULL);
+    assert_model("second", "m");
+}
+
+static void one_that_waits_is_not_forgotten(void **state)
+{
+    (void)state;
+    begin("waits", "m", &a);
+    begin_many(2 * STREAMS_MAX);
+    assert_model("waits", "m");
+    streams_stop(s, "waits");
+    assert_int_equal(a.stops, 1);
+}
+
+static void more_wait_than_are_remembered_otherwise(void **state)
+{
+    (void)state;
+    static struct request many[STREAMS_MAX + 10];
+    char id[16];
+    for (unsigned i = 0; i < STREAMS_MAX + 10; i++) {
+        many[i] = (struct request){.waiter.stopped = on_stopped};
+        snprintf(id, sizeof id, "w%u", i);
+        begin(id, "m", &many[i]);
+    }
+    assert_model("w0", "m");
+    for (unsigned i = 0; i < STREAMS_MAX + 10; i++)
+        streams_leave(&many[i].waiter);
+    begin_many(1);
+    assert_model("w10", NULL); /* back within the bound */
+    assert_model("w11", "m");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(nobody_has_it),
+        TEST(it_is_remembered_when_its_request_waits_no_more),
+        TEST(a_stop_tells_who_waits),
+        TEST(a_stop_tells_nobody_who_left),
+        TEST(the_last_one_of_an_id_counts),
+        TEST(one_that_is_stopped_may_begin_another),
+        TEST(a_long_id_is_not_remembered),
+        TEST(of_too_many_the_oldest_are_forgotten),
+        TEST(one_that_waits_is_not_forgotten),
+        TEST(more_wait_than_are_remembered_otherwise),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
