@@ -12,6 +12,10 @@ void names_unknown(struct api *api, struct http_exchange *x, int status, const c
 {
     const char *near = catalog_nearest(host_catalog(api->host), name);
     json_t *error;
+    if (downloads_has(api->downloads, name)) {
+        reply_error(x, 400, "model '%s' is still being downloaded", name);
+        return;
+    }
     char *message = near ? mem_printf("model '%s' not found; did you mean '%s'?", name, near)
                          : mem_printf("model '%s' not found", name);
     error = reply_error_object(status, message);

@@ -172,6 +172,11 @@ static struct item *find(const struct downloads *d, const char *repo)
     return NULL;
 }
 
+bool downloads_has(const struct downloads *d, const char *repo)
+{
+    return find(d, repo) != NULL;
+}
+
 static double unix_time(void)
 {
     struct timeval tv;

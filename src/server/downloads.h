@@ -45,6 +45,8 @@ int downloads_start(struct downloads *d, const char *repo, struct error *err)
     __attribute__((warn_unused_result));
 /* Whether there was one of that name to cancel; it is told as FAILED later. */
 bool downloads_cancel(struct downloads *d, const char *repo);
+/* Whether one of that name goes on. */
+bool downloads_has(const struct downloads *d, const char *repo);
 /* In order of their start; false behind the last. */
 bool downloads_at(const struct downloads *d, size_t index, struct downloads_item *item);
 

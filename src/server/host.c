@@ -194,7 +194,6 @@ static void on_model_added(struct model *m, void *ctx)
     m->owner = h;
     TAILQ_INSERT_TAIL(&host->all, h, link);
     host->changed = true;
-    h->arrived = true;
     tell(host, &(struct sched_event){.type = SCHED_EV_ADD, .model = &h->sched});
     configure(h); /* now: while others are still told of their end somebody may ask for it */
     hold_restore(h);
@@ -737,20 +736,6 @@ static void name_all(struct host *host)
     }
 }
 
-static void load_arrived(struct host *host)
-{
-    struct hosted *h;
-    TAILQ_FOREACH (h, &host->all, link) {
-        bool wanted = h->arrived && (host->config->classic || h->settings.load_on_startup);
-        h->arrived = false;
-        if (!wanted || h->model->removed)
-            continue;
-        replace(&h->loaded_by,
-                host->config->classic ? "the start of the server" : "load-on-startup");
-        tell(host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
-    }
-}
-
 size_t host_apply(struct host *host, struct sources *s, bool patient)
 {
     struct hosted *h;
@@ -763,12 +748,17 @@ size_t host_apply(struct host *host, struct sources *s, bool patient)
             configure(h);
     name_all(host);
     tell(host, &(struct sched_event){.type = SCHED_EV_TICK}); /* ttl and pins may be others */
-    load_arrived(host);
     if (host->changed || !patient)
         announce(host, HOST_EV_RELOADED, NULL);
     host->changed = false;
     sources_finish(s);
     return left;
+}
+
+static void load_at_start(struct hosted *h, const char *by)
+{
+    replace(&h->loaded_by, by);
+    tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
 }
 
 static unsigned count_startup(const struct sources *s)
@@ -783,6 +773,7 @@ int host_start(struct host *host, struct sources *s, struct error *err)
 {
     const struct config *c = host->config;
     unsigned wanted = count_startup(s);
+    struct hosted *h;
     if (!c->classic && c->models_max && wanted > c->models_max) {
         sources_finish(s);
         return error_set(err, -EINVAL,
@@ -793,6 +784,12 @@ int host_start(struct host *host, struct sources *s, struct error *err)
     if (!catalog_count(host->catalog))
         log_warn("there is no model yet: none in %s%s%s", c->models_dir ? c->models_dir : "",
                  c->models_dir ? ", none in " : "", c->cache_dir ? c->cache_dir : "a cache");
+    for (size_t i = 0; (h = host_at(host, i)); i++) {
+        if (c->classic)
+            load_at_start(h, "the start of the server");
+        else if (h->settings.load_on_startup)
+            load_at_start(h, "load-on-startup");
+    }
     return 0;
 }
 

@@ -57,7 +57,6 @@ struct hosted {
     char *held_reason; /* why an operator holds it; NULL */
     char *held_by;
     struct memory_use use;    /* as last read, before a stop */
-    bool arrived;             /* it is new: to be loaded if its preset has load-on-startup */
     unsigned unloads;         /* operations (unload.h) that wait for its end */
     bool broken;              /* the engine does not answer and is being stopped for it */
     TAILQ_ENTRY(hosted) link; /* among all records, those of removed models included */
@@ -99,14 +98,14 @@ struct host_listener {
 /* `config` must outlive the host. */
 int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)
     __attribute__((warn_unused_result));
-/* host_apply() for the first models. An error when more are to be there from the start than may be
- * loaded at once. */
+/* host_apply() for the first models, and begins to load those that are to be there from the start.
+ * An error when these are more than may be loaded at once. */
 int host_start(struct host *h, struct sources *s, struct error *err)
     __attribute__((warn_unused_result));
 /*
  * The sources as they are now, in place of the last ones; empties `s`. An engine whose arguments
- * changed, or whose model is gone, is drained; the others run on. Models that are new begin to load
- * if their preset says so. `patient`, and what is returned, are catalog_update()'s.
+ * changed, or whose model is gone, is drained; the others run on. `patient`, and what is returned,
+ * are catalog_update()'s.
  */
 size_t host_apply(struct host *h, struct sources *s, bool patient);
 /* No more loads; waiting requests are answered; engines are drained for at most `drain_ms` and then

@@ -80,8 +80,40 @@ differs("why a model is not loaded",
 differs("shards at the top of the folder are one model; the second alone cannot be loaded",
         ("test_listing.py::test_names_in_a_folder[m-00001-of-00002.gguf,*", "ids",
          ["m-00001-of-00002", "m-00002-of-00002"], ["m-00001-of-00002"]))
-differs("the last good list is better than none",
-        ("test_listing.py::test_a_reload_without_the_folder", "reload", {"status": 500}, {"status": 200}))
+
+differs("engines listen on a unix socket and not on a port, elsewhere too", *(
+    (case, path + ".status.args", list, list) for case, path in (
+        ("test_presets.py::test_a_section_is_a_model", "one"),
+        ("test_presets.py::test_a_section_for_a_model_of_the_folder", "m1"),
+        ("test_presets.py::test_a_section_for_a_model_of_the_folder", "m2"))),
+        ("test_listing.py::test_arguments_of_the_command_line", "unloaded", list, list),
+        ("test_listing.py::test_arguments_of_the_command_line", "loaded", list, list))
+CACHED = "test_cache.py::test_an_entry"
+differs("what is in the cache is loaded from its file: without the hub, and of the revision that is listed",
+        (CACHED, "unloaded.status.args", list, list),
+        (CACHED, "unloaded.status.preset", re.compile("hf-repo = u/r:Q4_0"), re.compile("model = FOLDER/cache/")),
+        (CACHED, "arguments", [["--hf-repo", "u/r:Q4_0"]], [["--model", re.compile("x-Q4_0.gguf$")]]))
+
+# --- presets -----------------------------------------------------------------------------------------
+
+MISTAKES = "test_presets.py::test_what_is_not_refused_at_the_start"
+differs("a mistake is an error with its line at the start, and not a model that cannot be loaded, or one that "
+        "does what was not meant", *(
+            difference for text, ids in (
+                ("model = M1\\\\n", ["default"]), ("[one]\\\\n", ["one"]), ("[one]\\\\nctx-size = 512\\\\n", ["one"]),
+                *((f"[one]\\\\nmodel = M1\\\\n{key}\\\\n", ["one"]) for key in (
+                    "jinja =", "jinja = maybe", "LLAMA_ARG_NO_JINJA = 1", "stop-timeout = many", "stop-timeout = -1")))
+            for difference in ((f"{MISTAKES}['{text}']", "refused", False, True),
+                               (f"{MISTAKES}['{text}']", "ids", ids, None))))
+differs("an indented key is a key",
+        ("test_presets.py::test_what_is_refused_at_the_start['[one]\\\\nmodel = M1\\\\n  ctx-size = 5\\\\n']",
+         "refused", True, False))
+differs("blanks around a section's name are no part of it",
+        ("test_presets.py::test_names_of_a_section[' padded '-'padded ']", "ids", ["padded "], ["padded"]))
+differs("a model's id is no alias of it",
+        ("test_presets.py::test_an_alias_that_is_no_news[its own]", "aliases", ["one"], []))
+differs("an alias that a reload brings is good at once, and needs no other process",
+        ("test_presets.py::test_an_alias_changes", "tokenize", [200, 400], [400, 200]))
 
 # --- loading -----------------------------------------------------------------------------------------
 
@@ -99,6 +131,54 @@ differs("a load takes part in the queue in place of failing when the only place 
         ("test_eviction.py::test_a_load_beside_a_busy_model", "answer",
          {"status": 500}, {"status": 200, "body": {"success": True}}))
 
+# --- events, streams, downloads ----------------------------------------------------------------------
+
+differs("why a model is not loaded, in its event too",
+        ("test_events.py::test_load_and_unload", "exit code.reason", ABSENT, "unloaded"),
+        ("test_events.py::test_the_framing", "lines", [re.compile('"exit_code":0}}$'), ""],
+         [re.compile('"exit_code":0,"reason":"unloaded"}}$'), ""]),
+        ("test_events.py::test_a_failed_load", "exit code.reason", ABSENT, "load_failed"),
+        ("test_events.py::test_a_killed_engine", "data.reason", ABSENT, "crashed"),
+        ("test_loading.py::test_the_last_engine_is_killed", "event.data.reason", ABSENT, "crashed"))
+differs("an unload that somebody asked for is no failure",
+        ("test_events.py::test_an_unload_while_loading", "exit code", 1, 0))
+differs("events are not to be kept by a cache on their way",
+        ("test_events.py::test_the_head", "head.cache-control", None, "no-cache"))
+differs("a model that a reload takes finishes what it has; the list is told at once",
+        ("test_events.py::test_reload_that_takes_a_model", "story",
+         [["a", "status_change", "unloaded"], ["*", "models_reload", None]], [["*", "models_reload", None]]))
+differs("a lookup that is no list of ids is a bad request", *(
+    (f"test_resumable.py::test_bad_lookups[{body!r}]", path, stock, hostler) for body in ("[]", "nonsense")
+    for path, stock, hostler in (("lookup.status", 200, 400),
+                                 ("lookup.body", [], {"error": {"code": 400}}))))
+
+DOWNLOADS = "test_downloads.py::"
+differs("what could not be had is not called finished", *(
+    (DOWNLOADS + case, "end", "download_finished", "download_failed") for case in (
+        "test_no_hub", *(f"test_what_cannot_be_had[{name}]" for name in
+                         ("u/nowhere", "u/none", "u/plain:Q2_K", "u/secret")))))
+differs("what can be no repository is refused at once", *(
+    (f"{DOWNLOADS}test_what_cannot_be_had[{name}]", path, stock, hostler) for name in ("../x", "u/", "/r")
+    for path, stock, hostler in (("answer.status", 200, 400), ("answer.body.success", True, ABSENT),
+                                 ("answer.body.error", ABSENT, {"code": 400, "type": "invalid_request_error"}),
+                                 ("end", "download_finished", ABSENT))))
+differs("a model that is still on its way cannot be loaded",
+        (DOWNLOADS + "test_while_it_comes", "load.status", 200, 400),
+        (DOWNLOADS + "test_while_it_comes", "load.body.success", True, ABSENT),
+        (DOWNLOADS + "test_while_it_comes", "load.body.error", ABSENT, {"code": 400}))
+differs("a model that is not there, or not removable, is the client's mistake and not the server's", *(
+    (case, path, stock, hostler)
+    for case, observed, status, kind in (
+        ("test_cache.py::test_delete", "again", 404, "not_found_error"),
+        ("test_cache.py::test_delete_of_what_is_not_cached[?model=nowhere-500]", "answer", 404, "not_found_error"),
+        ("test_cache.py::test_delete_of_what_is_not_cached[?model=m1-500]", "answer", 400, "invalid_request_error"))
+    for path, stock, hostler in ((observed + ".status", 500, status), (observed + ".body.error.code", 500, status),
+                                 (observed + ".body.error.type", "server_error", kind))))
+differs("the list changes when a model is deleted",
+        ("test_cache.py::test_delete_a_running_model", "story",
+         [["u/r:Q4_0", "status_change", "unloaded"], ["u/r:Q4_0", "model_remove", None]],
+         [["u/r:Q4_0", "status_change", "unloaded"], ["*", "models_reload", None], ["u/r:Q4_0", "model_remove", None]]))
+
 # --- HTTP --------------------------------------------------------------------------------------------
 
 differs("framing is kept, and connections stay open",
@@ -111,7 +191,15 @@ differs("an empty Access-Control-Allow-Origin says nothing: without Origin there
         ("test_http.py::test_a_preflight[None-*", "cors.access-control-allow-origin", "", None),
         *((f"test_http.py::test_an_answer_to_another_origin[None-{request}]",
            "cors.access-control-allow-origin", "", None)
-          for request in ("GET-/health", "GET-/models", "GET-/nowhere", "POST-/models/load")))
+          for request in ("GET-/health", "GET-/models", "GET-/nowhere", "POST-/models/load", "POST-/tokenize")))
+differs("an origin that is not allowed is not told which one is", *(
+    ("test_options.py::test_origins[http://other.test]", observed + ".access-control-allow-origin",
+     "http://other.test", None) for observed in ("answer", "preflight")))
+TARGETS = "test_http.py::test_forms_of_the_target"
+differs("a target may be a whole URL (RFC 9112, 3.2.2); a route is compared as it is sent, as a proxy in front "
+        "of it would",
+        (TARGETS + "[http://elsewhere.test/health-404]", "status", 404, 200),
+        (TARGETS + "[/%68ealth-200]", "status", 200, 404))
 differs("an authentication scheme has no case (RFC 9110, 11.1)",
         ("test_keys.py::test_keys[case of the scheme]", "status", 401, 200),
         ("test_keys.py::test_keys[case of the scheme]", "answer", {"status": 401}, {"status": 200}))
@@ -121,3 +209,6 @@ differs("an authentication scheme has no case (RFC 9110, 11.1)",
 differs("the one model can be loaded and unloaded too",
         ("test_classic.py::test_the_routers_routes[/models/load]", "answer", {"status": 404}, {"status": 400}),
         ("test_classic.py::test_the_routers_routes[/models/unload]", "answer", {"status": 404}, {"status": 200}))
+BROKEN = "test_classic.py::test_a_model_that_cannot_be_loaded[is broken]"
+differs("it stays, tells why, and tries again when it is asked to",
+        (BROKEN, "ended", True, False), (BROKEN, "exit status is not 0", True, ABSENT))
