@@ -105,6 +105,9 @@ differs("a mistake is an error with its line at the start, and not a model that 
                     "jinja =", "jinja = maybe", "LLAMA_ARG_NO_JINJA = 1", "stop-timeout = many", "stop-timeout = -1")))
             for difference in ((f"{MISTAKES}['{text}']", "refused", False, True),
                                (f"{MISTAKES}['{text}']", "ids", ids, None))))
+differs("no is not yes",
+        ("test_presets.py::test_booleans[jinja = no---jinja]", "arguments", [["--jinja", None], list],
+         [["--model", str], ["--no-jinja", None]]))
 differs("an indented key is a key",
         ("test_presets.py::test_what_is_refused_at_the_start['[one]\\\\nmodel = M1\\\\n  ctx-size = 5\\\\n']",
          "refused", True, False))

@@ -28,7 +28,7 @@ def test_the_least_recently_used_goes(start, models, see):
 
 def test_gets_are_no_use(start, models, see):
     server = start("--models-dir", models, "--models-max", "2")
-    use(server, "m1", "m2")
+    use(server, "m1", "m2", "m1", "m2")
     server.get("/props?model=m1")
     server.tokenize("m3")
     see("loaded", loaded(server), ["m2", "m3"])

@@ -63,7 +63,7 @@ def test_names_of_an_option(start, see, key, option):
 
 
 @pytest.mark.parametrize("key,expected", [
-    *((f"jinja = {v}", "--jinja") for v in ("true", "1", "on", "enabled", "yes", "TRUE")),
+    *((f"jinja = {v}", "--jinja") for v in ("true", "1", "on", "enabled", "yes", "TRUE", "no")),
     *((f"jinja = {v}", "--no-jinja") for v in ("false", "0", "off", "disabled")),
     ("no-jinja = true", "--no-jinja"), ("no-jinja = false", "--jinja"), ("LLAMA_ARG_JINJA = 0", "--no-jinja"),
     ("LLAMA_ARG_JINJA = 1", "--jinja"),

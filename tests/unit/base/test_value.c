@@ -78,9 +78,9 @@ static void times(void **state)
 static void truths(void **state)
 {
     (void)state;
-    static const char *const yes[] = {"on", "enabled", "true", "1", "ON", "True"};
-    static const char *const no[] = {"off", "disabled", "false", "0", "Off", "FALSE"};
-    static const char *const neither[] = {"", "yes", "no", "2", "on ", "auto", "tru"};
+    static const char *const yes[] = {"on", "enabled", "true", "1", "yes", "ON", "True"};
+    static const char *const no[] = {"off", "disabled", "false", "0", "no", "Off", "FALSE"};
+    static const char *const neither[] = {"", "yes!", "2", "on ", "auto", "tru"};
     bool on;
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
         on = false;

@@ -56,7 +56,7 @@ static void fields_in_order(void **state)
     assert_string_equal(p.head.text.data, "/x?y");
     assert_int_equal(p.head.n_fields, 3);
     assert_string_equal(http_field_name(&p.head, 1), "X-B");
-    assert_string_equal(http_field_value(&p.head, 1), "two words ");
+    assert_string_equal(http_field_value(&p.head, 1), "two words");
     assert_string_equal(http_field_name(&p.head, 2), "x-b");
     assert_string_equal(http_field_value(&p.head, 2), "c");
     http_head_finish(&p.head);
