@@ -14,11 +14,16 @@
  *     sse.h chat.h hold.h    the events of an answer, a conversation, holds
  *     table.h format.h progress.h    what a person sees
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
- *   server/   the daemon: configuration, models and engines, unloading; performs what sched/ decides
+ *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
+ *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
+ *   server/   the daemon; performs what sched/ decides
+ *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
+ *     compose.h   a model's arguments and environment
+ *     host.h      models and their engines; unload.h downloads.h operations on them
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
- *   engine/   a running llama-server: options, spawn, protocol, state, logs, memory
- *   catalog/  which models exist: folders, GGUF headers
- *   http/     server, client, relay, finding `model` in a body
+ *   engine/   a running llama-server: options, spawn, protocol, state, logs, memory; downloads
+ *   catalog/  which models exist: folders, the cache, GGUF headers, INI
+ *   http/     server, TLS, client, relay, finding `model` in a body
  *   base/     buffers, strings, errors, durations, log
  */
 #include <string.h>

@@ -277,7 +277,7 @@ void downloads_destroy(struct downloads *d)
     struct item *i;
     host_unlisten(d->host, &d->listener);
     while ((i = TAILQ_FIRST(&d->items))) {
-        if (i->process)
+        if (i->process) // NOLINT(clang-analyzer-unix.Malloc): item_free() takes it out
             download_destroy(i->process);
         else
             refresh_leave(d->refresh, &i->waiter);
