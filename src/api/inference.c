@@ -27,6 +27,7 @@
 #include "http/target.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
+#define RETRY_LATER_S 30 /* to clients whose model will hardly load before */
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, WAITING, RELAYED, EXPLAIN };
@@ -269,6 +270,20 @@ static void refuse_failed(struct inference *i)
     free(message);
 }
 
+/* It failed too often, or there is no room: the client can only come later. */
+static void refuse_unavailable(struct inference *i, enum sched_reject_reason why)
+{
+    struct hosted *h = i->request.hosted;
+    char *message = why == SCHED_REJECT_TOO_LARGE || why == SCHED_REJECT_NO_ROOM
+                        ? host_explain_room(h)
+                    : h->failure ? mem_strdup(h->failure)
+                                 : mem_printf("model '%s' does not load", h->model->id);
+    json_t *error = reply_error_object(503, message);
+    json_object_set_new(error, "state", json_string(sched_reject_name(why)));
+    free(message);
+    inference_refuse(i, 503, error, why == SCHED_REJECT_TOO_LARGE ? 0 : RETRY_LATER_S);
+}
+
 static void on_rejected(struct host_request *r, enum sched_reject_reason why)
 {
     struct inference *i = container_of(r, struct inference, request);
@@ -287,6 +302,12 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
         return;
     case SCHED_REJECT_LOAD_FAILED:
         refuse_failed(i);
+        return;
+    case SCHED_REJECT_OOM:
+    case SCHED_REJECT_FAILED:
+    case SCHED_REJECT_TOO_LARGE:
+    case SCHED_REJECT_NO_ROOM:
+        refuse_unavailable(i, why);
         return;
     case SCHED_REJECT_UNLOADED:
         refuse_queue(i, "unloaded", "an operator unloaded it while the request waited");

@@ -14,38 +14,30 @@
  *  - A model that drains or yields has leases at its engine; at the last one's end it is stopped.
  *    (For one that yields this holds when sched_next() has returned false.)
  */
-#include "sched/sched.h"
+#include "sched/core.h"
 
 #include <string.h>
 
+#include "sched/victims.h"
+
+#define BACK_OFF_DOUBLES 5
+
 /* --- What a model is like -----------------------------------------------------------------------
  */
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* `t` plus `ms`, where SCHED_NEVER stays what it is. */
-static uint64_t after(uint64_t t, uint64_t ms)
-{
-    return ms > SCHED_NEVER - t ? SCHED_NEVER : t + ms;
-}
 
 static bool is_held(const struct sched *s, const struct sched_model *m)
 {
     return m->held_until > s->now;
 }
 
-static bool takes_requests(const struct sched_model *m)
+static bool is_in_service(const struct sched_model *m)
 {
     return m->state == SCHED_READY && !m->draining && !m->yielding;
 }
 
-/* Has leases at the engine that runs; those at one that crashed do not keep its successor. */
-static bool is_busy(const struct sched_model *m)
+static bool takes(const struct sched_model *m, const struct sched_request *r)
 {
-    return m->leases > m->stale;
+    return is_in_service(m) && (r->passive || !m->max_leases || m->active < m->max_leases);
 }
 
 static void set_state(struct sched *s, struct sched_model *m, enum sched_state state)
@@ -58,16 +50,10 @@ static void set_state(struct sched *s, struct sched_model *m, enum sched_state s
         TAILQ_REMOVE(&s->running_models, m, link);
         s->running--;
     }
+    s->loading -= m->state == SCHED_LOADING;
+    s->loading += state == SCHED_LOADING;
     m->state = state;
     s->dirty = true;
-}
-
-static void set_yielding(struct sched *s, struct sched_model *m, bool yielding)
-{
-    if (m->yielding == yielding)
-        return;
-    m->yielding = yielding;
-    s->yielding = yielding ? s->yielding + 1 : s->yielding - 1;
 }
 
 /* --- Waiting ------------------------------------------------------------------------------------
@@ -106,6 +92,8 @@ static void wishes_changed(struct sched *s, struct sched_model *m)
     }
     m->waiting_since = since;
     m->queued = queued;
+    if (!queued)
+        m->hopeless_since = SCHED_NEVER;
     if (queued) {
         insert_by_age(s, m);
         s->queued++;
@@ -113,10 +101,14 @@ static void wishes_changed(struct sched *s, struct sched_model *m)
     s->dirty = true;
 }
 
-static void enqueue(struct sched *s, struct sched_request *r, bool first)
+/* At its age: behind all others, or, when it waits again, before those who came later. */
+static void enqueue(struct sched *s, struct sched_request *r, bool again)
 {
-    if (first)
-        TAILQ_INSERT_HEAD(&r->model->queue, r, link);
+    struct sched_request *next = again ? TAILQ_FIRST(&r->model->queue) : NULL;
+    while (next && next->number < r->number)
+        next = TAILQ_NEXT(next, link);
+    if (next)
+        TAILQ_INSERT_BEFORE(next, r, link);
     else
         TAILQ_INSERT_TAIL(&r->model->queue, r, link);
     r->state = SCHED_REQUEST_WAITING;
@@ -151,6 +143,23 @@ static void reject_all(struct sched *s, struct sched_model *m, enum sched_reject
     wishes_changed(s, m);
 }
 
+static void undo_drop(struct sched *s, struct sched_model *m)
+{
+    if (m->drop_due)
+        TAILQ_REMOVE(&s->drops, m, drop_link);
+    m->drop_due = false;
+}
+
+void core_give_up(struct sched *s, struct sched_model *m, enum sched_reject_reason why)
+{
+    if (m->wanted && !m->drop_due) {
+        m->drop_due = true;
+        m->drop_reason = why;
+        TAILQ_INSERT_TAIL(&s->drops, m, drop_link);
+    }
+    reject_all(s, m, why);
+}
+
 static void reject_late(struct sched *s, struct sched_model *m)
 {
     struct sched_request *r;
@@ -173,6 +182,8 @@ static bool is_refused(const struct sched *s, const struct sched_request *r,
         *why = SCHED_REJECT_REMOVED;
     else if (is_held(s, r->model))
         *why = SCHED_REJECT_HELD;
+    else if (r->model->failed)
+        *why = SCHED_REJECT_FAILED;
     else if (!r->may_load)
         *why = SCHED_REJECT_NOT_LOADED;
     else
@@ -194,6 +205,18 @@ static void reject_refused(struct sched *s, struct sched_model *m)
     }
 }
 
+void core_set_yielding(struct sched *s, struct sched_model *m, bool yielding)
+{
+    if (m->yielding == yielding)
+        return;
+    m->yielding = yielding;
+    s->yielding = yielding ? s->yielding + 1 : s->yielding - 1;
+    if (yielding) {
+        reject_refused(s, m); /* whoever waited for a lease now waits for the next engine */
+        wishes_changed(s, m);
+    }
+}
+
 /* --- Leases -------------------------------------------------------------------------------------
  */
 
@@ -205,14 +228,17 @@ static void grant(struct sched *s, struct sched_request *r)
     r->grant_due = true;
     TAILQ_INSERT_TAIL(&s->granted, r, link);
     m->leases++;
-    if (!r->passive)
+    if (!r->passive) {
+        m->active++;
         m->last_granted = s->now;
+    }
 }
 
-static void grant_all(struct sched *s, struct sched_model *m)
+/* In order of arrival, as many as it takes. */
+static void grant_waiting(struct sched *s, struct sched_model *m)
 {
     struct sched_request *r;
-    while ((r = TAILQ_FIRST(&m->queue))) {
+    while ((r = TAILQ_FIRST(&m->queue)) && takes(m, r)) {
         dequeue(s, r);
         grant(s, r);
     }
@@ -229,6 +255,8 @@ static void drop_lease(struct sched *s, struct sched_request *r)
     m->leases--;
     if (r->engine != m->engine)
         m->stale--;
+    else if (!r->passive)
+        m->active--;
 }
 
 /* What tells those off who counted on an engine that drains for `reason`. */
@@ -281,18 +309,19 @@ static void retract_grants(struct sched *s, struct sched_model *m)
 /* --- Stopping -----------------------------------------------------------------------------------
  */
 
-/* Again for one that is STOPPING already: then `force` is what is new. */
-static void stop(struct sched *s, struct sched_model *m, enum sched_stop_reason reason, bool force)
+void core_stop(struct sched *s, struct sched_model *m, enum sched_stop_reason reason, bool force)
 {
     m->stop_reason = reason;
     m->force = force;
-    set_yielding(s, m, false);
+    core_set_yielding(s, m, false);
     set_state(s, m, SCHED_STOPPING);
     if (!m->stop_due)
         TAILQ_INSERT_TAIL(&s->stops, m, stop_link);
     m->stop_due = true;
     if (force)
         retract_grants(s, m);
+    reject_refused(s, m);
+    wishes_changed(s, m);
 }
 
 static void stop_when_drained(struct sched *s, struct sched_model *m)
@@ -300,9 +329,9 @@ static void stop_when_drained(struct sched *s, struct sched_model *m)
     if (m->state != SCHED_READY || !m->draining)
         return;
     if (m->drain_until <= s->now)
-        stop(s, m, m->stop_reason, true);
-    else if (!is_busy(m))
-        stop(s, m, m->stop_reason, false);
+        core_stop(s, m, m->stop_reason, true);
+    else if (!core_is_busy(m))
+        core_stop(s, m, m->stop_reason, false);
 }
 
 static void drain(struct sched *s, struct sched_model *m, enum sched_stop_reason reason,
@@ -313,129 +342,45 @@ static void drain(struct sched *s, struct sched_model *m, enum sched_stop_reason
         break;
     case SCHED_STOPPING:
         if (until <= s->now && !m->force)
-            stop(s, m, m->stop_reason, true);
+            core_stop(s, m, m->stop_reason, true);
         break;
     case SCHED_LOADING:
-        stop(s, m, reason, until <= s->now);
+        core_stop(s, m, reason, until <= s->now);
         break;
     case SCHED_READY:
         /* A promise that it is gone by some time is kept, whoever allows more time later. */
         m->drain_until = m->draining ? earlier(m->drain_until, until) : until;
         m->stop_reason = m->draining && m->stop_reason > reason ? m->stop_reason : reason;
         m->draining = true;
-        set_yielding(s, m, false);
+        core_set_yielding(s, m, false);
         stop_when_drained(s, m);
         s->dirty = true;
         break;
     }
 }
 
-/* --- Whose place goes to whom -------------------------------------------------------------------
+/* --- Places -------------------------------------------------------------------------------------
  */
 
-static bool next_spawn(struct sched *s, struct sched_action *action)
+void core_spawn(struct sched *s, struct sched_model *m, struct sched_request **cause)
 {
-    struct sched_model *m = TAILQ_FIRST(&s->waiting_models);
-    if (!m || (s->config.models_max && s->running >= s->config.models_max))
-        return false;
     struct sched_request *r = TAILQ_FIRST(&m->queue);
     if (m->wanted && m->wanted_since == m->waiting_since)
         r = NULL;
     if (r)
         r->caused_load = true;
     m->wanted = false; /* now, or a load that fails would be tried for ever */
+    m->spawned_at = s->now;
     set_state(s, m, SCHED_LOADING);
     wishes_changed(s, m);
-    *action = (struct sched_action){.type = SCHED_ACT_SPAWN, .model = m, .request = r};
-    return true;
+    *cause = r;
 }
 
-static bool is_evictable(const struct sched_model *m)
+void core_resume(struct sched *s, struct sched_model *m)
 {
-    return m->state == SCHED_READY && !m->draining && !m->pinned && !is_busy(m);
-}
-
-/* A yielding engine that nobody waits for at the moment is as good a victim as any. */
-static bool is_better_victim(const struct sched_model *a, const struct sched_model *b)
-{
-    if (!a->waiting != !b->waiting)
-        return !a->waiting;
-    return a->last_used < b->last_used;
-}
-
-/* Stops one engine if that helps somebody. To be called when there is no place for who waits. */
-static bool evict(struct sched *s)
-{
-    unsigned stopping = 0;
-    struct sched_model *m, *victim = NULL;
-    if (!s->queued)
-        return false;
-    TAILQ_FOREACH (m, &s->running_models, link) {
-        if (m->state == SCHED_STOPPING)
-            stopping++;
-        if (is_evictable(m) && (!victim || is_better_victim(m, victim)))
-            victim = m;
-    }
-    if (!victim || stopping >= s->queued)
-        return false;
-    stop(s, victim, SCHED_STOP_EVICTED, false);
-    return true;
-}
-
-/* How many models have waited too long, counted up to the number of engines: more cannot yield. */
-static unsigned count_overdue(const struct sched *s)
-{
-    unsigned n = 0;
-    const struct sched_model *m = TAILQ_FIRST(&s->waiting_models);
-    for (; m && n < s->running; m = TAILQ_NEXT(m, queue_link), n++)
-        if (after(m->waiting_since, s->config.max_wait_ms) > s->now)
-            break;
-    return n;
-}
-
-/* The least recently granted of those who could yield, or the most recently granted who does. */
-static struct sched_model *find_yielding(const struct sched *s, bool yielding)
-{
-    struct sched_model *m, *best = NULL;
-    TAILQ_FOREACH (m, &s->running_models, link) {
-        bool fits = yielding ? m->yielding : takes_requests(m) && !m->pinned;
-        if (fits && (!best || (m->last_granted < best->last_granted) != yielding))
-            best = m;
-    }
-    return best;
-}
-
-static void resume(struct sched *s, struct sched_model *m)
-{
-    set_yielding(s, m, false);
+    core_set_yielding(s, m, false);
     m->wanted = false; /* it is loaded, and stays so */
-    grant_all(s, m);
-}
-
-/*
- * As many engines yield as there are overdue models without a place to come. A draining engine is
- * no reason for one that yields already to take that back: nobody knows which of the two ends
- * first.
- */
-static void balance_yielding(struct sched *s)
-{
-    unsigned stopping = 0, draining = 0, overdue = count_overdue(s);
-    struct sched_model *m;
-    if (!s->queued && !s->yielding)
-        return;
-    TAILQ_FOREACH (m, &s->running_models, link) {
-        if (m->state == SCHED_STOPPING)
-            stopping++;
-        else if (m->draining)
-            draining++;
-        else if (m->yielding && m->pinned)
-            resume(s, m);
-    }
-    unsigned needed = overdue > stopping ? overdue - stopping : 0;
-    while (s->yielding > needed)
-        resume(s, find_yielding(s, true));
-    while (s->yielding + draining < needed && (m = find_yielding(s, false)))
-        set_yielding(s, m, true);
+    grant_waiting(s, m);
 }
 
 /* --- Events -------------------------------------------------------------------------------------
@@ -446,7 +391,7 @@ static void on_add(struct sched_model *m)
     if (m->listed)
         return;
     m->listed = true;
-    m->waiting_since = SCHED_NEVER;
+    m->waiting_since = m->hopeless_since = SCHED_NEVER;
     TAILQ_INIT(&m->queue);
 }
 
@@ -466,10 +411,11 @@ static void on_request(struct sched *s, struct sched_request *r)
     if (r->state != SCHED_REQUEST_NEW)
         return;
     r->since = s->now;
+    r->number = s->requests++;
     r->caused_load = false;
-    if (takes_requests(m)) {
+    if (takes(m, r)) {
         grant(s, r);
-    } else if (m->state != SCHED_LOADING && is_refused(s, r, &why)) {
+    } else if (m->state != SCHED_LOADING && !is_in_service(m) && is_refused(s, r, &why)) {
         reject(s, r, why);
     } else if (s->config.max_queue && s->waiting >= s->config.max_queue) {
         reject(s, r, SCHED_REJECT_QUEUE_FULL);
@@ -487,9 +433,13 @@ static void on_done(struct sched *s, struct sched_request *r)
     drop_lease(s, r);
     if (r->engine != m->engine)
         return;
-    if (!r->passive)
+    if (!r->passive) {
         m->last_used = s->now;
-    if (is_busy(m))
+        m->failures = 0;
+    }
+    if (is_in_service(m))
+        grant_waiting(s, m);
+    if (core_is_busy(m))
         return;
     s->dirty = true;
     stop_when_drained(s, m);
@@ -514,11 +464,22 @@ static void on_cancel(struct sched *s, struct sched_request *r)
     }
 }
 
+/* What was wrong with it may be mended. */
+static void forgive(struct sched *s, struct sched_model *m)
+{
+    s->dirty = true;
+    m->failures = 0;
+    m->failed = m->oom_retried = false;
+    m->retry_at = 0;
+}
+
 static void on_load(struct sched *s, struct sched_model *m)
 {
-    if (s->shutdown || !m->listed || is_held(s, m) || m->wanted)
+    if (s->shutdown || !m->listed || is_held(s, m))
         return;
-    if (m->state == SCHED_LOADING || takes_requests(m))
+    forgive(s, m);
+    undo_drop(s, m);
+    if (m->wanted || m->state == SCHED_LOADING || is_in_service(m))
         return;
     m->wanted = true;
     m->wanted_since = s->now;
@@ -537,6 +498,7 @@ static void on_replace(struct sched *s, struct sched_model *m)
     bool loading = m->state == SCHED_LOADING;
     if (!m->listed)
         return;
+    forgive(s, m);
     drain(s, m, SCHED_STOP_REPLACED, SCHED_NEVER);
     reject_refused(s, m);
     if (loading && !m->waiting && !m->wanted && !s->shutdown && !is_held(s, m)) {
@@ -551,7 +513,7 @@ static void on_keep(struct sched *s, struct sched_model *m)
     if (m->state != SCHED_READY || !m->draining || m->stop_reason != SCHED_STOP_UNLOADED)
         return;
     m->draining = false;
-    resume(s, m);
+    core_resume(s, m);
     s->dirty = true;
 }
 
@@ -561,36 +523,77 @@ static void on_ready(struct sched *s, struct sched_model *m)
         return;
     set_state(s, m, SCHED_READY);
     m->loaded_at = m->last_granted = m->last_used = s->now;
-    grant_all(s, m);
+    m->oom_retried = false;
+    grant_waiting(s, m);
 }
 
-static void on_gone(struct sched *s, struct sched_model *m)
+/* Nothing after the first failure; then it doubles, up to BACK_OFF_DOUBLES times. */
+static uint64_t back_off(const struct sched *s, unsigned failures)
 {
-    if (m->state == SCHED_UNLOADED)
+    unsigned doubles = failures - 2 < BACK_OFF_DOUBLES ? failures - 2 : BACK_OFF_DOUBLES;
+    return failures < 2 ? 0 : s->config.back_off_ms << doubles;
+}
+
+/* It ended by itself. */
+static void note_failure(struct sched *s, struct sched_model *m)
+{
+    m->failures++;
+    m->retry_at = after(s->now, back_off(s, m->failures));
+    m->failed = s->config.max_failures && m->failures >= s->config.max_failures;
+}
+
+/* Those who waited for it: rejected, unless the load is tried again with what it showed to need. */
+static void on_load_failed(struct sched *s, struct sched_model *m, bool oom)
+{
+    if (oom && !m->oom_retried && m->listed && !is_held(s, m) && !s->shutdown) {
+        m->oom_retried = true;
+        reject_refused(s, m);
+        if (!m->waiting && !m->wanted) {
+            m->wanted = true;
+            m->wanted_since = s->now;
+        }
         return;
-    if (m->state == SCHED_LOADING)
-        reject_all(s, m, SCHED_REJECT_LOAD_FAILED);
+    }
+    note_failure(s, m);
+    m->oom_retried = false;
+    reject_all(s, m, oom ? SCHED_REJECT_OOM : SCHED_REJECT_LOAD_FAILED);
+}
+
+static void on_gone(struct sched *s, struct sched_model *m, bool oom)
+{
+    enum sched_state before = m->state;
+    bool by_itself = before == SCHED_READY && !m->draining;
+    if (before == SCHED_UNLOADED)
+        return;
+    if (before == SCHED_LOADING)
+        on_load_failed(s, m, oom);
+    else if (by_itself || (before == SCHED_STOPPING && m->stop_reason == SCHED_STOP_BROKEN))
+        note_failure(s, m);
     retract_grants(s, m);
     m->engine++;
     m->stale = m->leases;
+    m->active = 0;
     if (m->stop_due)
         TAILQ_REMOVE(&s->stops, m, stop_link);
     m->stop_due = m->force = m->draining = false;
-    set_yielding(s, m, false);
+    core_set_yielding(s, m, false);
     set_state(s, m, SCHED_UNLOADED);
+    if (m->failed)
+        core_give_up(s, m, SCHED_REJECT_FAILED);
+    reject_refused(s, m);
     wishes_changed(s, m);
 }
 
 static void on_broken(struct sched *s, struct sched_model *m)
 {
     if (m->state == SCHED_READY)
-        stop(s, m, m->draining ? m->stop_reason : SCHED_STOP_BROKEN, true);
+        core_stop(s, m, m->draining ? m->stop_reason : SCHED_STOP_BROKEN, true);
 }
 
 static void on_hold(struct sched *s, struct sched_model *m, uint64_t until)
 {
     m->held_until = until;
-    if (is_held(s, m) && m->state != SCHED_LOADING)
+    if (is_held(s, m) && m->state != SCHED_LOADING && !is_in_service(m))
         reject_all(s, m, SCHED_REJECT_HELD);
 }
 
@@ -613,7 +616,7 @@ static uint64_t engine_deadline(const struct sched_model *m)
         return SCHED_NEVER;
     if (m->draining)
         return m->drain_until;
-    if (!m->ttl_ms || m->pinned || m->yielding || is_busy(m))
+    if (!m->ttl_ms || m->pinned || m->yielding || core_is_busy(m))
         return SCHED_NEVER;
     return after(m->last_used, m->ttl_ms);
 }
@@ -627,9 +630,11 @@ static void on_tick(struct sched *s)
     }
     TAILQ_FOREACH (m, &s->running_models, link) {
         reject_late(s, m);
+        if (is_in_service(m) && m->waiting)
+            grant_waiting(s, m); /* it may have more leases now */
         stop_when_drained(s, m);
         if (engine_deadline(m) <= s->now)
-            stop(s, m, SCHED_STOP_IDLE, false);
+            core_stop(s, m, SCHED_STOP_IDLE, false);
     }
     s->dirty = true; /* somebody may be overdue */
 }
@@ -675,7 +680,7 @@ void sched_event(struct sched *s, const struct sched_event *event, uint64_t now)
         on_ready(s, event->model);
         break;
     case SCHED_EV_GONE:
-        on_gone(s, event->model);
+        on_gone(s, event->model, event->oom);
         break;
     case SCHED_EV_BROKEN:
         on_broken(s, event->model);
@@ -728,8 +733,22 @@ static bool next_stop(struct sched *s, struct sched_action *action)
         return false;
     TAILQ_REMOVE(&s->stops, m, stop_link);
     m->stop_due = false;
-    *action = (struct sched_action){
-        .type = SCHED_ACT_STOP, .model = m, .stop = m->stop_reason, .force = m->force};
+    *action = (struct sched_action){.type = SCHED_ACT_STOP,
+                                    .model = m,
+                                    .stop = m->stop_reason,
+                                    .force = m->force,
+                                    .cause = m->stop_for};
+    m->stop_for = NULL;
+    return true;
+}
+
+static bool next_drop(struct sched *s, struct sched_action *action)
+{
+    struct sched_model *m = TAILQ_FIRST(&s->drops);
+    if (!m)
+        return false;
+    undo_drop(s, m);
+    *action = (struct sched_action){.type = SCHED_ACT_DROP, .model = m, .reject = m->drop_reason};
     return true;
 }
 
@@ -737,17 +756,21 @@ bool sched_next(struct sched *s, uint64_t now, struct sched_action *action)
 {
     advance(s, now);
     for (;;) {
-        if (next_reject(s, action) || next_grant(s, action) || next_stop(s, action))
+        if (next_reject(s, action) || next_grant(s, action) || next_stop(s, action) ||
+            next_drop(s, action))
             return true;
         if (!s->dirty)
             return false;
-        if (next_spawn(s, action))
+        switch (place(s, action)) {
+        case PLACE_SPAWN:
             return true;
-        if (evict(s))
-            continue;
-        balance_yielding(s);
-        s->placed_at = s->now;
-        s->dirty = false;
+        case PLACE_CHANGED:
+            break;
+        case PLACE_NOTHING:
+            s->placed_at = s->now;
+            s->dirty = false;
+            break;
+        }
     }
 }
 
@@ -755,9 +778,11 @@ void sched_init(struct sched *s, const struct sched_config *config)
 {
     memset(s, 0, sizeof *s);
     s->config = *config;
+    memcpy(s->capacity, config->ceiling, sizeof s->capacity);
     TAILQ_INIT(&s->running_models);
     TAILQ_INIT(&s->waiting_models);
     TAILQ_INIT(&s->stops);
+    TAILQ_INIT(&s->drops);
     TAILQ_INIT(&s->granted);
     TAILQ_INIT(&s->rejected);
 }
@@ -775,16 +800,11 @@ static uint64_t timeout_of_oldest(const struct sched *s, const struct sched_mode
 uint64_t sched_deadline(const struct sched *s)
 {
     const struct sched_model *m;
-    uint64_t at = SCHED_NEVER;
+    uint64_t at = place_deadline(s);
     TAILQ_FOREACH (m, &s->running_models, link)
         at = earlier(at, earlier(engine_deadline(m), timeout_of_oldest(s, m)));
-    TAILQ_FOREACH (m, &s->waiting_models, queue_link) {
-        uint64_t overdue = after(m->waiting_since, s->config.max_wait_ms);
+    TAILQ_FOREACH (m, &s->waiting_models, queue_link)
         at = earlier(at, timeout_of_oldest(s, m));
-        /* One that was overdue then has got what there is: asking again would ask for ever. */
-        if (overdue > s->placed_at)
-            at = earlier(at, overdue);
-    }
     return at;
 }
 
@@ -797,17 +817,51 @@ unsigned sched_position(const struct sched *s, const struct sched_request *reque
         return 0;
     for (r = TAILQ_FIRST(&m->queue); r != request; r = TAILQ_NEXT(r, link))
         n++;
-    if (m->state == SCHED_LOADING)
+    if (m->state == SCHED_LOADING || is_in_service(m))
         return n;
     TAILQ_FOREACH (o, &s->running_models, link)
         if (o->state == SCHED_LOADING || o->waiting_since < m->waiting_since)
             n += o->waiting;
-    TAILQ_FOREACH (o, &s->waiting_models, queue_link) {
-        if (o == m || o->waiting_since > m->waiting_since)
-            break;
-        n += o->waiting;
-    }
+    TAILQ_FOREACH (o, &s->waiting_models, queue_link)
+        if (o != m && place_is_before(s, o, m))
+            n += o->waiting;
     return n;
+}
+
+static uint64_t rest_of_load(const struct sched *s, const struct sched_model *m)
+{
+    uint64_t past = s->now - m->spawned_at;
+    return past < m->load_ms ? m->load_ms - past : 0;
+}
+
+uint64_t sched_eta(const struct sched *s, const struct sched_model *m)
+{
+    const struct sched_model *o;
+    if (m->state == SCHED_READY)
+        return 0;
+    if (!m->load_ms)
+        return SCHED_NEVER;
+    if (m->state == SCHED_LOADING)
+        return rest_of_load(s, m);
+    uint64_t ms = m->load_ms;
+    TAILQ_FOREACH (o, &s->waiting_models, queue_link)
+        if (o != m && place_is_before(s, o, m))
+            ms += o->load_ms;
+    return ms;
+}
+
+bool sched_would_fit(struct sched *s, struct sched_model *m, struct sched_model **victims,
+                     unsigned max, unsigned *n)
+{
+    struct victims chosen;
+    *n = 0;
+    if (m->state != SCHED_UNLOADED)
+        return true;
+    if (!place_would_fit(s, m, &chosen))
+        return false;
+    for (; *n < chosen.n && *n < max; ++*n)
+        victims[*n] = chosen.v[*n];
+    return true;
 }
 
 /* --- Names --------------------------------------------------------------------------------------
@@ -827,10 +881,18 @@ const char *sched_stop_name(enum sched_stop_reason reason)
 const char *sched_reject_name(enum sched_reject_reason reason)
 {
     static const char *const names[] = {
-        [SCHED_REJECT_NOT_LOADED] = "not_loaded",   [SCHED_REJECT_HELD] = "held",
-        [SCHED_REJECT_QUEUE_FULL] = "queue_full",   [SCHED_REJECT_WAIT_TIMEOUT] = "wait_timeout",
-        [SCHED_REJECT_LOAD_FAILED] = "load_failed", [SCHED_REJECT_UNLOADED] = "unloaded",
-        [SCHED_REJECT_REMOVED] = "removed",         [SCHED_REJECT_SHUTDOWN] = "shutdown",
+        [SCHED_REJECT_NOT_LOADED] = "not_loaded",
+        [SCHED_REJECT_HELD] = "held",
+        [SCHED_REJECT_QUEUE_FULL] = "queue_full",
+        [SCHED_REJECT_WAIT_TIMEOUT] = "wait_timeout",
+        [SCHED_REJECT_LOAD_FAILED] = "load_failed",
+        [SCHED_REJECT_UNLOADED] = "unloaded",
+        [SCHED_REJECT_REMOVED] = "removed",
+        [SCHED_REJECT_SHUTDOWN] = "shutdown",
+        [SCHED_REJECT_OOM] = "oom",
+        [SCHED_REJECT_FAILED] = "failed",
+        [SCHED_REJECT_TOO_LARGE] = "too_large",
+        [SCHED_REJECT_NO_ROOM] = "no_room",
     };
     return names[reason];
 }

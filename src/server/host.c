@@ -428,6 +428,23 @@ static void stop(struct hosted *h, const struct sched_action *action)
     announce(h->host, HOST_EV_STOPPING, h);
 }
 
+char *host_explain_room(const struct hosted *h)
+{
+    return mem_printf("model '%s': there is no room for it", h->model->id);
+}
+
+/* Nobody waits for the answer any more: the list of models tells it. */
+static void drop(struct hosted *h, enum sched_reject_reason why)
+{
+    if (why == SCHED_REJECT_FAILED)
+        return; /* its failure is known */
+    h->reason = HOST_LOAD_FAILED;
+    h->last_exit = (struct engine_exit){.code = -1};
+    set_failure(h, host_explain_room(h));
+    log_error("%s", h->failure);
+    announce(h->host, HOST_EV_GONE, h);
+}
+
 /* --- the pump -----------------------------------------------------------------------------------
  */
 
@@ -451,6 +468,9 @@ static void perform(const struct sched_action *action)
         if (r)
             r->loaded = true;
         spawn(h, r);
+        return;
+    case SCHED_ACT_DROP:
+        drop(h, action->reject);
         return;
     case SCHED_ACT_STOP:
         stop(h, action);

@@ -135,6 +135,8 @@ void host_engine_broken(struct hosted *h);
 /* Whether its engine is being stopped on purpose, so that a request that is cut off by it must not
  * bring the model back. */
 bool host_is_stopping(const struct hosted *h);
+/* Why there is no room for it, with figures, for a person; the caller frees. */
+char *host_explain_room(const struct hosted *h);
 /* How many waiting requests come before. */
 unsigned host_position(const struct host_request *r);
 

@@ -25,7 +25,7 @@
  *
  * It holds whatever new requests come to the resident models, and without max_wait if none come.
  *
- *     sim_sched [--seed N] [--events N] [--worlds N] [-v]
+ *     sim_sched [--seed N] [--events N] [--worlds N] [--only OPS] [-v]
  *
  * The events are shared out evenly among the worlds. World i has the seed N + i, so that a world
  * that fails can be replayed alone; the command for it is printed.
@@ -37,10 +37,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
+enum { MAX_OPS = 100000 };
 enum { EVENTS_A_WORLD = 400, MODELS = 12, CLIENTS = 48, TRACE_LINES = 60, TRACE_WIDTH = 160 };
 enum { LOAD_MS = 400, LEASE_MS = 300, STOP_MS = 100 }; /* T, L and K of the bound */
+enum { DEVICES = 2, FILES = 3, BACK_OFF_MAX_MS = 30000 };
 
 enum engine_state { ENGINE_NONE, ENGINE_LOADING, ENGINE_UP, ENGINE_STOPPING };
 enum client_state { CLIENT_OUT, CLIENT_ASKED, CLIENT_SERVED };
@@ -53,7 +57,7 @@ struct engine {
     uint64_t drain_until;
     enum sched_stop_reason drain_reason;
     bool stop_given, force_given;
-    uint64_t last_used;
+    uint64_t last_used, loaded;
     uint64_t at; /* in the end phase: when it does its next step */
 };
 
@@ -80,10 +84,15 @@ struct world {
     struct sched_config config;
     struct model models[MODELS];
     struct client clients[CLIENTS];
+    struct sched_weights files[FILES];
     unsigned n_models;
     bool strict, shutdown;
+    bool fixed;    /* max_leases does not change */
+    bool plain;    /* only places are short: then much more can be said of what must happen */
     bool resident; /* in the end phase: whoever is served asks again */
+    const struct model *victim; /* that is being judged */
     uint64_t seed, random, now, event, arrivals;
+    unsigned op; /* of random_event(): what is drawn in it depends on this and the seed alone */
     unsigned engines; /* how many there were */
     unsigned depth;
     char trace[TRACE_LINES][TRACE_WIDTH];
@@ -94,7 +103,9 @@ static struct totals {
     uint64_t events, grants, rejects, spawns, stops, evictions, yields;
 } totals;
 
-static bool verbose;
+static bool verbose, quiet;
+static int failed_line;                /* that is being shrunk */
+static unsigned only[MAX_OPS], n_only; /* the ops that are carried out; none: all */
 static unsigned long long events_a_world;
 
 /* --- Chance, trace, failure -------------------------------------------------------------- */
@@ -131,21 +142,27 @@ __attribute__((format(printf, 2, 3))) static void trace(struct world *w, const c
         puts(line);
 }
 
+static void shrink(const struct world *w);
+
 __attribute__((noreturn)) static void fail(const struct world *w, int line, const char *what)
 {
     uint64_t first = w->traced > TRACE_LINES ? w->traced - TRACE_LINES : 0;
+    if (quiet)
+        exit(line == failed_line ? 1 : 2);
     for (uint64_t i = first; i < w->traced && !verbose; i++)
         puts(w->trace[i % TRACE_LINES]);
-    printf(
-        "config: models=%u models_max=%u max_queue=%u max_wait=%llu wait_timeout=%llu strict=%d\n",
-        w->n_models, w->config.models_max, w->config.max_queue,
-        (unsigned long long)w->config.max_wait_ms, (unsigned long long)w->config.wait_timeout_ms,
-        w->strict);
-    printf(
-        "FAILED (line %d): %s\nseed %llu, event %llu; replay:\n  sim_sched --seed %llu --worlds 1 "
-        "--events %llu -v\n",
-        line, what, (unsigned long long)w->seed, (unsigned long long)w->event,
-        (unsigned long long)w->seed, events_a_world);
+    printf("config: models=%u models_max=%u loads_max=%u max_queue=%u devices=%u max_wait=%llu "
+           "wait_timeout=%llu residence=%llu hopeless=%llu max_failures=%u strict=%d plain=%d\n",
+           w->n_models, w->config.models_max, w->config.loads_max, w->config.max_queue,
+           w->config.devices, (unsigned long long)w->config.max_wait_ms,
+           (unsigned long long)w->config.wait_timeout_ms,
+           (unsigned long long)w->config.residence_ms, (unsigned long long)w->config.hopeless_ms,
+           w->config.max_failures, w->strict, w->plain);
+    printf("FAILED (line %d): %s\nseed %llu, event %llu, op %u\n", line, what,
+           (unsigned long long)w->seed, (unsigned long long)w->event, w->op);
+    failed_line = line;
+    if (!n_only)
+        shrink(w);
     exit(1);
 }
 
@@ -235,6 +252,23 @@ static bool is_open(const struct model *m)
            !m->m.yielding;
 }
 
+/* Leases at its engine that count for max_leases. */
+static unsigned count_active(const struct world *w, const struct model *m)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *c = &w->clients[i];
+        n += c->r.model == &m->m && c->state == CLIENT_SERVED && !c->r.passive &&
+             m->engine.state != ENGINE_NONE && c->engine == m->engine.id;
+    }
+    return n;
+}
+
+static bool is_full(const struct world *w, const struct model *m)
+{
+    return m->m.max_leases && count_active(w, m) >= m->m.max_leases;
+}
+
 struct places {
     unsigned wishes, overdue, stopping, draining, yielding;
 };
@@ -253,6 +287,144 @@ static struct places count_places(const struct world *w)
     return p;
 }
 
+/* --- Room, from the record --------------------------------------------------------------- */
+
+typedef bool filter(const struct world *w, const struct model *m);
+
+static bool leaves(const struct model *m)
+{
+    return m->engine.state == ENGINE_STOPPING;
+}
+
+static bool is_idle(const struct world *w, const struct model *m)
+{
+    return m->engine.state == ENGINE_UP && !m->engine.draining && !m->m.pinned &&
+           !count_clients(w, m, CLIENT_SERVED, true);
+}
+
+static bool has_stayed(const struct world *w, const struct model *m)
+{
+    uint64_t half = m->m.load_ms / 2;
+    uint64_t resident = half < w->config.residence_ms ? half : w->config.residence_ms;
+    return sum(m->engine.loaded, resident) <= w->now;
+}
+
+static bool is_late(const struct world *w, const struct model *m)
+{
+    return sum(oldest_wish(w, m), w->config.max_wait_ms) <= w->now;
+}
+
+static bool nobody(const struct world *w, const struct model *m)
+{
+    (void)w;
+    (void)m;
+    return false;
+}
+
+static bool who_leaves(const struct world *w, const struct model *m)
+{
+    (void)w;
+    return leaves(m);
+}
+
+static bool who_leaves_or_yields(const struct world *w, const struct model *m)
+{
+    (void)w;
+    return leaves(m) || m->m.yielding || m->engine.draining;
+}
+
+static bool who_leaves_or_is_idle(const struct world *w, const struct model *m)
+{
+    return leaves(m) || (is_idle(w, m) && has_stayed(w, m));
+}
+
+static bool who_leaves_or_is_idle_anyhow(const struct world *w, const struct model *m)
+{
+    return leaves(m) || is_idle(w, m);
+}
+
+static bool who_could_yield(const struct world *w, const struct model *m)
+{
+    (void)w;
+    return leaves(m) || m->engine.draining || (m->engine.state == ENGINE_UP && !m->m.pinned);
+}
+
+static bool who_is_not_pinned(const struct world *w, const struct model *m)
+{
+    (void)w;
+    return leaves(m) || !m->m.pinned || m->engine.draining;
+}
+
+/* Whether `m` would fit if those engines were gone. Where it needs nothing more it always does. */
+static bool fits_without(const struct world *w, const struct model *m, filter *gone)
+{
+    unsigned places = 1;
+    uint64_t used[DEVICES] = {0}, needs[DEVICES];
+    bool mapped[FILES] = {false};
+    for (unsigned i = 0; i < w->n_models; i++) {
+        const struct model *o = &w->models[i];
+        if (o == m || o->engine.state == ENGINE_NONE || gone(w, o))
+            continue;
+        places++;
+        for (unsigned d = 0; d < DEVICES; d++)
+            used[d] += o->m.bytes[d];
+        if (o->m.weights)
+            mapped[o->m.weights - w->files] = true;
+    }
+    for (unsigned i = 0; i < FILES; i++)
+        used[0] += mapped[i] ? w->files[i].bytes : 0;
+    memcpy(needs, m->m.bytes, sizeof needs);
+    if (m->m.weights && !mapped[m->m.weights - w->files])
+        needs[0] += m->m.weights->bytes;
+    for (unsigned d = 0; d < w->config.devices; d++)
+        if (needs[d] && used[d] + needs[d] > w->s.capacity[d])
+            return false;
+    return !w->config.models_max || places <= w->config.models_max;
+}
+
+static bool may_be_placed(const struct world *w, const struct model *m)
+{
+    return wishes_place(w, m) && !m->m.unsure && m->m.retry_at <= w->now;
+}
+
+static bool comes_before(const struct world *w, const struct model *a, const struct model *b)
+{
+    bool late_a = is_late(w, a), late_b = is_late(w, b);
+    if (late_a != late_b)
+        return late_a;
+    if (!late_a && a->m.priority != b->m.priority)
+        return a->m.priority > b->m.priority;
+    return oldest_wish(w, a) < oldest_wish(w, b);
+}
+
+/* Whose turn it is: of several as old, any. NULL: nobody waits, or nobody can be loaded yet. */
+static const struct model *first_in_turn(const struct world *w)
+{
+    const struct model *first = NULL;
+    for (unsigned i = 0; i < w->n_models; i++)
+        if (may_be_placed(w, &w->models[i]) && (!first || comes_before(w, &w->models[i], first)))
+            first = &w->models[i];
+    return first;
+}
+
+/* Before all others, and as old as none of them. */
+static bool is_first(const struct world *w, const struct model *m)
+{
+    for (unsigned i = 0; i < w->n_models; i++)
+        if (&w->models[i] != m && may_be_placed(w, &w->models[i]) &&
+            !comes_before(w, m, &w->models[i]))
+            return false;
+    return true;
+}
+
+static bool may_load_more(const struct world *w)
+{
+    unsigned loading = 0;
+    for (unsigned i = 0; i < w->n_models; i++)
+        loading += w->models[i].engine.state == ENGINE_LOADING;
+    return !w->config.loads_max || loading < w->config.loads_max;
+}
+
 /* --- Checks at an action ----------------------------------------------------------------- */
 
 static void check_grant(struct world *w, const struct model *m, const struct client *c)
@@ -263,7 +435,9 @@ static void check_grant(struct world *w, const struct model *m, const struct cli
     CHECK(!m->engine.killed, "grant at an engine that is being killed");
     for (unsigned i = 0; i < CLIENTS; i++) {
         const struct client *o = &w->clients[i];
-        CHECK(o->r.model != &m->m || o->state != CLIENT_ASKED || o->n >= c->n,
+        /* Passive ones need not wait for a lease to end. */
+        CHECK(o->r.model != &m->m || o->state != CLIENT_ASKED || o->n >= c->n ||
+                  (m->m.max_leases && c->r.passive),
               "grant before one who came earlier");
     }
 }
@@ -277,6 +451,9 @@ static void check_reject(struct world *w, const struct client *c, enum sched_rej
     CHECK(reason != SCHED_REJECT_SHUTDOWN || w->shutdown, "rejected for no shutdown");
     CHECK(reason != SCHED_REJECT_NOT_LOADED || !c->r.may_load, "rejected though it may load");
     CHECK(reason != SCHED_REJECT_QUEUE_FULL || w->config.max_queue, "the queue has no limit");
+    CHECK(!w->plain || reason < SCHED_REJECT_OOM || reason > SCHED_REJECT_NO_ROOM,
+          "rejected for what does not happen here");
+    CHECK(reason != SCHED_REJECT_FAILED || w->config.max_failures, "failures have no limit");
 }
 
 static void check_spawn(struct world *w, const struct model *m, const struct client *c)
@@ -285,13 +462,38 @@ static void check_spawn(struct world *w, const struct model *m, const struct cli
     CHECK(m->listed && !is_held(w, m) && !w->shutdown, "spawn of what must not be loaded");
     CHECK(!w->config.models_max || count_engines(w) < w->config.models_max, "too many engines");
     CHECK(wishes_place(w, m), "spawn for nobody");
-    CHECK(!c == (m->wanted && m->wanted_since <= oldest_client(w, m)), "who caused the load?");
-    CHECK(!c || (c->state == CLIENT_ASKED && c->r.model == &m->m && c->r.may_load &&
-                 c->r.caused_load && c->since == oldest_client(w, m)),
+    /* In the others somebody's rejection may be due that the record has not seen. */
+    bool exact = w->plain || w->strict;
+    CHECK(!exact || !c == (m->wanted && m->wanted_since <= oldest_client(w, m)),
+          "who caused the load?");
+    CHECK(!exact || !c ||
+              (c->state == CLIENT_ASKED && c->r.model == &m->m && c->r.may_load &&
+               c->r.caused_load && c->since == oldest_client(w, m)),
           "spawn because of somebody else");
-    for (unsigned i = 0; i < w->n_models; i++)
+    CHECK(may_be_placed(w, m), "spawn of what must not be loaded yet");
+    CHECK(fits_without(w, m, nobody), "spawn without room");
+    CHECK(may_load_more(w), "too many loads");
+    const struct model *first = first_in_turn(w);
+    CHECK(first == m || !is_first(w, first) || !fits_without(w, first, nobody) ||
+              !fits_without(w, first, who_leaves),
+          "spawn before a model whose turn it is, and which fits");
+    for (unsigned i = 0; i < w->n_models && w->plain; i++)
         CHECK(!wishes_place(w, &w->models[i]) || oldest_wish(w, &w->models[i]) >= oldest_wish(w, m),
               "spawn before a model that has waited longer");
+}
+
+static bool will_leave(const struct world *w, const struct model *m)
+{
+    return leaves(m) || (m != w->victim && m->m.stop_due);
+}
+
+/* Nobody is stopped who need not go: at least of the one whose turn it is this can be said. */
+static void check_need(struct world *w, const struct model *m, const struct model *cause)
+{
+    CHECK(cause && cause != m, "an eviction for nobody");
+    CHECK(is_idle(w, m) && (has_stayed(w, m) || is_late(w, cause)), "not evictable");
+    w->victim = m;
+    CHECK(!is_first(w, cause) || !fits_without(w, cause, will_leave), "evicted without need");
 }
 
 /* An eviction is chosen when it is pulled, so that it can be checked in all worlds. */
@@ -329,6 +531,8 @@ static void check_stop(struct world *w, const struct model *m, const struct sche
         break;
     case SCHED_STOP_EVICTED:
         if (!e->stop_given)
+            check_need(w, m, (const struct model *)a->cause);
+        if (!e->stop_given && w->plain)
             check_eviction(w, m);
         break;
     case SCHED_STOP_BROKEN:
@@ -353,10 +557,27 @@ static void perform_grant(struct world *w, struct model *m, struct client *c)
     totals.grants++;
 }
 
+/* For want of room: at the very moment, as events may change it before the answer is pulled. */
+static void check_no_room(struct world *w, const struct model *m, enum sched_reject_reason reason)
+{
+    uint64_t most[DEVICES];
+    if (!w->strict || (reason != SCHED_REJECT_NO_ROOM && reason != SCHED_REJECT_TOO_LARGE))
+        return;
+    for (unsigned d = 0; d < DEVICES; d++)
+        most[d] = m->m.bytes[d] + (d == 0 && m->m.weights ? m->m.weights->bytes : 0);
+    bool large = false;
+    for (unsigned d = 0; d < w->config.devices; d++)
+        large |= most[d] > w->config.ceiling[d];
+    CHECK(reason != SCHED_REJECT_TOO_LARGE || large, "it is not too large");
+    CHECK(reason != SCHED_REJECT_NO_ROOM || !fits_without(w, m, who_is_not_pinned),
+          "there is room");
+}
+
 static void perform_reject(struct world *w, struct client *c, enum sched_reject_reason reason)
 {
     trace(w, "    reject %u: %s", number_of(w, &c->r), sched_reject_name(reason));
     check_reject(w, c, reason);
+    check_no_room(w, (const struct model *)c->r.model, reason);
     c->state = CLIENT_OUT;
     c->rejected = true;
     c->reason = reason;
@@ -400,6 +621,9 @@ static void perform(struct world *w, const struct sched_action *a)
         break;
     case SCHED_ACT_SPAWN:
         perform_spawn(w, m, a->request);
+        break;
+    case SCHED_ACT_DROP:
+        m->wanted = false;
         break;
     case SCHED_ACT_STOP:
         perform_stop(w, m, a);
@@ -450,9 +674,13 @@ static void check_model(struct world *w, const struct model *m)
 {
     bool busy = count_clients(w, m, CLIENT_SERVED, true) > 0;
     bool waited = oldest_wish(w, m) != SCHED_NEVER;
-    CHECK(!is_open(m) || !waited, "waits for a model that is ready");
+    CHECK(!is_open(m) || !waited || is_full(w, m), "waits for a model that is ready");
+    CHECK(m->engine.state == ENGINE_NONE || !m->m.max_leases ||
+              count_active(w, m) <= m->m.max_leases || !w->fixed,
+          "more leases than it may have");
     CHECK(!waited || (m->listed && !w->shutdown), "waits for what will never be");
-    CHECK(!waited || !is_held(w, m) || m->engine.state == ENGINE_LOADING, "waits, though held");
+    CHECK(!waited || !is_held(w, m) || m->engine.state == ENGINE_LOADING || is_open(m),
+          "waits, though held");
     CHECK(!m->m.yielding || (busy && !m->m.pinned && m->engine.state == ENGINE_UP),
           "yields in vain");
     CHECK(!m->engine.draining || m->engine.state != ENGINE_UP || busy, "drained, yet not stopped");
@@ -475,6 +703,23 @@ static void check_order(struct world *w, const struct model *m)
 }
 
 /* Nobody waits who could be served, and nobody gives way without need. */
+static void check_turn(struct world *w)
+{
+    const struct model *first = first_in_turn(w);
+    if (!first || !is_first(w, first) || sched_deadline(&w->s) <= w->now)
+        return;
+    bool overdue = is_late(w, first);
+    bool soon = fits_without(w, first, who_leaves);
+    /* Weights that are there only until another is gone are not there. */
+    CHECK(!fits_without(w, first, nobody) || !soon || !may_load_more(w), "waits, though it fits");
+    CHECK(soon || !fits_without(w, first,
+                                overdue ? who_leaves_or_is_idle_anyhow : who_leaves_or_is_idle),
+          "waits, though others are idle");
+    CHECK(soon || !overdue || !fits_without(w, first, who_could_yield) ||
+              fits_without(w, first, who_leaves_or_yields),
+          "waits too long, and too few yield");
+}
+
 static void check_places(struct world *w)
 {
     struct places p = count_places(w);
@@ -497,7 +742,9 @@ static void check_places(struct world *w)
 static void check_rest(struct world *w)
 {
     check_counters(w);
-    check_places(w);
+    check_turn(w);
+    if (w->plain)
+        check_places(w);
     for (unsigned i = 0; i < w->n_models; i++) {
         check_model_counters(w, &w->models[i]);
         check_model(w, &w->models[i]);
@@ -548,7 +795,7 @@ static void notice(struct world *w, const bool *yielded)
 {
     for (unsigned i = 0; i < w->n_models; i++) {
         struct model *m = &w->models[i];
-        if (!yielded[i] && m->m.yielding)
+        if (!yielded[i] && m->m.yielding && w->plain)
             check_yield(w, m);
         if (is_open(m))
             m->wanted = false;
@@ -623,7 +870,8 @@ static void check_answers(struct world *w, const struct model *m, enum sched_rej
 {
     for (unsigned i = 0; i < CLIENTS && w->strict; i++) {
         const struct client *c = &w->clients[i];
-        CHECK(!c->rejected || (c->reason == why && (!m || c->r.model == &m->m)), "wrong rejection");
+        CHECK(!c->rejected || !w->plain || (c->reason == why && (!m || c->r.model == &m->m)),
+              "wrong rejection");
         CHECK(!all || c->state != CLIENT_ASKED || (m && c->r.model != &m->m), "was not rejected");
     }
 }
@@ -633,26 +881,32 @@ static void tick(struct world *w)
     feed(w, &(struct sched_event){.type = SCHED_EV_TICK});
     if (!w->strict)
         return;
-    check_answers(w, NULL, SCHED_REJECT_WAIT_TIMEOUT, false);
+    if (w->plain) {
+        check_answers(w, NULL, SCHED_REJECT_WAIT_TIMEOUT, false);
+        CHECK(sched_deadline(&w->s) == expected_deadline(w), "sched_deadline");
+    }
     CHECK(expected_deadline(w) > w->now, "what was due at this tick was not done");
-    CHECK(sched_deadline(&w->s) == expected_deadline(w), "sched_deadline");
+    CHECK(sched_deadline(&w->s) > w->now, "a tick is wanted again at once");
 }
 
 /* --- Requests ---------------------------------------------------------------------------- */
 
 enum answer { ANSWER_WAIT = -1, ANSWER_GRANT = -2 }; /* others: the reason of a rejection */
 
-static int expected_answer(const struct world *w, const struct model *m, bool may_load)
+static int expected_answer(const struct world *w, const struct model *m, bool may_load,
+                           bool passive)
 {
-    if (is_open(m))
+    if (is_open(m) && (passive || !is_full(w, m)))
         return ANSWER_GRANT;
-    if (m->engine.state != ENGINE_LOADING) {
+    if (m->engine.state != ENGINE_LOADING && !is_open(m)) {
         if (w->shutdown)
             return SCHED_REJECT_SHUTDOWN;
         if (!m->listed)
             return SCHED_REJECT_REMOVED;
         if (is_held(w, m))
             return SCHED_REJECT_HELD;
+        if (m->m.failed)
+            return SCHED_REJECT_FAILED;
         if (!may_load)
             return SCHED_REJECT_NOT_LOADED;
     }
@@ -683,10 +937,17 @@ static void ask(struct world *w, struct client *c, struct model *m)
     c->r.passive = one_in(w, 6);
     c->since = w->now;
     c->n = w->arrivals++;
-    expected = expected_answer(w, m, c->r.may_load);
+    expected = expected_answer(w, m, c->r.may_load, c->r.passive);
     c->state = CLIENT_ASKED;
     feed(w, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &c->r});
-    CHECK(!w->strict || answer_of(c) == expected, "not the answer that was to be expected");
+    /* Who may wait can still learn at once that there is no room, or that the engine just yields. */
+    bool late =
+        m->m.yielding && (c->reason == SCHED_REJECT_HELD || c->reason == SCHED_REJECT_NOT_LOADED);
+    bool no_room =
+        !w->plain && expected == ANSWER_WAIT && c->state == CLIENT_OUT &&
+        (late || c->reason == SCHED_REJECT_NO_ROOM || c->reason == SCHED_REJECT_TOO_LARGE);
+    CHECK(!w->strict || no_room || answer_of(c) == expected,
+          "not the answer that was to be expected");
 }
 
 static void leave(struct world *w, struct client *c, enum sched_event_type type)
@@ -728,19 +989,40 @@ static void become_ready(struct world *w, struct model *m)
 {
     if (m->engine.state == ENGINE_LOADING) {
         m->engine.state = ENGINE_UP;
-        m->engine.last_used = w->now;
+        m->engine.last_used = m->engine.loaded = w->now;
     }
     m->engine.at = SCHED_NEVER;
     feed_model(w, SCHED_EV_READY, m);
-    check_answers(w, m, SCHED_REJECT_LOAD_FAILED, false);
+    if (w->plain)
+        check_answers(w, m, SCHED_REJECT_LOAD_FAILED, false);
 }
 
+static bool has_patient_client(const struct world *w, const struct model *m)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (w->clients[i].r.model == &m->m && w->clients[i].r.may_load &&
+            w->clients[i].r.state == SCHED_REQUEST_WAITING) /* its answer may be due */
+            return true;
+    return false;
+}
+
+/* A load that ends for want of memory shows what it needs; it is tried once more. */
 static void become_gone(struct world *w, struct model *m)
 {
     bool loading = m->engine.state == ENGINE_LOADING;
+    bool oom = loading && !w->plain && one_in(w, 3);
+    bool again = oom && m->m.state == SCHED_LOADING && !m->m.oom_retried && m->listed &&
+                 !is_held(w, m) && !w->shutdown;
+    if (oom)
+        m->m.bytes[below(w, DEVICES)] += below(w, 20);
+    if (again && !has_patient_client(w, m) && !m->wanted) {
+        m->wanted = true;
+        m->wanted_since = w->now;
+    }
     m->engine = (struct engine){0};
-    feed_model(w, SCHED_EV_GONE, m);
-    check_answers(w, m, SCHED_REJECT_LOAD_FAILED, loading);
+    feed(w, &(struct sched_event){.type = SCHED_EV_GONE, .model = &m->m, .oom = oom});
+    if (w->plain)
+        check_answers(w, m, SCHED_REJECT_LOAD_FAILED, loading);
 }
 
 static void become_broken(struct world *w, struct model *m)
@@ -817,7 +1099,8 @@ static void order_end(struct world *w, struct model *m, enum sched_stop_reason r
 
 static void load(struct world *w, struct model *m)
 {
-    if (!w->shutdown && m->listed && !is_held(w, m) && !m->wanted && !is_open(m) &&
+    bool wanted = m->wanted && !m->m.drop_due; /* what is given up can be wished for again */
+    if (!w->shutdown && m->listed && !is_held(w, m) && !wanted && !is_open(m) &&
         m->m.state != SCHED_LOADING) {
         m->wanted = true;
         m->wanted_since = w->now;
@@ -831,15 +1114,6 @@ static void unload(struct world *w, struct model *m)
     order_end(w, m, SCHED_STOP_UNLOADED, until);
     feed(w, &(struct sched_event){.type = SCHED_EV_UNLOAD, .model = &m->m, .drain_until = until});
     check_answers(w, m, SCHED_REJECT_UNLOADED, true);
-}
-
-static bool has_patient_client(const struct world *w, const struct model *m)
-{
-    for (unsigned i = 0; i < CLIENTS; i++)
-        if (w->clients[i].r.model == &m->m && w->clients[i].r.may_load &&
-            w->clients[i].r.state == SCHED_REQUEST_WAITING) /* its answer may be due */
-            return true;
-    return false;
 }
 
 /* Its arguments changed: nobody is told off but who could not wait for the next engine anyway. */
@@ -873,13 +1147,14 @@ static void keep(struct world *w, struct model *m)
 static void hold(struct world *w, struct model *m)
 {
     m->held_until = one_in(w, 3) ? SCHED_NEVER : w->now + below(w, 3000);
-    if (is_held(w, m) && m->m.state != SCHED_LOADING)
+    if (is_held(w, m) && m->m.state != SCHED_LOADING && !is_open(m))
         m->wanted = false;
     feed(w,
          &(struct sched_event){.type = SCHED_EV_HOLD, .model = &m->m, .hold_until = m->held_until});
-    check_answers(w, m, SCHED_REJECT_HELD, is_held(w, m) && m->engine.state != ENGINE_LOADING);
+    check_answers(w, m, SCHED_REJECT_HELD,
+                  is_held(w, m) && m->engine.state != ENGINE_LOADING && !is_open(m));
     for (unsigned i = 0; i < CLIENTS && w->strict && m->engine.state == ENGINE_LOADING; i++)
-        CHECK(!w->clients[i].rejected, "a hold does not end a load");
+        CHECK(!w->clients[i].rejected || !w->plain, "a hold does not end a load");
 }
 
 static void release(struct world *w, struct model *m)
@@ -896,13 +1171,30 @@ static void remove_model(struct world *w, struct model *m)
     check_answers(w, m, SCHED_REJECT_REMOVED, true);
 }
 
+static void set_attributes(struct world *w, struct model *m)
+{
+    m->m.pinned = one_in(w, 5);
+    m->m.ttl_ms = one_in(w, 2) ? 0 : 50 + below(w, 3000);
+    if (w->plain)
+        return;
+    m->m.priority = (int)below(w, 3) - 1;
+    m->m.load_ms = one_in(w, 4) ? 0 : below(w, 2 * LOAD_MS);
+    m->m.unsure = one_in(w, 12);
+    if (!w->fixed || m->engine.state == ENGINE_NONE)
+        m->m.max_leases = one_in(w, 2) ? 0 : 1 + below(w, 4);
+    for (unsigned d = 0; d < DEVICES; d++)
+        m->m.bytes[d] = one_in(w, 4) ? 0 : below(w, 50);
+    /* A file stays what an engine has mapped. */
+    if (m->engine.state == ENGINE_NONE)
+        m->m.weights = one_in(w, 2) ? NULL : &w->files[below(w, FILES)];
+}
+
 /* As new, if it may be freed; then nothing in the scheduler may remember it. */
 static void add_model(struct world *w, struct model *m)
 {
     if (!m->listed && m->m.state == SCHED_UNLOADED && !m->m.leases && w->strict) {
         memset(m, 0, sizeof *m);
-        m->m.pinned = one_in(w, 5);
-        m->m.ttl_ms = one_in(w, 2) ? 0 : 50 + below(w, 3000);
+        set_attributes(w, m);
         for (unsigned i = 0; i < CLIENTS; i++)
             if (w->clients[i].r.model == &m->m)
                 memset(&w->clients[i], 0, sizeof w->clients[i]);
@@ -925,15 +1217,26 @@ static void change_model(struct world *w, struct model *m)
 {
     if (!w->strict)
         return;
-    m->m.pinned = one_in(w, 4);
-    m->m.ttl_ms = one_in(w, 2) ? 0 : 50 + below(w, 3000);
+    set_attributes(w, m);
+    tick(w);
+}
+
+/* Other programs take memory, or give it back. */
+static void change_capacity(struct world *w)
+{
+    for (unsigned d = 0; d < DEVICES && !w->plain; d++)
+        w->s.capacity[d] =
+            one_in(w, 2) ? w->config.ceiling[d] : below(w, 1 + (unsigned)w->config.ceiling[d]);
     tick(w);
 }
 
 static void operator_event(struct world *w)
 {
     struct model *m = &w->models[below(w, w->n_models)];
-    switch (below(w, 26)) {
+    switch (below(w, 28)) {
+    case 26 ... 27:
+        change_capacity(w);
+        break;
     case 24 ... 25:
         replace(w, m);
         break;
@@ -968,8 +1271,21 @@ static void operator_event(struct world *w)
     }
 }
 
+/* Whether this op is carried out. What it draws does not depend on those before it. */
+static bool begin_op(struct world *w)
+{
+    unsigned op = w->op++;
+    w->random = w->seed * 1000003 + op;
+    for (unsigned i = 0; i < n_only; i++)
+        if (only[i] == op)
+            return true;
+    return !n_only;
+}
+
 static void random_event(struct world *w)
 {
+    if (!begin_op(w))
+        return;
     w->now += one_in(w, 300) ? below(w, 1000000) : below(w, 40);
     unsigned n = below(w, 100);
     if (n < 58)
@@ -995,12 +1311,25 @@ static bool is_place_shared(const struct world *w)
     return !w->config.models_max || pinned < w->config.models_max;
 }
 
+/* Then clients wait for each other, too, which is another bound. */
+static bool has_lease_limits(const struct world *w)
+{
+    for (unsigned i = 0; i < w->n_models; i++)
+        if (w->models[i].m.max_leases)
+            return true;
+    return false;
+}
+
 static uint64_t bound(const struct world *w)
 {
     uint64_t turn = LOAD_MS + LEASE_MS + STOP_MS;
     uint64_t ms = is_place_shared(w) ? w->n_models * turn + turn : SCHED_NEVER;
     if (w->resident)
         ms = sum(ms, w->config.max_wait_ms);
+    if (!w->plain)
+        ms = sum(ms, sum(w->config.hopeless_ms, BACK_OFF_MAX_MS));
+    if (has_lease_limits(w))
+        ms = SCHED_NEVER;
     if (w->config.wait_timeout_ms && w->config.wait_timeout_ms < ms)
         return w->config.wait_timeout_ms;
     return ms;
@@ -1105,6 +1434,8 @@ static void finish(struct world *w)
 {
     w->strict = true;
     pull(w);
+    for (unsigned i = 0; i < w->n_models; i++)
+        w->models[i].m.unsure = false;
     tick(w);
     set_times(w);
     w->resident = w->config.max_wait_ms != SCHED_NEVER && one_in(w, 2);
@@ -1116,6 +1447,21 @@ static void finish(struct world *w)
 
 /* --- Worlds ------------------------------------------------------------------------------ */
 
+/* Memory by device, limits, failures that count. */
+static void enrich(struct world *w)
+{
+    w->config.devices = below(w, DEVICES + 1);
+    w->config.loads_max = below(w, 4);
+    w->config.residence_ms = below(w, 3) * below(w, 300);
+    w->config.hopeless_ms = one_in(w, 4) ? 0 : below(w, 2000);
+    w->config.max_failures = below(w, 5);
+    w->config.back_off_ms = one_in(w, 2) ? 0 : below(w, 900);
+    for (unsigned d = 0; d < DEVICES; d++)
+        w->config.ceiling[d] = 20 + below(w, 120);
+    for (unsigned i = 0; i < FILES; i++)
+        w->files[i].bytes = below(w, 40);
+}
+
 static void create_world(struct world *w, uint64_t seed)
 {
     *w = (struct world){.seed = seed, .random = seed};
@@ -1126,11 +1472,15 @@ static void create_world(struct world *w, uint64_t seed)
     w->config.max_queue = one_in(w, 2) ? 0 : 1 + below(w, 20);
     w->config.max_wait_ms = one_in(w, 6) ? SCHED_NEVER : below(w, 4) * below(w, 1000);
     w->config.wait_timeout_ms = one_in(w, 2) ? 0 : 1 + below(w, 4000);
+    w->config.hopeless_ms = SCHED_NEVER;
+    w->plain = one_in(w, 2);
+    w->fixed = one_in(w, 2);
+    if (!w->plain)
+        enrich(w);
     sched_init(&w->s, &w->config);
     for (unsigned i = 0; i < w->n_models; i++) {
         struct model *m = &w->models[i];
-        m->m.pinned = one_in(w, 6);
-        m->m.ttl_ms = one_in(w, 2) ? 0 : 50 + below(w, 3000);
+        set_attributes(w, m);
         m->listed = !one_in(w, 10);
         if (m->listed)
             feed_model(w, SCHED_EV_ADD, m);
@@ -1141,9 +1491,62 @@ static void run_world(uint64_t seed)
 {
     static struct world w;
     create_world(&w, seed);
-    while (w.event < events_a_world)
+    while (w.event < events_a_world && w.op < MAX_OPS)
         random_event(&w);
+    begin_op(&w);
     finish(&w);
+}
+
+/* --- Shrinking --------------------------------------------------------------------------- */
+
+/* Whether the world still fails with these ops alone. In a process of its own, as it ends there. */
+static bool fails_with(uint64_t seed, const unsigned *ops, unsigned n)
+{
+    int status = 0;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        quiet = true;
+        memcpy(only, ops, n * sizeof *ops);
+        n_only = n;
+        alarm(10);
+        run_world(seed);
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+/* Leaves out ever smaller pieces as long as it fails without them (Zeller, Hildebrandt 2002). */
+static void shrink(const struct world *w)
+{
+    static unsigned ops[MAX_OPS], fewer[MAX_OPS];
+    unsigned n = w->op < MAX_OPS ? w->op : MAX_OPS;
+    for (unsigned i = 0; i < n; i++)
+        ops[i] = i;
+    for (unsigned piece = n / 2; piece; piece = piece > 1 ? piece / 2 : 0) {
+        for (unsigned at = 0; at + piece <= n;) {
+            memcpy(fewer, ops, at * sizeof *ops);
+            memcpy(fewer + at, ops + at + piece, (n - at - piece) * sizeof *ops);
+            if (n > piece && fails_with(w->seed, fewer, n - piece)) {
+                n -= piece;
+                memcpy(ops, fewer, n * sizeof *ops);
+            } else {
+                at += piece;
+            }
+        }
+    }
+    printf("shrunk to %u ops; replay:\n  sim_sched --seed %llu --worlds 1 --events %llu -v --only ",
+           n, (unsigned long long)w->seed, events_a_world);
+    for (unsigned i = 0; i < n; i++)
+        printf("%s%u", i ? "," : "", ops[i]);
+    puts("");
+}
+
+static void read_only(char *list)
+{
+    for (char *op = strtok(list, ","); op && n_only < MAX_OPS; op = strtok(NULL, ","))
+        only[n_only++] = (unsigned)strtoul(op, NULL, 10);
 }
 
 static unsigned long long number(const char *text)
@@ -1173,6 +1576,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"seed", required_argument, NULL, 's'},
                                             {"events", required_argument, NULL, 'e'},
                                             {"worlds", required_argument, NULL, 'w'},
+                                            {"only", required_argument, NULL, 'o'},
                                             {NULL, 0, NULL, 0}};
     unsigned long long seed = 1, events = 0, worlds = 0;
     struct timespec a, b;
@@ -1183,6 +1587,8 @@ int main(int argc, char **argv)
             events = number(optarg);
         else if (c == 'w')
             worlds = number(optarg);
+        else if (c == 'o')
+            read_only(optarg);
         else if (c == 'v')
             verbose = true;
         else

@@ -31,7 +31,10 @@ static struct world *begin_with(const struct sched_config *config)
     static struct world w;
     memset(&w, 0, sizeof w);
     w.now = 1000;
-    sched_init(&w.s, config);
+    struct sched_config hopeful = *config;
+    if (!hopeful.hopeless_ms)
+        hopeful.hopeless_ms = SCHED_NEVER;
+    sched_init(&w.s, &hopeful);
     for (int i = 0; i < MODELS; i++)
         sched_event(&w.s, &(struct sched_event){.type = SCHED_EV_ADD, .model = &w.m[i]}, w.now);
     return &w;
@@ -138,6 +141,9 @@ static void describe(const struct world *w, const struct sched_action *a, char *
             snprintf(out, size, "spawn %c for %d", letter(w, a->model), request);
         else
             snprintf(out, size, "spawn %c", letter(w, a->model));
+        break;
+    case SCHED_ACT_DROP:
+        snprintf(out, size, "drop %c %s", letter(w, a->model), sched_reject_name(a->reject));
         break;
     case SCHED_ACT_STOP:
         snprintf(out, size, "stop %c %s%s", letter(w, a->model), sched_stop_name(a->stop),

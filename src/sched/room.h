@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is left: places among models_max, and bytes by device. Plain arithmetic, so that a plan can
+ * be tried out on a copy: take what an engine needs, give what it would leave.
+ *
+ * Two rooms are looked at side by side: NOW is what is left while everybody is there who is, and
+ * LATER when those are gone who are leaving. Weights that several engines map are counted once in
+ * each, by users in struct sched_weights.
+ */
+#ifndef HOSTLER_SCHED_ROOM_H
+#define HOSTLER_SCHED_ROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sched/sched.h"
+
+enum room_when { ROOM_NOW, ROOM_LATER };
+
+struct room {
+    enum room_when when;
+    unsigned devices;
+    int64_t places;
+    int64_t bytes[SCHED_DEVICES];
+};
+
+/* Whether an engine is on its way out, so that its room will be free soon. One that drains may take
+ * its time. */
+bool room_is_left_by(const struct sched_model *m);
+/* Both as the engines are; users of weights are counted anew. */
+void room_init(struct room *now, struct room *later, const struct sched *s);
+bool room_fits(const struct room *r, const struct sched_model *m);
+void room_take(struct room *r, const struct sched_model *m);
+void room_give(struct room *r, const struct sched_model *m);
+/* Whether the room left by nobody but `m` would be enough for it. */
+bool room_could_ever_fit(const struct sched *s, const struct sched_model *m);
+
+#endif
