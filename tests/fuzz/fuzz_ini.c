@@ -47,11 +47,16 @@ static void check_key(const char *key)
         check(strchr(first, *key) || strchr("0123456789.-", *key));
 }
 
+/* A tab may be within. */
 static void check_trimmed(const char *text)
 {
     size_t len = strlen(text);
-    check(!len || (text[0] != ' ' && text[len - 1] != ' '));
-    check(!strpbrk(text, "\t\r\n") && text_clean(text));
+    check(!len || (!strchr(" \t", text[0]) && !strchr(" \t", text[len - 1])));
+    char *plain = strdup(text);
+    for (char *tab = plain; (tab = strchr(tab, '\t'));)
+        *tab = ' ';
+    check(text_clean(plain));
+    free(plain);
 }
 
 static int on_line(const struct ini_line *line, void *ctx, struct error *err)
