@@ -225,11 +225,14 @@ static void on_granted(struct host_request *r)
 /* --- refusals of the scheduler ------------------------------------------------------------------
  */
 
-/* Seconds until a client may try again: what is known of the load time, at least 1. */
-static unsigned retry_after(const struct hosted *h)
+/* When the model may be there, and how many wait before one who comes now; Retry-After's seconds. */
+static unsigned add_outlook(json_t *error, const struct hosted *h)
 {
-    uint64_t ms = h->load_ms;
-    return ms < 1000 ? 1 : (unsigned)(ms / 1000 + 1);
+    uint64_t ms = host_eta(h);
+    if (ms != SCHED_NEVER)
+        json_object_set_new(error, "eta_ms", json_integer((json_int_t)ms));
+    json_object_set_new(error, "position", json_integer(host_waiting(h->host)));
+    return ms == SCHED_NEVER ? 1 : (unsigned)(ms / 1000 + 1);
 }
 
 static void refuse_held(struct inference *i)
@@ -258,7 +261,7 @@ static void refuse_queue(struct inference *i, const char *state, const char *why
     json_t *error = reply_error_object(503, message);
     json_object_set_new(error, "state", json_string(state));
     free(message);
-    inference_refuse(i, 503, error, retry_after(h));
+    inference_refuse(i, 503, error, add_outlook(error, h));
 }
 
 static void refuse_failed(struct inference *i)
@@ -273,7 +276,7 @@ static void refuse_failed(struct inference *i)
 /* It failed too often, or there is no room: the client can only come later. */
 static void refuse_unavailable(struct inference *i, enum sched_reject_reason why)
 {
-    struct hosted *h = i->request.hosted;
+    const struct hosted *h = i->request.hosted;
     char *message = why == SCHED_REJECT_TOO_LARGE || why == SCHED_REJECT_NO_ROOM
                         ? host_explain_room(h)
                     : h->failure ? mem_strdup(h->failure)

@@ -50,15 +50,33 @@ void api_disabled(struct api *api, struct http_exchange *x)
 /* --- /hostler/v1/status -------------------------------------------------------------------------
  */
 
-static json_t *memory_now(struct memory_figures *figures)
+/* `budget`: what engines may have there at most; null when only their number is limited. */
+static json_t *memory_now(const struct budget *budget, struct memory_figures *figures)
 {
     json_t *o = json_object();
     memory_read(figures);
     for (size_t d = 0; d < figures->n; d++)
         json_object_set_new(o, figures->device[d].name,
-                            json_pack("{s:I, s:I}", "total", (json_int_t)figures->device[d].total,
-                                      "available", (json_int_t)figures->device[d].available));
+                            json_pack("{s:I, s:I, s:o}", "total",
+                                      (json_int_t)figures->device[d].total, "available",
+                                      (json_int_t)figures->device[d].available, "budget",
+                                      budget->devices
+                                          ? json_integer((json_int_t)budget_ceiling(budget, d))
+                                          : json_null()));
     return o;
+}
+
+/* What the scheduler counts for it. */
+static json_t *footprint_of(const struct hosted *h, const struct memory_figures *figures)
+{
+    const struct footprint *f = &h->footprint;
+    if (f->source == FOOTPRINT_UNKNOWN)
+        return json_null();
+    json_t *o = json_object();
+    for (size_t d = 0; d < figures->n; d++)
+        json_object_set_new(o, figures->device[d].name, json_integer((json_int_t)f->bytes[d]));
+    return json_pack("{s:s, s:o, s:I}", "source", footprint_source_name(f->source), "memory", o,
+                     "mapped", (json_int_t)f->mapped);
 }
 
 static const char *state_of(const struct hosted *h)
@@ -86,6 +104,7 @@ static json_t *engine_of(struct hosted *h, const struct memory_figures *figures)
     json_object_set_new(o, "state", json_string(state_of(h)));
     json_object_set_new(o, "pid", json_integer(engine_pid(h->engine)));
     json_object_set_new(o, "memory", memory);
+    json_object_set_new(o, "footprint", footprint_of(h, figures));
     json_object_set_new(o, "requests", json_integer(h->sched.leases));
     json_object_set_new(o, "waiting", json_integer(h->sched.waiting));
     json_object_set_new(o, "idle_ms", idle ? json_integer((json_int_t)idle_ms) : json_null());
@@ -124,7 +143,7 @@ void api_status(struct api *api, struct http_exchange *x)
                         json_integer((json_int_t)(uv_now(host_loop(api->host)) - api->started)));
     json_object_set_new(o, "mode", json_string(c->classic ? "classic" : "router"));
     json_object_set_new(o, "models_max", json_integer(c->models_max));
-    json_object_set_new(o, "memory", memory_now(&figures));
+    json_object_set_new(o, "memory", memory_now(host_budget(api->host), &figures));
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
         if (h->engine)
             json_array_append_new(engines, engine_of(h, &figures));

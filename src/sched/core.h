@@ -31,7 +31,8 @@ static inline bool core_is_overdue(const struct sched *s, const struct sched_mod
 /* Until when an idle engine stays for the sake of its load. */
 static inline uint64_t core_resident_until(const struct sched *s, const struct sched_model *m)
 {
-    return after(m->loaded_at, earlier(m->load_ms / 2, s->config.residence_ms));
+    uint64_t half = m->load_ms < SCHED_QUICK_MS ? 0 : m->load_ms / 2;
+    return after(m->loaded_at, earlier(half, s->config.residence_ms));
 }
 
 /* Begins to load it, for its oldest wish: `*cause`, NULL for an operator's. */

@@ -30,7 +30,8 @@
  *    as its oldest waiter, or the operator's wish if that is older. All waiters of a model share its
  *    load, and are granted in order of arrival.
  *  - Room is made by stopping engines that are ready, idle, not pinned and were loaded at least
- *    their residence ago (half of what loading them took, at most `residence_ms`): those of the
+ *    their residence ago (half of what loading them took unless that was quick, at most
+ *    `residence_ms`): those of the
  *    lowest priority that suffice, and among these the set that does the least harm: the cost to
  *    bring a model back (its load time) by the time it has not been used. Nobody goes who need not.
  *  - Whoever cannot be placed yet does not hold up others that fit into what is left, but takes no
@@ -64,6 +65,7 @@
 
 #define SCHED_NEVER UINT64_MAX
 #define SCHED_DEVICES 17 /* device 0 is the host */
+#define SCHED_QUICK_MS 1000 /* loads that are faster cost nothing to speak of */
 #define SCHED_UNLIMITED ((uint64_t)INT64_MAX / 4)
 
 /* The engine of a model, as far as the scheduler is concerned. */

@@ -18,15 +18,16 @@ struct search {
 
 /*
  * A model that was not used for t is used next after about t more (the longer the quieter), so what
- * its absence costs per time is what bringing it back takes, by t. Where load times are not known
- * this is the least recently used. Whoever yields and is not done is on its way out already; but if
+ * its absence costs per time is what bringing it back takes, by t. Where loads are fast or their
+ * times not known this is the least recently used. Whoever yields and is not done is on its way out already; but if
  * it is done and somebody waits for it, it is wanted now.
  */
 double victims_harm(const struct sched *s, const struct sched_model *m)
 {
     bool busy = core_is_busy(m);
     uint64_t used = busy ? m->last_granted : m->waiting ? s->now : m->last_used;
-    double cost = (double)(m->load_ms ? m->load_ms : 1) * (m->waiting ? 2 : 1);
+    uint64_t load_ms = m->load_ms > SCHED_QUICK_MS ? m->load_ms : SCHED_QUICK_MS;
+    double cost = (double)load_ms * (m->waiting ? 2 : 1);
     return m->draining || (m->yielding && busy) ? 0 : cost / (double)(s->now - used + FRESH_MS);
 }
 

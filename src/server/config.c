@@ -51,6 +51,12 @@ static int set_port(struct config *c, const char *value, struct error *err)
     return 0;
 }
 
+static int set_memory(struct config *c, const char *value, struct error *err)
+{
+    c->memory_off = strcmp(value, "off") == 0;
+    return c->memory_off ? 0 : memory_limits_parse(&c->memory, value, err);
+}
+
 static int set_reuse_port(struct config *c, const char *value, struct error *err)
 {
     return set_switch(&c->reuse_port, value, err);
@@ -227,6 +233,12 @@ static const struct option {
      FIELD(KIND_TEXT, models_preset)},
     {{{"--models-max"}, "N", "LLAMA_ARG_MODELS_MAX", "4", "engines at once; 0: no limit"},
      FIELD(KIND_COUNT, models_max)},
+    {{{"--memory"},
+      "DEV=SIZE,…",
+      "HOSTLER_MEMORY",
+      NULL,
+      "most that engines may have there: host=24G,gpu0=20G; off: count engines only"},
+     OTHER(set_memory)},
     {{{"--models-autoload"},
       NULL,
       "LLAMA_ARG_MODELS_AUTOLOAD",

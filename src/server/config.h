@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/strv.h"
 #include "engine/args.h"
+#include "engine/memory.h"
 #include "engine/options.h"
 #include "server/keys.h"
 
@@ -28,6 +29,8 @@ struct config {
     bool classic;    /* one engine, loaded at start, any model name */
     struct strv aliases; /* classic mode: names of the model */
     unsigned models_max;
+    struct memory_limits memory; /* by device */
+    bool memory_off;             /* places are counted, memory is not looked at */
     bool autoload;
     char *host;
     int port;

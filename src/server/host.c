@@ -15,10 +15,16 @@
 
 #include "base/container_of.h"
 #include "base/memory.h"
+#include "engine/oom.h"
 #include "engine/rundir.h"
 #include "server/sources.h"
 
 #define FAILURE_LINES 20 /* of the engine's log, in an error */
+#define MEMORY_MS 500    /* how often memory is looked at while somebody waits for it */
+#define RESIDENCE_MS 10000
+#define HOPELESS_MS 10000 /* how long somebody may wait for other programs' memory */
+#define FAILURES_MAX 5
+#define BACK_OFF_MS 1000
 
 struct host {
     uv_loop_t *loop;
@@ -27,6 +33,7 @@ struct host {
     struct presets presets;
     struct catalog *catalog;
     struct sched sched;
+    struct budget budget;
     uv_timer_t timer;
     uint64_t timer_at; /* SCHED_NEVER: not armed */
     TAILQ_HEAD(, host_listener) listeners;
@@ -265,11 +272,63 @@ static void announce(struct host *host, enum host_event event, struct hosted *h)
     }
 }
 
+/* --- memory -------------------------------------------------------------------------------------
+ */
+
+/* What an engine that is ready has corrects what its model was thought to need. */
+static void learn(struct hosted *h, const struct memory_use *use)
+{
+    if (!h->host->budget.devices || h->footprint.source == FOOTPRINT_GIVEN)
+        return;
+    footprint_measure(&h->footprint, use);
+    for (size_t d = 0; d < h->host->budget.devices; d++)
+        h->sched.bytes[d] = h->footprint.bytes[d];
+}
+
+static void measure(struct hosted *h, uint64_t ours[MEMORY_DEVICES_MAX])
+{
+    struct memory_use use;
+    host_memory(h, &use);
+    for (size_t d = 0; d < use.n; d++)
+        ours[d] += use.bytes[d];
+    if (h->sched.state == SCHED_READY)
+        learn(h, &use);
+}
+
+static void read_memory(struct host *host)
+{
+    uint64_t ours[MEMORY_DEVICES_MAX] = {0};
+    struct hosted *h;
+    TAILQ_FOREACH (h, &host->all, link)
+        if (h->engine)
+            measure(h, ours);
+    budget_read(&host->budget, ours, uv_now(host->loop));
+    for (size_t d = 0; d < host->budget.devices; d++)
+        host->sched.capacity[d] = budget_capacity(&host->budget, d);
+}
+
+/* Memory is looked at when it matters: while a model waits for its place. */
+static void consider_memory(struct host *host)
+{
+    struct sched_model *m;
+    if (!host->budget.devices || !host->sched.queued)
+        return;
+    if (budget_is_stale(&host->budget, uv_now(host->loop)))
+        read_memory(host);
+    TAILQ_FOREACH (m, &host->sched.waiting_models, queue_link)
+        budget_ask(&host->budget, container_of(m, struct hosted, sched));
+}
+
+/* --- engines, again ---------------------------------------------------------------------------- */
+
 /* It can serve for the first time. */
 static void on_engine_ready(struct hosted *h)
 {
     struct host *host = h->host;
-    h->load_ms = engine_ready_after(h->engine);
+    struct memory_use use;
+    h->load_ms = h->sched.load_ms = engine_ready_after(h->engine);
+    host_memory(h, &use);
+    learn(h, &use);
     h->client = http_client_create(host->loop, engine_socket(h->engine), h->composed.connections,
                                    host->config->load_timeout_ms);
     tell(host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
@@ -327,6 +386,15 @@ static void explain_end(struct hosted *h, const struct engine_exit *how)
     free(tail);
 }
 
+/* Whether an engine that ended while it was loaded did so for want of memory: by its own words, or
+ * because the kernel killed it for that. */
+static bool ran_out_of_memory(const struct hosted *h, const struct engine_exit *how)
+{
+    if (how->was_ready || how->timed_out || how->was_stopped || !h->failure)
+        return false;
+    return oom_is_told(h->failure) || (how->signal == SIGKILL && oom_kills() != h->oom_kills);
+}
+
 static void check_idle(struct host *h)
 {
     if (h->idle && !h->engines && !h->operations) {
@@ -347,6 +415,8 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
         h->reason = how->was_ready ? HOST_CRASHED : HOST_LOAD_FAILED;
         explain_end(h, how);
     }
+    bool oom = ran_out_of_memory(h, how);
+    h->footprint.alone |= oom;
     struct http_client *client = h->client;
     h->client = NULL;
     h->engine = NULL;
@@ -354,8 +424,10 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     host->engines--;
     /* All is told before anything new begins: who broke off with this engine still finds why. */
     host->pumping = true;
-    sched_event(&host->sched, &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched},
-                uv_now(host->loop));
+    sched_event(
+        &host->sched,
+        &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched, .oom = oom},
+        uv_now(host->loop));
     announce(host, HOST_EV_GONE, h);
     http_client_close(client);
     engine_destroy(e);
@@ -397,6 +469,7 @@ static void spawn(struct hosted *h, const struct host_request *cause)
     }
     h->loaded_at = unix_time();
     h->reason = HOST_NEVER;
+    h->oom_kills = oom_kills();
     set_failure(h, NULL);
     int rc = engine_start(&h->engine, host->loop, &spec, &engine_events, h, &err);
     if (rc) {
@@ -419,7 +492,10 @@ static void stop(struct hosted *h, const struct sched_action *action)
 {
     if (!h->engine)
         return;
-    log_info("model %s is being stopped: %s%s", h->model->id, sched_stop_name(action->stop),
+    const struct hosted *cause =
+        action->cause ? container_of(action->cause, struct hosted, sched) : NULL;
+    log_info("model %s is being stopped: %s%s%s%s", h->model->id, sched_stop_name(action->stop),
+             cause ? ", to make room for " : "", cause ? cause->model->id : "",
              action->force ? ", by force" : "");
     /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
     http_client_close(h->client);
@@ -430,7 +506,7 @@ static void stop(struct hosted *h, const struct sched_action *action)
 
 char *host_explain_room(const struct hosted *h)
 {
-    return mem_printf("model '%s': there is no room for it", h->model->id);
+    return budget_explain(&h->host->budget, h);
 }
 
 /* Nobody waits for the answer any more: the list of models tells it. */
@@ -488,6 +564,9 @@ static void on_timer(uv_timer_t *timer)
 static void arm_timer(struct host *h)
 {
     uint64_t at = sched_deadline(&h->sched);
+    uint64_t again = uv_now(h->loop) + MEMORY_MS;
+    if (h->budget.devices && h->sched.queued && at > again)
+        at = h->timer_at <= again ? h->timer_at : again;
     if (at == h->timer_at || h->closing)
         return;
     h->timer_at = at;
@@ -504,6 +583,7 @@ static void pump(struct host *h)
     if (h->pumping)
         return;
     h->pumping = true;
+    consider_memory(h);
     while (sched_next(&h->sched, uv_now(h->loop), &action))
         perform(&action);
     h->pumping = false;
@@ -552,6 +632,21 @@ void host_engine_broken(struct hosted *h)
 bool host_is_stopping(const struct hosted *h)
 {
     return h->sched.state == SCHED_STOPPING && !h->broken;
+}
+
+uint64_t host_eta(const struct hosted *h)
+{
+    return sched_eta(&h->host->sched, &h->sched);
+}
+
+unsigned host_waiting(const struct host *h)
+{
+    return h->sched.waiting;
+}
+
+const struct budget *host_budget(const struct host *h)
+{
+    return &h->budget;
 }
 
 unsigned host_position(const struct host_request *r)
@@ -675,6 +770,25 @@ struct hosted *host_at(const struct host *h, size_t index)
     return m ? m->owner : NULL;
 }
 
+static void init_scheduler(struct host *h)
+{
+    const struct config *c = h->config;
+    struct sched_config config = {
+        .models_max = c->classic ? 0 : c->models_max,
+        .max_queue = c->max_queue,
+        .devices = (unsigned)h->budget.devices,
+        .max_wait_ms = c->max_wait_ms,
+        .wait_timeout_ms = c->load_timeout_ms,
+        .residence_ms = RESIDENCE_MS,
+        .hopeless_ms = HOPELESS_MS,
+        .max_failures = FAILURES_MAX,
+        .back_off_ms = BACK_OFF_MS,
+    };
+    for (size_t d = 0; d < h->budget.devices; d++)
+        config.ceiling[d] = budget_ceiling(&h->budget, d);
+    sched_init(&h->sched, &config);
+}
+
 int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)
 {
     static const struct catalog_events events = {on_model_added, on_model_header, on_model_removed};
@@ -685,20 +799,18 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     TAILQ_INIT(&h->listeners);
     TAILQ_INIT(&h->all);
     TAILQ_INIT(&h->kept_holds);
-    int rc = rundir_create(&h->rundir, err);
+    memory_init();
+    int rc = budget_init(&h->budget, config, err);
+    if (!rc)
+        rc = rundir_create(&h->rundir, err);
     if (rc) {
+        memory_finish();
         free(h);
         return rc;
     }
-    sched_init(&h->sched, &(struct sched_config){
-                              .models_max = config->classic ? 0 : config->models_max,
-                              .max_queue = config->max_queue,
-                              .max_wait_ms = config->max_wait_ms,
-                              .wait_timeout_ms = config->load_timeout_ms,
-                          });
+    init_scheduler(h);
     uv_timer_init(loop, &h->timer);
     h->timer.data = h;
-    memory_init();
     presets_init(&h->presets, config);
     h->catalog = catalog_create(loop, &events, h);
     *out = h;
@@ -728,8 +840,11 @@ static void configure(struct hosted *h)
     strv_copy(&h->tags, &preset->tags);
     h->sched.ttl_ms = h->settings.ttl_ms;
     h->sched.pinned = h->settings.pinned || host->config->classic;
+    h->sched.priority = h->settings.priority;
+    h->sched.max_leases = h->settings.max_requests;
     if (!changed)
         return;
+    h->footprint = (struct footprint){0};
     host->changed = true;
     if (h->sched.state == SCHED_UNLOADED && h->reason != HOST_BROKEN_FILE) {
         h->reason = HOST_NEVER; /* what failed may work now */
@@ -828,6 +943,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct host *h = handle->data;
     rundir_remove(&h->rundir);
     presets_finish(&h->presets);
+    budget_finish(&h->budget);
     memory_finish();
     h->closed(h->closed_ctx);
     free(h);

@@ -18,6 +18,7 @@
 #include "engine/memory.h"
 #include "http/client.h"
 #include "sched/sched.h"
+#include "server/budget.h"
 #include "server/compose.h"
 #include "server/config.h"
 
@@ -57,6 +58,8 @@ struct hosted {
     char *held_reason; /* why an operator holds it; NULL */
     char *held_by;
     struct memory_use use;    /* as last read, before a stop */
+    struct footprint footprint; /* what its engine takes */
+    uint64_t oom_kills;         /* when its engine was started */
     unsigned unloads;         /* operations (unload.h) that wait for its end */
     bool broken;              /* the engine does not answer and is being stopped for it */
     TAILQ_ENTRY(hosted) link; /* among all records, those of removed models included */
@@ -137,6 +140,12 @@ void host_engine_broken(struct hosted *h);
 bool host_is_stopping(const struct hosted *h);
 /* Why there is no room for it, with figures, for a person; the caller frees. */
 char *host_explain_room(const struct hosted *h);
+/* In how many ms it will be ready if it is asked for now, by what loads took before; SCHED_NEVER
+ * when nobody knows. */
+uint64_t host_eta(const struct hosted *h);
+/* How many requests wait, for all models together. */
+unsigned host_waiting(const struct host *h);
+const struct budget *host_budget(const struct host *h);
 /* How many waiting requests come before. */
 unsigned host_position(const struct host_request *r);
 

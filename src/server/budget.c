@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/budget.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "server/host.h"
+
+#define FRESH_MS 250 /* how long a reading serves */
+#define GIB ((double)(1u << 30))
+
+/* A file that engines map. Two models may be of one file. */
+struct budget_file {
+    struct sched_weights weights;
+    char *path;
+    TAILQ_ENTRY(budget_file) link;
+};
+
+int budget_init(struct budget *b, const struct config *c, struct error *err)
+{
+    *b = (struct budget){0};
+    TAILQ_INIT(&b->files);
+    memory_read(&b->figures);
+    for (size_t i = 0; i < c->memory.n; i++) {
+        size_t d = 0;
+        while (d < b->figures.n && strcmp(b->figures.device[d].name, c->memory.v[i].name) != 0)
+            d++;
+        if (d == b->figures.n)
+            return error_set(err, -ENODEV,
+                             "--memory: there is no device '%s' here; the first of %zu is '%s'",
+                             c->memory.v[i].name, d, b->figures.device[0].name);
+        b->limit[d] = c->memory.v[i].bytes;
+    }
+    b->devices = c->classic || c->memory_off ? 0 : b->figures.n;
+    return 0;
+}
+
+void budget_finish(struct budget *b)
+{
+    struct budget_file *f;
+    while ((f = TAILQ_FIRST(&b->files))) { // NOLINT(clang-analyzer-unix.Malloc): it is taken out
+        TAILQ_REMOVE(&b->files, f, link);
+        free(f->path);
+        free(f);
+    }
+}
+
+uint64_t budget_ceiling(const struct budget *b, size_t device)
+{
+    const struct memory_device *d = &b->figures.device[device];
+    uint64_t margin = memory_margin(d);
+    uint64_t most = d->total > margin ? d->total - margin : 0;
+    return b->limit[device] && b->limit[device] < most ? b->limit[device] : most;
+}
+
+uint64_t budget_capacity(const struct budget *b, size_t device)
+{
+    const struct memory_device *d = &b->figures.device[device];
+    return memory_capacity(d, b->ours[device], b->limit[device], memory_margin(d));
+}
+
+bool budget_is_stale(const struct budget *b, uint64_t now)
+{
+    return !b->read_at || now - b->read_at >= FRESH_MS;
+}
+
+void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint64_t now)
+{
+    memory_read(&b->figures);
+    memcpy(b->ours, ours, sizeof b->ours);
+    b->read_at = now;
+}
+
+static struct sched_weights *weights_of(struct budget *b, const char *path)
+{
+    struct budget_file *f;
+    TAILQ_FOREACH (f, &b->files, link)
+        if (strcmp(f->path, path) == 0)
+            return &f->weights;
+    f = mem_zalloc(sizeof *f);
+    f->path = mem_strdup(path);
+    TAILQ_INSERT_TAIL(&b->files, f, link);
+    return &f->weights;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t asked_of(const struct budget *b, const struct footprint *f, size_t device)
+{
+    uint64_t capacity = budget_capacity(b, device);
+    if (f->alone)
+        return capacity;
+    if (b->limit[device] || (device == 0 && f->bytes[0] > budget_ceiling(b, 0)))
+        return f->bytes[device];
+    return least(f->bytes[device], capacity);
+}
+
+static void ask_for_file(struct budget *b, struct hosted *h)
+{
+    struct sched_model *m = &h->sched;
+    uint64_t capacity = budget_capacity(b, 0), mapped = h->footprint.mapped;
+    m->weights = NULL;
+    if (!mapped || !h->model->path)
+        return;
+    if (!b->limit[0])
+        mapped = least(mapped, capacity > m->bytes[0] ? capacity - m->bytes[0] : 0);
+    m->weights = weights_of(b, h->model->path);
+    m->weights->bytes = mapped;
+}
+
+void budget_ask(struct budget *b, struct hosted *h)
+{
+    if (h->footprint.source == FOOTPRINT_UNKNOWN)
+        footprint_estimate(&h->footprint, h->model, host_config(h->host), &h->composed.args,
+                           b->devices);
+    for (size_t d = 0; d < b->devices; d++)
+        h->sched.bytes[d] = asked_of(b, &h->footprint, d);
+    ask_for_file(b, h);
+}
+
+char *budget_explain(const struct budget *b, const struct hosted *h)
+{
+    const struct footprint *f = &h->footprint;
+    for (size_t d = 0; d < b->devices; d++) {
+        uint64_t needs = f->bytes[d] + (d == 0 ? f->mapped : 0);
+        if (needs > budget_capacity(b, d))
+            return mem_printf(
+                "model '%s' needs %.2f GiB on %s (%s), and engines may have %.2f GiB there now, "
+                "%.2f GiB at most%s; give it a smaller --ctx-size, unload or unpin others, or "
+                "raise --memory",
+                h->model->id, (double)needs / GIB, b->figures.device[d].name,
+                footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
+                (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "");
+    }
+    return mem_printf("model '%s' finds no room: what is loaded is pinned; unload or unpin others",
+                      h->model->id);
+}

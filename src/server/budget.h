@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How much memory engines may have, by device, and how much of it a model asks for: what the
+ * scheduler decides with.
+ *
+ * A device's budget is what is available there and what our engines have, less a margin; with
+ * --memory at most what that says. A limit that was given is kept to the byte: what does not fit
+ * is refused. A budget that was found decides who must go, and hardly refuses: a model that asks for
+ * more than others left gets what there is once nobody else is loaded, since an engine fits its
+ * context to the memory it finds, and a file that is mapped needs not be there as a whole. Only what
+ * the host could never hold is refused.
+ */
+#ifndef HOSTLER_SERVER_BUDGET_H
+#define HOSTLER_SERVER_BUDGET_H
+
+#include "engine/memory.h"
+#include "sched/sched.h"
+#include "server/config.h"
+#include "server/footprint.h"
+
+struct hosted;
+struct budget_file;
+
+struct budget {
+    size_t devices;                     /* 0: memory is not looked at */
+    uint64_t limit[MEMORY_DEVICES_MAX]; /* --memory; 0: none was given */
+    struct memory_figures figures;      /* as last read, and what our engines had then: */
+    uint64_t ours[MEMORY_DEVICES_MAX];
+    uint64_t read_at; /* ms; 0: never */
+    TAILQ_HEAD(, budget_file) files;
+};
+
+/* -ENODEV: --memory names a device that is not there. After memory_init(). */
+int budget_init(struct budget *b, const struct config *c, struct error *err)
+    __attribute__((warn_unused_result));
+void budget_finish(struct budget *b);
+/* What engines could ever have there. */
+uint64_t budget_ceiling(const struct budget *b, size_t device);
+/* What they may have there now, as of the last reading. */
+uint64_t budget_capacity(const struct budget *b, size_t device);
+/* Whether the last reading is too old to decide with. */
+bool budget_is_stale(const struct budget *b, uint64_t now);
+/* `ours`: what our engines have. */
+void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint64_t now);
+/* Sets what the scheduler is told of the model's footprint, which is found out before if it is not
+ * known. */
+void budget_ask(struct budget *b, struct hosted *h);
+/* `model 'x' needs 20.1 GiB on host (estimated), 16.0 GiB may be used…`; the caller frees. */
+char *budget_explain(const struct budget *b, const struct hosted *h);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/footprint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MICRO_BATCH 512   /* llama-server's default --ubatch-size */
+#define STATES 16         /* of the embedding's length, that computing a token keeps at once */
+#define PROCESS (96ull << 20) /* of an engine without a model, its threads' stacks and buffers */
+
+static const char *text_of(const struct config *c, const struct engine_args *args, const char *name)
+{
+    const struct engine_option *option = engine_options_find(c->options, name, NULL);
+    const struct engine_arg *arg = option ? engine_args_get(args, option) : NULL;
+    return arg ? arg->value : NULL;
+}
+
+static uint64_t number_of(const struct config *c, const struct engine_args *args, const char *name,
+                          uint64_t otherwise)
+{
+    const char *text = text_of(c, args, name);
+    long long n = text ? strtoll(text, NULL, 10) : 0;
+    return n > 0 ? (uint64_t)n : otherwise;
+}
+
+/* Bits of a value in the cache, blocks' scales included; f16 is the default. */
+static uint64_t bits_of_type(const char *type)
+{
+    static const struct {
+        const char *name;
+        unsigned tenths; /* of a bit */
+    } types[] = {{"f32", 320},  {"q8_0", 85}, {"q4_0", 45}, {"q4_1", 50},
+                 {"iq4_nl", 45}, {"q5_0", 55}, {"q5_1", 60}};
+    for (size_t i = 0; type && i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i].name) == 0)
+            return types[i].tenths;
+    return 160;
+}
+
+static uint64_t cache_bytes(const struct gguf_info *g, const struct config *c,
+                            const struct engine_args *args)
+{
+    uint64_t heads = g->head_count_kv ? g->head_count_kv : g->head_count;
+    uint64_t each = g->head_count ? g->embedding_length / g->head_count : 0;
+    uint64_t k = g->key_length ? g->key_length : each;
+    uint64_t v = g->value_length ? g->value_length : each;
+    uint64_t context = number_of(c, args, "--ctx-size", g->context_length);
+    uint64_t tenths = k * bits_of_type(text_of(c, args, "--cache-type-k")) +
+                      v * bits_of_type(text_of(c, args, "--cache-type-v"));
+    return context * g->block_count * heads * tenths / 80;
+}
+
+static uint64_t compute_bytes(const struct gguf_info *g, const struct config *c,
+                              const struct engine_args *args)
+{
+    uint64_t tokens = number_of(c, args, "--ubatch-size", MICRO_BATCH);
+    return tokens * (g->vocab_size + (uint64_t)STATES * g->embedding_length) * sizeof(float);
+}
+
+static bool is_off(const struct config *c, const struct engine_args *args, const char *name)
+{
+    const struct engine_option *option = engine_options_find(c->options, name, NULL);
+    const struct engine_arg *arg = option ? engine_args_get(args, option) : NULL;
+    return arg && (arg->negated || (arg->value && strcmp(arg->value, "0") == 0));
+}
+
+/* Whether the weights stay in the file's own pages, which engines share. */
+static bool is_mapped(const struct config *c, const struct engine_args *args)
+{
+    const char *mode = text_of(c, args, "--load-mode");
+    return !is_off(c, args, "--mmap") &&
+           (!mode || strcmp(mode, "auto") == 0 || strcmp(mode, "mmap") == 0);
+}
+
+void footprint_estimate(struct footprint *out, const struct model *m, const struct config *c,
+                        const struct engine_args *args, size_t devices)
+{
+    bool offloads = devices > 1 && !is_off(c, args, "--n-gpu-layers");
+    uint64_t rest = m->mmproj_info.tensor_bytes;
+    *out = (struct footprint){.source = FOOTPRINT_ESTIMATED};
+    if (m->header == MODEL_HEADER_READ)
+        rest += cache_bytes(&m->info, c, args) + compute_bytes(&m->info, c, args);
+    out->bytes[0] = PROCESS;
+    if (offloads)
+        for (size_t d = 1; d < devices; d++)
+            out->bytes[d] = (m->size + rest) / (devices - 1);
+    else if (is_mapped(c, args))
+        out->mapped = m->size;
+    else
+        out->bytes[0] += m->size;
+    if (!offloads)
+        out->bytes[0] += rest;
+}
+
+void footprint_measure(struct footprint *f, const struct memory_use *use)
+{
+    bool first = f->source != FOOTPRINT_MEASURED;
+    for (size_t d = 0; d < use->n; d++)
+        if (first || use->bytes[d] > f->bytes[d])
+            f->bytes[d] = use->bytes[d];
+    f->source = FOOTPRINT_MEASURED;
+    f->alone = false;
+}
+
+const char *footprint_source_name(enum footprint_source source)
+{
+    switch (source) {
+    case FOOTPRINT_UNKNOWN:
+        return "unknown";
+    case FOOTPRINT_ESTIMATED:
+        return "estimated";
+    case FOOTPRINT_MEASURED:
+        return "measured";
+    case FOOTPRINT_GIVEN:
+        return "given";
+    }
+    return "unknown";
+}
