@@ -287,6 +287,16 @@ static void refuse_unavailable(struct inference *i, enum sched_reject_reason why
     inference_refuse(i, 503, error, why == SCHED_REJECT_TOO_LARGE ? 0 : RETRY_LATER_S);
 }
 
+/* Its model's file changed: there is another record of it now. */
+static bool follow(struct inference *i)
+{
+    struct hosted *h = host_find(i->api->host, i->request.hosted->model->id);
+    if (!h || h == i->request.hosted)
+        return false;
+    host_submit(&i->request, h, i->may_load);
+    return true;
+}
+
 static void on_rejected(struct host_request *r, enum sched_reject_reason why)
 {
     struct inference *i = container_of(r, struct inference, request);
@@ -316,7 +326,8 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
         refuse_queue(i, "unloaded", "an operator unloaded it while the request waited");
         return;
     case SCHED_REJECT_REMOVED:
-        inference_fail(i, 400, "the model was removed from its folder while the request waited");
+        if (!follow(i))
+            inference_fail(i, 400, "the model was removed from its folder while the request waited");
         return;
     case SCHED_REJECT_SHUTDOWN:
         refuse_queue(i, "shutdown", "the server is shutting down");

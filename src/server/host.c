@@ -39,6 +39,7 @@ struct host {
     TAILQ_HEAD(, host_listener) listeners;
     TAILQ_HEAD(, hosted) all;
     TAILQ_HEAD(, kept_hold) kept_holds; /* of models that are not there at the moment */
+    struct strv reload; /* ids of models that were being loaded when their file changed */
     bool pumping, closing;
     bool changed;     /* models came, went or got other arguments since it was last told */
     bool release_due; /* a removed model could not be released while actions were performed */
@@ -247,9 +248,11 @@ static void on_model_removed(struct model *m, void *ctx)
 {
     struct host *host = ctx;
     struct hosted *h = m->owner;
-    log_info("model %s is gone from its source", m->id);
+    log_info("model %s is gone from its source, or its file changed", m->id);
     host->changed = true;
     hold_keep(h);
+    if (h->sched.wanted || h->sched.state == SCHED_LOADING)
+        strv_add(&host->reload, m->id);
     note_if_removed(h);
     tell(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &h->sched});
 }
@@ -871,9 +874,24 @@ static void name_all(struct host *host)
     }
 }
 
+/* A model whose file changed has a new record; whoever waited for the old one goes over to it. */
+static void load_again(struct host *host)
+{
+    struct strv ids = host->reload;
+    host->reload = (struct strv){0};
+    for (size_t i = 0; i < ids.n; i++) {
+        struct hosted *h = host_find(host, ids.v[i]);
+        if (h)
+            tell(host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
+    }
+    strv_finish(&ids);
+}
+
+/* All is told before anything is done about it. */
 size_t host_apply(struct host *host, struct sources *s, bool patient)
 {
     struct hosted *h;
+    host->pumping = true;
     presets_finish(&host->presets);
     host->presets = s->presets;
     s->presets = (struct presets){0};
@@ -882,6 +900,8 @@ size_t host_apply(struct host *host, struct sources *s, bool patient)
         if (!h->model->removed)
             configure(h);
     name_all(host);
+    load_again(host);
+    host->pumping = false;
     tell(host, &(struct sched_event){.type = SCHED_EV_TICK}); /* ttl and pins may be others */
     if (host->changed || !patient)
         announce(host, HOST_EV_RELOADED, NULL);
@@ -943,6 +963,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct host *h = handle->data;
     rundir_remove(&h->rundir);
     presets_finish(&h->presets);
+    strv_finish(&h->reload);
     budget_finish(&h->budget);
     memory_finish();
     h->closed(h->closed_ctx);
