@@ -70,8 +70,9 @@ fuzz: ## each fuzz target for a minute (FUZZ_SECONDS)
 
 bench: ## measure, side by side with the engine by hand, the stock router and nginx
 	@scripts/setup bench
-	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler $(BUILD)/bench/traces
 	@bench/run
+	@$(BUILD)/bench/traces
 
 install: build ## install under PREFIX (/usr/local), DESTDIR respected
 	install -D -m 755 $(BUILD)/hostler $(DESTDIR)$(PREFIX)/bin/hostler
@@ -137,6 +138,10 @@ $(BUILD)/sim/%: tests/sim/%.c $(BUILD)/libhostler.a
 	@mkdir -p $(@D)
 	@echo "  building $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS)
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libhostler.a
+	@mkdir -p $(@D)
+	@echo "  building $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS) -lm
 $(BUILD)/san/fake_nvml.so: tests/fake_nvml.c
 	@mkdir -p $(@D)
 	@echo "  building $@"

@@ -404,6 +404,15 @@ static void on_remove(struct sched *s, struct sched_model *m)
     drain(s, m, SCHED_STOP_REMOVED, SCHED_NEVER);
 }
 
+/* How long nobody used the model before this request came. */
+static void note_pause(const struct sched *s, struct sched_model *m)
+{
+    if (core_is_busy(m) || m->waiting)
+        return;
+    m->pauses[1] = m->pauses[0];
+    m->pauses[0] = s->now - m->last_used;
+}
+
 static void on_request(struct sched *s, struct sched_request *r)
 {
     enum sched_reject_reason why;
@@ -413,6 +422,8 @@ static void on_request(struct sched *s, struct sched_request *r)
     r->since = s->now;
     r->number = s->requests++;
     r->caused_load = false;
+    if (!r->passive)
+        note_pause(s, m);
     if (takes(m, r)) {
         grant(s, r);
     } else if (m->state != SCHED_LOADING && !is_in_service(m) && is_refused(s, r, &why)) {

@@ -29,11 +29,13 @@
  *    `max_wait_ms`, oldest first; then by priority, and oldest first among equals. A model is as old
  *    as its oldest waiter, or the operator's wish if that is older. All waiters of a model share its
  *    load, and are granted in order of arrival.
- *  - Room is made by stopping engines that are ready, idle, not pinned and were loaded at least
- *    their residence ago (half of what loading them took unless that was quick, at most
- *    `residence_ms`): those of the
- *    lowest priority that suffice, and among these the set that does the least harm: the cost to
+ *  - Room is made by stopping engines that are ready, idle, not pinned and not in residence: those of
+ *    the lowest priority that suffice, and among these the set that does the least harm: the cost to
  *    bring a model back (its load time) by the time it has not been used. Nobody goes who need not.
+ *  - An engine is in residence as long as it was loaded less than twice its load time ago (at most
+ *    `residence_ms`) and last used less than a quarter of it ago, if one of the last two pauses in
+ *    its use was no longer than that, and the load was not quick. Whoever has waited `max_wait_ms`
+ *    does not wait for that.
  *  - Whoever cannot be placed yet does not hold up others that fit into what is left, but takes no
  *    room from those before it for which room is being made.
  *  - When a model has waited `max_wait_ms` (0: at once; SCHED_NEVER: never) and idle engines do not
@@ -180,6 +182,7 @@ struct sched_model {
     uint64_t loaded_at;      /* when it became ready */
     uint64_t last_granted;   /* when it was last given a lease (loaded_at before the first), and */
     uint64_t last_used; /* when its last lease ended; loaded_at before the first. No passive ones */
+    uint64_t pauses[2]; /* ms: from then to the next request; the last one, the one before */
     const struct sched_model *stop_for; /* EVICTED: who needed the room */
     struct sched_requests queue;
     TAILQ_ENTRY(sched_model) link;       /* in sched.running_models, unless UNLOADED */

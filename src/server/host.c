@@ -21,7 +21,7 @@
 
 #define FAILURE_LINES 20 /* of the engine's log, in an error */
 #define MEMORY_MS 500    /* how often memory is looked at while somebody waits for it */
-#define RESIDENCE_MS 10000
+#define RESIDENCE_MS 30000
 #define HOPELESS_MS 10000 /* how long somebody may wait for other programs' memory */
 #define FAILURES_MAX 5
 #define BACK_OFF_MS 1000

@@ -304,9 +304,10 @@ static bool is_idle(const struct world *w, const struct model *m)
 
 static bool has_stayed(const struct world *w, const struct model *m)
 {
-    uint64_t half = m->m.load_ms / 2;
-    uint64_t resident = half < w->config.residence_ms ? half : w->config.residence_ms;
-    return sum(m->engine.loaded, resident) <= w->now;
+    uint64_t twice = 2 * m->m.load_ms, pause = m->m.load_ms / 4;
+    uint64_t resident = twice < w->config.residence_ms ? twice : w->config.residence_ms;
+    return sum(m->engine.loaded, resident) <= w->now || sum(m->engine.last_used, pause) <= w->now ||
+           (m->m.pauses[0] > pause && m->m.pauses[1] > pause);
 }
 
 static bool is_late(const struct world *w, const struct model *m)
