@@ -30,15 +30,6 @@ struct memory_use {
     size_t n;
 };
 
-/*STUB*/
-struct memory_limits { struct { char name[16]; uint64_t bytes; } v[MEMORY_DEVICES_MAX]; size_t n; };
-#include <string.h>
-#include <stdlib.h>
-#include "base/error.h"
-static inline int memory_limits_parse(struct memory_limits *l, const char *t, struct error *e) { (void)e; l->n=1; strcpy(l->v[0].name,"host"); l->v[0].bytes=(uint64_t)(atof(strchr(t,'=')+1)*(1<<20)); return 0; }
-static inline uint64_t memory_margin(const struct memory_device *d) { return d->total/20; }
-static inline uint64_t memory_capacity(const struct memory_device *d, uint64_t ours, uint64_t limit, uint64_t margin) { uint64_t c=d->available+ours; c = c>margin?c-margin:0; return limit&&limit<c?limit:c; }
-/*END*/
 /* Loads NVML if there is one. To be called once before the others; memory_finish() undoes it. */
 void memory_init(void);
 void memory_finish(void);
