@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/value.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/duration.h"
@@ -38,6 +40,36 @@ int value_time(const char *text, uint64_t *ms, struct error *err)
         return error_set(err, rc, "'%s' is longer than 100 years", text);
     if (rc)
         return error_set(err, rc, "'%s' is no time: write 90, 90s, 5m or 1h30m", text);
+    return 0;
+}
+
+/* The power of two that a unit's name stands for; -1 for what is no unit. */
+static int unit_shift(const char *unit)
+{
+    static const char letters[] = "kmgt";
+    if (!*unit)
+        return 0;
+    const char *at = strchr(letters, tolower((unsigned char)*unit));
+    bool alone = !unit[1] || strcasecmp(unit + 1, "ib") == 0;
+    return at && alone ? 10 * (int)(at - letters + 1) : -1;
+}
+
+/* By hand what a fraction needs: strtod() would accept `inf`, `0x1` and locales, and round. */
+int value_memory(const char *text, uint64_t *bytes, struct error *err)
+{
+    char *end;
+    double fraction = 0, scale = 1;
+    unsigned long long whole = strtoull(text, &end, 10); /* its most, where it is more */
+    bool point = *end == '.' && isdigit((unsigned char)end[1]);
+    if (point)
+        for (end++; isdigit((unsigned char)*end); end++)
+            fraction += (*end - '0') * (scale /= 10);
+    int shift = unit_shift(end);
+    if (!isdigit((unsigned char)*text) || shift < 0 || (point && !shift))
+        return error_set(err, -EINVAL, "'%s' is no size: write 512M, 8G, 1.5G, or bytes", text);
+    if (whole > (unsigned long long)INT64_MAX >> shift)
+        return error_set(err, -ERANGE, "'%s' is too large: give less than 8388608T", text);
+    *bytes = (whole << shift) + (uint64_t)(fraction * (double)(1ULL << shift));
     return 0;
 }
 

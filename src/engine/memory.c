@@ -2,11 +2,20 @@
 #include "engine/memory.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/strv.h"
+#include "base/value.h"
+#include "engine/cgroup.h"
+#include "engine/drm.h"
+#include "engine/kernel.h"
+
+#define HOST "host"
+#define GPUS_MAX (MEMORY_DEVICES_MAX - 1)
 
 /* --- NVML */
 
@@ -43,8 +52,9 @@ static struct {
     struct {
         nvml_device handle;
         unsigned index; /* NVML's number */
-    } gpu[MEMORY_DEVICES_MAX - 1];
+    } gpu[GPUS_MAX];
     size_t gpus;
+    unsigned known; /* with those that tell no memory */
 } nvml;
 
 /* POSIX lets dlsym()'s result be taken for a function's address; ISO C has no cast for it. */
@@ -69,10 +79,9 @@ static bool load_symbols(void)
  * what it holds is the host's. */
 static void find_gpus(void)
 {
-    unsigned count = 0;
-    if (nvml.device_count(&count) != NVML_OK)
-        return;
-    for (unsigned i = 0; i < count && nvml.gpus < MEMORY_DEVICES_MAX - 1; i++) {
+    if (nvml.device_count(&nvml.known) != NVML_OK)
+        nvml.known = 0;
+    for (unsigned i = 0; i < nvml.known && nvml.gpus < GPUS_MAX; i++) {
         nvml_device device;
         struct nvml_memory figures;
         if (nvml.device_by_index(i, &device) != NVML_OK ||
@@ -84,7 +93,7 @@ static void find_gpus(void)
     }
 }
 
-void memory_init(void)
+static void load_nvml(void)
 {
     const char *name = getenv("HOSTLER_NVML");
     nvml.library = dlopen(name ? name : "libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
@@ -102,7 +111,7 @@ void memory_init(void)
     memset(&nvml, 0, sizeof nvml);
 }
 
-void memory_finish(void)
+static void unload_nvml(void)
 {
     if (!nvml.library)
         return;
@@ -111,65 +120,15 @@ void memory_finish(void)
     memset(&nvml, 0, sizeof nvml);
 }
 
-bool memory_has_gpu(void)
+static void read_nvml(struct memory_device *out)
 {
-    return nvml.gpus > 0;
-}
-
-/* --- the host */
-
-/* Reads `NAME:   123 kB` lines of a file under /proc into bytes; what is not there stays as it was.
- */
-struct proc_field {
-    const char *name;
-    uint64_t *bytes;
-};
-
-static void read_proc(const char *path, const struct proc_field *fields, size_t n)
-{
-    char line[256];
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return;
-    while (fgets(line, sizeof line, f)) {
-        size_t len = strcspn(line, ":");
-        if (!line[len])
-            continue;
-        for (size_t i = 0; i < n; i++)
-            if (strlen(fields[i].name) == len && memcmp(line, fields[i].name, len) == 0)
-                *fields[i].bytes = strtoull(line + len + 1, NULL, 10) * 1024;
-    }
-    fclose(f);
-}
-
-static uint64_t host_bytes_of(pid_t pid)
-{
-    uint64_t anon = 0, shared = 0, file = 0, locked = 0;
-    const struct proc_field fields[] = {
-        {"RssAnon", &anon}, {"RssShmem", &shared}, {"RssFile", &file}, {"VmLck", &locked}};
-    char path[32];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    read_proc(path, fields, sizeof fields / sizeof *fields);
-    return anon + shared + (file < locked ? file : locked);
-}
-
-/* --- both */
-
-void memory_read(struct memory_figures *out)
-{
-    *out = (struct memory_figures){.n = 1 + nvml.gpus};
-    const struct proc_field fields[] = {{"MemTotal", &out->device[0].total},
-                                        {"MemAvailable", &out->device[0].available}};
-    snprintf(out->device[0].name, sizeof out->device[0].name, "host");
-    read_proc("/proc/meminfo", fields, sizeof fields / sizeof *fields);
-    for (size_t i = 0; i < nvml.gpus; i++) {
-        struct memory_device *d = &out->device[1 + i];
+    for (size_t i = 0; i < nvml.gpus; i++, out++) {
         struct nvml_memory figures;
-        snprintf(d->name, sizeof d->name, "gpu%u", nvml.gpu[i].index);
+        snprintf(out->name, sizeof out->name, "gpu%u", nvml.gpu[i].index);
         if (nvml.memory_info(nvml.gpu[i].handle, &figures) != NVML_OK)
             continue;
-        d->total = figures.total;
-        d->available = figures.free;
+        out->total = figures.total;
+        out->available = figures.free;
     }
 }
 
@@ -193,14 +152,180 @@ static uint64_t gpu_bytes_listed(nvml_processes_fn *list, nvml_device device, pi
     return bytes;
 }
 
-void memory_of_process(pid_t pid, struct memory_use *out)
+static void nvml_bytes_of(pid_t pid, uint64_t *bytes)
 {
-    *out = (struct memory_use){.n = 1 + nvml.gpus};
-    out->bytes[0] = host_bytes_of(pid);
     for (size_t i = 0; i < nvml.gpus; i++) {
         /* One that computes and draws is in both lists, with the same figure. */
         uint64_t compute = gpu_bytes_listed(nvml.compute_processes, nvml.gpu[i].handle, pid);
         uint64_t graphics = gpu_bytes_listed(nvml.graphics_processes, nvml.gpu[i].handle, pid);
-        out->bytes[1 + i] = compute > graphics ? compute : graphics;
+        bytes[i] = compute > graphics ? compute : graphics;
     }
+}
+
+/* --- what the kernel tells */
+
+static struct {
+    const char *root;
+    struct cgroup cgroup;
+    struct drm_gpu gpu[GPUS_MAX];
+    size_t gpus;
+} kernel = {.root = ""};
+
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static void read_host(struct memory_device *out)
+{
+    const struct kernel_field fields[] = {{"MemTotal", &out->total},
+                                          {"MemAvailable", &out->available}};
+    struct cgroup_memory group;
+    snprintf(out->name, sizeof out->name, HOST);
+    kernel_fields(fields, sizeof fields / sizeof *fields, "%s/proc/meminfo", kernel.root);
+    cgroup_read(&kernel.cgroup, &group);
+    out->total = lower(out->total, group.limit);
+    out->available = lower(out->available, group.room);
+}
+
+static void read_drm(struct memory_device *out)
+{
+    for (unsigned i = 0; i < kernel.gpus; i++, out++) {
+        uint64_t used;
+        snprintf(out->name, sizeof out->name, "gpu%u", nvml.known + i);
+        drm_memory(kernel.root, &kernel.gpu[i], &out->total, &used);
+        out->available = less(out->total, used);
+    }
+}
+
+static uint64_t host_bytes_of(pid_t pid)
+{
+    uint64_t anon = 0, shared = 0, file = 0, locked = 0;
+    const struct kernel_field fields[] = {
+        {"RssAnon", &anon}, {"RssShmem", &shared}, {"RssFile", &file}, {"VmLck", &locked}};
+    kernel_fields(fields, sizeof fields / sizeof *fields, "%s/proc/%d/status", kernel.root,
+                  (int)pid);
+    return anon + shared + lower(file, locked);
+}
+
+/* --- all */
+
+void memory_init_at(const char *root)
+{
+    load_nvml();
+    kernel.root = root;
+    kernel.gpus = drm_find(root, kernel.gpu, GPUS_MAX - nvml.gpus);
+    cgroup_find(&kernel.cgroup, root);
+}
+
+void memory_init(void)
+{
+    memory_init_at("");
+}
+
+void memory_finish(void)
+{
+    unload_nvml();
+    memset(&kernel, 0, sizeof kernel);
+    kernel.root = "";
+}
+
+bool memory_has_gpu(void)
+{
+    return nvml.gpus + kernel.gpus > 0;
+}
+
+void memory_read(struct memory_figures *out)
+{
+    *out = (struct memory_figures){.n = 1 + nvml.gpus + kernel.gpus};
+    read_host(&out->device[0]);
+    read_nvml(&out->device[1]);
+    read_drm(&out->device[1 + nvml.gpus]);
+}
+
+void memory_of_process(pid_t pid, struct memory_use *out)
+{
+    *out = (struct memory_use){.n = 1 + nvml.gpus + kernel.gpus};
+    out->bytes[0] = host_bytes_of(pid);
+    nvml_bytes_of(pid, &out->bytes[1]);
+    drm_of_process(kernel.root, pid, kernel.gpu, kernel.gpus, &out->bytes[1 + nvml.gpus]);
+}
+
+/* --- budgets */
+
+#define MIB ((uint64_t)1 << 20)
+
+uint64_t memory_margin(const struct memory_device *d)
+{
+    bool host = strcmp(d->name, HOST) == 0;
+    uint64_t part = d->total / (host ? 20 : 50), least = (host ? 512 : 256) * MIB;
+    return part > least ? part : least;
+}
+
+uint64_t memory_ceiling(const struct memory_device *d, uint64_t limit, uint64_t margin)
+{
+    uint64_t most = less(d->total, margin);
+    return limit ? lower(most, limit) : most;
+}
+
+uint64_t memory_capacity(const struct memory_device *d, uint64_t ours, uint64_t limit,
+                         uint64_t margin)
+{
+    uint64_t all = d->available + lower(ours, UINT64_MAX - d->available);
+    return lower(less(all, margin), memory_ceiling(d, limit, margin));
+}
+
+static const struct memory_limit *find_limit(const struct memory_limits *limits, const char *name)
+{
+    for (size_t i = 0; i < limits->n; i++)
+        if (strcmp(limits->limit[i].name, name) == 0)
+            return &limits->limit[i];
+    return NULL;
+}
+
+uint64_t memory_limit_of(const struct memory_limits *limits, const char *name)
+{
+    const struct memory_limit *limit = find_limit(limits, name);
+    return limit ? limit->bytes : 0;
+}
+
+/* `gpu0=20G`, or a size alone. */
+static int add_limit(const char *item, struct memory_limits *out, struct error *err)
+{
+    struct memory_limit limit = {.name = HOST};
+    const char *sign = strchr(item, '=');
+    size_t len = sign ? (size_t)(sign - item) : strlen(HOST);
+    if (!len || len >= sizeof limit.name)
+        return error_set(err, -EINVAL, "'%s' names no device: write host=8G or gpu0=20G", item);
+    if (sign)
+        snprintf(limit.name, sizeof limit.name, "%.*s", (int)len, item);
+    if (find_limit(out, limit.name))
+        return error_set(err, -EINVAL, "'%s': %s has a limit already: give one", item, limit.name);
+    if (out->n == MEMORY_DEVICES_MAX)
+        return error_set(err, -E2BIG, "'%s': more than %d devices", item, MEMORY_DEVICES_MAX);
+    int rc = value_memory(sign ? sign + 1 : item, &limit.bytes, err);
+    if (rc == 0)
+        out->limit[out->n++] = limit;
+    return rc;
+}
+
+int memory_limits_parse(const char *text, struct memory_limits *out, struct error *err)
+{
+    struct memory_limits limits = {.n = 0};
+    struct strv items = {0};
+    int rc = 0;
+    strv_split(&items, text, ',');
+    if (!items.n)
+        rc = error_set(err, -EINVAL, "'%s' is no limit: write 8G, or host=8G,gpu0=20G", text);
+    for (size_t i = 0; i < items.n && rc == 0; i++)
+        rc = add_limit(items.v[i], &limits, err);
+    strv_finish(&items);
+    if (rc == 0)
+        *out = limits;
+    return rc;
 }

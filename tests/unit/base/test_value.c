@@ -75,6 +75,52 @@ static void times(void **state)
     assert_int_equal(ms, 5400000);
 }
 
+static void sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {
+        {"0", 0},
+        {"0G", 0},
+        {"1", 1},
+        {"1048576", 1 << 20},
+        {"512M", 512ULL << 20},
+        {"8G", 8ULL << 30},
+        {"8GiB", 8ULL << 30},
+        {"8gib", 8ULL << 30},
+        {"8g", 8ULL << 30},
+        {"3K", 3072},
+        {"2T", 2ULL << 40},
+        {"1.5G", 3ULL << 29},
+        {"0.25k", 256},
+        {"1.0000000001K", 1024},
+        {"9007199254740993", 9007199254740993}, /* no double is this number */
+        {"9223372036854775807", INT64_MAX},
+        {"8388607T", 8388607ULL << 40},
+    };
+    static const char *const bad[] = {"",    " 8G", "8 G", "8G ", "-1",   "+1",  "G",      "8GB",
+                                      "8X",  "8Gi", "1.",  "1.G", ".5G",  "1.5", "1.5.5G", "0x10",
+                                      "inf", "nan", "1e9", "8B",  "8G8M", "many"};
+    static const char *const large[] = {"9223372036854775808", "8388608T", "99999999999999999999",
+                                        "99999999999999999999T"};
+    uint64_t bytes = 7;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_quoted(value_memory(bad[i], &bytes, &err), bad[i]);
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        assert_int_equal(value_memory(large[i], &bytes, &err), -ERANGE);
+        assert_quoted(-1, large[i]);
+    }
+    assert_true(bytes == 7);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(value_memory(good[i].text, &bytes, &err), 0);
+        if (bytes != good[i].bytes)
+            fail_msg("%s: %llu", good[i].text, (unsigned long long)bytes);
+    }
+    assert_string_equal(err.text, "");
+}
+
 static void truths(void **state)
 {
     (void)state;
@@ -99,10 +145,8 @@ static void truths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts),
-        cmocka_unit_test(whole_numbers),
-        cmocka_unit_test(times),
-        cmocka_unit_test(truths),
+        cmocka_unit_test(counts), cmocka_unit_test(whole_numbers), cmocka_unit_test(times),
+        cmocka_unit_test(sizes),  cmocka_unit_test(truths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

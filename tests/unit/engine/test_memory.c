@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "engine/memory.h"
+#include "tree.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -28,15 +29,15 @@ static void test_host(void **state)
     (void)state;
     log_setup(LOG_ERROR, LOG_TEXT);
     setenv("HOSTLER_NVML", "/nonexistent.so", 1);
-    memory_init();
-    assert_false(memory_has_gpu());
+    memory_init(); /* of the machine that it runs on, so there may be a card */
     memory_read(&m);
-    assert_int_equal(m.n, 1);
+    assert_in_range(m.n, 1, MEMORY_DEVICES_MAX);
+    assert_int_equal(memory_has_gpu(), m.n > 1);
     assert_string_equal(m.device[0].name, "host");
     assert_true(m.device[0].total > 64 * MIB);
     assert_in_range(m.device[0].available, 1, m.device[0].total);
     memory_of_process(getpid(), &use);
-    assert_int_equal(use.n, 1);
+    assert_int_equal(use.n, m.n);
     assert_true(use.bytes[0] > 0);
     memory_finish();
 }
@@ -137,7 +138,7 @@ static void test_gpus(void **state)
     use_fake();
     setenv("FAKE_NVML_FREE", "1000,2000", 1);
     setenv("FAKE_NVML_PROCESSES", "0:77:100,1:77:300,1:78:5,0:77:11", 1);
-    memory_init();
+    memory_init_at(tree);
     assert_true(memory_has_gpu());
     memory_read(&m);
     assert_int_equal(m.n, 3);
@@ -163,7 +164,7 @@ static void test_many_processes(void **state)
     for (int i = 0; i < 200; i++)
         snprintf(list + strlen(list), sizeof list - strlen(list), "0:%d:1,", 1000 + i);
     setenv("FAKE_NVML_PROCESSES", list, 1);
-    memory_init();
+    memory_init_at(tree);
     memory_of_process(1199, &use);
     assert_true(use.bytes[1] == MIB);
     memory_finish();
@@ -176,7 +177,7 @@ static void test_silent_gpu(void **state)
     (void)state;
     use_fake();
     setenv("FAKE_NVML_SILENT", "0", 1);
-    memory_init();
+    memory_init_at(tree);
     memory_read(&m);
     assert_int_equal(m.n, 2);
     assert_string_equal(m.device[1].name, "gpu1");
@@ -189,18 +190,221 @@ static void test_broken_nvml(void **state)
     (void)state;
     use_fake();
     setenv("FAKE_NVML_BROKEN", "1", 1);
-    memory_init();
+    memory_init_at(tree);
     memory_read(&m);
     assert_int_equal(m.n, 1);
     memory_finish();
 }
 
+/* --- a tree in place of /proc and /sys */
+
+static void write_card(unsigned node, const char *pci, uint64_t total, uint64_t used)
+{
+    char file[256];
+    snprintf(file, sizeof file, "/sys/class/drm/renderD%u/device/uevent", node);
+    tree_write(file, "DRIVER=amdgpu\nPCI_SLOT_NAME=%s\n", pci);
+    snprintf(file, sizeof file, "/sys/class/drm/renderD%u/device/mem_info_vram_total", node);
+    tree_write(file, "%llu\n", (unsigned long long)total);
+    snprintf(file, sizeof file, "/sys/class/drm/renderD%u/device/mem_info_vram_used", node);
+    tree_write(file, "%llu\n", (unsigned long long)used);
+}
+
+static void write_host(void)
+{
+    tree_write("/proc/meminfo", "MemTotal:    8388608 kB\nMemFree:   1 kB\n"
+                                "MemAvailable:    6291456 kB\n");
+    tree_write("/proc/77/status", "Name:\tllama-server\nVmLck:\t    1024 kB\n"
+                                  "RssAnon:\t    2048 kB\nRssFile:\t   9000 kB\n"
+                                  "RssShmem:\t    3072 kB\n");
+}
+
+/* Other vendors' cards are counted on from NVML's, the silent one included. */
+static void test_cards_after_nvml(void **state)
+{
+    struct memory_figures m;
+    struct memory_use use;
+    (void)state;
+    use_fake();
+    setenv("FAKE_NVML_SILENT", "1", 1);
+    setenv("FAKE_NVML_PROCESSES", "0:77:100", 1);
+    write_host();
+    write_card(129, "0000:03:00.0", 16384 * MIB, 4096 * MIB);
+    write_card(128, "0000:43:00.0", 24576 * MIB, 24577 * MIB);
+    tree_write("/proc/77/fdinfo/9", "drm-pdev:\t0000:03:00.0\ndrm-client-id:\t4\n"
+                                    "drm-resident-vram:\t77 MiB\n");
+    memory_init_at(tree);
+    memory_read(&m);
+    assert_int_equal(m.n, 4);
+    assert_string_equal(m.device[1].name, "gpu0");
+    assert_string_equal(m.device[2].name, "gpu2");
+    assert_string_equal(m.device[3].name, "gpu3");
+    assert_true(m.device[2].total == 16384 * MIB && m.device[2].available == 12288 * MIB);
+    assert_true(m.device[3].total == 24576 * MIB && m.device[3].available == 0);
+    memory_of_process(77, &use);
+    assert_int_equal(use.n, 4);
+    assert_true(use.bytes[0] == 6 * MIB && use.bytes[1] == 100 * MIB);
+    assert_true(use.bytes[2] == 77 * MIB && use.bytes[3] == 0);
+    memory_finish();
+}
+
+static void test_cards_alone(void **state)
+{
+    struct memory_figures m;
+    (void)state;
+    setenv("HOSTLER_NVML", "/nonexistent.so", 1);
+    for (unsigned i = 0; i < 20; i++) {
+        char pci[16];
+        snprintf(pci, sizeof pci, "0000:%02x:00.0", i);
+        write_card(128 + i, pci, 1000, 1);
+    }
+    memory_init_at(tree);
+    assert_true(memory_has_gpu());
+    memory_read(&m);
+    assert_int_equal(m.n, MEMORY_DEVICES_MAX);
+    assert_string_equal(m.device[1].name, "gpu0");
+    assert_string_equal(m.device[16].name, "gpu15");
+    memory_finish();
+    assert_false(memory_has_gpu());
+}
+
+static void write_group(uint64_t limit, uint64_t used)
+{
+    tree_write("/proc/self/cgroup", "0::/hostler\n");
+    tree_write("/proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    tree_write("/sys/fs/cgroup/hostler/memory.max", "%llu\n", (unsigned long long)limit);
+    tree_write("/sys/fs/cgroup/hostler/memory.current", "%llu\n", (unsigned long long)used);
+}
+
+static void assert_host(uint64_t total, uint64_t available)
+{
+    struct memory_figures m;
+    memory_init_at(tree);
+    memory_read(&m);
+    assert_true(m.device[0].total == total);
+    assert_true(m.device[0].available == available);
+    memory_finish();
+}
+
+static void test_group(void **state)
+{
+    (void)state;
+    setenv("HOSTLER_NVML", "/nonexistent.so", 1);
+    write_host();
+    assert_host(8192 * MIB, 6144 * MIB);
+    write_group(4096 * MIB, 1000 * MIB);
+    assert_host(4096 * MIB, 3096 * MIB);
+    write_group(7168 * MIB, 512 * MIB); /* there is room, but the machine has less */
+    assert_host(7168 * MIB, 6144 * MIB);
+    write_group(65536 * MIB, 512 * MIB);
+    assert_host(8192 * MIB, 6144 * MIB);
+}
+
+/* --- budgets */
+
+#define GIB (1024 * MIB)
+
+static void test_margin(void **state)
+{
+    struct memory_device host = {"host", 64 * GIB, 0}, gpu = {"gpu0", 24 * GIB, 0};
+    (void)state;
+    assert_true(memory_margin(&host) == 64 * GIB / 20);
+    assert_true(memory_margin(&gpu) == 24 * GIB / 50);
+    host.total = gpu.total = 4 * GIB;
+    assert_true(memory_margin(&host) == 512 * MIB);
+    assert_true(memory_margin(&gpu) == 256 * MIB);
+}
+
+static void test_capacity(void **state)
+{
+    const struct memory_device d = {"gpu0", 24 * GIB, 10 * GIB};
+    (void)state;
+    assert_true(memory_capacity(&d, 0, 0, 0) == 10 * GIB);
+    assert_true(memory_capacity(&d, 8 * GIB, 0, GIB) == 17 * GIB);
+    assert_true(memory_capacity(&d, 8 * GIB, 12 * GIB, GIB) == 12 * GIB);
+    assert_true(memory_capacity(&d, 0, 12 * GIB, GIB) == 9 * GIB);
+    assert_true(memory_capacity(&d, 0, 0, 11 * GIB) == 0);
+    assert_true(memory_capacity(&d, 20 * GIB, 0, GIB) == 23 * GIB); /* counted twice somewhere */
+    assert_true(memory_capacity(&d, UINT64_MAX, 0, GIB) == 23 * GIB);
+    assert_true(memory_capacity(&d, 1, UINT64_MAX, UINT64_MAX) == 0);
+}
+
+static void test_ceiling(void **state)
+{
+    const struct memory_device d = {"gpu0", 24 * GIB, 10 * GIB}, silent = {"gpu1", 0, 0};
+    (void)state;
+    assert_true(memory_ceiling(&d, 0, GIB) == 23 * GIB);
+    assert_true(memory_ceiling(&d, 20 * GIB, GIB) == 20 * GIB);
+    assert_true(memory_ceiling(&d, 100 * GIB, GIB) == 23 * GIB);
+    assert_true(memory_ceiling(&d, 0, 25 * GIB) == 0);
+    assert_true(memory_ceiling(&silent, 0, 256 * MIB) == 0);
+}
+
+static void test_limits(void **state)
+{
+    struct memory_limits l;
+    struct error err = {0};
+    (void)state;
+    assert_int_equal(memory_limits_parse("host=8G, gpu0=20G,gpu1=0", &l, &err), 0);
+    assert_int_equal(l.n, 3);
+    assert_string_equal(l.limit[1].name, "gpu0");
+    assert_true(memory_limit_of(&l, "host") == 8 * GIB);
+    assert_true(memory_limit_of(&l, "gpu0") == 20 * GIB);
+    assert_true(memory_limit_of(&l, "gpu1") == 0 && memory_limit_of(&l, "gpu") == 0);
+    assert_int_equal(memory_limits_parse("1.5G", &l, &err), 0);
+    assert_int_equal(l.n, 1);
+    assert_true(memory_limit_of(&l, "host") == 3 * GIB / 2);
+    assert_int_equal(memory_limits_parse("gpu0=1G,2G", &l, &err), 0);
+    assert_true(memory_limit_of(&l, "host") == 2 * GIB && memory_limit_of(&l, "gpu0") == GIB);
+    assert_string_equal(err.text, "");
+}
+
+static void test_refused_limits(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"", "''"},
+        {" , ", "' , '"},
+        {"host", "'host'"},
+        {"host=", "''"},
+        {"host=8GB", "'8GB'"},
+        {"host=8G,gpu0=much", "'much'"},
+        {"=8G", "'=8G'"},
+        {"a-name-of-16-byte=8G", "names no device"},
+        {"gpu0=1G,gpu0=2G", "gpu0 has a limit already"},
+        {"1G,host=2G", "host has a limit already"},
+        {"a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1,k=1,l=1,m=1,n=1,o=1,p=1,q=1,r=1", "'r=1'"},
+    };
+    struct memory_limits l = {.n = 7};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct error err = {0};
+        assert_true(memory_limits_parse(bad[i].text, &l, &err) < 0);
+        if (!strstr(err.text, bad[i].says))
+            fail_msg("%s: %s", bad[i].text, err.text);
+    }
+    assert_int_equal(l.n, 7);
+}
+
+#define TREE(f) cmocka_unit_test_setup_teardown(f, tree_setup, tree_teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_host),       cmocka_unit_test(test_process),
-        cmocka_unit_test(test_gpus),       cmocka_unit_test(test_many_processes),
-        cmocka_unit_test(test_silent_gpu), cmocka_unit_test(test_broken_nvml),
+        cmocka_unit_test(test_host),
+        cmocka_unit_test(test_process),
+        TREE(test_gpus),
+        TREE(test_many_processes),
+        TREE(test_silent_gpu),
+        TREE(test_broken_nvml),
+        TREE(test_cards_after_nvml),
+        TREE(test_cards_alone),
+        TREE(test_group),
+        cmocka_unit_test(test_margin),
+        cmocka_unit_test(test_capacity),
+        cmocka_unit_test(test_ceiling),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_refused_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
