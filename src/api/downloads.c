@@ -54,6 +54,17 @@ json_t *names_download(const struct downloads_item *item)
                      "output_modalities", "text", "source", "cache", "can_remove", 1);
 }
 
+/* The model that is in the cache already by that name; NULL when none is. */
+static const struct hosted *find_cached(const struct api *api, const char *repo)
+{
+    char *id = cache_id(repo);
+    const struct hosted *h = host_find(api->host, repo);
+    if (!h && id)
+        h = host_find(api->host, id);
+    free(id);
+    return h;
+}
+
 static void start(struct api *api, struct http_exchange *x, json_t *body)
 {
     struct error err;
@@ -62,8 +73,9 @@ static void start(struct api *api, struct http_exchange *x, json_t *body)
         reply_error(x, 400, "model must be a non-empty string: USER/REPO or USER/REPO:TAG");
         return;
     }
-    if (host_find(api->host, repo)) {
-        reply_error(x, 400, "model '%s' already exists", repo);
+    const struct hosted *there = find_cached(api, repo);
+    if (there) {
+        reply_error(x, 400, "model '%s' already exists", there->model->id);
         return;
     }
     int rc = downloads_start(api->downloads, repo, &err);

@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/time.h>
 
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "catalog/cache.h"
 #include "engine/download.h"
 
 #define FAILURE_LINES 8 /* of its log, in the problem */
@@ -81,26 +81,30 @@ static void fail(struct item *i, const char *why)
     item_free(i);
 }
 
-/* Whether a model of that repository, and tag if it has one, is there now. Tags are in capitals. */
+/* Whether a model of that repository, and tag if it has one, is there now. */
 static bool is_listed(const struct item *i)
 {
     struct hosted *h;
     size_t len = strlen(i->repo);
-    bool tagged = strchr(i->repo, ':');
-    for (size_t k = 0; (h = host_at(i->all->host, k)); k++) {
+    char *wanted = cache_id(i->repo);
+    bool found = false;
+    for (size_t k = 0; !found && (h = host_at(i->all->host, k)); k++) {
         const char *id = h->model->id;
-        if (tagged ? strcasecmp(id, i->repo) == 0
-                   : strncmp(id, i->repo, len) == 0 && id[len] == ':')
-            return true;
+        found = wanted ? strcmp(id, wanted) == 0 : strncmp(id, i->repo, len) == 0 && id[len] == ':';
     }
-    return false;
+    free(wanted);
+    return found;
 }
 
+/* What llama-server has fetched is there, even when something else keeps the sources from being
+ * taken over now (a mistake in the presets): the next reading lists it. */
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
 {
     struct item *i = container_of(w, struct item, waiter);
-    if (is_listed(i)) {
+    if (i->fetched || is_listed(i)) {
         log_info("download of %s: it is there", i->repo);
+        if (problem)
+            log_warn("download of %s: it is not listed yet: %s", i->repo, problem);
         tell(i, DOWNLOADS_EV_FINISHED, NULL);
         item_free(i);
         return;

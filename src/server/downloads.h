@@ -17,7 +17,7 @@ struct downloads;
 enum downloads_event {
     DOWNLOADS_EV_STARTED,
     DOWNLOADS_EV_PROGRESS,
-    DOWNLOADS_EV_FINISHED, /* it is in the list of models */
+    DOWNLOADS_EV_FINISHED, /* it is in the cache, and in the list of models if that could be read */
     DOWNLOADS_EV_FAILED,   /* or cancelled: `problem` */
 };
 

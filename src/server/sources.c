@@ -55,24 +55,10 @@ static void list_watched(struct strv *out, const struct config *c)
 /* --- sections -----------------------------------------------------------------------------------
  */
 
-/* A repository as a preset or an option names it, by the id that its cached model has: the tag in
- * capitals. NULL when it has no tag; the caller frees. */
-static char *cached_id(const char *repo)
-{
-    const char *colon = strchr(repo, ':');
-    if (!colon)
-        return NULL;
-    char *id = mem_strdup(repo);
-    for (char *p = id + (colon - repo); *p; p++)
-        if (*p >= 'a' && *p <= 'z')
-            *p = (char)(*p - 'a' + 'A');
-    return id;
-}
-
 /* What is known of a model that the engine finds by itself: its cached file, if there is one. */
 static void fill_remote(struct folder_model *m, const struct folder *cached, const char *repo)
 {
-    char *id = cached_id(repo);
+    char *id = cache_id(repo);
     const struct folder_model *from = id ? folder_find(cached, id) : NULL;
     if (from) {
         char *name = m->id;

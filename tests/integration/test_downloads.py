@@ -165,14 +165,41 @@ def test_a_repository_without_tag(server, repo):
     events.close()
 
 
+def test_a_tag_of_several_words(server, hub, repo):
+    """The cache lists a model by the last of them."""
+    name = repo("tiny-UD-Q4_K_XL.gguf")
+    model = f"{name}:UD-Q4_K_XL"
+    events = Told(server)
+    assert succeeded(download(server, model))
+    assert events.end_of(model) == ("download_finished", None)
+    assert f"{name}:Q4_K_XL" in server.models()
+    assert f"'{name}:Q4_K_XL' already exists" in is_json_error(download(server, model), 400)
+    events.close()
+
+
+def test_a_mistake_in_the_presets_is_no_failure_of_a_download(hostler, hub, repo, tmp_path):
+    preset = tmp_path / "presets.ini"
+    preset.write_text("", encoding="ascii")
+    server = start(hostler, hub, "--models-preset", preset)
+    preset.write_text("[nothing\n", encoding="ascii")
+    name = repo()
+    events = Told(server)
+    assert succeeded(download(server, name))
+    assert events.end_of(name) == ("download_finished", None)
+    assert f"download of {name}: it is not listed yet" in server.log()
+    preset.write_text("", encoding="ascii")
+    server.get("/models?reload=1")
+    assert f"{name}:Q4_K_M" in server.models()
+
+
 def test_what_is_there_already(server, hub, repo):
     name = repo()
     model = put(server, name)
-    assert "already exists" in is_json_error(download(server, model), 400)
+    for same in (model, f"{name}:q4_k_m"):
+        assert "already exists" in is_json_error(download(server, same), 400)
     events = Told(server)
-    for other in (name, f"{name}:q4_k_m"):
-        assert succeeded(download(server, other))
-        assert events.end_of(other) == ("download_finished", None)
+    assert succeeded(download(server, name))
+    assert events.end_of(name) == ("download_finished", None)
     assert not [r for r in hub.requests if name in r["path"] and r["method"] == "GET"
                 and r["path"].endswith(FILE)]
     events.close()

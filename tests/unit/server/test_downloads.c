@@ -161,13 +161,24 @@ static void an_engine_that_just_ends(void **state)
     assert_string_equal(told, "started u/m\nfailed u/m: llama-server could not fetch it\n");
 }
 
-static void one_that_is_not_listed_afterwards(void **state)
+static void one_that_is_fetched_counts_even_when_it_cannot_be_listed(void **state)
 {
     (void)state;
     engine_is(PROGRESS FINISHED WAIT);
+    start("u/m:UD-Q4_K_XL");
+    until_told("finished");
+    assert_string_equal(
+        told, "started u/m:UD-Q4_K_XL\nprogress u/m:UD-Q4_K_XL\nfinished u/m:UD-Q4_K_XL\n");
+    assert_none();
+}
+
+static void one_that_is_not_listed_afterwards(void **state)
+{
+    (void)state;
+    engine_is(FINISHED WAIT);
     start("u/m");
     until_told("failed");
-    assert_non_null(strstr(told, "progress u/m\nfailed u/m: nothing was fetched"));
+    assert_non_null(strstr(told, "started u/m\nfailed u/m: nothing was fetched"));
     assert_none();
 }
 
@@ -254,6 +265,7 @@ int main(void)
         DOWNLOADS_TEST(the_same_twice),
         DOWNLOADS_TEST(progress_and_a_failure),
         DOWNLOADS_TEST(an_engine_that_just_ends),
+        DOWNLOADS_TEST(one_that_is_fetched_counts_even_when_it_cannot_be_listed),
         DOWNLOADS_TEST(one_that_is_not_listed_afterwards),
         DOWNLOADS_TEST(what_can_be_read_of_one),
         DOWNLOADS_TEST(a_cancel),
