@@ -203,6 +203,7 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
         cached.v[i].source = MODEL_SOURCE_CACHE;
     if (!rc)
         folder_merge(&s->models, &cached);
+    folder_finish(&cached);
     for (size_t i = 0; i < s->presets.n && !rc; i++)
         rc = add_section(s, c, &s->presets.v[i], !checked, err);
     if (!rc && checked)
