@@ -95,12 +95,18 @@ void api_models_download(struct api *api, struct http_exchange *x)
 /* --- deleting -----------------------------------------------------------------------------------
  *
  *     its engine is unloaded → its files are removed, in the thread pool → the sources are read again
+ *
+ * It is held until then: else a request that waits would start an engine on what is being removed.
  */
+
+#define REMOVAL_REASON "it is to be deleted"
+#define REMOVAL_MS 60000 /* for the files, in what bounds the hold */
 
 struct removal {
     struct api *api;
     struct http_exchange *x; /* NULL when the client is gone; what was begun goes on */
     char *id;
+    bool holds; /* else it was held already, and stays so */
     uv_work_t work;
     int rc;
     struct error err;
@@ -111,6 +117,14 @@ static void removal_free(struct removal *r)
 {
     free(r->id);
     free(r);
+}
+
+/* Unless an operator holds it by now. Before the sources are read again: a hold outlasts the model. */
+static void release(const struct removal *r)
+{
+    struct hosted *h = r->holds ? host_find(r->api->host, r->id) : NULL;
+    if (h && h->held_reason && strcmp(h->held_reason, REMOVAL_REASON) == 0)
+        host_release(h);
 }
 
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
@@ -129,6 +143,7 @@ static void on_removed(uv_work_t *work, int status)
 {
     struct removal *r = work->data;
     (void)status;
+    release(r);
     if (r->rc == 0) {
         log_info("model %s was deleted", r->id);
         r->waiter.done = on_refreshed;
@@ -152,6 +167,7 @@ static void on_unloaded(struct unload *u, void *ctx)
 {
     struct removal *r = ctx;
     if (unload_left_something(u)) {
+        release(r);
         if (r->x)
             reply_error(r->x, 409,
                         "model '%s' is busy: it is deleted when nobody uses it; ask again, or "
@@ -178,8 +194,14 @@ static void remove_model(struct api *api, struct http_exchange *x, struct hosted
     struct removal *r = mem_zalloc(sizeof *r);
     char *by = names_client(x);
     struct unload *u = unload_create(api->host);
-    const struct unload_wish wish = {.reason = "it is to be deleted", .by = by};
-    *r = (struct removal){.api = api, .x = x, .id = mem_strdup(h->model->id)};
+    const struct config *c = host_config(api->host);
+    const struct unload_wish wish = {
+        .hold = !host_is_held(h),
+        /* A reading may take the record away meanwhile: the hold that it leaves must end, too. */
+        .hold_ms = c->drain_timeout_ms + h->settings.stop_timeout_ms + REMOVAL_MS,
+        .reason = REMOVAL_REASON,
+        .by = by};
+    *r = (struct removal){.api = api, .x = x, .id = mem_strdup(h->model->id), .holds = wish.hold};
     http_exchange_take(x, &events, r);
     host_operation_begin(api->host);
     unload_add(u, h->model->id, h);

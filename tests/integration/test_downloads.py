@@ -417,6 +417,38 @@ def test_delete_waits_for_a_request_that_ends_in_time(server, repo):
     assert model not in server.models()
 
 
+def test_delete_lets_no_request_start_the_engine_again(server, repo):
+    model = put(server, repo())
+    with busy(server, model) as request:
+        answer = background(delete, server, model)
+        until(lambda: server.engines()[model]["state"] == "draining", what="the drain")
+        late = background(server.tokenize, model)
+        until(lambda: late.done() or model in server.queue(), what="the late request")
+    assert request.result(PATIENCE).status == 200
+    assert succeeded(answer.result(PATIENCE))
+    assert "it is to be deleted" in is_json_error(late.result(PATIENCE), 503)
+    assert late.result().error["state"] == "held"
+
+
+def test_delete_leaves_no_hold(server, repo):
+    name = repo()
+    model = put(server, name)
+    assert succeeded(delete(server, model))
+    assert succeeded(download(server, name))
+    until(lambda: model in server.models(), what="the model")
+    assert server.tokenize(model).status == 200
+
+
+def test_delete_leaves_an_operators_hold(hostler, hub, repo):
+    server = start(hostler, hub, "--drain-timeout", "100ms")
+    model = put(server, repo())
+    with busy(server, model):
+        server.post("/models/hold", {"model": model, "reason": "mine"})
+        is_json_error(delete(server, model), 409)
+    (held,) = server.get("/hostler/v1/status").json["holds"]
+    assert (held["model"], held["reason"]) == (model, "mine")
+
+
 def test_delete_goes_on_without_its_client(server, repo):
     name = repo()
     model = put(server, name)
