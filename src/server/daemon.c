@@ -86,11 +86,13 @@ static void daemon_close(struct daemon *d)
         on_server_closed(d);
 }
 
-/* Answers that are due, or still on their way to a slow reader, are waited for, a while. */
+/* Answers that are due, or still on their way to a slow reader, are waited for, a while. A request
+ * that came in the meantime may have begun an operation: that uses all that is closed here. */
 static void on_flush(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    if (http_server_busy(d->server) && uv_now(&d->loop) < d->flush_until)
+    bool flushing = http_server_busy(d->server) && uv_now(&d->loop) < d->flush_until;
+    if (flushing || host_has_operations(d->host))
         uv_timer_start(&d->timer, on_flush, FLUSH_STEP_MS, 0);
     else
         daemon_close(d);

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -471,6 +472,27 @@ def test_the_daemon_ends_while_it_deletes(hostler, hub, repo):
         until(lambda: "stopping" in server.log(), what="the end's beginning")
     assert succeeded(answer.result(PATIENCE))
     assert server.stop() == 0 and not files_of(server, name)
+
+
+def test_the_daemon_waits_for_a_delete_that_begins_at_its_end(hostler, hub, repo, tmp_path):
+    preset = tmp_path / "presets.ini"
+    preset.write_text("", encoding="ascii")
+    server = start(hostler, hub, "--models-preset", preset)
+    name = repo()
+    model = put(server, name)
+    preset.unlink()
+    os.mkfifo(preset)  # a reading of the sources waits until somebody writes into it
+    with Wire(server) as wire:
+        wire.send(f"DELETE /models?model={model} HTTP/1.1\r\n".encode())
+        server.get("/health")  # what was sent before has been read by now
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: "all engines are gone" in server.log(), what="the engines' end")
+        wire.send(b"Host: x\r\n\r\n")
+        until(lambda: "was deleted" in server.log(), what="the files' end")
+    with pytest.raises(subprocess.TimeoutExpired):
+        server.process.wait(0.3)
+    preset.write_text("", encoding="ascii")
+    assert server.process.wait(PATIENCE) == 0 and not files_of(server, name)
 
 
 def test_delete_of_what_a_section_names(hostler, hub, repo, tmp_path):
