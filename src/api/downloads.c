@@ -65,6 +65,20 @@ static const struct hosted *find_cached(const struct api *api, const char *repo)
     return h;
 }
 
+static int status_of(int error)
+{
+    switch (error) {
+    case -EINVAL:
+    case -EALREADY:
+        return 400;
+    case -EBUSY:
+        return 429;
+    case -ESHUTDOWN:
+        return 503;
+    }
+    return 500;
+}
+
 static void start(struct api *api, struct http_exchange *x, json_t *body)
 {
     struct error err;
@@ -79,10 +93,8 @@ static void start(struct api *api, struct http_exchange *x, json_t *body)
         return;
     }
     int rc = downloads_start(api->downloads, repo, &err);
-    if (rc == -EINVAL || rc == -EALREADY)
-        reply_error(x, 400, "%s", err.text);
-    else if (rc)
-        reply_error(x, 500, "%s", err.text);
+    if (rc)
+        reply_error(x, status_of(rc), "%s", err.text);
     else
         reply_success(x);
 }

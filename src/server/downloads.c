@@ -17,6 +17,7 @@
 #include "catalog/cache.h"
 #include "engine/download.h"
 
+#define AT_ONCE 4       /* each is a process with several connections */
 #define FAILURE_LINES 8 /* of its log, in the problem */
 #define REPO_MAX 256    /* bytes; the hub's own names have 96 and a tag */
 
@@ -38,6 +39,7 @@ struct downloads {
     struct refresh *refresh;
     struct host_listener listener;
     TAILQ_HEAD(, item) items;
+    bool ending;
     downloads_told *told;
     void *ctx;
 };
@@ -203,7 +205,16 @@ static int start_process(struct item *i, struct error *err)
     return rc;
 }
 
-int downloads_start(struct downloads *d, const char *repo, struct error *err)
+static size_t running(const struct downloads *d)
+{
+    const struct item *i;
+    size_t n = 0;
+    TAILQ_FOREACH (i, &d->items, link)
+        n += i->process != NULL;
+    return n;
+}
+
+static int check(const struct downloads *d, const char *repo, struct error *err)
 {
     if (!is_repo(repo))
         return error_set(err, -EINVAL,
@@ -211,13 +222,29 @@ int downloads_start(struct downloads *d, const char *repo, struct error *err)
                          text_clean(repo) ? repo : "(not a text)");
     if (find(d, repo))
         return error_set(err, -EALREADY, "model '%s' already exists: it is being downloaded", repo);
+    if (d->ending)
+        return error_set(err, -ESHUTDOWN, "'%s' is not downloaded: the server is shutting down",
+                         repo);
+    if (running(d) >= AT_ONCE)
+        return error_set(err, -EBUSY,
+                         "'%s' is not downloaded: %d downloads are under way, which is the most at "
+                         "once; try again when one is over, or cancel one",
+                         repo, AT_ONCE);
+    return 0;
+}
+
+int downloads_start(struct downloads *d, const char *repo, struct error *err)
+{
+    int rc = check(d, repo, err);
+    if (rc)
+        return rc;
     struct item *i = mem_zalloc(sizeof *i);
     i->all = d;
     i->repo = mem_strdup(repo);
     i->progress = json_object();
     i->started = unix_time();
     TAILQ_INSERT_TAIL(&d->items, i, link);
-    int rc = start_process(i, err);
+    rc = start_process(i, err);
     if (rc) {
         item_free(i);
         return rc;
@@ -256,10 +283,12 @@ static void on_told(struct host_listener *l, enum host_event event, struct hoste
     struct downloads *d = container_of(l, struct downloads, listener);
     struct item *i;
     (void)h;
-    if (event == HOST_EV_SHUTDOWN)
-        TAILQ_FOREACH (i, &d->items, link)
-            if (i->process)
-                download_cancel(i->process);
+    if (event != HOST_EV_SHUTDOWN)
+        return;
+    d->ending = true;
+    TAILQ_FOREACH (i, &d->items, link)
+        if (i->process)
+            download_cancel(i->process);
 }
 
 struct downloads *downloads_create(struct host *host, struct refresh *refresh, downloads_told *told,

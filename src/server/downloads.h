@@ -40,7 +40,8 @@ struct downloads *downloads_create(struct host *host, struct refresh *refresh, d
 /* Ends what runs, without a word. */
 void downloads_destroy(struct downloads *d);
 
-/* -EINVAL: `repo` is none; -EALREADY: it is being fetched; others from starting the engine. */
+/* -EINVAL: `repo` is none; -EALREADY: it is being fetched; -EBUSY: as many as may run at once do;
+ * -ESHUTDOWN: the host ends; others from starting the engine. */
 int downloads_start(struct downloads *d, const char *repo, struct error *err)
     __attribute__((warn_unused_result));
 /* Whether there was one of that name to cancel; it is told as FAILED later. */

@@ -222,6 +222,19 @@ def test_two_at_once(server, repo):
         e.close()
 
 
+def test_more_than_four_at_once(hostler, hub, repo):
+    names = [repo(hang="refs") for _ in range(5)]
+    server = start(hostler, hub)
+    for name in names[:4]:
+        assert succeeded(download(server, name))
+    answer = download(server, names[4])
+    assert "4 downloads are under way" in is_json_error(answer, 429)
+    assert len(download_pids(server)) == 4
+    assert succeeded(delete(server, names[0]))
+    until(lambda: names[0] not in server.models(), what="the cancelled one's end")
+    assert succeeded(download(server, names[4]))
+
+
 @pytest.mark.parametrize("wrong", ["", "x", "u/", "/m", "u/m:", "u/m:a/b", "../m", "u/..", "u/m m",
                                    "u/m\n", "u/m/x", "u/" + "m" * 300, 1, None])
 def test_what_names_no_repository(server, wrong):

@@ -139,6 +139,21 @@ static void the_same_twice(void **state)
     start("u/m");
 }
 
+static void more_than_run_at_once(void **state)
+{
+    static const char *const some[] = {"u/a", "u/b", "u/c", "u/d"};
+    (void)state;
+    engine_is(WAIT);
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        start(some[i]);
+    assert_int_equal(downloads_start(downloads, "u/e", &err), -EBUSY);
+    assert_non_null(strstr(err.text, "4 downloads are under way"));
+    downloads_cancel(downloads, "u/b");
+    until_told("failed u/b");
+    start("u/e");
+    assert_int_equal(downloads_start(downloads, "u/b", &err), -EBUSY);
+}
+
 /* --- what is told -------------------------------------------------------------------------- */
 
 static void progress_and_a_failure(void **state)
@@ -240,6 +255,7 @@ static void the_host_ends(void **state)
     start("u/m");
     start("u/n");
     host_shutdown(host, 0, note_idle, NULL);
+    assert_int_equal(downloads_start(downloads, "u/o", &err), -ESHUTDOWN);
     until_told("failed u/m: it was cancelled");
     until_told("failed u/n: it was cancelled");
 }
@@ -263,6 +279,7 @@ int main(void)
         DOWNLOADS_TEST(what_is_no_repository),
         DOWNLOADS_TEST(an_engine_that_is_not_there),
         DOWNLOADS_TEST(the_same_twice),
+        DOWNLOADS_TEST(more_than_run_at_once),
         DOWNLOADS_TEST(progress_and_a_failure),
         DOWNLOADS_TEST(an_engine_that_just_ends),
         DOWNLOADS_TEST(one_that_is_fetched_counts_even_when_it_cannot_be_listed),
