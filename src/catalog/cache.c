@@ -22,8 +22,6 @@
 #define REPO_PREFIX "models--"
 #define REPO_MAX 256 /* llama.cpp's */
 #define COMMIT_LEN 40
-/* Folders in folders of a snapshot. Repositories have one or two; it bounds the stack. */
-#define MAX_DEPTH 16
 
 /* --- where it is --- */
 
@@ -208,9 +206,9 @@ static void walk_entry(struct walk *w, int dir, const struct dirent *e, const ch
  * negative errno. */
 static void walk_folder(struct walk *w, int fd, const char *below, unsigned depth)
 {
-    DIR *d = fd >= 0 && depth <= MAX_DEPTH ? fdopendir(fd) : NULL;
+    DIR *d = fd >= 0 && depth <= CACHE_MAX_DEPTH ? fdopendir(fd) : NULL;
     if (!d) {
-        leave_out(w, below, fd < 0 ? fd : depth > MAX_DEPTH ? -ENAMETOOLONG : -errno);
+        leave_out(w, below, fd < 0 ? fd : depth > CACHE_MAX_DEPTH ? -ENAMETOOLONG : -errno);
         if (fd >= 0)
             close(fd);
         return;

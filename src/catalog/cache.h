@@ -21,6 +21,9 @@
 #include "base/error.h"
 #include "catalog/folder.h"
 
+/* Folders in folders of a snapshot. Repositories have one or two; it bounds the stack. */
+#define CACHE_MAX_DEPTH 16
+
 /* The cache's folder as llama.cpp finds it, by the variables of `env` (an `environ`), else by the
  * user's home; NULL when there is neither. The caller frees it. */
 char *cache_folder(char *const *env);

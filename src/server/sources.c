@@ -15,14 +15,15 @@
 /* --- folders ------------------------------------------------------------------------------------
  */
 
-static bool is_folder(const char *path)
+static bool is_folder(const char *path, bool by_link)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return (by_link ? stat(path, &st) : lstat(path, &st)) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* `path` and what is below it, `depth` levels deep. Blobs are only the content of other names. */
-static void list_folders(struct strv *out, const char *path, int depth)
+/* `path` and what is below it, `depth` levels deep, links to folders followed on the first `linked`
+ * of them: as far as a reading looks. Blobs are only the content of other names. */
+static void list_folders(struct strv *out, const char *path, int depth, int linked)
 {
     DIR *d = opendir(path);
     if (!d)
@@ -34,22 +35,22 @@ static void list_folders(struct strv *out, const char *path, int depth)
             strcmp(e->d_name, "blobs") == 0)
             continue;
         char *below = mem_printf("%s/%s", path, e->d_name);
-        if (is_folder(below))
-            list_folders(out, below, depth - 1);
+        if (is_folder(below, linked > 0))
+            list_folders(out, below, depth - 1, linked - 1);
         free(below);
     }
     closedir(d);
 }
 
 #define MODELS_DEPTH 1
-#define CACHE_DEPTH 3 /* models--USER--REPO / snapshots / COMMIT */
+#define CACHE_DEPTH 3 /* models--USER--REPO / snapshots / COMMIT, and folders in that */
 
 static void list_watched(struct strv *out, const struct config *c)
 {
     if (c->models_dir)
-        list_folders(out, c->models_dir, MODELS_DEPTH);
+        list_folders(out, c->models_dir, MODELS_DEPTH, MODELS_DEPTH);
     if (c->cache_dir)
-        list_folders(out, c->cache_dir, CACHE_DEPTH);
+        list_folders(out, c->cache_dir, CACHE_DEPTH + CACHE_MAX_DEPTH, CACHE_DEPTH);
 }
 
 /* --- sections -----------------------------------------------------------------------------------
