@@ -21,8 +21,8 @@ struct daemon {
     const struct config *config;
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
-    uv_timer_t timer; /* for the steps of the end */
-    uint64_t flush_until;
+    uv_timer_t timer;     /* for the steps of the end */
+    uint64_t flush_until; /* 0 before */
     struct host *host;
     struct refresh *refresh;
     struct http_server *server;
@@ -115,10 +115,13 @@ static void end(struct daemon *d, int signum)
                  (unsigned long long)(drain / 1000));
         http_server_quiesce(d->server);
         host_shutdown(d->host, drain, on_host_idle, d);
-    } else {
-        log_warn("%s again: stopping at once", strsignal(signum));
-        host_shutdown(d->host, 0, on_host_idle, d);
+        return;
     }
+    log_warn("%s again: stopping at once", strsignal(signum));
+    if (d->flush_until)
+        d->flush_until = uv_now(&d->loop); /* no engine is left: who still reads is cut off */
+    else
+        host_shutdown(d->host, 0, on_host_idle, d);
 }
 
 /* --- signals ------------------------------------------------------------------------------------
