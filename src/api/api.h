@@ -38,6 +38,8 @@ api_handler api_models_list, api_models_load;
 /* downloads.c */
 api_handler api_models_download, api_models_delete;
 downloads_told api_downloads_told;
+/* Cancels the download of that name and answers; false when there is none. */
+bool api_download_cancel(struct api *api, struct http_exchange *x, const char *name);
 /* events.c */
 api_handler api_events;
 /* unload.c */

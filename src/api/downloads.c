@@ -104,6 +104,19 @@ void api_models_download(struct api *api, struct http_exchange *x)
     body_read_json(api, x, start);
 }
 
+bool api_download_cancel(struct api *api, struct http_exchange *x, const char *name)
+{
+    struct error err;
+    int rc = downloads_cancel(api->downloads, name, &err);
+    if (rc == -ENOENT)
+        return false;
+    if (rc)
+        reply_error(x, 409, "%s", err.text);
+    else
+        reply_success(x);
+    return true;
+}
+
 /* --- deleting -----------------------------------------------------------------------------------
  *
  *     its engine is unloaded → its files are removed, in the thread pool → the sources are read again
@@ -235,19 +248,23 @@ static const char *why_it_stays(const struct hosted *h)
     return NULL;
 }
 
-void api_models_delete(struct api *api, struct http_exchange *x)
+static void delete_named(struct api *api, struct http_exchange *x, const char *name)
 {
-    char *name = target_query(http_exchange_target(x), "model");
-    struct hosted *h = name && *name ? host_find(api->host, name) : NULL;
-    if (!name || !*name)
-        reply_error(x, 400, "model must be a non-empty string: ?model=USER/REPO:TAG");
-    else if (downloads_cancel(api->downloads, name))
-        reply_success(x);
-    else if (!h)
+    struct hosted *h = host_find(api->host, name);
+    if (!h)
         names_unknown(api, x, 404, name);
     else if (why_it_stays(h))
         reply_error(x, 400, "model '%s' cannot be deleted: %s", h->model->id, why_it_stays(h));
     else
         remove_model(api, x, h);
+}
+
+void api_models_delete(struct api *api, struct http_exchange *x)
+{
+    char *name = target_query(http_exchange_target(x), "model");
+    if (!name || !*name)
+        reply_error(x, 400, "model must be a non-empty string: ?model=USER/REPO:TAG");
+    else if (!api_download_cancel(api, x, name))
+        delete_named(api, x, name);
     free(name);
 }

@@ -254,14 +254,19 @@ int downloads_start(struct downloads *d, const char *repo, struct error *err)
     return 0;
 }
 
-bool downloads_cancel(struct downloads *d, const char *repo)
+int downloads_cancel(struct downloads *d, const char *repo, struct error *err)
 {
     struct item *i = find(d, repo);
     if (!i)
-        return false;
-    if (i->process)
-        download_cancel(i->process);
-    return true;
+        return error_set(err, -ENOENT, "'%s' is not being downloaded", repo);
+    if (!i->process)
+        return error_set(
+            err, -EBUSY,
+            "the download of '%s' is over: it cannot be cancelled any more; delete the "
+            "model when it is listed",
+            repo);
+    download_cancel(i->process);
+    return 0;
 }
 
 bool downloads_at(const struct downloads *d, size_t index, struct downloads_item *item)

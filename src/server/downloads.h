@@ -44,8 +44,10 @@ void downloads_destroy(struct downloads *d);
  * -ESHUTDOWN: the host ends; others from starting the engine. */
 int downloads_start(struct downloads *d, const char *repo, struct error *err)
     __attribute__((warn_unused_result));
-/* Whether there was one of that name to cancel; it is told as FAILED later. */
-bool downloads_cancel(struct downloads *d, const char *repo);
+/* It is told as FAILED later. -ENOENT: there is none of that name; -EBUSY: too late, what it fetched
+ * is being listed. */
+int downloads_cancel(struct downloads *d, const char *repo, struct error *err)
+    __attribute__((warn_unused_result));
 /* Whether one of that name goes on. */
 bool downloads_has(const struct downloads *d, const char *repo);
 /* In order of their start; false behind the last. */

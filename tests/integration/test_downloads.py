@@ -340,6 +340,23 @@ def test_a_cancel(server, repo, how):
     events.close()
 
 
+@pytest.mark.parametrize("how", ["unload", "DELETE"])
+def test_a_cancel_that_comes_too_late(hostler, hub, repo, tmp_path, how):
+    preset = tmp_path / "presets.ini"
+    preset.write_text("", encoding="ascii")
+    server = start(hostler, hub, "--models-preset", preset)
+    preset.unlink()
+    os.mkfifo(preset)  # a reading of the sources waits until somebody writes into it
+    name = repo()
+    assert succeeded(download(server, name))
+    until(lambda: server.state(name) == "downloaded", what="the files")
+    answer = (delete(server, name) if how == "DELETE"
+              else server.post("/models/unload", {"model": name}))
+    assert f"the download of '{name}' is over" in is_json_error(answer, 409)
+    preset.write_text("", encoding="ascii")
+    until(lambda: f"{name}:Q4_K_M" in server.models(), what="the model")
+
+
 @pytest.mark.parametrize("kind", ["refs", "tree", "head", "get"])
 def test_a_hub_that_hangs_is_cancelled(server, hub, repo, kind):
     name = repo(hang=kind)

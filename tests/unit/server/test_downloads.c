@@ -28,7 +28,7 @@ static void on_told(enum downloads_event event, const struct downloads_item *ite
     snprintf(told + n, sizeof told - n, "%s %s%s%.120s\n", names[event], item->repo,
              item->problem ? ": " : "", item->problem ? item->problem : "");
     if (event == DOWNLOADS_EV_PROGRESS && cancel_when_told)
-        assert_true(downloads_cancel(downloads, item->repo));
+        assert_int_equal(downloads_cancel(downloads, item->repo, &err), 0);
 }
 
 static void note_closed(void *ctx)
@@ -148,7 +148,7 @@ static void more_than_run_at_once(void **state)
         start(some[i]);
     assert_int_equal(downloads_start(downloads, "u/e", &err), -EBUSY);
     assert_non_null(strstr(err.text, "4 downloads are under way"));
-    downloads_cancel(downloads, "u/b");
+    assert_int_equal(downloads_cancel(downloads, "u/b", &err), 0);
     until_told("failed u/b");
     start("u/e");
     assert_int_equal(downloads_start(downloads, "u/b", &err), -EBUSY);
@@ -224,13 +224,13 @@ static void a_cancel(void **state)
 {
     (void)state;
     engine_is(WAIT);
-    assert_false(downloads_cancel(downloads, "u/m"));
+    assert_int_equal(downloads_cancel(downloads, "u/m", &err), -ENOENT);
     start("u/m");
-    assert_true(downloads_cancel(downloads, "u/m"));
+    assert_int_equal(downloads_cancel(downloads, "u/m", &err), 0);
     assert_string_equal(told, "started u/m\n"); /* of its end later */
     until_told("failed");
     assert_string_equal(told, "started u/m\nfailed u/m: it was cancelled\n");
-    assert_false(downloads_cancel(downloads, "u/m"));
+    assert_int_equal(downloads_cancel(downloads, "u/m", &err), -ENOENT);
 }
 
 static void a_cancel_while_it_is_told(void **state)
