@@ -38,13 +38,18 @@ api_handler api_models_list, api_models_load;
 /* downloads.c */
 api_handler api_models_download, api_models_delete;
 downloads_told api_downloads_told;
+/* Cancels the download of that name and answers; false when there is none. */
+bool api_download_cancel(struct api *api, struct http_exchange *x, const char *name);
 /* events.c */
 api_handler api_events;
 /* unload.c */
 api_handler api_models_unload, api_models_unload_all, api_models_hold, api_models_release;
 /* inference.c: what is passed on to an engine; the model is named in the body or the query */
 api_handler api_inference_body, api_inference_query;
-/* The same for a model that is known already, and loaded. */
+/* In classic mode, for whoever fetches a public page without a key: the engine answers if it is
+ * there, but the request neither loads it nor keeps it. */
+api_handler api_inference_page;
+/* The same as above for a model that is known already, and loaded. */
 void api_inference_of(struct api *api, struct http_exchange *x, struct hosted *h);
 /* streams.c */
 api_handler api_stream_get, api_stream_delete, api_streams_lookup;

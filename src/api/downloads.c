@@ -54,6 +54,31 @@ json_t *names_download(const struct downloads_item *item)
                      "output_modalities", "text", "source", "cache", "can_remove", 1);
 }
 
+/* The model that is in the cache already by that name; NULL when none is. */
+static const struct hosted *find_cached(const struct api *api, const char *repo)
+{
+    char *id = cache_id(repo);
+    const struct hosted *h = host_find(api->host, repo);
+    if (!h && id)
+        h = host_find(api->host, id);
+    free(id);
+    return h;
+}
+
+static int status_of(int error)
+{
+    switch (error) {
+    case -EINVAL:
+    case -EALREADY:
+        return 400;
+    case -EBUSY:
+        return 429;
+    case -ESHUTDOWN:
+        return 503;
+    }
+    return 500;
+}
+
 static void start(struct api *api, struct http_exchange *x, json_t *body)
 {
     struct error err;
@@ -62,15 +87,14 @@ static void start(struct api *api, struct http_exchange *x, json_t *body)
         reply_error(x, 400, "model must be a non-empty string: USER/REPO or USER/REPO:TAG");
         return;
     }
-    if (host_find(api->host, repo)) {
-        reply_error(x, 400, "model '%s' already exists", repo);
+    const struct hosted *there = find_cached(api, repo);
+    if (there) {
+        reply_error(x, 400, "model '%s' already exists", there->model->id);
         return;
     }
     int rc = downloads_start(api->downloads, repo, &err);
-    if (rc == -EINVAL || rc == -EALREADY)
-        reply_error(x, 400, "%s", err.text);
-    else if (rc)
-        reply_error(x, 500, "%s", err.text);
+    if (rc)
+        reply_error(x, status_of(rc), "%s", err.text);
     else
         reply_success(x);
 }
@@ -80,15 +104,34 @@ void api_models_download(struct api *api, struct http_exchange *x)
     body_read_json(api, x, start);
 }
 
+bool api_download_cancel(struct api *api, struct http_exchange *x, const char *name)
+{
+    struct error err;
+    int rc = downloads_cancel(api->downloads, name, &err);
+    if (rc == -ENOENT)
+        return false;
+    if (rc)
+        reply_error(x, 409, "%s", err.text);
+    else
+        reply_success(x);
+    return true;
+}
+
 /* --- deleting -----------------------------------------------------------------------------------
  *
  *     its engine is unloaded → its files are removed, in the thread pool → the sources are read again
+ *
+ * It is held until then: else a request that waits would start an engine on what is being removed.
  */
+
+#define REMOVAL_REASON "it is to be deleted"
+#define REMOVAL_MS 60000 /* for the files, in what bounds the hold */
 
 struct removal {
     struct api *api;
     struct http_exchange *x; /* NULL when the client is gone; what was begun goes on */
     char *id;
+    bool holds; /* else it was held already, and stays so */
     uv_work_t work;
     int rc;
     struct error err;
@@ -99,6 +142,14 @@ static void removal_free(struct removal *r)
 {
     free(r->id);
     free(r);
+}
+
+/* Unless an operator holds it by now. Before the sources are read again: a hold outlasts the model. */
+static void release(const struct removal *r)
+{
+    struct hosted *h = r->holds ? host_find(r->api->host, r->id) : NULL;
+    if (h && h->held_reason && strcmp(h->held_reason, REMOVAL_REASON) == 0)
+        host_release(h);
 }
 
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
@@ -117,6 +168,7 @@ static void on_removed(uv_work_t *work, int status)
 {
     struct removal *r = work->data;
     (void)status;
+    release(r);
     if (r->rc == 0) {
         log_info("model %s was deleted", r->id);
         r->waiter.done = on_refreshed;
@@ -140,6 +192,7 @@ static void on_unloaded(struct unload *u, void *ctx)
 {
     struct removal *r = ctx;
     if (unload_left_something(u)) {
+        release(r);
         if (r->x)
             reply_error(r->x, 409,
                         "model '%s' is busy: it is deleted when nobody uses it; ask again, or "
@@ -166,8 +219,14 @@ static void remove_model(struct api *api, struct http_exchange *x, struct hosted
     struct removal *r = mem_zalloc(sizeof *r);
     char *by = names_client(x);
     struct unload *u = unload_create(api->host);
-    const struct unload_wish wish = {.reason = "it is to be deleted", .by = by};
-    *r = (struct removal){.api = api, .x = x, .id = mem_strdup(h->model->id)};
+    const struct config *c = host_config(api->host);
+    const struct unload_wish wish = {
+        .hold = !host_is_held(h),
+        /* A reading may take the record away meanwhile: the hold that it leaves must end, too. */
+        .hold_ms = c->drain_timeout_ms + h->settings.stop_timeout_ms + REMOVAL_MS,
+        .reason = REMOVAL_REASON,
+        .by = by};
+    *r = (struct removal){.api = api, .x = x, .id = mem_strdup(h->model->id), .holds = wish.hold};
     http_exchange_take(x, &events, r);
     host_operation_begin(api->host);
     unload_add(u, h->model->id, h);
@@ -189,19 +248,23 @@ static const char *why_it_stays(const struct hosted *h)
     return NULL;
 }
 
-void api_models_delete(struct api *api, struct http_exchange *x)
+static void delete_named(struct api *api, struct http_exchange *x, const char *name)
 {
-    char *name = target_query(http_exchange_target(x), "model");
-    struct hosted *h = name && *name ? host_find(api->host, name) : NULL;
-    if (!name || !*name)
-        reply_error(x, 400, "model must be a non-empty string: ?model=USER/REPO:TAG");
-    else if (downloads_cancel(api->downloads, name))
-        reply_success(x);
-    else if (!h)
+    struct hosted *h = host_find(api->host, name);
+    if (!h)
         names_unknown(api, x, 404, name);
     else if (why_it_stays(h))
         reply_error(x, 400, "model '%s' cannot be deleted: %s", h->model->id, why_it_stays(h));
     else
         remove_model(api, x, h);
+}
+
+void api_models_delete(struct api *api, struct http_exchange *x)
+{
+    char *name = target_query(http_exchange_target(x), "model");
+    if (!name || !*name)
+        reply_error(x, 400, "model must be a non-empty string: ?model=USER/REPO:TAG");
+    else if (!api_download_cancel(api, x, name))
+        delete_named(api, x, name);
     free(name);
 }

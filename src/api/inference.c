@@ -27,7 +27,7 @@
 #include "http/target.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
-#define RETRY_LATER_S 30 /* to clients whose model will hardly load before */
+#define RETRY_LATER_S 30                     /* to clients whose model will hardly load before */
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, WAITING, RELAYED, EXPLAIN };
@@ -43,6 +43,7 @@ struct inference {
     struct host_listener listener; /* in EXPLAIN */
     uv_timer_t timer;              /* in EXPLAIN */
     bool may_load;
+    bool keyless; /* let in only because its path is public: so it may not load */
     bool retried;
     bool begun;        /* in EXPLAIN: an answer has begun */
     char *explanation; /* in EXPLAIN */
@@ -302,7 +303,11 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
     struct inference *i = container_of(r, struct inference, request);
     switch (why) {
     case SCHED_REJECT_NOT_LOADED:
-        inference_fail(i, 400, "model is not loaded");
+        if (i->keyless)
+            refuse_queue(i, "not_loaded",
+                         "it is not loaded, and only a request with an API key loads it");
+        else
+            inference_fail(i, 400, "model is not loaded");
         return;
     case SCHED_REJECT_HELD:
         refuse_held(i);
@@ -546,6 +551,14 @@ void api_inference_query(struct api *api, struct http_exchange *x)
     i->request.passive = i->relay.urgent = !classic;
     inference_submit(i, name);
     free(name);
+}
+
+void api_inference_page(struct api *api, struct http_exchange *x)
+{
+    struct inference *i = inference_create(api, x);
+    i->keyless = i->request.passive = true;
+    i->may_load = false;
+    inference_submit(i, NULL);
 }
 
 void api_inference_of(struct api *api, struct http_exchange *x, struct hosted *h)

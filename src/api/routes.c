@@ -211,10 +211,11 @@ void api_handle(struct http_exchange *x, void *ctx)
     bool inside = enter_prefix(c, x);
     const struct route *r =
         inside ? find_route(method, http_exchange_target(x), &other_method) : NULL;
-    if (!(inside && is_public(c, r, x)) && !may_ask(c, x))
+    bool has_right = may_ask(c, x);
+    if (!(inside && is_public(c, r, x)) && !has_right)
         reply_error(x, 401, "Invalid API Key");
     else if (inside && is_engines(c, r))
-        api_inference_query(api, x);
+        (has_right ? api_inference_query : api_inference_page)(api, x);
     else if (r)
         r->handler(api, x);
     else if (other_method)

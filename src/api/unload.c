@@ -294,10 +294,8 @@ static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
         reply_error(x, 400, "model name is missing from the request");
         return;
     }
-    if (!h && downloads_cancel(api->downloads, name)) {
-        reply_success(x);
+    if (!h && api_download_cancel(api, x, name))
         return;
-    }
     if (!h) {
         reply_error(x, 400, "model is not found");
         return;

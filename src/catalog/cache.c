@@ -22,8 +22,6 @@
 #define REPO_PREFIX "models--"
 #define REPO_MAX 256 /* llama.cpp's */
 #define COMMIT_LEN 40
-/* Folders in folders of a snapshot. Repositories have one or two; it bounds the stack. */
-#define MAX_DEPTH 16
 
 /* --- where it is --- */
 
@@ -157,14 +155,15 @@ struct walk {
     const char *root; /* for messages */
     /* Called for each file and link; `path` is the one below the folder that was begun with. */
     void (*file)(struct walk *w, int dir, const char *name, const char *path);
-    int error; /* the last that left something out */
+    int error; /* that left something out: one that passes (file_error_passes()), else the last */
 };
 
 static void walk_folder(struct walk *w, int fd, const char *below, unsigned depth);
 
 static void leave_out(struct walk *w, const char *path, int error)
 {
-    w->error = error;
+    if (!file_error_passes(w->error))
+        w->error = error;
     log_warn("%s%s%s is left out: %s", w->root, *path ? "/" : "", path, strerror(-error));
 }
 
@@ -207,9 +206,9 @@ static void walk_entry(struct walk *w, int dir, const struct dirent *e, const ch
  * negative errno. */
 static void walk_folder(struct walk *w, int fd, const char *below, unsigned depth)
 {
-    DIR *d = fd >= 0 && depth <= MAX_DEPTH ? fdopendir(fd) : NULL;
+    DIR *d = fd >= 0 && depth <= CACHE_MAX_DEPTH ? fdopendir(fd) : NULL;
     if (!d) {
-        leave_out(w, below, fd < 0 ? fd : depth > MAX_DEPTH ? -ENAMETOOLONG : -errno);
+        leave_out(w, below, fd < 0 ? fd : depth > CACHE_MAX_DEPTH ? -ENAMETOOLONG : -errno);
         if (fd >= 0)
             close(fd);
         return;
@@ -224,50 +223,59 @@ static void walk_folder(struct walk *w, int fd, const char *below, unsigned dept
 
 /* --- reading --- */
 
-/* The commit that a file of `refs` holds in its first line; empty when it holds none. */
-static void read_commit(int refs, const char *name, char commit[COMMIT_LEN + 1])
+/* The commit that a file of `refs` holds in its first line; empty when it holds none. 0, or the
+ * error that keeps it from being known. */
+static int read_commit(int refs, const char *name, char commit[COMMIT_LEN + 1])
 {
     char text[COMMIT_LEN + 1];
     struct stat st;
     int fd = openat(refs, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n =
-        fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, text, sizeof text) : -1;
+    ssize_t n = -1;
+    if (fd >= 0 && fstat(fd, &st) == 0)
+        n = S_ISREG(st.st_mode) ? read(fd, text, sizeof text) : 0;
+    int rc = n < 0 && file_error_passes(-errno) ? -errno : 0;
     if (fd >= 0)
         close(fd);
     commit[0] = '\0';
     if (n < COMMIT_LEN || (n > COMMIT_LEN && text[COMMIT_LEN] != '\n'))
-        return;
+        return rc;
     for (int i = 0; i < COMMIT_LEN; i++)
         if (!isxdigit((unsigned char)text[i]))
-            return;
+            return 0;
     memcpy(commit, text, COMMIT_LEN);
     commit[COMMIT_LEN] = '\0';
+    return 0;
 }
 
 /* The commit whose snapshot counts: that of `main`, else of the first other ref. Empty when there
- * is none. */
-static void current_commit(const char *repo_path, char commit[COMMIT_LEN + 1])
+ * is none. Returns as read_commit(). */
+static int current_commit(const char *repo_path, char commit[COMMIT_LEN + 1])
 {
     char *path = mem_printf("%s/refs", repo_path);
     char *first = NULL;
     DIR *d = opendir(path);
+    int rc = d ? 0 : -errno;
     commit[0] = '\0';
     free(path);
     if (!d)
-        return;
-    read_commit(dirfd(d), "main", commit);
-    for (struct dirent *e; !*commit && (e = readdir(d));) {
+        return file_error_passes(rc) ? rc : 0;
+    rc = read_commit(dirfd(d), "main", commit);
+    errno = 0;
+    for (struct dirent *e; !rc && !*commit && (e = readdir(d)); errno = 0) {
         char other[COMMIT_LEN + 1];
-        read_commit(dirfd(d), e->d_name, other);
+        rc = read_commit(dirfd(d), e->d_name, other);
         if (*other && (!first || strcmp(e->d_name, first) < 0)) {
             free(first);
             first = mem_strdup(e->d_name);
         }
     }
-    if (first)
-        read_commit(dirfd(d), first, commit);
+    if (!rc)
+        rc = -errno;
+    if (!rc && first)
+        rc = read_commit(dirfd(d), first, commit);
     free(first);
     closedir(d);
+    return rc;
 }
 
 struct snapshot {
@@ -282,7 +290,9 @@ static void list_file(struct walk *w, int dir, const char *name, const char *pat
     if (!file_is_gguf(name))
         return;
     int rc = fstatat(dir, name, &st, 0) < 0 ? -errno : 0;
-    if (!text_clean(path))
+    if (file_error_passes(rc))
+        leave_out(w, path, rc);
+    else if (!text_clean(path))
         log_warn("%s: a name that is not UTF-8 or holds control characters is left out", w->root);
     else if (rc == -ENOENT)
         files_add(&s->files, path, NULL);
@@ -347,6 +357,21 @@ static char *id_of(const char *repo, const char *tag, size_t len)
     return id;
 }
 
+char *cache_id(const char *repo)
+{
+    const char *colon = strchr(repo, ':');
+    if (!colon)
+        return NULL;
+    const char *tag = colon + 1;
+    for (const char *c = tag; *c; c++)
+        if (*c == '-' || *c == '.')
+            tag = c + 1;
+    char *name = mem_strndup(repo, (size_t)(colon - repo));
+    char *id = id_of(name, tag, strlen(tag));
+    free(name);
+    return id;
+}
+
 static void add_model(struct folder *out, const char *repo, const struct snapshot *s, size_t first,
                       size_t n)
 {
@@ -367,13 +392,14 @@ static void add_model(struct folder *out, const char *repo, const struct snapsho
     }
 }
 
-static void read_snapshot(struct folder *out, const char *repo, const char *path)
+/* 0, or the error that keeps it from being known what is there. */
+static int read_snapshot(struct folder *out, const char *repo, const char *path)
 {
     struct snapshot s = {.walk = {.root = path, .file = list_file}};
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = fd < 0 ? -errno : fd;
     if (rc == -ENOENT)
-        return; /* only its ref was fetched, or another program cleared it */
+        return 0; /* only its ref was fetched, or another program cleared it */
     walk_folder(&s.walk, rc, "", 0);
     files_sort(&s.files);
     for (size_t i = 0, n; i < s.files.n; i += n) {
@@ -381,22 +407,24 @@ static void read_snapshot(struct folder *out, const char *repo, const char *path
         add_model(out, repo, &s, i, n);
     }
     files_finish(&s.files);
+    return file_error_passes(s.walk.error) ? s.walk.error : 0;
 }
 
-static void read_repo(struct folder *out, const char *dir, const char *folder)
+static int read_repo(struct folder *out, const char *dir, const char *folder)
 {
     char commit[COMMIT_LEN + 1];
     char *repo = repo_of(folder);
     if (!repo)
-        return;
+        return 0;
     char *path = mem_printf("%s/%s", dir, folder);
-    current_commit(path, commit);
+    int rc = current_commit(path, commit);
     char *snapshot = mem_printf("%s/snapshots/%s", path, commit);
-    if (*commit)
-        read_snapshot(out, repo, snapshot);
+    if (!rc && *commit)
+        rc = read_snapshot(out, repo, snapshot);
     free(snapshot);
     free(path);
     free(repo);
+    return rc;
 }
 
 /* By id; of two with one id that first which can run. */
@@ -418,12 +446,20 @@ int cache_read(struct folder *out, const char *dir, struct error *err)
     if (!d)
         return error_set(err, -errno, "cannot read the model cache %s: %s", dir, strerror(errno));
     char *base = trimmed(dir);
-    for (struct dirent *e; (e = readdir(d));)
-        read_repo(out, base, e->d_name);
+    int rc = 0;
+    errno = 0;
+    for (struct dirent *e; !rc && (e = readdir(d)); errno = 0) {
+        rc = read_repo(out, base, e->d_name);
+        if (rc)
+            error_set(err, rc, "cannot read %s/%s of the model cache: %s", base, e->d_name,
+                      strerror(-rc));
+    }
+    if (!rc && errno)
+        rc = error_set(err, -errno, "cannot read the model cache %s: %s", dir, strerror(errno));
     folder_sort(out, compare_models);
     free(base);
     closedir(d);
-    return 0;
+    return rc;
 }
 
 /* --- removing --- */

@@ -21,15 +21,25 @@
 #include "base/error.h"
 #include "catalog/folder.h"
 
+/* Folders in folders of a snapshot. Repositories have one or two; it bounds the stack. */
+#define CACHE_MAX_DEPTH 16
+
 /* The cache's folder as llama.cpp finds it, by the variables of `env` (an `environ`), else by the
  * user's home; NULL when there is neither. The caller frees it. */
 char *cache_folder(char *const *env);
 
+/* The id that the cached model of `user/repo:TAG` has: of the tag only what stands behind its last
+ * `-` or `.` (`u/r:UD-Q4_K_XL` is listed as `u/r:Q4_K_XL`), in capitals. NULL without a tag; the
+ * caller frees it. */
+char *cache_id(const char *repo);
+
 /*
  * Lists the cache `dir`. `path` is the one in the snapshot, as llama.cpp gives it to itself; size
  * and times are the blob's. `draft` is always NULL: llama.cpp takes a draft of the repository only
- * when it is told to (--spec-type). A folder that does not exist is an empty list; what else is
- * unreadable below it is left out with a warning. Blocking, like folder_read().
+ * when it is told to (--spec-type). A folder that does not exist is an empty list; what may
+ * not be read below it is left out with a warning, and an error that tells nothing of what is there
+ * (file_error_passes()) is that of the reading. `out` is to be finished either way. Blocking, like
+ * folder_read().
  */
 int cache_read(struct folder *out, const char *dir, struct error *err)
     __attribute__((warn_unused_result));

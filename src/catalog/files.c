@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "catalog/files.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,4 +225,22 @@ void files_fill(struct folder_model *m, const char *dir, const struct file *run,
     free(name);
     if (missing)
         m->problem = describe_missing(m, dir, run, n, missing);
+}
+
+/* --- errors --- */
+
+bool file_error_passes(int error)
+{
+    switch (-error) {
+    case 0:
+    case ENOENT:
+    case ENOTDIR:
+    case EACCES:
+    case EPERM:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENXIO: /* a socket */
+        return false;
+    }
+    return true;
 }

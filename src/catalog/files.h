@@ -40,6 +40,11 @@ size_t files_run(const struct files *files, size_t i);
 /* Fills all of `m` but id and companions from the `n` files of a run in `dir`. */
 void files_fill(struct folder_model *m, const char *dir, const struct file *run, size_t n);
 
+/* Whether an error (a negative errno) tells nothing of what is there: too many open files, an I/O
+ * error. A reading that meets one is no list. Others (it is gone, may not be read, is a loop of
+ * links) are a property of the one file or folder, which is then left out. */
+bool file_error_passes(int error);
+
 /* Reads no, count and stem out of f->name. */
 void file_parse_shard(struct file *f);
 /* The name of the model's shard `no`, whether or not that exists; the file's own name when it is

@@ -57,19 +57,22 @@ static char *id_of(const struct file *f)
 
 /* Adds the entry if it is a GGUF file, or a folder and these are wanted (not NULL). A stat() costs
  * a call into the kernel (over a network, a round trip): none for what readdir() already rules out.
+ * 0, or the error of a stat() that tells nothing.
  */
-static void add_entry(struct files *files, struct strv *folders, const char *dir, int fd,
-                      const struct dirent *e)
+static int add_entry(struct files *files, struct strv *folders, const char *dir, int fd,
+                     const struct dirent *e)
 {
     bool gguf = file_is_gguf(e->d_name);
     bool maybe_folder =
         folders && (e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN);
     struct stat st;
     if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || (!gguf && !maybe_folder))
-        return;
+        return 0;
     if (!text_clean(e->d_name)) {
         log_warn("%s: a name that is not UTF-8 or holds control characters is left out", dir);
     } else if (fstatat(fd, e->d_name, &st, 0) < 0) {
+        if (file_error_passes(-errno))
+            return -errno;
         if (gguf)
             log_warn("%s/%s is left out: %s", dir, e->d_name, strerror(errno));
     } else if (S_ISDIR(st.st_mode)) {
@@ -80,6 +83,7 @@ static void add_entry(struct files *files, struct strv *folders, const char *dir
     } else if (gguf) {
         log_warn("%s/%s is left out: not a regular file", dir, e->d_name);
     }
+    return 0;
 }
 
 /* Takes over `fd`. The files come sorted. 0 or a negative errno. */
@@ -91,10 +95,12 @@ static int list_files(struct files *files, struct strv *folders, const char *dir
         close(fd);
         return rc;
     }
+    int rc = 0;
     errno = 0;
-    for (struct dirent *e; (e = readdir(d)); errno = 0)
-        add_entry(files, folders, dir, dirfd(d), e);
-    int rc = -errno;
+    for (struct dirent *e; !rc && (e = readdir(d)); errno = 0)
+        rc = add_entry(files, folders, dir, dirfd(d), e);
+    if (!rc)
+        rc = -errno;
     closedir(d);
     files_sort(files);
     return rc;
@@ -173,22 +179,25 @@ static void add_companions(struct folder_model *m, const char *dir, const struct
     }
 }
 
-static void add_subfolder(struct folder *f, const char *dir, int dir_fd, const char *name)
+/* 0, or the error that keeps it from being known what is there. */
+static int add_subfolder(struct folder *f, const char *dir, int dir_fd, const char *name)
 {
     struct files files = {0};
     char *path = mem_printf("%s/%s", dir, name);
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
     int rc = fd < 0 ? -errno : list_files(&files, NULL, path, fd);
     size_t i = choose_model(&files);
-    if (rc < 0) {
+    if (rc < 0 && !file_error_passes(rc)) {
         log_warn("%s is left out: %s", path, strerror(-rc));
-    } else if (i < files.n) {
+        rc = 0;
+    } else if (rc == 0 && i < files.n) {
         struct folder_model *m = folder_add(f, mem_strdup(name));
         files_fill(m, path, &files.v[i], files_run(&files, i));
         add_companions(m, path, &files);
     }
     files_finish(&files);
     free(path);
+    return rc;
 }
 
 /* By id; of two with one id the one that wins first. Those from subfolders have the longer path:
@@ -238,8 +247,8 @@ static int read_folder(struct folder *f, const char *dir, int fd)
     int rc = copy < 0 ? -errno : list_files(&files, &folders, dir, copy);
     if (rc == 0) {
         add_top_files(f, dir, &files);
-        for (size_t i = 0; i < folders.n; i++)
-            add_subfolder(f, dir, fd, folders.v[i]);
+        for (size_t i = 0; i < folders.n && !rc; i++)
+            rc = add_subfolder(f, dir, fd, folders.v[i]);
         folder_sort(f, compare_models);
     }
     files_finish(&files);

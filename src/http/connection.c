@@ -26,8 +26,9 @@
 #define HANDSHAKE_MS 10000  /* of TLS */
 #define LINGER_MS 2000      /* for the client to read our answer after we stopped listening */
 #define LINGER_MAX_MS 30000 /* the same, while it still sends */
-#define PIPELINE_MAX ((size_t)64 * 1024)  /* bytes read ahead of the request that is served */
-#define DISCARD_MAX ((int64_t)256 * 1024) /* rest of an unwanted body worth reading */
+#define PIPELINE_MAX ((size_t)64 * 1024)   /* bytes read ahead of the request that is served */
+#define TLS_RECORD_MAX ((size_t)16 * 1024) /* plain bytes of one record: RFC 8446, 5.1 */
+#define DISCARD_MAX ((int64_t)256 * 1024)  /* rest of an unwanted body worth reading */
 
 static void connection_advance(struct http_exchange *x);
 static void connection_finish_exchange(struct http_exchange *x);
@@ -530,7 +531,8 @@ void connections_accept(struct connections *c, struct listener *l)
     struct http_exchange *x = mem_zalloc(sizeof *x);
     x->all = c;
     http_head_init(&x->head);
-    buf_init(&x->ahead, PIPELINE_MAX + STREAM_READ_SIZE);
+    /* Over TLS one read may also complete a record that came in parts. */
+    buf_init(&x->ahead, PIPELINE_MAX + STREAM_READ_SIZE + TLS_RECORD_MAX);
     llhttp_init(&x->parser, HTTP_REQUEST, parser_settings());
     x->parser.data = &x->head;
     x->moved_at = uv_now(c->loop);

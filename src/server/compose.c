@@ -64,11 +64,34 @@ static unsigned set_threads(struct composed *out, const struct config *c)
     return threads;
 }
 
-/* Whether the engine goes to the hub for its model. */
-static bool is_fetched(const struct config *c, const struct engine_args *args)
+/* Whether the engine goes to the hub: for its model, or for one that stands beside it. */
+static bool fetches(const struct config *c, const struct engine_args *args)
 {
-    const struct engine_arg *arg = presets_model_arg(c, args);
-    return arg && arg->option != c->known.model;
+    static const char *const options[] = {
+        "--hf-repo",
+        "--model-url",
+        "--docker-repo",
+        "--hf-repo-draft",
+        "--mmproj-url",
+        /* llama.cpp's names for models of its choice */
+        "--embd-gemma-default",
+        "--fim-qwen-1.5b-default",
+        "--fim-qwen-3b-default",
+        "--fim-qwen-7b-default",
+        "--fim-qwen-7b-spec",
+        "--fim-qwen-14b-spec",
+        "--fim-qwen-30b-default",
+        "--gpt-oss-20b-default",
+        "--gpt-oss-120b-default",
+        "--vision-gemma-4b-default",
+        "--vision-gemma-12b-default",
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        const struct engine_option *o = engine_options_find(c->options, options[i], NULL);
+        if (o && engine_args_get(args, o))
+            return true;
+    }
+    return false;
 }
 
 static void move_secrets(struct composed *out, const struct config *c)
@@ -95,7 +118,7 @@ void compose(struct composed *out, const struct config *c, const struct presets 
     add_names(&out->args, c, m);
     set(&out->args, c->known.log_colors, "off", ARGS_FROM_ROUTER);
     out->connections = set_threads(out, c);
-    if (is_fetched(c, &out->args))
+    if (fetches(c, &out->args))
         strv_copy(&out->env, &c->hub_env);
     strv_copy(&out->env, &preset->settings.env);
     move_secrets(out, c);

@@ -21,8 +21,8 @@ struct daemon {
     const struct config *config;
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
-    uv_timer_t timer; /* for the steps of the end */
-    uint64_t flush_until;
+    uv_timer_t timer;     /* for the steps of the end */
+    uint64_t flush_until; /* 0 before */
     struct host *host;
     struct refresh *refresh;
     struct http_server *server;
@@ -86,11 +86,13 @@ static void daemon_close(struct daemon *d)
         on_server_closed(d);
 }
 
-/* Answers that are due, or still on their way to a slow reader, are waited for, a while. */
+/* Answers that are due, or still on their way to a slow reader, are waited for, a while. A request
+ * that came in the meantime may have begun an operation: that uses all that is closed here. */
 static void on_flush(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    if (http_server_busy(d->server) && uv_now(&d->loop) < d->flush_until)
+    bool flushing = http_server_busy(d->server) && uv_now(&d->loop) < d->flush_until;
+    if (flushing || host_has_operations(d->host))
         uv_timer_start(&d->timer, on_flush, FLUSH_STEP_MS, 0);
     else
         daemon_close(d);
@@ -113,10 +115,13 @@ static void end(struct daemon *d, int signum)
                  (unsigned long long)(drain / 1000));
         http_server_quiesce(d->server);
         host_shutdown(d->host, drain, on_host_idle, d);
-    } else {
-        log_warn("%s again: stopping at once", strsignal(signum));
-        host_shutdown(d->host, 0, on_host_idle, d);
+        return;
     }
+    log_warn("%s again: stopping at once", strsignal(signum));
+    if (d->flush_until)
+        d->flush_until = uv_now(&d->loop); /* no engine is left: who still reads is cut off */
+    else
+        host_shutdown(d->host, 0, on_host_idle, d);
 }
 
 /* --- signals ------------------------------------------------------------------------------------

@@ -8,15 +8,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/time.h>
 
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "catalog/cache.h"
 #include "engine/download.h"
 
+#define AT_ONCE 4       /* each is a process with several connections */
 #define FAILURE_LINES 8 /* of its log, in the problem */
 #define REPO_MAX 256    /* bytes; the hub's own names have 96 and a tag */
 
@@ -38,6 +39,7 @@ struct downloads {
     struct refresh *refresh;
     struct host_listener listener;
     TAILQ_HEAD(, item) items;
+    bool ending;
     downloads_told *told;
     void *ctx;
 };
@@ -81,26 +83,30 @@ static void fail(struct item *i, const char *why)
     item_free(i);
 }
 
-/* Whether a model of that repository, and tag if it has one, is there now. Tags are in capitals. */
+/* Whether a model of that repository, and tag if it has one, is there now. */
 static bool is_listed(const struct item *i)
 {
     struct hosted *h;
     size_t len = strlen(i->repo);
-    bool tagged = strchr(i->repo, ':');
-    for (size_t k = 0; (h = host_at(i->all->host, k)); k++) {
+    char *wanted = cache_id(i->repo);
+    bool found = false;
+    for (size_t k = 0; !found && (h = host_at(i->all->host, k)); k++) {
         const char *id = h->model->id;
-        if (tagged ? strcasecmp(id, i->repo) == 0
-                   : strncmp(id, i->repo, len) == 0 && id[len] == ':')
-            return true;
+        found = wanted ? strcmp(id, wanted) == 0 : strncmp(id, i->repo, len) == 0 && id[len] == ':';
     }
-    return false;
+    free(wanted);
+    return found;
 }
 
+/* What llama-server has fetched is there, even when something else keeps the sources from being
+ * taken over now (a mistake in the presets): the next reading lists it. */
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
 {
     struct item *i = container_of(w, struct item, waiter);
-    if (is_listed(i)) {
+    if (i->fetched || is_listed(i)) {
         log_info("download of %s: it is there", i->repo);
+        if (problem)
+            log_warn("download of %s: it is not listed yet: %s", i->repo, problem);
         tell(i, DOWNLOADS_EV_FINISHED, NULL);
         item_free(i);
         return;
@@ -199,7 +205,16 @@ static int start_process(struct item *i, struct error *err)
     return rc;
 }
 
-int downloads_start(struct downloads *d, const char *repo, struct error *err)
+static size_t running(const struct downloads *d)
+{
+    const struct item *i;
+    size_t n = 0;
+    TAILQ_FOREACH (i, &d->items, link)
+        n += i->process != NULL;
+    return n;
+}
+
+static int check(const struct downloads *d, const char *repo, struct error *err)
 {
     if (!is_repo(repo))
         return error_set(err, -EINVAL,
@@ -207,13 +222,29 @@ int downloads_start(struct downloads *d, const char *repo, struct error *err)
                          text_clean(repo) ? repo : "(not a text)");
     if (find(d, repo))
         return error_set(err, -EALREADY, "model '%s' already exists: it is being downloaded", repo);
+    if (d->ending)
+        return error_set(err, -ESHUTDOWN, "'%s' is not downloaded: the server is shutting down",
+                         repo);
+    if (running(d) >= AT_ONCE)
+        return error_set(err, -EBUSY,
+                         "'%s' is not downloaded: %d downloads are under way, which is the most at "
+                         "once; try again when one is over, or cancel one",
+                         repo, AT_ONCE);
+    return 0;
+}
+
+int downloads_start(struct downloads *d, const char *repo, struct error *err)
+{
+    int rc = check(d, repo, err);
+    if (rc)
+        return rc;
     struct item *i = mem_zalloc(sizeof *i);
     i->all = d;
     i->repo = mem_strdup(repo);
     i->progress = json_object();
     i->started = unix_time();
     TAILQ_INSERT_TAIL(&d->items, i, link);
-    int rc = start_process(i, err);
+    rc = start_process(i, err);
     if (rc) {
         item_free(i);
         return rc;
@@ -223,14 +254,19 @@ int downloads_start(struct downloads *d, const char *repo, struct error *err)
     return 0;
 }
 
-bool downloads_cancel(struct downloads *d, const char *repo)
+int downloads_cancel(struct downloads *d, const char *repo, struct error *err)
 {
     struct item *i = find(d, repo);
     if (!i)
-        return false;
-    if (i->process)
-        download_cancel(i->process);
-    return true;
+        return error_set(err, -ENOENT, "'%s' is not being downloaded", repo);
+    if (!i->process)
+        return error_set(
+            err, -EBUSY,
+            "the download of '%s' is over: it cannot be cancelled any more; delete the "
+            "model when it is listed",
+            repo);
+    download_cancel(i->process);
+    return 0;
 }
 
 bool downloads_at(const struct downloads *d, size_t index, struct downloads_item *item)
@@ -252,10 +288,12 @@ static void on_told(struct host_listener *l, enum host_event event, struct hoste
     struct downloads *d = container_of(l, struct downloads, listener);
     struct item *i;
     (void)h;
-    if (event == HOST_EV_SHUTDOWN)
-        TAILQ_FOREACH (i, &d->items, link)
-            if (i->process)
-                download_cancel(i->process);
+    if (event != HOST_EV_SHUTDOWN)
+        return;
+    d->ending = true;
+    TAILQ_FOREACH (i, &d->items, link)
+        if (i->process)
+            download_cancel(i->process);
 }
 
 struct downloads *downloads_create(struct host *host, struct refresh *refresh, downloads_told *told,

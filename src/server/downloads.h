@@ -17,7 +17,7 @@ struct downloads;
 enum downloads_event {
     DOWNLOADS_EV_STARTED,
     DOWNLOADS_EV_PROGRESS,
-    DOWNLOADS_EV_FINISHED, /* it is in the list of models */
+    DOWNLOADS_EV_FINISHED, /* it is in the cache, and in the list of models if that could be read */
     DOWNLOADS_EV_FAILED,   /* or cancelled: `problem` */
 };
 
@@ -40,11 +40,14 @@ struct downloads *downloads_create(struct host *host, struct refresh *refresh, d
 /* Ends what runs, without a word. */
 void downloads_destroy(struct downloads *d);
 
-/* -EINVAL: `repo` is none; -EALREADY: it is being fetched; others from starting the engine. */
+/* -EINVAL: `repo` is none; -EALREADY: it is being fetched; -EBUSY: as many as may run at once do;
+ * -ESHUTDOWN: the host ends; others from starting the engine. */
 int downloads_start(struct downloads *d, const char *repo, struct error *err)
     __attribute__((warn_unused_result));
-/* Whether there was one of that name to cancel; it is told as FAILED later. */
-bool downloads_cancel(struct downloads *d, const char *repo);
+/* It is told as FAILED later. -ENOENT: there is none of that name; -EBUSY: too late, what it fetched
+ * is being listed. */
+int downloads_cancel(struct downloads *d, const char *repo, struct error *err)
+    __attribute__((warn_unused_result));
 /* Whether one of that name goes on. */
 bool downloads_has(const struct downloads *d, const char *repo);
 /* In order of their start; false behind the last. */

@@ -724,6 +724,11 @@ void host_operation_end(struct host *h)
     check_idle(h);
 }
 
+bool host_has_operations(const struct host *h)
+{
+    return h->operations;
+}
+
 void host_listen(struct host *h, struct host_listener *l)
 {
     TAILQ_INSERT_TAIL(&h->listeners, l, link);

@@ -165,6 +165,8 @@ bool host_is_held(const struct hosted *h);
 /* Something that uses the host for a while: host_shutdown() is not over before it is. */
 void host_operation_begin(struct host *h);
 void host_operation_end(struct host *h);
+/* Whether one is going on; some may begin after host_shutdown() is over. */
+bool host_has_operations(const struct host *h);
 
 void host_listen(struct host *h, struct host_listener *l);
 void host_unlisten(struct host *h, struct host_listener *l);

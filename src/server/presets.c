@@ -59,13 +59,14 @@ static const struct own_key {
 
 #define N_OWN_KEYS (sizeof own_keys / sizeof *own_keys)
 
+/* What is wrong may be a secret: it is told by its place. */
 static int set_env(struct strv *env, const char *value, struct error *err)
 {
     strv_finish(env);
     strv_split(env, value, ',');
     for (size_t i = 0; i < env->n; i++)
         if (env->v[i][0] == '=' || !strchr(env->v[i], '='))
-            return error_set(err, -EINVAL, "'%s' is not NAME=VALUE", env->v[i]);
+            return error_set(err, -EINVAL, "entry %zu of the list is not NAME=VALUE", i + 1);
     return 0;
 }
 

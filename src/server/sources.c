@@ -15,14 +15,15 @@
 /* --- folders ------------------------------------------------------------------------------------
  */
 
-static bool is_folder(const char *path)
+static bool is_folder(const char *path, bool by_link)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return (by_link ? stat(path, &st) : lstat(path, &st)) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* `path` and what is below it, `depth` levels deep. Blobs are only the content of other names. */
-static void list_folders(struct strv *out, const char *path, int depth)
+/* `path` and what is below it, `depth` levels deep, links to folders followed on the first `linked`
+ * of them: as far as a reading looks. Blobs are only the content of other names. */
+static void list_folders(struct strv *out, const char *path, int depth, int linked)
 {
     DIR *d = opendir(path);
     if (!d)
@@ -34,45 +35,31 @@ static void list_folders(struct strv *out, const char *path, int depth)
             strcmp(e->d_name, "blobs") == 0)
             continue;
         char *below = mem_printf("%s/%s", path, e->d_name);
-        if (is_folder(below))
-            list_folders(out, below, depth - 1);
+        if (is_folder(below, linked > 0))
+            list_folders(out, below, depth - 1, linked - 1);
         free(below);
     }
     closedir(d);
 }
 
 #define MODELS_DEPTH 1
-#define CACHE_DEPTH 3 /* models--USER--REPO / snapshots / COMMIT */
+#define CACHE_DEPTH 3 /* models--USER--REPO / snapshots / COMMIT, and folders in that */
 
 static void list_watched(struct strv *out, const struct config *c)
 {
     if (c->models_dir)
-        list_folders(out, c->models_dir, MODELS_DEPTH);
+        list_folders(out, c->models_dir, MODELS_DEPTH, MODELS_DEPTH);
     if (c->cache_dir)
-        list_folders(out, c->cache_dir, CACHE_DEPTH);
+        list_folders(out, c->cache_dir, CACHE_DEPTH + CACHE_MAX_DEPTH, CACHE_DEPTH);
 }
 
 /* --- sections -----------------------------------------------------------------------------------
  */
 
-/* A repository as a preset or an option names it, by the id that its cached model has: the tag in
- * capitals. NULL when it has no tag; the caller frees. */
-static char *cached_id(const char *repo)
-{
-    const char *colon = strchr(repo, ':');
-    if (!colon)
-        return NULL;
-    char *id = mem_strdup(repo);
-    for (char *p = id + (colon - repo); *p; p++)
-        if (*p >= 'a' && *p <= 'z')
-            *p = (char)(*p - 'a' + 'A');
-    return id;
-}
-
 /* What is known of a model that the engine finds by itself: its cached file, if there is one. */
 static void fill_remote(struct folder_model *m, const struct folder *cached, const char *repo)
 {
-    char *id = cached_id(repo);
+    char *id = cache_id(repo);
     const struct folder_model *from = id ? folder_find(cached, id) : NULL;
     if (from) {
         char *name = m->id;
@@ -217,6 +204,7 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
         cached.v[i].source = MODEL_SOURCE_CACHE;
     if (!rc)
         folder_merge(&s->models, &cached);
+    folder_finish(&cached);
     for (size_t i = 0; i < s->presets.n && !rc; i++)
         rc = add_section(s, c, &s->presets.v[i], !checked, err);
     if (!rc && checked)

@@ -104,6 +104,7 @@ struct watch *watch_create(uv_loop_t *loop, void (*changed)(void *ctx), void *ct
     return w;
 }
 
+/* What leads elsewhere by now (a link that was pointed to another folder) is watched there. */
 static bool add(struct watch *w, const char *path)
 {
     struct place *p;
@@ -115,9 +116,17 @@ static bool add(struct watch *w, const char *path)
         w->full |= errno == ENOSPC;
         return false;
     }
+    HASH_FIND(by_path, w->by_path, path, strlen(path), p);
+    if (p && p->wd == wd)
+        return false;
+    bool moved = p != NULL;
+    if (moved) {
+        inotify_rm_watch(w->fd, p->wd);
+        forget(w, p);
+    }
     HASH_FIND(by_wd, w->by_wd, &wd, sizeof wd, p);
     if (p) /* the same folder by another name */
-        return false;
+        return moved;
     p = mem_zalloc(sizeof *p);
     p->path = mem_strdup(path);
     p->wd = wd;
@@ -128,14 +137,10 @@ static bool add(struct watch *w, const char *path)
 
 bool watch_add(struct watch *w, const struct strv *folders)
 {
-    struct place *p;
     bool any = false;
     w->full = false;
-    for (size_t i = 0; w->fd >= 0 && i < folders->n && !w->full; i++) {
-        HASH_FIND(by_path, w->by_path, folders->v[i], strlen(folders->v[i]), p);
-        if (!p)
-            any |= add(w, folders->v[i]);
-    }
+    for (size_t i = 0; w->fd >= 0 && i < folders->n && !w->full; i++)
+        any |= add(w, folders->v[i]);
     return any;
 }
 

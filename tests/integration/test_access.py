@@ -81,6 +81,21 @@ def test_the_page_is_public_in_classic_mode(page_server, method, path, public):
     assert page_server.request(method, path, headers={"X-Api-Key": "k"}).status == 200
 
 
+def test_only_a_key_loads_the_model_for_its_page(module_hostler, tmp_path):
+    folder = fake_models(tmp_path / "models", a={})
+    key = {"X-Api-Key": "k"}
+    server = module_hostler("--model", folder / "a.gguf", "--api-key", "k", engine=FAKE_ENGINE)
+    until(lambda: server.get("/health").status == 200)
+    assert server.post("/models/unload-all", {}, headers=key).status == 200
+    for path in ("/", "/index.html", "/?autoload=1"):
+        answer = server.get(path)
+        assert "only a request with an API key loads it" in is_json_error(answer, 503)
+        assert answer.error["state"] == "not_loaded"
+    assert server.get("/hostler/v1/status", headers=key).json["engines"] == []
+    assert server.get("/", headers=key).status == 200
+    assert server.get("/").status == 200
+
+
 def test_there_is_no_page_in_router_mode(guarded):
     assert guarded.get("/").status == guarded.get("/index.html").status == 401
 

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -165,14 +166,41 @@ def test_a_repository_without_tag(server, repo):
     events.close()
 
 
+def test_a_tag_of_several_words(server, hub, repo):
+    """The cache lists a model by the last of them."""
+    name = repo("tiny-UD-Q4_K_XL.gguf")
+    model = f"{name}:UD-Q4_K_XL"
+    events = Told(server)
+    assert succeeded(download(server, model))
+    assert events.end_of(model) == ("download_finished", None)
+    assert f"{name}:Q4_K_XL" in server.models()
+    assert f"'{name}:Q4_K_XL' already exists" in is_json_error(download(server, model), 400)
+    events.close()
+
+
+def test_a_mistake_in_the_presets_is_no_failure_of_a_download(hostler, hub, repo, tmp_path):
+    preset = tmp_path / "presets.ini"
+    preset.write_text("", encoding="ascii")
+    server = start(hostler, hub, "--models-preset", preset)
+    preset.write_text("[nothing\n", encoding="ascii")
+    name = repo()
+    events = Told(server)
+    assert succeeded(download(server, name))
+    assert events.end_of(name) == ("download_finished", None)
+    assert f"download of {name}: it is not listed yet" in server.log()
+    preset.write_text("", encoding="ascii")
+    server.get("/models?reload=1")
+    assert f"{name}:Q4_K_M" in server.models()
+
+
 def test_what_is_there_already(server, hub, repo):
     name = repo()
     model = put(server, name)
-    assert "already exists" in is_json_error(download(server, model), 400)
+    for same in (model, f"{name}:q4_k_m"):
+        assert "already exists" in is_json_error(download(server, same), 400)
     events = Told(server)
-    for other in (name, f"{name}:q4_k_m"):
-        assert succeeded(download(server, other))
-        assert events.end_of(other) == ("download_finished", None)
+    assert succeeded(download(server, name))
+    assert events.end_of(name) == ("download_finished", None)
     assert not [r for r in hub.requests if name in r["path"] and r["method"] == "GET"
                 and r["path"].endswith(FILE)]
     events.close()
@@ -192,6 +220,19 @@ def test_two_at_once(server, repo):
     assert events[1].end_of(names[1]) == ("download_finished", None)
     for e in events:
         e.close()
+
+
+def test_more_than_four_at_once(hostler, hub, repo):
+    names = [repo(hang="refs") for _ in range(5)]
+    server = start(hostler, hub)
+    for name in names[:4]:
+        assert succeeded(download(server, name))
+    answer = download(server, names[4])
+    assert "4 downloads are under way" in is_json_error(answer, 429)
+    assert len(download_pids(server)) == 4
+    assert succeeded(delete(server, names[0]))
+    until(lambda: names[0] not in server.models(), what="the cancelled one's end")
+    assert succeeded(download(server, names[4]))
 
 
 @pytest.mark.parametrize("wrong", ["", "x", "u/", "/m", "u/m:", "u/m:a/b", "../m", "u/..", "u/m m",
@@ -299,6 +340,23 @@ def test_a_cancel(server, repo, how):
     events.close()
 
 
+@pytest.mark.parametrize("how", ["unload", "DELETE"])
+def test_a_cancel_that_comes_too_late(hostler, hub, repo, tmp_path, how):
+    preset = tmp_path / "presets.ini"
+    preset.write_text("", encoding="ascii")
+    server = start(hostler, hub, "--models-preset", preset)
+    preset.unlink()
+    os.mkfifo(preset)  # a reading of the sources waits until somebody writes into it
+    name = repo()
+    assert succeeded(download(server, name))
+    until(lambda: server.state(name) == "downloaded", what="the files")
+    answer = (delete(server, name) if how == "DELETE"
+              else server.post("/models/unload", {"model": name}))
+    assert f"the download of '{name}' is over" in is_json_error(answer, 409)
+    preset.write_text("", encoding="ascii")
+    until(lambda: f"{name}:Q4_K_M" in server.models(), what="the model")
+
+
 @pytest.mark.parametrize("kind", ["refs", "tree", "head", "get"])
 def test_a_hub_that_hangs_is_cancelled(server, hub, repo, kind):
     name = repo(hang=kind)
@@ -390,6 +448,38 @@ def test_delete_waits_for_a_request_that_ends_in_time(server, repo):
     assert model not in server.models()
 
 
+def test_delete_lets_no_request_start_the_engine_again(server, repo):
+    model = put(server, repo())
+    with busy(server, model) as request:
+        answer = background(delete, server, model)
+        until(lambda: server.engines()[model]["state"] == "draining", what="the drain")
+        late = background(server.tokenize, model)
+        until(lambda: late.done() or model in server.queue(), what="the late request")
+    assert request.result(PATIENCE).status == 200
+    assert succeeded(answer.result(PATIENCE))
+    assert "it is to be deleted" in is_json_error(late.result(PATIENCE), 503)
+    assert late.result().error["state"] == "held"
+
+
+def test_delete_leaves_no_hold(server, repo):
+    name = repo()
+    model = put(server, name)
+    assert succeeded(delete(server, model))
+    assert succeeded(download(server, name))
+    until(lambda: model in server.models(), what="the model")
+    assert server.tokenize(model).status == 200
+
+
+def test_delete_leaves_an_operators_hold(hostler, hub, repo):
+    server = start(hostler, hub, "--drain-timeout", "100ms")
+    model = put(server, repo())
+    with busy(server, model):
+        server.post("/models/hold", {"model": model, "reason": "mine"})
+        is_json_error(delete(server, model), 409)
+    (held,) = server.get("/hostler/v1/status").json["holds"]
+    assert (held["model"], held["reason"]) == (model, "mine")
+
+
 def test_delete_goes_on_without_its_client(server, repo):
     name = repo()
     model = put(server, name)
@@ -412,6 +502,27 @@ def test_the_daemon_ends_while_it_deletes(hostler, hub, repo):
         until(lambda: "stopping" in server.log(), what="the end's beginning")
     assert succeeded(answer.result(PATIENCE))
     assert server.stop() == 0 and not files_of(server, name)
+
+
+def test_the_daemon_waits_for_a_delete_that_begins_at_its_end(hostler, hub, repo, tmp_path):
+    preset = tmp_path / "presets.ini"
+    preset.write_text("", encoding="ascii")
+    server = start(hostler, hub, "--models-preset", preset)
+    name = repo()
+    model = put(server, name)
+    preset.unlink()
+    os.mkfifo(preset)  # a reading of the sources waits until somebody writes into it
+    with Wire(server) as wire:
+        wire.send(f"DELETE /models?model={model} HTTP/1.1\r\n".encode())
+        server.get("/health")  # what was sent before has been read by now
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: "all engines are gone" in server.log(), what="the engines' end")
+        wire.send(b"Host: x\r\n\r\n")
+        until(lambda: "was deleted" in server.log(), what="the files' end")
+    with pytest.raises(subprocess.TimeoutExpired):
+        server.process.wait(0.3)
+    preset.write_text("", encoding="ascii")
+    assert server.process.wait(PATIENCE) == 0 and not files_of(server, name)
 
 
 def test_delete_of_what_a_section_names(hostler, hub, repo, tmp_path):

@@ -240,7 +240,7 @@ MISTAKES = [
     ("[m1]\nno-warmup = x\n", 2, ["no-warmup: 'x' is neither on nor off"]),
     ("[m1]\npriority = high\n", 2, ["'high' is no whole number"]),
     ("[m1]\nmax-requests = -1\n", 2, ["give 0 or more"]),
-    ("[m1]\nenv = NAME\n", 2, ["'NAME' is not NAME=VALUE"]),
+    ("[m1]\nenv = NAME\n", 2, ["entry 1 of the list is not NAME=VALUE"]),
     ("[*]\nalias = x\n", 2, ["would name every model"]),
     ("[m1]\n[nobody]\nc = 1\n", 2, ["no model 'nobody'", "model = FILE", "hf-repo = USER/REPO:TAG"]),
     ("[m1]\nalias = m2\n", 1, ["alias 'm2' of [m1] is a name of model 'm2' already"]),
@@ -257,6 +257,13 @@ def test_a_mistake_at_the_start(start, tmp_path, text, line, parts):
     where = f"{tmp_path / 'p.ini'}: " + (f"line {line}: " if line else "")
     for part in [where, *parts]:
         assert part in server.log()
+
+
+def test_a_mistake_in_env_tells_no_secret(start):
+    server = start("[m1]\nenv = HF_TOKEN=hf_, se-cret\n", wait=False)
+    assert server.process.wait(PATIENCE) in (1, 2)
+    assert "env: entry 2 of the list is not NAME=VALUE" in server.log()
+    assert "se-cret" not in server.log()
 
 
 def test_a_file_that_cannot_be_read(hostler, models, tmp_path):

@@ -16,7 +16,7 @@ import pytest
 import tiny_model
 from background import background
 from conftest import HOSTLER, PATIENCE, until
-from wire import FAKE_ENGINE, chat, fake_models, open_stream, read_events
+from wire import FAKE_ENGINE, Wire, chat, fake_models, open_stream, read_events
 
 SLOW_STREAM = {"tokens": 60, "token_ms": 50}
 ENDLESS = {"endless": True, "token_ms": 20}
@@ -253,6 +253,18 @@ def test_a_slow_readers_tail_is_sent_before_the_end(hostler, tmp_path):
     assert size + len(response.read()) == 8 << 20
     connection.close()
     assert ended(server) == 0
+
+
+def test_a_second_signal_ends_the_wait_for_clients(fake):
+    """Once no engine is left: here for a request that does not come."""
+    server = fake(a={})
+    with Wire(server) as wire:
+        wire.send(b"GET /health HTTP/1.1\r\n")
+        assert server.get("/health").status == 200  # what was sent before has been read
+        server.process.terminate()
+        until(lambda: "all engines are gone" in server.log(), what="the engines' end")
+        server.process.terminate()
+        assert server.process.wait(2.5) == 0, "half of what it has without a second signal"
 
 
 def test_sighup_reads_the_models_again(fake, tmp_path):

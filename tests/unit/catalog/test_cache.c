@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "catalog/cache.h"
+#include "few_files.h"
 #include "tree.h"
 
 #define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -412,6 +413,22 @@ static void deep_folders(void **state)
     assert_ids("u/r:Q2 ");
 }
 
+/* However far it comes: what it cannot open is not "no model". */
+static void too_many_open_files(void **state)
+{
+    (void)state;
+    put("sub/m-Q1.gguf");
+    for (unsigned more = 0; more < 4; more++) {
+        struct rlimit before = few_files(more);
+        int rc = cache_read(&f, t.root, &err);
+        as_many_files(&before);
+        folder_finish(&f);
+        /* the cache, refs, refs/main; or the cache, the snapshot, its folder */
+        assert_int_equal(rc, more < 3 ? -EMFILE : 0);
+        assert_non_null(strstr(err.text, t.root));
+    }
+}
+
 static void stamps(void **state)
 {
     (void)state;
@@ -637,14 +654,31 @@ static void not_permitted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(folders),          CASE(missing_folder),    CASE(tags),
-        CASE(no_models),        CASE(importance_matrix), CASE(shards),
-        CASE(same_tag),         CASE(repositories),      CASE(refs),
-        CASE(hostile),          CASE(dangling_shard),    CASE(deep_folders),
-        CASE(stamps),           CASE(trailing_slashes),  CASE(mmproj_by_bits),
-        CASE(mmproj_by_folder), CASE(no_draft),          CASE(removes),
-        CASE(shared_blobs),     CASE(leads_elsewhere),   CASE(folder_that_is_a_link),
-        CASE(plain_files),      CASE(not_removable),     CASE(not_permitted),
+        CASE(folders),
+        CASE(missing_folder),
+        CASE(tags),
+        CASE(no_models),
+        CASE(importance_matrix),
+        CASE(shards),
+        CASE(same_tag),
+        CASE(repositories),
+        CASE(refs),
+        CASE(hostile),
+        CASE(dangling_shard),
+        CASE(deep_folders),
+        CASE(too_many_open_files),
+        CASE(stamps),
+        CASE(trailing_slashes),
+        CASE(mmproj_by_bits),
+        CASE(mmproj_by_folder),
+        CASE(no_draft),
+        CASE(removes),
+        CASE(shared_blobs),
+        CASE(leads_elsewhere),
+        CASE(folder_that_is_a_link),
+        CASE(plain_files),
+        CASE(not_removable),
+        CASE(not_permitted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "catalog/folder.h"
+#include "few_files.h"
 #include "tree.h"
 
 static struct tree t;
@@ -251,6 +252,21 @@ static void unreadable(void **state)
     assert_int_equal(folder_read(&f, tree_path(&t, "good.gguf"), &err), -ENOTDIR);
 }
 
+static void too_many_open_files(void **state)
+{
+    (void)state;
+    tree_folder(&t, "sub");
+    put("sub/m.gguf");
+    for (unsigned more = 0; more < 3; more++) {
+        struct rlimit before = few_files(more);
+        int rc = folder_read(&f, t.root, &err);
+        as_many_files(&before);
+        folder_finish(&f);
+        assert_int_equal(rc, more < 2 ? -EMFILE : 0);
+        assert_non_null(strstr(err.text, t.root));
+    }
+}
+
 static void trailing_slashes(void **state)
 {
     (void)state;
@@ -488,6 +504,7 @@ int main(void)
         CASE(collisions),
         CASE(odd_files),
         CASE(unreadable),
+        CASE(too_many_open_files),
         CASE(trailing_slashes),
         CASE(stamps),
         CASE(one_file),

@@ -130,6 +130,22 @@ static void tokens_go_by_the_environment(void **state)
     assert_words(&out.env, THREADS " HF_TOKEN=line");
 }
 
+/* The token of the environment is for an engine that goes to the hub, for whatever it fetches. */
+static void what_leads_to_the_hub(void **state)
+{
+    static const char *const fetching[] = {"hf-repo = u/r", "hf-repo-draft = u/d",
+                                           "mmproj-url = http://h/p", "gpt-oss-20b-default = on"};
+    char text[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof fetching / sizeof *fetching; i++) {
+        snprintf(text, sizeof text, "[m]\n%s\n", fetching[i]);
+        compose_with(ARGV(PRESET), ENV("HF_TOKEN=secret"), text);
+        assert_words(&out.env, THREADS " HF_TOKEN=secret");
+    }
+    compose_with(ARGV(PRESET), ENV("HF_TOKEN=secret"), "[m]\nmodel-draft = /d.gguf\n");
+    assert_words(&out.env, THREADS);
+}
+
 static void equal_means_the_same_engine(void **state)
 {
     (void)state;
@@ -196,6 +212,7 @@ int main(void)
         CASE(a_section_names_the_model),
         CASE(threads_for_each_slot),
         CASE(tokens_go_by_the_environment),
+        CASE(what_leads_to_the_hub),
         CASE(equal_means_the_same_engine),
         CASE(as_ini),
         CASE(classic_mode),

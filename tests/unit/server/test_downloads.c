@@ -28,7 +28,7 @@ static void on_told(enum downloads_event event, const struct downloads_item *ite
     snprintf(told + n, sizeof told - n, "%s %s%s%.120s\n", names[event], item->repo,
              item->problem ? ": " : "", item->problem ? item->problem : "");
     if (event == DOWNLOADS_EV_PROGRESS && cancel_when_told)
-        assert_true(downloads_cancel(downloads, item->repo));
+        assert_int_equal(downloads_cancel(downloads, item->repo, &err), 0);
 }
 
 static void note_closed(void *ctx)
@@ -139,6 +139,21 @@ static void the_same_twice(void **state)
     start("u/m");
 }
 
+static void more_than_run_at_once(void **state)
+{
+    static const char *const some[] = {"u/a", "u/b", "u/c", "u/d"};
+    (void)state;
+    engine_is(WAIT);
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        start(some[i]);
+    assert_int_equal(downloads_start(downloads, "u/e", &err), -EBUSY);
+    assert_non_null(strstr(err.text, "4 downloads are under way"));
+    assert_int_equal(downloads_cancel(downloads, "u/b", &err), 0);
+    until_told("failed u/b");
+    start("u/e");
+    assert_int_equal(downloads_start(downloads, "u/b", &err), -EBUSY);
+}
+
 /* --- what is told -------------------------------------------------------------------------- */
 
 static void progress_and_a_failure(void **state)
@@ -161,13 +176,24 @@ static void an_engine_that_just_ends(void **state)
     assert_string_equal(told, "started u/m\nfailed u/m: llama-server could not fetch it\n");
 }
 
-static void one_that_is_not_listed_afterwards(void **state)
+static void one_that_is_fetched_counts_even_when_it_cannot_be_listed(void **state)
 {
     (void)state;
     engine_is(PROGRESS FINISHED WAIT);
+    start("u/m:UD-Q4_K_XL");
+    until_told("finished");
+    assert_string_equal(
+        told, "started u/m:UD-Q4_K_XL\nprogress u/m:UD-Q4_K_XL\nfinished u/m:UD-Q4_K_XL\n");
+    assert_none();
+}
+
+static void one_that_is_not_listed_afterwards(void **state)
+{
+    (void)state;
+    engine_is(FINISHED WAIT);
     start("u/m");
     until_told("failed");
-    assert_non_null(strstr(told, "progress u/m\nfailed u/m: nothing was fetched"));
+    assert_non_null(strstr(told, "started u/m\nfailed u/m: nothing was fetched"));
     assert_none();
 }
 
@@ -198,13 +224,13 @@ static void a_cancel(void **state)
 {
     (void)state;
     engine_is(WAIT);
-    assert_false(downloads_cancel(downloads, "u/m"));
+    assert_int_equal(downloads_cancel(downloads, "u/m", &err), -ENOENT);
     start("u/m");
-    assert_true(downloads_cancel(downloads, "u/m"));
+    assert_int_equal(downloads_cancel(downloads, "u/m", &err), 0);
     assert_string_equal(told, "started u/m\n"); /* of its end later */
     until_told("failed");
     assert_string_equal(told, "started u/m\nfailed u/m: it was cancelled\n");
-    assert_false(downloads_cancel(downloads, "u/m"));
+    assert_int_equal(downloads_cancel(downloads, "u/m", &err), -ENOENT);
 }
 
 static void a_cancel_while_it_is_told(void **state)
@@ -229,6 +255,7 @@ static void the_host_ends(void **state)
     start("u/m");
     start("u/n");
     host_shutdown(host, 0, note_idle, NULL);
+    assert_int_equal(downloads_start(downloads, "u/o", &err), -ESHUTDOWN);
     until_told("failed u/m: it was cancelled");
     until_told("failed u/n: it was cancelled");
 }
@@ -252,8 +279,10 @@ int main(void)
         DOWNLOADS_TEST(what_is_no_repository),
         DOWNLOADS_TEST(an_engine_that_is_not_there),
         DOWNLOADS_TEST(the_same_twice),
+        DOWNLOADS_TEST(more_than_run_at_once),
         DOWNLOADS_TEST(progress_and_a_failure),
         DOWNLOADS_TEST(an_engine_that_just_ends),
+        DOWNLOADS_TEST(one_that_is_fetched_counts_even_when_it_cannot_be_listed),
         DOWNLOADS_TEST(one_that_is_not_listed_afterwards),
         DOWNLOADS_TEST(what_can_be_read_of_one),
         DOWNLOADS_TEST(a_cancel),

@@ -235,6 +235,8 @@ static void files_come_and_go(void **state)
     free(text);
 }
 
+#define SNAPSHOT "cache/models--user--repo/snapshots/" COMMIT
+
 static void the_folders_to_watch(void **state)
 {
     (void)state;
@@ -244,6 +246,9 @@ static void the_folders_to_watch(void **state)
     put_file("models/a.gguf");
     put_cached();
     tree_folder(&t, "cache/models--user--repo/blobs");
+    tree_folder(&t, SNAPSHOT "/UD");
+    tree_folder(&t, SNAPSHOT "/UD/deeper");
+    tree_link(&t, SNAPSHOT "/UD/loop", ".");
     read_all(NULL);
     static const char *const watched[] = {"models",
                                           "models/sub",
@@ -251,9 +256,12 @@ static void the_folders_to_watch(void **state)
                                           "cache",
                                           "cache/models--user--repo",
                                           "cache/models--user--repo/snapshots",
-                                          "cache/models--user--repo/snapshots/" COMMIT};
+                                          SNAPSHOT,
+                                          SNAPSHOT "/UD",
+                                          SNAPSHOT "/UD/deeper"};
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
         assert_true(strv_has(&s.folders, tree_path(&t, watched[i])));
+    assert_false(strv_has(&s.folders, tree_path(&t, SNAPSHOT "/UD/loop")));
     assert_false(strv_has(&s.folders, tree_path(&t, "models/sub/deeper")));
     assert_false(strv_has(&s.folders, tree_path(&t, "cache/models--user--repo/blobs")));
 }

@@ -160,6 +160,23 @@ static void a_folder_that_is_moved(void **state)
     assert_int_equal(tellings(), 1);
 }
 
+static void a_link_that_leads_elsewhere(void **state)
+{
+    (void)state;
+    tree_folder(&t, "old");
+    tree_folder(&t, "new");
+    tree_link(&t, "link", "old");
+    assert_true(watch("link"));
+    tree_delete(&t, "link");
+    tree_link(&t, "link", "new");
+    assert_true(watch("link"));
+    assert_false(watch("link"));
+    tree_put(&t, "new/a.gguf", "x", 1);
+    assert_int_equal(tellings(), 1);
+    tree_put(&t, "old/a.gguf", "x", 1);
+    assert_int_equal(tellings(), 0);
+}
+
 static int watches(void)
 {
     int n = 0;
@@ -219,6 +236,7 @@ int main(void)
         CASE(adding_again_is_nothing_new),
         CASE(a_folder_that_is_deleted_and_made_again),
         CASE(a_folder_that_is_moved),
+        CASE(a_link_that_leads_elsewhere),
         CASE(does_not_grow),
         CASE(very_many_events),
     };
