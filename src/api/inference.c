@@ -332,7 +332,8 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
         return;
     case SCHED_REJECT_REMOVED:
         if (!follow(i))
-            inference_fail(i, 400, "the model was removed from its folder while the request waited");
+            inference_fail(i, 400,
+                           "the model was removed from its folder while the request waited");
         return;
     case SCHED_REJECT_SHUTDOWN:
         refuse_queue(i, "shutdown", "the server is shutting down");

@@ -56,13 +56,12 @@ static json_t *memory_now(const struct budget *budget, struct memory_figures *fi
     json_t *o = json_object();
     memory_read(figures);
     for (size_t d = 0; d < figures->n; d++)
-        json_object_set_new(o, figures->device[d].name,
-                            json_pack("{s:I, s:I, s:o}", "total",
-                                      (json_int_t)figures->device[d].total, "available",
-                                      (json_int_t)figures->device[d].available, "budget",
-                                      budget->devices
-                                          ? json_integer((json_int_t)budget_ceiling(budget, d))
-                                          : json_null()));
+        json_object_set_new(
+            o, figures->device[d].name,
+            json_pack("{s:I, s:I, s:o}", "total", (json_int_t)figures->device[d].total, "available",
+                      (json_int_t)figures->device[d].available, "budget",
+                      budget->devices ? json_integer((json_int_t)budget_ceiling(budget, d))
+                                      : json_null()));
     return o;
 }
 

@@ -66,7 +66,7 @@
 #include <sys/queue.h>
 
 #define SCHED_NEVER UINT64_MAX
-#define SCHED_DEVICES 17 /* device 0 is the host */
+#define SCHED_DEVICES 17    /* device 0 is the host */
 #define SCHED_QUICK_MS 1000 /* loads that are faster cost nothing to speak of */
 #define SCHED_UNLIMITED ((uint64_t)INT64_MAX / 4)
 

@@ -2,6 +2,7 @@
 #include "server/budget.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,20 +19,35 @@ struct budget_file {
     TAILQ_ENTRY(budget_file) link;
 };
 
+static size_t find_device(const struct budget *b, const char *name)
+{
+    size_t d = 0;
+    while (d < b->figures.n && strcmp(b->figures.device[d].name, name) != 0)
+        d++;
+    return d;
+}
+
+static const char *device_names(const struct budget *b, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t d = 0; d < b->figures.n && n < size; d++)
+        n += (size_t)snprintf(out + n, size - n, "%s%s", d ? ", " : "", b->figures.device[d].name);
+    return out;
+}
+
 int budget_init(struct budget *b, const struct config *c, struct error *err)
 {
+    char names[256];
     *b = (struct budget){0};
     TAILQ_INIT(&b->files);
     memory_read(&b->figures);
     for (size_t i = 0; i < c->memory.n; i++) {
-        size_t d = 0;
-        while (d < b->figures.n && strcmp(b->figures.device[d].name, c->memory.v[i].name) != 0)
-            d++;
+        const struct memory_limit *limit = &c->memory.limit[i];
+        size_t d = find_device(b, limit->name);
         if (d == b->figures.n)
-            return error_set(err, -ENODEV,
-                             "--memory: there is no device '%s' here; the first of %zu is '%s'",
-                             c->memory.v[i].name, d, b->figures.device[0].name);
-        b->limit[d] = c->memory.v[i].bytes;
+            return error_set(err, -ENODEV, "--memory: there is no device '%s' here; there is %s",
+                             limit->name, device_names(b, names, sizeof names));
+        b->limit[d] = limit->bytes;
     }
     b->devices = c->classic || c->memory_off ? 0 : b->figures.n;
     return 0;
@@ -50,9 +66,7 @@ void budget_finish(struct budget *b)
 uint64_t budget_ceiling(const struct budget *b, size_t device)
 {
     const struct memory_device *d = &b->figures.device[device];
-    uint64_t margin = memory_margin(d);
-    uint64_t most = d->total > margin ? d->total - margin : 0;
-    return b->limit[device] && b->limit[device] < most ? b->limit[device] : most;
+    return memory_ceiling(d, b->limit[device], memory_margin(d));
 }
 
 uint64_t budget_capacity(const struct budget *b, size_t device)
@@ -113,9 +127,19 @@ static void ask_for_file(struct budget *b, struct hosted *h)
     m->weights->bytes = mapped;
 }
 
+static void take_given(const struct budget *b, struct hosted *h)
+{
+    h->footprint.source = FOOTPRINT_GIVEN;
+    h->footprint.mapped = 0;
+    for (size_t d = 0; d < b->devices; d++)
+        h->footprint.bytes[d] = memory_limit_of(&h->settings.memory, b->figures.device[d].name);
+}
+
 void budget_ask(struct budget *b, struct hosted *h)
 {
-    if (h->footprint.source == FOOTPRINT_UNKNOWN)
+    if (h->settings.memory.n)
+        take_given(b, h);
+    else if (h->footprint.source == FOOTPRINT_UNKNOWN)
         footprint_estimate(&h->footprint, h->model, host_config(h->host), &h->composed.args,
                            b->devices);
     for (size_t d = 0; d < b->devices; d++)

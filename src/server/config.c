@@ -54,7 +54,7 @@ static int set_port(struct config *c, const char *value, struct error *err)
 static int set_memory(struct config *c, const char *value, struct error *err)
 {
     c->memory_off = strcmp(value, "off") == 0;
-    return c->memory_off ? 0 : memory_limits_parse(&c->memory, value, err);
+    return c->memory_off ? 0 : memory_limits_parse(value, &c->memory, err);
 }
 
 static int set_reuse_port(struct config *c, const char *value, struct error *err)

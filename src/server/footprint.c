@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MICRO_BATCH 512   /* llama-server's default --ubatch-size */
-#define STATES 16         /* of the embedding's length, that computing a token keeps at once */
+#define MICRO_BATCH 512       /* llama-server's default --ubatch-size */
+#define STATES 16             /* of the embedding's length, that computing a token keeps at once */
 #define PROCESS (96ull << 20) /* of an engine without a model, its threads' stacks and buffers */
 
 static const char *text_of(const struct config *c, const struct engine_args *args, const char *name)
@@ -29,7 +29,7 @@ static uint64_t bits_of_type(const char *type)
     static const struct {
         const char *name;
         unsigned tenths; /* of a bit */
-    } types[] = {{"f32", 320},  {"q8_0", 85}, {"q4_0", 45}, {"q4_1", 50},
+    } types[] = {{"f32", 320},   {"q8_0", 85}, {"q4_0", 45}, {"q4_1", 50},
                  {"iq4_nl", 45}, {"q5_0", 55}, {"q5_1", 60}};
     for (size_t i = 0; type && i < sizeof types / sizeof *types; i++)
         if (strcmp(type, types[i].name) == 0)

@@ -427,10 +427,9 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     host->engines--;
     /* All is told before anything new begins: who broke off with this engine still finds why. */
     host->pumping = true;
-    sched_event(
-        &host->sched,
-        &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched, .oom = oom},
-        uv_now(host->loop));
+    sched_event(&host->sched,
+                &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched, .oom = oom},
+                uv_now(host->loop));
     announce(host, HOST_EV_GONE, h);
     http_client_close(client);
     engine_destroy(e);

@@ -57,12 +57,12 @@ struct hosted {
     char *failure;     /* why the last load or run failed, with the engine's last lines; NULL */
     char *held_reason; /* why an operator holds it; NULL */
     char *held_by;
-    struct memory_use use;    /* as last read, before a stop */
+    struct memory_use use;      /* as last read, before a stop */
     struct footprint footprint; /* what its engine takes */
     uint64_t oom_kills;         /* when its engine was started */
-    unsigned unloads;         /* operations (unload.h) that wait for its end */
-    bool broken;              /* the engine does not answer and is being stopped for it */
-    TAILQ_ENTRY(hosted) link; /* among all records, those of removed models included */
+    unsigned unloads;           /* operations (unload.h) that wait for its end */
+    bool broken;                /* the engine does not answer and is being stopped for it */
+    TAILQ_ENTRY(hosted) link;   /* among all records, those of removed models included */
 };
 
 /* A request's place with the scheduler. Embedded by its owner. */

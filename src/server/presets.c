@@ -40,7 +40,7 @@ void settings_finish(struct settings *s)
 /* --- keys of the router's -----------------------------------------------------------------------
  */
 
-enum kind { KIND_TRUTH, KIND_TIME, KIND_INT, KIND_COUNT, KIND_ENV };
+enum kind { KIND_TRUTH, KIND_TIME, KIND_INT, KIND_COUNT, KIND_ENV, KIND_MEMORY };
 
 static const struct own_key {
     const char *name;
@@ -51,6 +51,7 @@ static const struct own_key {
     {"env", KIND_ENV, offsetof(struct settings, env)},
     {"load-on-startup", KIND_TRUTH, offsetof(struct settings, load_on_startup)},
     {"max-requests", KIND_COUNT, offsetof(struct settings, max_requests)},
+    {"memory", KIND_MEMORY, offsetof(struct settings, memory)},
     {"pin", KIND_TRUTH, offsetof(struct settings, pinned)},
     {"priority", KIND_INT, offsetof(struct settings, priority)},
     {"stop-timeout", KIND_TIME, offsetof(struct settings, stop_timeout_ms)},
@@ -85,6 +86,8 @@ static int set_own(struct settings *s, const struct own_key *key, const char *va
         return value_count(value, field, err);
     case KIND_ENV:
         return set_env(field, value, err);
+    case KIND_MEMORY:
+        return memory_limits_parse(value, field, err);
     }
     return 0;
 }

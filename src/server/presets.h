@@ -5,7 +5,7 @@
  * environment name of one, or one of those that the router reads itself:
  *
  *   load-on-startup, stop-timeout, dedup-cache-models    as in llama.cpp
- *   ttl, pin, priority, max-requests, env                hostler's own
+ *   ttl, pin, priority, max-requests, memory, env                hostler's own
  *
  * `alias` and `tags` are the engine's options, but the router's to use. Options that only the router
  * may set (--port, keys, …) are dropped, as llama.cpp does.
@@ -30,8 +30,9 @@ struct settings {
     bool load_on_startup;
     bool hides_cached; /* the cached model of the same file is not listed (dedup-cache-models) */
     int priority;      /* higher first */
-    unsigned max_requests; /* at once; 0: no limit */
-    struct strv env;       /* NAME=VALUE, for its engine */
+    unsigned max_requests;       /* at once; 0: no limit */
+    struct memory_limits memory; /* what its engine takes, by device; empty: that is found out */
+    struct strv env;             /* NAME=VALUE, for its engine */
 };
 
 struct preset {
