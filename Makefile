@@ -137,6 +137,10 @@ $(BUILD)/sim/%: tests/sim/%.c $(BUILD)/libhostler.a
 	@mkdir -p $(@D)
 	@echo "  building $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS)
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libhostler.a
+	@mkdir -p $(@D)
+	@echo "  building $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS)
 $(BUILD)/san/fake_nvml.so: tests/fake_nvml.c
 	@mkdir -p $(@D)
 	@echo "  building $@"
