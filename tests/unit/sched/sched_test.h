@@ -129,7 +129,8 @@ static inline int letter(const struct world *w, const struct sched_model *m)
     return 'A' + (int)(m - w->m);
 }
 
-static inline void describe(const struct world *w, const struct sched_action *a, char *out, size_t size)
+static inline void describe(const struct world *w, const struct sched_action *a, char *out,
+                            size_t size)
 {
     int request = a->request ? (int)(a->request - w->r) : -1;
     switch (a->type) {
