@@ -10,17 +10,16 @@
  *     not even without anybody who may go                            → in the end it is rejected
  *
  * Promises are taken from ROOM_LATER: whoever comes behind may use only what is left of it, so that
- * small models slip into gaps and still take nothing from a large one that has its turn.
+ * small models slip into gaps and still take nothing from a large one that has its turn. Whether a
+ * set of engines can be found is asked of the room without all of them first, which is quick.
  */
 #include "sched/core.h"
 #include "sched/victims.h"
 
 struct look {
     struct sched *s;
-    struct room now, later;
-    struct room best;  /* LATER, if every idle engine that may go were gone, too */
-    struct room empty; /* LATER, if every engine that may ever go were gone */
-    bool blocked;      /* an overdue model has no promise: nobody overtakes it */
+    struct room rooms[ROOMS];
+    bool blocked; /* an overdue model has no promise: nobody overtakes it */
 };
 
 static bool is_idle(const struct sched *s, const struct sched_model *m)
@@ -48,31 +47,38 @@ static bool may_ever_go(const struct sched *s, const struct sched_model *m)
     return !m->pinned || m->draining;
 }
 
-/* What LATER would be without those engines. Whether weights of a waiting model are there already is
- * asked as things are: so it may look larger than it would be, never smaller. */
-static struct room later_without(const struct look *l, victims_filter *gone)
+/* Who takes nothing of a room, beside those who are leaving. */
+static victims_filter *const filters[ROOMS] = {
+    [ROOM_STAYED] = is_idle_and_stayed,
+    [ROOM_IDLE] = is_idle,
+    [ROOM_YIELD] = may_yield,
+    [ROOM_EMPTY] = may_ever_go,
+};
+
+static bool is_gone(const struct sched *s, const struct sched_model *m, enum room_when when)
 {
-    struct sched_model *m;
-    struct room r = l->later;
-    TAILQ_FOREACH (m, &l->s->running_models, link)
-        if (!room_is_left_by(m) && gone(l->s, m))
-            room_give(&r, m);
-    struct room found = r;
-    TAILQ_FOREACH (m, &l->s->running_models, link)
-        if (!room_is_left_by(m) && gone(l->s, m))
-            room_take(&r, m);
-    return found;
+    return (when != ROOM_NOW && room_is_left_by(m)) || (filters[when] && filters[when](s, m));
 }
 
 static void look_init(struct look *l, struct sched *s)
 {
     struct sched_model *m;
-    *l = (struct look){.s = s};
-    TAILQ_FOREACH (m, &s->running_models, link)
+    l->s = s;
+    l->blocked = false;
+    s->looks++;
+    for (enum room_when when = 0; when < ROOMS; when++)
+        room_init(&l->rooms[when], when, s);
+    TAILQ_FOREACH (m, &s->running_models, link) {
         m->asked = false;
-    room_init(&l->now, &l->later, s);
-    l->best = later_without(l, is_idle);
-    l->empty = later_without(l, may_ever_go);
+        for (enum room_when when = 0; when < ROOMS; when++)
+            if (!is_gone(s, m, when))
+                room_take(&l->rooms[when], m);
+    }
+}
+
+static bool fits(const struct look *l, const struct sched_model *m, enum room_when when)
+{
+    return room_fits(&l->rooms[when], m);
 }
 
 /* --- one model ----------------------------------------------------------------------------------
@@ -81,7 +87,8 @@ static void look_init(struct look *l, struct sched *s)
 /* `m` has its turn before those that come behind it. */
 static void promise(struct look *l, const struct sched_model *m)
 {
-    room_take(&l->later, m);
+    for (enum room_when when = ROOM_LATER; when <= ROOM_YIELD; when++)
+        room_take(&l->rooms[when], m);
 }
 
 /* Those of `victims` who are idle are stopped for `m`; whether there were any. */
@@ -104,7 +111,8 @@ static void promise_by(struct look *l, const struct sched_model *m, const struct
 {
     for (unsigned i = 0; i < leaving->n; i++) {
         leaving->v[i]->asked = true;
-        room_give(&l->later, leaving->v[i]);
+        for (enum room_when when = ROOM_LATER; when < ROOM_YIELD; when++)
+            room_give(&l->rooms[when], leaving->v[i]);
     }
     promise(l, m);
 }
@@ -129,6 +137,14 @@ static enum place_result spawn(struct sched *s, struct sched_model *m, struct sc
     return PLACE_SPAWN;
 }
 
+/* Those of whom `without` is rid, as few of them as are enough. */
+static bool choose(struct look *l, const struct sched_model *m, enum room_when without,
+                   struct victims *out)
+{
+    return fits(l, m, without) &&
+           victims_choose(l->s, &l->rooms[ROOM_LATER], m, filters[without], out);
+}
+
 static enum place_result place_one(struct look *l, struct sched_model *m,
                                    struct sched_action *action)
 {
@@ -141,23 +157,22 @@ static enum place_result place_one(struct look *l, struct sched_model *m,
         core_give_up(s, m, SCHED_REJECT_TOO_LARGE);
         return PLACE_CHANGED;
     }
-    if (room_fits(&l->later, m)) {
-        if (room_fits(&l->now, m) && (!s->config.loads_max || s->loading < s->config.loads_max))
+    if (!fits(l, m, ROOM_EMPTY) && !fits(l, m, ROOM_LATER))
+        return without_hope(l, m);
+    m->hopeless_since = SCHED_NEVER;
+    if (fits(l, m, ROOM_LATER)) {
+        if (fits(l, m, ROOM_NOW) && (!s->config.loads_max || s->loading < s->config.loads_max))
             return spawn(s, m, action);
         promise(l, m);
         return PLACE_NOTHING;
     }
-    if (!room_fits(&l->empty, m))
-        return without_hope(l, m);
-    m->hopeless_since = SCHED_NEVER;
-    victims_filter *may_go = overdue ? is_idle : is_idle_and_stayed;
-    if (room_fits(&l->best, m) && victims_choose(s, &l->later, m, may_go, &victims)) {
+    if (choose(l, m, overdue ? ROOM_IDLE : ROOM_STAYED, &victims)) {
         stop_idle(l, m, &victims);
         return PLACE_CHANGED;
     }
     if (!overdue)
         return PLACE_NOTHING;
-    if (!victims_choose(s, &l->later, m, may_yield, &victims)) {
+    if (!choose(l, m, ROOM_YIELD, &victims)) {
         l->blocked = true;
         return PLACE_NOTHING;
     }
@@ -181,23 +196,14 @@ bool place_is_before(const struct sched *s, const struct sched_model *a,
     return a->waiting_since < b->waiting_since;
 }
 
-/* The highest priority below `limit` among those who wait from `m` on; false when there is none. */
-static bool next_priority(const struct sched_model *m, int64_t limit, int64_t *out)
+/* Of those who wait from `m` on; INT64_MIN: there are none. */
+static int64_t highest_priority(const struct sched_model *m)
 {
-    bool any = false;
-    for (; m; m = TAILQ_NEXT(m, queue_link)) {
-        if (m->priority >= limit || (any && m->priority <= *out))
-            continue;
-        *out = m->priority;
-        any = true;
-    }
-    return any;
-}
-
-/* Whether anybody not overdue could be helped at all. */
-static bool is_full(const struct look *l)
-{
-    return l->blocked || l->best.places < 1;
+    int64_t highest = INT64_MIN;
+    for (; m; m = TAILQ_NEXT(m, queue_link))
+        if (m->priority > highest)
+            highest = m->priority;
+    return highest;
 }
 
 static enum place_result place_all(struct look *l, struct sched_action *action)
@@ -205,16 +211,22 @@ static enum place_result place_all(struct look *l, struct sched_action *action)
     struct sched *s = l->s;
     struct sched_model *m, *first;
     enum place_result result = PLACE_NOTHING;
-    int64_t priority = INT64_MAX;
     for (m = TAILQ_FIRST(&s->waiting_models); m && core_is_overdue(s, m);
          m = TAILQ_NEXT(m, queue_link))
         if ((result = place_one(l, m, action)) != PLACE_NOTHING)
             return result;
     first = m;
-    while (!is_full(l) && next_priority(first, priority, &priority))
-        for (m = first; m && !is_full(l); m = TAILQ_NEXT(m, queue_link))
+    int64_t priority = highest_priority(first);
+    while (!l->blocked && priority != INT64_MIN) {
+        int64_t below = INT64_MIN;
+        for (m = first; m; m = TAILQ_NEXT(m, queue_link)) {
+            if (m->priority < priority && m->priority > below)
+                below = m->priority;
             if (m->priority == priority && (result = place_one(l, m, action)) != PLACE_NOTHING)
                 return result;
+        }
+        priority = below;
+    }
     return PLACE_NOTHING;
 }
 
@@ -244,11 +256,9 @@ enum place_result place(struct sched *s, struct sched_action *action)
 bool place_would_fit(struct sched *s, const struct sched_model *m, struct victims *out)
 {
     struct look l;
-    if (m->weights) /* it may not be among those whose users are counted anew */
-        m->weights->users[ROOM_NOW] = m->weights->users[ROOM_LATER] = 0;
     look_init(&l, s);
     out->n = 0;
-    return room_fits(&l.now, m) || victims_choose(s, &l.later, m, is_idle_and_stayed, out);
+    return fits(&l, m, ROOM_NOW) || choose(&l, m, ROOM_STAYED, out);
 }
 
 /* Those times that were there when it was last looked have been seen to. */

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/room.h"
 
+#include <string.h>
+
+_Static_assert(sizeof((struct sched_weights){0}.users) == ROOMS * sizeof(unsigned),
+               "a count for each room");
+
 static int64_t amount(uint64_t bytes)
 {
     return (int64_t)(bytes < SCHED_UNLIMITED ? bytes : SCHED_UNLIMITED);
@@ -11,12 +16,21 @@ bool room_is_left_by(const struct sched_model *m)
     return m->state == SCHED_STOPPING;
 }
 
+/* How many map it in this room. */
+static unsigned *users(const struct room *r, struct sched_weights *weights)
+{
+    if (weights->look != r->look) {
+        memset(weights->users, 0, sizeof weights->users);
+        weights->look = r->look;
+    }
+    return &weights->users[r->when];
+}
+
 /* What it needs of a device: its weights only if nobody has them there already. */
 static int64_t need(const struct room *r, const struct sched_model *m, unsigned device)
 {
-    bool shared = device == 0 && m->weights && m->weights->users[r->when];
-    int64_t weights = device == 0 && m->weights && !shared ? amount(m->weights->bytes) : 0;
-    return amount(m->bytes[device]) + weights;
+    bool brings = device == 0 && m->weights && !*users(r, m->weights);
+    return amount(m->bytes[device]) + (brings ? amount(m->weights->bytes) : 0);
 }
 
 bool room_fits(const struct room *r, const struct sched_model *m)
@@ -38,41 +52,28 @@ void room_take(struct room *r, const struct sched_model *m)
     for (unsigned d = 0; d < r->devices; d++)
         r->bytes[d] -= need(r, m, d);
     if (m->weights)
-        m->weights->users[r->when]++;
+        ++*users(r, m->weights);
 }
 
 void room_give(struct room *r, const struct sched_model *m)
 {
     r->places++;
     if (m->weights)
-        m->weights->users[r->when]--;
+        --*users(r, m->weights);
     for (unsigned d = 0; d < r->devices; d++)
         r->bytes[d] += need(r, m, d);
 }
 
-void room_init(struct room *now, struct room *later, const struct sched *s)
+void room_init(struct room *r, enum room_when when, const struct sched *s)
 {
-    const struct sched_model *m;
-    *now = (struct room){
-        .when = ROOM_NOW,
+    *r = (struct room){
+        .when = when,
         .devices = s->config.devices,
+        .look = s->looks,
         .places = s->config.models_max ? s->config.models_max : INT32_MAX,
     };
-    for (unsigned d = 0; d < now->devices; d++)
-        now->bytes[d] = amount(s->capacity[d]);
-    *later = *now;
-    later->when = ROOM_LATER;
-    TAILQ_FOREACH (m, &s->waiting_models, queue_link)
-        if (m->weights)
-            m->weights->users[ROOM_NOW] = m->weights->users[ROOM_LATER] = 0;
-    TAILQ_FOREACH (m, &s->running_models, link)
-        if (m->weights)
-            m->weights->users[ROOM_NOW] = m->weights->users[ROOM_LATER] = 0;
-    TAILQ_FOREACH (m, &s->running_models, link) {
-        room_take(now, m);
-        if (!room_is_left_by(m))
-            room_take(later, m);
-    }
+    for (unsigned d = 0; d < r->devices; d++)
+        r->bytes[d] = amount(s->capacity[d]);
 }
 
 bool room_could_ever_fit(const struct sched *s, const struct sched_model *m)

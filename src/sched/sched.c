@@ -152,7 +152,7 @@ static void undo_drop(struct sched *s, struct sched_model *m)
 
 void core_give_up(struct sched *s, struct sched_model *m, enum sched_reject_reason why)
 {
-    if (m->wanted && !m->drop_due) {
+    if (m->wanted) {
         m->drop_due = true;
         m->drop_reason = why;
         TAILQ_INSERT_TAIL(&s->drops, m, drop_link);
@@ -512,7 +512,7 @@ static void on_replace(struct sched *s, struct sched_model *m)
     forgive(s, m);
     drain(s, m, SCHED_STOP_REPLACED, SCHED_NEVER);
     reject_refused(s, m);
-    if (loading && !m->waiting && !m->wanted && !s->shutdown && !is_held(s, m)) {
+    if (loading && !m->waiting && !is_held(s, m)) {
         m->wanted = true;
         m->wanted_since = s->now;
     }
@@ -553,13 +553,14 @@ static void note_failure(struct sched *s, struct sched_model *m)
     m->failed = s->config.max_failures && m->failures >= s->config.max_failures;
 }
 
-/* Those who waited for it: rejected, unless the load is tried again with what it showed to need. */
+/* Those who waited for it: rejected, unless the load is tried again with what it showed to need. What
+ * loads is listed, wanted by no operator any more, and there is no shutdown. */
 static void on_load_failed(struct sched *s, struct sched_model *m, bool oom)
 {
-    if (oom && !m->oom_retried && m->listed && !is_held(s, m) && !s->shutdown) {
+    if (oom && !m->oom_retried && !is_held(s, m)) {
         m->oom_retried = true;
         reject_refused(s, m);
-        if (!m->waiting && !m->wanted) {
+        if (!m->waiting) {
             m->wanted = true;
             m->wanted_since = s->now;
         }
@@ -587,11 +588,12 @@ static void on_gone(struct sched *s, struct sched_model *m, bool oom)
     if (m->stop_due)
         TAILQ_REMOVE(&s->stops, m, stop_link);
     m->stop_due = m->force = m->draining = false;
+    m->stop_for = NULL;
     core_set_yielding(s, m, false);
     set_state(s, m, SCHED_UNLOADED);
+    reject_refused(s, m);
     if (m->failed)
         core_give_up(s, m, SCHED_REJECT_FAILED);
-    reject_refused(s, m);
     wishes_changed(s, m);
 }
 
@@ -848,7 +850,7 @@ static uint64_t rest_of_load(const struct sched *s, const struct sched_model *m)
 uint64_t sched_eta(const struct sched *s, const struct sched_model *m)
 {
     const struct sched_model *o;
-    if (m->state == SCHED_READY)
+    if (is_in_service(m))
         return 0;
     if (!m->load_ms)
         return SCHED_NEVER;
@@ -857,7 +859,7 @@ uint64_t sched_eta(const struct sched *s, const struct sched_model *m)
     uint64_t ms = m->load_ms;
     TAILQ_FOREACH (o, &s->waiting_models, queue_link)
         if (o != m && place_is_before(s, o, m))
-            ms += o->load_ms;
+            ms = o->load_ms ? after(ms, o->load_ms) : SCHED_NEVER;
     return ms;
 }
 

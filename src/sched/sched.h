@@ -137,7 +137,9 @@ TAILQ_HEAD(sched_requests, sched_request);
  * set `bytes`. */
 struct sched_weights {
     uint64_t bytes;
-    unsigned users[2]; /* the scheduler's own */
+    /* The scheduler's own: how many map it in each room of a look, see room.h. */
+    uint64_t look;
+    unsigned users[6];
 };
 
 /*
@@ -288,6 +290,7 @@ struct sched {
     uint64_t capacity[SCHED_DEVICES];
     uint64_t now;
     uint64_t placed_at; /* when it was last considered whose place goes to whom */
+    uint64_t looks;     /* how often */
     bool dirty;         /* that is to be considered again */
     bool shutdown;
     uint64_t requests;                  /* that arrived so far */

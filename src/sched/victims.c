@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/victims.h"
 
+#include <string.h>
+
 #include "sched/core.h"
 
 #define STEPS_MAX 4096 /* of the search: some 100 µs */
@@ -78,23 +80,24 @@ static unsigned shortest_prefix(struct search *q)
     return enough ? k : 0;
 }
 
-/* The first set: that prefix, less whoever need not go, the most harmful asked first. */
-static void begin_with(struct search *q, unsigned k)
+/* Takes out of the best set whoever need not go, the most harmful asked first. */
+static void trim(struct search *q)
 {
-    for (unsigned i = 0; i < k; i++) {
-        room_give(q->room, q->candidates[i]);
-        q->best[i] = true;
-    }
-    for (unsigned i = k; i-- > 0;) {
-        room_take(q->room, q->candidates[i]);
-        if (is_enough(q)) {
-            q->best[i] = false;
-        } else {
+    for (unsigned i = 0; i < q->n; i++)
+        if (q->best[i])
             room_give(q->room, q->candidates[i]);
-            q->best_harm += q->harm[i];
-        }
+    q->best_harm = 0;
+    for (unsigned i = q->n; i-- > 0;) {
+        if (!q->best[i])
+            continue;
+        room_take(q->room, q->candidates[i]);
+        q->best[i] = !is_enough(q);
+        if (!q->best[i])
+            continue;
+        room_give(q->room, q->candidates[i]);
+        q->best_harm += q->harm[i];
     }
-    for (unsigned i = k; i-- > 0;)
+    for (unsigned i = 0; i < q->n; i++)
         if (q->best[i])
             room_take(q->room, q->candidates[i]);
 }
@@ -131,13 +134,15 @@ bool victims_choose(const struct sched *s, struct room *room, const struct sched
     out->n = 0;
     if (!k)
         return false;
-    begin_with(&q, k);
+    memset(q.best, true, k);
+    trim(&q);
     /* Of the highest priority that must go at all, and of those below, anybody may be the better
      * choice; nobody of a higher one. */
     while (k < q.n && candidates[k]->priority == candidates[k - 1]->priority)
         k++;
     q.n = k;
     improve(&q, 0, 0);
+    trim(&q); /* those that do no harm at all */
     for (unsigned i = 0; i < q.n; i++)
         if (q.best[i])
             out->v[out->n++] = candidates[i];

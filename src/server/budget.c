@@ -66,12 +66,16 @@ void budget_finish(struct budget *b)
 uint64_t budget_ceiling(const struct budget *b, size_t device)
 {
     const struct memory_device *d = &b->figures.device[device];
+    if (!d->total)
+        return b->limit[device] ? b->limit[device] : SCHED_UNLIMITED;
     return memory_ceiling(d, b->limit[device], memory_margin(d));
 }
 
 uint64_t budget_capacity(const struct budget *b, size_t device)
 {
     const struct memory_device *d = &b->figures.device[device];
+    if (!d->total) /* it does not answer */
+        return b->limit[device] ? b->limit[device] : SCHED_UNLIMITED;
     return memory_capacity(d, b->ours[device], b->limit[device], memory_margin(d));
 }
 

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who goes to make room, against a search of all sets. The worlds are random, from seeds; their
+ * memory is recounted here from scratch, for the scheduler's own sums are what is tested.
+ */
+#include "sched_test.h"
+
+#include "sched/victims.h"
+
+enum { MOST = 10, FILES = 2, DEVICES = 3, WORLDS = 20000, CROWD = 90 };
+
+struct town {
+    struct sched s;
+    struct sched_model m[CROWD + 1]; /* the last one wants room */
+    struct sched_request r[CROWD];
+    struct sched_weights files[FILES];
+    unsigned n;
+    uint64_t now;
+    unsigned short seed[3];
+};
+
+static struct town town;
+
+static unsigned below(struct town *t, unsigned n)
+{
+    return (unsigned)nrand48(t->seed) % n;
+}
+
+static void feed(struct town *t, const struct sched_event *event)
+{
+    struct sched_action a;
+    sched_event(&t->s, event, t->now);
+    while (sched_next(&t->s, t->now, &a))
+        ;
+}
+
+static void set_size(struct town *t, struct sched_model *m)
+{
+    for (unsigned d = 0; d < t->s.config.devices; d++)
+        m->bytes[d] = below(t, 3) ? below(t, 20) : 0;
+    m->weights = below(t, 2) ? NULL : &t->files[below(t, FILES)];
+}
+
+/* Up to ten engines that were loaded and used at several times; some pinned, some busy. */
+static struct town *create(unsigned seed)
+{
+    struct town *t = &town;
+    memset(t, 0, sizeof *t);
+    t->seed[0] = (unsigned short)seed;
+    t->now = 1000;
+    struct sched_config config = {.max_wait_ms = SCHED_NEVER, .hopeless_ms = SCHED_NEVER};
+    config.devices = 1 + below(t, DEVICES);
+    config.residence_ms = below(t, 2) * 2000;
+    for (unsigned d = 0; d < DEVICES; d++)
+        config.ceiling[d] = SCHED_UNLIMITED;
+    sched_init(&t->s, &config);
+    t->n = 1 + below(t, MOST);
+    for (unsigned i = 0; i < FILES; i++)
+        t->files[i].bytes = below(t, 30);
+    for (unsigned i = 0; i <= t->n; i++) {
+        struct sched_model *m = &t->m[i < t->n ? i : CROWD];
+        feed(t, &(struct sched_event){.type = SCHED_EV_ADD, .model = m});
+        set_size(t, m);
+        m->load_ms = below(t, 4) ? below(t, 9000) : 0;
+        m->priority = (int)below(t, 3) - 1;
+        m->pinned = below(t, 8) == 0;
+    }
+    t->m[CROWD].bytes[0]++; /* as every engine needs some of the host */
+    for (unsigned i = 0; i < t->n; i++) {
+        struct sched_request *r = &t->r[i];
+        feed(t, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &t->m[i]});
+        feed(t, &(struct sched_event){.type = SCHED_EV_READY, .model = &t->m[i]});
+        *r = (struct sched_request){.model = &t->m[i]};
+        feed(t, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = r});
+        t->now += below(t, 1500);
+        if (below(t, 6))
+            feed(t, &(struct sched_event){.type = SCHED_EV_DONE, .request = r});
+    }
+    t->now += below(t, 1500);
+    feed(t, &(struct sched_event){.type = SCHED_EV_TICK});
+    return t;
+}
+
+/* --- The same from scratch ------------------------------------------------------------------ */
+
+/* Whether the one who wants room fits when the engines in `gone` (by number) are. */
+static bool is_enough(const struct town *t, unsigned gone)
+{
+    int64_t left[DEVICES];
+    bool mapped[FILES] = {false};
+    const struct sched_model *wants = &t->m[CROWD];
+    for (unsigned d = 0; d < DEVICES; d++)
+        left[d] = (int64_t)t->s.capacity[d];
+    for (unsigned i = 0; i <= t->n; i++) {
+        const struct sched_model *m = i < t->n ? &t->m[i] : wants;
+        if (i < t->n && (gone >> i & 1))
+            continue;
+        for (unsigned d = 0; d < DEVICES; d++)
+            left[d] -= (int64_t)m->bytes[d];
+        if (m->weights && !mapped[m->weights - t->files]) {
+            mapped[m->weights - t->files] = true;
+            left[0] -= (int64_t)m->weights->bytes;
+        }
+    }
+    for (unsigned d = 0; d < t->s.config.devices; d++) {
+        bool brings = d == 0 && wants->weights && wants->weights->bytes;
+        for (unsigned i = 0; i < t->n && brings; i++)
+            brings = (gone >> i & 1) || t->m[i].weights != wants->weights;
+        if (left[d] < 0 && (wants->bytes[d] || brings))
+            return false;
+    }
+    return true;
+}
+
+typedef bool able(const struct town *t, const struct sched_model *m);
+
+static bool may_be_evicted(const struct town *t, const struct sched_model *m)
+{
+    uint64_t stay =
+        m->load_ms / 2 < t->s.config.residence_ms ? m->load_ms / 2 : t->s.config.residence_ms;
+    return !m->pinned && !m->leases && m->loaded_at + stay <= t->now;
+}
+
+static bool anybody(const struct town *t, const struct sched_model *m)
+{
+    (void)t;
+    (void)m;
+    return true;
+}
+
+static double harm_of(const struct town *t, unsigned set)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < t->n; i++)
+        if (set >> i & 1)
+            sum += victims_harm(&t->s, &t->m[i]);
+    return sum;
+}
+
+/* Those of at most this priority. */
+static unsigned all_up_to(const struct town *t, able *who, int priority)
+{
+    unsigned set = 0;
+    for (unsigned i = 0; i < t->n; i++)
+        if (who(t, &t->m[i]) && t->m[i].priority <= priority)
+            set |= 1u << i;
+    return set;
+}
+
+/* The least harm that makes room; negative when nothing does. `*allowed`: who may go for it. */
+static double least_harm(const struct town *t, able *who, unsigned *allowed)
+{
+    double least = -1;
+    for (int priority = -1; priority <= 1 && least < 0; priority++) {
+        *allowed = all_up_to(t, who, priority);
+        if (!is_enough(t, *allowed))
+            continue;
+        for (unsigned set = 0; set <= *allowed; set++)
+            if (!(set & ~*allowed) && is_enough(t, set) && (least < 0 || harm_of(t, set) < least))
+                least = harm_of(t, set);
+    }
+    return least;
+}
+
+static unsigned set_of(const struct town *t, struct sched_model *const *v, unsigned n)
+{
+    unsigned set = 0;
+    for (unsigned i = 0; i < n; i++)
+        set |= 1u << (v[i] - t->m);
+    return set;
+}
+
+static void check(const struct town *t, unsigned set, able *who)
+{
+    unsigned allowed = 0;
+    double least = least_harm(t, who, &allowed);
+    assert_true(least >= 0);
+    assert_int_equal(set & ~allowed, 0);
+    assert_true(is_enough(t, set));
+    assert_true(harm_of(t, set) <= least * (1 + 1e-9));
+    for (unsigned i = 0; i < t->n; i++)
+        assert_false((set >> i & 1) && is_enough(t, set & ~(1u << i)));
+}
+
+/* --- Tests ---------------------------------------------------------------------------------- */
+
+/* By the question that operators ask, so that those who may not go are tested as well. */
+TEST(evicts_the_set_that_does_the_least_harm)
+{
+    unsigned fitting = 0, chosen = 0, hopeless = 0;
+    for (unsigned seed = 0; seed < WORLDS; seed++) {
+        struct town *t = create(seed);
+        struct sched_model *v[MOST];
+        unsigned n, allowed;
+        for (unsigned d = 0; d < DEVICES; d++)
+            t->s.capacity[d] = below(t, 120);
+        bool fits = sched_would_fit(&t->s, &t->m[CROWD], v, MOST, &n);
+        assert_int_equal(fits, least_harm(t, may_be_evicted, &allowed) >= 0);
+        hopeless += !fits;
+        if (!fits)
+            continue;
+        check(t, set_of(t, v, n), may_be_evicted);
+        fitting += n == 0;
+        chosen += n > 1;
+    }
+    /* That there was something to choose. */
+    assert_true(fitting > WORLDS / 20 && chosen > WORLDS / 20 && hopeless > WORLDS / 20);
+}
+
+static bool filter_all(const struct sched *s, const struct sched_model *m)
+{
+    (void)s;
+    (void)m;
+    return true;
+}
+
+static bool choose(struct town *t, struct victims *out)
+{
+    struct room r;
+    struct sched_model *m;
+    t->s.looks++;
+    room_init(&r, ROOM_LATER, &t->s);
+    TAILQ_FOREACH (m, &t->s.running_models, link)
+        room_take(&r, m);
+    struct room before = r;
+    bool found = victims_choose(&t->s, &r, &t->m[CROWD], filter_all, out);
+    assert_memory_equal(&before, &r, sizeof r);
+    return found;
+}
+
+/* Also when some do no harm at all: those who drain, or yield and are not done. */
+TEST(nobody_goes_who_need_not)
+{
+    unsigned chosen = 0;
+    for (unsigned seed = 0; seed < WORLDS; seed++) {
+        struct town *t = create(seed);
+        struct victims v;
+        for (unsigned d = 0; d < DEVICES; d++)
+            t->s.capacity[d] = below(t, 120);
+        for (unsigned i = 0; i < t->n; i++) {
+            t->m[i].draining = below(t, 5) == 0;
+            t->m[i].yielding = below(t, 2);
+        }
+        if (is_enough(t, 0) || !choose(t, &v))
+            continue;
+        check(t, set_of(t, v.v, v.n), anybody);
+        chosen++;
+    }
+    assert_true(chosen > WORLDS / 10);
+}
+
+/* A world of equals, each of `bytes` on the host, and load times that rise. */
+static struct town *crowd(unsigned n, uint64_t bytes)
+{
+    struct town *t = &town;
+    memset(t, 0, sizeof *t);
+    t->now = 1000;
+    t->n = n;
+    sched_init(&t->s, &(struct sched_config){.devices = 1, .ceiling = {n * bytes}});
+    for (unsigned i = 0; i <= n; i++) {
+        struct sched_model *m = &t->m[i < n ? i : CROWD];
+        m->load_ms = 100 + i;
+        m->bytes[0] = bytes;
+        feed(t, &(struct sched_event){.type = SCHED_EV_ADD, .model = m});
+        if (i == n)
+            break;
+        feed(t, &(struct sched_event){.type = SCHED_EV_LOAD, .model = m});
+        feed(t, &(struct sched_event){.type = SCHED_EV_READY, .model = m});
+    }
+    return t;
+}
+
+TEST(of_a_crowd_the_least_harmful_are_looked_at)
+{
+    struct town *t = crowd(CROWD, 1);
+    struct victims v;
+    t->m[CROWD].bytes[0] = 1;
+    assert_true(choose(t, &v));
+    assert_int_equal(v.n, 1);
+    assert_ptr_equal(v.v[0], &t->m[0]);
+    for (unsigned i = 0; i < CROWD / 2; i++) { /* the last ones loaded are the best to go */
+        uint64_t load = t->m[i].load_ms;
+        t->m[i].load_ms = t->m[CROWD - 1 - i].load_ms;
+        t->m[CROWD - 1 - i].load_ms = load;
+    }
+    t->m[CROWD].bytes[0] = 2;
+    assert_true(choose(t, &v));
+    assert_int_equal(v.n, 2);
+    assert_ptr_equal(v.v[0], &t->m[CROWD - 1]);
+    assert_ptr_equal(v.v[1], &t->m[CROWD - 2]);
+    t->m[CROWD].bytes[0] = VICTIMS_MAX;
+    assert_true(choose(t, &v));
+    assert_int_equal(v.n, VICTIMS_MAX);
+    for (unsigned i = 0; i < VICTIMS_MAX; i++)
+        assert_ptr_equal(v.v[i], &t->m[CROWD - 1 - i]);
+}
+
+/* The search is cut short, and what it has found by then still has nobody in it without need. */
+TEST(a_search_without_end_is_cut_short)
+{
+    struct town *t = crowd(VICTIMS_MAX, 2);
+    struct victims v;
+    for (unsigned i = 0; i < VICTIMS_MAX; i++)
+        t->m[i].bytes[0] = 20 + 7 * i % 11;
+    t->s.capacity[0] = 0;
+    for (unsigned i = 0; i < VICTIMS_MAX; i++)
+        t->s.capacity[0] += t->m[i].bytes[0];
+    t->m[CROWD].bytes[0] = t->s.capacity[0] / 2;
+    assert_true(choose(t, &v));
+    uint64_t freed = 0, least = SCHED_NEVER;
+    for (unsigned i = 0; i < v.n; i++) {
+        freed += v.v[i]->bytes[0];
+        least = v.v[i]->bytes[0] < least ? v.v[i]->bytes[0] : least;
+    }
+    assert_true(freed >= t->m[CROWD].bytes[0]);
+    assert_true(freed - least < t->m[CROWD].bytes[0]);
+}
+
+TEST(all_together_may_not_be_enough)
+{
+    struct town *t = crowd(3, 1);
+    struct victims v;
+    t->m[CROWD].bytes[0] = 4;
+    assert_false(choose(t, &v));
+    assert_int_equal(v.n, 0);
+}
+
+TEST(harm_is_load_time_by_time_unused)
+{
+    struct town *t = crowd(2, 1);
+    struct sched_model *a = &t->m[0], *b = &t->m[1];
+    a->load_ms = b->load_ms = 1000;
+    a->last_used = t->s.now;
+    b->last_used = 0;
+    assert_true(victims_harm(&t->s, a) > victims_harm(&t->s, b));
+    b->load_ms = 10000;
+    assert_true(victims_harm(&t->s, a) < victims_harm(&t->s, b));
+    a->load_ms = b->load_ms = 0; /* not known: the least recently used goes */
+    assert_true(victims_harm(&t->s, a) > victims_harm(&t->s, b));
+    double quiet = victims_harm(&t->s, b);
+    b->waiting = 1; /* it is wanted now */
+    assert_true(victims_harm(&t->s, b) > quiet);
+    b->leases = 1;
+    b->yielding = true; /* on its way out already */
+    assert_true(victims_harm(&t->s, b) == 0);
+    a->draining = true;
+    assert_true(victims_harm(&t->s, a) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(evicts_the_set_that_does_the_least_harm),
+        cmocka_unit_test(nobody_goes_who_need_not),
+        cmocka_unit_test(of_a_crowd_the_least_harmful_are_looked_at),
+        cmocka_unit_test(a_search_without_end_is_cut_short),
+        cmocka_unit_test(all_together_may_not_be_enough),
+        cmocka_unit_test(harm_is_load_time_by_time_unused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
