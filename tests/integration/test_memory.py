@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Budgets by memory. What an engine takes is given in the presets, so that the figures are ours."""
+import pytest
+
+import tiny_model
+from background import background
+from conftest import until
+from wire import FAKE_ENGINE, fake_models
+
+
+@pytest.fixture
+def start(hostler, models, tmp_path):
+    """start(text, *args): a daemon without a limit of places, with the models m1 to m4."""
+    def call(text, *args, folder=models, **kw):
+        path = tmp_path / "p.ini"
+        path.write_text(text, encoding="utf-8")
+        return hostler("--models-dir", folder, "--models-preset", path, "--models-max", "0", *args, **kw)
+    return call
+
+
+def use(server, *names):
+    for name in names:
+        answer = server.tokenize(name)
+        assert answer.status == 200, answer.body
+
+
+def test_memory_and_not_places_decides_who_must_go(start):
+    server = start("[m1]\nmemory = 300M\n[m2]\nmemory = 300M\n[m3]\nmemory = 600M\n[m4]\nmemory = 100M\n",
+                   "--memory", "host=1G")
+    use(server, "m1", "m2", "m4")
+    assert server.loaded() == ["m1", "m2", "m4"]
+    use(server, "m2", "m3")  # 300 MiB are needed, which m4 does not have
+    assert server.loaded() == ["m2", "m3", "m4"]
+    assert "model m1 is being stopped: evicted, to make room for m3" in server.log()
+
+
+def test_nobody_goes_who_need_not(start):
+    server = start("[m1]\nmemory = 100M\n[m2]\nmemory = 600M\n[m3]\nmemory = 500M\n", "--memory", "1G")
+    use(server, "m1", "m2", "m3")  # m1 was used least recently, but does not make the room
+    assert server.loaded() == ["m1", "m3"]
+
+
+def test_what_can_never_fit_is_refused_at_once(start):
+    server = start("[m1]\nmemory = 2G\n", "--memory", "host=1G")
+    use(server, "m2")
+    answer = server.tokenize("m1")
+    assert answer.status == 503 and answer.error["state"] == "too_large"
+    assert "needs 2.00 GiB on host (given)" in answer.error["message"]
+    assert "1.00 GiB at most (--memory)" in answer.error["message"]
+    assert server.loaded() == ["m2"]
+    assert server.post("/models/load", {"model": "m1"}).status == 200
+    until(lambda: server.models()["m1"]["status"].get("failed"), what="the load's being given up")
+    assert "2.00 GiB" in server.models()["m1"]["status"]["message"]
+
+
+def test_the_lower_priority_goes_first(start):
+    server = start("[m1]\nmemory = 500M\npriority = -1\n[m2]\nmemory = 500M\n[m3]\nmemory = 500M\n",
+                   "--memory", "1G")
+    use(server, "m2", "m1", "m3")  # by age it would be m2
+    assert server.loaded() == ["m2", "m3"]
+
+
+def test_who_is_busy_is_waited_for(start, tmp_path):
+    folder = fake_models(tmp_path / "fakes", a={"token_ms": 20, "tokens": 50}, b={})
+    server = start("[*]\nmemory = 600M\n", "--memory", "1G", folder=folder, engine=FAKE_ENGINE)
+    stream = background(server.post, "/v1/chat/completions",
+                        {"model": "a", "stream": True, "messages": [{"role": "user", "content": "hi"}]})
+    until(lambda: server.loaded() == ["a"])
+    use(server, "b")
+    assert b"[DONE]" in stream.result().body
+    assert server.loaded() == ["b"]
+
+
+def test_an_engine_is_estimated_and_then_measured(start):
+    server = start("", "--memory", "8G")
+    use(server, "m1")
+    footprint = server.engines()["m1"]["footprint"]
+    assert footprint["source"] == "measured" and footprint["memory"]["host"] > 0
+    assert footprint["mapped"] == server.models()["m1"]["size"]
+    assert server.get("/hostler/v1/status").json["memory"]["host"]["budget"] == 8 << 30
+
+
+def test_an_estimate_is_refused_by_a_limit_alone(start, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    tiny_model.make(str(folder / "m.gguf"))
+    server = start("", "--memory", "16M", folder=folder)
+    answer = server.tokenize("m")
+    assert answer.status == 503 and "(estimated)" in answer.error["message"]
+    use(start("", folder=folder), "m")
+    use(start("", "--memory", "off", folder=folder), "m")
+
+
+@pytest.mark.parametrize("value,words", [
+    ("gpu7=1G", "there is no device 'gpu7' here; there is host"), ("host=many", "many"), ("", "")])
+def test_a_limit_that_is_none(start, value, words):
+    server = start("", "--memory", value, wait=False)
+    assert server.process.wait(30) == 1 and words in server.log()
+
+
+def test_so_many_requests_at_once_and_no_more(start, tmp_path):
+    folder = fake_models(tmp_path / "fakes", a={"token_ms": 10, "tokens": 30})
+    server = start("[a]\nmax-requests = 1\n", folder=folder, engine=FAKE_ENGINE)
+    use(server, "a")
+    chat = {"model": "a", "messages": [{"role": "user", "content": "hi"}]}
+    answers = [background(server.post, "/v1/chat/completions", chat) for _ in range(3)]
+    until(lambda: server.engines()["a"]["waiting"] == 2, what="two that wait")
+    assert server.engines()["a"]["requests"] == 1
+    assert [a.result().status for a in answers] == [200] * 3
