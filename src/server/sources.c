@@ -213,6 +213,7 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
     int rc = c->models_dir ? folder_read(&s->models, c->models_dir, err) : 0;
     if (!rc && c->cache_dir)
         rc = cache_read(&cached, c->cache_dir, err);
+    s->lacks_folder = rc != 0;
     for (size_t i = 0; i < cached.n; i++)
         cached.v[i].source = MODEL_SOURCE_CACHE;
     if (!rc)
