@@ -176,7 +176,12 @@ static void load(struct api *api, struct http_exchange *x, json_t *body)
         return;
     if (h->sched.state != SCHED_UNLOADED && h->sched.state != SCHED_STOPPING &&
         !h->sched.draining) {
-        reply_error(x, 400, "model is already running");
+        if (!host_is_held(h)) {
+            reply_error(x, 400, "model is already running");
+            return;
+        }
+        host_release(h);
+        reply_success(x);
         return;
     }
     char *by = names_client(x);

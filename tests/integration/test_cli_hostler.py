@@ -47,6 +47,14 @@ def test_hold_of_an_unknown_model_holds_the_others(cli, server):
     assert [h["model"] for h in server.get("/hostler/v1/status").json["holds"]] == ["m1"]
 
 
+def test_load_ends_the_hold_of_a_loaded_model(cli, server):
+    load(cli, server, "m1")
+    assert cli("hold", "m1", server=server).returncode == 0
+    done = cli("load", "m1", server=server)
+    assert (done.returncode, done.stdout) == (0, "m1 already loaded\n")
+    assert server.get("/hostler/v1/status").json["holds"] == []
+
+
 def test_hold_wants_models_or_all(cli, server):
     assert cli("hold", server=server).returncode == 2
     assert cli("hold", "m1", "--all", server=server).returncode == 2
