@@ -136,7 +136,7 @@ static void on_refreshed(struct refresh_waiter *w, const char *problem)
 {
     struct relist *r = container_of(w, struct relist, waiter);
     if (problem)
-        reply_error(r->x, 500, "%s; the models are as they were", problem);
+        reply_error(r->x, 500, "reload failed, the models are as they were: %s", problem);
     else
         send_list(r->api, r->x);
     free(r);

@@ -236,9 +236,20 @@ static int check_list(struct router *r, struct router_models *m)
     return without == m->n ? check_role(r, m) : CLI_OK;
 }
 
+/* It speaks the API, and said why it does not now. What it does not have, it says of anything. */
+static bool says_why(const struct router_answer *a)
+{
+    json_t *message = json_object_get(json_object_get(a->body, "error"), "message");
+    return a->status >= 400 && a->status != 404 && a->status != 405 && json_is_string(message);
+}
+
 static int list_failed(struct router *r, const struct router_answer *a)
 {
     char *what;
+    if (says_why(a)) {
+        cli_error(r->cli, "%s", router_message(a));
+        return CLI_SOME_FAILED;
+    }
     if (a->body && a->status == 200)
         what = mem_strdup("its answer to GET /models is no list");
     else if (a->status == 200)

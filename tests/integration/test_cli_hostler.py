@@ -92,6 +92,17 @@ def test_ps_in_a_pipe_tells_holds_and_memory(cli, server):
     assert any(line.startswith("memory: host, ") for line in lines)
 
 
+def test_a_reload_with_a_mistake_in_the_presets(cli, hostler, models, tmp_path):
+    preset = tmp_path / "p.ini"
+    preset.write_text("[m1]\n", encoding="utf-8")
+    server = hostler("--models-dir", models, "--models-preset", preset)
+    preset.write_text("[m1]\nctx-sise = 3\n", encoding="utf-8")
+    done = cli("list", "--reload", server=server)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        f"hostler: reload failed, the models are as they were: {preset}: line 2: ctx-sise: ")
+
+
 def test_an_interrupted_unload_goes_on(cli, hostler, tmp_path):
     folder = fake_models(tmp_path / "fakes", a=ENDLESS)
     server = hostler("--models-dir", folder, engine=FAKE_ENGINE)

@@ -359,7 +359,8 @@ def test_a_broken_file(start, reload):
     answer = reload(server)
     problem = f"{server.preset}: line 3: ctx-sise: no such key; did you mean 'ctx-size'?"
     if answer:
-        assert answer.status == 500 and answer.error["message"].startswith(problem)
+        assert answer.status == 500 and answer.error["message"].startswith(
+            "reload failed, the models are as they were: " + problem)
     until(lambda: problem in server.log(), what="the error")
     assert server.models().keys() == before.keys()
     assert server.models()["m1"]["aliases"] == ["one"]
