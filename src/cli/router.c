@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "cli/format.h"
 
 int router_open(struct router *r, const struct cli *cli)
 {
@@ -293,6 +294,17 @@ void router_models_finish(struct router_models *m)
     json_decref(m->list);
     free(m->v);
     *m = (struct router_models){0};
+}
+
+void router_tell_problem(const struct router *r)
+{
+    const char *problem = json_string_value(json_object_get(r->status, "problem"));
+    if (!problem || r->cli->quiet)
+        return;
+    char *line = format_clean(mem_strdup(problem), FORMAT_ONE_LINE);
+    fflush(stdout); /* so that it is the last line where both are the same file */
+    fprintf(stderr, "problem: %s\n", line);
+    free(line);
 }
 
 /* --- finding ------------------------------------------------------------------------------------

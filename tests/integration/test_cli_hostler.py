@@ -101,6 +101,16 @@ def test_a_reload_with_a_mistake_in_the_presets(cli, hostler, models, tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
         f"hostler: reload failed, the models are as they were: {preset}: line 2: ctx-sise: ")
+    for command in ("ps", "list"):
+        done = cli(command, server=server)
+        assert done.returncode == 0 and done.stdout
+        assert done.stderr.startswith(f"problem: {preset}: line 2: ctx-sise: ")
+        assert done.stderr.count("\n") == 1
+        assert cli(command, "--json", server=server).stderr == ""
+    assert cli("list", "--names", server=server).stderr == ""
+    preset.write_text("[m1]\n", encoding="utf-8")
+    assert cli("list", "--reload", server=server).stderr == ""
+    assert cli("ps", server=server).stderr == ""
 
 
 def test_an_interrupted_unload_goes_on(cli, hostler, tmp_path):
