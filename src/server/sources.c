@@ -278,7 +278,8 @@ static int read_presets(struct sources *s, const struct config *c, const char *p
             return rc;
         preset_text = s->preset_text;
     }
-    return presets_parse(&s->presets, c, c->classic ? NULL : preset_text, err);
+    return presets_parse(&s->presets, c, c->classic ? NULL : preset_text, s->preset_text != NULL,
+                         err);
 }
 
 int sources_read(struct sources *s, const struct config *c, const char *preset_text,

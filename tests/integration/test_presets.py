@@ -416,6 +416,23 @@ def open_files(server):
     return len(list(folder.iterdir()))
 
 
+def test_what_belongs_to_the_router_is_told_to_whoever_asks(start, models, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    os.link(models / "m1.gguf", folder / "m1.gguf")
+    server = start("[*]\nhost = 0.0.0.0\n[m1]\nport = 1\nalias = one\nno-models-autoload = 1\n",
+                   folder=folder)
+    lines = [f"{server.preset}: line {n}: {key} belongs to the router"
+             for n, key in ((2, "host"), (4, "port"), (6, "no-models-autoload"))]
+    assert [server.log().count(line) for line in lines] == [1, 1, 1]
+    assert server.log().count("belongs to the router") == 3
+    os.link(models / "m2.gguf", folder / "m2.gguf")  # nobody asks
+    until(lambda: "m2" in server.models())
+    assert server.log().count("belongs to the router") == 3
+    assert ask_anew(server).status == 200
+    assert [server.log().count(line) for line in lines] == [2, 2, 2]
+
+
 def test_a_hundred_reloads_leave_nothing_open(start):
     server = start("[m1]\nc = 1\n")
     ask_anew(server)
