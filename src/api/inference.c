@@ -27,7 +27,7 @@
 #include "http/target.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
-#define RETRY_LATER_S 30 /* to clients whose model will hardly load before */
+#define RETRY_LATER_S 30                     /* to clients whose model will hardly load before */
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, WAITING, RELAYED, EXPLAIN };
@@ -232,6 +232,7 @@ static unsigned retry_after(const struct hosted *h)
     return ms < 1000 ? 1 : (unsigned)(ms / 1000 + 1);
 }
 
+/* Who holds it is for operators: in the status. */
 static void refuse_held(struct inference *i)
 {
     const struct hosted *h = i->request.hosted;
@@ -240,9 +241,8 @@ static void refuse_held(struct inference *i)
     uint64_t left = until == SCHED_NEVER ? 60000 : until > now ? until - now : 0;
     char time[32];
     char *message =
-        mem_printf("model '%s' is held%s%s%s%s; it will not load %s%s", h->model->id,
+        mem_printf("model '%s' is held%s%s; it will not load %s%s", h->model->id,
                    h->held_reason ? ": " : "", h->held_reason ? h->held_reason : "",
-                   h->held_by ? ", by " : "", h->held_by ? h->held_by : "",
                    until == SCHED_NEVER ? "until it is released" : "for another ",
                    until == SCHED_NEVER ? "" : duration_format(left, time, sizeof time));
     json_t *error = reply_error_object(503, message);
