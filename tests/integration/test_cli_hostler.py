@@ -35,9 +35,17 @@ def test_hold_and_release(cli, server):
 
     done = cli("release", "m1", server=server)
     assert (done.returncode, done.stdout) == (0, "m1 released\n")
+    done = cli("release", "m1", "m2", server=server)
+    assert (done.returncode, done.stdout) == (0, "m1 is not held\nm2 released\n")
     done = cli("release", "--all", server=server)
     assert (done.returncode, done.stdout) == (0, "no model is held any more\n")
     assert server.get("/hostler/v1/status").json["holds"] == []
+
+
+def test_run_where_requests_load_nothing(cli, hostler, models):
+    server = hostler("--models-dir", models, "--no-models-autoload")
+    done = cli("run", "m1", "hello", server=server)
+    assert done.returncode == 1 and "'hostler load m1' loads it" in done.stderr
 
 
 def test_hold_of_an_unknown_model_holds_the_others(cli, server):
