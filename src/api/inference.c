@@ -236,6 +236,7 @@ static unsigned add_outlook(json_t *error, const struct hosted *h)
     return ms == SCHED_NEVER ? 1 : (unsigned)(ms / 1000 + 1);
 }
 
+/* Who holds it is for operators: in the status. */
 static void refuse_held(struct inference *i)
 {
     const struct hosted *h = i->request.hosted;
@@ -244,9 +245,8 @@ static void refuse_held(struct inference *i)
     uint64_t left = until == SCHED_NEVER ? 60000 : until > now ? until - now : 0;
     char time[32];
     char *message =
-        mem_printf("model '%s' is held%s%s%s%s; it will not load %s%s", h->model->id,
+        mem_printf("model '%s' is held%s%s; it will not load %s%s", h->model->id,
                    h->held_reason ? ": " : "", h->held_reason ? h->held_reason : "",
-                   h->held_by ? ", by " : "", h->held_by ? h->held_by : "",
                    until == SCHED_NEVER ? "until it is released" : "for another ",
                    until == SCHED_NEVER ? "" : duration_format(left, time, sizeof time));
     json_t *error = reply_error_object(503, message);

@@ -153,7 +153,7 @@ static void on_refreshed(struct refresh_waiter *w, const char *problem)
 {
     struct relist *r = container_of(w, struct relist, waiter);
     if (problem)
-        reply_error(r->x, 500, "%s; the models are as they were", problem);
+        reply_error(r->x, 500, "reload failed, the models are as they were: %s", problem);
     else
         send_list(r->api, r->x);
     free(r);
@@ -193,7 +193,12 @@ static void load(struct api *api, struct http_exchange *x, json_t *body)
         return;
     if (h->sched.state != SCHED_UNLOADED && h->sched.state != SCHED_STOPPING &&
         !h->sched.draining) {
-        reply_error(x, 400, "model is already running");
+        if (!host_is_held(h)) {
+            reply_error(x, 400, "model is already running");
+            return;
+        }
+        host_release(h);
+        reply_success(x);
         return;
     }
     char *by = names_client(x);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 
 static enum log_level max_level = LOG_INFO;
 static enum log_format line_format = LOG_TEXT;
+static int file = -1;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -23,6 +26,17 @@ void log_setup(enum log_level level, enum log_format format)
 {
     max_level = level;
     line_format = format;
+}
+
+int log_to_file(const char *path, struct error *err)
+{
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640) : -1;
+    if (path && fd < 0)
+        return error_set(err, -errno, "cannot write the log to %s: %s", path, strerror(errno));
+    if (file >= 0)
+        close(file);
+    file = fd;
+    return 0;
 }
 
 int log_level_parse(const char *text)
@@ -73,6 +87,8 @@ static void emit(const char *level, const char *model, const char *raw)
     }
     /* One write, so that lines of several processes on one stderr do not mix. */
     ssize_t ignored = write(STDERR_FILENO, line.data, line.len);
+    if (file >= 0)
+        ignored = write(file, line.data, line.len);
     (void)ignored;
     buf_finish(&line);
     free(text);

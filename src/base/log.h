@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon's log: one line an event on stderr, as text or as JSON. Lines of one call never mix.
- */
+/* The daemon's log: one line an event on stderr, as text or as JSON, and in a file if there is one.
+ * Lines of one call never mix. */
 #ifndef HOSTLER_BASE_LOG_H
 #define HOSTLER_BASE_LOG_H
+
+#include "base/error.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_format format);
+/* Appends every line to the file at `path`, too; opened again when there is one already, for whoever
+ * moves it away. On error, a negative errno with a text, lines go where they went before. NULL: to
+ * no file. */
+int log_to_file(const char *path, struct error *err) __attribute__((warn_unused_result));
 /* Parses `error`, `warn`, `info` or `debug`; negative when it is none of them. */
 int log_level_parse(const char *text);
 

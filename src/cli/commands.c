@@ -18,7 +18,8 @@ static const struct cli_option ps_options[] = {JSON_OPTION, {0}};
 
 static const struct cli_option load_options[] = {
     {"--no-wait", CLI_SWITCH, NULL, NULL, NULL, "ask for it and do not wait until ready", false},
-    {"--timeout", CLI_VALUE, "TIME", "as long as the server takes", NULL, "wait no longer", false},
+    {"--timeout", CLI_VALUE, "TIME", "as long as the server takes", NULL,
+     "wait no longer; 0: without a limit", false},
     JSON_OPTION,
     {0},
 };

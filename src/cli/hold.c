@@ -33,18 +33,24 @@ struct wish {
     const char *path;
     json_t *body; /* owned until it is sent */
     bool all;
-    bool unknown; /* one of the names; the others are done */
-    json_t *ids;  /* owned; of the models named */
+    bool unknown;     /* one of the names; the others are done */
+    json_t *ids;      /* owned; of the models named */
+    json_t *not_held; /* owned; of those the ones that were not held */
 };
 
-static bool concerns(const struct wish *w, json_t *hold)
+static bool has_id(json_t *ids, json_t *wanted)
 {
     size_t i;
     json_t *id;
-    json_array_foreach (w->ids, i, id)
-        if (json_equal(id, json_object_get(hold, "model")))
+    json_array_foreach (ids, i, id)
+        if (json_equal(id, wanted))
             return true;
-    return w->all;
+    return false;
+}
+
+static bool concerns(const struct wish *w, json_t *hold)
+{
+    return w->all || has_id(w->ids, json_object_get(hold, "model"));
 }
 
 static int read_names(struct wish *w, const struct cli_args *a, struct router *r)
@@ -53,6 +59,8 @@ static int read_names(struct wish *w, const struct cli_args *a, struct router *r
     int status = w->all ? CLI_OK : router_list(r, &models, false);
     for (size_t i = 0; !status && i < a->n_operands; i++) {
         const struct router_model *m = router_find(&models, a->operands[i]);
+        if (m && !json_is_object(json_object_get(m->entry, "held")))
+            json_array_append_new(w->not_held, cli_json_string(m->id));
         if (m)
             json_array_append_new(w->ids, cli_json_string(m->id));
         else
@@ -86,7 +94,7 @@ static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool
     if (!hold)
         json_array_foreach (w->ids, i, id) {
             char *name = format_clean(mem_strdup(json_string_value(id)), FORMAT_ONE_LINE);
-            printf("%s released\n", name);
+            printf("%s %s\n", name, has_id(w->not_held, id) ? "is not held" : "released");
             free(name);
         }
 }
@@ -157,7 +165,8 @@ static int command(struct cli *cli, int argc, char **argv, bool hold)
     struct router r = {.cli = cli};
     struct wish w = {.path = hold ? "/models/hold" : "/models/release",
                      .body = json_object(),
-                     .ids = json_array()};
+                     .ids = json_array(),
+                     .not_held = json_array()};
     int status;
     if (cli_parse(&a, cli, hold ? "hold" : "release", argc, argv, &status)) {
         status = read_wish(&w, &a, cli, hold);
@@ -166,6 +175,7 @@ static int command(struct cli *cli, int argc, char **argv, bool hold)
     }
     json_decref(w.body);
     json_decref(w.ids);
+    json_decref(w.not_held);
     router_close(&r);
     cli_args_finish(&a);
     return status;

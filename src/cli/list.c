@@ -163,6 +163,8 @@ static int list(struct cli *cli, const struct cli_args *a)
         print_json(&models);
     else if (!status)
         print_table(cli, &models);
+    if (!status && !cli->json && !cli_arg(a, "--reload")) /* which has just ended any */
+        router_tell_problem(&r);
     router_models_finish(&models);
     router_close(&r);
     return status;

@@ -189,7 +189,9 @@ static int ask(struct load *l, struct target *t)
         fail(l, t, "not_found", NULL);
         return CLI_OK;
     }
-    if (router_is_ready(m)) {
+    bool ready = router_is_ready(m);
+    bool held = json_is_object(json_object_get(m->entry, "held")); /* which a load ends */
+    if (ready && !held) {
         settle(l, t, TARGET_ALREADY);
         return CLI_OK;
     }
@@ -199,7 +201,7 @@ static int ask(struct load *l, struct target *t)
     /* Somebody else was faster: it is loading, and that is what was wanted. */
     bool running = a.status == 400 && a.text && strstr(a.text, "already running");
     if (!status && (a.status == 200 || running))
-        settle(l, t, TARGET_WAITING);
+        settle(l, t, ready ? TARGET_ALREADY : TARGET_WAITING);
     else if (!status && a.status == 404)
         fail(l, t, "refused", "this server cannot load on request (no POST /models/load)");
     else if (!status)

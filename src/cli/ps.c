@@ -206,6 +206,8 @@ int cli_ps(struct cli *cli, int argc, char **argv)
             print_json(&r, engines);
         else if (!status)
             print_table(&r, engines);
+        if (!status && !cli->json)
+            router_tell_problem(&r);
     }
     json_decref(engines);
     router_close(&r);

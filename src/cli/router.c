@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "cli/format.h"
 
 int router_open(struct router *r, const struct cli *cli)
 {
@@ -236,9 +237,20 @@ static int check_list(struct router *r, struct router_models *m)
     return without == m->n ? check_role(r, m) : CLI_OK;
 }
 
+/* It speaks the API, and said why it does not now. What it does not have, it says of anything. */
+static bool says_why(const struct router_answer *a)
+{
+    json_t *message = json_object_get(json_object_get(a->body, "error"), "message");
+    return a->status >= 400 && a->status != 404 && a->status != 405 && json_is_string(message);
+}
+
 static int list_failed(struct router *r, const struct router_answer *a)
 {
     char *what;
+    if (says_why(a)) {
+        cli_error(r->cli, "%s", router_message(a));
+        return CLI_SOME_FAILED;
+    }
     if (a->body && a->status == 200)
         what = mem_strdup("its answer to GET /models is no list");
     else if (a->status == 200)
@@ -282,6 +294,17 @@ void router_models_finish(struct router_models *m)
     json_decref(m->list);
     free(m->v);
     *m = (struct router_models){0};
+}
+
+void router_tell_problem(const struct router *r)
+{
+    const char *problem = json_string_value(json_object_get(r->status, "problem"));
+    if (!problem || r->cli->quiet)
+        return;
+    char *line = format_clean(mem_strdup(problem), FORMAT_ONE_LINE);
+    fflush(stdout); /* so that it is the last line where both are the same file */
+    fprintf(stderr, "problem: %s\n", line);
+    free(line);
 }
 
 /* --- finding ------------------------------------------------------------------------------------

@@ -59,6 +59,9 @@ int router_detect(struct router *r);
  * lists, if router_detect() came before. router_models_finish() in any case. */
 int router_list(struct router *r, struct router_models *m, bool reload);
 void router_models_finish(struct router_models *m);
+/* Why the server could not read its models or presets again, if it could not, as the last line on
+ * stderr; as of router_detect(). */
+void router_tell_problem(const struct router *r);
 /* By id or alias; NULL when there is none. */
 const struct router_model *router_find(const struct router_models *m, const char *name);
 /* The id or alias most like `name`: but for case, the only one that begins with or holds it, else

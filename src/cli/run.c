@@ -169,6 +169,13 @@ static bool tell_unknown(struct run *run)
     return unknown;
 }
 
+static void hint_command(const struct run *run, const char *command, const char *does)
+{
+    char *word = format_shell(run->wish.model);
+    cli_hint(run->cli, "'hostler %s %s' %s", command, word, does);
+    free(word);
+}
+
 static int tell_refused(struct run *run, const struct chat *c)
 {
     if (c->status == 401 || c->status == 403)
@@ -188,11 +195,10 @@ static int tell_refused(struct run *run, const struct chat *c)
     else
         cli_error(run->cli, "model '%s' did not answer: %s", run->wish.model, text);
     free(text);
-    if (strcmp(c->state, "held") == 0) {
-        char *word = format_shell(run->wish.model);
-        cli_hint(run->cli, "'hostler release %s' ends it", word);
-        free(word);
-    }
+    if (strcmp(c->state, "held") == 0)
+        hint_command(run, "release", "ends it");
+    else if (c->status == 400 && strcmp(c->err.text, "model is not loaded") == 0)
+        hint_command(run, "load", "loads it: requests do not (--no-models-autoload)");
     return CLI_SOME_FAILED;
 }
 

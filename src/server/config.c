@@ -366,6 +366,12 @@ static const struct option {
      OTHER(set_log_level)},
     {{{"--log-format"}, "FORMAT", "HOSTLER_LOG_FORMAT", "text", "text or json"},
      OTHER(set_log_format)},
+    {{{"--log-file"},
+      "FILE",
+      "LLAMA_ARG_LOG_FILE",
+      NULL,
+      "append the log, with the engines' lines, to it, too; SIGHUP opens it again"},
+     FIELD(KIND_TEXT, log_file)},
 };
 
 #define N_OPTIONS (sizeof options / sizeof *options)
@@ -747,6 +753,7 @@ void config_finish(struct config *c)
     free(c->api_prefix);
     free(c->ssl_key_file);
     free(c->ssl_cert_file);
+    free(c->log_file);
     strv_finish(&c->aliases);
     keys_finish(&c->api_keys);
     strv_finish(&c->hub_env);

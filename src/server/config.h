@@ -46,6 +46,7 @@ struct config {
     unsigned max_queue;
     enum log_level log_level;
     enum log_format log_format;
+    char *log_file;                 /* NULL: only stderr */
     struct engine_options *options; /* of `engine` */
     struct known_options known;     /* of these */
     struct engine_args args;        /* for every engine: of the command line */

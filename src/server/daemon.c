@@ -145,6 +145,8 @@ static int read_identity(struct daemon *d, struct error *err)
 static void reload(struct daemon *d)
 {
     struct error err;
+    if (log_to_file(d->config->log_file, &err))
+        log_error("%s; it goes on in the file that was open before", err.text);
     if (read_identity(d, &err))
         log_error("%s; the certificate that was read before stays in use", err.text);
     else if (d->config->ssl_cert_file)
@@ -273,7 +275,9 @@ int daemon_run(const struct config *config, const struct daemon_api *api)
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
     watch_signals(d);
-    int rc = daemon_start(d, api, &err);
+    int rc = log_to_file(config->log_file, &err);
+    if (!rc)
+        rc = daemon_start(d, api, &err);
     if (rc) {
         fprintf(stderr, "hostler serve: %s\n", err.text);
         daemon_close(d);

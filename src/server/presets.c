@@ -20,6 +20,7 @@ struct reader {
     const struct config *config;
     struct presets *presets;
     bool defaults; /* the pass that reads `[*]` and nothing else */
+    bool warns;
 };
 
 /* --- settings -----------------------------------------------------------------------------------
@@ -139,16 +140,21 @@ static int unknown_key(const struct config *c, const char *key, struct error *er
 
 /* Only the router may use it, or it is no business of an engine's command line. */
 static bool is_taken(const struct reader *r, struct preset *p, const struct engine_option *o,
-                     const char *value)
+                     const struct ini_line *line)
 {
     const struct known_options *known = &r->config->known;
     struct strv *names = o == known->alias ? &p->aliases : o == known->tags ? &p->tags : NULL;
     if (names) {
         strv_finish(names);
-        strv_split(names, value, ',');
+        strv_split(names, line->value, ',');
         strv_sort(names);
     }
-    return engine_args_owned_by_router(o);
+    bool taken = engine_args_owned_by_router(o);
+    if (taken && !names && r->warns)
+        log_warn("%s: line %u: %s belongs to the router and does not count here: give it to "
+                 "`hostler serve`",
+                 r->config->models_preset, line->number, line->key);
+    return taken;
 }
 
 /* --- lines --------------------------------------------------------------------------------------
@@ -187,8 +193,9 @@ static void begin_section(struct reader *r, const struct ini_line *line)
     struct presets *p = r->presets;
     struct preset *old = find_section(p, line->section);
     if (old) {
-        log_warn("%s: line %u: [%s] stands in line %u already; only this one counts",
-                 r->config->models_preset, line->number, line->section, old->line);
+        if (r->warns)
+            log_warn("%s: line %u: [%s] stands in line %u already; only this one counts",
+                     r->config->models_preset, line->number, line->section, old->line);
         preset_finish(old);
         preset_init(old, line, &p->defaults);
         return;
@@ -220,7 +227,7 @@ static int read_option(struct reader *r, struct preset *p, const struct ini_line
         return unknown_key(r->config, line->key, err);
     if (r->defaults && o == r->config->known.alias)
         return error_set(err, -EINVAL, "in [*] it would name every model: give it to one");
-    if (is_taken(r, p, o, line->value))
+    if (is_taken(r, p, o, line))
         return 0;
     return engine_args_set_text(&p->args, o, negated, line->value,
                                 r->defaults ? ARGS_FROM_DEFAULTS : ARGS_FROM_SECTION, err);
@@ -315,10 +322,11 @@ void presets_finish(struct presets *p)
     *p = (struct presets){0};
 }
 
-int presets_parse(struct presets *p, const struct config *c, const char *text, struct error *err)
+int presets_parse(struct presets *p, const struct config *c, const char *text, bool warns,
+                  struct error *err)
 {
     struct error why = {""};
-    struct reader r = {.config = c, .presets = p};
+    struct reader r = {.config = c, .presets = p, .warns = warns};
     int rc = 0;
     presets_init(p, c);
     for (int pass = 0; text && pass < 2 && !rc; pass++) {

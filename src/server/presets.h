@@ -57,10 +57,10 @@ void presets_finish(struct presets *p);
 /* The text of `c->models_preset` into `*text`, which the caller frees. */
 int presets_load(char **text, const struct config *c, struct error *err)
     __attribute__((warn_unused_result));
-/* Reads that text; with NULL it is presets_init(). 0, or a negative errno with a text that names
+/* Reads that text; with NULL it is presets_init(). `warns`: of what does not count in it. 0, or a negative errno with a text that names
  * the file, the line, and what is allowed. */
-int presets_parse(struct presets *p, const struct config *c, const char *text, struct error *err)
-    __attribute__((warn_unused_result));
+int presets_parse(struct presets *p, const struct config *c, const char *text, bool warns,
+                  struct error *err) __attribute__((warn_unused_result));
 /* The model's section; the defaults when it has none. */
 const struct preset *presets_of(const struct presets *p, const char *model);
 /* The first of the options by which the engine itself finds its model: --model, --hf-repo, … */

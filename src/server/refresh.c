@@ -10,6 +10,7 @@
 
 #define CHANGED_MS 200 /* a change is seldom alone */
 #define SETTLE_MS (FOLDER_SETTLE_S * 1000 + 100)
+#define AWAY_MS 2000 /* a folder that is away has no watch that tells of its return */
 
 TAILQ_HEAD(waiters, refresh_waiter);
 
@@ -27,6 +28,7 @@ struct refresh {
     char *presets; /* the text of the last presets that were asked for; NULL without any */
     char *problem;
     bool problem_asked; /* it is of a reading that somebody asked for */
+    bool away;          /* a folder could not be read the last time */
     /* The reading that runs, or is just over: */
     struct sources sources;
     struct error err;
@@ -96,16 +98,19 @@ static void take_over(struct refresh *r)
         look_again(r, SETTLE_MS);
 }
 
-/* A mistake in what somebody asked for stands until they ask again, whatever files come or go. */
+/* A mistake in presets that somebody asked for stands until they ask again, whatever files come or
+ * go. A folder that stays away is told of once, not at each look. */
 static void note_problem(struct refresh *r, const char *problem)
 {
-    if (problem)
+    bool was_away = r->away;
+    r->away = problem && r->sources.lacks_folder;
+    if (problem && (r->current_asked || !was_away))
         log_error("the models stay as they were: %s", problem);
     if (r->problem_asked && !r->current_asked)
         return;
     free(r->problem);
     r->problem = problem ? mem_strdup(problem) : NULL;
-    r->problem_asked = problem && r->current_asked;
+    r->problem_asked = problem && r->current_asked && !r->away;
 }
 
 static void close_when_idle(struct refresh *r);
@@ -115,6 +120,8 @@ static void end_reading(struct refresh *r)
     note_problem(r, r->rc ? r->err.text : NULL);
     if (r->rc == 0)
         take_over(r);
+    else if (r->away)
+        look_again(r, AWAY_MS);
     tell_all(&r->current, r->problem);
 }
 

@@ -200,6 +200,7 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
     int rc = c->models_dir ? folder_read(&s->models, c->models_dir, err) : 0;
     if (!rc && c->cache_dir)
         rc = cache_read(&cached, c->cache_dir, err);
+    s->lacks_folder = rc != 0;
     for (size_t i = 0; i < cached.n; i++)
         cached.v[i].source = MODEL_SOURCE_CACHE;
     if (!rc)
@@ -265,7 +266,8 @@ static int read_presets(struct sources *s, const struct config *c, const char *p
             return rc;
         preset_text = s->preset_text;
     }
-    return presets_parse(&s->presets, c, c->classic ? NULL : preset_text, err);
+    return presets_parse(&s->presets, c, c->classic ? NULL : preset_text, s->preset_text != NULL,
+                         err);
 }
 
 int sources_read(struct sources *s, const struct config *c, const char *preset_text,

@@ -15,6 +15,7 @@ struct sources {
     char *preset_text; /* of which they were read, if the file was; NULL */
     struct folder models;
     struct strv folders; /* in which models may come and go */
+    bool lacks_folder;   /* also on error: a folder could not be read, which may pass */
 };
 
 /*

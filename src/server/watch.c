@@ -47,25 +47,40 @@ static void forget(struct watch *w, struct place *p)
     place_free(p);
 }
 
-static void forget_wd(struct watch *w, int wd)
+/* Whether it was known: what was taken off by us is not any more. */
+static bool forget_wd(struct watch *w, int wd)
 {
     struct place *p;
     HASH_FIND(by_wd, w->by_wd, &wd, sizeof wd, p);
     if (p)
         forget(w, p);
+    return p != NULL;
+}
+
+/* A folder was moved: its path, and those below it, may be other folders' soon. */
+static void forget_moved(struct watch *w, int wd)
+{
+    struct place *moved, *p, *next;
+    HASH_FIND(by_wd, w->by_wd, &wd, sizeof wd, moved);
+    char *path = moved ? mem_strdup(moved->path) : NULL;
+    size_t len = path ? strlen(path) : 0;
+    for (p = path ? w->by_path : NULL; p; p = next) {
+        next = p->by_path.next;
+        if (strncmp(p->path, path, len) != 0 || (p->path[len] && p->path[len] != '/'))
+            continue;
+        inotify_rm_watch(w->fd, p->wd);
+        forget(w, p);
+    }
+    free(path);
 }
 
 /* Whether something came, went or is complete. */
 static bool take_event(struct watch *w, const struct inotify_event *e)
 {
-    if (e->mask & IN_IGNORED) { /* the kernel dropped it: the folder is gone */
-        forget_wd(w, e->wd);
-        return false;
-    }
-    if (e->mask & IN_MOVE_SELF) { /* its path may be another folder's soon */
-        inotify_rm_watch(w->fd, e->wd);
-        forget_wd(w, e->wd);
-    }
+    if (e->mask & IN_IGNORED) /* the kernel dropped it: the folder is gone */
+        return forget_wd(w, e->wd);
+    if (e->mask & IN_MOVE_SELF)
+        forget_moved(w, e->wd);
     return true;
 }
 

@@ -35,9 +35,17 @@ def test_hold_and_release(cli, server):
 
     done = cli("release", "m1", server=server)
     assert (done.returncode, done.stdout) == (0, "m1 released\n")
+    done = cli("release", "m1", "m2", server=server)
+    assert (done.returncode, done.stdout) == (0, "m1 is not held\nm2 released\n")
     done = cli("release", "--all", server=server)
     assert (done.returncode, done.stdout) == (0, "no model is held any more\n")
     assert server.get("/hostler/v1/status").json["holds"] == []
+
+
+def test_run_where_requests_load_nothing(cli, hostler, models):
+    server = hostler("--models-dir", models, "--no-models-autoload")
+    done = cli("run", "m1", "hello", server=server)
+    assert done.returncode == 1 and "'hostler load m1' loads it" in done.stderr
 
 
 def test_hold_of_an_unknown_model_holds_the_others(cli, server):
@@ -45,6 +53,14 @@ def test_hold_of_an_unknown_model_holds_the_others(cli, server):
     assert done.returncode == 1
     assert "there is no model 'M22'" in done.stderr
     assert [h["model"] for h in server.get("/hostler/v1/status").json["holds"]] == ["m1"]
+
+
+def test_load_ends_the_hold_of_a_loaded_model(cli, server):
+    load(cli, server, "m1")
+    assert cli("hold", "m1", server=server).returncode == 0
+    done = cli("load", "m1", server=server)
+    assert (done.returncode, done.stdout) == (0, "m1 already loaded\n")
+    assert server.get("/hostler/v1/status").json["holds"] == []
 
 
 def test_hold_wants_models_or_all(cli, server):
@@ -82,6 +98,27 @@ def test_ps_in_a_pipe_tells_holds_and_memory(cli, server):
     assert any(line.startswith("held: m3 until released") and line.endswith(": why not")
                for line in lines)
     assert any(line.startswith("memory: host, ") for line in lines)
+
+
+def test_a_reload_with_a_mistake_in_the_presets(cli, hostler, models, tmp_path):
+    preset = tmp_path / "p.ini"
+    preset.write_text("[m1]\n", encoding="utf-8")
+    server = hostler("--models-dir", models, "--models-preset", preset)
+    preset.write_text("[m1]\nctx-sise = 3\n", encoding="utf-8")
+    done = cli("list", "--reload", server=server)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        f"hostler: reload failed, the models are as they were: {preset}: line 2: ctx-sise: ")
+    for command in ("ps", "list"):
+        done = cli(command, server=server)
+        assert done.returncode == 0 and done.stdout
+        assert done.stderr.startswith(f"problem: {preset}: line 2: ctx-sise: ")
+        assert done.stderr.count("\n") == 1
+        assert cli(command, "--json", server=server).stderr == ""
+    assert cli("list", "--names", server=server).stderr == ""
+    preset.write_text("[m1]\n", encoding="utf-8")
+    assert cli("list", "--reload", server=server).stderr == ""
+    assert cli("ps", server=server).stderr == ""
 
 
 def test_an_interrupted_unload_goes_on(cli, hostler, tmp_path):

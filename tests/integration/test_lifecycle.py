@@ -263,6 +263,17 @@ def test_load_by_hand(fake):
     until(lambda: server.state("a") == "loaded")
     is_json_error(server.post("/models/load", {"model": "c"}), 404)
     is_json_error(server.post("/models/load", {}), 400)
+
+
+def test_a_load_by_hand_ends_the_hold_of_a_loaded_model(fake):
+    server = fake(a={})
+    server.post("/models/load", {"model": "a"})
+    until(lambda: server.state("a") == "loaded")
+    server.post("/models/hold", {"model": "a"})
+    assert server.models()["a"]["held"] and server.state("a") == "loaded"
+    assert server.post("/models/load", {"model": "a"}).json == {"success": True}
+    assert server.get("/hostler/v1/status").json["holds"] == []
+    assert server.post("/models/load", {"model": "a"}).status == 400
     is_json_error(server.post("/models/load", "{"), 400)
 
 

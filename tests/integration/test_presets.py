@@ -366,7 +366,8 @@ def test_a_broken_file(start, reload):
     answer = reload(server)
     problem = f"{server.preset}: line 3: ctx-sise: no such key; did you mean 'ctx-size'?"
     if answer:
-        assert answer.status == 500 and answer.error["message"].startswith(problem)
+        assert answer.status == 500 and answer.error["message"].startswith(
+            "reload failed, the models are as they were: " + problem)
     until(lambda: problem in server.log(), what="the error")
     assert server.models().keys() == before.keys()
     assert server.models()["m1"]["aliases"] == ["one"]
@@ -420,6 +421,23 @@ def test_a_file_that_nobody_asked_for_is_not_read(start, models, tmp_path):
 def open_files(server):
     folder = pathlib.Path(f"/proc/{server.pid}/fd")
     return len(list(folder.iterdir()))
+
+
+def test_what_belongs_to_the_router_is_told_to_whoever_asks(start, models, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    os.link(models / "m1.gguf", folder / "m1.gguf")
+    server = start("[*]\nhost = 0.0.0.0\n[m1]\nport = 1\nalias = one\nno-models-autoload = 1\n",
+                   folder=folder)
+    lines = [f"{server.preset}: line {n}: {key} belongs to the router"
+             for n, key in ((2, "host"), (4, "port"), (6, "no-models-autoload"))]
+    assert [server.log().count(line) for line in lines] == [1, 1, 1]
+    assert server.log().count("belongs to the router") == 3
+    os.link(models / "m2.gguf", folder / "m2.gguf")  # nobody asks
+    until(lambda: "m2" in server.models())
+    assert server.log().count("belongs to the router") == 3
+    assert ask_anew(server).status == 200
+    assert [server.log().count(line) for line in lines] == [2, 2, 2]
 
 
 def test_a_hundred_reloads_leave_nothing_open(start):

@@ -146,6 +146,33 @@ def test_an_engine_inherits_no_descriptor(hostler, models):
         assert {f for f in ours & theirs if f.startswith("socket:")} == set()
 
 
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_the_log_file_is_the_daemon_s(hostler, models, tmp_path, by):
+    """An engine that got it would overwrite what the others write."""
+    file = tmp_path / "a.log"
+    file.write_text("of before\n", encoding="utf-8")
+    server = (hostler("--models-dir", models, "--log-file", file) if by == "option" else
+              hostler("--models-dir", models, env={"LLAMA_ARG_LOG_FILE": str(file)}))
+    server.tokenize("m1")
+    server.tokenize("m2")
+    assert "--log-file" not in words(pid_of(server, "m1"), "cmdline")
+    assert not [v for v in words(pid_of(server, "m1"), "environ") if "LOG_FILE" in v]
+    until(lambda: file.read_text(encoding="utf-8") == "of before\n" + server.log())
+    assert "[m1] " in server.log() and "[m2] " in server.log()
+    moved = file.rename(tmp_path / "a.log.1")
+    server.process.send_signal(signal.SIGHUP)
+    until(file.exists, what="a new file")
+    server.post("/models/hold", {"model": "m3"})
+    until(lambda: "m3 is held" in file.read_text(encoding="utf-8"))
+    assert "m3 is held" not in moved.read_text(encoding="utf-8")
+
+
+def test_a_log_file_that_cannot_be_written(hostler, models, tmp_path):
+    server = hostler("--models-dir", models, "--log-file", tmp_path / "none" / "a.log", wait=False)
+    assert server.process.wait(timeout=PATIENCE) == 1
+    assert "cannot write the log to" in server.log()
+
+
 def test_log_lines_name_their_model(hostler, models):
     server = hostler("--models-dir", models)
     server.tokenize("m1")

@@ -124,6 +124,38 @@ def test_a_folder_that_appears(server, folder, models):
     appears(server, "sub3")
 
 
+def problem_of(server):
+    return server.get("/hostler/v1/status").json["problem"]
+
+
+def test_the_folder_is_away_for_a_while(server, folder, models):
+    """Nothing tells of its return: it is looked for, and watched anew with all that is below it."""
+    (folder / "sub").mkdir()
+    shutil.copy(models / "m2.gguf", folder / "sub" / "model.gguf")
+    appears(server, "sub")
+    away = folder.rename(folder.parent / "away")
+    until(lambda: problem_of(server), what="the problem")
+    assert server.get("/models?reload=1").status == 500  # which is no mistake that stands, either
+    assert "m1" in server.models()
+    shutil.copytree(away, folder)  # of the same names, but not the same folders
+    until(lambda: not problem_of(server), what="the end of the problem")
+    os.link(models / "m3.gguf", folder / "new.gguf")
+    appears(server, "new")
+    shutil.copy(models / "m3.gguf", folder / "sub" / "another.gguf")
+    until(lambda: any(a.endswith("another.gguf")
+                      for a in server.models()["sub"]["status"]["args"]))
+    assert server.log().count("stay as they were") <= 2  # one look's, one asker's
+
+
+def test_the_folder_is_removed_and_made_again(server, folder, models):
+    shutil.rmtree(folder)
+    until(lambda: problem_of(server), what="the problem")
+    folder.mkdir()
+    os.link(models / "m2.gguf", folder / "m2.gguf")
+    appears(server, "m2")
+    assert problem_of(server) is None
+
+
 def test_a_file_that_changes_in_place(server, folder):
     path = folder / "m.gguf"
     tiny_model.make(str(path), n_ctx_train=1024)

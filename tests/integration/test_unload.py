@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Taking models out of service: /models/unload and /models/unload-all."""
 import json
+import re
 import time
 
 import pytest
@@ -278,7 +279,9 @@ def assert_held(answer, reason="lunch"):
     assert answer.status == 503
     assert answer.error["state"] == "held"
     assert answer.error["type"] == "unavailable_error"
-    assert reason in answer.error["message"]
+    assert re.fullmatch(rf"model '\w+' is held: {reason}; it will not load "
+                        r"(until it is released|for another \w+)", answer.error["message"])
+    assert "127.0.0.1" not in answer.body.decode()  # who holds it is for operators
     assert int(answer.headers["retry-after"]) >= 1
 
 

@@ -22,7 +22,7 @@ static void compose_with(char *const *argv, char *const *env, const char *text)
     log_setup(LOG_ERROR, LOG_TEXT);
     parse(argv, env);
     presets_finish(&p);
-    if (presets_parse(&p, &c, text, &err))
+    if (presets_parse(&p, &c, text, true, &err))
         fail_msg("%s", err.text);
     composed_finish(&out);
     compose(&out, &c, &p, &model);
@@ -166,7 +166,7 @@ static void equal_means_the_same_engine(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         presets_finish(&p);
-        assert_int_equal(presets_parse(&p, &c, table[i].text, &err), 0);
+        assert_int_equal(presets_parse(&p, &c, table[i].text, true, &err), 0);
         compose(&other, &c, &p, &model);
         assert_int_equal(composed_equal(&out, &other), table[i].equal);
         composed_finish(&other);

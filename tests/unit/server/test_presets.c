@@ -24,7 +24,7 @@ static void read_text(const char *text)
     if (!c.options)
         configured(ARGV(MODELS, "--models-preset", "/p.ini"));
     presets_finish(&p);
-    if (presets_parse(&p, &c, text, &err))
+    if (presets_parse(&p, &c, text, true, &err))
         fail_msg("%s", err.text);
 }
 
@@ -35,7 +35,7 @@ static void refuses(const char *text, int line, const char *why)
     if (!c.options)
         configured(ARGV(MODELS, "--models-preset", "/p.ini"));
     presets_finish(&p);
-    assert_true(presets_parse(&p, &c, text, &err) < 0);
+    assert_true(presets_parse(&p, &c, text, true, &err) < 0);
     snprintf(begin, sizeof begin, "/p.ini: line %d: ", line);
     if (strncmp(err.text, begin, strlen(begin)) != 0 || !strstr(err.text, why))
         fail_msg("'%s … %s' is not: %s", begin, why, err.text);
@@ -59,7 +59,7 @@ static void without_a_file(void **state)
 {
     (void)state;
     configured(ARGV(MODELS, "--ttl", "5m", "--stop-timeout", "3s"));
-    assert_int_equal(presets_parse(&p, &c, NULL, &err), 0);
+    assert_int_equal(presets_parse(&p, &c, NULL, true, &err), 0);
     assert_int_equal(p.n, 0);
     const struct settings *s = &of("anything")->settings;
     assert_int_equal(s->ttl_ms, 300000);
