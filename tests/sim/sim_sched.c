@@ -306,7 +306,7 @@ static bool has_stayed(const struct world *w, const struct model *m)
 {
     uint64_t twice = 2 * m->m.load_ms, pause = m->m.load_ms / 4;
     uint64_t resident = twice < w->config.residence_ms ? twice : w->config.residence_ms;
-    return sum(m->engine.loaded, resident) <= w->now || sum(m->engine.last_used, pause) <= w->now ||
+    return m->m.load_ms < SCHED_QUICK_MS || sum(m->engine.loaded, resident) <= w->now || sum(m->engine.last_used, pause) <= w->now ||
            (m->m.pauses[0] > pause && m->m.pauses[1] > pause);
 }
 
@@ -1179,7 +1179,7 @@ static void set_attributes(struct world *w, struct model *m)
     if (w->plain)
         return;
     m->m.priority = (int)below(w, 3) - 1;
-    m->m.load_ms = one_in(w, 4) ? 0 : below(w, 2 * LOAD_MS);
+    m->m.load_ms = one_in(w, 4) ? 0 : below(w, one_in(w, 2) ? 2 * LOAD_MS : 4 * SCHED_QUICK_MS);
     m->m.unsure = one_in(w, 12);
     if (!w->fixed || m->engine.state == ENGINE_NONE)
         m->m.max_leases = one_in(w, 2) ? 0 : 1 + below(w, 4);

@@ -492,28 +492,43 @@ TEST(room_is_kept_for_who_waits_for_its_load)
 
 /* --- Residence --------------------------------------------------------------------------- */
 
-TEST(an_idle_engine_stays_half_its_load_time)
+/* A place that A has, whose load takes 3 s, and B, which comes at once: when is A stopped for it? */
+static uint64_t end_of_residence(uint64_t load_ms, uint64_t residence_ms, uint64_t pause_ms)
 {
-    struct world *w = begin_small(&(struct sched_config){.models_max = 1, .residence_ms = 5000});
-    w->m[A].load_ms = 3000;
+    struct world *w =
+        begin_small(&(struct sched_config){.models_max = 1, .residence_ms = residence_ms});
+    w->m[A].load_ms = load_ms;
     have_ready(w, A);
+    uint64_t from = w->now;
+    for (int i = 0; i < 2; i++) { /* the last two pauses */
+        pass(w, pause_ms);
+        ask(w, 1, A);
+        did(w, "grant 1");
+        done(w, 1);
+        did(w, "");
+    }
     ask(w, 0, B);
-    did(w, "");
-    tick(w);
-    assert_int_equal(w->now, 2500);
-    did(w, "stop A evicted");
+    while (w->m[A].state == SCHED_READY && w->now < from + 60000)
+        tick(w);
+    return w->now - from;
 }
 
-TEST(an_idle_engine_stays_residence_ms_at_most)
+TEST(an_engine_is_in_residence_until_it_pauses_for_a_quarter_of_its_load)
 {
-    struct world *w = begin_small(&(struct sched_config){.models_max = 1, .residence_ms = 1000});
-    w->m[A].load_ms = 3000;
-    have_ready(w, A);
-    ask(w, 0, B);
-    did(w, "");
-    tick(w);
-    assert_int_equal(w->now, 2000);
-    did(w, "stop A evicted");
+    assert_int_equal(end_of_residence(3000, 5000, 0), 750);
+    assert_int_equal(end_of_residence(3000, 5000, 500), 1000 + 750);
+}
+
+TEST(residence_ends_after_two_loads_and_residence_ms_at_most)
+{
+    assert_int_equal(end_of_residence(3000, 1000, 300), 1000);
+    assert_int_equal(end_of_residence(3000, 60000, 0), 750);
+}
+
+TEST(whose_pauses_are_long_and_whose_load_is_quick_has_no_residence)
+{
+    assert_int_equal(end_of_residence(3000, 5000, 800), 1600);
+    assert_int_equal(end_of_residence(SCHED_QUICK_MS - 1, 5000, 0), 0);
 }
 
 TEST(who_has_waited_long_does_not_wait_for_the_residence_of_others)
@@ -1143,8 +1158,9 @@ int main(void)
         cmocka_unit_test(a_higher_priority_goes_only_if_the_lower_ones_do_not_suffice),
         cmocka_unit_test(loads_at_most_loads_max_at_a_time),
         cmocka_unit_test(room_is_kept_for_who_waits_for_its_load),
-        cmocka_unit_test(an_idle_engine_stays_half_its_load_time),
-        cmocka_unit_test(an_idle_engine_stays_residence_ms_at_most),
+        cmocka_unit_test(an_engine_is_in_residence_until_it_pauses_for_a_quarter_of_its_load),
+        cmocka_unit_test(residence_ends_after_two_loads_and_residence_ms_at_most),
+        cmocka_unit_test(whose_pauses_are_long_and_whose_load_is_quick_has_no_residence),
         cmocka_unit_test(who_has_waited_long_does_not_wait_for_the_residence_of_others),
         cmocka_unit_test(as_many_yield_as_memory_is_needed_from),
         cmocka_unit_test(idle_ones_go_at_once_and_the_busy_are_asked_then),

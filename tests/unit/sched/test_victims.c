@@ -117,8 +117,12 @@ typedef bool able(const struct town *t, const struct sched_model *m);
 static bool may_be_evicted(const struct town *t, const struct sched_model *m)
 {
     uint64_t stay =
-        m->load_ms / 2 < t->s.config.residence_ms ? m->load_ms / 2 : t->s.config.residence_ms;
-    return !m->pinned && !m->leases && m->loaded_at + stay <= t->now;
+        m->load_ms * 2 < t->s.config.residence_ms ? m->load_ms * 2 : t->s.config.residence_ms;
+    uint64_t pause = m->load_ms / 4;
+    bool short_pauses = m->pauses[0] <= pause || m->pauses[1] <= pause;
+    return !m->pinned && !m->leases &&
+           (m->load_ms < SCHED_QUICK_MS || !short_pauses || m->loaded_at + stay <= t->now ||
+            m->last_used + pause <= t->now);
 }
 
 static bool anybody(const struct town *t, const struct sched_model *m)
@@ -259,7 +263,7 @@ static struct town *crowd(unsigned n, uint64_t bytes)
     sched_init(&t->s, &(struct sched_config){.devices = 1, .ceiling = {n * bytes}});
     for (unsigned i = 0; i <= n; i++) {
         struct sched_model *m = &t->m[i < n ? i : CROWD];
-        m->load_ms = 100 + i;
+        m->load_ms = 10000 + i;
         m->bytes[0] = bytes;
         feed(t, &(struct sched_event){.type = SCHED_EV_ADD, .model = m});
         if (i == n)
