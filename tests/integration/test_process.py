@@ -442,7 +442,7 @@ def test_closed_standard_streams(hostler, models, tmp_path, monkeypatch):
     monkeypatch.setattr(conftest, "HOSTLER", closed)
     server = hostler("--models-dir", models, unix=True, wait=False)
     server.socket = tmp_path / "h0.sock"
-    until(server.socket.exists)
+    until(lambda: conftest.answers(server))  # it is there before anybody listens on it
     assert server.tokenize("m1").status == 200
     assert server.post("/models/unload-all").status == 200
 
