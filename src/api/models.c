@@ -98,9 +98,10 @@ static json_t *memory_of(const struct hosted *h)
     if (f->source == FOOTPRINT_UNKNOWN)
         return NULL;
     json_t *o = json_object();
-    for (size_t d = 0; d < b->devices; d++)
-        json_object_set_new(o, b->figures.device[d].name,
-                            json_integer((json_int_t)(f->bytes[d] + (d == 0 ? f->mapped : 0))));
+    for (size_t d = 0; d < b->devices; d++) {
+        uint64_t bytes = f->bytes[d] + (d == 0 ? f->mapped : 0);
+        json_object_set_new(o, b->figures.device[d].name, json_integer((json_int_t)bytes));
+    }
     return o;
 }
 

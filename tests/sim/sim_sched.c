@@ -306,7 +306,8 @@ static bool has_stayed(const struct world *w, const struct model *m)
 {
     uint64_t twice = 2 * m->m.load_ms, pause = m->m.load_ms / 4;
     uint64_t resident = twice < w->config.residence_ms ? twice : w->config.residence_ms;
-    return m->m.load_ms < SCHED_QUICK_MS || sum(m->engine.loaded, resident) <= w->now || sum(m->engine.last_used, pause) <= w->now ||
+    return m->m.load_ms < SCHED_QUICK_MS || sum(m->engine.loaded, resident) <= w->now ||
+           sum(m->engine.last_used, pause) <= w->now ||
            (m->m.pauses[0] > pause && m->m.pauses[1] > pause);
 }
 
