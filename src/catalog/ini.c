@@ -46,10 +46,13 @@ static void cut_comment(char *text)
     text[strcspn(text, ";#")] = '\0';
 }
 
-/* Cuts what an error quotes, in place: somebody may have named a file that is none of presets. */
+/* Cuts what an error quotes, in place, and makes one line of it: somebody may have named a file that
+ * is none of presets. */
 static char *shorten(char *text)
 {
     size_t len = QUOTED_MAX;
+    for (char *tab = text; (tab = strchr(tab, '\t'));)
+        *tab = ' ';
     if (strlen(text) <= len)
         return text;
     while ((text[len] & 0xC0) == 0x80) /* not within a character */
