@@ -28,10 +28,25 @@ static bool is_idle(const struct sched *s, const struct sched_model *m)
     return m->state == SCHED_READY && !m->draining && !m->pinned && !m->asked && !core_is_busy(m);
 }
 
+static bool has_stayed(const struct sched *s, const struct sched_model *m)
+{
+    return core_resident_until(s, m) <= s->now;
+}
+
+/* Whether its residence would cost another of a higher priority its place. */
+static bool stays_before_its_betters(const struct sched *s, const struct sched_model *m)
+{
+    const struct sched_model *o;
+    TAILQ_FOREACH (o, &s->running_models, link)
+        if (o->priority > m->priority && is_idle(s, o) && has_stayed(s, o))
+            return true;
+    return false;
+}
+
 /* Whoever is overdue does not wait for the residence of others. */
 static bool is_idle_and_stayed(const struct sched *s, const struct sched_model *m)
 {
-    return is_idle(s, m) && core_resident_until(s, m) <= s->now;
+    return is_idle(s, m) && (has_stayed(s, m) || stays_before_its_betters(s, m));
 }
 
 /* One that drains is the best: it goes anyhow. */
@@ -145,6 +160,16 @@ static bool choose(struct look *l, const struct sched_model *m, enum room_when w
            victims_choose(l->s, &l->rooms[ROOM_LATER], m, filters[without], out);
 }
 
+/* Beside weights that it shares with who stays it may fit even where others have more than there is,
+ * and not when these are gone: so each room counts. */
+static bool fits_somehow(const struct look *l, const struct sched_model *m)
+{
+    for (enum room_when when = ROOM_LATER; when < ROOMS; when++)
+        if (fits(l, m, when))
+            return true;
+    return false;
+}
+
 static enum place_result place_one(struct look *l, struct sched_model *m,
                                    struct sched_action *action)
 {
@@ -157,7 +182,7 @@ static enum place_result place_one(struct look *l, struct sched_model *m,
         core_give_up(s, m, SCHED_REJECT_TOO_LARGE);
         return PLACE_CHANGED;
     }
-    if (!fits(l, m, ROOM_EMPTY) && !fits(l, m, ROOM_LATER))
+    if (!fits_somehow(l, m))
         return without_hope(l, m);
     m->hopeless_since = SCHED_NEVER;
     if (fits(l, m, ROOM_LATER)) {

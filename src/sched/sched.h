@@ -35,7 +35,7 @@
  *  - An engine is in residence as long as it was loaded less than twice its load time ago (at most
  *    `residence_ms`) and last used less than a quarter of it ago, if one of the last two pauses in
  *    its use was no longer than that, and the load was not quick. Whoever has waited `max_wait_ms`
- *    does not wait for that.
+ *    does not wait for that, nor does anybody of a higher priority go for it.
  *  - Whoever cannot be placed yet does not hold up others that fit into what is left, but takes no
  *    room from those before it for which room is being made.
  *  - When a model has waited `max_wait_ms` (0: at once; SCHED_NEVER: never) and idle engines do not

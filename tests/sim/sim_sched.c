@@ -302,13 +302,24 @@ static bool is_idle(const struct world *w, const struct model *m)
            !count_clients(w, m, CLIENT_SERVED, true);
 }
 
-static bool has_stayed(const struct world *w, const struct model *m)
+static bool stayed(const struct world *w, const struct model *m)
 {
     uint64_t twice = 2 * m->m.load_ms, pause = m->m.load_ms / 4;
     uint64_t resident = twice < w->config.residence_ms ? twice : w->config.residence_ms;
     return m->m.load_ms < SCHED_QUICK_MS || sum(m->engine.loaded, resident) <= w->now ||
            sum(m->engine.last_used, pause) <= w->now ||
            (m->m.pauses[0] > pause && m->m.pauses[1] > pause);
+}
+
+/* A residence holds nobody of a higher priority out. */
+static bool has_stayed(const struct world *w, const struct model *m)
+{
+    bool better = false;
+    for (unsigned i = 0; i < w->n_models; i++) {
+        const struct model *o = &w->models[i];
+        better |= o->m.priority > m->m.priority && is_idle(w, o) && stayed(w, o);
+    }
+    return better || stayed(w, m);
 }
 
 static bool is_late(const struct world *w, const struct model *m)

@@ -535,6 +535,17 @@ TEST(whose_pauses_are_long_and_whose_load_is_quick_has_no_residence)
     assert_int_equal(end_of_residence(SCHED_QUICK_MS - 1, 5000, 0), 0);
 }
 
+TEST(residence_keeps_no_place_from_a_higher_priority)
+{
+    struct world *w = begin_small(&(struct sched_config){.models_max = 2, .residence_ms = 5000});
+    w->m[A].priority = 1;
+    w->m[B].load_ms = 3000;
+    have_ready(w, A);
+    have_ready(w, B);
+    ask(w, 0, C);
+    did(w, "stop B evicted");
+}
+
 TEST(who_has_waited_long_does_not_wait_for_the_residence_of_others)
 {
     struct world *w = begin_small(
@@ -1165,6 +1176,7 @@ int main(void)
         cmocka_unit_test(an_engine_is_in_residence_until_it_pauses_for_a_quarter_of_its_load),
         cmocka_unit_test(residence_ends_after_two_loads_and_residence_ms_at_most),
         cmocka_unit_test(whose_pauses_are_long_and_whose_load_is_quick_has_no_residence),
+        cmocka_unit_test(residence_keeps_no_place_from_a_higher_priority),
         cmocka_unit_test(who_has_waited_long_does_not_wait_for_the_residence_of_others),
         cmocka_unit_test(as_many_yield_as_memory_is_needed_from),
         cmocka_unit_test(idle_ones_go_at_once_and_the_busy_are_asked_then),

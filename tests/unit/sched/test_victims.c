@@ -114,15 +114,24 @@ static bool is_enough(const struct town *t, unsigned gone)
 
 typedef bool able(const struct town *t, const struct sched_model *m);
 
-static bool may_be_evicted(const struct town *t, const struct sched_model *m)
+static bool has_stayed(const struct town *t, const struct sched_model *m)
 {
     uint64_t stay =
         m->load_ms * 2 < t->s.config.residence_ms ? m->load_ms * 2 : t->s.config.residence_ms;
     uint64_t pause = m->load_ms / 4;
     bool short_pauses = m->pauses[0] <= pause || m->pauses[1] <= pause;
-    return !m->pinned && !m->leases &&
-           (m->load_ms < SCHED_QUICK_MS || !short_pauses || m->loaded_at + stay <= t->now ||
-            m->last_used + pause <= t->now);
+    return m->load_ms < SCHED_QUICK_MS || !short_pauses || m->loaded_at + stay <= t->now ||
+           m->last_used + pause <= t->now;
+}
+
+static bool may_be_evicted(const struct town *t, const struct sched_model *m)
+{
+    bool better = false;
+    for (unsigned i = 0; i < t->n; i++) {
+        const struct sched_model *o = &t->m[i];
+        better |= o->priority > m->priority && !o->pinned && !o->leases && has_stayed(t, o);
+    }
+    return !m->pinned && !m->leases && (better || has_stayed(t, m));
 }
 
 static bool anybody(const struct town *t, const struct sched_model *m)
