@@ -8,10 +8,16 @@
 #define STATES 16             /* of the embedding's length, that computing a token keeps at once */
 #define PROCESS (96ull << 20) /* of an engine without a model, its threads' stacks and buffers */
 
-static const char *text_of(const struct config *c, const struct engine_args *args, const char *name)
+static const struct engine_arg *arg_of(const struct config *c, const struct engine_args *args,
+                                       const char *name)
 {
     const struct engine_option *option = engine_options_find(c->options, name, NULL);
-    const struct engine_arg *arg = option ? engine_args_get(args, option) : NULL;
+    return option ? engine_args_get(args, option) : NULL;
+}
+
+static const char *text_of(const struct config *c, const struct engine_args *args, const char *name)
+{
+    const struct engine_arg *arg = arg_of(c, args, name);
     return arg ? arg->value : NULL;
 }
 
@@ -23,12 +29,12 @@ static uint64_t number_of(const struct config *c, const struct engine_args *args
     return n > 0 ? (uint64_t)n : otherwise;
 }
 
-/* Bits of a value in the cache, blocks' scales included; f16 is the default. */
-static uint64_t bits_of_type(const char *type)
+/* Tenths of a bit that a value in the cache takes, blocks' scales included; f16 is the default. */
+static uint64_t tenths_of_type(const char *type)
 {
     static const struct {
         const char *name;
-        unsigned tenths; /* of a bit */
+        unsigned tenths;
     } types[] = {{"f32", 320},   {"q8_0", 85}, {"q4_0", 45}, {"q4_1", 50},
                  {"iq4_nl", 45}, {"q5_0", 55}, {"q5_1", 60}};
     for (size_t i = 0; type && i < sizeof types / sizeof *types; i++)
@@ -45,8 +51,8 @@ static uint64_t cache_bytes(const struct gguf_info *g, const struct config *c,
     uint64_t k = g->key_length ? g->key_length : each;
     uint64_t v = g->value_length ? g->value_length : each;
     uint64_t context = number_of(c, args, "--ctx-size", g->context_length);
-    uint64_t tenths = k * bits_of_type(text_of(c, args, "--cache-type-k")) +
-                      v * bits_of_type(text_of(c, args, "--cache-type-v"));
+    uint64_t tenths = k * tenths_of_type(text_of(c, args, "--cache-type-k")) +
+                      v * tenths_of_type(text_of(c, args, "--cache-type-v"));
     return context * g->block_count * heads * tenths / 80;
 }
 
@@ -59,8 +65,7 @@ static uint64_t compute_bytes(const struct gguf_info *g, const struct config *c,
 
 static bool is_off(const struct config *c, const struct engine_args *args, const char *name)
 {
-    const struct engine_option *option = engine_options_find(c->options, name, NULL);
-    const struct engine_arg *arg = option ? engine_args_get(args, option) : NULL;
+    const struct engine_arg *arg = arg_of(c, args, name);
     return arg && (arg->negated || (arg->value && strcmp(arg->value, "0") == 0));
 }
 

@@ -322,7 +322,7 @@ static void consider_memory(struct host *host)
         budget_ask(&host->budget, container_of(m, struct hosted, sched));
 }
 
-/* --- engines, again ---------------------------------------------------------------------------- */
+/* --- what engines tell -------------------------------------------------------------------------- */
 
 /* It can serve for the first time. */
 static void on_engine_ready(struct hosted *h)
