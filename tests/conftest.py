@@ -180,7 +180,7 @@ def daemons(folder, engine):
         runtime = folder / f"run{number}"
         runtime.mkdir(mode=0o700)
         environment = clean_env(**{"XDG_RUNTIME_DIR": str(runtime), "LLAMA_SERVER": str(engine),
-                                   "XDG_STATE_HOME": str(folder / "state"),
+                                   "XDG_STATE_HOME": str(folder / f"state{number}"),
                                    "LLAMA_CACHE": str(folder / "cache"), **(env or {})})
         address = ["--host", folder / f"h{number}.sock"] if unix else ["--port", "0"]
         server = Hostler([HOSTLER, "serve", *address, *args], environment,

@@ -9,12 +9,12 @@ static const char *without_scheme(const char *value)
     return strncasecmp(value, "Bearer ", 7) == 0 ? value + 7 : value;
 }
 
-bool access_has_key(const struct keys *keys, const struct http_head *head)
+const char *access_key(const struct keys *keys, const struct http_head *head)
 {
     const char *value = http_head_get(head, "authorization");
     if (!value || !*value)
         value = http_head_get(head, "x-api-key");
-    return value && keys_have(keys, without_scheme(value));
+    return value ? keys_find(keys, without_scheme(value)) : NULL;
 }
 
 /* Letters, digits and a few signs: nothing that another reader could take for another path. */

@@ -9,9 +9,9 @@
 #include "http/head.h"
 #include "server/keys.h"
 
-/* Whether the request carries one of the keys: in Authorization, with `Bearer ` or without, or when
- * that is not there or empty in X-Api-Key. */
-bool access_has_key(const struct keys *keys, const struct http_head *head);
+/* The name of the key that the request carries: in Authorization, with `Bearer ` or without, or when
+ * that is not there or empty in X-Api-Key. NULL when it is none of `keys`. */
+const char *access_key(const struct keys *keys, const struct http_head *head);
 /*
  * Whether it asks for a part of the web interface's page, which a browser fetches before anybody can
  * give a key: GET or HEAD of `/`, `/index.html`, what is in `/_app/`, and files at the root by their

@@ -19,6 +19,7 @@ struct api {
     struct events *events;
     struct streams *streams;
     struct downloads *downloads;
+    struct requests *requests;
     uint64_t started; /* uv_now(), ms */
 };
 
@@ -44,6 +45,9 @@ bool api_download_cancel(struct api *api, struct http_exchange *x, const char *n
 api_handler api_events;
 /* unload.c */
 api_handler api_models_unload, api_models_unload_all, api_models_hold, api_models_release;
+api_handler api_models_pin, api_models_unpin;
+/* requests.c */
+api_handler api_requests;
 /* inference.c: what is passed on to an engine; the model is named in the body or the query */
 api_handler api_inference_body, api_inference_query;
 /* In classic mode, for whoever fetches a public page without a key: the engine answers if it is

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/reply.h"
+#include "base/duration.h"
 #include "base/memory.h"
 #include "base/nearest.h"
 
@@ -97,4 +98,30 @@ int body_check_members(struct http_exchange *x, json_t *body, const char *const 
         return -1;
     }
     return 0;
+}
+
+int body_get_time(struct http_exchange *x, json_t *body, const char *name, uint64_t *ms)
+{
+    json_t *v = json_object_get(body, name);
+    if (!v || json_is_null(v))
+        return 0;
+    if (json_is_string(v) && duration_parse(json_string_value(v), ms) == 0)
+        return 1;
+    double seconds = json_number_value(v);
+    if (json_is_number(v) && seconds >= 0 && seconds < 1e9) {
+        *ms = (uint64_t)(seconds * 1000 + 0.5);
+        return 1;
+    }
+    reply_error(x, 400, "'%s' must be a number of seconds, or a time like \"5m\"", name);
+    return -1;
+}
+
+int body_get_text(struct http_exchange *x, json_t *body, const char *name, const char **text)
+{
+    json_t *v = json_object_get(body, name);
+    *text = json_string_value(v);
+    if (!v || json_is_string(v) || json_is_null(v))
+        return 0;
+    reply_error(x, 400, "'%s' must be a text", name);
+    return -1;
 }

@@ -149,7 +149,7 @@ static void release(const struct removal *r)
 {
     struct hosted *h = r->holds ? host_find(r->api->host, r->id) : NULL;
     if (h && h->held_reason && strcmp(h->held_reason, REMOVAL_REASON) == 0)
-        host_release(h);
+        host_release(h, "its removal");
 }
 
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
@@ -217,7 +217,7 @@ static void remove_model(struct api *api, struct http_exchange *x, struct hosted
 {
     static const struct http_exchange_events events = {.gone = on_client_gone};
     struct removal *r = mem_zalloc(sizeof *r);
-    char *by = names_client(x);
+    char *by = names_client(api, x);
     struct unload *u = unload_create(api->host);
     const struct config *c = host_config(api->host);
     const struct unload_wish wish = {

@@ -130,6 +130,14 @@ static json_t *status(const char *value)
     return json_pack("{s:s}", "status", value);
 }
 
+/* Why it begins or ends, which llama.cpp does not tell. */
+static json_t *with_cause(json_t *data, const char *cause)
+{
+    if (cause)
+        json_object_set_new(data, "cause", reply_string(cause));
+    return data;
+}
+
 static json_t *loading(const struct hosted *h)
 {
     json_t *data = status("loading");
@@ -154,7 +162,7 @@ static json_t *unloaded(const struct hosted *h)
     json_object_set_new(data, "exit_code", json_integer(host_exit_code(h)));
     if (reason)
         json_object_set_new(data, "reason", json_string(reason));
-    return data;
+    return with_cause(data, h->ended_by);
 }
 
 static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
@@ -166,7 +174,7 @@ static void on_told(struct host_listener *l, enum host_event event, struct hoste
         return;
     switch (event) {
     case HOST_EV_SPAWNED:
-        events_send(e, h->model->id, "model_status", status("loading"));
+        events_send(e, h->model->id, "model_status", with_cause(status("loading"), h->loaded_by));
         return;
     case HOST_EV_LOADING:
         events_send(e, h->model->id, "status_change", loading(h));

@@ -17,6 +17,7 @@
 #include "api/api.h"
 #include "api/names.h"
 #include "api/reply.h"
+#include "api/requests.h"
 #include "api/streams.h"
 #include "base/container_of.h"
 #include "base/duration.h"
@@ -39,6 +40,7 @@ struct inference {
     struct peek *peek;
     struct relay relay;
     struct host_request request;
+    struct request_record *record;
     struct stream_waiter waiter;   /* in WAITING, with a conversation's id */
     struct host_listener listener; /* in EXPLAIN */
     uv_timer_t timer;              /* in EXPLAIN */
@@ -53,13 +55,25 @@ struct inference {
 /* --- ending -------------------------------------------------------------------------------------
  */
 
+/* Polls of an engine's state, which say nothing when all went well, are not kept. */
+static void end_record(struct inference *i)
+{
+    struct request_record *e = i->record;
+    if (!e->status)
+        e->status = i->relay.status;
+    if (!i->x && !*e->error)
+        snprintf(e->error, sizeof e->error, "client_gone");
+    e->loaded = i->request.loaded;
+    requests_end(i->api->requests, e, i->request.passive && e->status == 200 && !i->request.loaded);
+}
+
 static void inference_free(struct inference *i)
 {
     streams_leave(&i->waiter);
     relay_finish(&i->relay); /* first: giving the lease back may stop the engine under the call */
     host_withdraw(&i->request);
+    end_record(i);
     peek_destroy(i->peek);
-    free(i->request.cause);
     free(i->explanation);
     free(i);
 }
@@ -68,6 +82,9 @@ static void inference_free(struct inference *i)
 static void inference_refuse(struct inference *i, int status, json_t *error, unsigned retry_after)
 {
     struct http_exchange *x = i->x;
+    const char *state = json_string_value(json_object_get(error, "state"));
+    i->record->status = status;
+    snprintf(i->record->error, sizeof i->record->error, "%s", state ? state : "");
     inference_free(i);
     reply_error_json(x, status, error, retry_after);
 }
@@ -207,11 +224,18 @@ static void on_relay_done(struct relay *r, enum relay_result result)
     }
 }
 
+static void on_passed(struct relay *r, const char *data, size_t len)
+{
+    usage_add(&container_of(r, struct inference, relay)->record->usage, data, len);
+}
+
 static void on_granted(struct host_request *r)
 {
     struct inference *i = container_of(r, struct inference, request);
     uint64_t waited = uv_now(host_loop(i->api->host)) - r->arrived;
     i->phase = RELAYED;
+    requests_grant(i->api->requests, i->record);
+    i->record->loaded = r->loaded;
     streams_leave(&i->waiter);
     i->fields[0] = '\0';
     if (waited || r->loaded)
@@ -220,6 +244,7 @@ static void on_granted(struct host_request *r)
     i->relay.x = i->x;
     i->relay.fields = i->fields;
     i->relay.done = on_relay_done;
+    i->relay.passed = on_passed;
     relay_start(&i->relay, r->hosted->client);
 }
 
@@ -383,6 +408,7 @@ static void inference_submit(struct inference *i, const char *name)
         struct http_exchange *x = i->x;
         char *copy = mem_strdup(name);
         struct api *api = i->api;
+        i->record->status = 400;
         inference_free(i);
         names_unknown(api, x, 400, copy);
         free(copy);
@@ -394,6 +420,7 @@ static void inference_submit(struct inference *i, const char *name)
     if (!i->relay.body_complete)
         http_exchange_pause(i->x);
     begin_conversation(i, h);
+    i->record->model = mem_strdup(h->model->id);
     host_submit(&i->request, h, i->may_load);
 }
 
@@ -510,6 +537,11 @@ static void on_gone(struct http_exchange *x, void *ctx)
 static const struct http_exchange_events events = {
     .body = on_body, .body_end = on_body_end, .drain = on_drain, .gone = on_gone};
 
+static char *describe(const struct host_request *r)
+{
+    return who_describe(&container_of(r, struct inference, request)->record->who);
+}
+
 static struct inference *inference_create(struct api *api, struct http_exchange *x)
 {
     struct inference *i = mem_zalloc(sizeof *i);
@@ -518,7 +550,8 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     i->may_load = autoload(api, x);
     i->request.granted = on_granted;
     i->request.rejected = on_rejected;
-    i->request.cause = names_client(x);
+    i->request.describe = describe;
+    i->record = requests_begin(api->requests, &host_config(api->host)->api_keys, x, &i->request);
     relay_init(&i->relay);
     i->relay.body.max = BODY_MAX;
     i->relay.body_complete = http_exchange_body_length(x) == 0;

@@ -192,18 +192,17 @@ static void load(struct api *api, struct http_exchange *x, json_t *body)
     struct hosted *h = names_model(api, x, body);
     if (!h)
         return;
-    if (h->sched.state != SCHED_UNLOADED && h->sched.state != SCHED_STOPPING &&
-        !h->sched.draining) {
-        if (!host_is_held(h)) {
-            reply_error(x, 400, "model is already running");
-            return;
-        }
-        host_release(h);
-        reply_success(x);
+    bool runs =
+        h->sched.state != SCHED_UNLOADED && h->sched.state != SCHED_STOPPING && !h->sched.draining;
+    if (runs && !host_is_held(h)) {
+        reply_error(x, 400, "model is already running");
         return;
     }
-    char *by = names_client(x);
-    host_load(h, by);
+    char *by = names_client(api, x);
+    if (runs)
+        host_release(h, by);
+    else
+        host_load(h, by);
     free(by);
     reply_success(x);
 }

@@ -2,11 +2,11 @@
 #include "api/names.h"
 
 #include <stdlib.h>
-#include <sys/time.h>
 
 #include "api/reply.h"
+#include "api/who.h"
+#include "base/clock.h"
 #include "base/memory.h"
-#include "http/target.h"
 
 void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name)
 {
@@ -36,13 +36,29 @@ struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *bod
     return h;
 }
 
-char *names_client(struct http_exchange *x)
+int names_check(struct api *api, struct http_exchange *x, const char *member, json_t *list)
 {
-    const char *target = http_exchange_target(x);
-    const char *agent = http_head_get(http_exchange_head(x), "user-agent");
-    return mem_printf("%s %.*s from %s%s%.80s%s", http_exchange_method(x),
-                      (int)target_path_len(target), target, http_exchange_peer(x),
-                      agent ? " (" : "", agent ? agent : "", agent ? ")" : "");
+    size_t i;
+    json_t *name;
+    if (list && !json_is_array(list) && !json_is_null(list)) {
+        reply_error(x, 400, "'%s' must be a list of model names", member);
+        return -1;
+    }
+    json_array_foreach (list, i, name) {
+        const char *text = json_string_value(name);
+        if (!text || !host_find(api->host, text)) {
+            names_unknown(api, x, 400, text ? text : "(not a text)");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+char *names_client(struct api *api, struct http_exchange *x)
+{
+    struct who who;
+    who_set(&who, &host_config(api->host)->api_keys, x);
+    return who_describe(&who);
 }
 
 json_t *names_hold(const struct hosted *h)
@@ -50,15 +66,24 @@ json_t *names_hold(const struct hosted *h)
     json_t *o = json_object();
     uint64_t now = uv_now(host_loop(h->host));
     uint64_t until = h->sched.held_until;
-    struct timeval tv;
-    gettimeofday(&tv, NULL);
     json_object_set_new(o, "model", reply_string(h->model->id));
-    json_object_set_new(o, "until",
-                        until == SCHED_NEVER
-                            ? json_null()
-                            : json_integer((json_int_t)tv.tv_sec +
-                                           (json_int_t)((until > now ? until - now : 0) / 1000)));
+    json_object_set_new(
+        o, "until",
+        until == SCHED_NEVER
+            ? json_null()
+            : json_integer(
+                  (json_int_t)(clock_unix() + (double)(until > now ? until - now : 0) / 1000)));
     json_object_set_new(o, "reason", h->held_reason ? reply_string(h->held_reason) : json_null());
     json_object_set_new(o, "by", h->held_by ? reply_string(h->held_by) : json_null());
+    return o;
+}
+
+json_t *names_change(const struct history_entry *e)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "at", json_real(e->at));
+    json_object_set_new(o, "model", reply_string(e->model));
+    json_object_set_new(o, "event", json_string(e->event));
+    json_object_set_new(o, "why", e->why ? reply_string(e->why) : json_null());
     return o;
 }

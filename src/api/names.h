@@ -12,12 +12,18 @@ struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *bod
 /* Answers for a name that no model has, naming the nearest: 404 where the model is what is asked
  * for, 400 where a request merely names it. */
 void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name);
+/* 0, or -1 after answering 400 because `list`, the request's `member`, is none, or has a name that
+ * no model has: likely a slip, so nothing is done. */
+int names_check(struct api *api, struct http_exchange *x, const char *member, json_t *list)
+    __attribute__((warn_unused_result));
 /* `POST /models/load from 127.0.0.1:4711 (curl/8.0)`; the caller frees. */
-char *names_client(struct http_exchange *x);
+char *names_client(struct api *api, struct http_exchange *x);
 /* A model as GET /models lists it. */
 json_t *names_entry(struct hosted *h);
 /* A model that is being downloaded, likewise. */
 json_t *names_download(const struct downloads_item *item);
+/* {"at","model","event","why"} */
+json_t *names_change(const struct history_entry *e);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */
 json_t *names_hold(const struct hosted *h);
 

@@ -13,6 +13,7 @@
 #include "api/cors.h"
 #include "api/events.h"
 #include "api/reply.h"
+#include "api/requests.h"
 #include "api/streams.h"
 #include "base/memory.h"
 #include "http/target.h"
@@ -41,7 +42,10 @@ static const struct route {
     {"POST", "/models/unload-all", api_models_unload_all, 0},
     {"POST", "/models/hold", api_models_hold, 0},
     {"POST", "/models/release", api_models_release, 0},
+    {"POST", "/models/pin", api_models_pin, 0},
+    {"POST", "/models/unpin", api_models_unpin, 0},
     {"GET", "/hostler/v1/status", api_status, 0},
+    {"GET", "/hostler/v1/requests", api_requests, 0},
 
     {"GET", "/v1/stream", api_stream_get, ROUTER},
     {"DELETE", "/v1/stream", api_stream_delete, ROUTER},
@@ -150,7 +154,7 @@ static void refuse_path(const struct config *c, struct http_exchange *x)
 static bool may_ask(const struct config *c, const struct http_exchange *x)
 {
     const struct keys *keys = &c->api_keys;
-    return !keys->n || access_has_key(keys, http_exchange_head(x));
+    return !keys->n || access_key(keys, http_exchange_head(x));
 }
 
 /* In classic mode the one engine answers what hostler does not answer itself. */
@@ -185,6 +189,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->refresh = refresh;
     api->events = events_create(host);
     api->streams = streams_create();
+    api->requests = requests_create(host_loop(host));
     api->downloads = downloads_create(host, refresh, api_downloads_told, api);
     api->started = uv_now(host_loop(host));
     return api;
@@ -195,6 +200,7 @@ void api_destroy(struct api *api)
     downloads_destroy(api->downloads);
     events_destroy(api->events);
     streams_destroy(api->streams);
+    requests_destroy(api->requests);
     free(api);
 }
 

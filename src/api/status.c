@@ -7,7 +7,10 @@
 #include "api/api.h"
 #include "api/names.h"
 #include "api/reply.h"
+#include "api/requests.h"
 #include "http/target.h"
+
+#define RECENT_MAX 32 /* changes that the status tells */
 
 void api_health(struct api *api, struct http_exchange *x)
 {
@@ -87,7 +90,7 @@ static const char *state_of(const struct hosted *h)
     return host_status(h);
 }
 
-static json_t *engine_of(struct hosted *h, const struct memory_figures *figures)
+static json_t *engine_of(struct api *api, struct hosted *h, const struct memory_figures *figures)
 {
     json_t *o = json_object(), *memory = json_object();
     struct memory_use use;
@@ -115,9 +118,23 @@ static json_t *engine_of(struct hosted *h, const struct memory_figures *figures)
     json_object_set_new(o, "loaded_by", h->loaded_by ? reply_string(h->loaded_by) : json_null());
     json_object_set_new(o, "loaded_at", json_real(h->loaded_at));
     json_object_set_new(o, "load_ms", json_integer((json_int_t)h->load_ms));
+    json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
+    json_object_set_new(o, "priority", json_integer(h->sched.priority));
+    json_object_set_new(o, "tokens_per_second",
+                        json_real(requests_rate(api->requests, h->model->id)));
     json_t *progress = h->sched.state == SCHED_LOADING ? engine_progress(h->engine) : NULL;
     json_object_set(o, "progress", progress ? progress : json_null());
     return o;
+}
+
+/* The last changes, the newest first. */
+static json_t *recent_of(const struct host *host)
+{
+    json_t *all = json_array();
+    const struct history_entry *e;
+    for (size_t i = 0; i < RECENT_MAX && (e = history_at(host_history(host), i)); i++)
+        json_array_append_new(all, names_change(e));
+    return all;
 }
 
 static json_t *queue_of(const struct hosted *h)
@@ -145,7 +162,7 @@ void api_status(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "memory", memory_now(host_budget(api->host), &figures));
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
         if (h->engine)
-            json_array_append_new(engines, engine_of(h, &figures));
+            json_array_append_new(engines, engine_of(api, h, &figures));
         if (h->sched.waiting || h->sched.queued)
             json_array_append_new(queue, queue_of(h));
         if (host_is_held(h))
@@ -158,5 +175,6 @@ void api_status(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "engines", engines);
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "holds", holds);
+    json_object_set_new(o, "recent", recent_of(api->host));
     reply_json(x, 200, o);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking models out of service: unload (llama.cpp's form, and ours for several), unload-all, hold
- * and release.
+ * Taking models out of service: unload (llama.cpp's form, and ours for several) and unload-all.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -21,24 +20,6 @@
 /* --- reading a wish -----------------------------------------------------------------------------
  */
 
-/* Seconds as a number (`0.5`) or as text (`5m`) into milliseconds. Returns 1 when the member is
- * there, 0 when not, -1 after answering 400. */
-static int get_time(struct http_exchange *x, json_t *body, const char *name, uint64_t *ms)
-{
-    json_t *v = json_object_get(body, name);
-    if (!v || json_is_null(v))
-        return 0;
-    if (json_is_string(v) && duration_parse(json_string_value(v), ms) == 0)
-        return 1;
-    double seconds = json_number_value(v);
-    if (json_is_number(v) && seconds >= 0 && seconds < 1e9) {
-        *ms = (uint64_t)(seconds * 1000 + 0.5);
-        return 1;
-    }
-    reply_error(x, 400, "'%s' must be a number of seconds, or a time like \"5m\"", name);
-    return -1;
-}
-
 /* `hold`: false, true, or how long. */
 static int get_hold(struct http_exchange *x, json_t *body, struct unload_wish *wish)
 {
@@ -47,28 +28,17 @@ static int get_hold(struct http_exchange *x, json_t *body, struct unload_wish *w
         wish->hold = json_is_true(v);
         return 0;
     }
-    int given = get_time(x, body, "hold", &wish->hold_ms);
+    int given = body_get_time(x, body, "hold", &wish->hold_ms);
     wish->hold = given > 0 && wish->hold_ms > 0;
     return given < 0 ? -1 : 0;
-}
-
-/* NULL when there is none. -1 after answering 400. */
-static int get_reason(struct http_exchange *x, json_t *body, const char **reason)
-{
-    json_t *v = json_object_get(body, "reason");
-    *reason = json_string_value(v);
-    if (!v || json_is_string(v) || json_is_null(v))
-        return 0;
-    reply_error(x, 400, "'reason' must be a text");
-    return -1;
 }
 
 static int get_wish(struct http_exchange *x, json_t *body, struct unload_wish *wish, bool *dry_run)
 {
     *wish = (struct unload_wish){0};
-    if (get_reason(x, body, &wish->reason))
+    if (body_get_text(x, body, "reason", &wish->reason))
         return -1;
-    int drain = get_time(x, body, "drain", &wish->drain_ms);
+    int drain = body_get_time(x, body, "drain", &wish->drain_ms);
     wish->has_drain = drain > 0;
     if (drain < 0 || get_hold(x, body, wish) || body_get_bool(x, body, "force", &wish->force) ||
         body_get_bool(x, body, "dry_run", dry_run))
@@ -163,7 +133,8 @@ static void on_done_unseen(struct unload *u, void *ctx)
 }
 
 /* Starts the operation, or only tells what it would do. */
-static void run(struct http_exchange *x, struct unload *u, struct unload_wish *wish, bool dry_run)
+static void run(struct api *api, struct http_exchange *x, struct unload *u,
+                struct unload_wish *wish, bool dry_run)
 {
     if (dry_run) {
         unload_preview(u, wish);
@@ -171,7 +142,7 @@ static void run(struct http_exchange *x, struct unload *u, struct unload_wish *w
         unload_destroy(u);
         return;
     }
-    char *by = names_client(x);
+    char *by = names_client(api, x);
     struct waiter *w = mem_zalloc(sizeof *w);
     w->x = x;
     http_exchange_take(x, &waiter_events, w);
@@ -193,25 +164,6 @@ static bool excepted(struct api *api, json_t *except, const struct hosted *h)
     return false;
 }
 
-/* A name in `except` that no model has would keep nothing: likely a slip, so nothing is done. */
-static int check_except(struct api *api, struct http_exchange *x, json_t *except)
-{
-    size_t i;
-    json_t *name;
-    if (except && !json_is_array(except) && !json_is_null(except)) {
-        reply_error(x, 400, "'except' must be a list of model names");
-        return -1;
-    }
-    json_array_foreach (except, i, name) {
-        const char *text = json_string_value(name);
-        if (!text || !host_find(api->host, text)) {
-            names_unknown(api, x, 400, text ? text : "(not a text)");
-            return -1;
-        }
-    }
-    return 0;
-}
-
 static bool is_in_service(const struct hosted *h)
 {
     return h->sched.state != SCHED_UNLOADED || h->sched.queued;
@@ -226,10 +178,10 @@ static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
     struct hosted *h;
     json_t *except = json_object_get(body, "except");
     if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run) ||
-        check_except(api, x, except))
+        names_check(api, x, "except", except))
         return;
     struct unload *u = unload_create(api->host);
-    char *by = names_client(x);
+    char *by = names_client(api, x);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
         if (excepted(api, except, h))
             continue;
@@ -240,7 +192,7 @@ static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
                       wish.reason, by);
     }
     free(by);
-    run(x, u, &wish, dry_run);
+    run(api, x, u, &wish, dry_run);
 }
 
 void api_models_unload_all(struct api *api, struct http_exchange *x)
@@ -272,7 +224,7 @@ static void unload_several(struct api *api, struct http_exchange *x, json_t *bod
         const char *text = json_string_value(name);
         unload_add(u, text ? text : "", text ? host_find(api->host, text) : NULL);
     }
-    run(x, u, &wish, dry_run);
+    run(api, x, u, &wish, dry_run);
 }
 
 /* llama.cpp's form: one model, answered at once. */
@@ -307,10 +259,10 @@ static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
     struct unload *u = unload_create(api->host);
     unload_add(u, name, h);
     if (dry_run) {
-        run(x, u, &wish, dry_run);
+        run(api, x, u, &wish, dry_run);
         return;
     }
-    char *by = names_client(x);
+    char *by = names_client(api, x);
     wish.by = by;
     unload_start(u, &wish, on_done_unseen, NULL);
     free(by);
@@ -320,100 +272,4 @@ static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
 void api_models_unload(struct api *api, struct http_exchange *x)
 {
     body_read_json(api, x, unload_one);
-}
-
-/* --- POST /models/hold, /models/release ---------------------------------------------------------
- */
-
-typedef void hold_action(struct hosted *h, void *ctx);
-
-/* Calls `action` for the models that `body` names: "model", "models" or "all". -1 after answering.
- */
-static int for_each_named(struct api *api, struct http_exchange *x, json_t *body,
-                          hold_action *action, void *ctx)
-{
-    json_t *list = json_object_get(body, "models");
-    json_t *one = json_object_get(body, "model");
-    struct hosted *h;
-    size_t i;
-    json_t *name;
-    json_t *names = json_is_array(list) ? json_incref(list) : json_array();
-    if (one)
-        json_array_append(names, one);
-    bool all = json_is_true(json_object_get(body, "all"));
-    int rc = all ? 0 : check_except(api, x, names);
-    if (!rc && !all && !json_array_size(names)) {
-        reply_error(x, 400, "name what to hold: \"model\", \"models\" or \"all\":true");
-        rc = -1;
-    }
-    for (i = 0; !rc && all && (h = host_at(api->host, i)); i++)
-        action(h, ctx);
-    if (!rc && !all)
-        json_array_foreach (names, i, name)
-            action(host_find(api->host, json_string_value(name)), ctx);
-    json_decref(names);
-    return rc;
-}
-
-struct hold {
-    uint64_t until;
-    const char *reason;
-    const char *by;
-};
-
-static void hold_one(struct hosted *h, void *ctx)
-{
-    const struct hold *hold = ctx;
-    host_hold(h, hold->until, hold->reason, hold->by);
-}
-
-static void release_one(struct hosted *h, void *ctx)
-{
-    (void)ctx;
-    host_release(h);
-}
-
-static void reply_holds(struct api *api, struct http_exchange *x)
-{
-    json_t *held = json_array();
-    struct hosted *h;
-    for (size_t i = 0; (h = host_at(api->host, i)); i++)
-        if (host_is_held(h))
-            json_array_append_new(held, names_hold(h));
-    reply_json(x, 200, json_pack("{s:o}", "held", held));
-}
-
-static void hold(struct api *api, struct http_exchange *x, json_t *body)
-{
-    static const char *const known[] = {"model", "models", "all", "for", "reason", NULL};
-    uint64_t ms = 0;
-    const char *reason;
-    int given = get_time(x, body, "for", &ms);
-    if (given < 0 || body_check_members(x, body, known) || get_reason(x, body, &reason))
-        return;
-    char *by = names_client(x);
-    struct hold wish = {.until = given ? uv_now(host_loop(api->host)) + ms : SCHED_NEVER,
-                        .reason = reason,
-                        .by = by};
-    int rc = for_each_named(api, x, body, hold_one, &wish);
-    free(by);
-    if (!rc)
-        reply_holds(api, x);
-}
-
-static void release(struct api *api, struct http_exchange *x, json_t *body)
-{
-    static const char *const known[] = {"model", "models", "all", NULL};
-    if (!body_check_members(x, body, known) && !for_each_named(api, x, body, release_one, NULL))
-        reply_holds(api, x);
-}
-
-void api_models_hold(struct api *api, struct http_exchange *x)
-{
-    body_read_json(api, x, hold);
-}
-
-void api_models_release(struct api *api, struct http_exchange *x)
-{
-    body_read_json(api, x, release);
 }

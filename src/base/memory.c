@@ -48,3 +48,10 @@ char *mem_printf(const char *fmt, ...)
     va_end(ap);
     return must(n < 0 ? NULL : text);
 }
+
+void mem_replace(char **text, const char *value)
+{
+    char *copy = value ? mem_strdup(value) : NULL;
+    free(*text);
+    *text = copy;
+}

@@ -19,5 +19,7 @@ char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));
 char *mem_printf(const char *fmt, ...)
     __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
+/* Puts a copy of `value`, or NULL, in place of what `*text` holds. */
+void mem_replace(char **text, const char *value);
 
 #endif

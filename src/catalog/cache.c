@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/container_of.h"
+#include "base/env.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -24,15 +25,6 @@
 #define COMMIT_LEN 40
 
 /* --- where it is --- */
-
-static const char *variable(char *const *env, const char *name)
-{
-    size_t len = strlen(name);
-    for (; env && *env; env++)
-        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=' && (*env)[len + 1])
-            return *env + len + 1;
-    return NULL;
-}
 
 /* A copy without slashes at the end, so that the same folder always gives the same paths. */
 static char *trimmed(const char *dir)
@@ -64,7 +56,7 @@ char *cache_folder(char *const *env)
         {"HOME", ".cache/huggingface/hub"},
     };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const char *value = variable(env, places[i].name);
+        const char *value = env_get(env, places[i].name);
         if (value)
             return places[i].below ? joined(value, places[i].below) : trimmed(value);
     }

@@ -169,6 +169,7 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     (void)call;
     buf_finish(&r->body); /* no further try from here on */
     r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
+    r->status = head->status;
     http_exchange_begin(r->x, head->status, length);
     for (unsigned i = 0; i < head->n_fields; i++)
         if (!http_field_is_hop(head, i) && !is_not_passed(http_field_name(head, i)))
@@ -182,6 +183,8 @@ static void on_body(struct http_call *call, const char *data, size_t len, void *
 {
     struct relay *r = ctx;
     (void)call;
+    if (r->passed)
+        r->passed(r, data, len);
     http_exchange_write(r->x, data, len);
 }
 

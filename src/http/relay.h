@@ -43,7 +43,10 @@ struct relay {
     bool fresh;           /* the call must not use a kept connection */
     bool urgent;          /* short: not behind others, set by the caller */
     bool is_event_stream; /* the answer is text/event-stream */
+    int status;           /* of the answer; 0 before */
     const char *fields;   /* more fields for the answer's head: complete lines, or NULL */
+    /* What comes of the answer's body, as it passes; NULL. */
+    void (*passed)(struct relay *r, const char *data, size_t len);
     void (*done)(struct relay *r, enum relay_result result);
 };
 
@@ -52,7 +55,7 @@ void relay_init(struct relay *r);
 /* Frees what is kept; a call that runs is cancelled. */
 void relay_finish(struct relay *r);
 /*
- * Starts. `x`, `body`, `body_complete`, `urgent`, `fields` and `done` are set by the caller. From
+ * Starts. `x`, `body`, `body_complete`, `urgent`, `fields`, `passed` and `done` are set by the caller. From
  * here on the exchange's events go to the relay: feed `body` and `body_end` to relay_body() and
  * relay_body_end(), `drain` to relay_drain(); on `gone` call relay_finish(). `done` is called once,
  * never from inside relay_start().

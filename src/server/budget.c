@@ -91,6 +91,24 @@ void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint
     b->read_at = now;
 }
 
+void budget_learn(const struct budget *b, struct hosted *h, const struct memory_use *use)
+{
+    if (!b->devices || h->footprint.source == FOOTPRINT_GIVEN)
+        return;
+    footprint_measure(&h->footprint, use);
+    memcpy(h->sched.bytes, h->footprint.bytes, b->devices * sizeof *h->sched.bytes);
+}
+
+void budget_measure(const struct budget *b, struct hosted *h, uint64_t ours[MEMORY_DEVICES_MAX])
+{
+    struct memory_use use;
+    host_memory(h, &use);
+    for (size_t d = 0; d < use.n; d++)
+        ours[d] += use.bytes[d];
+    if (h->sched.state == SCHED_READY)
+        budget_learn(b, h, &use);
+}
+
 static struct sched_weights *weights_of(struct budget *b, const char *path)
 {
     struct budget_file *f;

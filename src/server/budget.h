@@ -42,6 +42,10 @@ uint64_t budget_capacity(const struct budget *b, size_t device);
 bool budget_is_stale(const struct budget *b, uint64_t now);
 /* `ours`: what our engines have. */
 void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint64_t now);
+/* Adds what the model's engine has now to `ours`, and learns from it. */
+void budget_measure(const struct budget *b, struct hosted *h, uint64_t ours[MEMORY_DEVICES_MAX]);
+/* What an engine that is ready has corrects what its model was thought to need. */
+void budget_learn(const struct budget *b, struct hosted *h, const struct memory_use *use);
 /* Sets what the scheduler is told of the model's footprint, which is found out before if it is not
  * known. */
 void budget_ask(struct budget *b, struct hosted *h);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/env.h"
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "base/value.h"
@@ -100,17 +101,17 @@ static int set_api_key(struct config *c, const char *value, struct error *err)
     struct strv keys = {0};
     strv_split(&keys, value, ',');
     for (size_t i = 0; i < keys.n; i++)
-        keys_add(&c->api_keys, keys.v[i]);
+        keys_add(&c->api_keys, keys.v[i], NULL);
     int rc =
         keys.n ? 0 : error_set(err, -EINVAL, "no key in it: give one or more, separated by commas");
     strv_finish(&keys);
     return rc;
 }
 
-/* One key a line; empty lines and those that begin with `#` do not count. */
+/* One key a line; a line that begins with `#` names the key on the next. */
 static int set_api_key_file(struct config *c, const char *value, struct error *err)
 {
-    char *line = NULL;
+    char *line = NULL, *name = NULL;
     size_t size = 0, before = c->api_keys.n;
     FILE *f = fopen(value, "re");
     if (!f)
@@ -118,8 +119,10 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
     while (getline(&line, &size, f) >= 0) {
         line[strcspn(line, "\r\n")] = '\0';
         if (*line && *line != '#')
-            keys_add(&c->api_keys, line);
+            keys_add(&c->api_keys, line, name);
+        mem_replace(&name, *line == '#' ? line + 1 + strspn(line + 1, "# \t") : NULL);
     }
+    free(name);
     free(line);
     fclose(f);
     if (c->api_keys.n == before)
@@ -185,6 +188,15 @@ static int set_log_format(struct config *c, const char *value, struct error *err
     if (strcmp(value, "text") != 0 && strcmp(value, "json") != 0)
         return error_set(err, -EINVAL, "'%s' is neither text nor json", value);
     c->log_format = *value == 'j' ? LOG_JSON : LOG_TEXT;
+    return 0;
+}
+
+static int set_state_dir(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    free(c->state_dir);
+    c->state_dir = strcmp(value, "off") == 0 ? NULL : mem_strdup(value);
+    c->state_dir_given = true;
     return 0;
 }
 
@@ -372,6 +384,12 @@ static const struct option {
       NULL,
       "append the log, with the engines' lines, to it, too; SIGHUP opens it again"},
      FIELD(KIND_TEXT, log_file)},
+    {{{"--state-dir"},
+      "DIR",
+      "HOSTLER_STATE_DIR",
+      "$XDG_STATE_HOME/hostler",
+      "where holds, pins and what models took outlast a restart; off: nowhere"},
+     OTHER(set_state_dir)},
 };
 
 #define N_OPTIONS (sizeof options / sizeof *options)
@@ -715,10 +733,25 @@ static const char *default_origins(const struct config *c)
     return "*";
 }
 
+/* Where the XDG Base Directory Specification puts what outlasts a restart, unless a service manager
+ * has made a folder. NULL: nobody knows. */
+static char *state_folder(char *const *env)
+{
+    const char *service = env_get(env, "STATE_DIRECTORY");
+    const char *xdg = env_get(env, "XDG_STATE_HOME");
+    const char *home = env_get(env, "HOME");
+    if (service) /* the first of several */
+        return mem_strndup(service, strcspn(service, ":"));
+    if (xdg && *xdg == '/')
+        return mem_printf("%s/hostler", xdg);
+    return home ? mem_printf("%s/.local/state/hostler", home) : NULL;
+}
+
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
     set_defaults(c);
     c->cache_dir = cache_folder(env);
+    c->state_dir = state_folder(env);
     environment_add_hub(&c->hub_env, env);
     int rc = load_engine(c, argc, argv, env, err);
     if (!rc) {
@@ -748,6 +781,7 @@ void config_finish(struct config *c)
     free(c->models_dir);
     free(c->models_preset);
     free(c->cache_dir);
+    free(c->state_dir);
     free(c->model);
     free(c->host);
     free(c->api_prefix);

@@ -46,6 +46,8 @@ struct config {
     unsigned max_queue;
     enum log_level log_level;
     enum log_format log_format;
+    char *state_dir;                /* NULL: nothing outlasts the daemon */
+    bool state_dir_given;           /* by the user, who wants to know if it cannot be used */
     char *log_file;                 /* NULL: only stderr */
     struct engine_options *options; /* of `engine` */
     struct known_options known;     /* of these */

@@ -4,56 +4,21 @@
  * are pulled and performed (pump), and what they cause comes back as further events. An event that
  * arises while actions are performed is only noted: the pump that runs already will see to it.
  */
-#include "server/host.h"
-
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "base/container_of.h"
+#include "base/log.h"
 #include "base/memory.h"
-#include "engine/oom.h"
-#include "engine/rundir.h"
-#include "server/sources.h"
+#include "server/host_core.h"
 
-#define FAILURE_LINES 20 /* of the engine's log, in an error */
-#define MEMORY_MS 500    /* how often memory is looked at while somebody waits for it */
+#define MEMORY_MS 500 /* how often memory is looked at while somebody waits for it */
 #define RESIDENCE_MS 30000
 #define HOPELESS_MS 10000 /* how long somebody may wait for other programs' memory */
 #define FAILURES_MAX 5
 #define BACK_OFF_MS 1000
-
-struct host {
-    uv_loop_t *loop;
-    const struct config *config;
-    struct rundir rundir;
-    struct presets presets;
-    struct catalog *catalog;
-    struct sched sched;
-    struct budget budget;
-    uv_timer_t timer;
-    uint64_t timer_at; /* SCHED_NEVER: not armed */
-    TAILQ_HEAD(, host_listener) listeners;
-    TAILQ_HEAD(, hosted) all;
-    TAILQ_HEAD(, kept_hold) kept_holds; /* of models that are not there at the moment */
-    struct strv reload; /* ids of models that were being loaded when their file changed */
-    bool pumping, closing;
-    bool changed;     /* models came, went or got other arguments since it was last told */
-    bool release_due; /* a removed model could not be released while actions were performed */
-    unsigned engines;
-    unsigned operations; /* that use this host and must end before it does */
-    void (*idle)(void *ctx);
-    void *idle_ctx;
-    void (*closed)(void *ctx);
-    void *closed_ctx;
-};
-
-static void pump(struct host *h);
-static void tell(struct host *h, const struct sched_event *event);
-static void configure(struct hosted *h);
 
 /* --- names --------------------------------------------------------------------------------------
  */
@@ -82,27 +47,6 @@ const char *host_reason_name(enum host_reason reason)
         return "load_failed";
     }
     return NULL;
-}
-
-static enum host_reason reason_of_stop(enum sched_stop_reason stop)
-{
-    switch (stop) {
-    case SCHED_STOP_UNLOADED:
-        return HOST_UNLOADED;
-    case SCHED_STOP_EVICTED:
-        return HOST_EVICTED;
-    case SCHED_STOP_IDLE:
-        return HOST_IDLE;
-    case SCHED_STOP_REPLACED:
-        return HOST_REPLACED;
-    case SCHED_STOP_REMOVED:
-        return HOST_REMOVED;
-    case SCHED_STOP_BROKEN:
-        return HOST_CRASHED;
-    case SCHED_STOP_SHUTDOWN:
-        return HOST_SHUTDOWN;
-    }
-    return HOST_UNLOADED;
 }
 
 const char *host_status(const struct hosted *h)
@@ -135,138 +79,10 @@ int host_exit_code(const struct hosted *h)
     return h->last_exit.code > 0 ? h->last_exit.code : 1;
 }
 
-/* --- models -------------------------------------------------------------------------------------
+/* --- the pump -----------------------------------------------------------------------------------
  */
 
-static void hosted_free(struct hosted *h)
-{
-    h->model->owner = NULL;
-    TAILQ_REMOVE(&h->host->all, h, link);
-    composed_finish(&h->composed);
-    settings_finish(&h->settings);
-    strv_finish(&h->tags);
-    free(h->loaded_by);
-    free(h->failure);
-    free(h->held_reason);
-    free(h->held_by);
-    free(h);
-}
-
-/* A hold belongs to the name: it outlasts a file that is replaced, or gone for a while. */
-struct kept_hold {
-    char *id, *reason, *by;
-    uint64_t until;
-    TAILQ_ENTRY(kept_hold) link;
-};
-
-static void hold_keep(struct hosted *h)
-{
-    if (!host_is_held(h))
-        return;
-    struct kept_hold *k = mem_zalloc(sizeof *k);
-    *k = (struct kept_hold){.id = mem_strdup(h->model->id),
-                            .reason = h->held_reason,
-                            .by = h->held_by,
-                            .until = h->sched.held_until};
-    h->held_reason = h->held_by = NULL;
-    TAILQ_INSERT_TAIL(&h->host->kept_holds, k, link);
-}
-
-static void kept_hold_free(struct host *host, struct kept_hold *k)
-{
-    TAILQ_REMOVE(&host->kept_holds, k, link);
-    free(k->id);
-    free(k->reason);
-    free(k->by);
-    free(k);
-}
-
-static void hold_restore(struct hosted *h)
-{
-    struct kept_hold *k;
-    TAILQ_FOREACH (k, &h->host->kept_holds, link)
-        if (strcmp(k->id, h->model->id) == 0)
-            break;
-    if (!k)
-        return;
-    host_hold(h, k->until, k->reason, k->by);
-    kept_hold_free(h->host, k);
-}
-
-static void on_model_added(struct model *m, void *ctx)
-{
-    struct host *host = ctx;
-    struct hosted *h = mem_zalloc(sizeof *h);
-    h->host = host;
-    h->model = m;
-    m->owner = h;
-    TAILQ_INSERT_TAIL(&host->all, h, link);
-    host->changed = true;
-    tell(host, &(struct sched_event){.type = SCHED_EV_ADD, .model = &h->sched});
-    configure(h); /* now: while others are still told of their end somebody may ask for it */
-    hold_restore(h);
-}
-
-static void on_model_header(struct model *m, void *ctx)
-{
-    struct hosted *h = m->owner;
-    (void)ctx;
-    if (m->header == MODEL_HEADER_BROKEN) {
-        log_warn("model %s: %s", m->id, m->problem);
-        h->reason = HOST_BROKEN_FILE;
-    }
-}
-
-/* A removed model's record goes when its engine and its leases are gone, and no action names it any
- * more: at the end of a pump. So nobody touches a record after tell() that may be a removed one's. */
-static void release_if_removed(struct hosted *h)
-{
-    if (!h->model->removed || h->sched.state != SCHED_UNLOADED || h->sched.leases || h->engine)
-        return;
-    struct model *m = h->model;
-    struct catalog *catalog = h->host->catalog;
-    hosted_free(h);
-    catalog_model_release(catalog, m);
-}
-
-static void note_if_removed(struct hosted *h)
-{
-    h->host->release_due |= h->model->removed;
-}
-
-static void release_all_removed(struct host *host)
-{
-    struct hosted *h, *next;
-    host->release_due = false;
-    for (h = TAILQ_FIRST(&host->all); h; h = next) {
-        next = TAILQ_NEXT(h, link);
-        release_if_removed(h);
-    }
-}
-
-static void on_model_removed(struct model *m, void *ctx)
-{
-    struct host *host = ctx;
-    struct hosted *h = m->owner;
-    log_info("model %s is gone from its source, or its file changed", m->id);
-    host->changed = true;
-    hold_keep(h);
-    if (h->sched.wanted || h->sched.state == SCHED_LOADING)
-        strv_add(&host->reload, m->id);
-    note_if_removed(h);
-    tell(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &h->sched});
-}
-
-/* --- engines ------------------------------------------------------------------------------------
- */
-
-static void set_failure(struct hosted *h, char *text)
-{
-    free(h->failure);
-    h->failure = text;
-}
-
-static void announce(struct host *host, enum host_event event, struct hosted *h)
+void host_announce(struct host *host, enum host_event event, struct hosted *h)
 {
     struct host_listener *l, *next;
     for (l = TAILQ_FIRST(&host->listeners); l; l = next) {
@@ -275,130 +91,18 @@ static void announce(struct host *host, enum host_event event, struct hosted *h)
     }
 }
 
-/* --- memory -------------------------------------------------------------------------------------
- */
-
-/* What an engine that is ready has corrects what its model was thought to need. */
-static void learn(struct hosted *h, const struct memory_use *use)
+void host_record(struct hosted *h, const char *event, const char *why)
 {
-    if (!h->host->budget.devices || h->footprint.source == FOOTPRINT_GIVEN)
-        return;
-    footprint_measure(&h->footprint, use);
-    for (size_t d = 0; d < h->host->budget.devices; d++)
-        h->sched.bytes[d] = h->footprint.bytes[d];
+    history_add(&h->host->history, h->model->id, event, why);
 }
 
-static void measure(struct hosted *h, uint64_t ours[MEMORY_DEVICES_MAX])
+void host_set_failure(struct hosted *h, char *text)
 {
-    struct memory_use use;
-    host_memory(h, &use);
-    for (size_t d = 0; d < use.n; d++)
-        ours[d] += use.bytes[d];
-    if (h->sched.state == SCHED_READY)
-        learn(h, &use);
+    free(h->failure);
+    h->failure = text;
 }
 
-static void read_memory(struct host *host)
-{
-    uint64_t ours[MEMORY_DEVICES_MAX] = {0};
-    struct hosted *h;
-    TAILQ_FOREACH (h, &host->all, link)
-        if (h->engine)
-            measure(h, ours);
-    budget_read(&host->budget, ours, uv_now(host->loop));
-    for (size_t d = 0; d < host->budget.devices; d++)
-        host->sched.capacity[d] = budget_capacity(&host->budget, d);
-}
-
-/* Memory is looked at when it matters: while a model waits for its place. */
-static void consider_memory(struct host *host)
-{
-    struct sched_model *m;
-    if (!host->budget.devices || !host->sched.queued)
-        return;
-    if (budget_is_stale(&host->budget, uv_now(host->loop)))
-        read_memory(host);
-    TAILQ_FOREACH (m, &host->sched.waiting_models, queue_link)
-        budget_ask(&host->budget, container_of(m, struct hosted, sched));
-}
-
-/* --- what engines tell -------------------------------------------------------------------------- */
-
-/* It can serve for the first time. */
-static void on_engine_ready(struct hosted *h)
-{
-    struct host *host = h->host;
-    struct memory_use use;
-    h->load_ms = h->sched.load_ms = engine_ready_after(h->engine);
-    host_memory(h, &use);
-    learn(h, &use);
-    h->client = http_client_create(host->loop, engine_socket(h->engine), h->composed.connections,
-                                   host->config->load_timeout_ms);
-    tell(host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
-}
-
-static void on_engine_state(struct engine *e, enum engine_state state, void *ctx)
-{
-    struct hosted *h = ctx;
-    (void)e;
-    switch (state) {
-    case ENGINE_LOADING:
-    case ENGINE_WAKING:
-        announce(h->host, HOST_EV_LOADING, h);
-        return;
-    case ENGINE_READY: /* told first: what it makes possible may already be its end */
-        announce(h->host, HOST_EV_READY, h);
-        if (h->sched.state == SCHED_LOADING)
-            on_engine_ready(h);
-        return;
-    case ENGINE_SLEEPING:
-        announce(h->host, HOST_EV_SLEEPING, h);
-        return;
-    case ENGINE_STARTING:
-    case ENGINE_STOPPING:
-    case ENGINE_GONE:
-        return;
-    }
-}
-
-/* `ended by signal 9 (Killed)`, `exited with code 1`, … */
-static void describe_exit(const struct engine_exit *how, char *out, size_t size)
-{
-    if (how->timed_out)
-        snprintf(out, size, "was not ready in time (--load-timeout) and was stopped");
-    else if (how->signal)
-        snprintf(out, size, "ended by signal %d (%s)", how->signal, strsignal(how->signal));
-    else
-        snprintf(out, size, "exited with code %d", how->code);
-}
-
-static void explain_end(struct hosted *h, const struct engine_exit *how)
-{
-    char what[128];
-    describe_exit(how, what, sizeof what);
-    char *tail = engine_log_tail(h->engine, FAILURE_LINES);
-    if (h->broken)
-        snprintf(what, sizeof what, "stopped answering");
-    const char *problem = h->model->problem; /* a header that looks broken is the likely cause */
-    set_failure(h,
-                mem_printf("the engine of model '%s' %s%s%s%s; its last log lines:\n%s",
-                           h->model->id, what, how->was_ready ? "" : " while loading",
-                           problem ? ": " : "", problem ? problem : "", *tail ? tail : "(none)"));
-    log_error("model %s: the engine %s%s", h->model->id, what,
-              how->was_ready ? "" : " while loading");
-    free(tail);
-}
-
-/* Whether an engine that ended while it was loaded did so for want of memory: by its own words, or
- * because the kernel killed it for that. */
-static bool ran_out_of_memory(const struct hosted *h, const struct engine_exit *how)
-{
-    if (how->was_ready || how->timed_out || how->was_stopped || !h->failure)
-        return false;
-    return oom_is_told(h->failure) || (how->signal == SIGKILL && oom_kills() != h->oom_kills);
-}
-
-static void check_idle(struct host *h)
+void host_check_idle(struct host *h)
 {
     if (h->idle && !h->engines && !h->operations) {
         void (*idle)(void *) = h->idle;
@@ -407,124 +111,16 @@ static void check_idle(struct host *h)
     }
 }
 
-static void on_engine_gone(struct engine *e, const struct engine_exit *how, void *ctx)
+/* Memory is looked at when it matters: while a model waits for its place. */
+static void consider_memory(struct host *host)
 {
-    struct hosted *h = ctx;
-    struct host *host = h->host;
-    h->last_exit = *how;
-    if (how->was_stopped && !h->broken && !how->timed_out) {
-        h->reason = reason_of_stop(h->sched.stop_reason);
-    } else {
-        h->reason = how->was_ready ? HOST_CRASHED : HOST_LOAD_FAILED;
-        explain_end(h, how);
-    }
-    bool oom = ran_out_of_memory(h, how);
-    h->footprint.alone |= oom;
-    struct http_client *client = h->client;
-    h->client = NULL;
-    h->engine = NULL;
-    h->broken = false;
-    host->engines--;
-    /* All is told before anything new begins: who broke off with this engine still finds why. */
-    host->pumping = true;
-    sched_event(&host->sched,
-                &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched, .oom = oom},
-                uv_now(host->loop));
-    announce(host, HOST_EV_GONE, h);
-    http_client_close(client);
-    engine_destroy(e);
-    host->pumping = false;
-    note_if_removed(h);
-    pump(host);
-    check_idle(host);
-}
-
-static const struct engine_events engine_events = {
-    .state = on_engine_state,
-    .gone = on_engine_gone,
-};
-
-static double unix_time(void)
-{
-    struct timeval tv;
-    gettimeofday(&tv, NULL);
-    return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
-}
-
-static void spawn(struct hosted *h, const struct host_request *cause)
-{
-    struct host *host = h->host;
-    struct error err;
-    struct engine_spec spec = {
-        .name = h->model->id,
-        .binary = host->config->engine,
-        .args = &h->composed.argv,
-        .env = &h->composed.env,
-        .socket_dir = host->rundir.path,
-        /* One that must fetch its file first takes as long as that takes. */
-        .load_timeout_ms = h->model->path ? host->config->load_timeout_ms : 0,
-        .stop_timeout_ms = h->settings.stop_timeout_ms,
-    };
-    if (cause) {
-        free(h->loaded_by);
-        h->loaded_by = mem_strdup(cause->cause);
-    }
-    h->loaded_at = unix_time();
-    h->reason = HOST_NEVER;
-    h->oom_kills = oom_kills();
-    set_failure(h, NULL);
-    int rc = engine_start(&h->engine, host->loop, &spec, &engine_events, h, &err);
-    if (rc) {
-        log_error("model %s: %s", h->model->id, err.text);
-        h->engine = NULL;
-        h->reason = HOST_LOAD_FAILED;
-        h->last_exit = (struct engine_exit){.code = -1};
-        set_failure(h, mem_strdup(err.text));
-        announce(host, HOST_EV_GONE, h);
-        tell(host, &(struct sched_event){.type = SCHED_EV_GONE, .model = &h->sched});
+    struct sched_model *m;
+    if (!host->budget.devices || !host->sched.queued)
         return;
-    }
-    host->engines++;
-    log_info("model %s is loaded for %s", h->model->id,
-             h->loaded_by ? h->loaded_by : "an operator");
-    announce(host, HOST_EV_SPAWNED, h);
+    host_read_memory(host);
+    TAILQ_FOREACH (m, &host->sched.waiting_models, queue_link)
+        budget_ask(&host->budget, container_of(m, struct hosted, sched));
 }
-
-static void stop(struct hosted *h, const struct sched_action *action)
-{
-    if (!h->engine)
-        return;
-    const struct hosted *cause =
-        action->cause ? container_of(action->cause, struct hosted, sched) : NULL;
-    log_info("model %s is being stopped: %s%s%s%s", h->model->id, sched_stop_name(action->stop),
-             cause ? ", to make room for " : "", cause ? cause->model->id : "",
-             action->force ? ", by force" : "");
-    /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
-    http_client_close(h->client);
-    h->client = NULL;
-    engine_stop(h->engine, action->force);
-    announce(h->host, HOST_EV_STOPPING, h);
-}
-
-char *host_explain_room(const struct hosted *h)
-{
-    return budget_explain(&h->host->budget, h);
-}
-
-/* Nobody waits for the answer any more: the list of models tells it. */
-static void drop(struct hosted *h, enum sched_reject_reason why)
-{
-    if (why == SCHED_REJECT_FAILED)
-        return; /* its failure is known */
-    h->reason = HOST_LOAD_FAILED;
-    h->last_exit = (struct engine_exit){.code = -1};
-    set_failure(h, host_explain_room(h));
-    log_error("%s", h->failure);
-    announce(h->host, HOST_EV_GONE, h);
-}
-
-/* --- the pump -----------------------------------------------------------------------------------
- */
 
 static struct host_request *request_of(struct sched_request *r)
 {
@@ -545,13 +141,13 @@ static void perform(const struct sched_action *action)
     case SCHED_ACT_SPAWN:
         if (r)
             r->loaded = true;
-        spawn(h, r);
+        host_spawn(h, r);
         return;
     case SCHED_ACT_DROP:
-        drop(h, action->reject);
+        host_drop(h, action->reject);
         return;
     case SCHED_ACT_STOP:
-        stop(h, action);
+        host_stop_engine(h, action);
         return;
     }
 }
@@ -560,7 +156,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct host *h = timer->data;
     h->timer_at = SCHED_NEVER;
-    tell(h, &(struct sched_event){.type = SCHED_EV_TICK});
+    host_tell(h, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 
 static void arm_timer(struct host *h)
@@ -579,7 +175,7 @@ static void arm_timer(struct host *h)
         uv_timer_start(&h->timer, on_timer, at > now ? at - now : 0, 0);
 }
 
-static void pump(struct host *h)
+void host_pump(struct host *h)
 {
     struct sched_action action;
     if (h->pumping)
@@ -591,13 +187,27 @@ static void pump(struct host *h)
     h->pumping = false;
     arm_timer(h);
     if (h->release_due)
-        release_all_removed(h);
+        host_release_removed(h);
 }
 
-static void tell(struct host *h, const struct sched_event *event)
+void host_tell(struct host *h, const struct sched_event *event)
 {
     sched_event(&h->sched, event, uv_now(h->loop));
-    pump(h);
+    host_pump(h);
+}
+
+void host_read_memory(struct host *host)
+{
+    uint64_t ours[MEMORY_DEVICES_MAX] = {0};
+    struct hosted *h;
+    if (!budget_is_stale(&host->budget, uv_now(host->loop)))
+        return;
+    TAILQ_FOREACH (h, &host->all, link)
+        if (h->engine)
+            budget_measure(&host->budget, h, ours);
+    budget_read(&host->budget, ours, uv_now(host->loop));
+    for (size_t d = 0; d < host->budget.devices; d++)
+        host->sched.capacity[d] = budget_capacity(&host->budget, d);
 }
 
 /* --- requests -----------------------------------------------------------------------------------
@@ -609,7 +219,7 @@ void host_submit(struct host_request *r, struct hosted *hosted, bool may_load)
     r->arrived = uv_now(hosted->host->loop);
     r->sched = (struct sched_request){
         .model = &hosted->sched, .may_load = may_load, .passive = r->passive};
-    tell(hosted->host, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
+    host_tell(hosted->host, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
 }
 
 void host_withdraw(struct host_request *r)
@@ -618,9 +228,9 @@ void host_withdraw(struct host_request *r)
         return;
     struct hosted *h = r->hosted;
     bool granted = r->sched.state == SCHED_REQUEST_GRANTED;
-    note_if_removed(h);
-    tell(h->host, &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
-                                        .request = &r->sched});
+    host_note_removed(h);
+    host_tell(h->host, &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
+                                             .request = &r->sched});
 }
 
 void host_engine_broken(struct hosted *h)
@@ -628,7 +238,7 @@ void host_engine_broken(struct hosted *h)
     if (!h->engine || h->sched.state != SCHED_READY)
         return;
     h->broken = true;
-    tell(h->host, &(struct sched_event){.type = SCHED_EV_BROKEN, .model = &h->sched});
+    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_BROKEN, .model = &h->sched});
 }
 
 bool host_is_stopping(const struct hosted *h)
@@ -656,62 +266,6 @@ unsigned host_position(const struct host_request *r)
     return sched_position(&r->hosted->host->sched, &r->sched);
 }
 
-/* --- the operator's wishes ----------------------------------------------------------------------
- */
-
-static void replace(char **text, const char *by)
-{
-    free(*text);
-    *text = by ? mem_strdup(by) : NULL;
-}
-
-void host_load(struct hosted *h, const char *by)
-{
-    if (h->sched.state == SCHED_UNLOADED) {
-        replace(&h->loaded_by, by);
-        set_failure(h, NULL);
-        h->reason = HOST_NEVER;
-    }
-    host_release(h);
-    tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
-}
-
-void host_unload(struct hosted *h, uint64_t drain_until, const char *reason)
-{
-    if (reason)
-        log_info("model %s: unload asked for: %s", h->model->id, reason);
-    tell(h->host, &(struct sched_event){
-                      .type = SCHED_EV_UNLOAD, .model = &h->sched, .drain_until = drain_until});
-}
-
-void host_keep(struct hosted *h)
-{
-    log_warn("model %s is still busy: it stays loaded", h->model->id);
-    tell(h->host, &(struct sched_event){.type = SCHED_EV_KEEP, .model = &h->sched});
-}
-
-void host_hold(struct hosted *h, uint64_t until, const char *reason, const char *by)
-{
-    replace(&h->held_reason, reason);
-    replace(&h->held_by, by);
-    log_info("model %s is held%s%s", h->model->id, reason ? ": " : "", reason ? reason : "");
-    tell(h->host,
-         &(struct sched_event){.type = SCHED_EV_HOLD, .model = &h->sched, .hold_until = until});
-}
-
-bool host_is_held(const struct hosted *h)
-{
-    return h->sched.held_until > uv_now(h->host->loop);
-}
-
-void host_release(struct hosted *h)
-{
-    if (!host_is_held(h))
-        return;
-    log_info("model %s is released", h->model->id);
-    tell(h->host, &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &h->sched});
-}
-
 void host_operation_begin(struct host *h)
 {
     h->operations++;
@@ -720,7 +274,7 @@ void host_operation_begin(struct host *h)
 void host_operation_end(struct host *h)
 {
     h->operations--;
-    check_idle(h);
+    host_check_idle(h);
 }
 
 bool host_has_operations(const struct host *h)
@@ -796,21 +350,33 @@ static void init_scheduler(struct host *h)
     sched_init(&h->sched, &config);
 }
 
+/* What the user named must be usable; without the default folder the daemon works all the same. */
+static int open_state(struct host *h, struct error *err)
+{
+    int rc = state_open(&h->state, h->loop, h->config->state_dir, err);
+    if (!rc || h->config->state_dir_given)
+        return rc;
+    log_warn("%s. Holds, pins and what models took are forgotten at the end", err->text);
+    return state_open(&h->state, h->loop, NULL, err);
+}
+
 int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)
 {
-    static const struct catalog_events events = {on_model_added, on_model_header, on_model_removed};
     struct host *h = mem_zalloc(sizeof *h);
     h->loop = loop;
     h->config = config;
     h->timer_at = SCHED_NEVER;
     TAILQ_INIT(&h->listeners);
     TAILQ_INIT(&h->all);
-    TAILQ_INIT(&h->kept_holds);
     memory_init();
-    int rc = budget_init(&h->budget, config, err);
+    int rc = open_state(h, err);
+    if (!rc)
+        rc = budget_init(&h->budget, config, err);
     if (!rc)
         rc = rundir_create(&h->rundir, err);
     if (rc) {
+        if (h->state)
+            state_close(h->state);
         memory_finish();
         free(h);
         return rc;
@@ -819,9 +385,14 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     uv_timer_init(loop, &h->timer);
     h->timer.data = h;
     presets_init(&h->presets, config);
-    h->catalog = catalog_create(loop, &events, h);
+    h->catalog = catalog_create(loop, &host_catalog_events, h);
     *out = h;
     return 0;
+}
+
+const struct history *host_history(const struct host *h)
+{
+    return &h->history;
 }
 
 const struct presets *host_presets(const struct host *h)
@@ -829,95 +400,10 @@ const struct presets *host_presets(const struct host *h)
     return &h->presets;
 }
 
-/* --- the sources --------------------------------------------------------------------------------
- */
-
-static void configure(struct hosted *h)
-{
-    struct host *host = h->host;
-    const struct preset *preset = presets_of(&host->presets, h->model->id);
-    struct composed composed;
-    compose(&composed, host->config, &host->presets, h->model);
-    bool changed = !composed_equal(&composed, &h->composed);
-    composed_finish(&h->composed);
-    h->composed = composed;
-    settings_finish(&h->settings);
-    settings_copy(&h->settings, &preset->settings);
-    strv_finish(&h->tags);
-    strv_copy(&h->tags, &preset->tags);
-    h->sched.ttl_ms = h->settings.ttl_ms;
-    h->sched.pinned = h->settings.pinned || host->config->classic;
-    h->sched.priority = h->settings.priority;
-    h->sched.max_leases = h->settings.max_requests;
-    if (!changed)
-        return;
-    h->footprint = (struct footprint){0};
-    host->changed = true;
-    if (h->sched.state == SCHED_UNLOADED && h->reason != HOST_BROKEN_FILE) {
-        h->reason = HOST_NEVER; /* what failed may work now */
-        set_failure(h, NULL);
-    } else if (h->sched.state != SCHED_UNLOADED) {
-        log_info("model %s: its arguments changed", h->model->id);
-    }
-    tell(host, &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &h->sched});
-}
-
-/* Conflicts were ruled out by sources_read(); a name that came in between is only worth a word. */
-static void name_all(struct host *host)
-{
-    struct hosted *h;
-    struct error err;
-    TAILQ_FOREACH (h, &host->all, link)
-        if (!h->model->removed)
-            catalog_clear_aliases(host->catalog, h->model);
-    TAILQ_FOREACH (h, &host->all, link) {
-        const struct preset *preset = presets_of(&host->presets, h->model->id);
-        for (size_t i = 0; !h->model->removed && i < preset->aliases.n; i++)
-            if (catalog_add_alias(host->catalog, h->model, preset->aliases.v[i], &err))
-                log_warn("%s", err.text);
-    }
-}
-
-/* A model whose file changed has a new record; whoever waited for the old one goes over to it. */
-static void load_again(struct host *host)
-{
-    struct strv ids = host->reload;
-    host->reload = (struct strv){0};
-    for (size_t i = 0; i < ids.n; i++) {
-        struct hosted *h = host_find(host, ids.v[i]);
-        if (h)
-            tell(host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
-    }
-    strv_finish(&ids);
-}
-
-/* All is told before anything is done about it. */
-size_t host_apply(struct host *host, struct sources *s, bool patient)
-{
-    struct hosted *h;
-    host->pumping = true;
-    presets_finish(&host->presets);
-    host->presets = s->presets;
-    s->presets = (struct presets){0};
-    size_t left = catalog_update(host->catalog, &s->models, patient);
-    TAILQ_FOREACH (h, &host->all, link)
-        if (!h->model->removed)
-            configure(h);
-    name_all(host);
-    load_again(host);
-    host->pumping = false;
-    tell(host, &(struct sched_event){.type = SCHED_EV_TICK}); /* ttl and pins may be others */
-    if (host->changed || !patient)
-        announce(host, HOST_EV_RELOADED, NULL);
-    host->changed = false;
-    sources_finish(s);
-    return left;
-}
-
 static void load_at_start(struct hosted *h, const char *by)
 {
-    replace(&h->loaded_by, by);
-    tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
+    mem_replace(&h->wanted_by, by);
+    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
 }
 
 static unsigned count_startup(const struct sources *s)
@@ -956,10 +442,10 @@ void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), v
 {
     h->idle = idle;
     h->idle_ctx = ctx;
-    announce(h, HOST_EV_SHUTDOWN, NULL);
-    tell(h, &(struct sched_event){.type = SCHED_EV_SHUTDOWN,
-                                  .drain_until = drain_ms ? uv_now(h->loop) + drain_ms : 0});
-    check_idle(h);
+    host_announce(h, HOST_EV_SHUTDOWN, NULL);
+    host_tell(h, &(struct sched_event){.type = SCHED_EV_SHUTDOWN,
+                                       .drain_until = drain_ms ? uv_now(h->loop) + drain_ms : 0});
+    host_check_idle(h);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -968,6 +454,7 @@ static void on_timer_closed(uv_handle_t *handle)
     rundir_remove(&h->rundir);
     presets_finish(&h->presets);
     strv_finish(&h->reload);
+    history_finish(&h->history);
     budget_finish(&h->budget);
     memory_finish();
     h->closed(h->closed_ctx);
@@ -991,12 +478,8 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
         http_client_close(hosted->client);
         if (hosted->engine)
             engine_destroy(hosted->engine);
-        hosted_free(hosted);
+        host_free_record(hosted);
     }
-    struct kept_hold *k, *next_hold;
-    for (k = TAILQ_FIRST(&h->kept_holds); k; k = next_hold) {
-        next_hold = TAILQ_NEXT(k, link);
-        kept_hold_free(h, k);
-    }
+    state_close(h->state);
     catalog_close(h->catalog, on_catalog_closed, h);
 }

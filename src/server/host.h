@@ -21,6 +21,7 @@
 #include "server/budget.h"
 #include "server/compose.h"
 #include "server/config.h"
+#include "server/history.h"
 
 struct host;
 struct sources;
@@ -39,6 +40,8 @@ enum host_reason {
     HOST_BROKEN_FILE, /* its header cannot be read: never tried */
 };
 
+enum pin { PIN_AS_CONFIGURED, PIN_ON, PIN_OFF };
+
 /* The server's record of a model. Readable by api/; changed by host.c alone. */
 struct hosted {
     struct host *host;
@@ -50,14 +53,18 @@ struct hosted {
     struct settings settings;
     struct strv tags;        /* sorted; its aliases are the model's */
     char *loaded_by;         /* who caused the load, for a person; NULL */
+    char *wanted_by;         /* the operator who asked for it last; NULL */
+    char *ended_by;          /* why its engine is or was last stopped, likewise */
+    char *unload_by;         /* who asked for the unload that is under way; NULL */
     double loaded_at;        /* Unix time of the spawn, seconds */
     uint64_t load_ms;        /* what the last load took; 0 before the first */
     enum host_reason reason; /* of the last end */
     struct engine_exit last_exit;
-    char *failure;     /* why the last load or run failed, with the engine's last lines; NULL */
-    char *held_reason; /* why an operator holds it; NULL */
+    char *failure;         /* why the last load or run failed, with the engine's last lines; NULL */
+    struct memory_use use; /* as last read, before a stop */
+    enum pin pin;          /* an operator's word, which goes before the preset's */
+    char *held_reason;     /* why an operator holds it; NULL */
     char *held_by;
-    struct memory_use use;      /* as last read, before a stop */
     struct footprint footprint; /* what its engine takes */
     uint64_t oom_kills;         /* when its engine was started */
     unsigned unloads;           /* operations (unload.h) that wait for its end */
@@ -72,8 +79,10 @@ struct host_request {
     /* It is the request's turn: `hosted->client` reaches the engine. */
     void (*granted)(struct host_request *r);
     void (*rejected)(struct host_request *r, enum sched_reject_reason why);
-    bool passive;     /* does not count as use of the model */
-    char *cause;      /* `POST /v1/chat/completions from 127.0.0.1:4711`; owned by the owner */
+    bool passive; /* does not count as use of the model */
+    /* Who asks for what, for a person: `POST /v1/chat/completions from 127.0.0.1:4711`. The caller
+     * frees. */
+    char *(*describe)(const struct host_request *r);
     uint64_t arrived; /* ms, uv_now() */
     bool loaded;      /* it caused a load */
 };
@@ -125,10 +134,11 @@ struct hosted *host_find(const struct host *h, const char *name);
 /* In order of id; NULL behind the last. */
 struct hosted *host_at(const struct host *h, size_t index);
 const struct presets *host_presets(const struct host *h);
+const struct history *host_history(const struct host *h);
 
 /* --- requests -----------------------------------------------------------------------------------
  */
-/* `may_load`: whether it may cause a load. Set `granted`, `rejected` and `cause` before. */
+/* `may_load`: whether it may cause a load. Set the first part before. */
 void host_submit(struct host_request *r, struct hosted *hosted, bool may_load);
 /* The lease ends, or the place in the queue is given up. No-op when it has neither. */
 void host_withdraw(struct host_request *r);
@@ -153,14 +163,18 @@ unsigned host_position(const struct host_request *r);
  */
 /* Loads the model; releases a hold on it. `by` is copied. */
 void host_load(struct hosted *h, const char *by);
-/* `drain_until`: uv_now() milliseconds, 0 at once, SCHED_NEVER as long as it takes. */
-void host_unload(struct hosted *h, uint64_t drain_until, const char *reason);
+/* `drain_until`: uv_now() milliseconds, 0 at once, SCHED_NEVER as long as it takes. `reason` may be
+ * NULL. */
+void host_unload(struct hosted *h, uint64_t drain_until, const char *reason, const char *by);
 /* Ends a drain that was begun and is not over: the model goes on serving. */
 void host_keep(struct hosted *h);
 /* `until`: uv_now() milliseconds or SCHED_NEVER. Texts are copied; may be NULL. */
 void host_hold(struct hosted *h, uint64_t until, const char *reason, const char *by);
-void host_release(struct hosted *h);
+void host_release(struct hosted *h, const char *by);
 bool host_is_held(const struct hosted *h);
+/* Whatever the preset says, from now on; kept like a hold. */
+void host_pin(struct hosted *h, bool on, const char *by);
+bool host_is_pinned(const struct hosted *h);
 
 /* Something that uses the host for a while: host_shutdown() is not over before it is. */
 void host_operation_begin(struct host *h);

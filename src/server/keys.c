@@ -16,24 +16,31 @@ static void digest_of(const char *key, unsigned char out[KEY_DIGEST_SIZE])
     SHA256((const unsigned char *)key, strlen(key), out);
 }
 
-void keys_add(struct keys *k, const char *key)
+void keys_add(struct keys *k, const char *key, const char *name)
 {
     k->digest = mem_realloc(k->digest, (k->n + 1) * sizeof *k->digest);
-    digest_of(key, k->digest[k->n++]);
+    k->name = mem_realloc(k->name, (k->n + 1) * sizeof *k->name);
+    digest_of(key, k->digest[k->n]);
+    k->name[k->n] = name ? mem_strdup(name) : mem_printf("key %zu", k->n + 1);
+    k->n++;
 }
 
-bool keys_have(const struct keys *k, const char *key)
+const char *keys_find(const struct keys *k, const char *key)
 {
     unsigned char digest[KEY_DIGEST_SIZE];
-    bool found = false;
+    const char *found = NULL;
     digest_of(key, digest);
     for (size_t i = 0; i < k->n; i++) /* all of them: which one it was is no business of a clock */
-        found |= CRYPTO_memcmp(digest, k->digest[i], sizeof digest) == 0;
+        if (CRYPTO_memcmp(digest, k->digest[i], sizeof digest) == 0)
+            found = k->name[i];
     return found;
 }
 
 void keys_finish(struct keys *k)
 {
+    for (size_t i = 0; i < k->n; i++)
+        free(k->name[i]);
+    free(k->name);
     free(k->digest);
     *k = (struct keys){0};
 }

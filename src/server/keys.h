@@ -6,7 +6,6 @@
 #ifndef HOSTLER_SERVER_KEYS_H
 #define HOSTLER_SERVER_KEYS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #define KEY_DIGEST_SIZE 32
@@ -15,10 +14,13 @@
 struct keys {
     size_t n;
     unsigned char (*digest)[KEY_DIGEST_SIZE];
+    char **name; /* of each */
 };
 
-void keys_add(struct keys *k, const char *key);
-bool keys_have(const struct keys *k, const char *key);
+/* `name`: what people are told of who used it; NULL: `key 3`, by its place. */
+void keys_add(struct keys *k, const char *key, const char *name);
+/* Its name; NULL when it is none of them. */
+const char *keys_find(const struct keys *k, const char *key);
 void keys_finish(struct keys *k);
 
 #endif

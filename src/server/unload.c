@@ -223,7 +223,7 @@ static void watch_for_stuck(struct operation *op)
 static void end_drain(struct operation *op, struct unload_target *t)
 {
     if (!op->keep_busy) {
-        host_unload(t->hosted, 0, NULL);
+        host_unload(t->hosted, 0, NULL, NULL);
         return;
     }
     if (t->hosted->unloads == 1)
@@ -291,7 +291,8 @@ static void hold_targets(struct unload *u, const struct unload_wish *wish)
 
 /* The wish may end at once (an engine that could not be started, a waiter): targets can resolve
  * while this runs, but the operation ends later, from its timer. */
-static void begin_unloads(struct operation *op, uint64_t drain_until, const char *reason)
+static void begin_unloads(struct operation *op, uint64_t drain_until,
+                          const struct unload_wish *wish)
 {
     for (size_t i = 0; i < op->u.n; i++) {
         struct unload_target *t = &op->u.targets[i];
@@ -300,7 +301,7 @@ static void begin_unloads(struct operation *op, uint64_t drain_until, const char
             continue;
         t->begun = true;
         h->unloads++;
-        host_unload(h, drain_until, reason);
+        host_unload(h, drain_until, wish->reason, wish->by);
         if (t->result == UNLOAD_PENDING && h->sched.state == SCHED_UNLOADED)
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
     }
@@ -328,6 +329,6 @@ void unload_start(struct unload *u, const struct unload_wish *wish, unload_done 
         watch_for_stuck(op);
     else
         uv_timer_start(&op->timer, on_drained, drain, 0);
-    begin_unloads(op, until, wish->reason);
+    begin_unloads(op, until, wish);
     settle_if_resolved(op);
 }

@@ -142,10 +142,15 @@ differs("a load takes part in the queue in place of failing when the only place 
 differs("why a model is not loaded, in its event too",
         ("test_events.py::test_load_and_unload", "exit code.reason", ABSENT, "unloaded"),
         ("test_events.py::test_the_framing", "lines", [re.compile('"exit_code":0}}$'), ""],
-         [re.compile('"exit_code":0,"reason":"unloaded"}}$'), ""]),
+         [re.compile('"exit_code":0,"reason":"unloaded","cause":"unloaded by POST .*"}}$'), ""]),
         ("test_events.py::test_a_failed_load", "exit code.reason", ABSENT, "load_failed"),
         ("test_events.py::test_a_killed_engine", "data.reason", ABSENT, "crashed"),
         ("test_loading.py::test_the_last_engine_is_killed", "event.data.reason", ABSENT, "crashed"))
+differs("who caused it",
+        ("test_events.py::test_load_and_unload", "exit code.cause", ABSENT,
+         re.compile("unloaded by POST /models/unload from 127")),
+        ("test_events.py::test_every_field", "spawn.data.cause", ABSENT,
+         re.compile("POST /models/load from 127")))
 differs("an unload that somebody asked for is no failure",
         ("test_events.py::test_an_unload_while_loading", "exit code", 1, 0))
 differs("events are not to be kept by a cache on their way",

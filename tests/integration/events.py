@@ -35,12 +35,13 @@ class Events:
             self.frames.put("broken off")
 
     def next(self):
-        """The next event: (model, event, data)."""
+        """The next event: (model, event, data). Why it came about is in `cause`, for a person."""
         frame = self.frames.get(timeout=PATIENCE)
         assert isinstance(frame, bytes), frame
         assert frame.startswith(b"data: ") and frame.endswith(b"\n\n") and frame.count(b"\n") == 2
         told = json.loads(frame[6:])
         assert list(told) == ["model", "event", "data"][:len(told)], told
+        self.cause = (told.get("data") or {}).pop("cause", None)
         return told["model"], told["event"], told.get("data")
 
     def until(self, wanted):

@@ -31,7 +31,7 @@ def test_memory_and_not_places_decides_who_must_go(start):
     assert server.loaded() == ["m1", "m2", "m4"]
     use(server, "m2", "m3")  # 300 MiB are needed, which m4 does not have
     assert server.loaded() == ["m2", "m3", "m4"]
-    assert "model m1 is being stopped: evicted, to make room for m3" in server.log()
+    assert "model m1 is being stopped: evicted to make room for 'm3', which POST /tokenize from" in server.log()
 
 
 def test_nobody_goes_who_need_not(start):

@@ -37,7 +37,7 @@ static void each_option(void **state)
     assert_string_equal(c.host, "a.sock");
     assert_int_equal(c.port, 0);
     assert_int_equal(c.api_keys.n, 2);
-    assert_true(keys_have(&c.api_keys, "b"));
+    assert_non_null(keys_find(&c.api_keys, "b"));
     assert_int_equal(c.ttl_ms, 300000);
     assert_int_equal(c.max_wait_ms, 1000);
     assert_int_equal(c.drain_timeout_ms, 2000);
@@ -62,7 +62,7 @@ static void each_variable(void **state)
     assert_false(c.autoload);
     assert_string_equal(c.host, "::1");
     assert_int_equal(c.port, 99);
-    assert_true(keys_have(&c.api_keys, "k"));
+    assert_non_null(keys_find(&c.api_keys, "k"));
     assert_int_equal(c.ttl_ms + c.max_wait_ms + c.drain_timeout_ms + c.load_timeout_ms +
                          c.stop_timeout_ms,
                      15000);
@@ -319,11 +319,11 @@ static void keys_from_a_file(void **state)
     snprintf(none, sizeof none, "%s/no-keys", folder);
     parse(ARGV(MODELS, "--api-key-file", keys, "--api-key", "k3"), ENV(NULL));
     assert_int_equal(c.api_keys.n, 3);
-    assert_true(keys_have(&c.api_keys, "k1"));
-    assert_true(keys_have(&c.api_keys, "k,2"));
-    assert_true(keys_have(&c.api_keys, "k3"));
-    assert_false(keys_have(&c.api_keys, "# a comment"));
-    assert_false(keys_have(&c.api_keys, ""));
+    assert_non_null(keys_find(&c.api_keys, "k1"));
+    assert_non_null(keys_find(&c.api_keys, "k,2"));
+    assert_non_null(keys_find(&c.api_keys, "k3"));
+    assert_null(keys_find(&c.api_keys, "# a comment"));
+    assert_null(keys_find(&c.api_keys, ""));
     refuse(ARGV(MODELS, "--api-key-file", none), ENV(NULL), "holds no key");
 }
 

@@ -13,25 +13,25 @@ static void only_those_that_were_added(void **state)
 {
     struct keys k = {0};
     (void)state;
-    assert_false(keys_have(&k, ""));
-    keys_add(&k, "one");
-    keys_add(&k, "two");
+    assert_null(keys_find(&k, ""));
+    keys_add(&k, "one", NULL);
+    keys_add(&k, "two", NULL);
     assert_int_equal(k.n, 2);
-    assert_true(keys_have(&k, "one"));
-    assert_true(keys_have(&k, "two"));
-    assert_false(keys_have(&k, ""));
-    assert_false(keys_have(&k, "on"));
-    assert_false(keys_have(&k, "onee"));
-    assert_false(keys_have(&k, "One"));
+    assert_non_null(keys_find(&k, "one"));
+    assert_non_null(keys_find(&k, "two"));
+    assert_null(keys_find(&k, ""));
+    assert_null(keys_find(&k, "on"));
+    assert_null(keys_find(&k, "onee"));
+    assert_null(keys_find(&k, "One"));
     keys_finish(&k);
-    assert_false(keys_have(&k, "one"));
+    assert_null(keys_find(&k, "one"));
 }
 
 static void the_text_is_not_kept(void **state)
 {
     struct keys k = {0};
     (void)state;
-    keys_add(&k, "sk-secret");
+    keys_add(&k, "sk-secret", NULL);
     assert_null(memmem(k.digest, k.n * sizeof *k.digest, "sk-", 3));
     keys_finish(&k);
 }

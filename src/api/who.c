@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/who.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/access.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "http/target.h"
+
+static bool is_local(const char *peer)
+{
+    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0 ||
+           strcmp(peer, "unix") == 0;
+}
+
+static void set_text(char *out, size_t size, const char *text)
+{
+    text_copy(out, size, text ? text : "", text ? strlen(text) : 0);
+}
+
+static void set_client(struct who *w, const struct http_exchange *x)
+{
+    const char *peer = http_exchange_peer(x);
+    const char *through = http_head_get(http_exchange_head(x), "x-forwarded-for");
+    char text[sizeof w->client];
+    if (!through || !*through || !is_local(peer)) {
+        set_text(w->client, sizeof w->client, peer);
+        return;
+    }
+    snprintf(text, sizeof text, "%.*s via %s", (int)strcspn(through, ","), through, peer);
+    set_text(w->client, sizeof w->client, text);
+}
+
+static void set_request(struct who *w, const struct http_exchange *x)
+{
+    const char *target = http_exchange_target(x);
+    char text[sizeof w->request];
+    snprintf(text, sizeof text, "%s %.*s", http_exchange_method(x), (int)target_path_len(target),
+             target);
+    set_text(w->request, sizeof w->request, text);
+}
+
+void who_set(struct who *w, const struct keys *keys, const struct http_exchange *x)
+{
+    const struct http_head *head = http_exchange_head(x);
+    set_request(w, x);
+    set_client(w, x);
+    set_text(w->key, sizeof w->key, keys->n ? access_key(keys, head) : NULL);
+    set_text(w->agent, sizeof w->agent, http_head_get(head, "user-agent"));
+}
+
+char *who_describe(const struct who *w)
+{
+    const char *open = *w->key || *w->agent ? " (" : "", *close = *open ? ")" : "";
+    const char *comma = *w->key && *w->agent ? ", " : "";
+    return mem_printf("%s from %s%s%s%s%s%s%s", w->request, w->client, open,
+                      *w->key && strncmp(w->key, "key ", 4) != 0 ? "key " : "", w->key, comma,
+                      w->agent, close);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* What operators ask for: to load and unload, holds, pins. Holds and pins belong to the name: they
+ * outlast a file that is replaced, and the daemon. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "server/host_core.h"
+
+#define KEPT_MAX 20000 /* names that have a hold, or a pin */
+
+void host_load(struct hosted *h, const char *by)
+{
+    if (h->sched.state == SCHED_UNLOADED) {
+        host_set_failure(h, NULL);
+        h->reason = HOST_NEVER;
+    }
+    mem_replace(&h->wanted_by, by);
+    host_release(h, by);
+    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
+}
+
+void host_unload(struct hosted *h, uint64_t drain_until, const char *reason, const char *by)
+{
+    if (by) {
+        free(h->unload_by);
+        h->unload_by = mem_printf("%s%s%s", by, reason ? ": " : "", reason ? reason : "");
+    }
+    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_UNLOAD,
+                                             .model = &h->sched,
+                                             .drain_until = drain_until});
+}
+
+void host_keep(struct hosted *h)
+{
+    log_warn("model %s is still busy: it stays loaded", h->model->id);
+    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_KEEP, .model = &h->sched});
+}
+
+/* --- holds --------------------------------------------------------------------------------------
+ */
+
+static void keep_hold(struct hosted *h)
+{
+    uint64_t now = uv_now(h->host->loop), until = h->sched.held_until;
+    json_t *kept = json_object();
+    json_object_set_new(kept, "until",
+                        until == SCHED_NEVER
+                            ? json_null()
+                            : json_real(clock_unix() + (double)(until - now) / 1000));
+    json_object_set_new(kept, "reason", h->held_reason ? json_string(h->held_reason) : NULL);
+    json_object_set_new(kept, "by", h->held_by ? json_string(h->held_by) : NULL);
+    state_set(h->host->state, "holds", h->model->id, kept, KEPT_MAX);
+}
+
+static void begin_hold(struct hosted *h, uint64_t until, const char *reason, const char *by)
+{
+    mem_replace(&h->held_reason, reason);
+    mem_replace(&h->held_by, by);
+    host_tell(h->host, &(struct sched_event){
+                           .type = SCHED_EV_HOLD, .model = &h->sched, .hold_until = until});
+}
+
+void host_hold(struct hosted *h, uint64_t until, const char *reason, const char *by)
+{
+    log_info("model %s is held by %s%s%s", h->model->id, by ? by : "an operator",
+             reason ? ": " : "", reason ? reason : "");
+    begin_hold(h, until, reason, by);
+    keep_hold(h);
+    host_record(h, "hold", h->held_by);
+}
+
+bool host_is_held(const struct hosted *h)
+{
+    return h->sched.held_until > uv_now(h->host->loop);
+}
+
+void host_release(struct hosted *h, const char *by)
+{
+    if (!host_is_held(h))
+        return;
+    log_info("model %s is released by %s", h->model->id, by ? by : "an operator");
+    state_set(h->host->state, "holds", h->model->id, NULL, KEPT_MAX);
+    host_record(h, "release", by);
+    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &h->sched});
+}
+
+static void restore_hold(struct hosted *h)
+{
+    json_t *kept = state_get(h->host->state, "holds", h->model->id);
+    json_t *until = json_object_get(kept, "until");
+    double left = json_number_value(until) - clock_unix();
+    if (!kept)
+        return;
+    if (json_is_number(until) && left <= 0) {
+        state_set(h->host->state, "holds", h->model->id, NULL, KEPT_MAX);
+        return;
+    }
+    begin_hold(h,
+               json_is_number(until) ? uv_now(h->host->loop) + (uint64_t)ceil(left * 1000)
+                                     : SCHED_NEVER,
+               json_string_value(json_object_get(kept, "reason")),
+               json_string_value(json_object_get(kept, "by")));
+}
+
+/* --- pins ---------------------------------------------------------------------------------------
+ */
+
+bool host_is_pinned(const struct hosted *h)
+{
+    if (h->host->config->classic || h->pin == PIN_ON)
+        return true;
+    return h->settings.pinned && h->pin != PIN_OFF;
+}
+
+void host_pin(struct hosted *h, bool on, const char *by)
+{
+    h->pin = on ? PIN_ON : PIN_OFF;
+    h->sched.pinned = host_is_pinned(h);
+    state_set(h->host->state, "pins", h->model->id,
+              on == h->settings.pinned ? NULL : json_boolean(on), KEPT_MAX);
+    log_info("model %s is %s by %s", h->model->id, on ? "pinned" : "unpinned", by);
+    host_record(h, on ? "pin" : "unpin", by);
+    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_TICK});
+}
+
+void host_restore_wishes(struct hosted *h)
+{
+    json_t *pin = state_get(h->host->state, "pins", h->model->id);
+    if (pin)
+        h->pin = json_is_true(pin) ? PIN_ON : PIN_OFF;
+    h->sched.pinned = host_is_pinned(h);
+    restore_hold(h);
+}

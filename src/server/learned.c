@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/learned.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/host.h"
+
+#define SECTION "footprints"
+#define MOST 2000
+#define KEY_BYTES 16
+
+static void add_text(EVP_MD_CTX *md, const char *text)
+{
+    EVP_DigestUpdate(md, text, strlen(text) + 1);
+}
+
+/* What tells one load from another. Its text is secret-free, and so short that a file with
+ * thousands of them is read at once. */
+static const char *key_of(const struct hosted *h, char key[2 * KEY_BYTES + 1])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    EVP_DigestInit_ex(md, EVP_sha256(), NULL);
+    add_text(md, h->model->id);
+    for (size_t i = 0; i < h->composed.argv.n; i++)
+        add_text(md, h->composed.argv.v[i]);
+    EVP_DigestUpdate(md, &h->model->size, sizeof h->model->size);
+    EVP_DigestFinal_ex(md, digest, NULL);
+    EVP_MD_CTX_free(md);
+    for (size_t i = 0; i < KEY_BYTES; i++)
+        snprintf(key + 2 * i, 3, "%02x", digest[i]);
+    return key;
+}
+
+static bool is_size(const json_t *bytes)
+{
+    return json_is_integer(bytes) && json_integer_value(bytes) >= 0;
+}
+
+static void recall_memory(const struct budget *b, struct footprint *f, json_t *memory,
+                          json_t *mapped)
+{
+    struct footprint found = {.source = FOOTPRINT_MEASURED};
+    for (size_t d = 0; d < b->devices; d++) {
+        json_t *bytes = json_object_get(memory, b->figures.device[d].name);
+        if (!is_size(bytes))
+            return; /* a device has come since */
+        found.bytes[d] = (uint64_t)json_integer_value(bytes);
+    }
+    if (b->devices && is_size(mapped)) {
+        found.mapped = (uint64_t)json_integer_value(mapped);
+        *f = found;
+    }
+}
+
+void learned_recall(const struct state *s, const struct budget *b, struct hosted *h)
+{
+    char key[2 * KEY_BYTES + 1];
+    json_t *kept = state_get(s, SECTION, key_of(h, key));
+    json_t *load_ms = json_object_get(kept, "load_ms");
+    if (is_size(load_ms))
+        h->load_ms = h->sched.load_ms = (uint64_t)json_integer_value(load_ms);
+    recall_memory(b, &h->footprint, json_object_get(kept, "memory"),
+                  json_object_get(kept, "mapped"));
+}
+
+void learned_keep(struct state *s, const struct budget *b, const struct hosted *h)
+{
+    char key[2 * KEY_BYTES + 1];
+    json_t *memory = json_object();
+    if (h->footprint.source == FOOTPRINT_MEASURED)
+        for (size_t d = 0; d < b->devices; d++)
+            json_object_set_new(memory, b->figures.device[d].name,
+                                json_integer((json_int_t)h->footprint.bytes[d]));
+    state_set(s, SECTION, key_of(h, key),
+              json_pack("{s:s, s:o, s:I, s:I}", "model", h->model->id, "memory", memory, "mapped",
+                        (json_int_t)h->footprint.mapped, "load_ms", (json_int_t)h->load_ms),
+              MOST);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+struct state {
+    uv_loop_t *loop;
+    json_t *sections;
+    char *path;   /* NULL: in memory only */
+    int lock;     /* of the folder */
+    bool changed; /* since it was last written */
+    bool writing, closing;
+    uv_work_t work;
+    char *text; /* what is being written */
+    int failed; /* errno of the last write */
+};
+
+/* --- the file -----------------------------------------------------------------------------------
+ */
+
+static int make_folders(char *dir)
+{
+    for (char *p = dir + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        int rc = mkdir(dir, 0700);
+        *p = '/';
+        if (rc && errno != EEXIST)
+            return -errno;
+    }
+    return mkdir(dir, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+/* Whole or not at all, also when the power fails in between. */
+static int write_file(const char *path, const char *text)
+{
+    char *next = mem_printf("%s.next", path);
+    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t len = strlen(text);
+    bool good = fd >= 0 && write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
+    int rc = good ? 0 : errno ? errno : EIO;
+    if (fd >= 0 && close(fd) && !rc)
+        rc = errno;
+    if (!rc && rename(next, path))
+        rc = errno;
+    free(next);
+    return rc;
+}
+
+static bool is_sound(const json_t *sections)
+{
+    const char *name;
+    json_t *section;
+    if (!json_is_object(sections))
+        return false;
+    json_object_foreach ((json_t *)sections, name, section)
+        if (!json_is_object(section))
+            return false;
+    return true;
+}
+
+static void read_file(struct state *s)
+{
+    json_error_t why;
+    json_t *sections = json_load_file(s->path, 0, &why);
+    if (is_sound(sections)) {
+        json_decref(s->sections);
+        s->sections = sections;
+        return;
+    }
+    json_decref(sections);
+    if (access(s->path, F_OK))
+        return;
+    char *aside = mem_printf("%s.bad", s->path);
+    log_warn("%s cannot be used (%s): it is kept as %s, and begun anew", s->path,
+             sections ? "it is not what hostler writes" : why.text, aside);
+    if (rename(s->path, aside))
+        log_warn("cannot move it there: %s", strerror(errno));
+    free(aside);
+}
+
+static int open_folder(struct state *s, const char *dir, struct error *err)
+{
+    char *folder = mem_strdup(dir);
+    int rc = make_folders(folder);
+    free(folder);
+    char *lock = mem_printf("%s/lock", dir);
+    if (!rc && (s->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
+        rc = -errno;
+    free(lock);
+    if (rc)
+        return error_set(err, rc, "cannot write to the folder %s: %s; give another by --state-dir",
+                         dir, strerror(-rc));
+    if (flock(s->lock, LOCK_EX | LOCK_NB))
+        return error_set(err, -EBUSY,
+                         "another hostler uses the folder %s; give another by "
+                         "--state-dir",
+                         dir);
+    s->path = mem_printf("%s/state.json", dir);
+    read_file(s);
+    return 0;
+}
+
+/* --- writing ------------------------------------------------------------------------------------
+ */
+
+static void take_text(struct state *s)
+{
+    s->text = json_dumps(s->sections, JSON_INDENT(1));
+    s->changed = false;
+}
+
+static void end_writing(struct state *s)
+{
+    if (s->failed)
+        log_warn("cannot write %s: %s", s->path, strerror(s->failed));
+    free(s->text);
+    s->text = NULL;
+}
+
+static void do_write(uv_work_t *work)
+{
+    struct state *s = work->data;
+    s->failed = s->text ? write_file(s->path, s->text) : ENOMEM;
+}
+
+static void begin(struct state *s);
+static void end(struct state *s);
+
+static void on_written(uv_work_t *work, int status)
+{
+    struct state *s = work->data;
+    (void)status;
+    end_writing(s);
+    s->writing = false;
+    if (s->closing)
+        end(s);
+    else if (s->changed)
+        begin(s);
+}
+
+static void begin(struct state *s)
+{
+    if (!s->path || s->writing)
+        return;
+    take_text(s);
+    s->writing = uv_queue_work(s->loop, &s->work, do_write, on_written) == 0;
+}
+
+static void end(struct state *s)
+{
+    if (s->changed && s->path) {
+        take_text(s);
+        do_write(&s->work);
+        end_writing(s);
+    }
+    if (s->lock >= 0)
+        close(s->lock);
+    json_decref(s->sections);
+    free(s->path);
+    free(s);
+}
+
+/* --- the interface ------------------------------------------------------------------------------
+ */
+
+int state_open(struct state **out, uv_loop_t *loop, const char *dir, struct error *err)
+{
+    struct state *s = mem_zalloc(sizeof *s);
+    *s = (struct state){.loop = loop, .sections = json_object(), .lock = -1};
+    s->work.data = s;
+    int rc = dir ? open_folder(s, dir, err) : 0;
+    if (rc)
+        state_close(s);
+    else
+        *out = s;
+    return rc;
+}
+
+json_t *state_get(const struct state *s, const char *section, const char *key)
+{
+    return json_object_get(json_object_get(s->sections, section), key);
+}
+
+/* jansson keeps the order in which keys were set, in the file too. */
+static void keep_most(json_t *section, size_t most)
+{
+    while (json_object_size(section) > most)
+        json_object_del(section, json_object_iter_key(json_object_iter(section)));
+}
+
+void state_set(struct state *s, const char *section, const char *key, json_t *value, size_t most)
+{
+    json_t *object = json_object_get(s->sections, section);
+    if (!object) {
+        object = json_object();
+        json_object_set_new(s->sections, section, object);
+    }
+    if (json_equal(json_object_get(object, key), value)) {
+        json_decref(value);
+        return;
+    }
+    json_object_del(object, key); /* so that it is the newest */
+    if (value)
+        json_object_set_new(object, key, value);
+    keep_most(object, most);
+    s->changed = true;
+    begin(s);
+}
+
+void state_close(struct state *s)
+{
+    s->closing = true;
+    if (!s->writing)
+        end(s);
+}
