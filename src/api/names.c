@@ -7,6 +7,7 @@
 #include "api/who.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "http/target.h"
 
 void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name)
 {
@@ -23,9 +24,8 @@ void names_unknown(struct api *api, struct http_exchange *x, int status, const c
     reply_error_json(x, status, error, 0);
 }
 
-struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body)
+static struct hosted *find(struct api *api, struct http_exchange *x, const char *name)
 {
-    const char *name = json_string_value(json_object_get(body, "model"));
     if (!name && !host_config(api->host)->classic) {
         reply_error(x, 400, "model name is missing from the request");
         return NULL;
@@ -34,6 +34,36 @@ struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *bod
     if (!h)
         names_unknown(api, x, 404, name);
     return h;
+}
+
+struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body)
+{
+    return find(api, x, json_string_value(json_object_get(body, "model")));
+}
+
+struct hosted *names_queried(struct api *api, struct http_exchange *x)
+{
+    char *name = target_query(http_exchange_target(x), "model");
+    struct hosted *h = find(api, x, name);
+    free(name);
+    return h;
+}
+
+json_t *names_bytes(const struct host *host, const uint64_t *bytes)
+{
+    const struct memory_figures *figures = &host_budget(host)->figures;
+    json_t *o = json_object();
+    for (size_t d = 0; d < figures->n; d++)
+        json_object_set_new(o, figures->device[d].name, json_integer((json_int_t)bytes[d]));
+    return o;
+}
+
+json_t *names_footprint(const struct host *host, const struct footprint *f)
+{
+    if (f->source == FOOTPRINT_UNKNOWN)
+        return json_null();
+    return json_pack("{s:s, s:o, s:I}", "source", footprint_source_name(f->source), "memory",
+                     names_bytes(host, f->bytes), "mapped", (json_int_t)f->mapped);
 }
 
 int names_check(struct api *api, struct http_exchange *x, const char *member, json_t *list)

@@ -22,6 +22,12 @@ char *names_client(struct api *api, struct http_exchange *x);
 json_t *names_entry(struct hosted *h);
 /* A model that is being downloaded, likewise. */
 json_t *names_download(const struct downloads_item *item);
+/* The model that the query names in `model`; NULL after answering 400 or 404. */
+struct hosted *names_queried(struct api *api, struct http_exchange *x);
+/* {"host":bytes,"gpu0":bytes}: of each device that is looked at. */
+json_t *names_bytes(const struct host *host, const uint64_t *bytes);
+/* {"source","memory","mapped"}; null when it is not known. */
+json_t *names_footprint(const struct host *host, const struct footprint *f);
 /* {"at","model","event","why"} */
 json_t *names_change(const struct history_entry *e);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */

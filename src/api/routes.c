@@ -46,6 +46,8 @@ static const struct route {
     {"POST", "/models/unpin", api_models_unpin, 0},
     {"GET", "/hostler/v1/status", api_status, 0},
     {"GET", "/hostler/v1/requests", api_requests, 0},
+    {"GET", "/hostler/v1/show", api_show, 0},
+    {"GET", "/hostler/v1/estimate", api_estimate, 0},
 
     {"GET", "/v1/stream", api_stream_get, ROUTER},
     {"DELETE", "/v1/stream", api_stream_delete, ROUTER},

@@ -68,19 +68,6 @@ static json_t *memory_now(const struct budget *budget, struct memory_figures *fi
     return o;
 }
 
-/* What the scheduler counts for it. */
-static json_t *footprint_of(const struct hosted *h, const struct memory_figures *figures)
-{
-    const struct footprint *f = &h->footprint;
-    if (f->source == FOOTPRINT_UNKNOWN)
-        return json_null();
-    json_t *o = json_object();
-    for (size_t d = 0; d < figures->n; d++)
-        json_object_set_new(o, figures->device[d].name, json_integer((json_int_t)f->bytes[d]));
-    return json_pack("{s:s, s:o, s:I}", "source", footprint_source_name(f->source), "memory", o,
-                     "mapped", (json_int_t)f->mapped);
-}
-
 static const char *state_of(const struct hosted *h)
 {
     if (h->sched.state == SCHED_STOPPING)
@@ -106,7 +93,7 @@ static json_t *engine_of(struct api *api, struct hosted *h, const struct memory_
     json_object_set_new(o, "state", json_string(state_of(h)));
     json_object_set_new(o, "pid", json_integer(engine_pid(h->engine)));
     json_object_set_new(o, "memory", memory);
-    json_object_set_new(o, "footprint", footprint_of(h, figures));
+    json_object_set_new(o, "footprint", names_footprint(h->host, &h->footprint));
     json_object_set_new(o, "requests", json_integer(h->sched.leases));
     json_object_set_new(o, "waiting", json_integer(h->sched.waiting));
     json_object_set_new(o, "idle_ms", idle ? json_integer((json_int_t)idle_ms) : json_null());

@@ -160,15 +160,14 @@ static struct engine_option *add_option(struct engine_options *o, const char *li
     return option;
 }
 
-/* What tells llama-server's help from another program's. */
-static bool is_engine(const struct engine_options *o)
+static bool has_value(const struct engine_options *o, const char *name)
 {
-    const struct engine_option *model = engine_options_find(o, "--model", NULL);
-    const struct engine_option *port = engine_options_find(o, "--port", NULL);
-    return model && model->takes_value && port && port->takes_value;
+    const struct engine_option *option = engine_options_find(o, name, NULL);
+    return option && option->takes_value;
 }
 
-int engine_options_parse(struct engine_options **out, const char *help, struct error *err)
+int engine_options_parse(struct engine_options **out, const char *help, const char *own,
+                         struct error *err)
 {
     struct engine_options *o = mem_zalloc(sizeof *o);
     struct engine_option *last = NULL;
@@ -181,10 +180,9 @@ int engine_options_parse(struct engine_options **out, const char *help, struct e
             take_env(last, help, len);
         help += len + (help[len] == '\n');
     }
-    if (!is_engine(o)) {
+    if (!has_value(o, "--model") || !has_value(o, own)) {
         engine_options_destroy(o);
-        return error_set(err, -EPROTO,
-                         "this is not the help of llama-server: no --model and --port");
+        return error_set(err, -EPROTO, "its --help names no --model and %s", own);
     }
     *out = o;
     return 0;
@@ -276,9 +274,9 @@ static int load_help(struct engine_options **out, const char *binary, struct err
         goto done;
     }
     const char *help = buf_cstr(&p.out);
-    rc = engine_options_parse(out, help ? help : "", &why);
+    rc = engine_options_parse(out, help ? help : "", "--port", &why);
     if (rc)
-        error_set(err, rc, "%s is no llama-server: its --help names no --model and --port", binary);
+        error_set(err, rc, "%s is no llama-server: %s", binary, why.text);
 done:
     probe_finish(&p);
     return rc;

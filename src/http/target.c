@@ -70,23 +70,56 @@ static bool is_named(const char *piece, size_t len, const char *name)
     return same;
 }
 
+/* A parameter of a query: `name=value`, where it stands. */
+struct piece {
+    const char *name, *value;
+    size_t name_len, value_len;
+};
+
+/* The one behind `*at`, which begins at the end of the path; false when there is none. */
+static bool next_piece(const char **at, struct piece *p)
+{
+    while (**at == '?' || **at == '&') {
+        const char *text = *at + 1;
+        size_t len = strcspn(text, "&#");
+        const char *equals = memchr(text, '=', len);
+        *at = text + len;
+        p->name = text;
+        p->name_len = equals ? (size_t)(equals - text) : len;
+        p->value = equals ? equals + 1 : *at;
+        p->value_len = (size_t)(*at - p->value);
+        if (len)
+            return true;
+    }
+    return false;
+}
+
 char *target_query(const char *target, const char *name)
 {
     const char *at = target + target_path_len(target);
     char *value = NULL;
-    while (*at == '?' || *at == '&') {
-        const char *piece = at + 1;
-        size_t len = strcspn(piece, "&#");
-        const char *equals = memchr(piece, '=', len);
-        size_t name_len = equals ? (size_t)(equals - piece) : len;
-        if (len && is_named(piece, name_len, name)) {
-            size_t skip = equals ? name_len + 1 : len;
+    struct piece p;
+    while (next_piece(&at, &p)) {
+        if (is_named(p.name, p.name_len, name)) {
             free(value);
-            value = decode(piece + skip, len - skip, PLUS_BLANK);
+            value = decode(p.value, p.value_len, PLUS_BLANK);
         }
-        at = piece + len;
     }
     return value;
+}
+
+bool target_next(const char **at, char **name, char **value)
+{
+    struct piece p;
+    while (next_piece(at, &p)) {
+        *name = decode(p.name, p.name_len, PLUS_BLANK);
+        *value = decode(p.value, p.value_len, PLUS_BLANK);
+        if (*name && *value)
+            return true;
+        free(*name);
+        free(*value);
+    }
+    return false;
 }
 
 char *target_decode(const char *text, size_t len)

@@ -5,6 +5,7 @@
 #define HOSTLER_HTTP_TARGET_H
 
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Length of the path in `target` (up to `?` or `#`). */
@@ -13,6 +14,10 @@ size_t target_path_len(const char *target);
  * at; the caller frees it. NULL when there is none. A parameter without `=` has the value "". Malformed escapes stay as they are; %00 ends a
  * value's use as a string, so such a value counts as absent. */
 char *target_query(const char *target, const char *name);
+/* The parameters one after the other: `*at` begins at the target's end of the path. Both texts are
+ * decoded, and the caller's to free; those with an encoded zero byte are passed over. False behind
+ * the last. */
+bool target_next(const char **at, char **name, char **value);
 /* Percent-decodes `len` bytes; the caller frees. NULL on an encoded zero byte. */
 char *target_decode(const char *text, size_t len);
 /* Percent-encodes everything but unreserved characters; the caller frees. */

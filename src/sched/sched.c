@@ -15,6 +15,7 @@
  *    (For one that yields this holds when sched_next() has returned false.)
  */
 #include "sched/core.h"
+#include "sched/room.h"
 
 #include <string.h>
 
@@ -875,6 +876,11 @@ bool sched_would_fit(struct sched *s, struct sched_model *m, struct sched_model 
     for (; *n < chosen.n && *n < max; ++*n)
         victims[*n] = chosen.v[*n];
     return true;
+}
+
+bool sched_could_ever_fit(const struct sched *s, const struct sched_model *m)
+{
+    return room_could_ever_fit(s, m);
 }
 
 /* --- Names --------------------------------------------------------------------------------------

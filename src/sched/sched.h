@@ -329,6 +329,9 @@ uint64_t sched_eta(const struct sched *s, const struct sched_model *m);
 bool sched_would_fit(struct sched *s, struct sched_model *m, struct sched_model **victims,
                      unsigned max, unsigned *n);
 
+/* Whether it could be placed if nobody else was loaded, and others used no memory. */
+bool sched_could_ever_fit(const struct sched *s, const struct sched_model *m);
+
 /* `unloaded`, `evicted`, `idle`, `replaced`, `removed`, `broken`, `shutdown`. */
 const char *sched_stop_name(enum sched_stop_reason reason);
 /* `not_loaded`, `held`, `queue_full`, `wait_timeout`, `load_failed`, `unloaded`, … */

@@ -93,6 +93,8 @@ void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint
 
 void budget_learn(const struct budget *b, struct hosted *h, const struct memory_use *use)
 {
+    if (h->footprint.source == FOOTPRINT_GIVEN)
+        h->footprint.alone = false; /* it found room */
     if (!b->devices || h->footprint.source == FOOTPRINT_GIVEN)
         return;
     footprint_measure(&h->footprint, use);
@@ -136,17 +138,36 @@ static uint64_t asked_of(const struct budget *b, const struct footprint *f, size
     return least(f->bytes[device], capacity);
 }
 
-static void ask_for_file(struct budget *b, struct hosted *h)
+static bool is_in_use(const struct hosted *h, const struct sched_weights *w)
 {
-    struct sched_model *m = &h->sched;
-    uint64_t capacity = budget_capacity(b, 0), mapped = h->footprint.mapped;
+    const struct sched_model *m;
+    TAILQ_FOREACH (m, &host_sched(h->host)->running_models, link)
+        if (m->weights == w)
+            return true;
+    return false;
+}
+
+/* What an engine holds already is not less because another model finds less room. */
+static void ask_for_file(struct budget *b, const struct hosted *h, uint64_t mapped,
+                         struct sched_model *m)
+{
+    uint64_t capacity = budget_capacity(b, 0);
     m->weights = NULL;
     if (!mapped || !h->model->path)
         return;
     if (!b->limit[0])
         mapped = least(mapped, capacity > m->bytes[0] ? capacity - m->bytes[0] : 0);
     m->weights = weights_of(b, h->model->path);
-    m->weights->bytes = mapped;
+    if (mapped > m->weights->bytes || !is_in_use(h, m->weights))
+        m->weights->bytes = mapped;
+}
+
+void budget_ask_for(struct budget *b, const struct hosted *h, const struct footprint *f,
+                    struct sched_model *m)
+{
+    for (size_t d = 0; d < b->devices; d++)
+        m->bytes[d] = asked_of(b, f, d);
+    ask_for_file(b, h, f->mapped, m);
 }
 
 static void take_given(const struct budget *b, struct hosted *h)
@@ -164,9 +185,7 @@ void budget_ask(struct budget *b, struct hosted *h)
     else if (h->footprint.source == FOOTPRINT_UNKNOWN)
         footprint_estimate(&h->footprint, h->model, host_config(h->host), &h->composed.args,
                            b->devices);
-    for (size_t d = 0; d < b->devices; d++)
-        h->sched.bytes[d] = asked_of(b, &h->footprint, d);
-    ask_for_file(b, h);
+    budget_ask_for(b, h, &h->footprint, &h->sched);
 }
 
 char *budget_explain(const struct budget *b, const struct hosted *h)

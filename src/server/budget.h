@@ -49,6 +49,9 @@ void budget_learn(const struct budget *b, struct hosted *h, const struct memory_
 /* Sets what the scheduler is told of the model's footprint, which is found out before if it is not
  * known. */
 void budget_ask(struct budget *b, struct hosted *h);
+/* The same into `m`, for a footprint that the model might have. */
+void budget_ask_for(struct budget *b, const struct hosted *h, const struct footprint *f,
+                    struct sched_model *m);
 /* `model 'x' needs 20.1 GiB on host (estimated), 16.0 GiB may be used…`; the caller frees. */
 char *budget_explain(const struct budget *b, const struct hosted *h);
 

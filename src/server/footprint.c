@@ -97,6 +97,33 @@ void footprint_estimate(struct footprint *out, const struct model *m, const stru
         out->bytes[0] += rest;
 }
 
+/* `CUDA1` is `gpu1`: llama.cpp numbers those that it may use. Its own name for the host is `Host`;
+ * what it calls by another name without a number is the host's too. */
+static size_t device_of(const char *name, size_t devices)
+{
+    size_t letters = strcspn(name, "0123456789");
+    size_t number = strtoul(name + letters, NULL, 10);
+    return name[letters] && number + 1 < devices ? number + 1 : 0;
+}
+
+void footprint_from_fit(struct footprint *out, const struct fit *fit, const struct model *m,
+                        const struct config *c, const struct engine_args *args, size_t devices)
+{
+    size_t last = 0;
+    *out = (struct footprint){.source = FOOTPRINT_FITTED, .bytes[0] = PROCESS};
+    for (size_t i = 0; i < fit->n; i++) {
+        const struct fit_device *f = &fit->device[i];
+        size_t d = device_of(f->name, devices);
+        out->bytes[d] += f->context + f->compute;
+        if (d == 0 && is_mapped(c, args))
+            out->mapped += f->model;
+        else
+            out->bytes[d] += f->model;
+        last = f->model && d > last ? d : last;
+    }
+    out->bytes[last] += m->mmproj_info.tensor_bytes;
+}
+
 void footprint_measure(struct footprint *f, const struct memory_use *use)
 {
     bool first = f->source != FOOTPRINT_MEASURED;
@@ -114,6 +141,8 @@ const char *footprint_source_name(enum footprint_source source)
         return "unknown";
     case FOOTPRINT_ESTIMATED:
         return "estimated";
+    case FOOTPRINT_FITTED:
+        return "fit-params";
     case FOOTPRINT_MEASURED:
         return "measured";
     case FOOTPRINT_GIVEN:

@@ -7,14 +7,16 @@
 #define HOSTLER_SERVER_FOOTPRINT_H
 
 #include "catalog/catalog.h"
+#include "engine/fit.h"
 #include "engine/memory.h"
 #include "server/config.h"
 
 enum footprint_source {
     FOOTPRINT_UNKNOWN,
-    FOOTPRINT_ESTIMATED,
-    FOOTPRINT_MEASURED, /* the most that an engine with these arguments was seen to have */
-    FOOTPRINT_GIVEN,    /* the preset's `memory` */
+    FOOTPRINT_ESTIMATED, /* the header's arithmetic */
+    FOOTPRINT_FITTED,    /* what llama-fit-params said */
+    FOOTPRINT_MEASURED,  /* the most that an engine with these arguments was seen to have */
+    FOOTPRINT_GIVEN,     /* the preset's `memory` */
 };
 
 struct footprint {
@@ -34,9 +36,13 @@ struct footprint {
  */
 void footprint_estimate(struct footprint *out, const struct model *m, const struct config *c,
                         const struct engine_args *args, size_t devices);
+/* The same from llama-fit-params' answer, with what it does not count: the process, and the model that
+ * sees and hears. */
+void footprint_from_fit(struct footprint *out, const struct fit *fit, const struct model *m,
+                        const struct config *c, const struct engine_args *args, size_t devices);
 /* Takes what an engine that is ready has now, if that is more than was measured before. */
 void footprint_measure(struct footprint *f, const struct memory_use *use);
-/* `estimated`, … */
+/* `estimated`, `fit-params`, … */
 const char *footprint_source_name(enum footprint_source source);
 
 #endif

@@ -111,6 +111,48 @@ void host_check_idle(struct host *h)
     }
 }
 
+static void on_fitted(const struct fit *fit, const char *why, void *ctx)
+{
+    struct hosted *h = ctx;
+    struct host *host = h->host;
+    if (fit)
+        footprint_from_fit(&h->fitted, fit, h->model, host->config, &h->composed.args,
+                           host->budget.devices);
+    else
+        log_info("model %s: its memory is estimated: %s", h->model->id, why);
+    if (fit && h->footprint.source == FOOTPRINT_ESTIMATED)
+        h->footprint = h->fitted;
+    h->sched.unsure = false;
+    host_tell(host, &(struct sched_event){.type = SCHED_EV_TICK});
+}
+
+/* How many (1: or more) would go for it if it took no memory: for want of places. */
+static unsigned least_evicted(const struct hosted *h)
+{
+    struct sched_model nothing = {.priority = h->sched.priority};
+    struct sched_model *victim;
+    unsigned n;
+    sched_would_fit(&h->host->sched, &nothing, &victim, 1, &n);
+    return n;
+}
+
+/* The header's arithmetic errs to the high side. Before somebody has to go for it, or it is refused,
+ * llama.cpp's own word is waited for. */
+static void make_sure(struct hosted *h)
+{
+    struct host *host = h->host;
+    struct sched_model *victim;
+    unsigned n;
+    if (h->footprint.source != FOOTPRINT_ESTIMATED || h->fit_asked || !h->model->path)
+        return;
+    /* Would another figure change anything? */
+    bool fits = sched_would_fit(&host->sched, &h->sched, &victim, 1, &n);
+    if (fits && n == least_evicted(h))
+        return;
+    h->fit_asked = h->sched.unsure = true;
+    fitter_ask(host->fitter, &h->composed.args, &h->composed.env, on_fitted, h);
+}
+
 /* Memory is looked at when it matters: while a model waits for its place. */
 static void consider_memory(struct host *host)
 {
@@ -118,8 +160,27 @@ static void consider_memory(struct host *host)
     if (!host->budget.devices || !host->sched.queued)
         return;
     host_read_memory(host);
-    TAILQ_FOREACH (m, &host->sched.waiting_models, queue_link)
-        budget_ask(&host->budget, container_of(m, struct hosted, sched));
+    TAILQ_FOREACH (m, &host->sched.waiting_models, queue_link) {
+        struct hosted *h = container_of(m, struct hosted, sched);
+        budget_ask(&host->budget, h);
+        make_sure(h);
+    }
+}
+
+bool host_would_fit(struct hosted *h, const struct footprint *f, struct hosted **evicted,
+                    unsigned max, unsigned *n, bool *never)
+{
+    struct host *host = h->host;
+    struct sched_model probe = {.priority = h->sched.priority, .pinned = h->sched.pinned};
+    struct sched_model *victims[HOST_EVICTED_MAX];
+    host_read_memory(host);
+    budget_ask_for(&host->budget, h, f, &probe);
+    bool fits = sched_would_fit(&host->sched, &probe, victims,
+                                max < HOST_EVICTED_MAX ? max : HOST_EVICTED_MAX, n);
+    for (unsigned i = 0; i < *n; i++)
+        evicted[i] = container_of(victims[i], struct hosted, sched);
+    *never = !fits && !sched_could_ever_fit(&host->sched, &probe);
+    return fits;
 }
 
 static struct host_request *request_of(struct sched_request *r)
@@ -382,12 +443,23 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
         return rc;
     }
     init_scheduler(h);
+    h->fitter = fitter_create(loop, config->engine);
     uv_timer_init(loop, &h->timer);
     h->timer.data = h;
     presets_init(&h->presets, config);
     h->catalog = catalog_create(loop, &host_catalog_events, h);
     *out = h;
     return 0;
+}
+
+struct fitter *host_fitter(const struct host *h)
+{
+    return h->fitter;
+}
+
+const struct sched *host_sched(const struct host *h)
+{
+    return &h->sched;
 }
 
 const struct history *host_history(const struct host *h)
@@ -481,5 +553,6 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
         host_free_record(hosted);
     }
     state_close(h->state);
+    fitter_close(h->fitter);
     catalog_close(h->catalog, on_catalog_closed, h);
 }

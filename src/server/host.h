@@ -24,6 +24,7 @@
 #include "server/history.h"
 
 struct host;
+struct fitter;
 struct sources;
 
 /* Why a model is not loaded (any more); the names are `status.reason`. */
@@ -39,6 +40,8 @@ enum host_reason {
     HOST_LOAD_FAILED, /* ended by itself before, or was not ready in time */
     HOST_BROKEN_FILE, /* its header cannot be read: never tried */
 };
+
+#define HOST_EVICTED_MAX 64
 
 enum pin { PIN_AS_CONFIGURED, PIN_ON, PIN_OFF };
 
@@ -66,6 +69,8 @@ struct hosted {
     char *held_reason;     /* why an operator holds it; NULL */
     char *held_by;
     struct footprint footprint; /* what its engine takes */
+    struct footprint fitted;    /* as llama-fit-params says; UNKNOWN: not asked, or no answer */
+    bool fit_asked;             /* since its arguments are what they are */
     uint64_t oom_kills;         /* when its engine was started */
     unsigned unloads;           /* operations (unload.h) that wait for its end */
     bool broken;                /* the engine does not answer and is being stopped for it */
@@ -135,6 +140,16 @@ struct hosted *host_find(const struct host *h, const char *name);
 struct hosted *host_at(const struct host *h, size_t index);
 const struct presets *host_presets(const struct host *h);
 const struct history *host_history(const struct host *h);
+struct fitter *host_fitter(const struct host *h);
+/* For budget.c. */
+const struct sched *host_sched(const struct host *h);
+/*
+ * Whether an engine of the model with that footprint, in place of one that runs, would be placed
+ * now; `evicted` are those that would go (at most `max`; `*n`). `*never`: it could not be placed
+ * whoever goes.
+ */
+bool host_would_fit(struct hosted *h, const struct footprint *f, struct hosted **evicted,
+                    unsigned max, unsigned *n, bool *never);
 
 /* --- requests -----------------------------------------------------------------------------------
  */

@@ -10,6 +10,7 @@
 #define HOSTLER_SERVER_HOST_CORE_H
 
 #include "engine/rundir.h"
+#include "server/fitter.h"
 #include "server/history.h"
 #include "server/host.h"
 #include "server/sources.h"
@@ -25,6 +26,7 @@ struct host {
     struct catalog *catalog;
     struct sched sched;
     struct budget budget;
+    struct fitter *fitter;
     uv_timer_t timer;
     uint64_t timer_at; /* SCHED_NEVER: not armed */
     TAILQ_HEAD(, host_listener) listeners;

@@ -15,6 +15,7 @@
 void host_free_record(struct hosted *h)
 {
     h->model->owner = NULL;
+    fitter_forget(h->host->fitter, h);
     TAILQ_REMOVE(&h->host->all, h, link);
     composed_finish(&h->composed);
     settings_finish(&h->settings);
@@ -117,7 +118,9 @@ void host_configure(struct hosted *h)
     h->sched.max_leases = h->settings.max_requests;
     if (!changed)
         return;
-    h->footprint = (struct footprint){0};
+    fitter_forget(host->fitter, h);
+    h->footprint = h->fitted = (struct footprint){0};
+    h->fit_asked = h->sched.unsure = false;
     learned_recall(host->state, &host->budget, h);
     host->changed = true;
     if (h->sched.state == SCHED_UNLOADED && h->reason != HOST_BROKEN_FILE) {

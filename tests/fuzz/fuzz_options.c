@@ -42,13 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[sizeof must - 1 + size] = '\0';
     struct engine_options *o;
     struct error err;
-    if (engine_options_parse(&o, text, &err))
+    if (engine_options_parse(&o, text, "--port", &err))
         abort();
     for (size_t i = 0; i < engine_options_count(o); i++)
         check_option(o, engine_options_at(o, i));
     engine_options_destroy(o);
     /* And alone, where it is most often refused. */
-    if (!engine_options_parse(&o, text + sizeof must - 1, &err))
+    if (!engine_options_parse(&o, text + sizeof must - 1, "--port", &err))
         engine_options_destroy(o);
     free(text);
     return 0;

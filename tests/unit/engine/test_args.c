@@ -38,7 +38,7 @@ static int set_up(void **state)
 {
     (void)state;
     struct error err;
-    return engine_options_parse(&options, help, &err);
+    return engine_options_parse(&options, help, "--port", &err);
 }
 
 static int tear_down(void **state)

@@ -57,7 +57,7 @@ static struct engine_options *parse(const char *text)
 {
     struct engine_options *o = NULL;
     struct error err = {0};
-    assert_int_equal(engine_options_parse(&o, text, &err), 0);
+    assert_int_equal(engine_options_parse(&o, text, "--port", &err), 0);
     return o;
 }
 
@@ -157,7 +157,7 @@ static void not_a_help(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct engine_options *o;
         struct error err = {0};
-        assert_int_equal(engine_options_parse(&o, texts[i], &err), -EPROTO);
+        assert_int_equal(engine_options_parse(&o, texts[i], "--port", &err), -EPROTO);
         assert_true(err.text[0]);
     }
     engine_options_destroy(NULL);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* GET /hostler/v1/show?model=M: all that is known of one model: its header, its arguments and where
+ * each comes from, what it takes, how it last ended and why. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/names.h"
+#include "api/reply.h"
+#include "base/memory.h"
+
+static const char *origin_name(enum args_origin origin)
+{
+    switch (origin) {
+    case ARGS_FROM_COMMAND_LINE:
+        return "command line";
+    case ARGS_FROM_ENVIRONMENT:
+        return "environment";
+    case ARGS_FROM_SECTION:
+        return "preset";
+    case ARGS_FROM_DEFAULTS:
+        return "preset [*]";
+    case ARGS_FROM_SOURCE:
+        return "model's files";
+    case ARGS_FROM_ROUTER:
+        return "hostler";
+    }
+    return "";
+}
+
+static json_t *arguments(const struct engine_args *args)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < args->n; i++) {
+        const struct engine_arg *a = &args->v[i];
+        const struct strv *no = &a->option->negations;
+        const char *name = a->negated && no->n ? no->v[no->n - 1] : a->option->canonical;
+        json_array_append_new(all,
+                              json_pack("{s:o, s:o, s:s}", "option", reply_string(name), "value",
+                                        a->value ? reply_string(a->value) : json_null(), "origin",
+                                        origin_name(a->origin)));
+    }
+    return all;
+}
+
+/* Names only: values may be secrets. */
+static json_t *environment(const struct strv *env)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < env->n; i++) {
+        char *name = mem_strndup(env->v[i], strcspn(env->v[i], "="));
+        json_array_append_new(all, reply_string(name));
+        free(name);
+    }
+    return all;
+}
+
+static void add_number(json_t *o, const char *name, uint64_t value)
+{
+    if (value)
+        json_object_set_new(o, name, json_integer((json_int_t)value));
+}
+
+static json_t *header(const struct model *m)
+{
+    const struct gguf_info *g = &m->info;
+    if (m->header != MODEL_HEADER_READ)
+        return m->problem ? json_pack("{s:o}", "problem", reply_string(m->problem)) : json_null();
+    json_t *o = json_object();
+    json_object_set_new(o, "architecture", reply_string(g->architecture));
+    json_object_set_new(o, "name", reply_string(g->name));
+    add_number(o, "parameters", g->n_params);
+    add_number(o, "tensors", g->tensor_count);
+    add_number(o, "tensor_bytes", g->tensor_bytes);
+    add_number(o, "context_length", g->context_length);
+    add_number(o, "embedding_length", g->embedding_length);
+    add_number(o, "layers", g->block_count);
+    add_number(o, "heads", g->head_count);
+    add_number(o, "heads_kv", g->head_count_kv);
+    add_number(o, "sliding_window", g->sliding_window);
+    add_number(o, "experts", g->expert_count);
+    add_number(o, "experts_used", g->expert_used_count);
+    add_number(o, "vocabulary", g->vocab_size);
+    add_number(o, "files", g->split_count);
+    json_object_set_new(o, "chat_template", json_boolean(g->has_chat_template));
+    return o;
+}
+
+static json_t *footprints(struct hosted *h)
+{
+    struct footprint computed;
+    footprint_estimate(&computed, h->model, host_config(h->host), &h->composed.args,
+                       host_budget(h->host)->figures.n);
+    const bool measured = h->footprint.source == FOOTPRINT_MEASURED;
+    const bool given = h->footprint.source == FOOTPRINT_GIVEN;
+    return json_pack("{s:o, s:o, s:o, s:o}", "estimated", names_footprint(h->host, &computed),
+                     "fitted", names_footprint(h->host, &h->fitted), "measured",
+                     measured ? names_footprint(h->host, &h->footprint) : json_null(), "given",
+                     given ? names_footprint(h->host, &h->footprint) : json_null());
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? reply_string(text) : json_null();
+}
+
+static json_t *last_exit(const struct hosted *h)
+{
+    const char *reason = host_reason_name(h->reason);
+    if (!reason)
+        return json_null();
+    return json_pack("{s:s, s:i, s:i, s:o, s:o}", "reason", reason, "exit_code", host_exit_code(h),
+                     "signal", h->last_exit.signal, "cause", text_or_null(h->ended_by), "message",
+                     text_or_null(h->failure));
+}
+
+static json_t *changes(const struct hosted *h)
+{
+    json_t *all = json_array();
+    const struct history_entry *e;
+    for (size_t i = 0; (e = history_at(host_history(h->host), i)); i++)
+        if (strcmp(e->model, h->model->id) == 0)
+            json_array_append_new(all, names_change(e));
+    return all;
+}
+
+void api_show(struct api *api, struct http_exchange *x)
+{
+    struct hosted *h = names_queried(api, x);
+    if (!h)
+        return;
+    json_t *o = names_entry(h);
+    json_object_set_new(o, "path", text_or_null(h->model->path));
+    json_object_set_new(o, "mmproj", text_or_null(h->model->mmproj));
+    json_object_set_new(o, "draft", text_or_null(h->model->draft));
+    json_object_set_new(o, "header", header(h->model));
+    json_object_set_new(o, "arguments", arguments(&h->composed.args));
+    json_object_set_new(o, "environment", environment(&h->composed.env));
+    json_object_set_new(o, "footprint", footprints(h));
+    json_object_set_new(o, "load_ms", json_integer((json_int_t)h->load_ms));
+    json_object_set_new(o, "ttl_ms", json_integer((json_int_t)h->settings.ttl_ms));
+    json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
+    json_object_set_new(o, "priority", json_integer(h->settings.priority));
+    json_object_set_new(o, "max_requests", json_integer(h->settings.max_requests));
+    json_object_set_new(o, "loaded_by", text_or_null(h->engine ? h->loaded_by : NULL));
+    json_object_set_new(o, "last_exit", last_exit(h));
+    json_object_set_new(o, "recent", changes(h));
+    reply_json(x, 200, o);
+}
