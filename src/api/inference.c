@@ -226,7 +226,9 @@ static void on_relay_done(struct relay *r, enum relay_result result)
 
 static void on_passed(struct relay *r, const char *data, size_t len)
 {
-    usage_add(&container_of(r, struct inference, relay)->record->usage, data, len);
+    struct inference *i = container_of(r, struct inference, relay);
+    i->request.hosted->pulse.heard = uv_now(host_loop(i->api->host));
+    usage_add(&i->record->usage, data, len);
 }
 
 static void on_granted(struct host_request *r)

@@ -42,7 +42,8 @@ struct config {
     struct strv cors_origins; /* `*`, `localhost`, or an origin each */
     char *cors_methods, *cors_headers;
     bool cors_credentials;
-    uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms;
+    uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms,
+        health_timeout_ms;
     unsigned max_queue;
     enum log_level log_level;
     enum log_format log_format;

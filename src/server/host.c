@@ -194,6 +194,7 @@ static void perform(const struct sched_action *action)
     struct host_request *r = request_of(action->request);
     switch (action->type) {
     case SCHED_ACT_GRANT:
+        pulse_expect(&h->host->pulse, h);
         r->granted(r);
         return;
     case SCHED_ACT_REJECT:
@@ -444,6 +445,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     }
     init_scheduler(h);
     h->fitter = fitter_create(loop, config->engine);
+    pulse_init(&h->pulse, h, config->health_timeout_ms, host_engine_broken);
     uv_timer_init(loop, &h->timer);
     h->timer.data = h;
     presets_init(&h->presets, config);
@@ -536,6 +538,7 @@ static void on_timer_closed(uv_handle_t *handle)
 static void on_catalog_closed(void *ctx)
 {
     struct host *h = ctx;
+    pulse_close(&h->pulse);
     uv_close((uv_handle_t *)&h->timer, on_timer_closed);
 }
 
@@ -547,6 +550,7 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
     struct hosted *hosted, *next;
     for (hosted = TAILQ_FIRST(&h->all); hosted; hosted = next) {
         next = TAILQ_NEXT(hosted, link);
+        pulse_end(hosted);
         http_client_close(hosted->client);
         if (hosted->engine)
             engine_destroy(hosted->engine);

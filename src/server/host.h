@@ -22,6 +22,7 @@
 #include "server/compose.h"
 #include "server/config.h"
 #include "server/history.h"
+#include "server/pulse.h"
 
 struct host;
 struct fitter;
@@ -73,6 +74,7 @@ struct hosted {
     bool fit_asked;             /* since its arguments are what they are */
     uint64_t oom_kills;         /* when its engine was started */
     unsigned unloads;           /* operations (unload.h) that wait for its end */
+    struct pulse pulse;         /* whether its engine hangs */
     bool broken;                /* the engine does not answer and is being stopped for it */
     TAILQ_ENTRY(hosted) link;   /* among all records, those of removed models included */
 };

@@ -32,6 +32,7 @@ static void on_engine_ready(struct hosted *h)
     host_record(h, "ready", took);
     h->client = http_client_create(host->loop, engine_socket(h->engine), h->composed.connections,
                                    host->config->load_timeout_ms);
+    pulse_begin(&host->pulse, h);
     host_tell(host, &(struct sched_event){.type = SCHED_EV_READY, .model = &h->sched});
 }
 
@@ -137,6 +138,7 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     bool oom = ran_out_of_memory(h, how);
     h->footprint.alone |= oom;
     struct http_client *client = h->client;
+    pulse_end(h);
     h->client = NULL;
     h->engine = NULL;
     h->broken = false;
@@ -258,6 +260,7 @@ void host_stop_engine(struct hosted *h, const struct sched_action *action)
              action->force ? ", by force" : "");
     host_record(h, "stop", h->ended_by);
     /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
+    pulse_end(h);
     http_client_close(h->client);
     h->client = NULL;
     engine_stop(h->engine, action->force);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tells an engine that hangs from one that is busy. An engine that has requests and sends nothing is
+ * asked for its /health, over a connection that is kept free for such (HTTP_RESERVED): llama-server
+ * answers that from another thread than the one that computes. Two questions in a row without an
+ * answer, and nothing heard meanwhile, and it hangs.
+ *
+ * The clock runs only while some engine has requests.
+ */
+#ifndef HOSTLER_SERVER_PULSE_H
+#define HOSTLER_SERVER_PULSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "http/fetch.h"
+
+struct host;
+struct hosted;
+
+/* Of one engine; zeroed: none runs. */
+struct pulse {
+    bool watched;
+    struct http_fetch *question;
+    unsigned unanswered;
+    uint64_t heard; /* ms: when it last sent something, or got something to do */
+};
+
+/* The clock of all of them; embedded. `timeout_ms`: how long an engine may be silent; 0: for ever. */
+struct pulse_clock {
+    struct host *host;
+    uint64_t timeout_ms;
+    uv_timer_t timer;
+    void (*hangs)(struct hosted *h);
+};
+
+void pulse_init(struct pulse_clock *c, struct host *host, uint64_t timeout_ms,
+                void (*hangs)(struct hosted *h));
+void pulse_close(struct pulse_clock *c);
+/* Its engine is ready, and has a client. One with hardly a thread to answer with is not watched. */
+void pulse_begin(const struct pulse_clock *c, struct hosted *h);
+/* Its client is about to be closed. */
+void pulse_end(struct hosted *h);
+/* It got a request. */
+void pulse_expect(struct pulse_clock *c, struct hosted *h);
+
+#endif

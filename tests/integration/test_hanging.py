@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""An engine that hangs is told from one that is busy."""
+import json
+import os
+import signal
+import threading
+
+import pytest
+import tiny_model
+from conftest import until
+from wire import open_stream, read_events
+
+ASK = {"model": "a", "prompt": "hi", "n_predict": 4, "ignore_eos": True}
+
+
+@pytest.fixture
+def server(hostler, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    tiny_model.make(str(folder / "a.gguf"), pad_mb=32)  # some milliseconds a token
+    return hostler("--models-dir", folder, "--health-timeout", "600ms", "-c", "8192")
+
+
+def engine_pid(server):
+    return server.get("/hostler/v1/status").json["engines"][0]["pid"]
+
+
+def stopped(server):
+    """The engine, ready and then made to hang; SIGKILL, which must come, ends it all the same."""
+    assert server.post("/completion", ASK).status == 200
+    pid = engine_pid(server)
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def test_a_request_to_one_that_hangs_gets_another(server):
+    hung = stopped(server)
+    assert server.post("/completion", ASK).status == 200  # it was not read, so it is sent again
+    assert engine_pid(server) != hung
+    assert "it hangs" in server.log()
+
+
+def test_a_stream_that_hangs_ends_with_an_error(server):
+    _connection, response = open_stream(server, "a", max_tokens=4000)
+    read_events(response, 2)
+    os.kill(engine_pid(server), signal.SIGSTOP)
+    last = [text for _, text in read_events(response)][-1]
+    assert "stopped answering" in json.loads(last)["error"]["message"]
+    assert server.post("/completion", ASK).status == 200
+
+
+def test_one_that_is_busy_is_left_alone(server):
+    answer = {}
+
+    def ask():
+        answer["response"] = server.post("/completion", {**ASK, "n_predict": 3000})
+
+    assert server.post("/completion", ASK).status == 200
+    pid = engine_pid(server)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    waited = server.get("/hostler/v1/requests?limit=1").json["requests"][0]["elapsed_ms"]
+    assert answer["response"].status == 200
+    assert waited > 1200, f"too quick ({waited} ms) to tell: more tokens are needed"
+    assert engine_pid(server) == pid and "hangs" not in server.log()
+
+
+def test_an_idle_one_is_not_asked(server):
+    stopped(server)
+    until(lambda: server.get("/hostler/v1/status").json["engines"][0]["idle_ms"] > 1500)
+    assert "hangs" not in server.log()
