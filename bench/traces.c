@@ -13,8 +13,8 @@
  *
  * A trace is a set of sessions: a closed one asks when its last request has been answered (a person,
  * an agent), an open one whatever happens (many people). So all policies see the same work. Loads
- * take 1 s and 1 s a gigabyte, and share the disk: n at once take n times as long (--parallel: they
- * do not disturb each other). A ready model serves all its requests side by side.
+ * take 1 s and 1 s a gigabyte, and share the disk: n at once take n times as long (--parallel: files
+ * are in the page cache, and they do not disturb each other). A ready model serves all its requests side by side.
  *
  * A ratio is of sums over the seeds. Prints Markdown; the same seeds give the same figures.
  *
@@ -538,6 +538,7 @@ static struct result replay_sched(struct trace *t, const struct setting *set, bo
     for (unsigned i = 0; i < t->n_models; i++) {
         p.engines[i].m.bytes[0] = (uint64_t)t->gb[i] * GB;
         p.engines[i].m.priority = t->priority[i];
+        p.engines[i].m.cold = !parallel;
         sched_tell(&p, SCHED_EV_ADD, i, NULL);
     }
     return replay(&p);

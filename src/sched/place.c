@@ -170,6 +170,17 @@ static bool fits_somehow(const struct look *l, const struct sched_model *m)
     return false;
 }
 
+static bool may_load(const struct sched *s, const struct sched_model *m)
+{
+    const struct sched_model *other;
+    if (s->config.loads_max && s->loading >= s->config.loads_max)
+        return false;
+    TAILQ_FOREACH (other, &s->running_models, link)
+        if (m->cold && other->cold && other->state == SCHED_LOADING)
+            return false;
+    return true;
+}
+
 static enum place_result place_one(struct look *l, struct sched_model *m,
                                    struct sched_action *action)
 {
@@ -186,7 +197,7 @@ static enum place_result place_one(struct look *l, struct sched_model *m,
         return without_hope(l, m);
     m->hopeless_since = SCHED_NEVER;
     if (fits(l, m, ROOM_LATER)) {
-        if (fits(l, m, ROOM_NOW) && (!s->config.loads_max || s->loading < s->config.loads_max))
+        if (fits(l, m, ROOM_NOW) && may_load(s, m))
             return spawn(s, m, action);
         promise(l, m);
         return PLACE_NOTHING;

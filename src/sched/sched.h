@@ -149,6 +149,8 @@ struct sched_weights {
 struct sched_model {
     uint64_t ttl_ms;               /* 0: never unloaded for being idle */
     bool pinned;                   /* never evicted, never made to yield, never idle */
+    bool cold;                     /* its load reads from the disk: one such load at a time, since
+                                      two would only take turns there */
     bool unsure;                   /* its footprint is being found out: it is not placed yet */
     int priority;                  /* higher first */
     unsigned max_leases;           /* at once, passive ones aside; 0: no limit */

@@ -12,10 +12,13 @@
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/pagecache.h"
 #include "server/host_core.h"
 
 #define MEMORY_MS 500 /* how often memory is looked at while somebody waits for it */
 #define RESIDENCE_MS 30000
+#define COLD_MS 2000      /* how long it is believed that a file is in the page cache, or not */
+#define WARM_SHARE 0.75   /* of a file, so that its load hardly waits for the disk */
 #define HOPELESS_MS 10000 /* how long somebody may wait for other programs' memory */
 #define FAILURES_MAX 5
 #define BACK_OFF_MS 1000
@@ -153,15 +156,29 @@ static void make_sure(struct hosted *h)
     fitter_ask(host->fitter, &h->composed.args, &h->composed.env, on_fitted, h);
 }
 
-/* Memory is looked at when it matters: while a model waits for its place. */
-static void consider_memory(struct host *host)
+/* A load out of the page cache is as quick beside another. */
+static void look_for_file(struct hosted *h)
+{
+    uint64_t now = uv_now(h->host->loop);
+    if (!h->model->path || (h->looked_at && now - h->looked_at < COLD_MS))
+        return;
+    h->looked_at = now;
+    h->sched.cold = pagecache_share(h->model->path) < WARM_SHARE;
+}
+
+/* Memory and files are looked at when it matters: while a model waits for its place. */
+static void consider_waiting(struct host *host)
 {
     struct sched_model *m;
-    if (!host->budget.devices || !host->sched.queued)
+    if (!host->sched.queued)
         return;
-    host_read_memory(host);
+    if (host->budget.devices)
+        host_read_memory(host);
     TAILQ_FOREACH (m, &host->sched.waiting_models, queue_link) {
         struct hosted *h = container_of(m, struct hosted, sched);
+        look_for_file(h);
+        if (!host->budget.devices)
+            continue;
         budget_ask(&host->budget, h);
         make_sure(h);
     }
@@ -243,7 +260,7 @@ void host_pump(struct host *h)
     if (h->pumping)
         return;
     h->pumping = true;
-    consider_memory(h);
+    consider_waiting(h);
     while (sched_next(&h->sched, uv_now(h->loop), &action))
         perform(&action);
     h->pumping = false;

@@ -72,6 +72,7 @@ struct hosted {
     struct footprint footprint; /* what its engine takes */
     struct footprint fitted;    /* as llama-fit-params says; UNKNOWN: not asked, or no answer */
     bool fit_asked;             /* since its arguments are what they are */
+    uint64_t looked_at;         /* ms: when it was seen whether its file is in the page cache */
     uint64_t oom_kills;         /* when its engine was started */
     unsigned unloads;           /* operations (unload.h) that wait for its end */
     struct pulse pulse;         /* whether its engine hangs */

@@ -430,12 +430,15 @@ static bool is_first(const struct world *w, const struct model *m)
     return true;
 }
 
-static bool may_load_more(const struct world *w)
+static bool may_load_more(const struct world *w, const struct model *m)
 {
-    unsigned loading = 0;
-    for (unsigned i = 0; i < w->n_models; i++)
-        loading += w->models[i].engine.state == ENGINE_LOADING;
-    return !w->config.loads_max || loading < w->config.loads_max;
+    unsigned loading = 0, cold = 0;
+    for (unsigned i = 0; i < w->n_models; i++) {
+        bool loads = w->models[i].engine.state == ENGINE_LOADING;
+        loading += loads;
+        cold += loads && w->models[i].m.cold;
+    }
+    return (!w->config.loads_max || loading < w->config.loads_max) && !(m->m.cold && cold);
 }
 
 /* --- Checks at an action ----------------------------------------------------------------- */
@@ -485,10 +488,10 @@ static void check_spawn(struct world *w, const struct model *m, const struct cli
           "spawn because of somebody else");
     CHECK(may_be_placed(w, m), "spawn of what must not be loaded yet");
     CHECK(fits_without(w, m, nobody), "spawn without room");
-    CHECK(may_load_more(w), "too many loads");
+    CHECK(may_load_more(w, m), "too many loads");
     const struct model *first = first_in_turn(w);
     CHECK(first == m || !is_first(w, first) || !fits_without(w, first, nobody) ||
-              !fits_without(w, first, who_leaves),
+              !fits_without(w, first, who_leaves) || !may_load_more(w, first),
           "spawn before a model whose turn it is, and which fits");
     for (unsigned i = 0; i < w->n_models && w->plain; i++)
         CHECK(!wishes_place(w, &w->models[i]) || oldest_wish(w, &w->models[i]) >= oldest_wish(w, m),
@@ -724,7 +727,7 @@ static void check_turn(struct world *w)
     bool overdue = is_late(w, first);
     bool soon = fits_without(w, first, who_leaves);
     /* Weights that are there only until another is gone are not there. */
-    CHECK(!fits_without(w, first, nobody) || !soon || !may_load_more(w), "waits, though it fits");
+    CHECK(!fits_without(w, first, nobody) || !soon || !may_load_more(w, first), "waits, though it fits");
     CHECK(soon || !fits_without(w, first,
                                 overdue ? who_leaves_or_is_idle_anyhow : who_leaves_or_is_idle),
           "waits, though others are idle");
@@ -1191,6 +1194,8 @@ static void set_attributes(struct world *w, struct model *m)
     if (w->plain)
         return;
     m->m.priority = (int)below(w, 3) - 1;
+    if (m->engine.state != ENGINE_LOADING)
+        m->m.cold = one_in(w, 2);
     m->m.load_ms = one_in(w, 4) ? 0 : below(w, one_in(w, 2) ? 2 * LOAD_MS : 4 * SCHED_QUICK_MS);
     m->m.unsure = one_in(w, 12);
     if (!w->fixed || m->engine.state == ENGINE_NONE)

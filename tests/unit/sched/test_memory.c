@@ -477,6 +477,21 @@ TEST(loads_at_most_loads_max_at_a_time)
     did(w, "grant 0; spawn B for 1");
 }
 
+TEST(loads_one_that_reads_from_the_disk_at_a_time)
+{
+    struct world *w = begin_small(&(struct sched_config){0});
+    w->m[A].cold = w->m[B].cold = true;
+    w->m[C].bytes[1] = 20;
+    ask(w, 0, A);
+    ask(w, 1, B);
+    ask(w, 2, C);
+    did(w, "spawn A for 0; spawn C for 2");
+    tell(w, SCHED_EV_READY, C);
+    did(w, "grant 2");
+    tell(w, SCHED_EV_READY, A);
+    did(w, "grant 0; spawn B for 1");
+}
+
 TEST(room_is_kept_for_who_waits_for_its_load)
 {
     struct world *w = begin_small(&(struct sched_config){.loads_max = 1});
@@ -1172,6 +1187,7 @@ int main(void)
         cmocka_unit_test(the_lowest_priority_goes_first_whatever_it_costs),
         cmocka_unit_test(a_higher_priority_goes_only_if_the_lower_ones_do_not_suffice),
         cmocka_unit_test(loads_at_most_loads_max_at_a_time),
+        cmocka_unit_test(loads_one_that_reads_from_the_disk_at_a_time),
         cmocka_unit_test(room_is_kept_for_who_waits_for_its_load),
         cmocka_unit_test(an_engine_is_in_residence_until_it_pauses_for_a_quarter_of_its_load),
         cmocka_unit_test(residence_ends_after_two_loads_and_residence_ms_at_most),
