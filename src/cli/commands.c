@@ -14,8 +14,6 @@ static const struct cli_option list_options[] = {
     {0},
 };
 
-static const struct cli_option ps_options[] = {JSON_OPTION, {0}};
-
 static const struct cli_option load_options[] = {
     {"--no-wait", CLI_SWITCH, NULL, NULL, NULL, "ask for it and do not wait until ready", false},
     {"--timeout", CLI_VALUE, "TIME", "as long as the server takes", NULL,
@@ -62,7 +60,42 @@ static const struct cli_option run_options[] = {
     {0},
 };
 
-static const struct cli_option version_options[] = {JSON_OPTION, {0}};
+#define ENGINE_VALUE(name, arg, help)                                                              \
+    {                                                                                              \
+        name, CLI_VALUE, arg, "the model's own", NULL, help, false                                 \
+    }
+#define ENGINE_SWITCH(name, help)                                                                  \
+    {                                                                                              \
+        name, CLI_SWITCH, NULL, NULL, NULL, help, false                                            \
+    }
+
+static const struct cli_option estimate_options[] = {
+    ENGINE_VALUE("--ctx-size", "N", "context in tokens"),
+    ENGINE_VALUE("--parallel", "N", "requests at once"),
+    ENGINE_VALUE("--n-gpu-layers", "N", "layers on the GPU"),
+    ENGINE_VALUE("--n-cpu-moe", "N", "layers whose experts stay on the host"),
+    ENGINE_VALUE("--cache-type-k", "TYPE", "type of the cache's keys: f16, q8_0, …"),
+    ENGINE_VALUE("--cache-type-v", "TYPE", "of its values"),
+    ENGINE_VALUE("--batch-size", "N", "tokens of a batch"),
+    ENGINE_VALUE("--ubatch-size", "N", "tokens computed at once"),
+    ENGINE_VALUE("--flash-attn", "on|off|auto", "Flash Attention"),
+    ENGINE_VALUE("--split-mode", "MODE", "how it is spread over several GPUs"),
+    ENGINE_VALUE("--tensor-split", "N0,N1,…", "in which parts"),
+    ENGINE_SWITCH("--cpu-moe", "all experts stay on the host"),
+    ENGINE_SWITCH("--swa-full", "the whole cache for a sliding window"),
+    JSON_OPTION,
+    {0},
+};
+
+static const struct cli_option requests_options[] = {
+    {"-n", CLI_VALUE, "N", "20", NULL, "so many of them, the newest first", false},
+    {"--state", CLI_VALUE, "STATE", NULL, NULL, "only these: waiting, running or done", false},
+    JSON_OPTION,
+    {0},
+};
+
+static const struct cli_option json_options[] = {JSON_OPTION, {0}};
+
 static const struct cli_option no_options[] = {{0}};
 
 const struct cli_command cli_commands[] = {
@@ -71,7 +104,7 @@ const struct cli_command cli_commands[] = {
     {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases", NULL,
      list_options, 0, 0, NULL, false},
     {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use", NULL,
-     ps_options, 0, 0, NULL, false},
+     json_options, 0, 0, NULL, false},
     {"load", cli_load, "MODEL...", "Loads models and waits until they are ready",
      "All are asked for first, then waited for together.", load_options, 1, CLI_MANY,
      "which model?", false},
@@ -92,6 +125,24 @@ const struct cli_command cli_commands[] = {
      "What a model thinks is shown on a terminal's stderr only, so that stdout is the\n"
      "answer and nothing else.",
      run_options, 1, CLI_MANY, "which model?", false},
+    {"show", cli_show, "MODEL", "Shows all that is known of a model",
+     "Its header, its arguments and where each comes from, the memory that it takes,\n"
+     "how it last ended, and what happened to it: who loaded it, who unloaded it.",
+     json_options, 1, 1, "which model?", false},
+    {"estimate", cli_estimate, "MODEL", "Tells what memory a model takes, and who would go for it",
+     "Exit status 0: it fits, perhaps when others are evicted; 1: it does not.", estimate_options,
+     1, 1, "which model?", false},
+    {"requests", cli_requests, "[MODEL]",
+     "Lists requests: when, from whom, which one loaded a model", NULL, requests_options, 0, 1,
+     NULL, false},
+    {"events", cli_events, "[MODEL]", "Follows what happens to models, a line each",
+     "Ends with Ctrl-C. --json prints each event as the server sends it.", json_options, 0, 1, NULL,
+     false},
+    {"pin", cli_pin, "MODEL...", "Keeps models from being evicted",
+     "Whatever their preset says, and over a restart. An operator can unload them.", json_options,
+     1, CLI_MANY, "which model?", false},
+    {"unpin", cli_unpin, "MODEL...", "Lets models be evicted again", NULL, json_options, 1,
+     CLI_MANY, "which model?", false},
     {"completion", cli_completion, "bash|zsh|fish", "Prints completion for a shell",
      "  bash: source <(hostler completion bash)\n"
      "  zsh:  hostler completion zsh > \"${fpath[1]}/_hostler\"\n"
@@ -99,6 +150,6 @@ const struct cli_command cli_commands[] = {
      no_options, 1, 1, "for which shell?", true},
     {"help", cli_help, "[COMMAND]", "Explains a command", NULL, no_options, 0, 1, NULL, true},
     {"version", cli_version, "", "Prints the version of this program and of the server", NULL,
-     version_options, 0, 0, NULL, false},
+     json_options, 0, 0, NULL, false},
     {0},
 };

@@ -122,10 +122,12 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
 {
     struct hosted *h = ctx;
     struct host *host = h->host;
+    char took[32];
     h->last_exit = *how;
     if (how->was_stopped && !h->broken && !how->timed_out) {
         h->reason = reason_of_stop(h->sched.stop_reason);
-        host_record(h, "end", h->ended_by);
+        snprintf(took, sizeof took, "after %llu ms", (unsigned long long)how->stop_ms);
+        host_record(h, "end", took);
     } else {
         h->reason = how->was_ready ? HOST_CRASHED : HOST_LOAD_FAILED;
         explain_end(h, how);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What only hostler tells: for the commands that ask one of its routes and show the answer. */
+#ifndef HOSTLER_CLI_FACTS_H
+#define HOSTLER_CLI_FACTS_H
+
+#include "cli/router.h"
+
+/* Opens, and makes sure that it is hostler: `what` is what the command wants of it, for the error
+ * (`keeps no list of requests`). router_close() in any case. */
+int facts_open(struct router *r, const struct cli *cli, const char *what);
+/* The answer to a GET, owned. An error is told: of an unknown model with the nearest name. */
+int facts_get(struct router *r, const char *path, json_t **answer);
+/* `/hostler/v1/show?model=NAME`, encoded; the caller frees. */
+char *facts_path(const char *route, const char *model);
+
+/* `12:01:33`, or with the date when that is not today's. Returns `out` (FORMAT_SIZE). */
+char *facts_time(double at, char *out, size_t size);
+/* A text member; NULL when it is none. */
+const char *facts_text(json_t *o, const char *key);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* hostler pin and unpin: keeps models from being evicted, and lets them again. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "cli/facts.h"
+#include "cli/format.h"
+#include "cli/options.h"
+
+struct pinning {
+    const char *name, *path, *done;
+    json_t *results; /* for --json */
+    bool failed;
+};
+
+static int pin_one(struct router *r, struct pinning *p, const char *model)
+{
+    struct router_answer a;
+    int status = router_ask(r, "POST", p->path, json_pack("{s:o}", "model", cli_json_string(model)),
+                            r->timeout_ms, &a);
+    if (status)
+        return status;
+    bool done = a.status == 200;
+    p->failed |= !done;
+    json_array_append_new(p->results, json_pack("{s:o, s:s}", "model", cli_json_string(model),
+                                                "result", done ? p->done : "failed"));
+    if (!done)
+        cli_error(r->cli, "%s", router_message(&a));
+    else if (!r->cli->json) {
+        char *name = format_clean(mem_strdup(model), FORMAT_ONE_LINE);
+        printf("%s %s\n", name, p->done);
+        free(name);
+    }
+    router_answer_finish(&a);
+    return CLI_OK;
+}
+
+static int command(struct cli *cli, int argc, char **argv, struct pinning *p)
+{
+    struct cli_args a;
+    struct router r = {0};
+    int status;
+    p->results = json_array();
+    if (cli_parse(&a, cli, p->name, argc, argv, &status)) {
+        status = facts_open(&r, cli, "has no pins");
+        for (size_t i = 0; !status && i < a.n_operands; i++)
+            status = pin_one(&r, p, a.operands[i]);
+        if (!status && cli->json)
+            cli_print_json(json_pack("{s:O}", "results", p->results));
+        if (!status && p->failed)
+            status = CLI_SOME_FAILED;
+    }
+    json_decref(p->results);
+    router_close(&r);
+    cli_args_finish(&a);
+    return status;
+}
+
+int cli_pin(struct cli *cli, int argc, char **argv)
+{
+    struct pinning p = {.name = "pin", .path = "/models/pin", .done = "pinned"};
+    return command(cli, argc, argv, &p);
+}
+
+int cli_unpin(struct cli *cli, int argc, char **argv)
+{
+    struct pinning p = {.name = "unpin", .path = "/models/unpin", .done = "unpinned"};
+    return command(cli, argc, argv, &p);
+}

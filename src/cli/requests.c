@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* hostler requests: who asks, how long they waited, and which of them caused a load. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "cli/facts.h"
+#include "cli/format.h"
+#include "cli/options.h"
+#include "cli/table.h"
+
+static const struct table_column columns[] = {
+    {"WHEN", TABLE_LEFT, TABLE_WHOLE},    {"MODEL", TABLE_LEFT, TABLE_LAST},
+    {"STATE", TABLE_LEFT, TABLE_WHOLE},   {"WAITED", TABLE_RIGHT, TABLE_WHOLE},
+    {"TOOK", TABLE_RIGHT, TABLE_WHOLE},   {"TOKENS", TABLE_RIGHT, TABLE_WHOLE},
+    {"TOK/S", TABLE_RIGHT, TABLE_WHOLE},  {"LOADED IT", TABLE_LEFT, TABLE_WHOLE},
+    {"REQUEST", TABLE_LEFT, TABLE_FIRST}, {"FROM", TABLE_LEFT, TABLE_FIRST},
+};
+
+static void time_cell(struct table *t, json_t *ms)
+{
+    char text[FORMAT_SIZE];
+    double n = json_number_value(ms);
+    table_cell(t,
+               json_is_number(ms) ? format_took(n > 0 ? (uint64_t)n : 0, text, sizeof text) : NULL);
+}
+
+/* `running`, `waiting, 3 before it`, `200`, `503 held`. */
+static void state_cell(struct table *t, json_t *r)
+{
+    const char *state = facts_text(r, "state"), *error = facts_text(r, "error");
+    json_int_t status = json_integer_value(json_object_get(r, "status"));
+    json_int_t before = json_integer_value(json_object_get(r, "position"));
+    bool bad = status >= 400 || (error && !status);
+    char text[96];
+    if (status)
+        snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT "%s%.40s", status, error ? " " : "",
+                 error ? error : "");
+    else if (before > 0)
+        snprintf(text, sizeof text, "waiting, %" JSON_INTEGER_FORMAT " before it", before);
+    else
+        snprintf(text, sizeof text, "%.40s", error ? error : state ? state : "");
+    table_styled(t, bad ? TABLE_BAD : status ? TABLE_PLAIN : TABLE_BUSY, text);
+}
+
+static void number_cell(struct table *t, json_t *n)
+{
+    if (json_is_integer(n))
+        table_cellf(t, "%" JSON_INTEGER_FORMAT, json_integer_value(n));
+    else if (json_is_number(n))
+        table_cellf(t, "%.1f", json_number_value(n));
+    else
+        table_cell(t, NULL);
+}
+
+static void from_cell(struct table *t, json_t *r)
+{
+    const char *client = facts_text(r, "client"), *key = facts_text(r, "key");
+    const char *agent = facts_text(r, "user_agent");
+    table_cellf(t, "%s%s%s%s%s", client ? client : "", key ? ", key " : "", key ? key : "",
+                agent ? ", " : "", agent ? agent : "");
+}
+
+static void add_request(struct table *t, json_t *r)
+{
+    char when[FORMAT_SIZE];
+    table_row(t);
+    table_cell(t, facts_time(json_number_value(json_object_get(r, "at")), when, sizeof when));
+    table_cell(t, facts_text(r, "model"));
+    state_cell(t, r);
+    time_cell(t, json_object_get(r, "waited_ms"));
+    time_cell(t, json_object_get(r, "elapsed_ms"));
+    number_cell(t, json_object_get(r, "tokens"));
+    number_cell(t, json_object_get(r, "tokens_per_second"));
+    table_styled(t, TABLE_BUSY, json_is_true(json_object_get(r, "loaded")) ? "yes" : NULL);
+    table_cell(t, facts_text(r, "request"));
+    from_cell(t, r);
+}
+
+static void print_table(const struct cli *cli, json_t *requests)
+{
+    size_t i;
+    json_t *r;
+    struct table *t = table_create(columns, sizeof columns / sizeof *columns);
+    json_array_foreach (requests, i, r)
+        add_request(t, r);
+    table_print(t, stdout, cli->width, cli->out_colour);
+    table_destroy(t);
+    if (cli->out_is_tty && !json_array_size(requests))
+        cli_hint(cli, "no request yet, or none of that kind");
+}
+
+static int show(struct router *r, const struct cli_args *a)
+{
+    json_t *answer = NULL;
+    double limit = 20;
+    const char *state = cli_arg(a, "--state");
+    if (!cli_arg_number(a, r->cli, "-n", 1, 1000, &limit))
+        return CLI_USAGE;
+    char *base = facts_path("requests", a->n_operands ? a->operands[0] : NULL);
+    char *path = mem_printf("%s%slimit=%.0f%s%s", base, a->n_operands ? "&" : "?", limit,
+                            state ? "&state=" : "", state ? state : "");
+    int status = facts_get(r, path, &answer);
+    if (!status && r->cli->json)
+        cli_print_json(json_incref(answer));
+    else if (!status)
+        print_table(r->cli, json_object_get(answer, "requests"));
+    json_decref(answer);
+    free(base);
+    free(path);
+    return status;
+}
+
+int cli_requests(struct cli *cli, int argc, char **argv)
+{
+    struct cli_args a;
+    struct router r = {0};
+    int status;
+    if (cli_parse(&a, cli, "requests", argc, argv, &status)) {
+        status = facts_open(&r, cli, "keeps no list of requests");
+        if (!status)
+            status = show(&r, &a);
+    }
+    router_close(&r);
+    cli_args_finish(&a);
+    return status;
+}

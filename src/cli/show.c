@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* hostler show: all that is known of one model. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "base/memory.h"
+#include "cli/cells.h"
+#include "cli/facts.h"
+#include "cli/format.h"
+#include "cli/hold.h"
+#include "cli/options.h"
+
+#define TITLE 12 /* columns */
+
+/* A line `title value`; nothing for NULL and "". */
+static void line(const char *title, const char *value)
+{
+    if (!value || !*value)
+        return;
+    char *clean = format_clean(mem_strdup(value), FORMAT_ONE_LINE);
+    printf("%-*s %s\n", TITLE, title, clean);
+    free(clean);
+}
+
+static json_int_t number(json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+/* --- what it is ---------------------------------------------------------------------------------
+ */
+
+static void print_state(json_t *m)
+{
+    json_t *status = json_object_get(m, "status");
+    const char *by = facts_text(m, "loaded_by"), *value = facts_text(status, "value");
+    char took[FORMAT_SIZE];
+    json_int_t ms = number(m, "load_ms");
+    char *state = mem_printf("%s%s%s%s", value ? value : "?",
+                             json_is_true(json_object_get(m, "pinned")) ? ", pinned" : "",
+                             by ? ", for " : "", by ? by : "");
+    line("state", state);
+    if (ms > 0)
+        line("loads in", format_took((uint64_t)ms, took, sizeof took));
+    free(state);
+}
+
+static void print_file(json_t *m)
+{
+    char bytes[FORMAT_SIZE];
+    const char *path = facts_text(m, "path");
+    json_int_t size = number(m, "size");
+    char *file = path
+                     ? mem_printf("%s%s%s", path, size > 0 ? ", " : "",
+                                  size > 0 ? format_bytes((uint64_t)size, bytes, sizeof bytes) : "")
+                     : NULL;
+    line("file", file);
+    line("mmproj", facts_text(m, "mmproj"));
+    line("draft", facts_text(m, "draft"));
+    line("source", facts_text(m, "source"));
+    free(file);
+}
+
+/* 134515008 as `135 M`. */
+static const char *short_number(json_int_t n, char *out, size_t size)
+{
+    static const struct {
+        double unit;
+        const char *name;
+    } units[] = {{1e9, " B"}, {1e6, " M"}, {1e3, " K"}, {1, ""}};
+    size_t i = 0;
+    while (i < 3 && (double)n < units[i].unit)
+        i++;
+    double value = (double)n / units[i].unit;
+    snprintf(out, size, value < 10 && i < 3 ? "%.1f%s" : "%.0f%s", value, units[i].name);
+    return out;
+}
+
+static void print_header(json_t *h)
+{
+    char text[256], params[FORMAT_SIZE];
+    line("name", facts_text(h, "name"));
+    line("problem", facts_text(h, "problem"));
+    if (!facts_text(h, "architecture"))
+        return;
+    snprintf(text, sizeof text, "%s, %s parameters, %lld layers", facts_text(h, "architecture"),
+             short_number(number(h, "parameters"), params, sizeof params),
+             (long long)number(h, "layers"));
+    line("model", text);
+    snprintf(text, sizeof text, "%lld tokens at most", (long long)number(h, "context_length"));
+    line("context", text);
+}
+
+/* --- what it is started with, and takes --------------------------------------------------------- */
+
+static void print_arguments(json_t *arguments)
+{
+    size_t i, width = 0;
+    json_t *a;
+    json_array_foreach (arguments, i, a) {
+        size_t n = format_width(facts_text(a, "option"));
+        width = n > width ? n : width;
+    }
+    json_array_foreach (arguments, i, a) {
+        const char *value = facts_text(a, "value");
+        char *text = mem_printf("%-*s %s  (%s)", (int)width, facts_text(a, "option"),
+                                value ? value : "", facts_text(a, "origin"));
+        line(i ? "" : "arguments", text);
+        free(text);
+    }
+}
+
+static void print_environment(json_t *names)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach (names, i, name)
+        line(i ? "" : "environment", json_string_value(name));
+}
+
+static void print_footprints(json_t *all)
+{
+    static const char *const kinds[] = {"given", "measured", "fitted", "estimated"};
+    static const char *const names[] = {"given by its preset", "measured", "by llama-fit-params",
+                                        "by its header"};
+    const char *title = "memory";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char bytes[FORMAT_SIZE];
+        json_t *f = json_object_get(all, kinds[i]);
+        json_int_t mapped = number(f, "mapped");
+        if (!json_is_object(f))
+            continue;
+        char *memory = cells_memory(json_object_get(f, "memory"));
+        char *text = mem_printf(
+            "%s%s%s, %s", memory, mapped > 0 ? " + file " : "",
+            mapped > 0 ? format_bytes((uint64_t)mapped, bytes, sizeof bytes) : "", names[i]);
+        line(title, text);
+        title = "";
+        free(text);
+        free(memory);
+    }
+}
+
+/* --- its rules and its story -------------------------------------------------------------------- */
+
+static void print_rules(json_t *m)
+{
+    char text[FORMAT_SIZE];
+    json_int_t ttl = number(m, "ttl_ms"), priority = number(m, "priority");
+    json_int_t max = number(m, "max_requests");
+    if (ttl > 0)
+        line("ttl", duration_format((uint64_t)ttl, text, sizeof text));
+    if (priority) {
+        snprintf(text, sizeof text, "%lld", (long long)priority);
+        line("priority", text);
+    }
+    if (max > 0) {
+        snprintf(text, sizeof text, "%lld at once", (long long)max);
+        line("requests", text);
+    }
+    json_t *held = json_object_get(m, "held");
+    char *hold = json_is_object(held) ? hold_line(held) : NULL;
+    line("held", hold);
+    free(hold);
+}
+
+static void print_last_exit(json_t *e)
+{
+    const char *reason = facts_text(e, "reason"), *cause = facts_text(e, "cause");
+    const char *message = facts_text(e, "message");
+    if (!reason)
+        return;
+    char *text = mem_printf("%s%s%s", reason, cause ? ": " : "", cause ? cause : "");
+    line("last end", text);
+    free(text);
+    if (message) { /* with the engine's last lines */
+        char *clean = format_clean(mem_strdup(message), FORMAT_KEEP_NEWLINES);
+        puts(clean);
+        free(clean);
+    }
+}
+
+static void print_changes(json_t *recent)
+{
+    for (size_t i = json_array_size(recent); i-- > 0;) {
+        json_t *e = json_array_get(recent, i);
+        char when[FORMAT_SIZE];
+        const char *why = facts_text(e, "why");
+        char *text =
+            mem_printf("%s  %-7s %s",
+                       facts_time(json_number_value(json_object_get(e, "at")), when, sizeof when),
+                       facts_text(e, "event"), why ? why : "");
+        line(i + 1 == json_array_size(recent) ? "history" : "", text);
+        free(text);
+    }
+}
+
+static void print_model(json_t *m)
+{
+    line("id", facts_text(m, "id"));
+    size_t i;
+    json_t *alias;
+    json_array_foreach (json_object_get(m, "aliases"), i, alias)
+        line(i ? "" : "aliases", json_string_value(alias));
+    print_state(m);
+    print_rules(m);
+    print_file(m);
+    print_header(json_object_get(m, "header"));
+    print_footprints(json_object_get(m, "footprint"));
+    print_arguments(json_object_get(m, "arguments"));
+    print_environment(json_object_get(m, "environment"));
+    print_last_exit(json_object_get(m, "last_exit"));
+    print_changes(json_object_get(m, "recent"));
+}
+
+int cli_show(struct cli *cli, int argc, char **argv)
+{
+    struct cli_args a;
+    struct router r = {0};
+    json_t *answer = NULL;
+    int status;
+    if (cli_parse(&a, cli, "show", argc, argv, &status)) {
+        char *path = facts_path("show", a.operands[0]);
+        status = facts_open(&r, cli, "tells no more than `hostler list`");
+        if (!status)
+            status = facts_get(&r, path, &answer);
+        if (!status && cli->json)
+            cli_print_json(json_incref(answer));
+        else if (!status)
+            print_model(answer);
+        free(path);
+    }
+    json_decref(answer);
+    router_close(&r);
+    cli_args_finish(&a);
+    return status;
+}
