@@ -175,7 +175,7 @@ def daemons(folder, engine):
     """What the fixture `hostler` does, for fixtures of another scope; its files are in `folder`."""
     servers = []
 
-    def start(*args, engine=engine, env=None, wait=True, unix=False):
+    def start(*args, engine=engine, env=None, wait=True, unix=False, launcher=()):
         number = len(servers)
         runtime = folder / f"run{number}"
         runtime.mkdir(mode=0o700)
@@ -183,7 +183,7 @@ def daemons(folder, engine):
                                    "XDG_STATE_HOME": str(folder / f"state{number}"),
                                    "LLAMA_CACHE": str(folder / "cache"), **(env or {})})
         address = ["--host", folder / f"h{number}.sock"] if unix else ["--port", "0"]
-        server = Hostler([HOSTLER, "serve", *address, *args], environment,
+        server = Hostler([*launcher, HOSTLER, "serve", *address, *args], environment,
                          folder / f"hostler{number}.log")
         server.runtime = runtime
         servers.append(server)
@@ -217,7 +217,7 @@ def daemons(folder, engine):
 @pytest.fixture
 def hostler(tmp_path, engine):
     """hostler(*args, engine=…, env={…}, wait=True): starts a daemon on a free port; it is stopped,
-    and must have left no leak behind, when the test ends."""
+    and must have left no leak behind, when the test ends. `launcher`: words before its command."""
     yield from daemons(tmp_path, engine)
 
 
