@@ -20,6 +20,7 @@ struct api {
     struct streams *streams;
     struct downloads *downloads;
     struct requests *requests;
+    struct logs *logs;
     uint64_t started; /* uv_now(), ms */
 };
 
@@ -46,8 +47,8 @@ api_handler api_events;
 /* unload.c */
 api_handler api_models_unload, api_models_unload_all, api_models_hold, api_models_release;
 api_handler api_models_pin, api_models_unpin;
-/* requests.c, show.c, estimate.c */
-api_handler api_requests, api_show, api_estimate;
+/* requests.c, show.c, estimate.c, logs.c */
+api_handler api_requests, api_show, api_estimate, api_logs;
 /* inference.c: what is passed on to an engine; the model is named in the body or the query */
 api_handler api_inference_body, api_inference_query;
 /* In classic mode, for whoever fetches a public page without a key: the engine answers if it is

@@ -7,6 +7,7 @@
 #include "api/who.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/value.h"
 #include "http/target.h"
 
 void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name)
@@ -47,6 +48,17 @@ struct hosted *names_queried(struct api *api, struct http_exchange *x)
     struct hosted *h = find(api, x, name);
     free(name);
     return h;
+}
+
+int names_count(struct http_exchange *x, const char *name, unsigned *n)
+{
+    char *text = target_query(http_exchange_target(x), name);
+    struct error err;
+    int rc = text ? value_count(text, n, &err) : 0;
+    free(text);
+    if (rc)
+        reply_error(x, 400, "%s: %s", name, err.text);
+    return rc ? -1 : 0;
 }
 
 json_t *names_bytes(const struct host *host, const uint64_t *bytes)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/names.h"
 #include "api/reply.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -177,7 +178,7 @@ static json_t *record_json(const struct requests *r, const struct request_record
 
 struct filter {
     char *model, *state;
-    unsigned long limit;
+    unsigned limit;
 };
 
 static void add_matching(json_t *out, const struct requests *r, const struct records *records,
@@ -192,24 +193,11 @@ static void add_matching(json_t *out, const struct requests *r, const struct rec
     }
 }
 
-static int read_limit(struct http_exchange *x, unsigned long *limit)
-{
-    char *text = target_query(http_exchange_target(x), "limit");
-    char *end = text;
-    *limit = LIMIT;
-    if (text && *text)
-        *limit = strtoul(text, &end, 10);
-    bool bad = text && (*end || end == text || *text == '-');
-    free(text);
-    if (bad)
-        reply_error(x, 400, "'limit' must be a number of requests");
-    return bad ? -1 : 0;
-}
-
 static int read_filter(struct api *api, struct http_exchange *x, struct filter *f)
 {
     const char *target = http_exchange_target(x);
-    if (read_limit(x, &f->limit))
+    f->limit = LIMIT;
+    if (names_count(x, "limit", &f->limit))
         return -1;
     f->state = target_query(target, "state");
     if (f->state && strcmp(f->state, "waiting") != 0 && strcmp(f->state, "running") != 0 &&

@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "api/cors.h"
 #include "api/events.h"
+#include "api/logs.h"
 #include "api/reply.h"
 #include "api/requests.h"
 #include "api/streams.h"
@@ -48,6 +49,7 @@ static const struct route {
     {"GET", "/hostler/v1/requests", api_requests, 0},
     {"GET", "/hostler/v1/show", api_show, 0},
     {"GET", "/hostler/v1/estimate", api_estimate, 0},
+    {"GET", "/hostler/v1/logs", api_logs, 0},
 
     {"GET", "/v1/stream", api_stream_get, ROUTER},
     {"DELETE", "/v1/stream", api_stream_delete, ROUTER},
@@ -192,6 +194,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->events = events_create(host);
     api->streams = streams_create();
     api->requests = requests_create(host_loop(host));
+    api->logs = logs_create(host);
     api->downloads = downloads_create(host, refresh, api_downloads_told, api);
     api->started = uv_now(host_loop(host));
     return api;
@@ -203,6 +206,7 @@ void api_destroy(struct api *api)
     events_destroy(api->events);
     streams_destroy(api->streams);
     requests_destroy(api->requests);
+    logs_destroy(api->logs);
     free(api);
 }
 

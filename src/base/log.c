@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/logbook.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -122,6 +123,7 @@ static void emit(enum log_level level, const char *model, const char *raw)
     write_line(STDERR_FILENO, in_journal ? priority : head, &line);
     if (file >= 0)
         write_line(file, head, &line);
+    logbook_add(model, head, line.data, line.len);
     buf_finish(&line);
     free(text);
 }

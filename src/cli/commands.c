@@ -94,6 +94,12 @@ static const struct cli_option requests_options[] = {
     {0},
 };
 
+static const struct cli_option logs_options[] = {
+    {"-n", CLI_VALUE, "N", "100", NULL, "the last N lines", false},
+    {"-f", CLI_SWITCH, NULL, NULL, NULL, "and those that come, until Ctrl-C", false},
+    {0},
+};
+
 static const struct cli_option json_options[] = {JSON_OPTION, {0}};
 
 static const struct cli_option no_options[] = {{0}};
@@ -137,6 +143,9 @@ const struct cli_command cli_commands[] = {
      NULL, false},
     {"events", cli_events, "[MODEL]", "Follows what happens to models, a line each",
      "Ends with Ctrl-C. --json prints each event as the server sends it.", json_options, 0, 1, NULL,
+     false},
+    {"logs", cli_logs, "[MODEL]", "Prints the log: the server's, and the engines'",
+     "With MODEL what its engine wrote, and what the server says of it.", logs_options, 0, 1, NULL,
      false},
     {"pin", cli_pin, "MODEL...", "Keeps models from being evicted",
      "Whatever their preset says, and over a restart. An operator can unload them.", json_options,

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* hostler events: what happens to models, a line each, as it happens. From GET /models/sse, which a
  * stock llama.cpp router has, too. */
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,16 +15,7 @@ struct follower {
     const struct cli *cli;
     const char *model; /* only of this one; NULL: of all */
     struct cli_sse sse;
-    bool out_failed;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
 
 /* `loading 42%`, `unloaded (evicted)`. */
 static char *describe(json_t *event)
@@ -71,44 +60,13 @@ static int on_event(const char *data, size_t len, bool error, void *ctx)
     else if (wanted)
         print_event(event);
     json_decref(event);
-    f->out_failed = fflush(stdout) != 0;
-    return f->out_failed;
+    return fflush(stdout) != 0;
 }
 
 static int on_data(const char *data, size_t len, void *ctx)
 {
     struct follower *f = ctx;
     return cli_sse_feed(&f->sse, data, len, on_event, f);
-}
-
-static int on_tick(void *ctx)
-{
-    (void)ctx;
-    return interrupted;
-}
-
-static int follow(struct router *r, struct follower *f)
-{
-    struct error err;
-    struct client_answer a;
-    struct client_request request = {
-        .method = "GET", .path = "/models/sse", .data = on_data, .tick = on_tick, .ctx = f};
-    int rc = client_do(r->client, &request, &a, &err), status = CLI_OK;
-    if (rc && !interrupted && !f->out_failed)
-        status = router_unreachable(r, rc, &err);
-    else if (!rc && (a.status == 401 || a.status == 403))
-        status = router_refused(r);
-    else if (!rc && a.status != 200) {
-        cli_error(r->cli, "%s has no events: it answers %d to GET /models/sse", r->url.shown,
-                  a.status);
-        cli_hint(r->cli, "hostler and routers of llama.cpp since build 8600 have");
-        status = CLI_NO_SERVER;
-    } else if (!rc && !interrupted) {
-        cli_error(r->cli, "%s ended the events: it shuts down", r->url.shown);
-        status = CLI_NO_SERVER;
-    }
-    client_answer_finish(&a);
-    return status;
 }
 
 int cli_events(struct cli *cli, int argc, char **argv)
@@ -120,11 +78,9 @@ int cli_events(struct cli *cli, int argc, char **argv)
     cli_sse_init(&f.sse);
     if (cli_parse(&a, cli, "events", argc, argv, &status)) {
         f.model = a.n_operands ? a.operands[0] : NULL;
-        sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
-        sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
         status = router_open(&r, cli);
         if (!status)
-            status = follow(&r, &f);
+            status = facts_stream(&r, "/models/sse", on_data, &f, true);
     }
     cli_sse_finish(&f.sse);
     router_close(&r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/facts.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -66,4 +67,72 @@ char *facts_time(double at, char *out, size_t size)
 const char *facts_text(json_t *o, const char *key)
 {
     return json_string_value(json_object_get(o, key));
+}
+
+/* --- following ----------------------------------------------------------------------------------
+ */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+struct following {
+    int (*data)(const char *data, size_t len, void *ctx);
+    void *ctx;
+    bool ended; /* by `data` */
+};
+
+static int on_data(const char *data, size_t len, void *ctx)
+{
+    struct following *f = ctx;
+    f->ended = f->data(data, len, f->ctx) != 0;
+    return f->ended;
+}
+
+static int on_tick(void *ctx)
+{
+    (void)ctx;
+    return interrupted;
+}
+
+static int told_why(const struct router *r, const char *path, const struct client_answer *a)
+{
+    char *text = router_error_text(a->body.data, a->body.len);
+    if (a->status == 404 && text)
+        cli_error(r->cli, "%s", text);
+    else
+        cli_error(r->cli, "%s answers %d to GET %s%s%s", r->url.shown, a->status, path,
+                  text ? ": " : "", text ? text : "");
+    free(text);
+    return a->status == 404 ? CLI_SOME_FAILED : CLI_NO_SERVER;
+}
+
+int facts_stream(struct router *r, const char *path,
+                 int (*data)(const char *data, size_t len, void *ctx), void *ctx, bool endless)
+{
+    struct following f = {.data = data, .ctx = ctx};
+    const struct client_request request = {
+        .method = "GET", .path = path, .data = on_data, .tick = on_tick, .ctx = &f};
+    struct client_answer a;
+    struct error err;
+    int status = CLI_OK;
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
+    int rc = client_do(r->client, &request, &a, &err);
+    if (rc && !interrupted && !f.ended)
+        status = router_unreachable(r, rc, &err);
+    else if (!rc && (a.status == 401 || a.status == 403))
+        status = router_refused(r);
+    else if (!rc && a.status != 200)
+        status = told_why(r, path, &a);
+    else if (!rc && endless) {
+        cli_error(r->cli, "%s has ended it: it shuts down", r->url.shown);
+        status = CLI_NO_SERVER;
+    }
+    client_answer_finish(&a);
+    return status;
 }

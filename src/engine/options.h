@@ -38,8 +38,7 @@ int engine_options_load(struct engine_options **out, const char *binary, struct 
 /* From the text of a `--help`, of llama-server or of another program of llama.cpp's; -EPROTO when it
  * has no --model, or not `own`, an option that tells this program from others. */
 int engine_options_parse(struct engine_options **out, const char *help, const char *own,
-                         struct error *err)
-    __attribute__((warn_unused_result));
+                         struct error *err) __attribute__((warn_unused_result));
 void engine_options_destroy(struct engine_options *o);
 
 /* Whether a name as somebody wrote it means the option `known`: in long names `_` counts as `-`, as
