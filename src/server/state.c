@@ -31,6 +31,8 @@ struct state {
 
 static int make_folders(char *dir)
 {
+    if (!*dir)
+        return -ENOENT;
     for (char *p = dir + 1; *p; p++) {
         if (*p != '/')
             continue;
@@ -208,7 +210,8 @@ void state_set(struct state *s, const char *section, const char *key, json_t *va
         object = json_object();
         json_object_set_new(s->sections, section, object);
     }
-    if (json_equal(json_object_get(object, key), value)) {
+    json_t *before = json_object_get(object, key);
+    if (before == value || json_equal(before, value)) {
         json_decref(value);
         return;
     }
