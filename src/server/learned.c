@@ -43,6 +43,8 @@ static void recall_memory(const struct budget *b, struct footprint *f, json_t *m
                           json_t *mapped)
 {
     struct footprint found = {.source = FOOTPRINT_MEASURED};
+    if (json_object_size(memory) != b->devices)
+        return; /* a device is gone: what it had will be somewhere else */
     for (size_t d = 0; d < b->devices; d++) {
         json_t *bytes = json_object_get(memory, b->figures.device[d].name);
         if (!is_size(bytes))
@@ -66,16 +68,26 @@ void learned_recall(const struct state *s, const struct budget *b, struct hosted
                   json_object_get(kept, "mapped"));
 }
 
+static json_t *memory_of(const struct budget *b, const struct footprint *f)
+{
+    json_t *memory = json_object();
+    for (size_t d = 0; d < b->devices; d++)
+        json_object_set_new(memory, b->figures.device[d].name,
+                            json_integer((json_int_t)f->bytes[d]));
+    return memory;
+}
+
+/* What was measured before stays until it is measured again: memory is not always looked at. */
 void learned_keep(struct state *s, const struct budget *b, const struct hosted *h)
 {
     char key[2 * KEY_BYTES + 1];
-    json_t *memory = json_object();
-    if (h->footprint.source == FOOTPRINT_MEASURED)
-        for (size_t d = 0; d < b->devices; d++)
-            json_object_set_new(memory, b->figures.device[d].name,
-                                json_integer((json_int_t)h->footprint.bytes[d]));
-    state_set(s, SECTION, key_of(h, key),
-              json_pack("{s:s, s:o, s:I, s:I}", "model", h->model->id, "memory", memory, "mapped",
-                        (json_int_t)h->footprint.mapped, "load_ms", (json_int_t)h->load_ms),
-              MOST);
+    json_t *before = state_get(s, SECTION, key_of(h, key));
+    json_t *kept = before ? json_copy(before) : json_object();
+    json_object_set_new(kept, "model", json_string(h->model->id));
+    json_object_set_new(kept, "load_ms", json_integer((json_int_t)h->load_ms));
+    if (h->footprint.source == FOOTPRINT_MEASURED) {
+        json_object_set_new(kept, "memory", memory_of(b, &h->footprint));
+        json_object_set_new(kept, "mapped", json_integer((json_int_t)h->footprint.mapped));
+    }
+    state_set(s, SECTION, key, kept, MOST);
 }

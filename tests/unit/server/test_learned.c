@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "../catalog/tree.h"
+#include "server/host.h"
+#include "server/learned.h"
+
+#define GIB ((uint64_t)1 << 30)
+
+static uv_loop_t loop;
+static struct state *s;
+static struct budget b;
+static struct model model;
+static struct hosted h;
+static char id[] = "m";
+
+static void set_devices(const char *second)
+{
+    b = (struct budget){.devices = second ? 2 : 1};
+    b.figures.n = b.devices;
+    strcpy(b.figures.device[0].name, "host");
+    if (second)
+        strcpy(b.figures.device[1].name, second);
+}
+
+static void set_argument(const char *text)
+{
+    strv_finish(&h.composed.argv);
+    strv_add(&h.composed.argv, "--ctx-size");
+    strv_add(&h.composed.argv, text);
+}
+
+/* As another daemon finds the model. */
+static void begin(void)
+{
+    h.footprint = (struct footprint){0};
+    h.load_ms = h.sched.load_ms = 0;
+}
+
+static int set_up(void **state)
+{
+    struct error err;
+    (void)state;
+    model = (struct model){.id = id, .size = 5 * GIB};
+    h = (struct hosted){.model = &model};
+    set_devices("gpu0");
+    set_argument("4096");
+    return state_open(&s, NULL, NULL, &err);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    strv_finish(&h.composed.argv);
+    state_close(s);
+    return 0;
+}
+
+static void keep_measured(void)
+{
+    h.footprint = (struct footprint){
+        .source = FOOTPRINT_MEASURED, .bytes = {1 * GIB, 3 * GIB}, .mapped = 2 * GIB};
+    h.load_ms = 1234;
+    learned_keep(s, &b, &h);
+    begin();
+}
+
+static bool is_recalled(void)
+{
+    begin();
+    learned_recall(s, &b, &h);
+    return h.footprint.source == FOOTPRINT_MEASURED;
+}
+
+static void what_was_measured(void **state)
+{
+    (void)state;
+    assert_false(is_recalled());
+    keep_measured();
+    assert_true(is_recalled());
+    assert_int_equal(h.footprint.bytes[0], 1 * GIB);
+    assert_int_equal(h.footprint.bytes[1], 3 * GIB);
+    assert_int_equal(h.footprint.mapped, 2 * GIB);
+    assert_false(h.footprint.alone);
+    assert_int_equal(h.load_ms, 1234);
+    assert_int_equal(h.sched.load_ms, 1234);
+}
+
+static void only_of_the_same_load(void **state)
+{
+    (void)state;
+    keep_measured();
+    set_argument("8192");
+    assert_false(is_recalled());
+    assert_int_equal(h.load_ms, 0);
+    set_argument("4096");
+    assert_true(is_recalled());
+    model.size++;
+    assert_false(is_recalled());
+    model.size--;
+    model.id = (char[]){"other"};
+    assert_false(is_recalled());
+    model.id = id;
+    assert_true(is_recalled());
+    /* Words that only together are the same. */
+    strv_finish(&h.composed.argv);
+    strv_add(&h.composed.argv, "--ctx-size4096");
+    assert_false(is_recalled());
+}
+
+static void only_on_the_same_devices(void **state)
+{
+    (void)state;
+    keep_measured();
+    set_devices("gpu1");
+    assert_false(is_recalled());
+    assert_int_equal(h.load_ms, 1234); /* it is as good a guess as any */
+    set_devices(NULL);                 /* what was on the card goes to the host */
+    assert_false(is_recalled());
+    b.devices = 0; /* nobody looks */
+    assert_false(is_recalled());
+    set_devices("gpu0");
+    assert_true(is_recalled());
+}
+
+/* What was thought is not what was measured; the time of the load is known all the same. */
+static void only_if_measured(void **state)
+{
+    static const enum footprint_source others[] = {FOOTPRINT_UNKNOWN, FOOTPRINT_ESTIMATED,
+                                                   FOOTPRINT_FITTED, FOOTPRINT_GIVEN};
+    (void)state;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        h.footprint = (struct footprint){.source = others[i], .bytes = {GIB}};
+        h.load_ms = 10 + i;
+        learned_keep(s, &b, &h);
+        assert_false(is_recalled());
+        assert_int_equal(h.footprint.source, FOOTPRINT_UNKNOWN);
+        assert_int_equal(h.load_ms, 10 + i);
+    }
+}
+
+/* A daemon that does not look at memory does not forget what another measured. */
+static void what_is_known_stays_known(void **state)
+{
+    (void)state;
+    keep_measured();
+    b.devices = 0;
+    h.load_ms = 99;
+    learned_keep(s, &b, &h);
+    set_devices("gpu0");
+    assert_true(is_recalled());
+    assert_int_equal(h.footprint.bytes[1], 3 * GIB);
+    assert_int_equal(h.load_ms, 99);
+}
+
+static void open_in(const char *folder)
+{
+    struct error err;
+    if (state_open(&s, &loop, folder, &err))
+        fail_msg("%s", err.text);
+}
+
+static void close_it(void)
+{
+    state_close(s);
+    uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+/* Puts `text` in place of the only thing that was learned. */
+static void replace(const char *file, const char *text)
+{
+    json_t *all = json_load_file(file, 0, NULL);
+    json_t *entries = json_object_get(all, "footprints");
+    assert_int_equal(json_object_size(entries), 1);
+    json_object_set_new(entries, json_object_iter_key(json_object_iter(entries)),
+                        json_loads(text, JSON_DECODE_ANY, NULL));
+    assert_int_equal(json_dump_file(all, file, 0), 0);
+    json_decref(all);
+}
+
+/* The file is somebody's to write into. */
+static void nonsense_is_passed_over(void **state)
+{
+    static const char *const texts[] = {
+        "1",
+        "{}",
+        "{\"memory\": {}, \"mapped\": 0}",
+        "{\"memory\": {\"host\": 1}, \"mapped\": 0}",
+        "{\"memory\": {\"host\": 1, \"gpu0\": -1}, \"mapped\": 0}",
+        "{\"memory\": {\"host\": 1, \"gpu0\": \"2\"}, \"mapped\": 0}",
+        "{\"memory\": {\"host\": 1, \"gpu0\": 2}, \"mapped\": -1, \"load_ms\": -5}",
+        "{\"memory\": {\"host\": 1, \"gpu0\": 2}, \"load_ms\": null}",
+    };
+    struct tree t;
+    (void)state;
+    state_close(s);
+    tree_create(&t);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    open_in(t.root);
+    keep_measured();
+    close_it();
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        replace(tree_path(&t, "state.json"), texts[i]);
+        open_in(t.root);
+        if (is_recalled() || h.load_ms)
+            fail_msg("it was taken: %s", texts[i]);
+        close_it();
+    }
+    replace(tree_path(&t, "state.json"), "{\"memory\": {\"host\": 1, \"gpu0\": 2}, \"mapped\": 0}");
+    open_in(t.root);
+    assert_true(is_recalled());
+    close_it();
+    assert_int_equal(uv_loop_close(&loop), 0);
+    tree_remove(&t);
+    assert_int_equal(state_open(&s, NULL, NULL, &(struct error){0}), 0);
+}
+
+#define LEARNED_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LEARNED_TEST(what_was_measured),         LEARNED_TEST(only_of_the_same_load),
+        LEARNED_TEST(only_on_the_same_devices),  LEARNED_TEST(only_if_measured),
+        LEARNED_TEST(what_is_known_stays_known), LEARNED_TEST(nonsense_is_passed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
