@@ -59,6 +59,19 @@ char *fit_find(const char *engine)
 
 /* --- running it --- */
 
+/* Of what it wrote the first error, else the first line: llama.cpp logs `TIME E TEXT`. */
+static int complain(struct error *err, const char *program, struct probe *p)
+{
+    const char *text = buf_cstr(&p->err);
+    const char *error = strstr(text, " E ");
+    if (error)
+        text = error + 3;
+    if (!*text)
+        return error_set(err, -EPROTO, "%s failed: exit code %d, signal %d", program, p->code,
+                         p->signal);
+    return error_set(err, -EPROTO, "%s failed: %.*s", program, (int)strcspn(text, "\n"), text);
+}
+
 static int run(struct buf *out, char *const *argv, const struct strv *env, struct error *err)
 {
     struct strv all = {0};
@@ -66,7 +79,7 @@ static int run(struct buf *out, char *const *argv, const struct strv *env, struc
     environment_compose(&all, environ, env);
     int rc = probe_run(&p, argv, all.v, TIMEOUT_MS, err);
     if (!rc && p.code)
-        rc = error_set(err, -EPROTO, "%s failed: %.200s", argv[0], buf_cstr(&p.err));
+        rc = complain(err, argv[0], &p);
     if (!rc) {
         *out = p.out;
         buf_init(&p.out, 0);
