@@ -69,11 +69,13 @@ static bool is_off(const struct config *c, const struct engine_args *args, const
     return arg && (arg->negated || (arg->value && strcmp(arg->value, "0") == 0));
 }
 
-/* Whether the weights stay in the file's own pages, which engines share. */
+/* Whether the weights stay in the file's own pages, which engines share. What is locked counts as an
+ * engine's own: engine/memory measures it so. */
 static bool is_mapped(const struct config *c, const struct engine_args *args)
 {
     const char *mode = text_of(c, args, "--load-mode");
-    return !is_off(c, args, "--mmap") &&
+    const struct engine_arg *lock = arg_of(c, args, "--mlock");
+    return !is_off(c, args, "--mmap") && (!lock || lock->negated) &&
            (!mode || strcmp(mode, "auto") == 0 || strcmp(mode, "mmap") == 0);
 }
 

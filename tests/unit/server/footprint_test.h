@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* A model with the header of SmolLM2 135M, and engine arguments for it. */
+#ifndef HOSTLER_TESTS_FOOTPRINT_TEST_H
+#define HOSTLER_TESTS_FOOTPRINT_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "server/footprint.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define SIZE (100 * MIB)
+
+static char id[] = "m", path[] = "/m.gguf";
+static struct config c;
+static struct model model;
+static struct engine_args args;
+
+static inline void smol_set_up(void)
+{
+    static const char help[] = "-c,    --ctx-size N\n"
+                               "-ub,   --ubatch-size N\n"
+                               "-ctk,  --cache-type-k TYPE\n"
+                               "-ctv,  --cache-type-v TYPE\n"
+                               "-ngl,  --n-gpu-layers N\n"
+                               "--mmap, --no-mmap\n"
+                               "--mlock\n"
+                               "-lm,   --load-mode MODE\n"
+                               "-m,    --model FNAME\n";
+    struct error err;
+    if (!c.options && engine_options_parse(&c.options, help, "--model", &err))
+        fail_msg("%s", err.text);
+    model = (struct model){
+        .id = id,
+        .path = path,
+        .size = SIZE,
+        .header = MODEL_HEADER_READ,
+        .info = {.context_length = 8192,
+                 .embedding_length = 576,
+                 .block_count = 30,
+                 .head_count = 9,
+                 .head_count_kv = 3,
+                 .vocab_size = 49152},
+    };
+}
+
+static inline void smol_finish(void)
+{
+    engine_args_finish(&args);
+    engine_options_destroy(c.options);
+    c.options = NULL;
+}
+
+/* `value`: NULL for a switch. */
+static inline void set_arg(const char *name, const char *value)
+{
+    bool negated;
+    const struct engine_option *o = engine_options_find(c.options, name, &negated);
+    assert_non_null(o);
+    engine_args_set(&args, o, negated, value, ARGS_FROM_COMMAND_LINE);
+}
+
+#endif
