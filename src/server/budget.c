@@ -130,12 +130,14 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 static uint64_t asked_of(const struct budget *b, const struct footprint *f, size_t device)
 {
-    uint64_t capacity = budget_capacity(b, device);
-    if (f->alone)
-        return capacity;
     if (b->limit[device] || (device == 0 && f->bytes[0] > budget_ceiling(b, 0)))
         return f->bytes[device];
-    return least(f->bytes[device], capacity);
+    return least(f->bytes[device], budget_capacity(b, device));
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
 }
 
 static bool is_in_use(const struct hosted *h, const struct sched_weights *w)
@@ -147,7 +149,8 @@ static bool is_in_use(const struct hosted *h, const struct sched_weights *w)
     return false;
 }
 
-/* What an engine holds already is not less because another model finds less room. */
+/* What an engine holds already is not less because another model finds less room; so that one, which
+ * cannot be beside it, asks for less beside the file, or it would be refused. */
 static void ask_for_file(struct budget *b, const struct hosted *h, uint64_t mapped,
                          struct sched_model *m)
 {
@@ -156,10 +159,21 @@ static void ask_for_file(struct budget *b, const struct hosted *h, uint64_t mapp
     if (!mapped || !h->model->path)
         return;
     if (!b->limit[0])
-        mapped = least(mapped, capacity > m->bytes[0] ? capacity - m->bytes[0] : 0);
+        mapped = least(mapped, less(capacity, m->bytes[0]));
     m->weights = weights_of(b, h->model->path);
     if (mapped > m->weights->bytes || !is_in_use(h, m->weights))
         m->weights->bytes = mapped;
+    if (!b->limit[0] && m->bytes[0] <= capacity)
+        m->bytes[0] = least(m->bytes[0], less(capacity, m->weights->bytes));
+}
+
+/* With its file it is not more than there is. */
+static void ask_for_all(const struct budget *b, struct sched_model *m)
+{
+    for (size_t d = 0; d < b->devices; d++)
+        m->bytes[d] = budget_capacity(b, d);
+    if (m->weights)
+        m->bytes[0] = less(m->bytes[0], m->weights->bytes);
 }
 
 void budget_ask_for(struct budget *b, const struct hosted *h, const struct footprint *f,
@@ -168,6 +182,8 @@ void budget_ask_for(struct budget *b, const struct hosted *h, const struct footp
     for (size_t d = 0; d < b->devices; d++)
         m->bytes[d] = asked_of(b, f, d);
     ask_for_file(b, h, f->mapped, m);
+    if (f->alone)
+        ask_for_all(b, m);
 }
 
 static void take_given(const struct budget *b, struct hosted *h)

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* A host of 64 GiB with a card of 24 GiB beside it; nothing is read from the machine. */
+#include "footprint_test.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "server/host_core.h"
+
+#define GIB ((uint64_t)1 << 30)
+#define MARGIN (64 * GIB / 20) /* of the host */
+#define CARD_MARGIN (24 * GIB / 50)
+
+static struct host host;
+static struct budget *b = &host.budget;
+static struct hosted h, other;
+
+static void set_devices(size_t n)
+{
+    *b = (struct budget){.devices = n, .figures.n = n};
+    TAILQ_INIT(&b->files);
+    b->figures.device[0] =
+        (struct memory_device){.name = "host", .total = 64 * GIB, .available = 40 * GIB};
+    b->figures.device[1] =
+        (struct memory_device){.name = "gpu0", .total = 24 * GIB, .available = 20 * GIB};
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    smol_set_up();
+    host = (struct host){.config = &c};
+    TAILQ_INIT(&host.sched.running_models);
+    set_devices(2);
+    h = (struct hosted){.host = &host, .model = &model};
+    other = (struct hosted){.host = &host, .model = &model};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    budget_finish(b);
+    smol_finish();
+    return 0;
+}
+
+static void set_footprint(uint64_t on_host, uint64_t on_card, uint64_t mapped)
+{
+    h.footprint = (struct footprint){
+        .source = FOOTPRINT_MEASURED, .bytes = {on_host, on_card}, .mapped = mapped};
+}
+
+static void assert_asks(uint64_t on_host, uint64_t on_card, uint64_t weights)
+{
+    budget_ask(b, &h);
+    assert_int_equal(h.sched.bytes[0], on_host);
+    assert_int_equal(h.sched.bytes[1], on_card);
+    assert_int_equal(h.sched.weights ? h.sched.weights->bytes : 0, weights);
+}
+
+static void run_beside(struct hosted *one)
+{
+    one->sched.state = SCHED_READY;
+    TAILQ_INSERT_TAIL(&host.sched.running_models, &one->sched, link);
+}
+
+/* --- what there is ------------------------------------------------------------------------------
+ */
+
+static void what_engines_may_have(void **state)
+{
+    (void)state;
+    assert_int_equal(budget_ceiling(b, 0), 64 * GIB - MARGIN);
+    assert_int_equal(budget_capacity(b, 0), 40 * GIB - MARGIN);
+    assert_int_equal(budget_ceiling(b, 1), 24 * GIB - CARD_MARGIN);
+    b->ours[0] = 10 * GIB; /* it would come back */
+    assert_int_equal(budget_capacity(b, 0), 50 * GIB - MARGIN);
+    b->limit[0] = 8 * GIB;
+    assert_int_equal(budget_ceiling(b, 0), 8 * GIB);
+    assert_int_equal(budget_capacity(b, 0), 8 * GIB);
+    b->figures.device[0].available = GIB;
+    b->ours[0] = 5 * GIB; /* others use what the limit would allow */
+    assert_int_equal(budget_capacity(b, 0), 6 * GIB - MARGIN);
+}
+
+static void a_device_that_does_not_answer(void **state)
+{
+    (void)state;
+    b->figures.device[1].total = b->figures.device[1].available = 0;
+    assert_int_equal(budget_ceiling(b, 1), SCHED_UNLIMITED);
+    assert_int_equal(budget_capacity(b, 1), SCHED_UNLIMITED);
+    b->limit[1] = GIB;
+    assert_int_equal(budget_ceiling(b, 1), GIB);
+    assert_int_equal(budget_capacity(b, 1), GIB);
+}
+
+static void a_reading_serves_for_a_while(void **state)
+{
+    (void)state;
+    assert_true(budget_is_stale(b, 0));
+    b->read_at = 1000;
+    assert_false(budget_is_stale(b, 1249));
+    assert_true(budget_is_stale(b, 1250));
+}
+
+static void limits_of_devices(void **state)
+{
+    struct error err;
+    (void)state;
+    setenv("HOSTLER_NVML", "/nonexistent.so", 1);
+    memory_init_at("/nonexistent");
+    assert_int_equal(memory_limits_parse("host=8G", &c.memory, &err), 0);
+    assert_int_equal(budget_init(b, &c, &err), 0);
+    assert_int_equal(b->devices, 1);
+    assert_int_equal(b->limit[0], 8 * GIB);
+    c.memory_off = true;
+    assert_int_equal(budget_init(b, &c, &err), 0);
+    assert_int_equal(b->devices, 0);
+    c.memory_off = false;
+    assert_int_equal(memory_limits_parse("gpu7=8G", &c.memory, &err), 0);
+    assert_int_equal(budget_init(b, &c, &err), -ENODEV);
+    assert_string_equal(err.text, "--memory: there is no device 'gpu7' here; there is host");
+    c.memory = (struct memory_limits){0};
+    memory_finish();
+}
+
+/* --- what a model asks for ----------------------------------------------------------------------
+ */
+
+static void a_limit_is_kept_to_the_byte(void **state)
+{
+    (void)state;
+    b->limit[0] = 8 * GIB;
+    b->limit[1] = 4 * GIB;
+    set_footprint(10 * GIB, 5 * GIB, 7 * GIB);
+    assert_asks(10 * GIB, 5 * GIB, 7 * GIB);
+}
+
+/* A budget that was found hardly refuses: what is too much gets what there is. */
+static void what_was_found_is_a_guess(void **state)
+{
+    const uint64_t found = 40 * GIB - MARGIN;
+    (void)state;
+    set_footprint(10 * GIB, 5 * GIB, 7 * GIB);
+    assert_asks(10 * GIB, 5 * GIB, 7 * GIB);
+    set_footprint(10 * GIB, 30 * GIB, 50 * GIB);
+    assert_asks(10 * GIB, 20 * GIB - CARD_MARGIN, found - 10 * GIB);
+    set_footprint(50 * GIB, 0, 7 * GIB);
+    assert_asks(found, 0, 0);
+    set_footprint(63 * GIB, 0, 0); /* more than the machine could ever give */
+    assert_asks(63 * GIB, 0, 0);
+}
+
+static void the_file_counts_once(void **state)
+{
+    char another[] = "/other.gguf";
+    struct model second = {.id = id, .path = another, .size = SIZE};
+    (void)state;
+    set_footprint(GIB, 0, 7 * GIB);
+    budget_ask(b, &h);
+    other.footprint = h.footprint;
+    budget_ask(b, &other);
+    assert_non_null(h.sched.weights);
+    assert_ptr_equal(h.sched.weights, other.sched.weights);
+    other.model = &second;
+    budget_ask(b, &other);
+    assert_ptr_not_equal(h.sched.weights, other.sched.weights);
+    model.path = NULL; /* the engine fetches it */
+    budget_ask(b, &h);
+    assert_null(h.sched.weights);
+}
+
+/* Another model of the same file asks for less of it; who maps it has what it has. */
+static void the_file_is_in_use(void **state)
+{
+    const uint64_t found = 40 * GIB - MARGIN;
+    (void)state;
+    other.footprint =
+        (struct footprint){.source = FOOTPRINT_MEASURED, .bytes = {GIB}, .mapped = 20 * GIB};
+    budget_ask(b, &other);
+    run_beside(&other);
+    set_footprint(GIB, 0, 5 * GIB);
+    assert_asks(GIB, 0, 20 * GIB);
+    /* It cannot be beside the other, but alone: so it is not refused, but waits for the other's end. */
+    set_footprint(30 * GIB, 0, 20 * GIB);
+    assert_asks(found - 20 * GIB, 0, 20 * GIB);
+    TAILQ_REMOVE(&host.sched.running_models, &other.sched, link);
+    assert_asks(30 * GIB, 0, found - 30 * GIB);
+}
+
+static void after_a_failure_all_there_is(void **state)
+{
+    const uint64_t found = 40 * GIB - MARGIN;
+    (void)state;
+    set_footprint(GIB, GIB, 7 * GIB);
+    h.footprint.alone = true;
+    assert_asks(found - 7 * GIB, 20 * GIB - CARD_MARGIN, 7 * GIB);
+    /* Not more than a limit: it would be refused in place of being tried. */
+    b->limit[0] = 8 * GIB;
+    b->limit[1] = 4 * GIB;
+    assert_asks(GIB, 4 * GIB, 7 * GIB);
+    set_footprint(GIB, GIB, 0);
+    h.footprint.alone = true;
+    assert_asks(8 * GIB, 4 * GIB, 0);
+}
+
+static void what_the_preset_gives(void **state)
+{
+    struct error err;
+    struct memory_use use = {.n = 2, .bytes = {5 * GIB, 5 * GIB}};
+    (void)state;
+    set_footprint(10 * GIB, 5 * GIB, 7 * GIB);
+    assert_int_equal(memory_limits_parse("host=2G,gpu0=3G", &h.settings.memory, &err), 0);
+    assert_asks(2 * GIB, 3 * GIB, 0);
+    assert_int_equal(h.footprint.source, FOOTPRINT_GIVEN);
+    /* It failed for want of memory: what was given was not enough. */
+    h.footprint.alone = true;
+    assert_asks(40 * GIB - MARGIN, 20 * GIB - CARD_MARGIN, 0);
+    budget_learn(b, &h, &use); /* it runs: once is enough, and what is given stays */
+    assert_asks(2 * GIB, 3 * GIB, 0);
+    assert_int_equal(h.footprint.source, FOOTPRINT_GIVEN);
+    assert_int_equal(memory_limits_parse("gpu0=3G", &h.settings.memory, &err), 0);
+    assert_asks(0, 3 * GIB, 0);
+}
+
+static void what_is_not_known_is_estimated(void **state)
+{
+    struct footprint wanted;
+    (void)state;
+    footprint_estimate(&wanted, &model, &c, &args, 2);
+    assert_asks(wanted.bytes[0], wanted.bytes[1], 0);
+    assert_int_equal(h.footprint.source, FOOTPRINT_ESTIMATED);
+}
+
+static void it_learns(void **state)
+{
+    struct memory_use use = {.n = 2, .bytes = {5 * GIB, 6 * GIB}};
+    (void)state;
+    budget_ask(b, &h);
+    h.footprint.alone = true;
+    budget_learn(b, &h, &use);
+    assert_int_equal(h.footprint.source, FOOTPRINT_MEASURED);
+    assert_int_equal(h.sched.bytes[0], 5 * GIB); /* it counts at once */
+    assert_int_equal(h.sched.bytes[1], 6 * GIB);
+    assert_asks(5 * GIB, 6 * GIB, 0);
+    b->devices = 0;
+    h.footprint = (struct footprint){0};
+    budget_learn(b, &h, &use);
+    assert_int_equal(h.footprint.source, FOOTPRINT_UNKNOWN);
+}
+
+static void assert_explained(const char *wanted)
+{
+    char *text = budget_explain(b, &h);
+    if (!strstr(text, wanted))
+        fail_msg("'%s' is not in: %s", wanted, text);
+    free(text);
+}
+
+static void why_there_is_no_room(void **state)
+{
+    (void)state;
+    set_footprint(GIB, 22 * GIB, 0);
+    assert_explained("model 'm' needs 22.00 GiB on gpu0 (measured), and engines may have 19.52 GiB "
+                     "there now, 23.52 GiB at most; give it");
+    b->limit[0] = 8 * GIB;
+    set_footprint(2 * GIB, 22 * GIB, 7 * GIB);
+    assert_explained("needs 9.00 GiB on host (measured), and engines may have 8.00 GiB there now, "
+                     "8.00 GiB at most (--memory);");
+    set_footprint(GIB, GIB, 7 * GIB);
+    assert_explained("what is loaded is pinned");
+}
+
+#define BUDGET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BUDGET_TEST(what_engines_may_have),          BUDGET_TEST(a_device_that_does_not_answer),
+        BUDGET_TEST(a_reading_serves_for_a_while),   BUDGET_TEST(limits_of_devices),
+        BUDGET_TEST(a_limit_is_kept_to_the_byte),    BUDGET_TEST(what_was_found_is_a_guess),
+        BUDGET_TEST(the_file_counts_once),           BUDGET_TEST(the_file_is_in_use),
+        BUDGET_TEST(after_a_failure_all_there_is),   BUDGET_TEST(what_the_preset_gives),
+        BUDGET_TEST(what_is_not_known_is_estimated), BUDGET_TEST(it_learns),
+        BUDGET_TEST(why_there_is_no_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
