@@ -99,6 +99,16 @@ const struct catalog_events host_catalog_events = {on_model_added, on_model_head
 /* --- the sources --------------------------------------------------------------------------------
  */
 
+/* It is found out anew. */
+static void forget_footprint(struct hosted *h)
+{
+    struct host *host = h->host;
+    fitter_forget(host->fitter, h);
+    h->footprint = h->fitted = (struct footprint){0};
+    h->fit_asked = h->sched.unsure = false;
+    learned_recall(host->state, &host->budget, h);
+}
+
 void host_configure(struct hosted *h)
 {
     struct host *host = h->host;
@@ -116,12 +126,10 @@ void host_configure(struct hosted *h)
     h->sched.pinned = host_is_pinned(h);
     h->sched.priority = h->settings.priority;
     h->sched.max_leases = h->settings.max_requests;
+    if (changed || (h->footprint.source == FOOTPRINT_GIVEN && !h->settings.memory.n))
+        forget_footprint(h);
     if (!changed)
         return;
-    fitter_forget(host->fitter, h);
-    h->footprint = h->fitted = (struct footprint){0};
-    h->fit_asked = h->sched.unsure = false;
-    learned_recall(host->state, &host->budget, h);
     host->changed = true;
     if (h->sched.state == SCHED_UNLOADED && h->reason != HOST_BROKEN_FILE) {
         h->reason = HOST_NEVER; /* what failed may work now */

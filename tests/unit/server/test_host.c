@@ -4,6 +4,7 @@
 
 #include "base/container_of.h"
 #include "server/host.h"
+#include "server/sources.h"
 
 #include "config_test.h" /* last: it has a macro DIR */
 
@@ -26,7 +27,8 @@ static int create(void **state)
 {
     (void)state;
     setenv("XDG_RUNTIME_DIR", folder, 1);
-    parse(ARGV("--models-dir", folder), ENV("LLAMA_CACHE=/nonexistent"));
+    parse(ARGV("--models-dir", folder, "--models-preset", "/p.ini"),
+          ENV("LLAMA_CACHE=/nonexistent"));
     assert_int_equal(uv_loop_init(&loop), 0);
     assert_int_equal(host_create(&host, &loop, &c, &err), 0);
     return 0;
@@ -107,6 +109,35 @@ static void the_end_waits_for_operations(void **state)
     assert_int_equal(idle, 1);
 }
 
+static struct hosted *apply(const char *presets)
+{
+    struct sources s;
+    if (sources_read(&s, &c, presets, &err))
+        fail_msg("%s", err.text);
+    host_apply(host, &s, false);
+    return host_find(host, "m");
+}
+
+/* What a reload takes out of the presets does not go on counting. */
+static void what_a_preset_gave_goes_with_it(void **state)
+{
+    (void)state;
+    struct hosted *h = apply("[m]\nmodel = /m.gguf\nmemory = host=1G\n");
+    assert_non_null(h);
+    assert_int_equal(memory_limit_of(&h->settings.memory, "host"), 1u << 30);
+    h->footprint.source = FOOTPRINT_GIVEN; /* as when it is asked for */
+    apply("[m]\nmodel = /m.gguf\nmemory = host=2G\n");
+    assert_int_equal(h->footprint.source, FOOTPRINT_GIVEN);
+    apply("[m]\nmodel = /m.gguf\n");
+    assert_ptr_equal(apply("[m]\nmodel = /m.gguf\n"), h);
+    assert_int_equal(h->footprint.source, FOOTPRINT_UNKNOWN);
+    h->footprint.source = FOOTPRINT_MEASURED; /* this stays as long as its arguments do */
+    apply("[m]\nmodel = /m.gguf\n");
+    assert_int_equal(h->footprint.source, FOOTPRINT_MEASURED);
+    apply("[m]\nmodel = /m.gguf\nctx-size = 5\n");
+    assert_int_equal(h->footprint.source, FOOTPRINT_UNKNOWN);
+}
+
 #define HOST_TEST(name) cmocka_unit_test_setup_teardown(name, create, destroy)
 
 int main(void)
@@ -115,6 +146,7 @@ int main(void)
         HOST_TEST(one_may_leave_while_it_is_told),
         HOST_TEST(one_may_come_meanwhile),
         HOST_TEST(the_end_waits_for_operations),
+        HOST_TEST(what_a_preset_gave_goes_with_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
