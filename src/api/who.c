@@ -11,8 +11,11 @@
 
 static bool is_local(const char *peer)
 {
-    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0 ||
-           strcmp(peer, "unix") == 0;
+    static const char *const local[] = {"127.", "[::1]:", "[::ffff:127.", "unix"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if (strncmp(peer, local[i], strlen(local[i])) == 0)
+            return true;
+    return false;
 }
 
 static void set_text(char *out, size_t size, const char *text)
@@ -24,13 +27,14 @@ static void set_client(struct who *w, const struct http_exchange *x)
 {
     const char *peer = http_exchange_peer(x);
     const char *through = http_head_get(http_exchange_head(x), "x-forwarded-for");
-    char text[sizeof w->client];
+    char via[48]; /* a local peer is short */
     if (!through || !*through || !is_local(peer)) {
         set_text(w->client, sizeof w->client, peer);
         return;
     }
-    snprintf(text, sizeof text, "%.*s via %s", (int)strcspn(through, ","), through, peer);
-    set_text(w->client, sizeof w->client, text);
+    snprintf(via, sizeof via, " via %s", peer);
+    text_copy(w->client, sizeof w->client - strlen(via), through, strcspn(through, ","));
+    memcpy(w->client + strlen(w->client), via, strlen(via) + 1);
 }
 
 static void set_request(struct who *w, const struct http_exchange *x)

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "../http/server_test.h"
+
+#include "api/who.h"
+#include "http/connection.h"
+
+static struct keys keys;
+static struct who w;
+static const char *peer; /* from where it seems to come */
+
+static void note_who(struct http_exchange *x)
+{
+    if (peer)
+        snprintf(x->peer, sizeof x->peer, "%s", peer);
+    who_set(&w, &keys, x);
+    reply(x);
+}
+
+/* `fields`: each with its line's end. */
+static void come(const char *target, const char *fields)
+{
+    char text[4096];
+    snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nContent-Length: 0\r\n%s\r\n", target, fields);
+    f.on_request = note_who;
+    memset(&w, 'x', sizeof w);
+    unsigned before = f.requests;
+    ask(text);
+    assert_int_equal(f.requests, before + 1);
+}
+
+static void assert_described(const char *wanted)
+{
+    char *text = who_describe(&w);
+    assert_string_equal(text, wanted);
+    free(text);
+}
+
+static int begin(void **state)
+{
+    peer = NULL;
+    return set_up(state);
+}
+
+static int end(void **state)
+{
+    keys_finish(&keys);
+    return tear_down(state);
+}
+
+static void as_people_read_it(void **state)
+{
+    (void)state;
+    peer = "127.0.0.1:4711";
+    come("/v1/chat/completions?model=x#y", "");
+    assert_described("POST /v1/chat/completions from 127.0.0.1:4711");
+    come("/props", "User-Agent: curl/8.0\r\n");
+    assert_described("POST /props from 127.0.0.1:4711 (curl/8.0)");
+    keys_add(&keys, "k1", "alice");
+    keys_add(&keys, "k2", NULL);
+    come("/props", "User-Agent: curl/8.0\r\nAuthorization: Bearer k1\r\n");
+    assert_described("POST /props from 127.0.0.1:4711 (key alice, curl/8.0)");
+    come("/props", "Authorization: Bearer k2\r\n");
+    assert_described("POST /props from 127.0.0.1:4711 (key 2)");
+    come("/props", "Authorization: Bearer wrong\r\n");
+    assert_described("POST /props from 127.0.0.1:4711");
+}
+
+static void assert_client(const char *from, const char *through, const char *wanted)
+{
+    char field[256];
+    peer = from;
+    snprintf(field, sizeof field, "X-Forwarded-For: %s\r\n", through);
+    come("/", field);
+    assert_string_equal(w.client, wanted);
+}
+
+/* Only a proxy of this machine is believed: anybody may send such a field. */
+static void through_a_proxy(void **state)
+{
+    (void)state;
+    assert_client("127.0.0.1:1", "192.0.2.7", "192.0.2.7 via 127.0.0.1:1");
+    assert_client("127.9.9.9:1", "192.0.2.7, 10.0.0.1", "192.0.2.7 via 127.9.9.9:1");
+    assert_client("[::1]:1", "2001:db8::7", "2001:db8::7 via [::1]:1");
+    assert_client("[::ffff:127.0.0.1]:1", "192.0.2.7", "192.0.2.7 via [::ffff:127.0.0.1]:1");
+    assert_client("unix", "192.0.2.7", "192.0.2.7 via unix");
+    assert_client("127.0.0.1:1", "", "127.0.0.1:1");
+    assert_client("192.0.2.1:1", "192.0.2.7", "192.0.2.1:1");
+    assert_client("[2001:db8::1]:1", "192.0.2.7", "[2001:db8::1]:1");
+    assert_client("[::ffff:192.0.2.1]:1", "192.0.2.7", "[::ffff:192.0.2.1]:1");
+    assert_client("[::12]:1", "192.0.2.7", "[::12]:1");
+    peer = NULL; /* as it is */
+    come("/", "");
+    assert_string_equal(w.client, "unix");
+}
+
+/* It goes into logs and JSON: valid UTF-8, a line, and no more than there is place for. */
+static void whatever_is_sent(void **state)
+{
+    char fields[1024], name[300], long_path[300];
+    (void)state;
+    come("/", "User-Agent: a\xff\tb\xc3\xa4\r\n");
+    assert_string_equal(w.agent, "a? b\xc3\xa4");
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    keys_add(&keys, "k", name);
+    snprintf(fields, sizeof fields, "X-Api-Key: k\r\nUser-Agent: %s\r\nX-Forwarded-For: %s\r\n",
+             name, name);
+    memset(long_path, 'p', sizeof long_path - 1);
+    long_path[0] = '/';
+    long_path[sizeof long_path - 1] = '\0';
+    come(long_path, fields);
+    assert_int_equal(strlen(w.request), sizeof w.request - 1);
+    assert_int_equal(strlen(w.client), sizeof w.client - 1);
+    assert_int_equal(strlen(w.key), sizeof w.key - 1);
+    assert_int_equal(strlen(w.agent), sizeof w.agent - 1);
+    /* Who is believed to have passed it on is said all the same. */
+    assert_string_equal(w.client + strlen(w.client) - 9, " via unix");
+    /* A character is cut off as a whole. */
+    for (size_t i = 0; i + 2 < sizeof name; i += 2)
+        memcpy(name + i, "\xc3\xa4", 2);
+    name[sizeof name - 2] = '\0';
+    snprintf(fields, sizeof fields, "User-Agent: %s\r\nX-Forwarded-For: %s\r\n", name, name);
+    come("/", fields);
+    assert_int_equal(strlen(w.agent), sizeof w.agent - 2);
+    assert_null(strchr(w.client, '?'));
+}
+
+#define WHO_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WHO_TEST(as_people_read_it),
+        WHO_TEST(through_a_proxy),
+        WHO_TEST(whatever_is_sent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
