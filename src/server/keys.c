@@ -21,7 +21,7 @@ void keys_add(struct keys *k, const char *key, const char *name)
     k->digest = mem_realloc(k->digest, (k->n + 1) * sizeof *k->digest);
     k->name = mem_realloc(k->name, (k->n + 1) * sizeof *k->name);
     digest_of(key, k->digest[k->n]);
-    k->name[k->n] = name ? mem_strdup(name) : mem_printf("key %zu", k->n + 1);
+    k->name[k->n] = name && *name ? mem_strdup(name) : mem_printf("key %zu", k->n + 1);
     k->n++;
 }
 

@@ -17,7 +17,7 @@ struct keys {
     char **name; /* of each */
 };
 
-/* `name`: what people are told of who used it; NULL: `key 3`, by its place. */
+/* `name`: what people are told of who used it; NULL or empty: `key 3`, by its place. */
 void keys_add(struct keys *k, const char *key, const char *name);
 /* Its name; NULL when it is none of them. */
 const char *keys_find(const struct keys *k, const char *key);

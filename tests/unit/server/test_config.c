@@ -309,7 +309,56 @@ static void no_models(void **state)
     assert_non_null(c.cache_dir);
 }
 
+static void assert_state_dir(const char *wanted)
+{
+    if (wanted) {
+        assert_non_null(c.state_dir);
+        assert_string_equal(c.state_dir, wanted);
+    } else {
+        assert_null(c.state_dir);
+    }
+}
+
+static void where_its_state_is(void **state)
+{
+    (void)state;
+    parse(ARGV(MODELS), ENV("HOME=/h"));
+    assert_state_dir("/h/.local/state/hostler");
+    assert_false(c.state_dir_given);
+    parse(ARGV(MODELS), ENV("HOME=/h", "XDG_STATE_HOME=/x"));
+    assert_state_dir("/x/hostler");
+    parse(ARGV(MODELS), ENV("HOME=/h", "XDG_STATE_HOME=relative"));
+    assert_state_dir("/h/.local/state/hostler");
+    parse(ARGV(MODELS), ENV("HOME=/h", "XDG_STATE_HOME=/x", "STATE_DIRECTORY=/s:/t"));
+    assert_state_dir("/s");
+    parse(ARGV(MODELS), ENV(NULL));
+    assert_state_dir(NULL);
+    parse(ARGV(MODELS, "--state-dir", "/d"), ENV("HOME=/h"));
+    assert_state_dir("/d");
+    assert_true(c.state_dir_given);
+    parse(ARGV(MODELS, "--state-dir", "off"), ENV("HOME=/h"));
+    assert_state_dir(NULL);
+}
+
 /* --- keys and the engine ----------------------------------------------------------------- */
+
+/* The comment right above a key is its name. */
+static void names_of_keys_in_a_file(void **state)
+{
+    char keys[100];
+    (void)state;
+    put("keys", "# Keys of us all\n\nk1\n#alice\nk2\nk3\n## \t bob of sales\r\nk4\r\n# x\n#\nk5\n",
+        0600);
+    snprintf(keys, sizeof keys, "%s/keys", folder);
+    parse(ARGV(MODELS, "--api-key", "k0", "--api-key-file", keys), ENV(NULL));
+    assert_string_equal(keys_find(&c.api_keys, "k0"), "key 1");
+    assert_string_equal(keys_find(&c.api_keys, "k1"), "key 2");
+    assert_string_equal(keys_find(&c.api_keys, "k2"), "alice");
+    assert_string_equal(keys_find(&c.api_keys, "k3"), "key 4");
+    assert_string_equal(keys_find(&c.api_keys, "k4"), "bob of sales");
+    assert_string_equal(keys_find(&c.api_keys, "k5"), "key 6");
+    put("keys", "# a comment\nk1\r\n\nk,2\n", 0600);
+}
 
 static void keys_from_a_file(void **state)
 {
@@ -384,6 +433,8 @@ int main(void)
         TEST(a_repository_is_one_model),
         TEST(the_command_line_decides_the_mode),
         TEST(no_models),
+        TEST(where_its_state_is),
+        TEST(names_of_keys_in_a_file),
         TEST(keys_from_a_file),
         TEST(the_engine_is_found),
         TEST(no_engine),

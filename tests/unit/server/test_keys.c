@@ -36,11 +36,25 @@ static void the_text_is_not_kept(void **state)
     keys_finish(&k);
 }
 
+static void names(void **state)
+{
+    struct keys k = {0};
+    (void)state;
+    keys_add(&k, "one", NULL);
+    keys_add(&k, "two", "alice");
+    keys_add(&k, "three", "");
+    assert_string_equal(keys_find(&k, "one"), "key 1");
+    assert_string_equal(keys_find(&k, "two"), "alice");
+    assert_string_equal(keys_find(&k, "three"), "key 3");
+    keys_finish(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_those_that_were_added),
         cmocka_unit_test(the_text_is_not_kept),
+        cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
