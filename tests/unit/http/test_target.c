@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,40 @@ static void query(void **state)
     }
 }
 
+/* One after the other, `name=value|` each. */
+static void assert_parameters(const char *target, const char *wanted)
+{
+    char all[256] = "", *name, *value;
+    const char *at = target + target_path_len(target);
+    while (target_next(&at, &name, &value)) {
+        size_t n = strlen(all);
+        snprintf(all + n, sizeof all - n, "%s=%s|", name, value);
+        free(name);
+        free(value);
+    }
+    assert_string_equal(all, wanted);
+    assert_false(target_next(&at, &name, &value)); /* and so it stays */
+}
+
+static void next(void **state)
+{
+    (void)state;
+    assert_parameters("/m", "");
+    assert_parameters("/m?", "");
+    assert_parameters("/m?&&", "");
+    assert_parameters("/m?model=a&ctx-size=4096", "model=a|ctx-size=4096|");
+    assert_parameters("/m?a=1&a=2&b", "a=1|a=2|b=|");
+    assert_parameters("/m?&a=1&&b=2&", "a=1|b=2|");
+    assert_parameters("/m?=x&=", "=x|=|");
+    assert_parameters("/m?%61+b=c%26d=e", "a b=c&d=e|");
+    assert_parameters("/m?a=b?c=d", "a=b?c=d|");
+    assert_parameters("/m?a=%zz", "a=%zz|");
+    assert_parameters("/m?a%00=1&b=%00&c=3", "c=3|");
+    assert_parameters("/m?a=%00", "");
+    assert_parameters("/m?a=1#&b=2", "a=1|");
+    assert_parameters("/m#?a=1", "");
+}
+
 static void decode(void **state)
 {
     (void)state;
@@ -107,8 +142,8 @@ static void round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(path_len), cmocka_unit_test(query),      cmocka_unit_test(decode),
-        cmocka_unit_test(encode),   cmocka_unit_test(round_trip),
+        cmocka_unit_test(path_len), cmocka_unit_test(query),  cmocka_unit_test(decode),
+        cmocka_unit_test(next),     cmocka_unit_test(encode), cmocka_unit_test(round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
