@@ -117,10 +117,13 @@ bool host_is_pinned(const struct hosted *h)
 
 void host_pin(struct hosted *h, bool on, const char *by)
 {
+    bool before = host_is_pinned(h);
     h->pin = on ? PIN_ON : PIN_OFF;
     h->sched.pinned = host_is_pinned(h);
     state_set(h->host->state, "pins", h->model->id,
               on == h->settings.pinned ? NULL : json_boolean(on), KEPT_MAX);
+    if (before == h->sched.pinned)
+        return;
     log_info("model %s is %s by %s", h->model->id, on ? "pinned" : "unpinned", by);
     host_record(h, on ? "pin" : "unpin", by);
     host_tell(h->host, &(struct sched_event){.type = SCHED_EV_TICK});

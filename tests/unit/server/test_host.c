@@ -3,6 +3,7 @@
 #include <uv.h>
 
 #include "base/container_of.h"
+#include "base/log.h"
 #include "server/host.h"
 #include "server/sources.h"
 
@@ -138,15 +139,103 @@ static void what_a_preset_gave_goes_with_it(void **state)
     assert_int_equal(h->footprint.source, FOOTPRINT_UNKNOWN);
 }
 
+/* --- what operators wished ----------------------------------------------------------------------
+ */
+
+#define THREE "[m]\nmodel = /m.gguf\n[n]\nmodel = /n.gguf\n[p]\nmodel = /p.gguf\npin = on\n"
+
+static char state_folder[100];
+
+/* The same daemon again: its hosts share a folder for what they keep. */
+static int begin_again(void **state)
+{
+    (void)state;
+    snprintf(state_folder, sizeof state_folder, "%s/state", folder);
+    log_setup(LOG_ERROR, LOG_TEXT);
+    setenv("XDG_RUNTIME_DIR", folder, 1);
+    parse(ARGV("--models-dir", folder, "--models-preset", "/p.ini", "--state-dir", state_folder),
+          ENV("LLAMA_CACHE=/nonexistent"));
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(host_create(&host, &loop, &c, &err), 0);
+    apply(THREE);
+    return 0;
+}
+
+static void restart(void **state)
+{
+    destroy(state);
+    begin_again(state);
+}
+
+static int remove_state(void **state)
+{
+    static const char *const files[] = {"state.json", "lock"};
+    int rc = destroy(state);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[120];
+        snprintf(path, sizeof path, "%s/%s", state_folder, files[i]);
+        unlink(path);
+    }
+    return rc || rmdir(state_folder);
+}
+
+static size_t changes(void)
+{
+    size_t n = 0;
+    while (history_at(host_history(host), n))
+        n++;
+    return n;
+}
+
+static void holds_outlast_a_restart(void **state)
+{
+    host_hold(host_find(host, "m"), SCHED_NEVER, "a backup", "alice");
+    host_hold(host_find(host, "n"), uv_now(&loop) + 3600000, NULL, NULL);
+    host_hold(host_find(host, "p"), uv_now(&loop), NULL, NULL); /* over by then */
+    restart(state);
+    struct hosted *m = host_find(host, "m"), *n = host_find(host, "n");
+    assert_true(host_is_held(m) && m->sched.held_until == SCHED_NEVER);
+    assert_string_equal(m->held_reason, "a backup");
+    assert_string_equal(m->held_by, "alice");
+    assert_in_range(n->sched.held_until, uv_now(&loop) + 3590000, uv_now(&loop) + 3600001);
+    assert_null(n->held_reason);
+    assert_false(host_is_held(host_find(host, "p")));
+    assert_int_equal(changes(), 0); /* nothing happened now */
+    host_release(m, "bob");
+    host_release(n, "bob");
+    restart(state);
+    assert_false(host_is_held(host_find(host, "m")));
+    assert_false(host_is_held(host_find(host, "n")));
+}
+
+static void pins_outlast_a_restart(void **state)
+{
+    host_pin(host_find(host, "m"), true, "alice");
+    host_pin(host_find(host, "p"), false, "alice");
+    assert_int_equal(changes(), 2);
+    host_pin(host_find(host, "m"), true, "bob"); /* nothing new */
+    host_pin(host_find(host, "n"), false, "bob");
+    assert_int_equal(changes(), 2);
+    restart(state);
+    assert_true(host_find(host, "m")->sched.pinned);
+    assert_false(host_find(host, "n")->sched.pinned);
+    assert_false(host_find(host, "p")->sched.pinned);
+    host_pin(host_find(host, "m"), false, "alice");
+    host_pin(host_find(host, "p"), true, "alice");
+    restart(state);
+    assert_false(host_find(host, "m")->sched.pinned);
+    assert_true(host_find(host, "p")->sched.pinned);
+}
+
+#define WISH_TEST(name) cmocka_unit_test_setup_teardown(name, begin_again, remove_state)
 #define HOST_TEST(name) cmocka_unit_test_setup_teardown(name, create, destroy)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOST_TEST(one_may_leave_while_it_is_told),
-        HOST_TEST(one_may_come_meanwhile),
-        HOST_TEST(the_end_waits_for_operations),
-        HOST_TEST(what_a_preset_gave_goes_with_it),
+        HOST_TEST(one_may_leave_while_it_is_told), HOST_TEST(one_may_come_meanwhile),
+        HOST_TEST(the_end_waits_for_operations),   HOST_TEST(what_a_preset_gave_goes_with_it),
+        WISH_TEST(holds_outlast_a_restart),        WISH_TEST(pins_outlast_a_restart),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
