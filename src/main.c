@@ -20,6 +20,7 @@
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
  *     compose.h   a model's arguments and environment
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
+ *     daemon.h    the whole; supervisor.h what systemd hands over and is told
  *     host.h      models and their engines; unload.h downloads.h operations on them
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
  *   engine/   a running llama-server: options, spawn, protocol, state, logs, memory; downloads

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "api/api.h"
+#include "base/log.h"
 #include "cli/cli.h"
 #include "server/config.h"
 #include "server/daemon.h"
@@ -58,6 +59,7 @@ static bool asks_for_help(int argc, char **argv)
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
     static const struct daemon_api api = {create_api, destroy_api, api_handle, api_add_fields};
+    struct supervisor supervisor;
     struct config config;
     struct error err;
     (void)cli;
@@ -66,11 +68,15 @@ int cli_serve(struct cli *cli, int argc, char **argv)
         print_help();
         return 0;
     }
+    supervisor_init(&supervisor);
+    log_setup(LOG_INFO, LOG_TEXT);
     if (config_parse(&config, argc - 1, argv + 1, environ, &err)) {
-        fprintf(stderr, "hostler serve: %s\n", err.text);
+        log_plain(LOG_ERROR, "hostler serve: %s", err.text);
+        supervisor_finish(&supervisor);
         return 2;
     }
-    int status = daemon_run(&config, &api);
+    int status = daemon_run(&config, &supervisor, &api);
     config_finish(&config);
+    supervisor_finish(&supervisor);
     return status;
 }

@@ -182,12 +182,10 @@ void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx)
     uv_close(&l->handle, on_closed);
 }
 
-int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
-                  unsigned flags, listener_waiting *waiting, void *ctx, struct error *err)
+static struct listener *listener_create(uv_loop_t *loop, bool is_unix, listener_waiting *waiting,
+                                        void *ctx)
 {
     struct listener *l = mem_zalloc(sizeof *l);
-    bool is_unix = listener_means_unix(host);
-    *out = NULL;
     l->waiting = waiting;
     l->ctx = ctx;
     if (is_unix)
@@ -195,12 +193,71 @@ int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int 
     else
         uv_tcp_init(loop, &l->tcp);
     l->handle.data = l;
+    return l;
+}
+
+int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
+                  unsigned flags, listener_waiting *waiting, void *ctx, struct error *err)
+{
+    bool is_unix = listener_means_unix(host);
+    struct listener *l = listener_create(loop, is_unix, waiting, ctx);
+    *out = NULL;
     int rc = is_unix ? listen_unix(l, host, err) : listen_tcp(l, host, port, flags, err);
     if (rc)
         listener_close(l, NULL, NULL);
     else
         *out = l;
     return rc;
+}
+
+/* A path, or an abstract name written with an @. The caller frees it. */
+static char *unix_name(const struct sockaddr_un *addr, socklen_t len)
+{
+    size_t n = len > offsetof(struct sockaddr_un, sun_path)
+                   ? len - offsetof(struct sockaddr_un, sun_path)
+                   : 0;
+    bool abstract = n && !addr->sun_path[0];
+    return abstract ? mem_printf("@%.*s", (int)n - 1, addr->sun_path + 1)
+                    : mem_strndup(addr->sun_path, strnlen(addr->sun_path, n));
+}
+
+static bool option_is(int fd, int option, int wanted)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 && value == wanted;
+}
+
+int listener_adopt(struct listener **out, uv_loop_t *loop, int fd, listener_waiting *waiting,
+                   void *ctx, struct error *err)
+{
+    struct sockaddr_storage addr = {0};
+    socklen_t len = sizeof addr;
+    *out = NULL;
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) || !option_is(fd, SO_TYPE, SOCK_STREAM) ||
+        !option_is(fd, SO_ACCEPTCONN, 1)) {
+        close(fd);
+        return error_set(err, -EINVAL,
+                         "descriptor %d, which was handed over, is no stream socket that listens: "
+                         "a socket unit needs ListenStream= and Accept=no",
+                         fd);
+    }
+    bool is_unix = addr.ss_family == AF_UNIX;
+    struct listener *l = listener_create(loop, is_unix, waiting, ctx);
+    int rc = is_unix ? uv_pipe_open(&l->pipe, fd) : uv_tcp_open(&l->tcp, fd);
+    if (rc)
+        close(fd);
+    if (is_unix)
+        l->unix_path = unix_name((const struct sockaddr_un *)&addr, len);
+    if (!rc)
+        rc = uv_listen(&l->stream, BACKLOG, on_connection);
+    if (rc) {
+        listener_close(l, NULL, NULL);
+        return error_set(err, rc, "cannot listen on descriptor %d, which was handed over: %s", fd,
+                         uv_strerror(rc));
+    }
+    *out = l;
+    return 0;
 }
 
 bool listener_is_unix(const struct listener *l)

@@ -30,6 +30,10 @@ bool listener_means_unix(const char *host);
 int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
                   unsigned flags, listener_waiting *waiting, void *ctx, struct error *err)
     __attribute__((warn_unused_result));
+/* The same with `fd`, a socket that somebody else opened and that listens already; it is closed with
+ * the listener, or on error. Its file, if it has one, stays. */
+int listener_adopt(struct listener **out, uv_loop_t *loop, int fd, listener_waiting *waiting,
+                   void *ctx, struct error *err) __attribute__((warn_unused_result));
 /* `closed` (may be NULL) is called when the handle is closed and `l` is freed. */
 void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx);
 

@@ -35,18 +35,34 @@ static void on_waiting(struct listener *l, void *ctx)
     connections_accept(&s->connections, l);
 }
 
+/* The place of another listener; NULL, with a text, when there are too many. */
+static struct listener **next_listener(struct http_server *s, struct error *err)
+{
+    if (s->n_listeners < LISTENERS_MAX)
+        return &s->listener[s->n_listeners];
+    error_set(err, -ENOSPC, "too many addresses to listen on: at most %d", LISTENERS_MAX);
+    return NULL;
+}
+
+static int added(struct http_server *s, int rc)
+{
+    s->n_listeners += !rc;
+    s->open += !rc;
+    return rc;
+}
+
 int http_server_listen(struct http_server *s, const char *host, int port, unsigned flags,
                        struct error *err)
 {
-    struct listener **l = &s->listener[s->n_listeners];
-    if (s->n_listeners == LISTENERS_MAX)
-        return error_set(err, -ENOSPC, "too many addresses in --host: at most %d", LISTENERS_MAX);
-    int rc = listener_open(l, s->connections.loop, host, port, flags, on_waiting, s, err);
-    if (rc)
-        return rc;
-    s->n_listeners++;
-    s->open++;
-    return 0;
+    struct listener **l = next_listener(s, err);
+    uv_loop_t *loop = s->connections.loop;
+    return l ? added(s, listener_open(l, loop, host, port, flags, on_waiting, s, err)) : -ENOSPC;
+}
+
+int http_server_adopt(struct http_server *s, int fd, struct error *err)
+{
+    struct listener **l = next_listener(s, err);
+    return l ? added(s, listener_adopt(l, s->connections.loop, fd, on_waiting, s, err)) : -ENOSPC;
 }
 
 void http_server_secure(struct http_server *s, struct tls_identity *identity)

@@ -24,6 +24,9 @@ struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, v
  */
 int http_server_listen(struct http_server *s, const char *host, int port, unsigned flags,
                        struct error *err) __attribute__((warn_unused_result));
+/* The same on a socket that listens already, opened by somebody else; `fd` is taken over. */
+int http_server_adopt(struct http_server *s, int fd, struct error *err)
+    __attribute__((warn_unused_result));
 /* HTTPS in place of HTTP on every TCP address, for connections that come from now on. `identity` is
  * taken over, and one that was set before is given up. Unix sockets stay plain. */
 void http_server_secure(struct http_server *s, struct tls_identity *identity);

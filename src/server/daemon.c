@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
 #include "base/log.h"
 #include "base/strv.h"
 
@@ -19,12 +19,15 @@
 
 struct daemon {
     const struct config *config;
+    struct supervisor *supervisor;
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
     uv_timer_t timer;     /* for the steps of the end */
     uint64_t flush_until; /* 0 before */
     struct host *host;
     struct refresh *refresh;
+    struct refresh_waiter reloaded; /* for SIGHUP */
+    bool reloading;                 /* it waits */
     struct http_server *server;
     const struct daemon_api *handlers;
     void *api;
@@ -75,6 +78,7 @@ static void daemon_close(struct daemon *d)
     if (d->closing)
         return;
     d->closing = true;
+    supervisor_unwatch(d->supervisor);
     for (int i = 0; i < N_SIGNALS; i++) {
         uv_close((uv_handle_t *)&d->signals[i], NULL);
         signal(signal_numbers[i],
@@ -110,6 +114,7 @@ static void end(struct daemon *d, int signum)
 {
     uint64_t drain = d->config->drain_timeout_ms;
     if (d->asked_to_end++ == 0) {
+        supervisor_tell(d->supervisor, "STOPPING=1", "finishes requests, then stops the engines");
         log_info("%s: stopping; %zu request%s in flight may take another %llu s", strsignal(signum),
                  http_server_busy(d->server), http_server_busy(d->server) == 1 ? "" : "s",
                  (unsigned long long)(drain / 1000));
@@ -142,16 +147,40 @@ static int read_identity(struct daemon *d, struct error *err)
     return 0;
 }
 
+static void tell_ready(const struct daemon *d)
+{
+    size_t n = catalog_count(host_catalog(d->host));
+    const char *problem = refresh_problem(d->refresh);
+    if (problem)
+        supervisor_tell(d->supervisor, "READY=1", "the models stay as they were: %s", problem);
+    else
+        supervisor_tell(d->supervisor, "READY=1", "serves %zu model%s", n, n == 1 ? "" : "s");
+}
+
+static void on_reloaded(struct refresh_waiter *w, const char *problem)
+{
+    struct daemon *d = container_of(w, struct daemon, reloaded);
+    (void)problem;
+    d->reloading = false;
+    if (!d->asked_to_end)
+        tell_ready(d);
+}
+
 static void reload(struct daemon *d)
 {
     struct error err;
+    if (!d->asked_to_end)
+        supervisor_tell_reloading(d->supervisor);
     if (log_to_file(d->config->log_file, &err))
         log_error("%s; it goes on in the file that was open before", err.text);
     if (read_identity(d, &err))
         log_error("%s; the certificate that was read before stays in use", err.text);
     else if (d->config->ssl_cert_file)
         log_info("the certificate was read again");
-    refresh_ask(d->refresh, NULL);
+    if (d->reloading) /* what it waits for may have been read before this signal */
+        refresh_leave(d->refresh, &d->reloaded);
+    d->reloading = true;
+    refresh_ask(d->refresh, &d->reloaded);
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
@@ -195,10 +224,20 @@ static unsigned listen_flags(const struct config *c, const struct strv *hosts)
     return (tcp > 1 ? LISTENER_IPV6_ONLY : 0U) | (c->reuse_port ? LISTENER_REUSE_PORT : 0U);
 }
 
+static int adopt_all(struct daemon *d, struct error *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < d->supervisor->n_sockets && !rc; i++)
+        rc = http_server_adopt(d->server, SUPERVISOR_FIRST_SOCKET + (int)i, err);
+    return rc;
+}
+
 static int listen_all(struct daemon *d, struct error *err)
 {
     struct strv hosts = {0};
     int rc = 0;
+    if (d->supervisor->n_sockets)
+        return adopt_all(d, err);
     strv_split(&hosts, d->config->host, ',');
     unsigned flags = listen_flags(d->config, &hosts);
     for (size_t i = 0; i < hosts.n && !rc; i++)
@@ -236,6 +275,7 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
         return rc;
     d->refresh = refresh_create(d->host);
     d->handlers = api;
+    d->reloaded.done = on_reloaded;
     d->api = api->create(d->host, d->refresh);
     d->server = http_server_create(&d->loop, api->handler, d->api);
     http_server_on_answer(d->server, api->add_fields);
@@ -245,8 +285,10 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
         rc = listen_all(d, err);
     if (!rc)
         rc = refresh_first(d->refresh, err);
-    if (!rc)
+    if (!rc) {
         say_where(d);
+        tell_ready(d);
+    }
     return rc;
 }
 
@@ -261,13 +303,15 @@ static void open_standard_streams(void)
         close(fd);
 }
 
-int daemon_run(const struct config *config, const struct daemon_api *api)
+int daemon_run(const struct config *config, struct supervisor *supervisor,
+               const struct daemon_api *api)
 {
     struct daemon *d = calloc(1, sizeof *d);
     struct error err;
     if (!d)
         return 1;
     d->config = config;
+    d->supervisor = supervisor;
     log_setup(config->log_level, config->log_format);
     open_standard_streams();
     raise_file_limit();
@@ -275,11 +319,13 @@ int daemon_run(const struct config *config, const struct daemon_api *api)
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
     watch_signals(d);
+    supervisor_watch(supervisor, &d->loop);
     int rc = log_to_file(config->log_file, &err);
     if (!rc)
         rc = daemon_start(d, api, &err);
     if (rc) {
-        fprintf(stderr, "hostler serve: %s\n", err.text);
+        log_plain(LOG_ERROR, "hostler serve: %s", err.text);
+        supervisor_tell(supervisor, NULL, "%s", err.text);
         daemon_close(d);
     }
     uv_run(&d->loop, UV_RUN_DEFAULT);

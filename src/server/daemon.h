@@ -11,6 +11,7 @@
 #include "server/config.h"
 #include "server/host.h"
 #include "server/refresh.h"
+#include "server/supervisor.h"
 
 struct daemon_api {
     /* Makes what `handler` gets as its context; `destroy` frees it at the end. */
@@ -20,9 +21,10 @@ struct daemon_api {
     http_handler *add_fields; /* to every answer */
 };
 
-/* Serves until a signal ends it: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads
+/* Serves, on the sockets that `supervisor` has or else where `config` says, until a signal ends it: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads
  * the models, the presets and the certificate again. Returns the process's exit status, having
  * said what was wrong. */
-int daemon_run(const struct config *config, const struct daemon_api *api);
+int daemon_run(const struct config *config, struct supervisor *supervisor,
+               const struct daemon_api *api);
 
 #endif

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""What a service manager and the journal see of the daemon, and what `make install` puts where."""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import PATIENCE, UnixConnection, until
+from unloading import ENDLESS
+from wire import FAKE_ENGINE, fake_models
+
+LAUNCH = pathlib.Path(__file__).with_name("launch.py")
+
+
+def launcher(*words):
+    return [sys.executable, LAUNCH, *words, "--"]
+
+
+class Notifications:
+    """The socket of a service manager."""
+
+    def __init__(self, address):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self.socket.settimeout(PATIENCE)
+        self.messages = []
+
+    def next(self, key):
+        """The next message that assigns `key`, as a dictionary."""
+        while True:
+            text = self.socket.recv(65536).decode()
+            message = dict(line.split("=", 1) for line in text.split("\n"))
+            self.messages.append(message)
+            if key in message:
+                return message
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, tmp_path):
+    address = (str(tmp_path / "notify") if request.param == "path"
+               else f"@hostler-test-{os.getpid()}-{time.monotonic_ns()}")
+    notifications = Notifications(address)
+    yield {"NOTIFY_SOCKET": address}, notifications
+    notifications.socket.close()
+
+
+# --- notifications ---------------------------------------------------------------------------------
+
+def test_ready_reloading_stopping(hostler, models, manager):
+    environment, told = manager
+    server = hostler("--models-dir", models, env=environment)
+    assert told.next("READY") == {"READY": "1", "STATUS": "serves 4 models"}
+    assert server.get("/health").status == 200
+
+    before = time.monotonic_ns() // 1000
+    server.process.send_signal(signal.SIGHUP)
+    reloading = told.next("RELOADING")
+    assert reloading["RELOADING"] == "1"
+    assert before <= int(reloading["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+    assert told.next("READY")["READY"] == "1"
+
+    assert server.stop() == 0
+    assert told.next("STOPPING")["STOPPING"] == "1"
+    assert not any("WATCHDOG" in m for m in told.messages)
+
+
+def test_a_reload_with_a_mistake_is_told(hostler, models, manager, tmp_path):
+    environment, told = manager
+    preset = tmp_path / "p.ini"
+    preset.write_text("[m1]\n", encoding="utf-8")
+    server = hostler("--models-dir", models, "--models-preset", preset, env=environment)
+    told.next("READY")
+    preset.write_text("[m1]\nctx-sise = 3\n", encoding="utf-8")
+    server.process.send_signal(signal.SIGHUP)
+    told.next("RELOADING")
+    status = told.next("READY")["STATUS"]
+    assert status.startswith(f"the models stay as they were: {preset}: line 2: ctx-sise: ")
+
+
+def test_many_reloads_end_ready(hostler, models, manager):
+    environment, told = manager
+    server = hostler("--models-dir", models, env=environment)
+    for _ in range(20):
+        server.process.send_signal(signal.SIGHUP)
+    told.next("READY")
+    told.next("RELOADING")
+    server.stop()
+    told.next("STOPPING")
+    states = [next(iter(m)) for m in told.messages]
+    assert states[-2] in ("READY", "RELOADING") and "READY" not in states[states.index("STOPPING"):]
+
+
+def test_why_it_does_not_start_is_told(hostler, models, manager):
+    environment, told = manager
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    server = hostler("--models-dir", models, "--port", port, env=environment, wait=False)
+    assert told.next("STATUS")["STATUS"].startswith(f"port {port} on 127.0.0.1 is in use")
+    assert server.process.wait(PATIENCE) == 1
+    taken.close()
+
+
+def test_watchdog(hostler, models, manager):
+    environment, told = manager
+    hostler("--models-dir", models, env={**environment, "WATCHDOG_USEC": "200000"})
+    assert told.next("WATCHDOG") == {"WATCHDOG": "1"}
+    begin = time.monotonic()
+    for _ in range(5):
+        told.next("WATCHDOG")
+    assert 0.3 < time.monotonic() - begin  # every 100 ms, not as fast as it can
+
+
+def test_watchdog_goes_on_while_requests_are_finished(hostler, tmp_path, manager):
+    environment, told = manager
+    folder = fake_models(tmp_path / "fakes", a=ENDLESS)
+    server = hostler("--models-dir", folder, "--drain-timeout", "600", engine=FAKE_ENGINE,
+                     env={**environment, "WATCHDOG_USEC": "100000"})
+    connection = server.connect()
+    connection.request("POST", "/v1/chat/completions",
+                       json.dumps({"model": "a", "messages": [], "stream": True}))
+    answer = connection.getresponse()
+    assert answer.read(1)
+    server.process.send_signal(signal.SIGTERM)
+    told.next("STOPPING")
+    for _ in range(5):
+        told.next("WATCHDOG")
+    connection.close()
+    answer.close()
+    assert server.process.wait(PATIENCE) == 0
+
+
+def test_a_watchdog_of_another_process(hostler, models, manager):
+    environment, told = manager
+    server = hostler("--models-dir", models,
+                     env={**environment, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"})
+    told.next("READY")
+    server.stop()
+    told.next("STOPPING")
+    assert not any("WATCHDOG" in m for m in told.messages)
+
+
+@pytest.mark.parametrize("environment", [
+    {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "relative"}, {"NOTIFY_SOCKET": "/" + "x" * 200},
+    {"NOTIFY_SOCKET": "/nobody/listens"}, {"LISTEN_FDS": "1"}, {"WATCHDOG_USEC": "x"},
+    {"LISTEN_FDS": "99999999999999999999", "LISTEN_PID": "1"}])
+def test_what_is_no_service_manager(hostler, models, environment):
+    assert hostler("--models-dir", models, env=environment).get("/health").status == 200
+
+
+# --- sockets handed over ---------------------------------------------------------------------------
+
+def test_sockets_are_taken_over(hostler, models, tmp_path):
+    path, name = tmp_path / "a.sock", f"@hostler-{os.getpid()}-{time.monotonic_ns()}"
+    server = hostler("--models-dir", models, launcher=launcher("tcp", path, name))
+    assert server.get("/health").status == 200
+    for address in (str(path), "\0" + name[1:]):
+        connection = UnixConnection(address, PATIENCE)
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+        connection.close()
+    assert re.search(rf"and on unix:{re.escape(str(path))}\n", server.log())
+    assert re.search(rf"and on unix:{name}\n", server.log())
+    assert server.stop() == 0
+    assert path.exists()  # it is the service manager's
+
+
+def test_engines_get_nothing_of_it(hostler, models, tmp_path, manager):
+    environment, told = manager
+    folder = fake_models(tmp_path / "fakes", a={})
+    server = hostler("--models-dir", folder, engine=FAKE_ENGINE, launcher=launcher("tcp"),
+                     env={**environment, "WATCHDOG_USEC": "10000000"})
+    told.next("READY")
+    ours = {os.readlink(f"/proc/{server.pid}/fd/{fd}")
+            for fd in os.listdir(f"/proc/{server.pid}/fd")}
+    assert server.tokenize("a").status == 200
+    pid = server.engines()["a"]["pid"]
+    text = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+    for name in (b"NOTIFY_SOCKET", b"LISTEN_", b"WATCHDOG_"):
+        assert name not in text
+    theirs = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    assert not {s for s in ours & theirs if s.startswith("socket:")}
+
+
+def test_the_probe_of_the_engine_gets_no_socket(hostler, models, tmp_path):
+    """The engine is asked for its options before anything else is done."""
+    spy = tmp_path / "llama-server"
+    spy.write_text(f"#!/bin/sh\nls -l /proc/self/fd >>{tmp_path}/fds\n"
+                   f'exec {FAKE_ENGINE} "$@"\n', encoding="utf-8")
+    spy.chmod(0o755)
+    hostler("--models-dir", models, engine=spy, launcher=launcher("tcp"))
+    assert "socket:" not in (tmp_path / "fds").read_text(encoding="utf-8")
+
+
+def test_sockets_of_another_process(hostler, models):
+    server = hostler("--models-dir", models, launcher=launcher("--foreign", "tcp"))
+    assert server.get("/health").status == 200
+
+
+def test_a_socket_that_is_of_no_use(hostler, models):
+    server = hostler("--models-dir", models, launcher=launcher("dgram"), wait=False)
+    assert server.process.wait(PATIENCE) == 1
+    assert server.log() == (
+        "hostler serve: descriptor 3, which was handed over, is no stream socket that listens: "
+        "a socket unit needs ListenStream= and Accept=no\n")
+
+
+# --- the journal -----------------------------------------------------------------------------------
+
+def test_journal_priorities(hostler, models, tmp_path):
+    log = tmp_path / "log"
+    server = hostler("--models-dir", models, "--log-level", "debug", "--log-file", log,
+                     "--host", "0.0.0.0", launcher=launcher("--journal"))
+    assert server.tokenize("m1").status == 200
+    lines = server.log().splitlines()
+    assert any(re.match(r"<6>info  hostler \S+ serves 4 models on ", line) for line in lines)
+    assert any(line.startswith("<4>warn  no --api-key is set") for line in lines)
+    assert any(line.startswith("<6>[m1] ") for line in lines)
+    assert all(re.match(r"<[3467]>(\[m1\]|error|warn |info |debug) ?", line) for line in lines)
+    assert not re.search(r"^<\d>", log.read_text(encoding="utf-8"), re.M)
+    assert re.match(r"\d{4}-\d\d-\d\dT", log.read_text(encoding="utf-8"))
+
+
+def test_journal_with_json(hostler, models):
+    server = hostler("--models-dir", models, "--log-format", "json",
+                     launcher=launcher("--journal"))
+    for line in server.log().splitlines():
+        assert line.startswith("<") and "time" in json.loads(line[3:])
+
+
+def test_a_start_that_fails_is_an_error_in_the_journal(hostler):
+    server = hostler("--models-dir", "/nowhere", launcher=launcher("--journal"), wait=False)
+    assert server.process.wait(PATIENCE) == 1
+    assert server.log().startswith("<3>hostler serve: ")
+    server = hostler("--modles-dir", "/nowhere", launcher=launcher("--journal"), wait=False)
+    assert server.process.wait(PATIENCE) == 2
+    assert server.log().startswith("<3>hostler serve: unknown option '--modles-dir'")
+
+
+def test_a_stream_that_is_not_the_journal(hostler, models):
+    server = hostler("--models-dir", models, env={"JOURNAL_STREAM": "8:12345"})
+    assert not re.search(r"^<\d>", server.log(), re.M)
