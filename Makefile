@@ -74,8 +74,16 @@ bench: ## measure, side by side with the engine by hand, the stock router and ng
 	@bench/run
 	@$(BUILD)/bench/traces
 
-install: build ## install under PREFIX (/usr/local), DESTDIR respected
+# What systemd reads lies below PREFIX too, where it looks for /usr and /usr/local.
+install: build $(BUILD)/man/hostler.1 ## install under PREFIX (/usr/local), DESTDIR respected
 	install -D -m 755 $(BUILD)/hostler $(DESTDIR)$(PREFIX)/bin/hostler
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	for unit in hostler.service hostler-sleep.service; do \
+	  sed 's|@PREFIX@|$(PREFIX)|' packaging/systemd/$$unit.in > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit; done
+	install -m 644 packaging/systemd/hostler.socket $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -D -m 644 packaging/systemd/hostler.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/hostler.conf
+	install -D -m 644 packaging/systemd/hostler.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/hostler.conf
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/hostler/LICENSE
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(BUILD)/hostler completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hostler
@@ -92,6 +100,9 @@ LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/obj/llhttp/%.o)
 $(BUILD)/hostler: $(BUILD)/obj/main.o $(BUILD)/libhostler.a
 	@echo "  building $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/man/hostler.1: $(BUILD)/hostler scripts/man $(wildcard packaging/man/*)
+	@echo "  building $(@D)"
+	$(Q)scripts/man $(BUILD)/hostler $(@D)
 $(BUILD)/libhostler.a: $(OBJ) $(LLHTTP_OBJ)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^

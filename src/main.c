@@ -8,7 +8,8 @@
  *
  *   cli/      a file a command. All but `serve` are clients that talk HTTP to a running server
  *     cli.h       what commands share; errors and hints on stderr, exit statuses
- *     options.h   parsing, --help; commands.c has the tables, completion.c the shells' scripts
+ *     options.h   parsing, --help; commands.c has the tables, completion.c the shells' scripts,
+ *                 man.h manual pages
  *     router.h    what is at the other end: hostler, a stock llama.cpp router, or something else
  *     client.h    HTTP by libcurl, loaded when it is needed; url.h the server's address
  *     sse.h chat.h hold.h    the events of an answer, a conversation, holds

@@ -102,11 +102,15 @@ static const struct cli_option logs_options[] = {
 
 static const struct cli_option json_options[] = {JSON_OPTION, {0}};
 
+static const struct cli_option help_options[] = {
+    {"--man", CLI_SWITCH, NULL, NULL, NULL, "as the source of a manual page, without prose", true},
+    {0},
+};
 static const struct cli_option no_options[] = {{0}};
 
 const struct cli_command cli_commands[] = {
     /* serve reads its own options, because the engine's belong to them. */
-    {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, false},
+    {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, true},
     {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases", NULL,
      list_options, 0, 0, NULL, false},
     {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use", NULL,
@@ -157,7 +161,7 @@ const struct cli_command cli_commands[] = {
      "  zsh:  hostler completion zsh > \"${fpath[1]}/_hostler\"\n"
      "  fish: hostler completion fish > ~/.config/fish/completions/hostler.fish",
      no_options, 1, 1, "for which shell?", true},
-    {"help", cli_help, "[COMMAND]", "Explains a command", NULL, no_options, 0, 1, NULL, true},
+    {"help", cli_help, "[COMMAND]", "Explains a command", NULL, help_options, 0, 1, NULL, true},
     {"version", cli_version, "", "Prints the version of this program and of the server", NULL,
      json_options, 0, 0, NULL, false},
     {0},

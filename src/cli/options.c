@@ -21,6 +21,18 @@ const struct cli_option cli_global_options[] = {
     {0},
 };
 
+const struct cli_option cli_version_option = {
+    "--version", CLI_SWITCH, NULL, NULL, NULL, "the version of this program", false};
+
+const char *const cli_exit_texts[] = {
+    [CLI_OK] = "all done",
+    [CLI_SOME_FAILED] = "some of it failed; the rest was done",
+    [CLI_USAGE] = "wrong usage; nothing was done",
+    [CLI_NO_SERVER] = "the server does not answer or is not a router",
+    [CLI_REFUSED] = "refused: the server wants a key, or another one",
+    NULL,
+};
+
 bool cli_global_applies(const struct cli_command *c, const struct cli_option *o)
 {
     return !c || !c->local || strcmp(o->name, "--help") == 0;
@@ -182,7 +194,7 @@ int cli_parse_globals(struct cli *cli, int argc, char **argv, bool *help, bool *
     struct reader r = {.cli = cli, .argc = argc, .argv = argv, .at = 1};
     *help = *version = false;
     for (; r.at < argc && argv[r.at][0] == '-'; r.at++) {
-        if (strcmp(argv[r.at], "--version") == 0)
+        if (strcmp(argv[r.at], cli_version_option.name) == 0)
             *version = true;
         else if (!read_option(&r, NULL, help))
             return -1;
@@ -356,16 +368,15 @@ void cli_print_command_help(const struct cli *cli, const struct cli_command *c)
 void cli_print_help(const struct cli *cli, FILE *out)
 {
     (void)cli;
-    fprintf(out, "usage: hostler [--url URL] [--api-key KEY] COMMAND ...\n\n"
-                 "Hosts llama.cpp engines: loads models, routes requests, unloads.\n\ncommands:\n");
+    fprintf(out, "usage: hostler [--url URL] [--api-key KEY] COMMAND ...\n\n" CLI_SUMMARY
+                 ".\n\ncommands:\n");
     for (const struct cli_command *c = cli_commands; c->name; c++)
         print_entry(out, c->name, 12, c->summary);
     fprintf(out, "\noptions, before or behind the command:\n");
     print_options(cli_global_options, NULL, out);
-    fprintf(out,
-            "  %-20s the version of this program\n\n"
-            "Each command has a --help of its own. Exit status: 0 all done; 1 some of it\n"
-            "failed; 2 wrong usage; 3 the server does not answer or is not a router;\n"
-            "4 refused (key).\n",
-            "--version");
+    print_entry(out, cli_version_option.name, 20, cli_version_option.help);
+    fprintf(out, "\nexit status:\n");
+    for (int i = 0; cli_exit_texts[i]; i++)
+        fprintf(out, "  %-20d %s\n", i, cli_exit_texts[i]);
+    fprintf(out, "\nEach command has a --help of its own.\n");
 }

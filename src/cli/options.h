@@ -63,6 +63,8 @@ int cli_command_unknown(const struct cli *cli, const char *name);
 
 /* Accepted by every command, and before it. */
 extern const struct cli_option cli_global_options[];
+/* Only before it. */
+extern const struct cli_option cli_version_option;
 /* Whether `o`, of the global table, is of use to `c` (NULL: before a command). */
 bool cli_global_applies(const struct cli_command *c, const struct cli_option *o);
 
@@ -89,6 +91,13 @@ bool cli_arg_time(const struct cli_args *a, const struct cli *cli, const char *n
 /* A number within limits into *value, as cli_arg_time(). */
 bool cli_arg_number(const struct cli_args *a, const struct cli *cli, const char *name, double min,
                     double max, double *value);
+
+/* What the program is, in one sentence without its full stop. */
+#define CLI_SUMMARY "Hosts llama.cpp engines: loads models, routes requests, unloads"
+/* What each of enum cli_exit means, in its order; ended by NULL. */
+extern const char *const cli_exit_texts[];
+/* The options of serve, which has no table of this kind; `o` is gone after the call. */
+void cli_serve_options(void (*visit)(const struct cli_option *o));
 
 /* --help, of one command and of the whole. */
 void cli_print_command_help(const struct cli *cli, const struct cli_command *c);

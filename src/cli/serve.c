@@ -8,14 +8,26 @@
 
 #include "api/api.h"
 #include "base/log.h"
-#include "cli/cli.h"
+#include "base/memory.h"
+#include "cli/options.h"
 #include "server/config.h"
 #include "server/daemon.h"
 
-static void print_option(const struct config_option *o)
+void cli_serve_options(void (*visit)(const struct cli_option *o))
 {
-    printf("  %s%s%s%s%s\n", o->names[0], o->names[1] ? ", " : "", o->names[1] ? o->names[1] : "",
-           o->value ? " " : "", o->value ? o->value : "");
+    const struct config_option *o;
+    for (size_t i = 0; (o = config_option_at(i)); i++) {
+        bool two = o->names[1];
+        char *names = mem_printf("%s%s%s", o->names[0], two ? ", " : "", two ? o->names[1] : "");
+        visit(&(struct cli_option){names, o->value ? CLI_VALUE : CLI_SWITCH, o->value, o->fallback,
+                                   o->env, o->help, false});
+        free(names);
+    }
+}
+
+static void print_option(const struct cli_option *o)
+{
+    printf("  %s%s%s\n", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
     printf("        %s\n", o->help);
     if (o->fallback)
         printf("        default: %s\n", o->fallback);
@@ -32,9 +44,7 @@ static void print_help(void)
            "by option or by LLAMA_ARG_... environment variable.\n"
            "TIME is written 90, 90s, 5m or 1h30m.\n\n"
            "options:\n");
-    const struct config_option *o;
-    for (size_t i = 0; (o = config_option_at(i)); i++)
-        print_option(o);
+    cli_serve_options(print_option);
     printf("  --help\n        this text (also -h)\n");
 }
 
