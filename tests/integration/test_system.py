@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What a service manager and the journal see of the daemon, and what `make install` puts where."""
+import fcntl
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import PATIENCE, UnixConnection, until
+from conftest import HOSTLER, PATIENCE, ROOT, UnixConnection, clean_env
 from unloading import ENDLESS
 from wire import FAKE_ENGINE, fake_models
 
@@ -246,3 +248,168 @@ def test_a_start_that_fails_is_an_error_in_the_journal(hostler):
 def test_a_stream_that_is_not_the_journal(hostler, models):
     server = hostler("--models-dir", models, env={"JOURNAL_STREAM": "8:12345"})
     assert not re.search(r"^<\d>", server.log(), re.M)
+
+
+# --- make install ----------------------------------------------------------------------------------
+
+
+def need(program):
+    if not shutil.which(program):
+        pytest.skip(f"needs {program}")
+
+
+def make_install(**variables):
+    """One at a time, since make writes the pages into the build folder first."""
+    with open(ROOT / "build" / "install.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "-s", "-o", "setup", "install",
+                        *(f"{k}={v}" for k, v in variables.items())], cwd=ROOT, check=True,
+                       capture_output=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """What `make install` put below PREFIX."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    make_install(PREFIX=prefix)
+    return prefix
+
+
+def commands():
+    text = subprocess.run([HOSTLER, "help"], check=True, capture_output=True, text=True).stdout
+    block = text.split("\ncommands:\n")[1].split("\n\n")[0]
+    return re.findall(r"^  ([a-z]+) ", block, re.M)
+
+
+def setting(unit, key):
+    return re.findall(rf"^{key}=(.*)$", unit.read_text(encoding="utf-8"), re.M)
+
+
+def test_destdir(tmp_path):
+    make_install(DESTDIR=tmp_path, PREFIX="/usr")
+    found = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {
+        "usr/bin/hostler", "usr/share/doc/hostler/LICENSE",
+        "usr/share/bash-completion/completions/hostler", "usr/share/zsh/site-functions/_hostler",
+        "usr/share/fish/vendor_completions.d/hostler.fish",
+        "usr/lib/systemd/system/hostler.service", "usr/lib/systemd/system/hostler.socket",
+        "usr/lib/systemd/system/hostler-sleep.service",
+        "usr/lib/sysusers.d/hostler.conf", "usr/lib/tmpfiles.d/hostler.conf",
+        "usr/share/man/man1/hostler.1",
+        *(f"usr/share/man/man1/hostler-{c}.1" for c in commands())}
+    unit = tmp_path / "usr/lib/systemd/system/hostler.service"
+    assert setting(unit, "ExecStart")[0].startswith("/usr/bin/hostler serve ")
+    for path in found - {"usr/bin/hostler"}:
+        text = (tmp_path / path).read_text(encoding="utf-8")
+        assert str(tmp_path) not in text and "@PREFIX@" not in text
+
+
+def test_what_is_installed_works(installed):
+    done = subprocess.run([installed / "bin/hostler", "--version"], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.startswith("hostler ")
+    subprocess.run(["bash", "-n", installed / "share/bash-completion/completions/hostler"],
+                   check=True)
+
+
+def options_of(command):
+    """The long options that --help begins a line with."""
+    help_text = subprocess.run([HOSTLER, "help", *command], check=True, capture_output=True,
+                               text=True).stdout
+    return set(re.findall(r"^  (--[a-z][a-z-]+)", help_text, re.M))
+
+
+@pytest.mark.parametrize("command", ["", *commands()])
+def test_man_pages(installed, command):
+    need("groff")
+    page = installed / "share/man/man1" / f"hostler{command and '-'}{command}.1"
+    done = subprocess.run(["groff", "-k", "-ww", "-man", "-rLL=80n", "-Tutf8", page],
+                          capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert done.stderr == ""
+    text = re.sub(r".\x08|\x1b\[\d*m", "", done.stdout)
+    sections = re.findall(r"^([A-Z ]+)$", text, re.M)
+    order = ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "EXIT STATUS", "ENVIRONMENT",
+             "FILES", "EXAMPLES", "SEE ALSO"]
+    assert sections == [s for s in order if s in sections]
+    for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES"):
+        assert section in sections, f"packaging/man has no {section} for '{command}'"
+    described = set(re.findall(r"^       (--[a-z][a-z-]+)", text, re.M))
+    assert described == options_of([command] if command else [])
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_man_pages_name_pages_that_exist(installed):
+    folder = installed / "share/man/man1"
+    for page in folder.iterdir():
+        for name in re.findall(r"^\.BR (hostler\S*) \(1\)", page.read_text(encoding="utf-8"), re.M):
+            assert (folder / (name.replace("\\-", "-") + ".1")).exists(), f"{page.name}: {name}"
+
+
+def test_mandoc_finds_nothing_wrong(installed):
+    need("mandoc")
+    done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", *(installed / "share/man/man1").iterdir()],
+                          capture_output=True, text=True, check=False)
+    # A date would differ from build to build.
+    assert [line for line in done.stdout.splitlines() if "missing date" not in line] == []
+
+
+def units(prefix):
+    return sorted((prefix / "lib/systemd/system").iterdir())
+
+
+def test_units_are_right(installed):
+    need("systemd-analyze")
+    done = subprocess.run(["systemd-analyze", "verify", *units(installed)], capture_output=True,
+                          text=True, check=False,
+                          env={**os.environ, "MANPATH": str(installed / "share/man")})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_service_is_hardened(installed):
+    need("systemd-analyze")
+    unit = installed / "lib/systemd/system/hostler.service"
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                           "--threshold=25", unit], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_users_and_folders(installed, tmp_path):
+    need("systemd-sysusers")
+    need("systemd-tmpfiles")
+    if os.geteuid():
+        pytest.skip("needs root, to make folders that belong to others")
+    (tmp_path / "etc").mkdir()
+    for program, file in (("systemd-sysusers", "sysusers.d"), ("systemd-tmpfiles", "tmpfiles.d")):
+        subprocess.run([program, *(["--create"] if program.endswith("files") else []),
+                        f"--root={tmp_path}", installed / "lib" / file / "hostler.conf"],
+                       check=True, capture_output=True)
+    group = (tmp_path / "etc/group").read_text(encoding="utf-8")
+    assert re.search(r"^video:.*:hostler$", group, re.M)
+    assert re.search(r"^render:.*:hostler$", group, re.M)
+    for path, mode in (("etc/hostler", 0o750), ("var/lib/hostler", 0o755),
+                       ("var/lib/hostler/models", 0o2775)):
+        assert (tmp_path / path).stat().st_mode & 0o7777 == mode, path
+
+
+def test_the_service_starts(installed, hostler, models, tmp_path, manager):
+    """Its command line and its sockets, with its folders elsewhere."""
+    environment, told = manager
+    unit = installed / "lib/systemd/system/hostler.service"
+    words = setting(unit, "ExecStart")[0].split()
+    assert words == [str(installed / "bin/hostler"), "serve", "--models-dir",
+                     "/var/lib/hostler/models"]
+    sockets = setting(unit.with_suffix(".socket"), "ListenStream")
+    assert sockets == ["127.0.0.1:8080", "/run/hostler.sock"]
+    path = tmp_path / "hostler.sock"
+    server = hostler("--models-dir", models, launcher=launcher("tcp", path), env=environment)
+    told.next("READY")
+    assert server.tokenize("m1").status == 200
+
+    sleep = installed / "lib/systemd/system/hostler-sleep.service"
+    words = setting(sleep, "ExecStart")[0].split()
+    assert words[0] == str(installed / "bin/hostler")
+    assert "HOSTLER_URL=unix:/run/hostler.sock" in setting(sleep, "Environment")
+    done = subprocess.run([HOSTLER, *words[1:]], capture_output=True, text=True, timeout=PATIENCE,
+                          env=clean_env(HOSTLER_URL=f"unix:{path}"), check=False)
+    assert done.returncode == 0, done.stderr
+    assert server.loaded() == []
