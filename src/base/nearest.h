@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "Did you mean …": the candidate with the fewest edits from what was written. */
+/* "Did you mean …": the candidate with the fewest slips of the pen from what was written. */
 #ifndef HOSTLER_BASE_NEAREST_H
 #define HOSTLER_BASE_NEAREST_H
 

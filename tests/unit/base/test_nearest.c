@@ -37,6 +37,10 @@ static void another_word_is_not_near(void **state)
     assert_null(NEAREST("--frobnicate", "--host", "--port", "--ctx-size"));
     assert_null(NEAREST("abc", "xyz"));
     assert_null(NEAREST("", "--port"));
+    /* Dashes, and half of a short word, are no likeness. */
+    assert_null(NEAREST("--all", "--url", "--json"));
+    assert_null(NEAREST("-x", "-m", "-h"));
+    assert_null(NEAREST("--reason", "--json"));
 }
 
 static void the_fewest_edits_win(void **state)
@@ -44,6 +48,8 @@ static void the_fewest_edits_win(void **state)
     (void)state;
     assert_string_equal(NEAREST("--model", "--modal-x", "--models", "--moxelz"), "--models");
     assert_string_equal(NEAREST("--model", "--models", "--model"), "--model");
+    assert_string_equal(NEAREST("--fro", "--url", "--for"), "--for"); /* two that changed places */
+    assert_string_equal(NEAREST("-port", "--part", "--port"), "--port");
 }
 
 static void the_first_wins_a_draw(void **state)
