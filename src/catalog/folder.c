@@ -261,7 +261,10 @@ int folder_read(struct folder *f, const char *dir, struct error *err)
     *f = (struct folder){0};
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return error_set(err, -errno, "cannot read the models folder %s: %s", dir, strerror(errno));
+        return error_set(err, -errno,
+                         "cannot read the models folder %s: %s; name one that can be read with "
+                         "--models-dir",
+                         dir, strerror(errno));
     /* `models/` and `models` give the same paths, so that a rescan finds them unchanged. */
     size_t len = strlen(dir);
     while (len && dir[len - 1] == '/')
@@ -350,7 +353,7 @@ static int add_shard(struct folder_model *m, const char *path, struct error *err
 {
     struct stat st;
     if (access(path, R_OK) < 0 || stat(path, &st) < 0)
-        return error_set(err, -errno, "%s: %s", path, strerror(errno));
+        return error_set(err, -errno, "cannot read the model %s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return error_set(err, -EINVAL, "%s: not a regular file", path);
     m->stamp = stamp_add(m->stamp, stamp_of(&st));

@@ -168,8 +168,15 @@ static void ended_badly(struct chat *c, const struct stream *s, int rc, const st
     }
 }
 
+/* Not one event, but markup: a proxy's page, or another service's. */
+static bool is_page(const struct chat *c, struct stream *s)
+{
+    return !json_object_size(c->last) && s->sse.stray.len && *buf_cstr(&s->sse.stray) == '<';
+}
+
 /* The connection ended in order; did the answer? */
-static void ended(struct chat *c, struct stream *s, const struct client_answer *a)
+static void ended(struct chat *c, struct stream *s, const struct router *r,
+                  const struct client_answer *a)
 {
     if (a->status != 200) {
         char *text = router_error_text(a->body.data, a->body.len);
@@ -189,7 +196,12 @@ static void ended(struct chat *c, struct stream *s, const struct client_answer *
     if (rc == STOP_DONE || s->done || (!rc && c->finish_reason))
         return;
     c->end = CHAT_BROKEN;
-    if (!*c->err.text && s->sse.stray.len)
+    if (is_page(c, s)) {
+        c->end = CHAT_NO_SERVER;
+        c->code = -EPROTO;
+        error_set(&c->err, c->code,
+                  "%s is not a llama.cpp router: it answers a chat with a web page", r->url.shown);
+    } else if (!*c->err.text && s->sse.stray.len)
         error_set(&c->err, -EIO, "%s", buf_cstr(&s->sse.stray));
     else if (!*c->err.text)
         error_set(&c->err, -EIO, "the server ended it in the middle");
@@ -217,7 +229,7 @@ void chat_run(struct chat *c, struct router *r, const struct chat_wish *wish,
     else if (rc)
         c->end = CHAT_COMPLETE;
     else
-        ended(c, &s, &a);
+        ended(c, &s, r, &a);
     client_answer_finish(&a);
     cli_sse_finish(&s.sse);
     free(body);

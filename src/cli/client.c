@@ -215,6 +215,9 @@ static int not_secure(const struct transfer *t, CURLcode code, struct error *err
 {
     const char *where = t->client->url->shown;
     const char *why = *t->detail ? t->detail : lib.curl_easy_strerror(code);
+    if (code == CURLE_SSL_CONNECT_ERROR && strstr(why, "wrong version number"))
+        return error_set(err, -EPROTO,
+                         "%s does not speak HTTPS: write http:// in place of https://", where);
     if (code == CURLE_SSL_CONNECT_ERROR)
         return error_set(err, -EPROTO, "no HTTPS with %s: %s; does it speak plain http://?", where,
                          why);

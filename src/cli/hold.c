@@ -114,16 +114,26 @@ static int send(struct router *r, struct wish *w, bool hold)
     return status;
 }
 
+/* A page that is not found says no more than that it is not hostler; the list says what it is. */
+static int tell_not_hostler(struct router *r)
+{
+    struct router_models models;
+    int status = router_list(r, &models, false);
+    router_models_finish(&models);
+    if (status)
+        return status;
+    cli_error(r->cli, "%s is a stock llama.cpp router, which has no holds", r->url.shown);
+    cli_hint(r->cli, "serve with hostler for that");
+    return CLI_USAGE;
+}
+
 static int hold_or_release(struct wish *w, const struct cli_args *a, struct router *r, bool hold)
 {
     int status = router_open(r, r->cli);
     if (!status)
         status = router_detect(r);
-    if (!status && r->kind != ROUTER_HOSTLER) {
-        cli_error(r->cli, "%s is a stock llama.cpp router, which has no holds", r->url.shown);
-        cli_hint(r->cli, "serve with hostler for that");
-        return CLI_USAGE;
-    }
+    if (!status && r->kind != ROUTER_HOSTLER)
+        return tell_not_hostler(r);
     if (!status)
         status = read_names(w, a, r);
     if (!status && (w->all || json_array_size(w->ids)))
@@ -151,7 +161,8 @@ static int read_wish(struct wish *w, const struct cli_args *a, const struct cli 
     if (!cli_arg_time(a, cli, "--for", &ms))
         return CLI_USAGE;
     if (cli_arg(a, "--for") && !ms)
-        return usage(cli, "hold", "--for: a hold of no time");
+        return usage(cli, "hold",
+                     "--for 0 holds nothing: write 5m, or leave it out to hold until released");
     if (ms)
         json_object_set_new(w->body, "for", json_real((double)ms / 1000));
     if (cli_arg(a, "--reason"))

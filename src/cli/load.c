@@ -81,6 +81,8 @@ static void tell_failure(const struct load *l, const struct target *t)
         cli_error(l->cli, "model '%s' %s", t->model, message);
     else
         cli_error(l->cli, "model '%s' is not loaded (%s): %s", t->model, t->reason, message);
+    if (strcmp(t->reason, "timeout") == 0)
+        cli_hint(l->cli, "`hostler load` again waits on; `hostler unload` ends the load");
     free(message);
 }
 

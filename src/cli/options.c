@@ -108,11 +108,13 @@ static void unknown_option(const struct cli *cli, const struct cli_command *comm
               command ? command->name : "", name);
     if (near.best)
         cli_hint(cli, "did you mean %s?", near.best);
-    else
+    else if (command)
         cli_hint(cli,
-                 "`hostler %s%s--help` lists them; what begins with a dash and is no option "
-                 "goes behind `--`",
-                 command ? command->name : "", command ? " " : "");
+                 "`hostler help %s` lists them; what begins with a dash and is no option goes "
+                 "behind `--`",
+                 command->name);
+    else
+        cli_hint(cli, "`hostler help` lists them; a command's own options go behind its name");
     free(name);
 }
 
@@ -243,6 +245,7 @@ bool cli_parse(struct cli_args *a, struct cli *cli, const char *name, int argc, 
     cli->json = json && a->values[json - a->command->options];
     if (cli->key && has_control(cli->key)) {
         cli_error(cli, "the key holds a control character (a newline at its end?)");
+        cli_hint(cli, "give it without one by HOSTLER_API_KEY or --api-key");
         return false;
     }
     return count_is_right(a, cli);

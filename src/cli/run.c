@@ -379,6 +379,7 @@ static int read_prompt(const struct cli *cli, const struct cli_args *a, struct b
         prompt->len = words;
     if (!status && !prompt->len) {
         cli_error(cli, "there is no prompt: nothing behind MODEL, and nothing is piped in");
+        cli_hint(cli, "write it behind MODEL or pipe it in; on a terminal you are asked for it");
         return CLI_USAGE;
     }
     json_t *text = status ? NULL : json_stringn(prompt->data, prompt->len);
@@ -418,6 +419,10 @@ static bool read_options(struct run *run, const struct cli_args *a)
     if (!cli_arg_number(a, run->cli, "--temperature", 0, 100, &run->wish.temperature) ||
         !cli_arg_number(a, run->cli, "--max-tokens", 1, 1e9, &tokens))
         return false;
+    if (tokens != (int)tokens) {
+        cli_error(run->cli, "--max-tokens: '%s' is no whole number", cli_arg(a, "--max-tokens"));
+        return false;
+    }
     run->wish.max_tokens = (int)tokens;
     return true;
 }

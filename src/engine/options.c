@@ -258,8 +258,10 @@ static int help_failed(struct error *err, const char *binary, struct probe *p)
     if (p->signal)
         return error_set(err, -EPROTO, "%s --help was killed by signal %d (%s)", binary, p->signal,
                          strsignal(p->signal));
-    return error_set(err, -EPROTO, "%s --help failed with exit code %d%s%.*s", binary, p->code,
-                     len ? ": " : "", len, line);
+    return error_set(err, -EPROTO,
+                     "%s --help failed with exit code %d%s%.*s: is it a llama-server? Name one "
+                     "with --engine PATH or LLAMA_SERVER=PATH",
+                     binary, p->code, len ? ": " : "", len, line);
 }
 
 static int load_help(struct engine_options **out, const char *binary, struct error *err)

@@ -100,6 +100,11 @@ static int listen_unix(struct listener *l, const char *path, struct error *err)
         rc = UV_ENOENT; /* libuv says EACCES for both */
     if (!rc)
         rc = uv_listen(&l->stream, BACKLOG, on_connection);
+    if (rc == UV_ENOENT)
+        return error_set(err, rc,
+                         "cannot listen on %s: its folder does not exist; make it, or choose "
+                         "another --host",
+                         path);
     if (rc)
         return error_set(err, rc, "cannot listen on %s: %s", path, uv_strerror(rc));
     l->unix_path = mem_strdup(path);
@@ -118,7 +123,8 @@ static int resolve(uv_loop_t *loop, const char *host, int port, struct sockaddr_
     snprintf(service, sizeof service, "%d", port);
     int rc = uv_getaddrinfo(loop, &request, NULL, host, service, &hints);
     if (rc)
-        return error_set(err, rc, "cannot resolve --host %s: %s", host, uv_strerror(rc));
+        return error_set(err, rc, "cannot resolve --host %s: %s; give an address of this machine",
+                         host, uv_strerror(rc));
     memcpy(out, request.addrinfo->ai_addr, request.addrinfo->ai_addrlen);
     uv_freeaddrinfo(request.addrinfo);
     return 0;

@@ -445,6 +445,11 @@ static int unknown_option(const struct config *c, const char *name, struct error
     if (eq)
         return error_set(err, -EINVAL, "write '%.*s %s', with a blank, as for llama-server",
                          (int)(eq - name), name, eq + 1);
+    if (*name != '-')
+        return error_set(err, -EINVAL,
+                         "'%s' is no option: models are named by --models-dir DIR or --model FILE; "
+                         "`hostler help serve` lists the options",
+                         name);
     nearest_init(&near, name);
     for (size_t i = 0; i < N_OPTIONS; i++)
         for (int k = 0; options[i].public.names[k]; k++)

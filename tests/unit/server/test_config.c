@@ -140,7 +140,7 @@ static void unknown_options_name_the_nearest(void **state)
     refuse(ARGV(MODELS, "--no-kv-ofload"), ENV(NULL), "did you mean '--no-kv-offload'?");
     refuse(ARGV(MODELS, "--frobnicate-wildly"), ENV(NULL), "unknown option '--frobnicate-wildly'");
     assert_null(strstr(err.text, "did you mean"));
-    refuse(ARGV(MODELS, "stray"), ENV(NULL), "unknown option 'stray'");
+    refuse(ARGV(MODELS, "stray"), ENV(NULL), "'stray' is no option: models are named by");
     refuse(ARGV(MODELS, ""), ENV(NULL), "unknown option ''");
 }
 
