@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/memory.h"
 
@@ -26,6 +27,13 @@
     X(curl_easy_reset)                                                                             \
     X(curl_easy_cleanup)                                                                           \
     X(curl_easy_strerror)                                                                          \
+    X(curl_multi_init)                                                                             \
+    X(curl_multi_add_handle)                                                                       \
+    X(curl_multi_remove_handle)                                                                    \
+    X(curl_multi_perform)                                                                          \
+    X(curl_multi_poll)                                                                             \
+    X(curl_multi_info_read)                                                                        \
+    X(curl_multi_cleanup)                                                                          \
     X(curl_slist_append)                                                                           \
     X(curl_slist_free_all)
 
@@ -57,18 +65,27 @@ static int load_library(struct error *err)
 
 struct client {
     const struct url *url;
-    CURL *curl; /* reused, and with it the connection */
+    CURL *curl; /* client_do()'s; reused, and with it the connection */
     struct curl_slist *headers;
+    CURLM *multi; /* NULL until client_start() */
+    LIST_HEAD(, client_transfer) started;
 };
 
 /* A transfer that goes on. */
-struct transfer {
+struct client_transfer {
     struct client *client;
+    CURL *curl;
     const struct client_request *request;
     struct client_answer *answer;
     bool stopped;                 /* by a callback of ours */
     int failure;                  /* of the buffer */
     char detail[CURL_ERROR_SIZE]; /* what libcurl says, beyond its code */
+    /* Of client_start() only: what the above points to, and whom to tell. */
+    struct client_request own_request;
+    struct client_answer own_answer;
+    char *path, *body;
+    client_done *done;
+    LIST_ENTRY(client_transfer) link;
 };
 
 static int add_header(struct client *c, const char *line)
@@ -119,6 +136,10 @@ void client_destroy(struct client *c)
 {
     if (!c)
         return;
+    while (!LIST_EMPTY(&c->started))
+        client_cancel(LIST_FIRST(&c->started));
+    if (c->multi)
+        lib.curl_multi_cleanup(c->multi);
     if (c->curl)
         lib.curl_easy_cleanup(c->curl);
     lib.curl_slist_free_all(c->headers);
@@ -127,10 +148,10 @@ void client_destroy(struct client *c)
 
 static size_t on_data(char *data, size_t size, size_t n, void *ctx)
 {
-    struct transfer *t = ctx;
+    struct client_transfer *t = ctx;
     size_t len = size * n;
     long status = 0;
-    lib.curl_easy_getinfo(t->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    lib.curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     if (t->request->data && status == 200)
         t->stopped = t->request->data(data, len, t->request->ctx) != 0;
     else
@@ -140,7 +161,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *ctx)
 
 static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
-    struct transfer *t = ctx;
+    struct client_transfer *t = ctx;
     (void)a, (void)b, (void)c, (void)d;
     t->stopped = t->request->tick(t->request->ctx) != 0;
     return t->stopped;
@@ -165,53 +186,57 @@ static void set_where(CURL *curl, const struct url *url)
         lib.curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
 }
 
-static void set_options(struct client *c, struct transfer *t, const char *address)
+static void set_options(struct client_transfer *t)
 {
     const struct client_request *r = t->request;
-    lib.curl_easy_reset(c->curl);
-    lib.curl_easy_setopt(c->curl, CURLOPT_URL, address);
-    lib.curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, t->detail);
-    lib.curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
-    lib.curl_easy_setopt(c->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    lib.curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-    lib.curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    lib.curl_easy_setopt(c->curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    lib.curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data);
-    lib.curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, t);
+    const struct client *c = t->client;
+    char *address = mem_printf("%s%s", c->url->base, r->path);
+    lib.curl_easy_reset(t->curl);
+    lib.curl_easy_setopt(t->curl, CURLOPT_URL, address);
+    lib.curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->detail);
+    lib.curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, c->headers);
+    lib.curl_easy_setopt(t->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    lib.curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    lib.curl_easy_setopt(t->curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+    lib.curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    lib.curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
+    lib.curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
     if (r->body)
-        lib.curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, r->body);
-    lib.curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, r->method);
+        lib.curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, r->body);
+    lib.curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, r->method);
     if (r->tick) {
-        lib.curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
-        lib.curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-        lib.curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, t);
+        lib.curl_easy_setopt(t->curl, CURLOPT_NOPROGRESS, 0L);
+        lib.curl_easy_setopt(t->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        lib.curl_easy_setopt(t->curl, CURLOPT_XFERINFODATA, t);
     }
-    set_where(c->curl, c->url);
+    set_where(t->curl, c->url);
+    free(address); /* libcurl has its own copy */
 }
 
 /* --- what went wrong ----------------------------------------------------------------------------
  */
 
-static int not_reached(struct client *c, const char *why, struct error *err)
+static int not_reached(const struct client_transfer *t, const char *why, struct error *err)
 {
     long os = 0;
-    lib.curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os);
-    return error_set(err, -ECONNREFUSED, "nothing answers at %s: %s", c->url->shown,
+    lib.curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &os);
+    return error_set(err, -ECONNREFUSED, "nothing answers at %s: %s", t->client->url->shown,
                      os ? strerror((int)os) : why);
 }
 
-static int timed_out(struct client *c, const struct client_request *r, struct error *err)
+static int timed_out(const struct client_transfer *t, struct error *err)
 {
+    const struct client_request *r = t->request;
+    const char *where = t->client->url->shown;
     double connected = 0;
-    lib.curl_easy_getinfo(c->curl, CURLINFO_PRETRANSFER_TIME, &connected);
+    lib.curl_easy_getinfo(t->curl, CURLINFO_PRETRANSFER_TIME, &connected);
     if (connected <= 0)
-        return error_set(err, -ECONNREFUSED, "nothing answers at %s: no connection in time",
-                         c->url->shown);
-    return error_set(err, -ETIMEDOUT, "%s did not answer %s %s within %u s", c->url->shown,
-                     r->method, r->path, r->timeout_ms / 1000);
+        return error_set(err, -ECONNREFUSED, "nothing answers at %s: no connection in time", where);
+    return error_set(err, -ETIMEDOUT, "%s did not answer %s %s within %u s", where, r->method,
+                     r->path, r->timeout_ms / 1000);
 }
 
-static int not_secure(const struct transfer *t, CURLcode code, struct error *err)
+static int not_secure(const struct client_transfer *t, CURLcode code, struct error *err)
 {
     const char *where = t->client->url->shown;
     const char *why = *t->detail ? t->detail : lib.curl_easy_strerror(code);
@@ -230,18 +255,18 @@ static int not_secure(const struct transfer *t, CURLcode code, struct error *err
                      where, why, trust_variable());
 }
 
-static int explain(struct client *c, const struct transfer *t, CURLcode code, struct error *err)
+static int explain(const struct client_transfer *t, CURLcode code, struct error *err)
 {
-    const char *why = lib.curl_easy_strerror(code), *where = c->url->shown;
+    const char *why = lib.curl_easy_strerror(code), *where = t->client->url->shown;
     if (t->stopped)
         return error_set(err, -ECANCELED, "stopped");
     if (t->failure)
         return error_set(err, -EIO, "the answer of %s is too long", where);
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
-        return not_reached(c, code == CURLE_COULDNT_RESOLVE_HOST ? "there is no such host" : why,
+        return not_reached(t, code == CURLE_COULDNT_RESOLVE_HOST ? "there is no such host" : why,
                            err);
     if (code == CURLE_OPERATION_TIMEDOUT)
-        return timed_out(c, t->request, err);
+        return timed_out(t, err);
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
         code == CURLE_SSL_CACERT_BADFILE)
         return not_secure(t, code, err);
@@ -253,26 +278,107 @@ static int explain(struct client *c, const struct transfer *t, CURLcode code, st
     return error_set(err, -EIO, "no answer from %s: %s", where, why);
 }
 
+/* What came of it: 0 and the status, or a negative errno and a text. */
+static int settle(struct client_transfer *t, CURLcode code, struct error *err)
+{
+    long status = 0;
+    if (code)
+        return explain(t, code, err);
+    lib.curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    t->answer->status = (int)status;
+    return 0;
+}
+
 int client_do(struct client *c, const struct client_request *r, struct client_answer *a,
               struct error *err)
 {
-    struct transfer t = {.client = c, .request = r, .answer = a};
-    long status = 0;
+    struct client_transfer t = {.client = c, .curl = c->curl, .request = r, .answer = a};
     *a = (struct client_answer){0};
     buf_init(&a->body, BODY_MAX);
-    char *address = mem_printf("%s%s", c->url->base, r->path);
-    set_options(c, &t, address);
-    CURLcode code = lib.curl_easy_perform(c->curl);
-    free(address);
-    if (code)
-        return explain(c, &t, code, err);
-    lib.curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
-    a->status = (int)status;
-    return 0;
+    set_options(&t);
+    return settle(&t, lib.curl_easy_perform(c->curl), err);
 }
 
 void client_answer_finish(struct client_answer *a)
 {
     buf_finish(&a->body);
     *a = (struct client_answer){0};
+}
+
+/* --- side by side -------------------------------------------------------------------------------
+ */
+
+struct client_transfer *client_start(struct client *c, const struct client_request *r,
+                                     client_done *done)
+{
+    struct client_transfer *t = mem_zalloc(sizeof *t);
+    t->client = c;
+    t->path = mem_strdup(r->path);
+    t->body = r->body ? mem_strdup(r->body) : NULL;
+    t->own_request = *r;
+    t->own_request.path = t->path;
+    t->own_request.body = t->body;
+    t->request = &t->own_request;
+    t->answer = &t->own_answer;
+    t->done = done;
+    buf_init(&t->own_answer.body, BODY_MAX);
+    if (!c->multi)
+        c->multi = lib.curl_multi_init();
+    t->curl = lib.curl_easy_init();
+    if (!c->multi || !t->curl)
+        mem_out();
+    set_options(t);
+    lib.curl_easy_setopt(t->curl, CURLOPT_PRIVATE, t);
+    lib.curl_multi_add_handle(c->multi, t->curl);
+    LIST_INSERT_HEAD(&c->started, t, link);
+    return t;
+}
+
+/* It is in no list of libcurl's any more. */
+static void transfer_destroy(struct client_transfer *t)
+{
+    lib.curl_easy_cleanup(t->curl);
+    client_answer_finish(&t->own_answer);
+    free(t->path);
+    free(t->body);
+    free(t);
+}
+
+void client_cancel(struct client_transfer *t)
+{
+    if (!t)
+        return;
+    LIST_REMOVE(t, link);
+    lib.curl_multi_remove_handle(t->client->multi, t->curl);
+    transfer_destroy(t);
+}
+
+static void finish(CURL *curl, CURLcode code)
+{
+    struct client_transfer *t = NULL;
+    struct error err = {0};
+    lib.curl_easy_getinfo(curl, CURLINFO_PRIVATE, &t);
+    int rc = settle(t, code, &err);
+    LIST_REMOVE(t, link);
+    lib.curl_multi_remove_handle(t->client->multi, curl);
+    t->done(t->request->ctx, rc, &t->own_answer, &err);
+    transfer_destroy(t);
+}
+
+void client_wait(struct client *c, const int *fds, size_t n, unsigned timeout_ms)
+{
+    struct curl_waitfd extra[CLIENT_WAIT_MAX] = {0};
+    int running, left;
+    CURLMsg *m;
+    for (size_t i = 0; i < n; i++)
+        extra[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+    if (!c->multi)
+        c->multi = lib.curl_multi_init();
+    if (!c->multi)
+        mem_out();
+    lib.curl_multi_poll(c->multi, extra, (unsigned)n, (int)timeout_ms, NULL);
+    lib.curl_multi_perform(c->multi, &running);
+    while ((m = lib.curl_multi_info_read(c->multi, &left)))
+        if (m->msg == CURLMSG_DONE)
+            finish(m->easy_handle, m->data.result);
 }

@@ -50,4 +50,23 @@ int client_do(struct client *c, const struct client_request *r, struct client_an
               struct error *err) __attribute__((warn_unused_result));
 void client_answer_finish(struct client_answer *a);
 
+/* --- side by side -------------------------------------------------------------------------------
+ * For a program that must not wait for any of them: they go on within client_wait().
+ */
+
+struct client_transfer;
+
+/* `rc` and `err` as of client_do(); the answer is the client's. May start and cancel others. */
+typedef void client_done(void *ctx, int rc, const struct client_answer *a, const struct error *err);
+
+/* `r` and its texts are copied. The transfer is gone when `done` is called, with `r->ctx`. */
+struct client_transfer *client_start(struct client *c, const struct client_request *r,
+                                     client_done *done) __attribute__((returns_nonnull));
+/* Without `done`; not from its own `data`. NULL: nothing. client_destroy() cancels the rest. */
+void client_cancel(struct client_transfer *t);
+
+#define CLIENT_WAIT_MAX 4
+/* Returns when something went on, when one of `fds` can be read, or after the time. */
+void client_wait(struct client *c, const int *fds, size_t n, unsigned timeout_ms);
+
 #endif
