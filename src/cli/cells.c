@@ -2,8 +2,10 @@
 #include "cli/cells.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
+#include "base/duration.h"
 #include "base/memory.h"
 #include "cli/format.h"
 
@@ -24,6 +26,11 @@ char *cells_memory(json_t *memory)
     return text ? text : mem_strdup("");
 }
 
+char *cells_state(const char *state, bool failed, bool held)
+{
+    return mem_printf("%s%s", failed ? "failed" : state, held ? ",held" : "");
+}
+
 enum table_style cells_state_style(const char *state)
 {
     if (strcmp(state, "loaded") == 0)
@@ -33,4 +40,53 @@ enum table_style cells_state_style(const char *state)
     if (strcmp(state, "unloaded") == 0 || strcmp(state, "sleeping") == 0)
         return TABLE_FAINT;
     return TABLE_BUSY;
+}
+
+static char *duration(json_t *ms, char *out, size_t size)
+{
+    *out = '\0';
+    if (json_is_number(ms) && json_number_value(ms) >= 0)
+        duration_format((uint64_t)json_number_value(ms), out, size);
+    return out;
+}
+
+char *cells_requests(json_t *engine, char *out, size_t size)
+{
+    json_t *requests = json_object_get(engine, "requests");
+    json_int_t waiting = json_integer_value(json_object_get(engine, "waiting"));
+    *out = '\0';
+    if (json_is_integer(requests) && waiting > 0)
+        snprintf(out, size, "%" JSON_INTEGER_FORMAT "+%" JSON_INTEGER_FORMAT " waiting",
+                 json_integer_value(requests), waiting);
+    else if (json_is_integer(requests))
+        snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(requests));
+    return out;
+}
+
+char *cells_idle(json_t *engine, char *out, size_t size)
+{
+    return duration(json_object_get(engine, "idle_ms"), out, size);
+}
+
+char *cells_ends_in(json_t *engine, char *out, size_t size)
+{
+    json_t *ttl = json_object_get(engine, "ttl_ms");
+    if (!json_is_number(ttl) || json_number_value(ttl) > 0)
+        return duration(json_object_get(engine, "ends_in_ms"), out, size);
+    snprintf(out, size, "never");
+    return out;
+}
+
+char *cells_loaded(json_t *engine, char *out, size_t size)
+{
+    char text[FORMAT_SIZE];
+    double at = json_number_value(json_object_get(engine, "loaded_at"));
+    double age = (double)time(NULL) - at;
+    if (at <= 0)
+        *out = '\0';
+    else if (age < 1) /* or the clocks differ */
+        snprintf(out, size, "now");
+    else
+        snprintf(out, size, "%s ago", duration_format((uint64_t)age * 1000, text, sizeof text));
+    return out;
 }

@@ -4,11 +4,20 @@
 #define HOSTLER_CLI_CELLS_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "cli/table.h"
 
 /* {"host":n,"gpu0":n} as `host 1.2 GiB, gpu0 3.4 GiB`; "" for nothing. The caller frees it. */
 char *cells_memory(json_t *memory);
+/* `state`, or `failed`, and `,held`. The caller frees it. */
+char *cells_state(const char *state, bool failed, bool held);
 enum table_style cells_state_style(const char *state);
+/* Of an engine, each FORMAT_SIZE at least, "" for unknown; return `out`. */
+char *cells_requests(json_t *engine, char *out, size_t size); /* `2`, `2+1 waiting` */
+char *cells_idle(json_t *engine, char *out, size_t size);
+char *cells_ends_in(json_t *engine, char *out, size_t size); /* `never`, `5m` */
+char *cells_loaded(json_t *engine, char *out, size_t size);  /* `now`, `5m ago` */
 
 #endif

@@ -84,7 +84,7 @@ static void add_state(struct table *t, const struct router_model *m)
 {
     bool failed = m->failed && !router_is_active(m);
     bool held = json_is_object(json_object_get(m->entry, "held"));
-    char *text = mem_printf("%s%s", failed ? "failed" : state_of(m), held ? ",held" : "");
+    char *text = cells_state(state_of(m), failed, held);
     table_styled(t, cells_state_style(text), text);
     free(text);
 }

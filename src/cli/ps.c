@@ -5,9 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/duration.h"
 #include "base/memory.h"
 #include "cli/cells.h"
 #include "cli/format.h"
@@ -29,53 +27,11 @@ static const char *text_of(json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
-static void duration_cell(struct table *t, json_t *ms)
-{
-    char text[FORMAT_SIZE] = "";
-    if (json_is_number(ms) && json_number_value(ms) >= 0)
-        duration_format((uint64_t)json_number_value(ms), text, sizeof text);
-    table_cell(t, text);
-}
-
-static void requests_cell(struct table *t, json_t *engine)
-{
-    json_t *requests = json_object_get(engine, "requests");
-    json_int_t waiting = json_integer_value(json_object_get(engine, "waiting"));
-    if (!json_is_integer(requests))
-        table_cell(t, NULL);
-    else if (waiting > 0)
-        table_cellf(t, "%" JSON_INTEGER_FORMAT "+%" JSON_INTEGER_FORMAT " waiting",
-                    json_integer_value(requests), waiting);
-    else
-        table_cellf(t, "%" JSON_INTEGER_FORMAT, json_integer_value(requests));
-}
-
-static void ends_cell(struct table *t, json_t *engine)
-{
-    json_t *ttl = json_object_get(engine, "ttl_ms");
-    if (json_is_number(ttl) && json_number_value(ttl) <= 0)
-        table_cell(t, "never");
-    else
-        duration_cell(t, json_object_get(engine, "ends_in_ms"));
-}
-
-static void loaded_cell(struct table *t, json_t *engine)
-{
-    char text[FORMAT_SIZE];
-    double at = json_number_value(json_object_get(engine, "loaded_at"));
-    double age = (double)time(NULL) - at;
-    if (at <= 0)
-        table_cell(t, NULL);
-    else if (age < 1) /* or the clocks differ */
-        table_cell(t, "now");
-    else
-        table_cellf(t, "%s ago", duration_format((uint64_t)age * 1000, text, sizeof text));
-}
-
 static void add_engine(struct table *t, json_t *engine)
 {
     const char *state = text_of(engine, "state");
     json_t *pid = json_object_get(engine, "pid");
+    char text[FORMAT_SIZE];
     char *memory = cells_memory(json_object_get(engine, "memory"));
     table_row(t);
     table_cell(t, text_of(engine, "model"));
@@ -85,10 +41,10 @@ static void add_engine(struct table *t, json_t *engine)
     else
         table_cell(t, NULL);
     table_cell(t, memory);
-    requests_cell(t, engine);
-    duration_cell(t, json_object_get(engine, "idle_ms"));
-    ends_cell(t, engine);
-    loaded_cell(t, engine);
+    table_cell(t, cells_requests(engine, text, sizeof text));
+    table_cell(t, cells_idle(engine, text, sizeof text));
+    table_cell(t, cells_ends_in(engine, text, sizeof text));
+    table_cell(t, cells_loaded(engine, text, sizeof text));
     table_cell(t, text_of(engine, "loaded_by"));
     free(memory);
 }

@@ -181,11 +181,12 @@ static json_t *list_in(json_t *body)
 }
 
 /* An entry without a usable id is left out: nothing could be done with it. */
-static void read_models(struct router_models *m, json_t *list)
+bool router_models_read(struct router_models *m, json_t *body)
 {
     static const char *const id_keys[] = {"id", "model", "name", NULL};
     size_t i;
-    json_t *entry;
+    json_t *entry, *list = list_in(body);
+    *m = (struct router_models){.list = json_incref(list)};
     m->v = mem_zalloc(json_array_size(list) * sizeof *m->v);
     json_array_foreach (list, i, entry) {
         const char *id = first_string(entry, id_keys);
@@ -201,6 +202,7 @@ static void read_models(struct router_models *m, json_t *list)
                 .draining = json_is_true(json_object_get(status, "draining")),
                 .failed = json_is_true(json_object_get(status, "failed"))};
     }
+    return list;
 }
 
 /* No entry tells a state. With no entry at all, /props says what it is. */
@@ -263,28 +265,24 @@ static int list_failed(struct router *r, const struct router_answer *a)
     return status;
 }
 
-static bool is_classic(const struct router *r)
+bool router_is_classic(json_t *status)
 {
-    const char *mode = json_string_value(json_object_get(r->status, "mode"));
+    const char *mode = json_string_value(json_object_get(status, "mode"));
     return mode && strcmp(mode, "classic") == 0;
 }
 
 int router_list(struct router *r, struct router_models *m, bool reload)
 {
     struct router_answer a;
-    const char *path = is_classic(r) ? "/hostler/v1/status"
-                       : reload      ? "/models?reload=1"
-                                     : "/models";
-    *m = (struct router_models){0};
+    const char *path = router_is_classic(r->status) ? "/hostler/v1/status"
+                       : reload                     ? "/models?reload=1"
+                                                    : "/models";
     int status = router_ask(r, "GET", path, NULL, r->timeout_ms, &a);
-    json_t *list = a.status == 200 ? list_in(a.body) : NULL;
-    if (!status && !list) {
+    bool listed = router_models_read(m, a.status == 200 ? a.body : NULL);
+    if (!status && !listed)
         status = list_failed(r, &a);
-    } else if (!status) {
-        m->list = json_incref(list);
-        read_models(m, list);
+    else if (!status)
         status = check_list(r, m);
-    }
     router_answer_finish(&a);
     return status;
 }

@@ -59,6 +59,10 @@ int router_detect(struct router *r);
  * lists, if router_detect() came before. router_models_finish() in any case. */
 int router_list(struct router *r, struct router_models *m, bool reload);
 void router_models_finish(struct router_models *m);
+/* The same from an answer's body; false when there is no list in it. Releases nothing. */
+bool router_models_read(struct router_models *m, json_t *body);
+/* Whether hostler's `status` says that it serves one model. */
+bool router_is_classic(json_t *status);
 /* Why the server could not read its models or presets again, if it could not, as the last line on
  * stderr; as of router_detect(). */
 void router_tell_problem(const struct router *r);
