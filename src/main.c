@@ -14,6 +14,8 @@
  *     client.h    HTTP by libcurl, loaded when it is needed; url.h the server's address
  *     sse.h chat.h hold.h    the events of an answer, a conversation, holds
  *     table.h format.h progress.h    what a person sees
+ *     screen.h    the whole terminal, by ncurses, loaded when it is needed
+ *     top.h       the parts of top: what is known, the network, the picture, the keys
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
  *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h

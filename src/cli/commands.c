@@ -106,6 +106,12 @@ static const struct cli_option help_options[] = {
     {"--man", CLI_SWITCH, NULL, NULL, NULL, "as the source of a manual page, without prose", true},
     {0},
 };
+static const struct cli_option top_options[] = {
+    {"--interval", CLI_VALUE, "TIME", "1s", NULL,
+     "ask the server so often; what happens to models is seen at once all the same", false},
+    {0},
+};
+
 static const struct cli_option no_options[] = {{0}};
 
 const struct cli_command cli_commands[] = {
@@ -156,6 +162,10 @@ const struct cli_command cli_commands[] = {
      1, CLI_MANY, "which model?", false},
     {"unpin", cli_unpin, "MODEL...", "Lets models be evicted again", NULL, json_options, 1,
      CLI_MANY, "which model?", false},
+    {"top", cli_top, "", "Shows the server live on the whole terminal: models, memory, requests",
+     "Keys load, unload, hold and pin models, filter, sort, follow a log; `?` lists\n"
+     "them. Without a terminal, `hostler ps` tells the same once.",
+     top_options, 0, 0, NULL, false},
     {"completion", cli_completion, "bash|zsh|fish", "Prints completion for a shell",
      "  bash: source <(hostler completion bash)\n"
      "  zsh:  hostler completion zsh > \"${fpath[1]}/_hostler\"\n"

@@ -21,7 +21,6 @@
 #include "base/memory.h"
 #include "cli/format.h"
 
-#define INSTEAD "`hostler ps` shows the same without one"
 #define ESCAPE_MS 50 /* how long behind an escape its sequence may come: networks cut them */
 
 /* From <term.h>, which defines macros as common as `lines`. */
@@ -72,7 +71,7 @@ static int load_library(struct error *err)
     if (!lib.handle)
         return error_set(err, -ELIBACC,
                          "libncursesw is missing, without which there is no screen: install the "
-                         "package libncursesw6 (%s); " INSTEAD,
+                         "package libncursesw6 (%s)",
                          dlerror());
 #define FIND(name)                                                                                 \
     if (!(lib.name = (__typeof__(lib.name))dlsym(lib.handle, #name)))                              \
@@ -164,16 +163,17 @@ static void set_colours(bool wanted)
 static int cannot_draw(struct error *err)
 {
     const char *term = getenv("TERM");
-    return error_set(err, -ENOTTY,
-                     "the terminal ('%s') cannot be drawn on, or is not known here: set TERM to "
-                     "what it is, as in TERM=xterm-256color; " INSTEAD,
-                     term ? term : "");
+    return error_set(
+        err, -ENOTTY,
+        "a terminal of type '%s' is not known here, or cannot be drawn on: set TERM to "
+        "what it is, as in TERM=xterm-256color",
+        term ? term : "");
 }
 
 static int take_terminal(struct error *err)
 {
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return error_set(err, -ENOTTY, "it wants a terminal; " INSTEAD);
+        return error_set(err, -ENOTTY, "there is no terminal to draw on");
     const char *term = getenv("TERM");
     if (!term || !*term || strcmp(term, "dumb") == 0)
         return cannot_draw(err);
@@ -281,7 +281,7 @@ static attr_t attributes(unsigned style)
     if (style == SCREEN_ACCENT && !me.colour)
         strong = A_BOLD;
     if (coloured && me.colour && !me.reverse)
-        return (attr_t)COLOR_PAIR((int)style) | strong;
+        return NCURSES_BITS(style, 0) | strong; /* COLOR_PAIR(), which is a function here */
     return strong | faint | me.reverse;
 }
 
