@@ -25,6 +25,9 @@
 
 /* From <term.h>, which defines macros as common as `lines`. */
 extern char *tigetstr(const char *name);
+extern int setupterm(const char *term, int fd, int *error);
+extern struct term *set_curterm(struct term *term);
+extern int del_curterm(struct term *term);
 
 /* --- the library --------------------------------------------------------------------------------
  */
@@ -55,7 +58,10 @@ extern char *tigetstr(const char *name);
     X(waddnstr)                                                                                    \
     X(wattrset)                                                                                    \
     X(wgetch)                                                                                      \
-    X(tigetstr)
+    X(tigetstr)                                                                                    \
+    X(setupterm)                                                                                   \
+    X(set_curterm)                                                                                 \
+    X(del_curterm)
 
 #define POINTER(name) __typeof__(name) *(name);
 static struct {
@@ -160,33 +166,33 @@ static void set_colours(bool wanted)
             lib.init_pair(i, colours[i], background);
 }
 
-static int cannot_draw(struct error *err)
+/* Whether it is known and has a cursor that can be moved. newterm() does not ask for that. */
+static bool can_draw(void)
+{
+    int ignored;
+    const char *term = getenv("TERM");
+    if (!term || !*term || lib.setupterm(term, STDOUT_FILENO, &ignored) != OK)
+        return false;
+    const char *move = lib.tigetstr("cup");
+    lib.del_curterm(lib.set_curterm(NULL));
+    return move && move != (const char *)-1;
+}
+
+static int take_terminal(struct error *err)
 {
     const char *term = getenv("TERM");
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return error_set(err, -ENOTTY, "there is no terminal to draw on");
+    tcgetattr(STDIN_FILENO, &me.before);
+    me.utf8 = set_locale();
+    me.screen = can_draw() ? lib.newterm(NULL, stdout, stdin) : NULL;
+    if (me.screen)
+        return 0;
     return error_set(
         err, -ENOTTY,
         "a terminal of type '%s' is not known here, or cannot be drawn on: set TERM to "
         "what it is, as in TERM=xterm-256color",
         term ? term : "");
-}
-
-static int take_terminal(struct error *err)
-{
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return error_set(err, -ENOTTY, "there is no terminal to draw on");
-    const char *term = getenv("TERM");
-    if (!term || !*term || strcmp(term, "dumb") == 0)
-        return cannot_draw(err);
-    tcgetattr(STDIN_FILENO, &me.before);
-    me.utf8 = set_locale();
-    me.screen = lib.newterm(NULL, stdout, stdin);
-    if (!me.screen)
-        return cannot_draw(err);
-    const char *move = lib.tigetstr("cup");
-    if (move && move != (const char *)-1)
-        return 0;
-    screen_close();
-    return cannot_draw(err);
 }
 
 int screen_open(bool colour, struct error *err)
@@ -222,6 +228,10 @@ void screen_close(void)
 {
     if (!me.screen)
         return;
+    if (me.window) { /* a terminal that has one screen only shall not keep the picture */
+        lib.werase(me.window);
+        lib.wrefresh(me.window);
+    }
     lib.endwin();
     if (me.window) {
         for (size_t i = 0; i < N_FATAL; i++)

@@ -173,15 +173,15 @@ bool top_facts_event(struct top_facts *f, const char *data, double at, uint64_t 
     json_t *progress = json_object_get(more, "progress");
     char *text = event_text(text_of(frame, "event"), more);
     bool news = text && is_news(f, model, text);
-    /* The first progress of a load that no list has yet says more than that it goes on. */
-    bool known = is_loading(status) && load_of(f, model);
+    /* The first sign of a load that no list has yet says more than that it goes on. */
+    bool unlisted = is_loading(status) && !load_of(f, model);
     if (is_loading(status))
         note_load(f, model, progress, now);
     if (news && !f->tells_recent)
         add_event(f, at, model, mem_strdup(text));
     free(text);
     json_decref(frame);
-    return news || (is_loading(status) && !known);
+    return news || unlisted;
 }
 
 /* --- answers ------------------------------------------------------------------------------------

@@ -18,17 +18,17 @@ static char *clock_of(double at, char *out, size_t size)
     return out;
 }
 
-/* As wide as in the table above where there is room. */
-static unsigned name_width(const struct top *t, unsigned width)
+/* As wide as in the table above, but no more than that part of the width. */
+static unsigned name_width(const struct top *t, unsigned width, unsigned part)
 {
     unsigned longest = top_longest_name(&t->facts);
-    unsigned most = width > 60 ? (width - CLOCK) / 3 : 14;
+    unsigned most = width > 60 ? (width - 2 * CLOCK) / part : 14;
     return longest < most ? longest : most;
 }
 
 void top_draw_recent(const struct top *t, unsigned row, unsigned rows, unsigned width)
 {
-    unsigned name = TOP_LEFT + CLOCK + TOP_GAP, text = name + name_width(t, width) + TOP_GAP;
+    unsigned name = TOP_LEFT + CLOCK + TOP_GAP, text = name + name_width(t, width, 3) + TOP_GAP;
     char time[FORMAT_SIZE];
     if (text >= width)
         return;
@@ -109,7 +109,7 @@ static void draw_request(unsigned row, unsigned width, unsigned name, json_t *r)
 
 void top_draw_requests(const struct top *t, unsigned row, unsigned rows, unsigned width)
 {
-    unsigned name = name_width(t, width), at = TOP_LEFT + CLOCK + TOP_GAP;
+    unsigned name = name_width(t, width, 4), at = TOP_LEFT + CLOCK + TOP_GAP;
     size_t i;
     json_t *r;
     screen_text(row, TOP_LEFT, CLOCK, TABLE_FAINT, "REQUESTS");

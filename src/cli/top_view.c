@@ -187,9 +187,8 @@ struct key_hint {
 };
 
 /* Those that find no room are left out: the last one first, and `?` lists them all. */
-static void draw_keys(unsigned row, unsigned width, const struct key_hint *hints)
+static void draw_keys(unsigned row, unsigned at, unsigned width, const struct key_hint *hints)
 {
-    unsigned at = TOP_LEFT;
     for (; hints->key; hints++) {
         unsigned key = (unsigned)format_width(hints->key);
         unsigned what = (unsigned)strlen(hints->what);
@@ -209,9 +208,10 @@ static void draw_question(const struct top *t, unsigned row, unsigned width)
     char *question = t->asked ? mem_printf("Unload %s?", t->asked)
                               : mem_printf("Unload all %zu?", top_facts_sums(&t->facts).loaded);
     screen_textf(row - 1, TOP_LEFT, width - TOP_LEFT, SCREEN_STRONG, "%s %s", question,
-                 is_stock ? "This server cuts off their requests."
-                          : "Requests in flight finish first.");
-    draw_keys(row, width, is_stock ? stock : here);
+                 !is_stock  ? "Requests in flight finish first."
+                 : t->asked ? "This server cuts off its requests."
+                            : "This server cuts off their requests.");
+    draw_keys(row, TOP_LEFT, width, is_stock ? stock : here);
     free(question);
 }
 
@@ -223,23 +223,22 @@ static void draw_filter(const struct top *t, unsigned row, unsigned width)
     screen_reverse(true); /* the cursor */
     screen_blank(row - 1, TOP_LEFT + used, 1);
     screen_reverse(false);
-    draw_keys(row, width, hints);
+    draw_keys(row, TOP_LEFT, width, hints);
 }
 
 /* The last two rows, of which `row` is the last. */
 static void draw_foot(const struct top *t, unsigned row, unsigned width, uint64_t now)
 {
-    static const struct key_hint hints[] = {{"?", "help"},   {"q", "quit"},       {"l", "load"},
-                                            {"u", "unload"}, {"U", "all"},        {"h", "hold"},
-                                            {"p", "pin"},    {"f", "log"},        {"/", "filter"},
-                                            {"s", "sort"},   {"Tab", "requests"}, {0}};
+    static const struct key_hint hints[] = {
+        {"?", "help"}, {"q", "quit"}, {"l", "load"},   {"u", "unload"}, {"U", "all"}, {"h", "hold"},
+        {"p", "pin"},  {"f", "log"},  {"/", "filter"}, {"s", "sort"},   {0}};
     if (t->mode == TOP_ASKING) {
         draw_question(t, row, width);
     } else if (t->mode == TOP_FILTERING) {
         draw_filter(t, row, width);
     } else {
         draw_detail(t, row - 1, width, now);
-        draw_keys(row, width, hints);
+        draw_keys(row, TOP_LEFT, width, hints);
     }
 }
 
@@ -293,24 +292,39 @@ static void draw_log(struct top *t, unsigned rows, unsigned width)
                     l->lines.v[first + i]);
     if (l->end && l->lines.n < page)
         screen_text(1 + (unsigned)l->lines.n, TOP_LEFT, width - TOP_LEFT, TABLE_BUSY, l->end);
-    draw_keys(rows - 1, width, hints);
+    draw_keys(rows - 1, TOP_LEFT, width, hints);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------
  */
 
+/* At the end of a list's titles: how the other one is called up. */
+static void draw_other(const struct top *t, unsigned row, unsigned width)
+{
+    const struct key_hint other[] = {{"Tab", t->wants_requests ? "recent" : "requests"}, {0}};
+    unsigned used = (unsigned)(strlen("  Tab ") + strlen(other[0].what));
+    if (used + SMALLEST_COLUMNS > width)
+        return;
+    screen_blank(row, width - used - 1, used + 1);
+    draw_keys(row, width - used + 1, width, other);
+}
+
 /* Below the models: both lists where there is much room, else the one that is wanted, if any. */
 static void draw_lists(const struct top *t, unsigned row, unsigned rows, unsigned width)
 {
+    unsigned half = (rows - 1) / 2;
+    if (rows < 2)
+        return;
     if (rows >= BOTH_LISTS && t->facts.requests) {
-        unsigned half = (rows - 1) / 2;
         top_draw_requests(t, row, half, width);
         top_draw_recent(t, row + half + 1, rows - half - 1, width);
-    } else if (rows >= 2 && t->wants_requests) {
-        top_draw_requests(t, row, rows, width);
-    } else if (rows >= 2) {
-        top_draw_recent(t, row, rows, width);
+        return;
     }
+    if (t->wants_requests)
+        top_draw_requests(t, row, rows, width);
+    else
+        top_draw_recent(t, row, rows, width);
+    draw_other(t, row, width);
 }
 
 static void draw_table(struct top *t, unsigned rows, unsigned width, uint64_t now)
@@ -327,8 +341,7 @@ static void draw_table(struct top *t, unsigned rows, unsigned width, uint64_t no
         row += top_draw_memory(t, row, (rows - row) / 3, width);
     unsigned room = end - row, lists = room >= 14 ? 1 + SHORTEST_LIST : 0;
     row += top_draw_models(t, row, room - lists, width, now) + 1;
-    if (row < end)
-        draw_lists(t, row, end - row - foot, width);
+    draw_lists(t, row, row + foot < end ? end - row - foot : 0, width);
     if (foot)
         draw_foot(t, rows - 1, width, now);
 }
