@@ -127,6 +127,8 @@ json_t *names_entry(struct hosted *h)
         json_object_set_new(e, "memory", memory);
     if (host_is_held(h))
         json_object_set_new(e, "held", names_hold(h));
+    if (h->sched.pinned)
+        json_object_set_new(e, "pinned", json_true());
     merge_engine_info(e, h);
     return e;
 }
