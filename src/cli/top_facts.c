@@ -8,6 +8,8 @@
 #include "base/memory.h"
 #include "cli/cells.h"
 
+#define OVERTAKEN 0.1 /* of a load, within which an answer is taken to be late */
+
 static const char *text_of(json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
@@ -58,7 +60,9 @@ static struct top_load *note_load(struct top_facts *f, const char *model, json_t
         l->fraction = -1;
         LIST_INSERT_HEAD(&f->loads, l, link);
     }
-    if (fraction >= 0) {
+    /* An answer may be overtaken by an event: a little less is old, much less a new load. */
+    bool old = fraction < l->fraction && fraction > l->fraction - OVERTAKEN;
+    if (fraction >= 0 && !old) {
         l->fraction = fraction;
         progress_rate_add(&l->rate, fraction, now);
         free(l->stage);
@@ -122,20 +126,21 @@ static void add_event(struct top_facts *f, double at, const char *model, char *t
     f->n_events++;
 }
 
+/* Of a cause the first line: an engine's last words come behind it. */
 static char *joined(const char *what, const char *why)
 {
-    return mem_printf("%s%s%s", what, *why ? ": " : "", why);
+    return mem_printf("%s%s%.*s", what, *why ? ": " : "", (int)strcspn(why, "\n"), why);
 }
 
-/* The status tells them with their causes: newest last, as a log. */
+/* The status tells them with their causes, the newest first. */
 static void read_recent(struct top_facts *f, json_t *recent)
 {
-    size_t i;
-    json_t *e;
     forget_events(f);
-    json_array_foreach (recent, i, e)
+    for (size_t i = json_array_size(recent); i--;) {
+        json_t *e = json_array_get(recent, i);
         add_event(f, json_number_value(json_object_get(e, "at")), text_of(e, "model"),
                   joined(text_of(e, "event"), text_of(e, "why")));
+    }
 }
 
 /* The same again: progress, or two names for one thing. */

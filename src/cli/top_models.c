@@ -150,7 +150,7 @@ static void draw_figures(const struct table_layout *l, unsigned row, const struc
     if (r->memory > 0)
         format_bytes((uint64_t)r->memory, text, sizeof text);
     draw_cell(l, row, MEMORY, r->active ? TABLE_PLAIN : TABLE_FAINT, text);
-    if (r->tokens >= 0) {
+    if (r->tokens > 0) {
         snprintf(text, sizeof text, "%.1f", r->tokens);
         draw_cell(l, row, TOKENS, TABLE_PLAIN, text);
     }

@@ -302,11 +302,11 @@ static void draw_log(struct top *t, unsigned rows, unsigned width)
 static void draw_other(const struct top *t, unsigned row, unsigned width)
 {
     const struct key_hint other[] = {{"Tab", t->wants_requests ? "recent" : "requests"}, {0}};
-    unsigned used = (unsigned)(strlen("  Tab ") + strlen(other[0].what));
+    unsigned used = (unsigned)(strlen("Tab ") + strlen(other[0].what));
     if (used + SMALLEST_COLUMNS > width)
         return;
-    screen_blank(row, width - used - 1, used + 1);
-    draw_keys(row, width - used + 1, width, other);
+    screen_blank(row, width - used - 1, 1);
+    draw_keys(row, width - used, width, other);
 }
 
 /* Below the models: both lists where there is much room, else the one that is wanted, if any. */

@@ -59,11 +59,11 @@ class Facts:
                       {"model": "mistral-small-24b", "waiting": 1, "oldest_ms": 800}],
             "holds": [{"model": "deepseek-r1-70b", "until": None, "reason": "training",
                        "by": "POST /models/hold from 127.0.0.1"}],
-            "recent": [happened(0, "qwen3-32b-q4_k_m", "loaded"),
-                       happened(60, "llama-3.3-8b-instruct", "loaded"),
-                       happened(120, "deepseek-r1-70b", "unloaded", "unload-all, and hold"),
-                       happened(180, "coder", "failed", "its engine ended with signal 9"),
-                       happened(240, "gemma-3-12b-it", "loading", CLIENT)]}
+            "recent": [happened(240, "gemma-3-12b-it", "load", CLIENT),
+                       happened(180, "coder", "failed", "its engine ended with signal 9\nI log"),
+                       happened(120, "deepseek-r1-70b", "hold", "POST /models/hold from unix"),
+                       happened(60, "llama-3.3-8b-instruct", "ready", "after 3.2 s"),
+                       happened(0, "qwen3-32b-q4_k_m", "ready", "after 12.1 s")]}
         self.models = [
             entry("qwen3-32b-q4_k_m", "loaded"), entry("llama-3.3-8b-instruct", "loaded"),
             entry("nomic-embed-text-v1.5", "sleeping"), entry("gemma-3-12b-it", "loading"),

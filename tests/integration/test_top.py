@@ -202,10 +202,11 @@ def test_what_keys_ask_for(top, scripted):
     t = top(scripted)
     t.shows(FULL, "mistral")
     t.keys("p")
-    until(lambda: ("/models/pin", {"model": "gemma-3-12b-it"}) in scripted.posts, patience=30)
+    t.shows("pin gemma-3-12b-it: done")
     t.keys("j", "j", "p")
-    until(lambda: ("/models/unpin", {"model": "nomic-embed-text-v1.5"}) in scripted.posts)
     t.shows("unpin nomic-embed-text-v1.5: done")
+    assert scripted.posts == [("/models/pin", {"model": "gemma-3-12b-it"}),
+                              ("/models/unpin", {"model": "nomic-embed-text-v1.5"})]
     t.keys("/")
     t.type("evil")
     t.keys("Enter", "h")
@@ -217,19 +218,17 @@ def test_what_keys_ask_for(top, scripted):
 
 
 def test_load_unload_and_all(top, hostler, tmp_path):
-    server = fake(hostler, tmp_path, a={"load_s": 4}, b={}, c={})
+    server = fake(hostler, tmp_path, a={"load_s": 10}, b={}, c={})
     t = top(server)
     t.shows(FULL, "unloaded")
     t.keys("l")
-    t.shows("loading")
-    assert re.search(r" a +loading \d+% +[█·]{8} ", t.shows("%"))
-    t.shows("s left")
+    t.waits(lambda: re.search(r" a +loading \d+% +[█·]{8}.* s left", t.text()), "a load's progress")
     until(lambda: server.loaded() == ["a"], what="a loaded")
     t.waits(lambda: t.state("a") == "loaded", "a loaded")
-    assert "RECENT" in t.text() and re.search(r"\d\d:\d\d:\d\d +a +loaded", t.text())
+    t.waits(lambda: re.search(r"\d\d:\d\d:\d\d +a +ready: after 1", t.text()), "what happened")
     t.keys("u")
     until(lambda: server.loaded() == [], what="a unloaded")
-    t.shows("unload a: done", "unloaded: ")
+    t.shows("unload a: done")
     t.keys("/", "b", "Enter", "l", "Escape", "G", "l")
     until(lambda: server.loaded() == ["b", "c"], what="b and c loaded")
     t.shows("2 of 4 loaded")
@@ -241,6 +240,19 @@ def test_load_unload_and_all(top, hostler, tmp_path):
     t.keys("U", "y")
     until(lambda: server.loaded() == [], what="all unloaded")
     t.shows("unload all: 2 unloaded, freed host ")
+    quits(t)
+
+
+def test_pin_and_unpin(top, hostler, tmp_path):
+    server = fake(hostler, tmp_path, a={}, b={})
+    t = top(server)
+    t.shows(FULL, "unloaded")
+    t.keys("p")
+    t.shows("pinned")
+    t.keys("l")
+    until(lambda: server.loaded() == ["a"], what="a loaded")
+    t.keys("p")
+    t.waits(lambda: not server.engines()["a"]["pinned"], "a unpinned")
     quits(t)
 
 

@@ -192,6 +192,29 @@ static void events_tell_news_and_progress(void **state)
     top_facts_finish(&f);
 }
 
+static int permille_after(struct top_facts *f, const char *value)
+{
+    char text[160];
+    snprintf(text, sizeof text,
+             "{\"model\":\"m\",\"event\":\"status_change\",\"data\":{\"status\":\"loading\","
+             "\"progress\":{\"value\":%s}}}",
+             value);
+    event(f, text);
+    return (int)(LIST_FIRST(&f->loads)->fraction * 1000 + 0.5);
+}
+
+static void an_overtaken_answer_does_not_turn_a_load_back(void **state)
+{
+    struct top_facts f;
+    (void)state;
+    top_facts_init(&f);
+    assert_int_equal(permille_after(&f, "0.5"), 500);
+    assert_int_equal(permille_after(&f, "0.48"), 500);
+    assert_int_equal(permille_after(&f, "0.6"), 600);
+    assert_int_equal(permille_after(&f, "0.02"), 20); /* it began anew */
+    top_facts_finish(&f);
+}
+
 static void events_are_bounded(void **state)
 {
     struct top_facts f;
@@ -214,12 +237,12 @@ static void the_status_knows_more_of_what_happened(void **state)
     top_facts_init(&f);
     event(&f, "{\"model\":\"m\",\"event\":\"model_remove\"}");
     tell(&f, top_facts_status,
-         "{\"recent\":[{\"at\":1.5,\"model\":\"m\",\"event\":\"loaded\",\"why\":null},"
-         "{\"at\":2,\"model\":\"m\",\"event\":\"unloaded\",\"why\":\"idle\"}]}");
+         "{\"recent\":[{\"at\":2,\"model\":\"m\",\"event\":\"failed\",\"why\":\"it\\nI log\"},"
+         "{\"at\":1.5,\"model\":\"m\",\"event\":\"ready\",\"why\":null}]}");
     assert_true(event(&f, "{\"model\":\"n\",\"event\":\"model_remove\"}")); /* ask again */
     assert_int_equal(f.n_events, 2);
-    assert_string_equal(f.events[0].text, "unloaded: idle");
-    assert_string_equal(f.events[1].text, "loaded");
+    assert_string_equal(f.events[0].text, "failed: it");
+    assert_string_equal(f.events[1].text, "ready");
     top_facts_finish(&f);
 }
 
@@ -268,6 +291,7 @@ int main(void)
         cmocka_unit_test(sums),
         cmocka_unit_test(a_stock_router_counts_what_is_loaded),
         cmocka_unit_test(events_tell_news_and_progress),
+        cmocka_unit_test(an_overtaken_answer_does_not_turn_a_load_back),
         cmocka_unit_test(events_are_bounded),
         cmocka_unit_test(the_status_knows_more_of_what_happened),
         cmocka_unit_test(in_classic_mode_the_status_lists),
