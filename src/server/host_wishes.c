@@ -10,6 +10,7 @@
 #include "server/host_core.h"
 
 #define KEPT_MAX 20000 /* names that have a hold, or a pin */
+#define LATEST 1e12    /* Unix time of a hold's end that is still one; the file may say anything */
 
 void host_load(struct hosted *h, const char *by)
 {
@@ -92,15 +93,14 @@ static void restore_hold(struct hosted *h)
     json_t *kept = state_get(h->host->state, "holds", h->model->id);
     json_t *until = json_object_get(kept, "until");
     double left = json_number_value(until) - clock_unix();
+    bool ends = json_is_number(until) && json_number_value(until) < LATEST;
     if (!kept)
         return;
-    if (json_is_number(until) && left <= 0) {
+    if (ends && left <= 0) {
         state_set(h->host->state, "holds", h->model->id, NULL, KEPT_MAX);
         return;
     }
-    begin_hold(h,
-               json_is_number(until) ? uv_now(h->host->loop) + (uint64_t)ceil(left * 1000)
-                                     : SCHED_NEVER,
+    begin_hold(h, ends ? uv_now(h->host->loop) + (uint64_t)ceil(left * 1000) : SCHED_NEVER,
                json_string_value(json_object_get(kept, "reason")),
                json_string_value(json_object_get(kept, "by")));
 }
