@@ -40,10 +40,8 @@ int buf_reserve(struct buf *b, size_t len)
     return 0;
 }
 
-int buf_append(struct buf *b, const void *data, size_t len)
+int buf_append_growing(struct buf *b, const void *data, size_t len)
 {
-    if (!len)
-        return 0;
     int rc = buf_reserve(b, len);
     if (rc)
         return rc;

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct buf {
     char *data;
@@ -27,8 +28,19 @@ void buf_finish(struct buf *b);
 /* Empties the buffer but keeps its memory. */
 void buf_clear(struct buf *b);
 
+/* Of buf_append() alone: the way past the room there is. */
+int buf_append_growing(struct buf *b, const void *data, size_t len);
 /* 0, or -ENOBUFS when `max` would be passed, or -ENOMEM. */
-int buf_append(struct buf *b, const void *data, size_t len);
+static inline int buf_append(struct buf *b, const void *data, size_t len)
+{
+    if (!len)
+        return 0;
+    if (len > b->cap - b->len || len > b->max - b->len)
+        return buf_append_growing(b, data, len);
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    return 0;
+}
 int buf_puts(struct buf *b, const char *text);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));

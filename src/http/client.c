@@ -115,8 +115,7 @@ static void unkeep(struct connection *conn)
     struct http_client *c = conn->client;
     TAILQ_REMOVE(&c->kept, conn, link);
     TAILQ_INSERT_TAIL(&c->busy, conn, link);
-    if (--c->n_kept == 0)
-        uv_timer_stop(&c->trim);
+    c->n_kept--;
 }
 
 static void drop_oldest(struct http_client *c)
@@ -143,7 +142,8 @@ static void keep(struct connection *conn)
     TAILQ_REMOVE(&c->busy, conn, link);
     TAILQ_INSERT_HEAD(&c->kept, conn, link);
     conn->kept_at = uv_now(c->loop);
-    if (c->n_kept++ == 0)
+    c->n_kept++;
+    if (!uv_is_active((uv_handle_t *)&c->trim)) /* it runs on while connections come and go */
         uv_timer_start(&c->trim, on_trim, KEEP_MS, 0);
     stream_read_start(&conn->stream); /* notices when the engine closes it */
     if (c->n_kept > KEEP_MAX)
@@ -432,6 +432,21 @@ struct http_call *http_client_call(struct http_client *c, unsigned flags,
 void http_call_write(struct http_call *call, const void *data, size_t len)
 {
     stream_write(&call->conn->stream, data, len);
+}
+
+void http_call_write_field(struct http_call *call, const char *name, const char *value)
+{
+    stream_write_field(&call->conn->stream, name, value);
+}
+
+void http_call_write_number(struct http_call *call, uint64_t n, unsigned base)
+{
+    stream_write_number(&call->conn->stream, n, base);
+}
+
+void http_call_write_chunk(struct http_call *call, const void *data, size_t len)
+{
+    stream_write_chunk(&call->conn->stream, data, len);
 }
 
 void http_call_write_take(struct http_call *call, struct buf *data)

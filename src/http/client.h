@@ -65,6 +65,9 @@ enum http_call_flags {
 struct http_call *http_client_call(struct http_client *c, unsigned flags,
                                    const struct http_call_events *events, void *ctx);
 void http_call_write(struct http_call *call, const void *data, size_t len);
+void http_call_write_field(struct http_call *call, const char *name, const char *value);
+void http_call_write_number(struct http_call *call, uint64_t n, unsigned base);
+void http_call_write_chunk(struct http_call *call, const void *data, size_t len);
 /* Takes `data` over, without copying when it is large. */
 void http_call_write_take(struct http_call *call, struct buf *data);
 void http_call_flush(struct http_call *call);

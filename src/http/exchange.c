@@ -96,7 +96,7 @@ static const char *status_name(int status)
 static const char *reason_of(int status, char *out, size_t size)
 {
     snprintf(out, size, "%s", status_name(status));
-    for (char *p = out; *p && status != 200; p++) {
+    for (char *p = out; *p; p++) {
         bool first = p == out || p[-1] == ' ';
         if (*p == '_')
             *p = ' ';
@@ -106,10 +106,20 @@ static const char *reason_of(int status, char *out, size_t size)
     return out;
 }
 
+static void put_status_line(struct http_exchange *x, int status)
+{
+    char line[80], reason[48];
+    if (status == 200) {
+        put(x, "HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    int n = snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status,
+                     reason_of(status, reason, sizeof reason));
+    stream_write(&x->stream, line, (size_t)n);
+}
+
 void http_exchange_begin(struct http_exchange *x, int status, int64_t length)
 {
-    char line[160];
-    char reason[48];
     x->answer = ANSWER_HEAD;
     /* An answer without a body that was not asked for by HEAD has none to announce either. */
     bool empty = status == 204 || status == 304;
@@ -120,14 +130,13 @@ void http_exchange_begin(struct http_exchange *x, int status, int64_t length)
         x->keep_alive = false; /* the end of the connection is the end of the body */
     if (x->request != REQUEST_COMPLETE && !connection_rest_is_small(x))
         x->keep_alive = false;
-    int n = snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status,
-                     reason_of(status, reason, sizeof reason));
-    stream_write(&x->stream, line, (size_t)n);
+    put_status_line(x, status);
     if (x->chunked) {
         put(x, "Transfer-Encoding: chunked\r\n");
     } else if (length >= 0 && !empty) {
-        n = snprintf(line, sizeof line, "Content-Length: %lld\r\n", (long long)length);
-        stream_write(&x->stream, line, (size_t)n);
+        put(x, "Content-Length: ");
+        stream_write_number(&x->stream, (uint64_t)length, 10);
+        put(x, "\r\n");
     }
     if (!x->keep_alive)
         put(x, "Connection: close\r\n");
@@ -139,10 +148,7 @@ void http_exchange_begin(struct http_exchange *x, int status, int64_t length)
 
 void http_exchange_field(struct http_exchange *x, const char *name, const char *value)
 {
-    put(x, name);
-    put(x, ": ");
-    put(x, value);
-    put(x, "\r\n");
+    stream_write_field(&x->stream, name, value);
 }
 
 void http_exchange_raw_fields(struct http_exchange *x, const char *lines)
@@ -160,14 +166,10 @@ void http_exchange_write(struct http_exchange *x, const char *data, size_t len)
 {
     if (x->bodyless || !len)
         return;
-    if (x->chunked) {
-        char size[24];
-        int n = snprintf(size, sizeof size, "%zx\r\n", len);
-        stream_write(&x->stream, size, (size_t)n);
-    }
-    stream_write(&x->stream, data, len);
     if (x->chunked)
-        stream_write(&x->stream, "\r\n", 2);
+        stream_write_chunk(&x->stream, data, len);
+    else
+        stream_write(&x->stream, data, len);
     if (http_exchange_pending(x) >= HTTP_HIGH_WATER)
         http_exchange_flush(x);
 }

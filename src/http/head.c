@@ -38,10 +38,23 @@ const char *http_field_value(const struct http_head *h, unsigned i)
     return h->text.data + h->field[i].value;
 }
 
+/* The name's length stands between the offsets, and most names differ in it already. */
+static bool is_named(const struct http_head *h, unsigned i, const char *name, size_t len)
+{
+    const struct http_field *f = &h->field[i];
+    return f->value - f->name - 1 == len && strncasecmp(h->text.data + f->name, name, len) == 0;
+}
+
+bool http_field_is(const struct http_head *h, unsigned i, const char *name)
+{
+    return is_named(h, i, name, strlen(name));
+}
+
 const char *http_head_get(const struct http_head *h, const char *name)
 {
+    size_t len = strlen(name);
     for (unsigned i = 0; i < h->n_fields; i++)
-        if (strcasecmp(http_field_name(h, i), name) == 0)
+        if (is_named(h, i, name, len))
             return http_field_value(h, i);
     return NULL;
 }
@@ -62,22 +75,20 @@ static bool list_has(const char *list, const char *token)
 
 bool http_head_has_token(const struct http_head *h, const char *name, const char *token)
 {
+    size_t len = strlen(name);
     for (unsigned i = 0; i < h->n_fields; i++)
-        if (strcasecmp(http_field_name(h, i), name) == 0 && list_has(http_field_value(h, i), token))
+        if (is_named(h, i, name, len) && list_has(http_field_value(h, i), token))
             return true;
     return false;
 }
 
 bool http_field_is_hop(const struct http_head *h, unsigned i)
 {
-    static const char *const hop[] = {
-        "connection", "keep-alive",        "proxy-connection", "te",
-        "trailer",    "transfer-encoding", "upgrade",
-    };
-    const char *name = http_field_name(h, i);
-    for (size_t k = 0; k < sizeof hop / sizeof *hop; k++)
-        if (strcasecmp(name, hop[k]) == 0)
-            return true;
     /* Host cannot be taken back by listing it: a request must have one. */
-    return strcasecmp(name, "host") != 0 && http_head_has_token(h, "connection", name);
+    return http_field_is(h, i, "connection") || http_field_is(h, i, "keep-alive") ||
+           http_field_is(h, i, "proxy-connection") || http_field_is(h, i, "te") ||
+           http_field_is(h, i, "trailer") || http_field_is(h, i, "transfer-encoding") ||
+           http_field_is(h, i, "upgrade") ||
+           (!http_field_is(h, i, "host") &&
+            http_head_has_token(h, "connection", http_field_name(h, i)));
 }

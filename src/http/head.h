@@ -39,6 +39,8 @@ void http_head_clear(struct http_head *h);
 const char *http_head_get(const struct http_head *h, const char *name);
 const char *http_field_name(const struct http_head *h, unsigned i);
 const char *http_field_value(const struct http_head *h, unsigned i);
+/* Whether field `i` is called `name` (any case). */
+bool http_field_is(const struct http_head *h, unsigned i, const char *name);
 /* Whether the comma list in field `name` holds `token` (any case). */
 bool http_head_has_token(const struct http_head *h, const char *name, const char *token);
 /* RFC 9110, 7.6.1: fields that concern one connection only and are never passed on; also those

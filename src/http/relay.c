@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/relay.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -26,26 +25,15 @@ void relay_finish(struct relay *r)
  */
 
 /* What is for us, or set anew: not passed on. */
-static bool is_ours(const char *name)
+static bool is_ours(const struct http_head *head, unsigned i)
 {
-    static const char *const ours[] = {"authorization", "x-api-key", "content-length", "expect"};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (strcasecmp(name, ours[i]) == 0)
-            return true;
-    return false;
+    return http_field_is(head, i, "authorization") || http_field_is(head, i, "x-api-key") ||
+           http_field_is(head, i, "content-length") || http_field_is(head, i, "expect");
 }
 
 static void write_text(struct http_call *call, const char *text)
 {
     http_call_write(call, text, strlen(text));
-}
-
-static void write_field(struct http_call *call, const char *name, const char *value)
-{
-    write_text(call, name);
-    write_text(call, ": ");
-    write_text(call, value);
-    write_text(call, "\r\n");
 }
 
 static void write_head(struct relay *r)
@@ -57,26 +45,25 @@ static void write_head(struct relay *r)
     write_text(r->call, http_exchange_target(r->x));
     write_text(r->call, " HTTP/1.1\r\n");
     for (unsigned i = 0; i < head->n_fields; i++)
-        if (!http_field_is_hop(head, i) && !is_ours(http_field_name(head, i)))
-            write_field(r->call, http_field_name(head, i), http_field_value(head, i));
+        if (!is_ours(head, i) && !http_field_is_hop(head, i))
+            http_call_write_field(r->call, http_field_name(head, i), http_field_value(head, i));
     if (!http_head_get(head, "host"))
-        write_field(r->call, "Host", "localhost");
+        http_call_write_field(r->call, "Host", "localhost");
     r->chunked = length < 0;
     if (r->chunked) {
-        write_field(r->call, "Transfer-Encoding", "chunked");
+        http_call_write_field(r->call, "Transfer-Encoding", "chunked");
     } else if (length || http_head_get(head, "content-length")) {
-        char text[24];
-        snprintf(text, sizeof text, "%lld", (long long)length);
-        write_field(r->call, "Content-Length", text);
+        write_text(r->call, "Content-Length: ");
+        http_call_write_number(r->call, (uint64_t)length, 10);
+        write_text(r->call, "\r\n");
     }
     write_text(r->call, "\r\n");
 }
 
-static void write_chunk_size(struct relay *r, size_t len)
+static void write_chunk_size(struct relay *r)
 {
-    char size[24];
-    int n = snprintf(size, sizeof size, "%zx\r\n", len);
-    http_call_write(r->call, size, (size_t)n);
+    http_call_write_number(r->call, r->body.len, 16);
+    write_text(r->call, "\r\n");
 }
 
 /* Whether the whole request can still be made (again). */
@@ -93,7 +80,7 @@ static void write_kept_body(struct relay *r)
     r->body_given_away = !keep;
     if (r->body.len) {
         if (r->chunked)
-            write_chunk_size(r, r->body.len);
+            write_chunk_size(r);
         if (keep)
             http_call_write(r->call, r->body.data, r->body.len);
         else
@@ -123,10 +110,9 @@ int relay_body(struct relay *r, const char *data, size_t len)
         return buf_append(&r->body, data, len);
     }
     if (r->chunked)
-        write_chunk_size(r, len);
-    http_call_write(r->call, data, len);
-    if (r->chunked)
-        write_text(r->call, "\r\n");
+        http_call_write_chunk(r->call, data, len);
+    else
+        http_call_write(r->call, data, len);
     http_call_flush(r->call);
     if (http_call_pending(r->call) >= HTTP_HIGH_WATER)
         http_exchange_pause(r->x);
@@ -157,9 +143,10 @@ static void on_drain(struct http_call *call, void *ctx)
  */
 
 /* Set anew, or ours to say: what other pages may do is this server's matter, not its origin's. */
-static bool is_not_passed(const char *name)
+static bool is_not_passed(const struct http_head *head, unsigned i)
 {
-    return strcasecmp(name, "content-length") == 0 || strncasecmp(name, "access-control-", 15) == 0;
+    return http_field_is(head, i, "content-length") ||
+           strncasecmp(http_field_name(head, i), "access-control-", 15) == 0;
 }
 
 static void on_head(struct http_call *call, const struct http_head *head, int64_t length, void *ctx)
@@ -172,7 +159,7 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     r->status = head->status;
     http_exchange_begin(r->x, head->status, length);
     for (unsigned i = 0; i < head->n_fields; i++)
-        if (!http_field_is_hop(head, i) && !is_not_passed(http_field_name(head, i)))
+        if (!is_not_passed(head, i) && !http_field_is_hop(head, i))
             http_exchange_field(r->x, http_field_name(head, i), http_field_value(head, i));
     if (r->fields)
         http_exchange_raw_fields(r->x, r->fields);

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "base/buf.h"
@@ -62,6 +63,12 @@ void stream_read_stop(struct stream *s);
 void stream_write(struct stream *s, const void *data, size_t len);
 /* The same for a whole buffer, which is taken over without a copy when nothing else waits. */
 void stream_write_take(struct stream *s, struct buf *data);
+/* `name: value` as a line. */
+void stream_write_field(struct stream *s, const char *name, const char *value);
+/* `base` is at most 16. */
+void stream_write_number(struct stream *s, uint64_t n, unsigned base);
+/* A chunk of a body that is sent in chunks (RFC 9112, 7.1). */
+void stream_write_chunk(struct stream *s, const void *data, size_t len);
 void stream_flush(struct stream *s);
 /* Bytes that the socket has not taken yet. */
 size_t stream_pending(const struct stream *s);

@@ -27,10 +27,11 @@ static void append_beyond_it_changes_nothing(void **state)
 {
     (void)state;
     struct buf b;
+    volatile size_t all = SIZE_MAX; /* unseen by a compiler that would warn of the copy */
     buf_init(&b, 4);
     assert_int_equal(buf_puts(&b, "abc"), 0);
     assert_int_equal(buf_puts(&b, "de"), -ENOBUFS);
-    assert_int_equal(buf_append(&b, "x", SIZE_MAX), -ENOBUFS);
+    assert_int_equal(buf_append(&b, "x", all), -ENOBUFS);
     assert_int_equal(b.len, 3);
     assert_memory_equal(b.data, "abc", 3);
     buf_finish(&b);
