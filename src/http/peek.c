@@ -24,9 +24,17 @@ struct peek {
     } scan;
 };
 
+/* One that was used, for the next request: nearly all need it for a moment only. */
+static struct peek *spare;
+
 struct peek *peek_create(const char *content_type)
 {
-    struct peek *p = mem_zalloc(sizeof *p);
+    /* Not zeroed: most of it is room for names and header lines that few bodies use. */
+    struct peek *p = spare ? spare : mem_realloc(NULL, sizeof *p);
+    spare = NULL;
+    p->result = PEEK_MORE;
+    p->offset = 0;
+    peek_name_init(&p->name);
     p->multipart = peek_multipart_init(&p->scan.parts, content_type);
     if (!p->multipart)
         peek_json_init(&p->scan.json);
@@ -37,7 +45,10 @@ void peek_destroy(struct peek *p)
 {
     if (p && p->multipart)
         peek_multipart_finish(&p->scan.parts);
-    free(p);
+    if (p && !spare)
+        spare = p;
+    else
+        free(p);
 }
 
 static void decide(struct peek *p)

@@ -5,6 +5,7 @@
  */
 #include "http/peek_json.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static const char key_wanted[] = "model";
@@ -19,7 +20,8 @@ enum step {
 
 void peek_json_init(struct peek_json *j)
 {
-    *j = (struct peek_json){.state = JSON_START};
+    memset(j, 0, offsetof(struct peek_json, is_object)); /* those bits are set as brackets open */
+    j->state = JSON_START;
 }
 
 static bool is_blank(unsigned char c)

@@ -57,13 +57,13 @@ struct peek_json {
     enum peek_json_role role; /* of the string being read */
     size_t depth;             /* open brackets that `is_object` knows */
     size_t deep;              /* and those below */
-    uint8_t is_object[PEEK_JSON_DEPTH / 8];
-    unsigned matched;    /* bytes of the key that agree with `model` */
-    bool key_is_model;   /* the value that follows is the one looked for */
-    const char *literal; /* what is left of it */
+    unsigned matched;         /* bytes of the key that agree with `model` */
+    bool key_is_model;        /* the value that follows is the one looked for */
+    const char *literal;      /* what is left of it */
     unsigned hex_left;
-    uint32_t unit;      /* of the escape being read */
-    uint32_t surrogate; /* the high one that waits for its low one; 0: none */
+    uint32_t unit;                          /* of the escape being read */
+    uint32_t surrogate;                     /* the high one that waits for its low one; 0: none */
+    uint8_t is_object[PEEK_JSON_DEPTH / 8]; /* of the `depth` outermost */
 };
 
 void peek_json_init(struct peek_json *j);

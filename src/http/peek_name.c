@@ -3,6 +3,14 @@
 
 #include <string.h>
 
+void peek_name_init(struct peek_name *n)
+{
+    n->chosen = PEEK_MORE;
+    n->text[0] = '\0';
+    n->first_wins = false;
+    peek_name_begin(n);
+}
+
 void peek_name_begin(struct peek_name *n)
 {
     n->next_len = 0;

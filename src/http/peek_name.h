@@ -30,6 +30,7 @@ struct peek_name {
     unsigned char due, low, high;
 };
 
+void peek_name_init(struct peek_name *n);
 void peek_name_begin(struct peek_name *n);
 /* Returns how many of the bytes were taken: fewer than `len` when the next one is not UTF-8. */
 size_t peek_name_append(struct peek_name *n, const char *data, size_t len);
