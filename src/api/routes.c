@@ -97,9 +97,11 @@ static const struct route {
     {"POST", "/cors-proxy", api_disabled, ROUTER},
 };
 
-static bool path_matches(const char *pattern, const char *path, size_t len)
+/* Of each route's path: a request's path differs from most in its length already. */
+static unsigned char path_len[sizeof routes / sizeof *routes];
+
+static bool path_matches(const char *pattern, size_t n, const char *path, size_t len)
 {
-    size_t n = strlen(pattern);
     if (pattern[n - 1] != '*')
         return n == len && memcmp(pattern, path, n) == 0;
     return len >= n && memcmp(pattern, path, n - 1) == 0 &&
@@ -119,7 +121,7 @@ static const struct route *find_route(const char *method, const char *target,
     size_t len = target_path_len(target);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *r = &routes[i];
-        if (!path_matches(r->path, target, len))
+        if (!path_matches(r->path, path_len[i], target, len))
             continue;
         if (method_matches(r->method, method))
             return r;
@@ -197,6 +199,8 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->logs = logs_create(host);
     api->downloads = downloads_create(host, refresh, api_downloads_told, api);
     api->started = uv_now(host_loop(host));
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        path_len[i] = (unsigned char)strlen(routes[i].path);
     return api;
 }
 
