@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,16 @@ void mem_out(void)
 {
     fputs("hostler: out of memory\n", stderr);
     abort();
+}
+
+/* By itself glibc raises the first figure to the largest block that was ever freed, and what a few
+ * large bodies took stays; and lowers the heap's end for each 100 KiB, to fault it in again. */
+void mem_tune(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 2 * 1024 * 1024);
+#endif
 }
 
 static void *must(void *p)

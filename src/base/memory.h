@@ -12,6 +12,9 @@
 
 /* Says that memory is out, and aborts. */
 void mem_out(void) __attribute__((noreturn));
+/* For a process that runs long: free memory of up to 2 MiB is kept for the next request, and what is
+ * larger goes back to the system at once. */
+void mem_tune(void);
 
 void *mem_zalloc(size_t size) __attribute__((malloc, returns_nonnull, alloc_size(1)));
 void *mem_realloc(void *old, size_t size) __attribute__((returns_nonnull, alloc_size(2)));

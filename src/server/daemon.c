@@ -11,6 +11,7 @@
 
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/strv.h"
 
 #define N_SIGNALS 3
@@ -315,6 +316,7 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     log_setup(config->log_level, config->log_format);
     open_standard_streams();
     raise_file_limit();
+    mem_tune();
     uv_loop_init(&d->loop);
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
