@@ -64,8 +64,8 @@ static unsigned set_threads(struct composed *out, const struct config *c)
     return threads;
 }
 
-/* Whether the engine goes to the hub: for its model, or for one that stands beside it. */
-static bool fetches(const struct config *c, const struct engine_args *args)
+/* Whether an engine that has it goes to the hub: for its model, or for one that stands beside it. */
+static bool option_fetches(const struct engine_option *option)
 {
     static const char *const options[] = {
         "--hf-repo",
@@ -86,11 +86,18 @@ static bool fetches(const struct config *c, const struct engine_args *args)
         "--vision-gemma-4b-default",
         "--vision-gemma-12b-default",
     };
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        const struct engine_option *o = engine_options_find(c->options, options[i], NULL);
-        if (o && engine_args_get(args, o))
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (strv_has(&option->names, options[i]))
             return true;
-    }
+    return false;
+}
+
+/* A model has few arguments, and an engine knows hundreds: so it is these that are gone through. */
+static bool fetches(const struct engine_args *args)
+{
+    for (size_t i = 0; i < args->n; i++)
+        if (option_fetches(args->v[i].option))
+            return true;
     return false;
 }
 
@@ -118,7 +125,7 @@ void compose(struct composed *out, const struct config *c, const struct presets 
     add_names(&out->args, c, m);
     set(&out->args, c->known.log_colors, "off", ARGS_FROM_ROUTER);
     out->connections = set_threads(out, c);
-    if (fetches(c, &out->args))
+    if (fetches(&out->args))
         strv_copy(&out->env, &c->hub_env);
     strv_copy(&out->env, &preset->settings.env);
     move_secrets(out, c);
