@@ -28,6 +28,11 @@ void reply_json(struct http_exchange *x, int status, json_t *body)
     send_json(x, status, body, NULL);
 }
 
+void reply_text(struct http_exchange *x, int status, const char *json, size_t len)
+{
+    http_exchange_reply(x, status, JSON_TYPE, json, len, NULL);
+}
+
 void reply_success(struct http_exchange *x)
 {
     reply_json(x, 200, json_pack("{s:b}", "success", 1));

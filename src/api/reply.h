@@ -10,6 +10,8 @@
 
 /* Sends `body` and releases it. */
 void reply_json(struct http_exchange *x, int status, json_t *body);
+/* Sends JSON that is text already. */
+void reply_text(struct http_exchange *x, int status, const char *json, size_t len);
 /* {"success":true} */
 void reply_success(struct http_exchange *x);
 /* The type follows from the status, as in llama.cpp. */
