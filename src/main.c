@@ -22,6 +22,7 @@
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
  *     compose.h   a model's arguments and environment
+ *     warm.h      reads the files of a model that waits into the page cache
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
  *     daemon.h    the whole; supervisor.h what systemd hands over and is told
  *     host.h      models and their engines; unload.h downloads.h operations on them

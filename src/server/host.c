@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/pagecache.h"
 #include "server/host_core.h"
+#include "server/warm.h"
 
 #define MEMORY_MS 500 /* how often memory is looked at while somebody waits for it */
 #define RESIDENCE_MS 30000
@@ -254,6 +255,24 @@ static void arm_timer(struct host *h)
         uv_timer_start(&h->timer, on_timer, at > now ? at - now : 0, 0);
 }
 
+/* A load that reads from the disk needs it for itself. */
+static bool disk_is_busy(const struct host *h)
+{
+    const struct sched_model *m;
+    TAILQ_FOREACH (m, &h->sched.running_models, link)
+        if (m->cold && m->state == SCHED_LOADING)
+            return true;
+    return false;
+}
+
+/* The one that has waited longest is most likely the next; its engine finds its file in memory then. */
+static void read_ahead(struct host *h)
+{
+    struct sched_model *m = TAILQ_FIRST(&h->sched.waiting_models);
+    bool may = m && !disk_is_busy(h);
+    warm_next(h->warm, may ? container_of(m, struct hosted, sched)->model : NULL);
+}
+
 void host_pump(struct host *h)
 {
     struct sched_action action;
@@ -264,6 +283,7 @@ void host_pump(struct host *h)
     while (sched_next(&h->sched, uv_now(h->loop), &action))
         perform(&action);
     h->pumping = false;
+    read_ahead(h);
     arm_timer(h);
     if (h->release_due)
         host_release_removed(h);
@@ -466,6 +486,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     uv_timer_init(loop, &h->timer);
     h->timer.data = h;
     presets_init(&h->presets, config);
+    h->warm = warm_create(loop);
     h->catalog = catalog_create(loop, &host_catalog_events, h);
     *out = h;
     return 0;
@@ -552,11 +573,17 @@ static void on_timer_closed(uv_handle_t *handle)
     free(h);
 }
 
-static void on_catalog_closed(void *ctx)
+static void on_warm_closed(void *ctx)
 {
     struct host *h = ctx;
     pulse_close(&h->pulse);
     uv_close((uv_handle_t *)&h->timer, on_timer_closed);
+}
+
+static void on_catalog_closed(void *ctx)
+{
+    struct host *h = ctx;
+    warm_close(h->warm, on_warm_closed, h);
 }
 
 void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)

@@ -27,6 +27,7 @@ struct host {
     struct sched sched;
     struct budget budget;
     struct fitter *fitter;
+    struct warm *warm;
     struct pulse_clock pulse;
     uv_timer_t timer;
     uint64_t timer_at; /* SCHED_NEVER: not armed */

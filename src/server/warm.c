@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/warm.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/strv.h"
+#include "catalog/folder.h"
+#include "engine/memory.h"
+
+#define SLICE ((uint64_t)16 * 1024 * 1024)
+#define PIECE ((size_t)256 * 1024) /* of one read */
+
+/* The files of one model on their way. Touched by a thread while its slice is read, else by the loop. */
+struct reading {
+    uv_work_t work;
+    struct warm *warm;
+    struct strv paths;
+    size_t file; /* the one being read; paths.n when all are */
+    int fd;      /* of it; -1: not open yet */
+    off_t offset;
+    uint64_t left; /* bytes that may still be filled */
+    bool dropped; /* nobody wants it any more: the loop's word, which the thread does not look at */
+};
+
+struct warm {
+    uv_loop_t *loop;
+    const struct model *model; /* as last told: for comparison only */
+    struct reading *reading;   /* its files; NULL when they are read */
+    unsigned readings;         /* that one, and those dropped in the middle of a slice */
+    bool closing;
+    void (*closed)(void *ctx);
+    void *ctx;
+};
+
+/* --- in the thread ------------------------------------------------------------------------------ */
+
+/* A file that cannot be opened or read is the engine's to complain of. */
+static void next_file(struct reading *r)
+{
+    if (r->fd >= 0)
+        close(r->fd);
+    r->fd = -1;
+    r->offset = 0;
+    r->file++;
+}
+
+/* The kernel is asked for more than is waited for, so that the disk is never without an order. */
+static bool open_file(struct reading *r)
+{
+    if (r->fd < 0)
+        r->fd = open(r->paths.v[r->file], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return r->fd >= 0 &&
+           posix_fadvise(r->fd, r->offset, (off_t)(2 * SLICE), POSIX_FADV_WILLNEED) == 0;
+}
+
+static void read_slice(uv_work_t *work)
+{
+    struct reading *r = work->data;
+    char *piece = mem_realloc(NULL, PIECE);
+    uint64_t end = r->left > SLICE ? r->left - SLICE : 0;
+    bool open = open_file(r);
+    ssize_t n = 1;
+    while (open && r->left > end && n > 0) {
+        n = pread(r->fd, piece, r->left < PIECE ? (size_t)r->left : PIECE, r->offset);
+        r->offset += n > 0 ? n : 0;
+        r->left -= n > 0 ? (uint64_t)n : 0;
+    }
+    if (!open || n <= 0)
+        next_file(r);
+    free(piece);
+}
+
+/* --- on the loop -------------------------------------------------------------------------------- */
+
+static void check_closed(struct warm *w)
+{
+    if (!w->closing || w->readings)
+        return;
+    void (*closed)(void *) = w->closed;
+    void *ctx = w->ctx;
+    free(w);
+    closed(ctx);
+}
+
+static void reading_free(struct reading *r)
+{
+    struct warm *w = r->warm;
+    if (w->reading == r)
+        w->reading = NULL;
+    w->readings--;
+    if (r->fd >= 0)
+        close(r->fd);
+    strv_finish(&r->paths);
+    free(r);
+    check_closed(w);
+}
+
+static void on_slice(uv_work_t *work, int status)
+{
+    struct reading *r = work->data;
+    (void)status;
+    if (r->dropped || r->file == r->paths.n || !r->left ||
+        uv_queue_work(r->warm->loop, &r->work, read_slice, on_slice))
+        reading_free(r);
+}
+
+/* Half of what there is: what engines that run have mapped is not to go for one that may never come. */
+static uint64_t room(void)
+{
+    struct memory_figures figures;
+    memory_read(&figures);
+    return figures.device[0].available / 2;
+}
+
+static void begin(struct warm *w, const struct model *m)
+{
+    struct reading *r = mem_zalloc(sizeof *r);
+    w->readings++;
+    w->reading = r;
+    r->warm = w;
+    r->work.data = r;
+    r->fd = -1;
+    r->left = room();
+    for (unsigned no = 1; no <= m->shards; no++)
+        strv_add_take(&r->paths, folder_shard_path(m->path, no, m->shards));
+    if (uv_queue_work(w->loop, &r->work, read_slice, on_slice))
+        reading_free(r);
+}
+
+struct warm *warm_create(uv_loop_t *loop)
+{
+    struct warm *w = mem_zalloc(sizeof *w);
+    w->loop = loop;
+    return w;
+}
+
+void warm_next(struct warm *w, const struct model *m)
+{
+    if (m == w->model || w->closing)
+        return;
+    w->model = m;
+    if (w->reading)
+        w->reading->dropped = true;
+    w->reading = NULL;
+    if (m && m->path)
+        begin(w, m);
+}
+
+void warm_close(struct warm *w, void (*closed)(void *ctx), void *ctx)
+{
+    warm_next(w, NULL);
+    w->closing = true;
+    w->closed = closed;
+    w->ctx = ctx;
+    check_closed(w);
+}
