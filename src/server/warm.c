@@ -47,30 +47,35 @@ static void next_file(struct reading *r)
     r->file++;
 }
 
-/* The kernel is asked for more than is waited for, so that the disk is never without an order. */
 static bool open_file(struct reading *r)
 {
     if (r->fd < 0)
         r->fd = open(r->paths.v[r->file], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return r->fd >= 0 &&
-           posix_fadvise(r->fd, r->offset, (off_t)(2 * SLICE), POSIX_FADV_WILLNEED) == 0;
+    return r->fd >= 0;
+}
+
+/* The kernel is asked for more than is waited for, so that the disk is never without an order. What
+ * pread() said of the last piece. */
+static ssize_t read_pieces(struct reading *r, uint64_t end)
+{
+    char *piece = mem_realloc(NULL, PIECE);
+    ssize_t n = 1;
+    (void)posix_fadvise(r->fd, r->offset, (off_t)(2 * SLICE), POSIX_FADV_WILLNEED);
+    while (r->left > end && n > 0) {
+        n = pread(r->fd, piece, r->left < PIECE ? (size_t)r->left : PIECE, r->offset);
+        r->offset += n > 0 ? n : 0;
+        r->left -= n > 0 ? (uint64_t)n : 0;
+    }
+    free(piece);
+    return n;
 }
 
 static void read_slice(uv_work_t *work)
 {
     struct reading *r = work->data;
-    char *piece = mem_realloc(NULL, PIECE);
     uint64_t end = r->left > SLICE ? r->left - SLICE : 0;
-    bool open = open_file(r);
-    ssize_t n = 1;
-    while (open && r->left > end && n > 0) {
-        n = pread(r->fd, piece, r->left < PIECE ? (size_t)r->left : PIECE, r->offset);
-        r->offset += n > 0 ? n : 0;
-        r->left -= n > 0 ? (uint64_t)n : 0;
-    }
-    if (!open || n <= 0)
+    if (!open_file(r) || read_pieces(r, end) <= 0)
         next_file(r);
-    free(piece);
 }
 
 /* --- on the loop -------------------------------------------------------------------------------- */
