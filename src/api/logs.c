@@ -91,8 +91,8 @@ static void on_told(struct host_listener *listener, enum host_event event, struc
     (void)h;
     l->over |= event == HOST_EV_SHUTDOWN;
     while (l->over && (f = TAILQ_FIRST(&l->followers))) {
-        struct http_exchange *x = f->x;
-        forget(f); // NOLINT(clang-analyzer-unix.Malloc): it is taken out
+        struct http_exchange *x = f->x; // NOLINT(clang-analyzer-unix.Malloc): it is taken out
+        forget(f);
         http_exchange_end(x);
     }
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What operators ask for: to load and unload, holds, pins. Holds and pins belong to the name: they
  * outlast a file that is replaced, and the daemon. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -100,7 +99,7 @@ static void restore_hold(struct hosted *h)
         state_set(h->host->state, "holds", h->model->id, NULL, KEPT_MAX);
         return;
     }
-    begin_hold(h, ends ? uv_now(h->host->loop) + (uint64_t)ceil(left * 1000) : SCHED_NEVER,
+    begin_hold(h, ends ? uv_now(h->host->loop) + (uint64_t)(left * 1000) + 1 : SCHED_NEVER,
                json_string_value(json_object_get(kept, "reason")),
                json_string_value(json_object_get(kept, "by")));
 }

@@ -727,7 +727,8 @@ static void check_turn(struct world *w)
     bool overdue = is_late(w, first);
     bool soon = fits_without(w, first, who_leaves);
     /* Weights that are there only until another is gone are not there. */
-    CHECK(!fits_without(w, first, nobody) || !soon || !may_load_more(w, first), "waits, though it fits");
+    CHECK(!fits_without(w, first, nobody) || !soon || !may_load_more(w, first),
+          "waits, though it fits");
     CHECK(soon || !fits_without(w, first,
                                 overdue ? who_leaves_or_is_idle_anyhow : who_leaves_or_is_idle),
           "waits, though others are idle");
