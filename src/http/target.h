@@ -5,7 +5,6 @@
 #define HOSTLER_HTTP_TARGET_H
 
 #include <stdbool.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 /* Length of the path in `target` (up to `?` or `#`). */
