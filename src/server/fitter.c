@@ -52,7 +52,7 @@ static void end(struct fitter *f)
 {
     struct job *j;
     while ((j = TAILQ_FIRST(&f->jobs)))
-        free_job(f, j);
+        free_job(f, j); // NOLINT(clang-analyzer-unix.Malloc): free_job() takes it out
     engine_options_destroy(f->options);
     free(f->program);
     free(f->engine);
@@ -101,7 +101,8 @@ static void on_done(uv_work_t *work, int status)
 static void begin(struct fitter *f)
 {
     struct job *j;
-    while (!f->working && (j = TAILQ_FIRST(&f->jobs)) && !j->told)
+    while (!f->working && (j = TAILQ_FIRST(&f->jobs)) &&
+           !j->told) // NOLINT(clang-analyzer-unix.Malloc): likewise
         free_job(f, j);
     if (!f->working && !TAILQ_EMPTY(&f->jobs))
         f->working = uv_queue_work(f->loop, &f->work, do_job, on_done) == 0;
