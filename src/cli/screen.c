@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -126,7 +127,7 @@ static void watch_fatal_signals(void)
 static void keep_for_restore(const char *capability)
 {
     const char *text = lib.tigetstr(capability);
-    if (!text || text == (const char *)-1)
+    if (!text || (intptr_t)text == -1)
         return;
     while (*text && me.restore_len < sizeof me.restore) {
         const char *end = text[0] == '$' && text[1] == '<' ? strchr(text, '>') : NULL;
@@ -175,7 +176,7 @@ static bool can_draw(void)
         return false;
     const char *move = lib.tigetstr("cup");
     lib.del_curterm(lib.set_curterm(NULL));
-    return move && move != (const char *)-1;
+    return move && (intptr_t)move != -1;
 }
 
 static int take_terminal(struct error *err)

@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 #include "cli/cells.h"
-#include "cli/format.h"
+#include "cli/facts.h"
 
 #define ASK_TIMEOUT_MS 10000
 #define AGAIN_MS 1000     /* between attempts to reach a server that is away */
@@ -117,29 +117,15 @@ static void on_log_end(void *ctx, int rc, const struct client_answer *a, const s
     f->changed = true;
 }
 
-/* RFC 3986: all but what is unreserved. */
-static void append_encoded(struct buf *b, const char *text)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-    for (; *text; text++)
-        if (strchr(plain, *text))
-            buf_append(b, text, 1);
-        else
-            buf_printf(b, "%%%02X", (unsigned char)*text);
-}
-
 static void follow(struct top_feed *f)
 {
-    struct buf path;
-    buf_init(&path, BUF_UNBOUNDED);
-    buf_puts(&path, "/hostler/v1/logs?model=");
-    append_encoded(&path, f->log.model);
-    buf_printf(&path, "&lines=%d&follow=1", LOG_TAIL);
+    char *base = facts_path("logs", f->log.model);
+    char *path = mem_printf("%s&lines=%d&follow=1", base, LOG_TAIL);
     free(f->log.end);
     f->log.end = NULL;
-    f->log.transfer = get(f, buf_cstr(&path), 0, on_log_bytes, f, on_log_end);
-    buf_finish(&path);
+    f->log.transfer = get(f, path, 0, on_log_bytes, f, on_log_end);
+    free(path);
+    free(base);
 }
 
 void top_feed_follow(struct top_feed *f, const char *model)

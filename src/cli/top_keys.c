@@ -31,10 +31,11 @@ const struct top_row *top_selected(const struct top *t)
 
 static void select_row(struct top *t, size_t i)
 {
-    if (!t->facts.n_rows)
+    const struct top_facts *f = &t->facts;
+    if (!f->rows || !f->n_rows)
         return;
     free(t->selected);
-    t->selected = mem_strdup(t->facts.rows[i < t->facts.n_rows ? i : t->facts.n_rows - 1].id);
+    t->selected = mem_strdup(f->rows[i < f->n_rows ? i : f->n_rows - 1].id);
 }
 
 /* Where a key moves to in 0 to n - 1, `page` at a time for some; false when it is none of these. */

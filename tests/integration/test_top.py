@@ -320,6 +320,20 @@ def test_a_log_is_followed(top, scripted):
     quits(t)
 
 
+def test_the_log_of_a_real_engine(top, hostler, tmp_path):
+    server = fake(hostler, tmp_path, **{"a b": {"log": "what the engine says"}})
+    t = top(server)
+    t.shows(FULL, "unloaded")
+    t.keys("f")
+    t.shows("log of a b")
+    assert server.post("/models/load", {"model": "a b"}).status == 200
+    t.shows("what the engine says")
+    t.keys("q", "Tab")
+    server.tokenize("a b")
+    t.waits(lambda: re.search(r"a b +200 ", t.text()), "the request")
+    quits(t)
+
+
 def test_a_server_without_logs_and_requests(top, scripted):
     scripted.missing = {"/hostler/v1/logs", "/hostler/v1/requests"}
     t = top(scripted)
