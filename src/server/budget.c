@@ -186,19 +186,19 @@ void budget_ask_for(struct budget *b, const struct hosted *h, const struct footp
         ask_for_all(b, m);
 }
 
-static void take_given(const struct budget *b, struct hosted *h)
+void budget_take_given(const struct budget *b, struct hosted *h)
 {
+    if (!h->settings.memory.n)
+        return;
     h->footprint.source = FOOTPRINT_GIVEN;
     h->footprint.mapped = 0;
-    for (size_t d = 0; d < b->devices; d++)
+    for (size_t d = 0; d < b->figures.n; d++)
         h->footprint.bytes[d] = memory_limit_of(&h->settings.memory, b->figures.device[d].name);
 }
 
 void budget_ask(struct budget *b, struct hosted *h)
 {
-    if (h->settings.memory.n)
-        take_given(b, h);
-    else if (h->footprint.source == FOOTPRINT_UNKNOWN)
+    if (h->footprint.source == FOOTPRINT_UNKNOWN)
         footprint_estimate(&h->footprint, h->model, host_config(h->host), &h->composed.args,
                            b->devices);
     budget_ask_for(b, h, &h->footprint, &h->sched);

@@ -46,6 +46,8 @@ void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint
 void budget_measure(const struct budget *b, struct hosted *h, uint64_t ours[MEMORY_DEVICES_MAX]);
 /* What an engine that is ready has corrects what its model was thought to need. */
 void budget_learn(const struct budget *b, struct hosted *h, const struct memory_use *use);
+/* What the presets say that the model takes, if they say it. */
+void budget_take_given(const struct budget *b, struct hosted *h);
 /* Sets what the scheduler is told of the model's footprint, which is found out before if it is not
  * known. */
 void budget_ask(struct budget *b, struct hosted *h);

@@ -128,6 +128,7 @@ void host_configure(struct hosted *h)
     h->sched.max_leases = h->settings.max_requests;
     if (changed || (h->footprint.source == FOOTPRINT_GIVEN && !h->settings.memory.n))
         forget_footprint(h);
+    budget_take_given(&host->budget, h);
     if (!changed)
         return;
     host->changed = true;
