@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Budgets by memory. What an engine takes is given in the presets, so that the figures are ours."""
-import re
-
 import pytest
 
 import tiny_model
@@ -88,9 +86,7 @@ def test_an_estimate_is_refused_by_a_limit_alone(start, tmp_path):
     tiny_model.make(str(folder / "m.gguf"))
     server = start("", "--memory", "16M", folder=folder)
     answer = server.tokenize("m")
-    assert answer.status == 503
-    # Which of them: llama-fit-params stands beside the engine, or it does not.
-    assert re.search(r"\((estimated|fit-params)\)", answer.error["message"])
+    assert answer.status == 503 and "(fit-params)" in answer.error["message"]
     use(start("", folder=folder), "m")
     use(start("", "--memory", "off", folder=folder), "m")
 
