@@ -191,6 +191,8 @@ bool host_would_fit(struct hosted *h, const struct footprint *f, struct hosted *
     struct host *host = h->host;
     struct sched_model probe = {.priority = h->sched.priority, .pinned = h->sched.pinned};
     struct sched_model *victims[HOST_EVICTED_MAX];
+    /* Its clock is that of its last event, which may be long past when nobody asks for anything. */
+    host_tell(host, &(struct sched_event){.type = SCHED_EV_TICK});
     host_read_memory(host);
     budget_ask_for(&host->budget, h, f, &probe);
     bool fits = sched_would_fit(&host->sched, &probe, victims,

@@ -9,7 +9,7 @@ import pytest
 from background import background
 from conftest import PATIENCE, until
 from unloading import load
-from wire import is_json_error
+from wire import FAKE_ENGINE, fake_models, is_json_error
 
 MIB = 1 << 20
 # The header's arithmetic takes a micro-batch at its word, where the engine makes it no larger than the
@@ -182,6 +182,15 @@ def test_places_count_too(start):
     server = start("", "--models-max", "1")
     load(server, "m2")
     assert fitting(server, "model=m1")["evicts"] == ["m2"]
+
+
+def test_who_is_there_to_stay_for_a_while(hostler, tmp_path):
+    """After a load that took its time an engine in use is not evicted in its first short pause."""
+    folder = fake_models(tmp_path / "fakes", a={"load_s": 1.2}, b={})
+    server = hostler("--models-dir", folder, "--models-max", "1", engine=FAKE_ENGINE)
+    load(server, "a", "a")
+    assert not estimate(server, "model=b")["fits"]
+    assert fitting(server, "model=b")["evicts"] == ["a"]
 
 
 def test_without_budgets_by_memory(start):
