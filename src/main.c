@@ -10,9 +10,10 @@
  *     cli.h       what commands share; errors and hints on stderr, exit statuses
  *     options.h   parsing, --help; commands.c has the tables, completion.c the shells' scripts,
  *                 man.h manual pages
- *     router.h    what is at the other end: hostler, a stock llama.cpp router, or something else
+ *     router.h    what is at the other end; peer.h the kinds: llama.cpp's router, llama-swap, Ollama
  *     client.h    HTTP by libcurl, loaded when it is needed; url.h the server's address
  *     sse.h chat.h hold.h    the events of an answer, a conversation, holds
+ *     unload.h    unloading, and its report
  *     table.h format.h progress.h    what a person sees
  *     screen.h    the whole terminal, by ncurses, loaded when it is needed
  *     top.h       the parts of top: what is known, the network, the picture, the keys

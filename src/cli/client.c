@@ -282,10 +282,13 @@ static int explain(const struct client_transfer *t, CURLcode code, struct error 
 static int settle(struct client_transfer *t, CURLcode code, struct error *err)
 {
     long status = 0;
+    const char *redirect = NULL;
     if (code)
         return explain(t, code, err);
     lib.curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    lib.curl_easy_getinfo(t->curl, CURLINFO_REDIRECT_URL, &redirect);
     t->answer->status = (int)status;
+    t->answer->redirect = redirect ? mem_strdup(redirect) : NULL;
     return 0;
 }
 
@@ -302,6 +305,7 @@ int client_do(struct client *c, const struct client_request *r, struct client_an
 void client_answer_finish(struct client_answer *a)
 {
     buf_finish(&a->body);
+    free(a->redirect);
     *a = (struct client_answer){0};
 }
 

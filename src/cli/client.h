@@ -33,6 +33,7 @@ struct client_request {
 struct client_answer {
     int status;      /* HTTP's */
     struct buf body; /* at most 64 MiB */
+    char *redirect;  /* where a 3xx leads, which is not followed; NULL */
 };
 
 /* `url` must outlive it; `key` (NULL: none) is copied. Negative errno with a text, -ELIBACC when

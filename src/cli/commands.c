@@ -125,9 +125,10 @@ const struct cli_command cli_commands[] = {
      "All are asked for first, then waited for together.", load_options, 1, CLI_MANY,
      "which model?", false},
     {"unload", cli_unload, "MODEL... | --all", "Unloads models and tells what memory came back",
-     "Requests in flight are finished first. A stock llama.cpp router does not do\n"
-     "that: there they are cut off, and --drain, --force, --hold and --reason are\n"
-     "refused.",
+     "Requests in flight are finished first. Works on a stock llama.cpp router,\n"
+     "llama-swap and Ollama, too: the first two cut requests off, and --drain,\n"
+     "--force, --hold and --reason are refused there. A model that is loaded again\n"
+     "at once counts as failed; hostler tells who asked for it.",
      unload_options, 0, CLI_MANY, NULL, false},
     {"hold", cli_hold, "MODEL... | --all", "Keeps models from loading",
      "What is loaded stays loaded: `hostler unload --hold` does both. A hold ends\n"

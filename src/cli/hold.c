@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "cli/format.h"
 #include "cli/options.h"
+#include "cli/peer.h"
 #include "cli/router.h"
 
 char *hold_line(json_t *hold)
@@ -122,7 +123,7 @@ static int tell_not_hostler(struct router *r)
     router_models_finish(&models);
     if (status)
         return status;
-    cli_error(r->cli, "%s is a stock llama.cpp router, which has no holds", r->url.shown);
+    cli_error(r->cli, "%s is %s, which has no holds", r->url.shown, r->peer->name);
     cli_hint(r->cli, "serve with hostler for that");
     return CLI_USAGE;
 }

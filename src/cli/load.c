@@ -371,6 +371,8 @@ static int load(struct load *l, const struct cli_args *a)
     if (!status)
         status = router_detect(&l->router);
     if (!status)
+        status = router_wants_llama_cpp(&l->router);
+    if (!status)
         status = router_list(&l->router, &l->models, false);
     if (status)
         return status;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/router.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/nearest.h"
 #include "cli/format.h"
+#include "cli/peer.h"
 
 int router_open(struct router *r, const struct cli *cli)
 {
@@ -41,7 +40,7 @@ int router_unreachable(const struct router *r, int code, const struct error *err
     cli_error(r->cli, "%s", err->text);
     if (code == -ECONNREFUSED)
         cli_hint(r->cli, "start a server with `hostler serve`, or name another with --url or "
-                         "HOSTLER_URL");
+                         "HOSTLER_URL; `hostler doctor` looks for one");
     else if (code == -EPROTO)
         cli_hint(r->cli, "is it another service's port? Name the router with --url or HOSTLER_URL");
     return CLI_NO_SERVER;
@@ -55,23 +54,105 @@ int router_refused(const struct router *r)
     return CLI_REFUSED;
 }
 
-static int not_a_router(const struct router *r, const char *what)
+int router_is_none(const struct router *r, const char *why, const char *hint)
 {
-    cli_error(r->cli, "%s is not a llama.cpp router: %s", r->url.shown, what);
-    cli_hint(r->cli,
-             "name the router with --url or HOSTLER_URL, or start one with `hostler serve`");
+    cli_error(r->cli, "%s is not a llama.cpp router: %s", r->url.shown, why);
+    cli_hint(r->cli, "%s",
+             hint ? hint
+                  : "name the router with --url or HOSTLER_URL, or start one with `hostler serve`");
     return CLI_NO_SERVER;
+}
+
+/* It speaks the API, and said why it does not now. What it does not have, it says of anything. */
+static bool says_why(const struct router_answer *a)
+{
+    json_t *message = json_object_get(json_object_get(a->body, "error"), "message");
+    return a->status >= 400 && a->status != 404 && a->status != 405 && json_is_string(message);
+}
+
+static char *describe(const struct router_answer *a, const char *what)
+{
+    if (a->redirect)
+        return mem_printf("it redirects %s to %s", what, a->redirect);
+    if (a->status == 200 && a->page)
+        return mem_printf("it answers %s with %s", what, router_message(a));
+    if (a->status == 200 && a->body)
+        return mem_printf("its answer to %s is no list", what);
+    if (a->status == 200)
+        return mem_strdup("it answers with something else than JSON");
+    return mem_printf("it answers %s with status %d: %s", what, a->status, router_message(a));
+}
+
+/* NULL: the usual one. */
+static const char *remedy(const struct router *r, const struct router_answer *a)
+{
+    bool gateway = a->status >= 502 && a->status <= 504;
+    if (a->redirect && !r->url.tls && strncmp(a->redirect, "https://", 8) == 0)
+        return "name it with https:// in --url or HOSTLER_URL";
+    if (gateway && !a->body)
+        return "that is a proxy whose server does not run or cannot be reached: look there, or "
+               "name the router's own address with --url or HOSTLER_URL";
+    if (a->redirect || a->page)
+        return "that is a web interface or a proxy before it: name the router's own address with "
+               "--url or HOSTLER_URL";
+    return NULL;
+}
+
+int router_foreign(const struct router *r, const struct router_answer *a, const char *what)
+{
+    if (says_why(a)) {
+        cli_error(r->cli, "%s", router_message(a));
+        return CLI_SOME_FAILED;
+    }
+    char *why = describe(a, what);
+    int status = router_is_none(r, why, remedy(r, a));
+    free(why);
+    return status;
 }
 
 /* --- talking ------------------------------------------------------------------------------------
  */
 
+static size_t leading_blanks(const char *body, size_t len)
+{
+    size_t n = 0;
+    while (n < len && strchr(" \t\r\n", body[n]))
+        n++;
+    return n;
+}
+
+static bool is_page(const char *body, size_t len)
+{
+    size_t n = leading_blanks(body, len);
+    return n < len && body[n] == '<';
+}
+
+static char *page_title(const char *page, size_t len)
+{
+    char *text = mem_strndup(page, len), *title = strcasestr(text, "<title");
+    title = title ? strchr(title, '>') : NULL;
+    char *end = title ? strchr(title, '<') : NULL;
+    if (end)
+        *end = '\0';
+    for (char *p = title; end && p < end; p++)
+        if (*p == '\n' || *p == '\r' || *p == '\t')
+            *p = ' ';
+    if (end)
+        title += 1 + strspn(title + 1, " ");
+    char *said =
+        end && *title ? mem_printf("a web page, '%.80s'", title) : mem_strdup("a web page");
+    free(text);
+    return said;
+}
+
 /* The first line or so of what is no error in JSON. */
 static char *excerpt(const char *body, size_t len)
 {
-    while (len && strchr(" \t\r\n", body[0]))
-        body++, len--;
-    size_t n = 0;
+    if (is_page(body, len))
+        return page_title(body, len);
+    size_t n = leading_blanks(body, len);
+    body += n, len -= n;
+    n = 0;
     while (n < len && n < 120 && body[n] != '\n' && body[n] != '\r')
         n++;
     return n ? mem_strndup(body, n) : NULL;
@@ -94,6 +175,8 @@ char *router_error_text(const char *body, size_t len)
 static void read_answer(struct router_answer *a, const struct client_answer *raw)
 {
     a->status = raw->status;
+    a->page = is_page(raw->body.data, raw->body.len);
+    a->redirect = raw->redirect ? mem_strdup(raw->redirect) : NULL;
     if (raw->body.len)
         a->body = json_loadb(raw->body.data, raw->body.len, 0, NULL);
     if (a->status >= 400 || !a->body)
@@ -135,6 +218,7 @@ void router_answer_finish(struct router_answer *a)
 {
     json_decref(a->body);
     free(a->text);
+    free(a->redirect);
     *a = (struct router_answer){0};
 }
 
@@ -146,122 +230,43 @@ const char *router_message(const struct router_answer *a)
 /* --- which server -------------------------------------------------------------------------------
  */
 
+static void set_peer(struct router *r, enum router_kind kind, const struct peer *peer)
+{
+    r->kind = kind;
+    r->peer = peer;
+}
+
+/* Who explains itself in llama.cpp's words is asked no further; others say just `not found`. */
+static int detect_peer(struct router *r, const struct router_answer *first)
+{
+    static const struct peer *const others[] = {&peer_llama_swap, &peer_ollama, NULL};
+    bool speaks = json_is_string(json_object_get(json_object_get(first->body, "error"), "message"));
+    bool is = false;
+    int status = CLI_OK;
+    set_peer(r, ROUTER_STOCK, &peer_llama_cpp);
+    for (size_t i = 0; others[i] && !speaks && !is && !status; i++) {
+        status = others[i]->recognise(r, &is);
+        if (is)
+            set_peer(r, others[i]->kind, others[i]);
+    }
+    return status;
+}
+
 int router_detect(struct router *r)
 {
     struct router_answer a;
+    json_decref(r->status);
+    r->status = NULL;
     int status = router_ask(r, "GET", "/hostler/v1/status", NULL, r->timeout_ms, &a);
     if (!status && a.status == 200 && json_is_object(a.body)) {
-        r->kind = ROUTER_HOSTLER;
+        set_peer(r, ROUTER_HOSTLER, &peer_llama_cpp);
         r->status = json_incref(a.body);
-    } else if (!status && a.status == 200) {
-        status = not_a_router(r, "it answers with something else than JSON");
+    } else if (!status && (a.status == 200 || a.redirect)) {
+        status = router_foreign(r, &a, "GET /hostler/v1/status");
     } else if (!status) {
-        r->kind = ROUTER_STOCK; /* unless router_list() finds that it is none at all */
+        status = detect_peer(r, &a);
     }
     router_answer_finish(&a);
-    return status;
-}
-
-static const char *first_string(json_t *object, const char *const *keys)
-{
-    for (; *keys; keys++) {
-        const char *text = json_string_value(json_object_get(object, *keys));
-        if (text && *text)
-            return text;
-    }
-    return NULL;
-}
-
-static json_t *list_in(json_t *body)
-{
-    json_t *list = json_object_get(body, "data");
-    if (!json_is_array(list))
-        list = json_object_get(body, "models");
-    return json_is_array(list) ? list : json_is_array(body) ? body : NULL;
-}
-
-/* An entry without a usable id is left out: nothing could be done with it. */
-bool router_models_read(struct router_models *m, json_t *body)
-{
-    static const char *const id_keys[] = {"id", "model", "name", NULL};
-    size_t i;
-    json_t *entry, *list = list_in(body);
-    *m = (struct router_models){.list = json_incref(list)};
-    m->v = mem_zalloc(json_array_size(list) * sizeof *m->v);
-    json_array_foreach (list, i, entry) {
-        const char *id = first_string(entry, id_keys);
-        json_t *status = json_object_get(entry, "status");
-        json_t *value = json_is_object(status) ? json_object_get(status, "value") : status;
-        if (id)
-            m->v[m->n++] = (struct router_model){
-                .id = id,
-                .entry = entry,
-                .status = status,
-                .state = json_string_value(json_is_string(value) ? value
-                                                                 : json_object_get(entry, "state")),
-                .draining = json_is_true(json_object_get(status, "draining")),
-                .failed = json_is_true(json_object_get(status, "failed"))};
-    }
-    return list;
-}
-
-/* No entry tells a state. With no entry at all, /props says what it is. */
-static int check_role(struct router *r, const struct router_models *m)
-{
-    struct router_answer a;
-    char *what = NULL;
-    if (r->kind == ROUTER_HOSTLER)
-        return CLI_OK;
-    int status = router_ask(r, "GET", "/props", NULL, r->timeout_ms, &a);
-    const char *role = json_string_value(json_object_get(a.body, "role"));
-    bool engine = json_is_object(json_object_get(a.body, "default_generation_settings"));
-    bool router = role && strcmp(role, "router") == 0;
-    if (!status && !(router && !m->n)) {
-        if (engine && !router && m->n == 1)
-            what = mem_printf("it is a llama-server with one model, '%s'", m->v[0].id);
-        status = not_a_router(r, what   ? what
-                                 : m->n ? "its list of models tells no states"
-                                        : "it has no models, and does not say what it is");
-    }
-    free(what);
-    router_answer_finish(&a);
-    return status;
-}
-
-static int check_list(struct router *r, struct router_models *m)
-{
-    size_t without = 0;
-    for (size_t i = 0; i < m->n; i++)
-        if (!m->v[i].state) {
-            m->v[i].state = "unknown";
-            without++;
-        }
-    return without == m->n ? check_role(r, m) : CLI_OK;
-}
-
-/* It speaks the API, and said why it does not now. What it does not have, it says of anything. */
-static bool says_why(const struct router_answer *a)
-{
-    json_t *message = json_object_get(json_object_get(a->body, "error"), "message");
-    return a->status >= 400 && a->status != 404 && a->status != 405 && json_is_string(message);
-}
-
-static int list_failed(struct router *r, const struct router_answer *a)
-{
-    char *what;
-    if (says_why(a)) {
-        cli_error(r->cli, "%s", router_message(a));
-        return CLI_SOME_FAILED;
-    }
-    if (a->body && a->status == 200)
-        what = mem_strdup("its answer to GET /models is no list");
-    else if (a->status == 200)
-        what = mem_strdup("it answers with something else than JSON");
-    else
-        what =
-            mem_printf("it answers GET /models with status %d: %s", a->status, router_message(a));
-    int status = not_a_router(r, what);
-    free(what);
     return status;
 }
 
@@ -273,25 +278,18 @@ bool router_is_classic(json_t *status)
 
 int router_list(struct router *r, struct router_models *m, bool reload)
 {
-    struct router_answer a;
-    const char *path = router_is_classic(r->status) ? "/hostler/v1/status"
-                       : reload                     ? "/models?reload=1"
-                                                    : "/models";
-    int status = router_ask(r, "GET", path, NULL, r->timeout_ms, &a);
-    bool listed = router_models_read(m, a.status == 200 ? a.body : NULL);
-    if (!status && !listed)
-        status = list_failed(r, &a);
-    else if (!status)
-        status = check_list(r, m);
-    router_answer_finish(&a);
-    return status;
+    *m = (struct router_models){0};
+    return (r->peer ? r->peer : &peer_llama_cpp)->list(r, m, reload);
 }
 
-void router_models_finish(struct router_models *m)
+int router_wants_llama_cpp(const struct router *r)
 {
-    json_decref(m->list);
-    free(m->v);
-    *m = (struct router_models){0};
+    if (!r->peer || r->peer == &peer_llama_cpp)
+        return CLI_OK;
+    cli_error(r->cli, "%s is %s, with which this command does not work", r->url.shown,
+              r->peer->name);
+    cli_hint(r->cli, "list, ps and unload do; for all of them, serve with hostler");
+    return CLI_USAGE;
 }
 
 void router_tell_problem(const struct router *r)
@@ -303,154 +301,4 @@ void router_tell_problem(const struct router *r)
     fflush(stdout); /* so that it is the last line where both are the same file */
     fprintf(stderr, "problem: %s\n", line);
     free(line);
-}
-
-/* --- finding ------------------------------------------------------------------------------------
- */
-
-static bool has_alias(const struct router_model *m, const char *name)
-{
-    size_t i;
-    json_t *alias;
-    json_array_foreach (json_object_get(m->entry, "aliases"), i, alias)
-        if (json_is_string(alias) && strcmp(json_string_value(alias), name) == 0)
-            return true;
-    return false;
-}
-
-const struct router_model *router_find(const struct router_models *m, const char *name)
-{
-    for (size_t i = 0; i < m->n; i++)
-        if (strcmp(m->v[i].id, name) == 0)
-            return &m->v[i];
-    for (size_t i = 0; i < m->n; i++)
-        if (has_alias(&m->v[i], name))
-            return &m->v[i];
-    return NULL;
-}
-
-static char *lowered(const char *text)
-{
-    char *copy = mem_strdup(text);
-    for (char *p = copy; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
-    return copy;
-}
-
-/* What a name was likely meant to be: the better kind of likeness wins, within one the fewest
- * edits; beginnings and parts only count when one model alone has them. */
-struct guess {
-    char *wanted; /* in lower case */
-    const char *same, *beginning, *part, *edited;
-    size_t beginnings, parts; /* models */
-    struct nearest near;
-};
-
-static void guess_consider(struct guess *g, const char *name, bool *begins, bool *holds)
-{
-    char *low = lowered(name);
-    const char *at = *g->wanted ? strstr(low, g->wanted) : NULL;
-    size_t before = g->near.best_edits;
-    if (strcmp(low, g->wanted) == 0)
-        g->same = name;
-    if (at == low && !*begins)
-        *begins = true, g->beginning = name;
-    if (at && !*holds)
-        *holds = true, g->part = name;
-    nearest_consider(&g->near, low);
-    if (g->near.best_edits < before)
-        g->edited = name;
-    free(low);
-}
-
-const char *router_nearest(const struct router_models *m, const char *name)
-{
-    struct guess g = {.wanted = lowered(name)};
-    nearest_init(&g.near, g.wanted);
-    for (size_t i = 0; i < m->n; i++) {
-        size_t j;
-        json_t *alias;
-        bool begins = false, holds = false;
-        guess_consider(&g, m->v[i].id, &begins, &holds);
-        json_array_foreach (json_object_get(m->v[i].entry, "aliases"), j, alias)
-            if (json_is_string(alias))
-                guess_consider(&g, json_string_value(alias), &begins, &holds);
-        g.beginnings += begins;
-        g.parts += holds;
-    }
-    free(g.wanted);
-    return g.same ? g.same : g.beginnings == 1 ? g.beginning : g.parts == 1 ? g.part : g.edited;
-}
-
-void router_unknown(const struct router *r, const struct router_models *m, const char *name)
-{
-    const char *near = router_nearest(m, name);
-    cli_error(r->cli, "there is no model '%s'", name);
-    if (near)
-        cli_hint(r->cli, "did you mean '%s'?", near);
-    else
-        cli_hint(r->cli, "`hostler list` shows what there is; --reload looks for new files first");
-}
-
-/* --- one model ----------------------------------------------------------------------------------
- */
-
-static bool state_in(const struct router_model *m, const char *const *states)
-{
-    for (; *states; states++)
-        if (strcmp(m->state, *states) == 0)
-            return true;
-    return false;
-}
-
-bool router_is_active(const struct router_model *m)
-{
-    static const char *const states[] = {"loaded", "sleeping", "loading",  "starting",
-                                         "ready",  "draining", "stopping", NULL};
-    return state_in(m, states);
-}
-
-bool router_is_ready(const struct router_model *m)
-{
-    static const char *const states[] = {"loaded", "sleeping", "ready", NULL};
-    return state_in(m, states);
-}
-
-json_t *router_status_get(const struct router_model *m, const char *key)
-{
-    return json_object_get(m->status, key); /* NULL for a string */
-}
-
-static json_int_t context_from_args(json_t *args)
-{
-    size_t i;
-    json_t *arg;
-    json_array_foreach (args, i, arg) {
-        const char *text = json_string_value(arg);
-        const char *next = json_string_value(json_array_get(args, i + 1));
-        if (text && next && (strcmp(text, "--ctx-size") == 0 || strcmp(text, "-c") == 0))
-            return strtoll(next, NULL, 10);
-    }
-    return 0;
-}
-
-json_int_t router_context(const struct router_model *m)
-{
-    json_t *meta = json_object_get(m->entry, "meta");
-    json_int_t n = json_integer_value(json_object_get(meta, "n_ctx"));
-    if (n <= 0)
-        n = context_from_args(router_status_get(m, "args"));
-    if (n <= 0)
-        n = json_integer_value(json_object_get(m->entry, "context_length"));
-    if (n <= 0)
-        n = json_integer_value(json_object_get(meta, "n_ctx_train"));
-    return n > 0 ? n : 0;
-}
-
-json_int_t router_size(const struct router_model *m)
-{
-    json_int_t n = json_integer_value(json_object_get(m->entry, "size"));
-    if (n <= 0)
-        n = json_integer_value(json_object_get(json_object_get(m->entry, "meta"), "size"));
-    return n > 0 ? n : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server at the other end, as the commands see it: hostler, a stock llama.cpp router, or
- * something that is neither. All functions that return an exit status have told a person what is
+ * The server at the other end, as the commands see it: hostler, a router of another kind (peer.h),
+ * or something that is none. All functions that return an exit status have told a person what is
  * wrong when it is not CLI_OK.
  *
  * A list entry is read the way clients of llama.cpp must, because servers differ: the id is in
@@ -21,7 +21,11 @@ enum router_kind {
     ROUTER_UNKNOWN, /* not asked yet */
     ROUTER_HOSTLER,
     ROUTER_STOCK, /* llama.cpp's own, or one that lists models as it does */
+    ROUTER_LLAMA_SWAP,
+    ROUTER_OLLAMA,
 };
+
+struct peer;
 
 /* A model as the server lists it. Everything is borrowed from the list. */
 struct router_model {
@@ -44,18 +48,21 @@ struct router {
     struct url url;
     struct client *client;
     enum router_kind kind;
-    unsigned timeout_ms; /* for what is only looked up */
-    json_t *status;      /* hostler's GET /hostler/v1/status, since router_detect(); NULL else */
+    const struct peer *peer; /* how it is talked to; hostler speaks llama.cpp's API */
+    unsigned timeout_ms;     /* for what is only looked up */
+    json_t *status; /* hostler's GET /hostler/v1/status, since router_detect(); NULL else */
 };
 
 /* Reads the address and loads the HTTP library; nothing is sent. router_close() in any case. */
 int router_open(struct router *r, const struct cli *cli);
 void router_close(struct router *r);
 
-/* Asks whether it is hostler. What is neither is found out by router_list(). */
+/* Asks what it is; again, for a newer status. What is no router at all, router_list() finds out. */
 int router_detect(struct router *r);
+/* For commands that need llama.cpp's API: tells of a server that has another. CLI_USAGE then. */
+int router_wants_llama_cpp(const struct router *r);
 
-/* GET /models; of a hostler in classic mode, whose GET /models is the engine's, what its status
+/* The models; of a hostler in classic mode, whose GET /models is the engine's, what its status
  * lists, if router_detect() came before. router_models_finish() in any case. */
 int router_list(struct router *r, struct router_models *m, bool reload);
 void router_models_finish(struct router_models *m);
@@ -92,9 +99,11 @@ json_t *router_status_get(const struct router_model *m, const char *key);
  */
 
 struct router_answer {
-    int status;   /* HTTP's */
-    json_t *body; /* owned; NULL when it is no JSON */
-    char *text;   /* owned; the error's message, or a piece of what came instead; NULL */
+    int status;     /* HTTP's */
+    json_t *body;   /* owned; NULL when it is no JSON */
+    char *text;     /* owned; the error's message, or a piece of what came instead; NULL */
+    bool page;      /* it is a web page */
+    char *redirect; /* owned; where a 3xx leads; NULL */
 };
 
 /*
@@ -111,12 +120,20 @@ void router_answer_finish(struct router_answer *a);
 /* Why it was refused: the message of `error`, wherever the server put it. Never NULL. */
 const char *router_message(const struct router_answer *a);
 
+/*
+ * Tells of an answer to `what` (`GET /models`) that no router gives: a web page, a proxy's error,
+ * a redirect to a login. CLI_NO_SERVER; or CLI_SOME_FAILED when it is a router's after all, which
+ * says why it does not answer now.
+ */
+int router_foreign(const struct router *r, const struct router_answer *a, const char *what);
+/* Tells that it is no router. `hint` NULL: how to name one. Returns CLI_NO_SERVER. */
+int router_is_none(const struct router *r, const char *why, const char *hint);
 /* Tells of a transfer that failed. Returns CLI_NO_SERVER. */
 int router_unreachable(const struct router *r, int code, const struct error *err);
 /* Tells of a 401 or 403. Returns CLI_REFUSED. */
 int router_refused(const struct router *r);
-/* The message of an error's body: {"error":{"message"}}, {"error":"…"}, {"detail"}; else the text,
- * cut. The caller frees it; NULL when there is none. */
+/* The message of an error's body: {"error":{"message"}}, {"error":"…"}, {"detail"}; else the title
+ * of a web page or the text, cut. The caller frees it; NULL when there is none. */
 char *router_error_text(const char *body, size_t len);
 
 #endif

@@ -24,15 +24,26 @@ struct unload_plan {
     bool dry_run;
 };
 
+/* How long after the last model was gone another look is taken: whoever has requests is back by
+ * then. */
+#define UNLOAD_SETTLE_MS 100
+
 /*
- * On a stock llama.cpp router, which can only unload one model and answers before it is done: one
+ * On hostler. A model that is loaded again when the server has answered is a failure,
+ * `loaded_again`, with `loaded_by`, who asked for it. *body is NULL with CLI_OK when the server is
+ * too old for that: then unload_each() does it.
+ */
+int unload_hostler(struct router *r, const struct unload_plan *plan, json_t **body);
+
+/*
+ * On others (peer.h), which can only unload one model, or all, and may answer before it is done: one
  * request after the other, then polling until they are gone. Who loads a model again meanwhile is
  * found out; with `all`, so are models that others load meanwhile, and they are unloaded, too,
  * once. An exit status of enum cli_exit: for *body, which the caller owns then, CLI_OK.
  */
-int unload_stock(struct router *r, const struct unload_plan *plan, json_t **body);
+int unload_each(struct router *r, const struct unload_plan *plan, json_t **body);
 
-/* For `models`: an entry {"model","result","reason"?}. Releases nothing. */
-json_t *unload_result(const char *model, const char *result, const char *reason);
+/* Prints what came of it. The exit status of the command. */
+int unload_report(struct router *r, const struct unload_plan *plan, json_t *body);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cli/url.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -107,4 +108,17 @@ void url_finish(struct url *url)
     free(url->shown);
     free(url->socket);
     *url = (struct url){0};
+}
+
+char *url_escape(const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789-._~";
+    char *out = mem_zalloc(strlen(text) * 3 + 1), *to = out;
+    for (; *text; text++)
+        if (strchr(plain, *text))
+            *to++ = *text;
+        else
+            to += sprintf(to, "%%%02X", (unsigned char)*text);
+    return out;
 }

@@ -21,4 +21,8 @@ int url_parse(struct url *url, const char *text, struct error *err)
     __attribute__((warn_unused_result));
 void url_finish(struct url *url);
 
+/* `text` as one segment of a path or one value of a query: all but letters, digits and `-._~`
+ * percent-encoded. The caller frees it. */
+char *url_escape(const char *text);
+
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdlib.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,6 +82,23 @@ static void what_is_no_address_is_refused(void **state)
     }
 }
 
+static void anything_can_be_a_segment(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"plain-._~9", "plain-._~9"},
+        {"a/b", "a%2Fb"},
+        {"../up?x#y&z=%", "..%2Fup%3Fx%23y%26z%3D%25"},
+        {"\xc3\xbc\n\"", "%C3%BC%0A%22"},
+        {"", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char *escaped = url_escape(pairs[i][0]);
+        assert_string_equal(escaped, pairs[i][1]);
+        free(escaped);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +107,7 @@ int main(void)
         cmocka_unit_test(passwords_are_not_shown),
         cmocka_unit_test(sockets_are_paths),
         cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(anything_can_be_a_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
+/* Unloading where the server has no route that does it all and tells what came of it. */
 #include "cli/unload.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/peer.h"
 #include "cli/progress.h"
 
 #define ASK_TIMEOUT_MS 60000
 #define FIRST_POLL_MS 50
 #define LAST_POLL_MS 500
-#define SETTLE_MS 100
 /* hostler's drain timeout and half a minute: a stock router kills an engine after 10 s by default,
  * and a preset may set another time. */
 #define GONE_TIMEOUT_MS 90000
 
 struct target {
-    char *model;  /* its id; as given when there is none */
-    json_t *args; /* of the engine that is to go: another engine has another port. NULL */
+    char *model;                /* its id; as given when there is none */
+    json_t *entry;              /* keeps what `before` borrows */
+    struct router_model before; /* as listed when it was asked to go */
     enum { WAITING, UNLOADED, SKIPPED, FAILED } state;
     const char *reason; /* static; NULL */
     char *message;      /* the server's; NULL */
@@ -34,7 +36,7 @@ struct operation {
     struct progress progress;
 };
 
-json_t *unload_result(const char *model, const char *result, const char *reason)
+static json_t *unload_result(const char *model, const char *result, const char *reason)
 {
     json_t *o = json_pack("{s:o, s:s}", "model", cli_json_string(model), "result", result);
     if (reason)
@@ -59,7 +61,7 @@ static void add_target(struct operation *op, const char *name)
     else if (!router_is_active(m))
         t.state = SKIPPED, t.reason = "not_loaded";
     else
-        t.args = json_incref(router_status_get(m, "args"));
+        t.before = *m, t.entry = json_incref(m->entry);
     op->targets = mem_realloc(op->targets, (op->n + 1) * sizeof *op->targets);
     op->targets[op->n++] = t;
 }
@@ -82,29 +84,74 @@ static void add_targets(struct operation *op)
 /* --- asking -------------------------------------------------------------------------------------
  */
 
+static void refused(const struct operation *op, struct target *t, const struct router_answer *a)
+{
+    bool gone = a->text && strstr(a->text, "not running");
+    t->state = gone ? UNLOADED : FAILED;
+    if (gone)
+        return;
+    t->reason = "refused";
+    t->message = op->router->peer == &peer_llama_cpp && a->status == 404
+                     ? mem_strdup("this server has no POST /models/unload")
+                     : mem_strdup(router_message(a));
+}
+
+static void settle_gone(struct target *t)
+{
+    t->state = UNLOADED;
+    t->took = cli_now_ms() - t->asked;
+}
+
+static void answered(const struct operation *op, struct target *t, const struct router_answer *a)
+{
+    if (a->status != 200)
+        refused(op, t, a);
+    else if (op->router->peer->unload_waits)
+        settle_gone(t);
+}
+
 static int ask(struct operation *op, struct target *t)
 {
     struct router_answer a;
+    struct peer_request request;
+    op->router->peer->unload(t->model, &request);
     t->asked = cli_now_ms();
     int status =
-        router_ask(op->router, "POST", "/models/unload",
-                   json_pack("{s:o}", "model", cli_json_string(t->model)), ASK_TIMEOUT_MS, &a);
-    if (!status && a.status != 200) {
-        bool gone = a.text && strstr(a.text, "not running");
-        t->state = gone ? UNLOADED : FAILED;
-        t->reason = gone ? NULL : "refused";
-        t->message = gone              ? NULL
-                     : a.status == 404 ? mem_strdup("this server has no POST /models/unload")
-                                       : mem_strdup(router_message(&a));
-    }
+        router_ask(op->router, request.method, request.path, request.body, ASK_TIMEOUT_MS, &a);
+    if (!status)
+        answered(op, t, &a);
+    router_answer_finish(&a);
+    free(request.path);
+    return status;
+}
+
+/* All that are loaded are to go, and the server can do that at once. */
+static int ask_at_once(struct operation *op)
+{
+    struct router_answer a;
+    int status =
+        router_ask(op->router, "GET", op->router->peer->unload_all, NULL, ASK_TIMEOUT_MS, &a);
+    for (size_t i = 0; !status && i < op->n; i++)
+        if (op->targets[i].state == WAITING)
+            answered(op, &op->targets[i], &a);
     router_answer_finish(&a);
     return status;
+}
+
+static bool anybody_waits(const struct operation *op)
+{
+    for (size_t i = 0; i < op->n; i++)
+        if (op->targets[i].state == WAITING)
+            return true;
+    return false;
 }
 
 /* Those from `from` on. */
 static int ask_all(struct operation *op, size_t from)
 {
     int status = CLI_OK;
+    if (op->plan->all && !op->plan->except.n && op->router->peer->unload_all)
+        return anybody_waits(op) ? ask_at_once(op) : CLI_OK;
     for (size_t i = from; !status && i < op->n; i++)
         if (op->targets[i].state == WAITING)
             status = ask(op, &op->targets[i]);
@@ -118,12 +165,11 @@ static void look_at(struct operation *op, struct target *t)
 {
     const struct router_model *m = router_find(&op->models, t->model);
     bool active = m && router_is_active(m);
-    bool another = active && t->args && !json_equal(t->args, router_status_get(m, "args"));
-    if (t->state == WAITING && (!active || another)) {
-        t->state = UNLOADED;
-        t->took = cli_now_ms() - t->asked;
-    }
-    if (t->state == UNLOADED && active) {
+    bool another = active && t->entry && op->router->peer->is_another &&
+                   op->router->peer->is_another(&t->before, m);
+    if (t->state == WAITING && (!active || another))
+        settle_gone(t);
+    if (t->state == UNLOADED && active && strcmp(m->state, "stopping") != 0) {
         t->state = FAILED;
         t->reason = "loaded_again";
     }
@@ -133,14 +179,6 @@ static bool anything_asked(const struct operation *op)
 {
     for (size_t i = 0; i < op->n; i++)
         if (op->targets[i].state == WAITING || op->targets[i].state == UNLOADED)
-            return true;
-    return false;
-}
-
-static bool anybody_waits(const struct operation *op)
-{
-    for (size_t i = 0; i < op->n; i++)
-        if (op->targets[i].state == WAITING)
             return true;
     return false;
 }
@@ -180,7 +218,7 @@ static int wait_all(struct operation *op)
     while (!status && !quiet && cli_now_ms() - op->started < GONE_TIMEOUT_MS) {
         quiet = !anybody_waits(op);
         draw(op);
-        cli_sleep_ms(quiet ? SETTLE_MS : pause);
+        cli_sleep_ms(quiet ? UNLOAD_SETTLE_MS : pause);
         pause = pause * 3 / 2 < LAST_POLL_MS ? pause * 3 / 2 : LAST_POLL_MS;
         status = poll_once(op);
         quiet = quiet && !anybody_waits(op);
@@ -220,13 +258,13 @@ static void operation_finish(struct operation *op)
     for (size_t i = 0; i < op->n; i++) {
         free(op->targets[i].model);
         free(op->targets[i].message);
-        json_decref(op->targets[i].args);
+        json_decref(op->targets[i].entry);
     }
     free(op->targets);
     router_models_finish(&op->models);
 }
 
-int unload_stock(struct router *r, const struct unload_plan *plan, json_t **body)
+int unload_each(struct router *r, const struct unload_plan *plan, json_t **body)
 {
     struct operation op = {.router = r, .plan = plan, .started = cli_now_ms()};
     progress_init(&op.progress, r->cli);
