@@ -14,6 +14,7 @@
  *     client.h    HTTP by libcurl, loaded when it is needed; url.h the server's address
  *     sse.h chat.h hold.h    the events of an answer, a conversation, holds
  *     unload.h    unloading, and its report
+ *     doctor.h    what doctor looks at, a file a group of checks; procfs.h processes of this machine
  *     table.h format.h progress.h    what a person sees
  *     screen.h    the whole terminal, by ncurses, loaded when it is needed
  *     top.h       the parts of top: what is known, the network, the picture, the keys

@@ -57,13 +57,22 @@ static void say(const char *before, const char *after, const char *fmt, va_list 
     free(text);
 }
 
+static void keep(char **to, const char *fmt, va_list ap)
+{
+    if (!*to && vasprintf(to, fmt, ap) < 0)
+        *to = NULL;
+}
+
 void cli_error(const struct cli *cli, const char *fmt, ...)
 {
     va_list ap;
     if (cli->quiet)
         return;
     va_start(ap, fmt);
-    say(cli->err_colour ? "\033[31mhostler:\033[0m " : "hostler: ", "", fmt, ap);
+    if (cli->told)
+        keep(&cli->told->error, fmt, ap);
+    else
+        say(cli->err_colour ? "\033[31mhostler:\033[0m " : "hostler: ", "", fmt, ap);
     va_end(ap);
 }
 
@@ -73,8 +82,11 @@ void cli_hint(const struct cli *cli, const char *fmt, ...)
     if (cli->quiet)
         return;
     va_start(ap, fmt);
-    say(cli->err_colour ? "\033[2m         " : "         ", cli->err_colour ? "\033[0m" : "", fmt,
-        ap);
+    if (cli->told)
+        keep(&cli->told->hint, fmt, ap);
+    else
+        say(cli->err_colour ? "\033[2m         " : "         ", cli->err_colour ? "\033[0m" : "",
+            fmt, ap);
     va_end(ap);
 }
 

@@ -21,12 +21,18 @@ enum cli_exit {
     CLI_REFUSED = 4,     /* it wants a key, or another one */
 };
 
+/* What a person would have been told, kept for `doctor`, which tells it in its own form. */
+struct cli_told {
+    char *error, *hint; /* owned; the first of each; NULL */
+};
+
 struct cli {
     const char *url; /* as given: --url, else the environment, else the default */
     const char *key; /* NULL: none */
     bool url_given;  /* address or key come from an option or the environment */
     bool json;       /* the command was given --json */
     bool quiet;      /* says nothing on stderr: for completion, which runs while a person types */
+    struct cli_told *told; /* takes errors and hints in place of stderr; NULL */
     bool out_is_tty, err_is_tty;
     bool out_colour, err_colour; /* a terminal, and no NO_COLOR */
     unsigned width;              /* columns of the terminal on stdout; 0 when it is none */
@@ -73,5 +79,6 @@ int cli_top(struct cli *cli, int argc, char **argv);
 int cli_completion(struct cli *cli, int argc, char **argv);
 int cli_help(struct cli *cli, int argc, char **argv);
 int cli_version(struct cli *cli, int argc, char **argv);
+int cli_doctor(struct cli *cli, int argc, char **argv);
 
 #endif

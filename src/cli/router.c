@@ -39,8 +39,9 @@ int router_unreachable(const struct router *r, int code, const struct error *err
 {
     cli_error(r->cli, "%s", err->text);
     if (code == -ECONNREFUSED)
-        cli_hint(r->cli, "start a server with `hostler serve`, or name another with --url or "
-                         "HOSTLER_URL; `hostler doctor` looks for one");
+        cli_hint(r->cli,
+                 "start a server with `hostler serve`, or name another with --url or HOSTLER_URL%s",
+                 r->cli->told ? "" : "; `hostler doctor` looks for one");
     else if (code == -EPROTO)
         cli_hint(r->cli, "is it another service's port? Name the router with --url or HOSTLER_URL");
     return CLI_NO_SERVER;

@@ -132,12 +132,12 @@ static void read_nvml(struct memory_device *out)
     }
 }
 
-/* What the list says of the pid: a process may have several entries (one a MIG instance). */
-static uint64_t gpu_bytes_listed(nvml_processes_fn *list, nvml_device device, pid_t pid)
+/* Calls `each` for the entries of a list; a process may have several (one a MIG instance). */
+static void each_listed(nvml_processes_fn *list, nvml_device device,
+                        void (*each)(const struct nvml_process *p, void *ctx), void *ctx)
 {
     struct nvml_process some[64], *all = some;
     unsigned count = sizeof some / sizeof *some;
-    uint64_t bytes = 0;
     int rc = list ? list(device, &count, all) : -1;
     if (rc == NVML_INSUFFICIENT_SIZE) {
         count += 16; /* more may come meanwhile */
@@ -145,11 +145,53 @@ static uint64_t gpu_bytes_listed(nvml_processes_fn *list, nvml_device device, pi
         rc = all ? list(device, &count, all) : -1;
     }
     for (unsigned i = 0; rc == NVML_OK && i < count; i++)
-        if (all[i].pid == (unsigned)pid && all[i].used != NVML_NOT_AVAILABLE)
-            bytes += all[i].used;
+        each(&all[i], ctx);
     if (all != some)
         free(all);
-    return bytes;
+}
+
+struct sum {
+    unsigned pid;
+    uint64_t bytes;
+};
+
+static void add_bytes(const struct nvml_process *p, void *ctx)
+{
+    struct sum *sum = ctx;
+    if (p->pid == sum->pid && p->used != NVML_NOT_AVAILABLE)
+        sum->bytes += p->used;
+}
+
+static uint64_t gpu_bytes_listed(nvml_processes_fn *list, nvml_device device, pid_t pid)
+{
+    struct sum sum = {.pid = (unsigned)pid};
+    each_listed(list, device, add_bytes, &sum);
+    return sum.bytes;
+}
+
+struct pids {
+    pid_t *v;
+    size_t n, max;
+};
+
+static void add_pid(const struct nvml_process *p, void *ctx)
+{
+    struct pids *pids = ctx;
+    for (size_t i = 0; i < pids->n; i++)
+        if (pids->v[i] == (pid_t)p->pid)
+            return;
+    if (pids->n < pids->max)
+        pids->v[pids->n++] = (pid_t)p->pid;
+}
+
+size_t memory_gpu_processes(pid_t *out, size_t max)
+{
+    struct pids pids = {.v = out, .max = max};
+    for (size_t i = 0; i < nvml.gpus; i++) {
+        each_listed(nvml.compute_processes, nvml.gpu[i].handle, add_pid, &pids);
+        each_listed(nvml.graphics_processes, nvml.gpu[i].handle, add_pid, &pids);
+    }
+    return pids.n;
 }
 
 static void nvml_bytes_of(pid_t pid, uint64_t *bytes)

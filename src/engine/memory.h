@@ -56,6 +56,8 @@ void memory_read(struct memory_figures *out);
  * Zeroes for a process that is gone.
  */
 void memory_of_process(pid_t pid, struct memory_use *out);
+/* The processes that NVML lists on any GPU, each once, at most `max`; how many were written. */
+size_t memory_gpu_processes(pid_t *out, size_t max);
 
 /* --- budgets */
 

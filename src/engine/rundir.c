@@ -19,6 +19,26 @@
 /* What a socket's name adds to the folder's: `/4294967295.sock` and the zero. */
 #define SOCKET_ROOM 17
 
+/* --- where */
+
+#define BASES 3
+
+static void rundir_prefix(char *out, size_t size)
+{
+    snprintf(out, size, "hostler-%u-", (unsigned)geteuid());
+}
+
+/* The folders that may hold one, the first choice first. */
+static size_t list_bases(const char **out)
+{
+    const char *const all[BASES] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
+    size_t n = 0;
+    for (size_t i = 0; i < BASES; i++)
+        if (all[i] && all[i][0] == '/')
+            out[n++] = all[i];
+    return n;
+}
+
 /* --- leftovers */
 
 /* Removes the files in `dir`. Sockets lie flat in it; a folder there is none of ours and stays. */
@@ -38,9 +58,13 @@ static void remove_files(int dir)
     closedir(list);
 }
 
+/* A dead daemon's folder, locked by us now: `path` is its name in full. */
+typedef void leftover_fn(int base, int dir, const char *name, const char *path, void *ctx);
+
 /* A folder whose lock can be taken is a dead daemon's, or one that is being made at this moment:
  * create_in() notices. */
-static void remove_if_dead(int base, const char *base_path, const char *name)
+static void visit_if_dead(int base, const char *base_path, const char *name, leftover_fn *visit,
+                          void *ctx)
 {
     struct stat st;
     int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -48,25 +72,49 @@ static void remove_if_dead(int base, const char *base_path, const char *name)
         return;
     /* In /tmp others may make folders of such names: only our own user's are looked into. */
     if (fstat(dir, &st) == 0 && st.st_uid == geteuid() && flock(dir, LOCK_EX | LOCK_NB) == 0) {
-        remove_files(dir);
-        if (unlinkat(base, name, AT_REMOVEDIR) == 0)
-            log_info("removed %s/%s, left by a daemon that is gone", base_path, name);
+        char *path = mem_printf("%s/%s", base_path, name);
+        visit(base, dir, name, path, ctx);
+        free(path);
     }
     close(dir);
 }
 
-static void remove_leftovers(const char *base_path, const char *prefix)
+static void visit_leftovers(const char *base_path, leftover_fn *visit, void *ctx)
 {
+    char prefix[32];
     int base = open(base_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = base >= 0 ? opendir(base_path) : NULL;
+    rundir_prefix(prefix, sizeof prefix);
     if (list) {
         for (struct dirent *d; (d = readdir(list));)
             if (strncmp(d->d_name, prefix, strlen(prefix)) == 0)
-                remove_if_dead(base, base_path, d->d_name);
+                visit_if_dead(base, base_path, d->d_name, visit, ctx);
         closedir(list);
     }
     if (base >= 0)
         close(base);
+}
+
+static void remove_leftover(int base, int dir, const char *name, const char *path, void *ctx)
+{
+    (void)ctx;
+    remove_files(dir);
+    if (unlinkat(base, name, AT_REMOVEDIR) == 0)
+        log_info("removed %s, left by a daemon that is gone", path);
+}
+
+static void note_leftover(int base, int dir, const char *name, const char *path, void *ctx)
+{
+    (void)base, (void)dir, (void)name;
+    strv_add(ctx, path);
+}
+
+void rundir_leftovers(struct strv *out)
+{
+    const char *bases[BASES];
+    size_t n = list_bases(bases);
+    for (size_t i = 0; i < n; i++)
+        visit_leftovers(bases[i], note_leftover, out);
 }
 
 /* --- making one */
@@ -87,8 +135,10 @@ static int lock_folder(const char *path, int *out)
     return 0;
 }
 
-static int create_in(struct rundir *r, const char *base, const char *prefix)
+static int create_in(struct rundir *r, const char *base)
 {
+    char prefix[32];
+    rundir_prefix(prefix, sizeof prefix);
     char *path = mem_printf("%s/%sXXXXXX", base, prefix);
     int rc = -ENAMETOOLONG;
     if (strlen(path) + SOCKET_ROOM > sizeof((struct sockaddr_un *)0)->sun_path)
@@ -108,26 +158,23 @@ fail:
     return rc;
 }
 
-static int create_or_retry(struct rundir *r, const char *base, const char *prefix)
+static int create_or_retry(struct rundir *r, const char *base)
 {
     int rc = -EAGAIN;
     for (int tries = 0; rc == -EAGAIN && tries < 10; tries++)
-        rc = create_in(r, base, prefix);
+        rc = create_in(r, base);
     return rc;
 }
 
 int rundir_create(struct rundir *r, struct error *err)
 {
-    const char *bases[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
-    char prefix[32];
+    const char *bases[BASES];
+    size_t n = list_bases(bases);
     int rc = -ENOENT;
     *r = (struct rundir){.lock = -1};
-    snprintf(prefix, sizeof prefix, "hostler-%u-", (unsigned)geteuid());
-    for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
-        if (!bases[i] || bases[i][0] != '/')
-            continue;
-        remove_leftovers(bases[i], prefix);
-        rc = create_or_retry(r, bases[i], prefix);
+    for (size_t i = 0; i < n; i++) {
+        visit_leftovers(bases[i], remove_leftover, NULL);
+        rc = create_or_retry(r, bases[i]);
         if (rc == 0)
             return 0;
     }

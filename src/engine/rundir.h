@@ -12,6 +12,7 @@
 #define HOSTLER_ENGINE_RUNDIR_H
 
 #include "base/error.h"
+#include "base/strv.h"
 
 struct rundir {
     char *path;
@@ -20,6 +21,8 @@ struct rundir {
 
 /* Fails when no folder can be made, or its name is too long for a socket's address. */
 int rundir_create(struct rundir *r, struct error *err) __attribute__((warn_unused_result));
+/* Adds the paths of what dead daemons of this user have left, and leaves it there. */
+void rundir_leftovers(struct strv *out);
 /* Removes the folder and what is in it. */
 void rundir_remove(struct rundir *r);
 

@@ -641,7 +641,7 @@ def test_wrong_usage(args, words):
     assert all(word in done.stderr for word in words), done.stderr
 
 
-COMMANDS = ["list", "ps", "load", "unload", "run", "completion", "help", "version"]
+COMMANDS = ["list", "ps", "load", "unload", "run", "doctor", "completion", "help", "version"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -151,8 +151,13 @@ static void test_gpus(void **state)
     assert_true(use.bytes[1] == 111 * MIB && use.bytes[2] == 300 * MIB);
     memory_of_process(79, &use);
     assert_true(use.bytes[1] == 0 && use.bytes[2] == 0);
+    pid_t pids[3] = {0};
+    assert_int_equal(memory_gpu_processes(pids, 3), 2);
+    assert_true(pids[0] == 77 && pids[1] == 78);
+    assert_int_equal(memory_gpu_processes(pids, 1), 1);
     memory_finish();
     assert_false(memory_has_gpu());
+    assert_int_equal(memory_gpu_processes(pids, 3), 0);
 }
 
 static void test_many_processes(void **state)

@@ -123,6 +123,25 @@ static void test_leftovers_are_removed(void **state)
     rundir_remove(&r);
 }
 
+static void test_leftovers_are_told(void **state)
+{
+    char path[256];
+    struct rundir live;
+    struct error err;
+    struct strv found = {0};
+    (void)state;
+    assert_int_equal(rundir_create(&live, &err), 0);
+    die_with_folder(path, sizeof path);
+    rundir_leftovers(&found);
+    assert_true(strv_has(&found, path));
+    assert_false(strv_has(&found, live.path));
+    assert_true(exists(path));
+    strv_finish(&found);
+    rundir_remove(&live);
+    assert_int_equal(rundir_create(&live, &err), 0); /* removes it */
+    rundir_remove(&live);
+}
+
 /* What only looks like a leftover: another's name, a file, a symbolic link, a folder with folders.
  */
 static void test_strangers_are_kept(void **state)
@@ -211,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_create_and_remove),
         cmocka_unit_test(test_live_ones_are_kept),
         cmocka_unit_test(test_leftovers_are_removed),
+        cmocka_unit_test(test_leftovers_are_told),
         cmocka_unit_test(test_strangers_are_kept),
         cmocka_unit_test(test_falls_back),
         cmocka_unit_test(test_races),

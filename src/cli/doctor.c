@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* hostler doctor */
+#include "cli/doctor.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/format.h"
+#include "cli/options.h"
+#include "cli/peer.h"
+
+/* --- findings -----------------------------------------------------------------------------------
+ */
+
+void doctor_add(struct doctor *d, enum doctor_level level, const char *check, char *what,
+                char *evidence, char *fix)
+{
+    d->findings = mem_realloc(d->findings, (d->n + 1) * sizeof *d->findings);
+    d->findings[d->n++] = (struct doctor_finding){
+        .level = level, .check = check, .what = what, .evidence = evidence, .fix = fix};
+}
+
+static void forget_told(struct doctor *d)
+{
+    free(d->told.error);
+    free(d->told.hint);
+    d->told = (struct cli_told){0};
+}
+
+void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix)
+{
+    const char *what = d->told.error ? d->told.error : "it does not say why";
+    if (!fix && d->told.hint)
+        fix = mem_strdup(d->told.hint);
+    doctor_add(d, DOCTOR_WRONG, check, mem_strdup(what), evidence, fix);
+    forget_told(d);
+}
+
+const char *doctor_setting(const struct doctor *d, const char *option, const char *env)
+{
+    return d->process.pid ? procfs_setting(&d->process, option, env) : env_get(environ, env);
+}
+
+/* --- telling ------------------------------------------------------------------------------------
+ */
+
+/* As the C library would look it up, without loading a locale. */
+static bool speaks_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = env_get(environ, names[i]);
+        if (value)
+            return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
+static const char *mark(const struct cli *cli, enum doctor_level level)
+{
+    static const char *const words[] = {"ok   ", "note ", "wrong"};
+    static const char *const signs[] = {"✓", "·", "✗"};
+    return cli->out_is_tty && speaks_utf8() ? signs[level] : words[level];
+}
+
+/* Further lines of a text stand below its first one. */
+static void print_text(const char *title, const char *text, const char *indent)
+{
+    char *clean = format_clean(mem_strdup(text), FORMAT_KEEP_NEWLINES);
+    printf("%s%s", indent, title);
+    for (const char *p = clean; *p; p++) {
+        putchar(*p);
+        if (*p == '\n' && p[1])
+            fputs(indent, stdout);
+    }
+    if (!*clean || clean[strlen(clean) - 1] != '\n')
+        putchar('\n');
+    free(clean);
+}
+
+static void print_finding(const struct cli *cli, const struct doctor_finding *f)
+{
+    static const char *const colours[] = {"\033[32m", "\033[2m", "\033[31m"};
+    const char *sign = mark(cli, f->level);
+    int indent = (int)format_width(sign) + 13;
+    char *what = format_clean(mem_strdup(f->what), FORMAT_ONE_LINE);
+    char *blanks = mem_printf("%*s", indent, "");
+    printf("%s%s%s %-11s %s\n", cli->out_colour ? colours[f->level] : "", sign,
+           cli->out_colour ? "\033[0m" : "", f->check, what);
+    if (f->evidence)
+        print_text("", f->evidence, blanks);
+    if (f->fix)
+        print_text("fix: ", f->fix, blanks);
+    free(blanks);
+    free(what);
+}
+
+static size_t count_wrong(const struct doctor *d)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->n; i++)
+        n += d->findings[i].level == DOCTOR_WRONG;
+    return n;
+}
+
+static void print_text_report(const struct doctor *d)
+{
+    size_t wrong = count_wrong(d);
+    for (size_t i = 0; i < d->n; i++)
+        print_finding(d->cli, &d->findings[i]);
+    if (wrong)
+        printf("%zu thing%s wrong\n", wrong, wrong == 1 ? " is" : "s are");
+    else
+        puts("nothing is wrong");
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? cli_json_string(text) : json_null();
+}
+
+static void print_json_report(const struct doctor *d)
+{
+    static const char *const levels[] = {"ok", "note", "wrong"};
+    json_t *list = json_array();
+    for (size_t i = 0; i < d->n; i++) {
+        const struct doctor_finding *f = &d->findings[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "check", f->check, "level",
+                            levels[f->level], "what", cli_json_string(f->what), "evidence",
+                            text_or_null(f->evidence), "fix", text_or_null(f->fix)));
+    }
+    cli_print_json(json_pack("{s:b, s:s, s:o}", "ok", count_wrong(d) == 0, "url",
+                             d->router.url.shown, "findings", list));
+}
+
+/* --- the command --------------------------------------------------------------------------------
+ */
+
+static void check_all(struct doctor *d)
+{
+    doctor_server(d);
+    if (d->reached == CLI_OK) {
+        doctor_failed(d);
+        doctor_returning(d);
+    }
+    if (d->model)
+        doctor_model(d);
+    if (!d->local) {
+        doctor_add(d, DOCTOR_NOTE, "machine",
+                   mem_printf("%s is another machine: its engine, files, limits and processes were "
+                              "not looked at",
+                              d->router.url.shown),
+                   NULL, mem_strdup("run `hostler doctor` there"));
+        return;
+    }
+    doctor_engine(d);
+    doctor_files(d);
+    doctor_open_files(d);
+    doctor_leftovers(d);
+    doctor_memory(d);
+}
+
+static int run(struct doctor *d, const struct cli *cli)
+{
+    d->cli = cli;
+    d->asking = *cli;
+    int status = router_open(&d->router, &d->asking);
+    if (status)
+        return status;
+    d->asking.told = &d->told;
+    d->local = d->router.url.loopback;
+    log_setup(LOG_ERROR, LOG_TEXT); /* the catalog's warnings come as findings */
+    check_all(d);
+    if (cli->json)
+        print_json_report(d);
+    else
+        print_text_report(d);
+    return d->reached == CLI_NO_SERVER || d->reached == CLI_REFUSED ? d->reached
+           : count_wrong(d)                                         ? CLI_SOME_FAILED
+                                                                    : CLI_OK;
+}
+
+static void finish(struct doctor *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        free(d->findings[i].what);
+        free(d->findings[i].evidence);
+        free(d->findings[i].fix);
+    }
+    free(d->findings);
+    forget_told(d);
+    procfs_process_finish(&d->process);
+    router_models_finish(&d->models);
+    router_close(&d->router);
+}
+
+int cli_doctor(struct cli *cli, int argc, char **argv)
+{
+    struct cli_args a;
+    struct doctor d = {0};
+    int status;
+    if (cli_parse(&a, cli, "doctor", argc, argv, &status)) {
+        d.model = a.n_operands ? a.operands[0] : NULL;
+        status = run(&d, cli);
+    }
+    finish(&d);
+    cli_args_finish(&a);
+    return status;
+}

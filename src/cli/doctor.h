@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checks of `hostler doctor`. Each looks at one thing, changes nothing, and adds what it found:
+ * what is so, how that was seen, and the command that mends it.
+ *
+ * Checks of this machine (files, processes) are made only when the server is on it; they are the
+ * one place among the client commands that uses the catalog and the engine's modules, so that a
+ * file or a binary is judged as the daemon judges it.
+ */
+#ifndef HOSTLER_CLI_DOCTOR_H
+#define HOSTLER_CLI_DOCTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/procfs.h"
+#include "cli/router.h"
+
+enum doctor_level {
+    DOCTOR_OK,
+    DOCTOR_NOTE, /* worth knowing; nothing is wrong */
+    DOCTOR_WRONG,
+};
+
+struct doctor_finding {
+    enum doctor_level level;
+    const char *check; /* static: `server`, `key`, `model`, … */
+    char *what, *evidence, *fix;
+};
+
+struct doctor {
+    const struct cli *cli;
+    struct cli asking;    /* the same, with its errors kept in `told` */
+    struct cli_told told; /* of the last question */
+    struct router router;
+    struct router_models models;     /* empty when it was not reached */
+    int reached;                     /* of enum cli_exit: whether the server was */
+    const char *model;               /* that it is asked about; NULL */
+    bool local;                      /* the server is, or would be, on this machine */
+    struct procfs_process process;   /* the server's, when it is to be seen; pid 0 else */
+    struct doctor_finding *findings; /* in the order in which they were found */
+    size_t n;
+};
+
+/* Takes the texts, of which `evidence` and `fix` may be NULL. */
+void doctor_add(struct doctor *d, enum doctor_level level, const char *check, char *what,
+                char *evidence, char *fix);
+/* Adds what an operation on `d->router` has told, and forgets it. `fix` (taken) NULL: its hint. */
+void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix);
+
+/* The server: whether it answers, what it is, whether the key is right. Fills in `reached`, `models`
+ * and `process`. */
+void doctor_server(struct doctor *d);
+/* Of those: what listens on this machine in place of it. NULL when nothing was found; the caller
+ * frees it. */
+char *doctor_find_router(const struct doctor *d);
+/* Models: the one that it is asked about, those that failed, those that come back. */
+void doctor_model(struct doctor *d);
+void doctor_failed(struct doctor *d);
+void doctor_returning(struct doctor *d);
+
+/* --- this machine -------------------------------------------------------------------------------
+ */
+
+/* An option of the server's process, else a variable of its or, without one, our environment. */
+const char *doctor_setting(const struct doctor *d, const char *option, const char *env);
+
+void doctor_engine(struct doctor *d);
+void doctor_files(struct doctor *d);
+void doctor_open_files(struct doctor *d);
+void doctor_leftovers(struct doctor *d);
+void doctor_memory(struct doctor *d);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* Doctor's look at the engine: is llama-server there, does it run, is it new enough. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cli/doctor.h"
+#include "cli/format.h"
+#include "engine/options.h"
+
+#define ENGINE_NAME "llama-server"
+
+/* By what else came with what we need: a child that reports its state and takes orders. */
+static bool is_new_enough(const struct engine_options *o)
+{
+    return engine_options_find(o, "--models-dir", NULL) != NULL;
+}
+
+static char *remedy(void)
+{
+    return mem_strdup("install a current llama.cpp, and name its llama-server: "
+                      "export LLAMA_SERVER=/path/to/llama-server");
+}
+
+void doctor_engine(struct doctor *d)
+{
+    const char *wanted = doctor_setting(d, "--engine", "LLAMA_SERVER");
+    const char *name = wanted ? wanted : ENGINE_NAME;
+    struct engine_options *o = NULL;
+    struct error err = {0};
+    bool others = d->process.pid ? strcmp(d->process.name, "hostler") != 0
+                                 : !d->reached && d->router.kind != ROUTER_HOSTLER;
+    if (others)
+        return; /* which engines that one starts is its own affair */
+    int rc = engine_options_load(&o, name, &err);
+    if (rc)
+        doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' does not run", name),
+                   mem_strdup(err.text), remedy());
+    else if (!is_new_enough(o))
+        doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' is too old", name),
+                   mem_printf("%s\nit has no router mode, so it cannot report to hostler either",
+                              engine_options_version(o)),
+                   remedy());
+    else
+        doctor_add(d, DOCTOR_OK, "engine", mem_printf("%s, %s", name, engine_options_version(o)),
+                   NULL, NULL);
+    engine_options_destroy(o);
+}

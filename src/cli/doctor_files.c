@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* Doctor's look at the models' files: can the folder be read, is each file whole. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/memory.h"
+#include "catalog/cache.h"
+#include "catalog/folder.h"
+#include "catalog/gguf.h"
+#include "cli/doctor.h"
+#include "cli/format.h"
+
+static char *commandf(const char *before, const char *path, const char *note)
+{
+    char *word = format_shell(path);
+    char *line = mem_printf("%s %s   # %s", before, word, note);
+    free(word);
+    return line;
+}
+
+/* --- folders ------------------------------------------------------------------------------------
+ */
+
+/* As the server sees it, which may have been started elsewhere. NULL: it has none. */
+static char *models_folder(const struct doctor *d)
+{
+    const char *dir = doctor_setting(d, "--models-dir", "LLAMA_ARG_MODELS_DIR");
+    char link[64], cwd[PATH_MAX];
+    if (!dir || *dir == '/' || !d->process.pid)
+        return dir ? mem_strdup(dir) : NULL;
+    snprintf(link, sizeof link, "/proc/%d/cwd", (int)d->process.pid);
+    ssize_t n = readlink(link, cwd, sizeof cwd - 1);
+    return n > 0 ? mem_printf("%.*s/%s", (int)n, cwd, dir) : mem_strdup(dir);
+}
+
+static void add_unreadable(struct doctor *d, const char *path, int code)
+{
+    bool denied = code == EACCES || code == EPERM;
+    doctor_add(d, DOCTOR_WRONG, "folder", mem_printf("%s cannot be read", path),
+               mem_printf("%s (as user %u)", strerror(code), (unsigned)geteuid()),
+               denied ? commandf("sudo chmod -R a+rX", path, "or run as a user who may read it")
+               : code == ENOENT ? commandf("mkdir -p", path, "or name another with --models-dir")
+                                : mem_strdup("name a folder with --models-dir"));
+}
+
+/* 0, or the errno. */
+static int try_folder(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return errno;
+    closedir(dir);
+    return access(path, X_OK) ? errno : 0;
+}
+
+static void check_subfolders(struct doctor *d, const char *path)
+{
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        struct stat st;
+        char *below = mem_printf("%s/%s", path, e->d_name);
+        bool is_folder =
+            strcmp(e->d_name, "..") != 0 && stat(below, &st) == 0 && S_ISDIR(st.st_mode);
+        int code = is_folder ? try_folder(below) : 0;
+        if (code)
+            add_unreadable(d, below, code);
+        free(below);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+static void add_broken(struct doctor *d, const struct folder_model *m, int code, const char *why)
+{
+    bool cut = code == -ENODATA, denied = code == -EACCES;
+    char *what = mem_printf(cut      ? "the file of '%s' is only half there"
+                            : denied ? "the file of '%s' cannot be read"
+                                     : "the file of '%s' is broken",
+                            m->id);
+    doctor_add(d, DOCTOR_WRONG, "file", what, mem_strdup(why),
+               denied ? commandf("sudo chmod a+r", m->path, "or run as a user who may read it")
+                      : commandf("rm --", m->path, "then fetch it again"));
+}
+
+/* A shard other than the first has a header of its own. */
+static void check_model(struct doctor *d, const struct folder_model *m)
+{
+    struct gguf_info info;
+    struct error err;
+    if (m->problem) {
+        add_broken(d, m, -ENOENT, m->problem);
+        return;
+    }
+    for (unsigned no = 1; no <= m->shards; no++) {
+        char *path = folder_shard_path(m->path, no, m->shards);
+        int rc = gguf_read(path, &info, &err);
+        free(path);
+        if (rc) {
+            add_broken(d, m, rc, err.text);
+            return;
+        }
+    }
+}
+
+/* How many models it holds. */
+static size_t check_models(struct doctor *d, struct folder *models)
+{
+    size_t n = models->n;
+    for (size_t i = 0; i < n; i++)
+        check_model(d, &models->v[i]);
+    folder_finish(models);
+    return n;
+}
+
+static size_t check_folder(struct doctor *d, const char *path)
+{
+    struct folder models = {0};
+    struct error err;
+    int code = try_folder(path);
+    if (code) {
+        add_unreadable(d, path, code);
+        return 0;
+    }
+    check_subfolders(d, path);
+    return folder_read(&models, path, &err) ? 0 : check_models(d, &models);
+}
+
+static size_t check_cache(struct doctor *d)
+{
+    struct folder models = {0};
+    struct error err;
+    char *path = cache_folder(d->process.env.n ? d->process.env.v : environ);
+    size_t n = 0;
+    int code = path ? try_folder(path) : ENOENT;
+    if (code && code != ENOENT)
+        add_unreadable(d, path, code);
+    else if (!code && !cache_read(&models, path, &err))
+        n = check_models(d, &models);
+    else
+        folder_finish(&models);
+    free(path);
+    return n;
+}
+
+void doctor_files(struct doctor *d)
+{
+    char *path = models_folder(d);
+    size_t before = d->n;
+    size_t n = path ? check_folder(d, path) : 0;
+    n += check_cache(d);
+    if (d->n == before && n)
+        doctor_add(d, DOCTOR_OK, "files",
+                   mem_printf("the files of %zu model%s are whole", n, n == 1 ? "" : "s"), NULL,
+                   NULL);
+    free(path);
+}

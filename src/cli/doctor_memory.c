@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Doctor's look at memory that is held beside the server's engines: llama-server processes that no
+ * router owns, and whoever has memory on a GPU.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cli/cells.h"
+#include "cli/doctor.h"
+#include "cli/format.h"
+#include "engine/memory.h"
+
+#define GPU_PROCESSES_MAX 256
+#define ENGINE_NAME "llama-server"
+#define CHILD_MODE "LLAMA_SERVER_ROUTER_PORT" /* in an engine's environment: it has a router */
+
+struct look {
+    struct doctor *doctor;
+    struct memory_figures figures;
+};
+
+static char *held_by(const struct look *l, pid_t pid)
+{
+    struct memory_use use;
+    json_t *memory = json_object();
+    memory_of_process(pid, &use);
+    for (size_t i = 0; i < l->figures.n; i++)
+        if (use.bytes[i])
+            json_object_set_new(memory, l->figures.device[i].name,
+                                json_integer((json_int_t)use.bytes[i]));
+    char *text = cells_memory(memory);
+    json_decref(memory);
+    return text;
+}
+
+static char *command_line(const struct procfs_process *p)
+{
+    char *line = mem_strdup(p->argv.n ? "" : p->name);
+    for (size_t i = 0; i < p->argv.n; i++) {
+        char *word = format_shell(p->argv.v[i]);
+        char *more = mem_printf("%s%s%s", line, i ? " " : "", word);
+        free(word);
+        free(line);
+        line = more;
+    }
+    return line;
+}
+
+static void add_holder(const struct look *l, const struct procfs_process *p,
+                       enum doctor_level level, const char *what)
+{
+    char *held = held_by(l, p->pid);
+    doctor_add(l->doctor, level, "memory",
+               mem_printf("pid %d, %s, holds %s: %s", (int)p->pid, p->name,
+                          *held ? held : "no memory of its own", what),
+               command_line(p), mem_printf("kill %d", (int)p->pid));
+    free(held);
+}
+
+/* One that a router started and that outlived it, or a server of its own. The server that is asked
+ * about is neither. */
+static void look_at(const struct procfs_process *p, void *ctx)
+{
+    const struct look *l = ctx;
+    if (strcmp(p->name, ENGINE_NAME) != 0 || p->pid == l->doctor->process.pid ||
+        procfs_has_owner(p))
+        return;
+    if (procfs_setting(p, CHILD_MODE, CHILD_MODE))
+        add_holder(l, p, DOCTOR_WRONG, "an engine whose router is gone");
+    else
+        add_holder(l, p, DOCTOR_NOTE, "a server of its own, which no router unloads");
+}
+
+static void look_at_gpus(struct look *l)
+{
+    pid_t pids[GPU_PROCESSES_MAX];
+    size_t n = memory_gpu_processes(pids, GPU_PROCESSES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct procfs_process p;
+        if (procfs_read(pids[i], &p) && !procfs_is_server(p.name) && !procfs_has_owner(&p))
+            add_holder(l, &p, DOCTOR_NOTE, "none of the server's engines");
+        procfs_process_finish(&p);
+    }
+}
+
+void doctor_memory(struct doctor *d)
+{
+    struct look l = {.doctor = d};
+    size_t before = d->n;
+    memory_init();
+    memory_read(&l.figures);
+    procfs_each(look_at, &l);
+    look_at_gpus(&l);
+    memory_finish();
+    if (d->n == before)
+        doctor_add(d, DOCTOR_OK, "memory",
+                   mem_strdup("no engine is left without a router, and no stranger is on a GPU"),
+                   NULL, NULL);
+}

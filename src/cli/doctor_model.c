@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* Doctor's look at models: the one that is asked about, those that failed, those that come back. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/duration.h"
+#include "base/memory.h"
+#include "cli/cells.h"
+#include "cli/doctor.h"
+#include "cli/format.h"
+#include "cli/url.h"
+
+#define OFTEN 3          /* loads … */
+#define OFTEN_WITHIN 600 /* … in so many seconds are too many */
+#define RETURNED_WITHIN 60
+#define CONTEXT_MIN 2048
+
+static const char *text_of(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* `hostler WHAT -- MODEL   # NOTE` */
+static char *command(const char *what, const char *model, const char *note)
+{
+    char *word = format_shell(model);
+    char *line = mem_printf("hostler %s%s %s%s%s", what, *word == '-' ? " --" : "", word,
+                            note ? "   # " : "", note ? note : "");
+    free(word);
+    return line;
+}
+
+/* --- room ---------------------------------------------------------------------------------------
+ */
+
+/* *answer is an estimate, or NULL when the server gives none. */
+static void ask_estimate(struct doctor *d, const char *model, json_int_t context,
+                         struct router_answer *a)
+{
+    char *escaped = url_escape(model);
+    char *path = context
+                     ? mem_printf("/hostler/v1/estimate?model=%s&ctx-size=%" JSON_INTEGER_FORMAT,
+                                  escaped, context)
+                     : mem_printf("/hostler/v1/estimate?model=%s", escaped);
+    if (router_ask(&d->router, "GET", path, NULL, d->router.timeout_ms, a) || a->status != 200) {
+        router_answer_finish(a);
+        *a = (struct router_answer){0};
+    }
+    free(path);
+    free(escaped);
+}
+
+static bool fits(const struct router_answer *a)
+{
+    return json_is_true(json_object_get(a->body, "fits"));
+}
+
+/* The largest half, quarter, … of the model's context with which it fits; 0 when none does. */
+static json_int_t fitting_context(struct doctor *d, const struct router_model *m)
+{
+    json_int_t context = router_context(m) / 2;
+    for (; context >= CONTEXT_MIN; context /= 2) {
+        struct router_answer a;
+        ask_estimate(d, m->id, context, &a);
+        bool yes = fits(&a);
+        router_answer_finish(&a);
+        if (yes)
+            return context;
+    }
+    return 0;
+}
+
+/* Engines that may not go by themselves: busy or pinned. NULL when there are none. */
+static char *loaded_words(const struct doctor *d, const char *but)
+{
+    struct buf b;
+    size_t i;
+    json_t *engine;
+    buf_init(&b, BUF_UNBOUNDED);
+    json_array_foreach (json_object_get(d->router.status, "engines"), i, engine) {
+        const char *id = text_of(engine, "model");
+        char *word = format_shell(id);
+        if (strcmp(id, but) != 0)
+            buf_printf(&b, " %s", word);
+        free(word);
+    }
+    return buf_take(&b);
+}
+
+static char *way_to_room(struct doctor *d, const struct router_model *m, json_t *estimate)
+{
+    char *loaded = loaded_words(d, m->id);
+    bool never = json_is_true(json_object_get(estimate, "never"));
+    char *fix = NULL;
+    if (!never && loaded && *loaded)
+        fix = mem_printf("hostler unload --%s", loaded);
+    json_int_t context = fix ? 0 : fitting_context(d, m);
+    if (context)
+        fix = mem_printf("give it a smaller context: ctx-size = %" JSON_INTEGER_FORMAT
+                         " in its section of --models-preset, with which it fits",
+                         context);
+    else if (!fix)
+        fix = never ? mem_strdup("use a smaller quantization of it, or raise --memory")
+                    : mem_strdup("end what else uses the memory: see `memory` below");
+    free(loaded);
+    return fix;
+}
+
+static char *figures(json_t *estimate)
+{
+    char *needs = cells_memory(json_object_get(estimate, "memory"));
+    char *free_now = cells_memory(json_object_get(estimate, "free"));
+    const char *message = text_of(estimate, "message");
+    char *text = mem_printf("it takes %s (%s)%s%s%s%s", *needs ? needs : "an unknown amount",
+                            text_of(estimate, "source"), *free_now ? "; free is " : "", free_now,
+                            *message ? "\n" : "", message);
+    free(needs);
+    free(free_now);
+    return text;
+}
+
+static void add_fit(struct doctor *d, const struct router_model *m, json_t *estimate)
+{
+    size_t evicted = json_array_size(json_object_get(estimate, "evicts"));
+    char *what = evicted ? mem_printf("'%s' can be loaded; %zu other%s must go for it", m->id,
+                                      evicted, evicted == 1 ? "" : "s")
+                         : mem_printf("'%s' can be loaded", m->id);
+    doctor_add(d, DOCTOR_OK, "room", what, NULL, NULL);
+}
+
+static void check_room(struct doctor *d, const struct router_model *m)
+{
+    struct router_answer a;
+    ask_estimate(d, m->id, 0, &a);
+    if (a.body && fits(&a))
+        add_fit(d, m, a.body);
+    else if (a.body)
+        doctor_add(d, DOCTOR_WRONG, "room", mem_printf("there is no room for '%s'", m->id),
+                   figures(a.body), way_to_room(d, m, a.body));
+    router_answer_finish(&a);
+}
+
+/* --- the one that is asked about ----------------------------------------------------------------
+ */
+
+static void check_held(struct doctor *d, const struct router_model *m)
+{
+    json_t *held = json_object_get(m->entry, "held");
+    if (!json_is_object(held))
+        return;
+    doctor_add(d, DOCTOR_WRONG, "hold", mem_printf("'%s' is held: requests do not load it", m->id),
+               mem_printf("by %s%s%s", *text_of(held, "by") ? text_of(held, "by") : "an operator",
+                          *text_of(held, "reason") ? ": " : "", text_of(held, "reason")),
+               command("release", m->id, NULL));
+}
+
+static void unknown(struct doctor *d)
+{
+    const char *near = router_nearest(&d->models, d->model);
+    router_unknown(&d->router, &d->models, d->model);
+    doctor_add_told(d, "model", mem_printf("the server lists %zu", d->models.n),
+                    near ? command("doctor", near, "the nearest name") : NULL);
+}
+
+void doctor_model(struct doctor *d)
+{
+    if (d->reached)
+        return;
+    const struct router_model *m = router_find(&d->models, d->model);
+    if (!m) {
+        unknown(d);
+        return;
+    }
+    doctor_add(d, DOCTOR_OK, "model", mem_printf("'%s' is %s", m->id, m->state), NULL, NULL);
+    check_held(d, m);
+    if (!router_is_active(m) && !m->failed && d->router.kind == ROUTER_HOSTLER)
+        check_room(d, m);
+}
+
+/* --- those that failed --------------------------------------------------------------------------
+ */
+
+void doctor_failed(struct doctor *d)
+{
+    for (size_t i = 0; i < d->models.n; i++) {
+        const struct router_model *m = &d->models.v[i];
+        const char *message = text_of(m->status, "message");
+        if (!m->failed || router_is_active(m))
+            continue;
+        doctor_add(d, DOCTOR_WRONG, "model", mem_printf("'%s' failed to load", m->id),
+                   *message ? format_failure(m->id, message)
+                            : mem_strdup("why is in the server's log"),
+                   command("load", m->id, "tries again when that is mended"));
+    }
+}
+
+/* --- those that come back -----------------------------------------------------------------------
+ */
+
+/* What the last changes say of one model; texts are borrowed from the status. */
+struct changes {
+    unsigned loads;
+    double loaded_at, ended_at;
+    const char *loaded_by, *ended_by; /* of the last load, and of the end before it */
+};
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Somebody loaded it on purpose, which is no coming back. */
+static bool is_wanted(json_t *load)
+{
+    return begins(text_of(load, "why"), "POST /models/load");
+}
+
+/* The newest change stands first. */
+static struct changes changes_of(json_t *recent, const char *model, double now)
+{
+    struct changes c = {.loaded_by = "", .ended_by = ""};
+    size_t i;
+    json_t *change;
+    json_array_foreach (recent, i, change) {
+        double at = json_number_value(json_object_get(change, "at"));
+        const char *event = text_of(change, "event");
+        if (strcmp(text_of(change, "model"), model) != 0 || now - at > OFTEN_WITHIN)
+            continue;
+        if (strcmp(event, "load") == 0 && !is_wanted(change) && c.loads++ == 0)
+            c.loaded_at = at, c.loaded_by = text_of(change, "why");
+        if (strcmp(event, "end") == 0 && c.loads && !c.ended_at)
+            c.ended_at = at, c.ended_by = text_of(change, "why");
+    }
+    return c;
+}
+
+static char *way_to_rest(const struct changes *c, const char *model)
+{
+    if (begins(c->ended_by, "evicted"))
+        return command("pin", model, "or allow more at once: serve --models-max, --memory");
+    if (begins(c->ended_by, "idle"))
+        return mem_strdup("give it more time: ttl = 30m in its section, or serve --ttl");
+    if (begins(c->ended_by, "unloaded"))
+        return command("unload --hold", model, NULL);
+    return command("logs", model, "why it ends");
+}
+
+static void add_returning(struct doctor *d, const char *model, const struct changes *c)
+{
+    char within[32];
+    bool often = c->loads >= OFTEN;
+    duration_format(OFTEN_WITHIN * 1000ULL, within, sizeof within);
+    char *what =
+        often ? mem_printf("'%s' was loaded %u times in the last %s", model, c->loads, within)
+              : mem_printf("'%s' came back %.1f s after it was unloaded", model,
+                           c->loaded_at - c->ended_at);
+    char *evidence = mem_printf("last by %s%s%s", *c->loaded_by ? c->loaded_by : "an operator",
+                                *c->ended_by ? "\nbefore that it was " : "", c->ended_by);
+    doctor_add(d, DOCTOR_WRONG, "reload", what, evidence, way_to_rest(c, model));
+}
+
+void doctor_returning(struct doctor *d)
+{
+    json_t *recent = json_object_get(d->router.status, "recent");
+    double now = (double)time(NULL);
+    size_t before = d->n;
+    for (size_t i = 0; i < d->models.n; i++) {
+        const struct router_model *m = &d->models.v[i];
+        struct changes c = changes_of(recent, m->id, now);
+        bool returned = router_is_active(m) && begins(c.ended_by, "unloaded") && *c.loaded_by &&
+                        c.loaded_at - c.ended_at < RETURNED_WITHIN;
+        if (c.loads >= OFTEN || returned)
+            add_returning(d, m->id, &c);
+    }
+    if (recent && d->n == before)
+        doctor_add(d, DOCTOR_OK, "reload", mem_strdup("no model comes back or changes often"), NULL,
+                   NULL);
+}

@@ -1,0 +1,498 @@
+# SPDX-License-Identifier: MIT
+"""`hostler doctor`: every check, with the thing really broken, and where that can be, mended by the
+very command that it prints.
+
+Other tests run beside these, so a finding about the machine may be theirs: what is asserted is the
+finding that this test is about.
+"""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+
+import pytest
+
+import tiny_model
+from conftest import HOSTLER, PATIENCE, SAN, clean_env, run_cli, until
+from fake_http import Fake, Handler
+from fake_llama_swap import FakeLlamaSwap
+from fake_ollama import FakeOllama
+
+
+class Report:
+    def __init__(self, done):
+        assert done.stdout, done.stderr
+        assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
+        assert done.stderr == ""
+        self.status = done.returncode
+        self.body = json.loads(done.stdout)
+        self.findings = self.body["findings"]
+
+    def of(self, check, level="wrong"):
+        return [f for f in self.findings if f["check"] == check and f["level"] == level]
+
+    def one(self, check, level="wrong", **about):
+        """The finding of that check, with these words in what, evidence or fix."""
+        found = [f for f in self.of(check, level)
+                 if all(word in (f[key] or "") for key, word in about.items())]
+        assert len(found) == 1, (check, level, about, self.findings)
+        return found[0]
+
+
+def doctor(*args, server=None, **kw):
+    return Report(run_cli("doctor", "--json", *args, server=server, **kw))
+
+
+def mend(finding, **env):
+    """Runs the command that the finding names."""
+    command = finding["fix"].split("   #")[0]
+    done = subprocess.run(["bash", "-c", command], env=clean_env(**env), capture_output=True,
+                          text=True, timeout=PATIENCE)
+    assert done.returncode == 0, (command, done.stderr)
+
+
+@pytest.fixture
+def server(hostler, models):
+    return hostler("--models-dir", models)
+
+
+# --- all is well -----------------------------------------------------------------------------------
+
+def test_nothing_is_wrong(server):
+    report = doctor(server=server)
+    wrong = {f["check"] for f in report.findings if f["level"] == "wrong"}
+    assert wrong <= {"memory", "leftovers"}, report.findings  # of tests that run beside this one
+    assert report.status == bool(wrong) and report.body["ok"] is not bool(wrong)
+    assert {f["check"] for f in report.findings} >= {"server", "engine", "files", "open files"}
+    assert all(f["evidence"] is None and f["fix"] is None for f in report.findings
+               if f["level"] == "ok")
+
+
+def test_as_text(server):
+    done = run_cli("doctor", "m11", server=server)
+    assert done.returncode == 1 and done.stderr == "" and "\033" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("ok    server      hostler ") for line in lines)
+    at = lines.index("wrong model       there is no model 'm11'")
+    assert lines[at + 1].strip() == "the server lists 4"
+    assert lines[at + 2].strip().startswith("fix: hostler doctor m1")
+    assert lines[-1].endswith(" wrong")
+
+
+# --- the server ------------------------------------------------------------------------------------
+
+def unused_port():
+    """Bound, not listening, as long as the socket lives."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    return taken, taken.getsockname()[1]
+
+
+def test_a_wrong_port(server):
+    taken, port = unused_port()
+    with taken:
+        report = doctor("--url", f"http://127.0.0.1:{port}")
+    assert report.status == 3 and not report.body["ok"]
+    finding = report.one("server", what="nothing answers")
+    assert "comes from --url" in finding["evidence"]
+    assert finding["fix"].startswith("export HOSTLER_URL=http://localhost:")
+    assert "answers there" in finding["fix"]
+    assert server.process.poll() is None
+
+
+def test_nothing_listens_at_all(tmp_path):
+    """In a network of its own, where nobody can be found."""
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to make a network namespace")
+    done = subprocess.run(["unshare", "-n", str(HOSTLER), "doctor", "--json"], env=clean_env(),
+                          capture_output=True, text=True, timeout=PATIENCE)
+    finding = Report(done).one("server")
+    assert done.returncode == 3 and "comes from the default" in finding["evidence"]
+    assert "no router was found on another port" in finding["evidence"]
+    assert "hostler serve" in finding["fix"]
+
+
+def test_a_socket_of_a_dead_server(hostler, models):
+    server = hostler("--models-dir", models, unix=True)
+    assert doctor(server=server).of("server", "ok")
+    server.kill()
+    report = doctor(server=server)
+    assert report.status == 3 and "refused" in report.one("server")["what"]
+
+
+def test_a_web_page_is_no_router():
+    class Page(Fake):
+        class handler(Handler):
+            def route(self, path, body):
+                self.answer(200, "<title>Open WebUI</title>", "text/html")
+
+    page = Page()
+    report = doctor("--url", page.url)
+    assert report.status == 3
+    assert "a web page, 'Open WebUI'" in report.one("server")["what"]
+    page.stop()
+
+
+def test_a_single_model_server_and_the_memory_that_it_holds(stock, models):
+    single = stock("-m", models / "m1.gguf")
+    report = doctor(server=single)
+    assert report.status == 3
+    finding = report.one("server", what="llama-server with one model")
+    assert finding["evidence"] == f"it is pid {single.pid}"
+    mend(finding)
+    until(lambda: single.process.poll() is not None, what="its end")
+
+
+@pytest.mark.parametrize("kind", [FakeLlamaSwap, FakeOllama])
+def test_other_kinds_are_known(kind):
+    other = kind(["a:latest"])
+    report = doctor("a:latest", "--url", other.url)
+    assert report.one("server", "ok")["what"].startswith(
+        "llama-swap" if kind is FakeLlamaSwap else "Ollama")
+    assert not report.of("engine") and not report.of("engine", "ok")
+    other.stop()
+
+
+def test_another_machine_is_not_looked_at():
+    report = doctor("--url", "http://no-such-host.invalid:8080",
+                    env={"no_proxy": "*", "http_proxy": "", "HTTP_PROXY": "", "all_proxy": ""})
+    assert report.status == 3
+    assert "is another machine" in report.one("machine", "note")["what"]
+    assert {f["check"] for f in report.findings} == {"server", "machine"}
+
+
+# --- the key ---------------------------------------------------------------------------------------
+
+def test_a_key_is_missing_or_wrong(hostler, models, tmp_path):
+    keys = tmp_path / "my keys"
+    keys.write_text("# mine\ns3cret\n", encoding="utf-8")
+    server = hostler("--models-dir", models, "--api-key-file", keys)
+    report = doctor(server=server)
+    assert report.status == 4
+    finding = report.one("key", what="wants a key")
+    assert "HOSTLER_API_KEY and LLAMA_API_KEY are not set" in finding["evidence"]
+
+    wrong = doctor(server=server, env={"HOSTLER_API_KEY": "s3cre"})
+    assert wrong.status == 4
+    assert wrong.one("key", what="refused the key")["evidence"] == "one of 5 characters was given"
+
+    key = subprocess.run(["bash", "-c", finding["fix"] + '; printf %s "$HOSTLER_API_KEY"'],
+                         capture_output=True, text=True, timeout=PATIENCE).stdout
+    assert key == "s3cret"
+    assert doctor(server=server, env={"HOSTLER_API_KEY": key}).of("server", "ok")
+
+
+# --- models ----------------------------------------------------------------------------------------
+
+def test_a_wrong_model_id(server):
+    report = doctor("m11", server=server)
+    assert report.status == 1
+    finding = report.one("model", what="no model 'm11'")
+    assert finding["fix"].startswith("hostler doctor m1")
+    assert doctor("m1", server=server).one("model", "ok")["what"] == "'m1' is unloaded"
+
+
+def test_a_model_that_failed(hostler, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "bad.gguf").write_bytes(b"GGUF, but no more")
+    server = hostler("--models-dir", folder)
+    assert run_cli("load", "bad", server=server).returncode == 1
+    finding = doctor(server=server).one("model", what="'bad' failed to load")
+    assert finding["evidence"] and finding["fix"].startswith("hostler load bad")
+
+
+def test_a_held_model(server):
+    assert run_cli("hold", "m1", "--reason", "games", server=server).returncode == 0
+    finding = doctor("m1", server=server).one("hold", what="'m1' is held")
+    assert finding["evidence"].endswith(": games") and finding["fix"] == "hostler release m1"
+
+
+def test_models_that_take_turns(hostler, models):
+    server = hostler("--models-dir", models, "--models-max", "1")
+    for model in ["m1", "m2"] * 3:
+        assert server.tokenize(model, headers={"User-Agent": "turner/2"}).status == 200
+    report = doctor(server=server)
+    assert report.status == 1
+    finding = report.one("reload", what="'m1' was loaded 3 times")
+    assert "POST /tokenize from 127.0.0.1" in finding["evidence"] and "turner/2" in finding["evidence"]
+    assert "evicted to make room for 'm2'" in finding["evidence"]
+    assert finding["fix"].startswith("hostler pin m1")
+
+
+def test_a_model_that_comes_back(server):
+    assert server.tokenize("m1").status == 200
+    assert run_cli("unload", "m1", server=server).returncode == 0
+    assert server.tokenize("m1", headers={"User-Agent": "home-assistant"}).status == 200
+    finding = doctor(server=server).one("reload", what="'m1' came back")
+    assert "home-assistant" in finding["evidence"] and "unloaded by" in finding["evidence"]
+    assert finding["fix"] == "hostler unload --hold m1"
+
+
+def test_what_an_operator_loads_again_is_no_return(server):
+    for command in ("load", "unload", "load", "unload", "load"):
+        assert run_cli(command, "m1", server=server).returncode == 0
+    assert doctor(server=server).of("reload") == []
+
+
+def test_no_room(hostler, models):
+    server = hostler("--models-dir", models, "--memory", "host=1M")
+    if server.get("/hostler/v1/estimate?model=m1").status == 404:
+        pytest.skip("this server has no estimates yet")
+    report = doctor("m1", server=server)
+    assert report.status == 1
+    finding = report.one("room", what="no room for 'm1'")
+    assert "it takes host" in finding["evidence"] and finding["fix"]
+
+
+class Hostler(Fake):
+    """Of hostler what doctor asks about, with an estimate."""
+
+    class handler(Handler):
+        def route(self, path, body):
+            answers = {"/hostler/v1/status": {"version": "1", "engines": self.server.engines,
+                                              "recent": [], "mode": "router"},
+                       "/models": {"data": [{"id": "big", "status": {"value": "unloaded"},
+                                             "context_length": 32768}]},
+                       "/hostler/v1/estimate": self.server.estimate(self.path)}
+            self.answer(200 if path in answers else 404, answers.get(path, {"error": "no"}))
+
+    def __init__(self, never, engines, fits_below):
+        self.never, self.fits_below = never, fits_below
+        self.engines = [{"model": m, "state": "loaded", "requests": 1} for m in engines]
+        super().__init__()
+
+    def estimate(self, path):
+        context = int(path.rsplit("ctx-size=", 1)[1]) if "ctx-size=" in path else 32768
+        fits = context < self.fits_below
+        return {"model": "big", "source": "estimated", "memory": {"host": 9 << 30}, "mapped": 0,
+                "fits": fits, "never": self.never and not fits, "evicts": [],
+                "free": {"host": 2 << 30}, "message": None}
+
+
+@pytest.mark.parametrize("never, engines, fits_below, fix", [
+    (False, ["a b", "c"], 0, "hostler unload -- 'a b' c"),
+    (True, ["a"], 9000, "ctx-size = 8192"),
+    (True, ["a"], 0, "smaller quantization"),
+    (False, [], 0, "see `memory` below"),
+])
+def test_what_would_make_room(never, engines, fits_below, fix):
+    fake = Hostler(never, engines, fits_below)
+    finding = doctor("big", "--url", fake.url).one("room", what="no room for 'big'")
+    assert "it takes host 9.0 GiB (estimated); free is host 2.0 GiB" in finding["evidence"]
+    assert fix in finding["fix"]
+    fake.stop()
+
+
+# --- the engine ------------------------------------------------------------------------------------
+
+def test_the_engine_is_missing(hostler, models, engine, tmp_path):
+    link = tmp_path / "llama-server"
+    link.write_text(f'#!/bin/sh\nexec {engine} "$@"\n', encoding="utf-8")
+    link.chmod(0o755)
+    server = hostler("--models-dir", models, engine=link)
+    assert str(link) in doctor(server=server).one("engine", "ok")["what"]
+    link.unlink()
+    finding = doctor(server=server).one("engine", what=str(link))
+    assert "does not run" in finding["what"] and "LLAMA_SERVER=" in finding["fix"]
+
+
+def test_the_engine_is_missing_where_no_server_runs(tmp_path):
+    taken, port = unused_port()
+    with taken:
+        report = doctor("--url", f"http://127.0.0.1:{port}",
+                        env={"LLAMA_SERVER": str(tmp_path / "none")})
+    assert "does not run" in report.one("engine")["what"]
+
+
+def test_the_engine_is_too_old(engine, tmp_path):
+    """The real one's help, without what came with the router mode."""
+    text = subprocess.run([engine, "--help"], capture_output=True, text=True, timeout=PATIENCE).stdout
+    help_text = tmp_path / "help"
+    help_text.write_text("".join(line for line in text.splitlines(True)
+                                 if not line.startswith("--models-")), encoding="utf-8")
+    old = tmp_path / "llama-server"
+    old.write_text("#!/bin/sh\n[ \"$1\" = --version ] && { echo 'version: 4000 (abc)' >&2; exit; }\n"
+                   f"cat {help_text}\n", encoding="utf-8")
+    old.chmod(0o755)
+    taken, port = unused_port()
+    with taken:
+        report = doctor("--url", f"http://127.0.0.1:{port}", env={"LLAMA_SERVER": str(old)})
+    finding = report.one("engine", what="is too old")
+    assert "version: 4000" in finding["evidence"]
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "mo dels"
+    folder.mkdir()
+    tiny_model.make(str(folder / "good.gguf"))
+    return folder
+
+
+def test_a_half_downloaded_file(hostler, folder):
+    server = hostler("--models-dir", folder)
+    whole = (folder / "good.gguf").read_bytes()
+    (folder / "half.gguf").write_bytes(whole[:len(whole) // 2])
+    finding = doctor(server=server).one("file", what="'half'")
+    assert "only half there" in finding["what"] and "half.gguf" in finding["evidence"]
+    mend(finding)
+    assert not (folder / "half.gguf").exists() and (folder / "good.gguf").exists()
+    assert doctor(server=server).of("files", "ok")
+
+
+def test_broken_files(hostler, folder):
+    server = hostler("--models-dir", folder)
+    (folder / "page.gguf").write_text("<html>404</html>", encoding="utf-8")
+    (folder / "lfs.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+                                     "size 1\n", encoding="utf-8")
+    (folder / "part-00001-of-00002.gguf").write_bytes((folder / "good.gguf").read_bytes())
+    report = doctor(server=server)
+    for name in ("page", "lfs", "part-00001-of-00002"):
+        assert f"'{name}'" in report.one("file", what=f"'{name}'")["what"]
+    assert "Git LFS" in report.one("file", what="'lfs'")["evidence"]
+
+
+def test_a_folder_that_is_gone(hostler, folder):
+    server = hostler("--models-dir", folder)
+    shutil.rmtree(folder)
+    finding = doctor(server=server).one("folder", what=str(folder))
+    assert "No such file" in finding["evidence"]
+    mend(finding)
+    assert folder.is_dir() and not doctor(server=server).of("folder")
+
+
+def test_a_folder_and_a_file_that_may_not_be_read():
+    """As a user who is not root, whom no mode stops."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    place = pathlib.Path(tempfile.mkdtemp())  # pytest's own are for their user only
+    try:
+        place.chmod(0o755)
+        shutil.copy(HOSTLER, place / "hostler")
+        inner = place / "models" / "inner"
+        inner.mkdir(parents=True)
+        tiny_model.make(str(place / "models" / "secret.gguf"))
+        (place / "models" / "secret.gguf").chmod(0o600)
+        inner.chmod(0o700)
+
+        def run():
+            taken, port = unused_port()
+            with taken:
+                return Report(subprocess.run(
+                    [place / "hostler", "doctor", "--json", "--url", f"http://127.0.0.1:{port}"],
+                    env=clean_env(LLAMA_ARG_MODELS_DIR=str(place / "models"), HOME="/nowhere"),
+                    user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True,
+                    text=True, timeout=PATIENCE))
+        report = run()
+        assert "Permission denied (as user 65534)" in report.one("folder", what="inner")["evidence"]
+        assert "cannot be read" in report.one("file", what="'secret'")["what"]
+        (place / "models").chmod(0o700)
+        assert report.one("folder")["fix"].startswith("sudo chmod -R a+rX ")
+        assert str(place / "models") in run().one("folder")["what"]
+    finally:
+        shutil.rmtree(place)
+
+
+def test_presets_with_a_mistake(hostler, models, tmp_path):
+    preset = tmp_path / "p.ini"
+    preset.write_text("[m1]\n", encoding="utf-8")
+    server = hostler("--models-dir", models, "--models-preset", preset)
+    preset.write_text("[m1]\nctx-sise = 3\n", encoding="utf-8")
+    assert run_cli("list", "--reload", server=server).returncode == 1
+    finding = doctor(server=server).one("server", what="could not be read again")
+    assert "ctx-sise" in finding["evidence"] and finding["fix"].startswith("hostler list --reload")
+
+
+# --- limits, leftovers -----------------------------------------------------------------------------
+
+def test_too_few_open_files(server):
+    subprocess.run(["prlimit", "--pid", str(server.pid), "--nofile=200:"], check=True)
+    report = doctor(server=server)
+    assert report.status == 1
+    finding = report.one("open files", what=f"pid {server.pid}")
+    assert "may open 200 files only" in finding["what"] and "are open now" in finding["evidence"]
+    mend(finding)
+    assert "may open " in doctor(server=server).one("open files", "ok")["what"]
+
+
+def test_leftovers_of_a_dead_daemon(hostler, models):
+    runtime = pathlib.Path(tempfile.mkdtemp())  # a short name, as a socket's must be
+    env = {"XDG_RUNTIME_DIR": str(runtime)}
+    server = hostler("--models-dir", models, env=env)
+    run_folder, = runtime.iterdir()
+    assert not [f for f in doctor(server=server, env=env).of("leftovers")
+                if str(run_folder) in f["what"]]
+    server.kill()
+    finding = doctor(server=server, env=env).one("leftovers", what=str(run_folder))
+    mend(finding)
+    assert not run_folder.exists()
+    runtime.rmdir()
+
+
+# --- memory ----------------------------------------------------------------------------------------
+
+@pytest.fixture
+def started():
+    """started(argv, env={}): a process with an open stdin, ended with the test."""
+    processes = []
+
+    def start(*argv, **env):
+        process = subprocess.Popen([str(a) for a in argv], env=clean_env(**env),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def held_by(server, pid, level, **env):
+    return [f for f in doctor(server=server, env=env).of("memory", level)
+            if f["what"].startswith(f"pid {pid}, ")]
+
+
+def test_an_engine_whose_router_is_gone(server, started, engine, models, tmp_path):
+    orphan = started(engine, "-m", models / "m2.gguf", "--host", tmp_path / "o.sock",
+                     LLAMA_SERVER_ROUTER_PORT="1")
+    finding, = until(lambda: held_by(server, orphan.pid, "wrong"), what="its being found")
+    assert "an engine whose router is gone" in finding["what"]
+    assert "m2.gguf" in finding["evidence"] and finding["fix"] == f"kill {orphan.pid}"
+
+
+def test_a_server_that_no_router_owns(server, stock, models):
+    alone = stock("-m", models / "m2.gguf")
+    finding, = held_by(server, alone.pid, "note")
+    assert "holds host " in finding["what"] and "MiB" in finding["what"]
+    mend(finding)
+    until(lambda: alone.process.poll() is not None, what="its end")
+    assert not held_by(server, alone.pid, "note")
+
+
+def test_engines_of_a_router_are_no_strangers(server, stock, models):
+    assert server.tokenize("m1").status == 200
+    router = stock("--models-dir", models)
+    assert router.post("/models/load", {"model": "m1"}).status == 200
+    until(lambda: any(m["status"]["value"] == "loaded"
+                      for m in router.get("/models").json["data"]), what="its load")
+    engines = subprocess.run(["pgrep", "-P", str(router.pid)], capture_output=True,
+                             text=True).stdout.split()
+    assert engines
+    for pid in [server.engines()["m1"]["pid"], *engines]:
+        assert not held_by(server, pid, "wrong") and not held_by(server, pid, "note")
+
+
+def test_a_stranger_on_a_gpu(server, started):
+    game = started("sleep", "600")
+    finding, = held_by(server, game.pid, "note", HOSTLER_NVML=str(SAN / "fake_nvml.so"),
+                       FAKE_NVML_PROCESSES=f"1:{game.pid}:3000")
+    assert "sleep, holds" in finding["what"] and "gpu1 2.9 GiB" in finding["what"]
+    assert finding["evidence"] == "sleep 600"
