@@ -112,13 +112,16 @@ static char *way_to_room(struct doctor *d, const struct router_model *m, json_t 
 static char *figures(json_t *estimate)
 {
     char *needs = cells_memory(json_object_get(estimate, "memory"));
-    char *free_now = cells_memory(json_object_get(estimate, "free"));
+    char *budget = cells_memory(json_object_get(estimate, "budget"));
+    char *used = cells_memory(json_object_get(estimate, "used"));
     const char *message = text_of(estimate, "message");
-    char *text = mem_printf("it takes %s (%s)%s%s%s%s", *needs ? needs : "an unknown amount",
-                            text_of(estimate, "source"), *free_now ? "; free is " : "", free_now,
-                            *message ? "\n" : "", message);
+    char *text =
+        mem_printf("it takes %s (%s)%s%s%s%s%s%s", *needs ? needs : "an unknown amount",
+                   text_of(estimate, "source"), *budget ? "; engines may have " : "", budget,
+                   *used ? ", and have " : "", used, *message ? "\n" : "", message);
     free(needs);
-    free(free_now);
+    free(budget);
+    free(used);
     return text;
 }
 

@@ -127,18 +127,28 @@ static const char *source_of_address(const struct cli *cli)
     return cli->url_given ? "--url" : "the default";
 }
 
+/* A server of one model is no router; it holds memory all the same, which is what people look for. */
+static char *way_to_router(const struct doctor *d, char *found)
+{
+    if (!d->process.pid || strcmp(d->process.name, "llama-server") != 0)
+        return found;
+    char *fix = mem_printf("%s%skill %d   # ends this one, and gives its memory back",
+                           found ? found : "", found ? "\n" : "", (int)d->process.pid);
+    free(found);
+    return fix;
+}
+
 static void not_reached(struct doctor *d)
 {
     char *found = d->local ? doctor_find_router(d) : NULL;
-    char *evidence = mem_printf(
-        "%s comes from %s%s", d->router.url.shown, source_of_address(d->cli),
-        found || !d->local ? "" : "; no router was found on another port of this machine");
-    if (!found && d->process.pid && strcmp(d->process.name, "llama-server") == 0) {
-        free(evidence);
-        evidence = mem_printf("it is pid %d", (int)d->process.pid);
-        found = mem_printf("kill %d   # ends it and gives its memory back", (int)d->process.pid);
-    }
-    doctor_add_told(d, "server", evidence, found);
+    char *evidence =
+        d->process.pid
+            ? mem_printf("it is pid %d", (int)d->process.pid)
+            : mem_printf("%s comes from %s%s", d->router.url.shown, source_of_address(d->cli),
+                         found || !d->local
+                             ? ""
+                             : "; no router was found on another port of this machine");
+    doctor_add_told(d, "server", evidence, way_to_router(d, found));
 }
 
 /* Where the daemon's keys are, when they are in a file that its command line names. */
