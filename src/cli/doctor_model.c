@@ -9,8 +9,8 @@
 #include "base/memory.h"
 #include "cli/cells.h"
 #include "cli/doctor.h"
+#include "cli/facts.h"
 #include "cli/format.h"
-#include "cli/url.h"
 
 #define OFTEN 3          /* loads … */
 #define OFTEN_WITHIN 600 /* … in so many seconds are too many */
@@ -40,17 +40,15 @@ static char *command(const char *what, const char *model, const char *note)
 static void ask_estimate(struct doctor *d, const char *model, json_int_t context,
                          struct router_answer *a)
 {
-    char *escaped = url_escape(model);
-    char *path = context
-                     ? mem_printf("/hostler/v1/estimate?model=%s&ctx-size=%" JSON_INTEGER_FORMAT,
-                                  escaped, context)
-                     : mem_printf("/hostler/v1/estimate?model=%s", escaped);
-    if (router_ask(&d->router, "GET", path, NULL, d->router.timeout_ms, a) || a->status != 200) {
+    char *own = facts_path("estimate", model);
+    char *path = context ? mem_printf("%s&ctx-size=%" JSON_INTEGER_FORMAT, own, context) : NULL;
+    if (router_ask(&d->router, "GET", path ? path : own, NULL, d->router.timeout_ms, a) ||
+        a->status != 200) {
         router_answer_finish(a);
         *a = (struct router_answer){0};
     }
     free(path);
-    free(escaped);
+    free(own);
 }
 
 static bool fits(const struct router_answer *a)

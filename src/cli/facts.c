@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/memory.h"
+#include "cli/url.h"
 
 int facts_open(struct router *r, const struct cli *cli, const char *what)
 {
@@ -35,22 +36,13 @@ int facts_get(struct router *r, const char *path, json_t **answer)
     return status;
 }
 
-static bool is_plain(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
 char *facts_path(const char *route, const char *model)
 {
-    struct buf path;
-    buf_init(&path, BUF_UNBOUNDED);
-    buf_printf(&path, "/hostler/v1/%s", route);
-    if (model)
-        buf_puts(&path, "?model=");
-    for (; model && *model; model++)
-        buf_printf(&path, is_plain(*model) ? "%c" : "%%%02X", (unsigned char)*model);
-    return buf_take(&path);
+    char *escaped = model ? url_escape(model) : NULL;
+    char *path =
+        mem_printf("/hostler/v1/%s%s%s", route, model ? "?model=" : "", model ? escaped : "");
+    free(escaped);
+    return path;
 }
 
 char *facts_time(double at, char *out, size_t size)

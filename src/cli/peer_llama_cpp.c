@@ -19,9 +19,8 @@ static int check_role(struct router *r, const struct router_models *m)
     if (!status && engine && !router && m->n == 1) {
         char *what = mem_printf("it is a llama-server with one model, '%s'", m->v[0].id);
         status = router_is_none(r, what,
-                                "such a server gives its memory back when it ends, not before: "
-                                "`hostler doctor` tells its pid. For a router, name another with "
-                                "--url or HOSTLER_URL, or start `hostler serve`");
+                                "its memory comes back when it ends: `hostler doctor` tells its "
+                                "pid. Or name a router with --url or HOSTLER_URL");
         free(what);
     } else if (!status && !(router && !m->n)) {
         status = router_is_none(r,
