@@ -115,26 +115,13 @@ static int send(struct router *r, struct wish *w, bool hold)
     return status;
 }
 
-/* A page that is not found says no more than that it is not hostler; the list says what it is. */
-static int tell_not_hostler(struct router *r)
-{
-    struct router_models models;
-    int status = router_list(r, &models, false);
-    router_models_finish(&models);
-    if (status)
-        return status;
-    cli_error(r->cli, "%s is %s, which has no holds", r->url.shown, r->peer->name);
-    cli_hint(r->cli, "serve with hostler for that");
-    return CLI_USAGE;
-}
-
 static int hold_or_release(struct wish *w, const struct cli_args *a, struct router *r, bool hold)
 {
     int status = router_open(r, r->cli);
     if (!status)
         status = router_detect(r);
-    if (!status && r->kind != ROUTER_HOSTLER)
-        return tell_not_hostler(r);
+    if (!status)
+        status = router_wants_hostler(r, "has no holds");
     if (!status)
         status = read_names(w, a, r);
     if (!status && (w->all || json_array_size(w->ids)))

@@ -334,4 +334,4 @@ def test_the_client_and_the_wrong_scheme(cli, secure, hostler, models):
     assert done.returncode and "https://" in done.stderr
     plain = hostler("--models-dir", models)
     done = cli("list", "--url", f"https://127.0.0.1:{plain.port}")
-    assert done.returncode and "plain http://" in done.stderr
+    assert done.returncode and "write http://" in done.stderr

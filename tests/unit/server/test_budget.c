@@ -213,6 +213,7 @@ static void what_the_preset_gives(void **state)
     (void)state;
     set_footprint(10 * GIB, 5 * GIB, 7 * GIB);
     assert_int_equal(memory_limits_parse("host=2G,gpu0=3G", &h.settings.memory, &err), 0);
+    budget_take_given(b, &h);
     assert_asks(2 * GIB, 3 * GIB, 0);
     assert_int_equal(h.footprint.source, FOOTPRINT_GIVEN);
     /* It failed for want of memory: what was given was not enough. */
@@ -222,6 +223,7 @@ static void what_the_preset_gives(void **state)
     assert_asks(2 * GIB, 3 * GIB, 0);
     assert_int_equal(h.footprint.source, FOOTPRINT_GIVEN);
     assert_int_equal(memory_limits_parse("gpu0=3G", &h.settings.memory, &err), 0);
+    budget_take_given(b, &h);
     assert_asks(0, 3 * GIB, 0);
 }
 
