@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an answer took, as its engine says at its end: llama-server's `timings`, in the body or in a
- * stream's last event. Nothing is parsed on the way: a copy of the last bytes is kept, and looked
+ * stream's last event, or else the API's own `usage`. Nothing is parsed on the way: a copy of the last bytes is kept, and looked
  * into when the answer is over.
  */
 #ifndef HOSTLER_API_USAGE_H
@@ -16,9 +16,9 @@
 struct usage {
     unsigned pieces; /* in which the body came: of a stream its events, more or less */
     bool known;      /* what follows was told */
-    long long prompt_tokens, tokens;
-    double tokens_per_second;
-    size_t len; /* of `tail` */
+    long long prompt_tokens, tokens; /* the former is -1 where only the latter was told */
+    double tokens_per_second;        /* 0: not told */
+    size_t len;                      /* of `tail` */
     char tail[USAGE_TAIL];
 };
 

@@ -114,6 +114,20 @@ def test_tokens_are_the_engines_own(server, path, more):
     assert record["tokens_per_second"] == pytest.approx(timings["predicted_per_second"])
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
+def test_tokens_of_apis_without_timings(server, path, stream):
+    agent = f"usage{path} {stream}"
+    answer = ask(server, agent, path, {
+        "model": "quick", "max_tokens": 12, "max_output_tokens": 12, "stream": stream, "input": "hello",
+        "messages": [{"role": "user", "content": "hello"}]})
+    assert answer.status == 200, answer.body
+    (record,) = ended(server, agent)
+    assert record["tokens"] == 12
+    told = b'"input_tokens"' in answer.body[-700:]  # not at the end of Anthropic's streams
+    assert (record["prompt_tokens"] or 0) > 0 if told else record["prompt_tokens"] is None
+
+
 def test_what_has_no_tokens(server):
     ask(server, "tokenizer", "/tokenize", {"model": "quick", "content": "\"timings\":{\"predicted_n\":7"})
     (record,) = ended(server, "tokenizer")

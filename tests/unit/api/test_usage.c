@@ -127,6 +127,41 @@ static void nothing_is_told(void **state)
     assert_unknown("{\"content\":\"\\\"timings\\\":{\\\"predicted_n\\\":16}\"}");
 }
 
+/* By APIs that have no timings; where both are there these count. */
+static void in_the_words_of_an_api(void **state)
+{
+    static const struct {
+        const char *text;
+        long long prompt_tokens;
+    } answers[] = {
+        {"{\"type\":\"message\",\"usage\":{\"cache_read_input_tokens\":30,\"input_tokens\":1,"
+         "\"output_tokens\":4}}",
+         31},
+        {"event: message_delta\ndata: "
+         "{\"type\":\"message_delta\",\"usage\":{\"output_tokens\":4}}\n\n"
+         "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+         -1},
+        {"{\"object\":\"response\",\"usage\":{\"input_tokens\":31,\"output_tokens\":4,"
+         "\"input_tokens_details\":{\"cached_tokens\":30}}}",
+         31},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        begin();
+        add(answers[i].text);
+        usage_end(&u);
+        assert_true(u.known);
+        assert_int_equal(u.tokens, 4);
+        assert_int_equal(u.prompt_tokens, answers[i].prompt_tokens);
+        assert_true(u.tokens_per_second == 0);
+    }
+    begin();
+    add("{\"usage\":{\"output_tokens\":99}," TIMINGS);
+    assert_known();
+    assert_unknown("{\"usage\":{\"prompt_tokens\":2,\"total_tokens\":2}}"); /* embeddings */
+    assert_unknown("{\"usage\":null}");
+}
+
 /* Some of it is missing, or nonsense. */
 static void what_is_told(void **state)
 {
@@ -145,7 +180,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_a_body),       cmocka_unit_test(split_at_every_byte),
         cmocka_unit_test(of_every_length), cmocka_unit_test(the_last_counts),
-        cmocka_unit_test(nothing_is_told), cmocka_unit_test(what_is_told),
+        cmocka_unit_test(nothing_is_told), cmocka_unit_test(in_the_words_of_an_api),
+        cmocka_unit_test(what_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
