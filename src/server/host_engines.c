@@ -252,10 +252,21 @@ static char *why_stopped(const struct hosted *h, const struct sched_action *acti
     return NULL;
 }
 
+/* An engine grows as prompts fill its batches: what it came to have is known at its end. */
+static void learn_at_end(struct hosted *h)
+{
+    struct memory_use use;
+    if (!engine_ready_after(h->engine))
+        return;
+    host_memory(h, &use);
+    budget_learn(&h->host->budget, h, &use);
+}
+
 void host_stop_engine(struct hosted *h, const struct sched_action *action)
 {
     if (!h->engine)
         return;
+    learn_at_end(h);
     free(h->ended_by);
     h->ended_by = why_stopped(h, action);
     log_info("model %s is being stopped: %s%s", h->model->id, h->ended_by,

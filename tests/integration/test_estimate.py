@@ -81,6 +81,18 @@ def test_an_estimate_before_and_a_measurement_after(start):
     assert server.engines()["m1"]["pid"] == pid
 
 
+def test_what_it_grew_to_is_learned_at_its_end(start):
+    server = start("", "--ctx-size", "8192", "--parallel", "1", "--threads", "1")
+    load(server, "m1")
+    at_first = estimate(server, "model=m1")["memory"]["host"]
+    prompt = {"model": "m1", "prompt": "hello world " * 1000, "n_predict": 1}
+    assert server.post("/completion", prompt).json["tokens_evaluated"] > 2000
+    grown = server.engines()["m1"]["memory"]["host"]
+    assert grown > at_first + MIB
+    server.post("/models/unload", {"models": ["m1"]})
+    assert estimate(server, "model=m1")["memory"]["host"] >= grown
+
+
 def test_with_other_arguments(start):
     server = start()
     load(server, "m1")
