@@ -43,6 +43,12 @@ static uint64_t tenths_of_type(const char *type)
     return 160;
 }
 
+static uint64_t context_of(const struct gguf_info *g, const struct config *c,
+                           const struct engine_args *args)
+{
+    return number_of(c, args, "--ctx-size", g->context_length);
+}
+
 static uint64_t cache_bytes(const struct gguf_info *g, const struct config *c,
                             const struct engine_args *args)
 {
@@ -50,17 +56,26 @@ static uint64_t cache_bytes(const struct gguf_info *g, const struct config *c,
     uint64_t each = g->head_count ? g->embedding_length / g->head_count : 0;
     uint64_t k = g->key_length ? g->key_length : each;
     uint64_t v = g->value_length ? g->value_length : each;
-    uint64_t context = number_of(c, args, "--ctx-size", g->context_length);
     uint64_t tenths = k * tenths_of_type(text_of(c, args, "--cache-type-k")) +
                       v * tenths_of_type(text_of(c, args, "--cache-type-v"));
-    return context * g->block_count * heads * tenths / 80;
+    return context_of(g, c, args) * g->block_count * heads * tenths / 80;
+}
+
+/* Of a token against one of the context: flash attention keeps a mask of half floats, without it
+ * there is a score for each head. */
+static uint64_t attention_bytes(const struct gguf_info *g, const struct config *c,
+                                const struct engine_args *args)
+{
+    const char *flash = text_of(c, args, "--flash-attn");
+    return flash && strcmp(flash, "off") == 0 ? g->head_count * sizeof(float) : 2;
 }
 
 static uint64_t compute_bytes(const struct gguf_info *g, const struct config *c,
                               const struct engine_args *args)
 {
     uint64_t tokens = number_of(c, args, "--ubatch-size", MICRO_BATCH);
-    return tokens * (g->vocab_size + (uint64_t)STATES * g->embedding_length) * sizeof(float);
+    uint64_t states = (g->vocab_size + (uint64_t)STATES * g->embedding_length) * sizeof(float);
+    return tokens * (states + context_of(g, c, args) * attention_bytes(g, c, args));
 }
 
 static bool is_off(const struct config *c, const struct engine_args *args, const char *name)

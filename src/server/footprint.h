@@ -31,8 +31,8 @@ struct footprint {
  *
  * Weights are the file's bytes. The cache of keys and values is context × layers × heads × (key and
  * value length) in its types; layers with a sliding window count in full. Computing takes a
- * micro-batch of logits and of a few states. Errs to the high side, since the engine's first load
- * corrects it.
+ * micro-batch of logits and of a few states, and what attention keeps of it for each token of the
+ * context. Errs to the high side, since the engine's first load corrects it.
  */
 void footprint_estimate(struct footprint *out, const struct model *m, const struct config *c,
                         const struct engine_args *args, size_t devices);

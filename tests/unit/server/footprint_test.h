@@ -23,6 +23,7 @@ static inline void smol_set_up(void)
 {
     static const char help[] = "-c,    --ctx-size N\n"
                                "-ub,   --ubatch-size N\n"
+                               "-fa,   --flash-attn MODE\n"
                                "-ctk,  --cache-type-k TYPE\n"
                                "-ctv,  --cache-type-v TYPE\n"
                                "-ngl,  --n-gpu-layers N\n"

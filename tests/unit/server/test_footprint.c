@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Figures are worked out by hand: for each token 30 layers × 3 heads × (64 + 64) values, and for 512
- * tokens at once 49152 logits and 16 × 576 values of 4 bytes each. */
+ * tokens at once 49152 logits and 16 × 576 values of 4 bytes each, and a mask of 2 bytes for each
+ * token of the context. */
 #include "footprint_test.h"
 
 #include <string.h>
 
 #define PROCESS (96 * MIB)
-#define CACHE 188743680u   /* 8192 × 30 × 3 × 128 × 2 bytes: 180 MiB */
-#define COMPUTE 119537664u /* 512 × (49152 + 9216) × 4 */
+#define CACHE 188743680u  /* 8192 × 30 × 3 × 128 × 2 bytes: 180 MiB */
+#define STATES 119537664u /* 512 × (49152 + 9216) × 4 */
+#define MASK (8 * MIB)    /* 512 × 8192 × 2 */
+#define COMPUTE (STATES + MASK)
 
 static struct footprint f;
 
@@ -41,13 +44,25 @@ static void on_the_host(void **state)
     assert_int_equal(f.mapped, SIZE);
     set_arg("--ctx-size", "4096"); /* 90 MiB, as llama-fit-params says of this model */
     estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + 90 * MIB + COMPUTE);
+    assert_int_equal(f.bytes[0], PROCESS + 90 * MIB + STATES + MASK / 2);
     set_arg("--ctx-size", "0"); /* the model's own */
     estimate(1);
     assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
     set_arg("--ubatch-size", "128");
     estimate(1);
     assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE / 4);
+}
+
+/* Without flash attention it keeps a score of 4 bytes for each of 9 heads. */
+static void attention(void **state)
+{
+    (void)state;
+    set_arg("--flash-attn", "auto");
+    estimate(1);
+    assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
+    set_arg("--flash-attn", "off");
+    estimate(1);
+    assert_int_equal(f.bytes[0], PROCESS + CACHE + STATES + 18 * MASK);
 }
 
 /* Bytes that 32 values take, scales included. */
@@ -239,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FOOTPRINT_TEST(on_the_host),
+        FOOTPRINT_TEST(attention),
         FOOTPRINT_TEST(types_of_the_cache),
         FOOTPRINT_TEST(what_the_header_says_of_heads),
         FOOTPRINT_TEST(weights_that_are_not_mapped),
