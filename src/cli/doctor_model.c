@@ -206,6 +206,7 @@ struct changes {
     unsigned loads;
     double loaded_at, ended_at;
     const char *loaded_by, *ended_by; /* of the last load, and of the end before it */
+    bool stopped;                     /* it did not end by itself */
 };
 
 static bool begins(const char *text, const char *with)
@@ -217,6 +218,19 @@ static bool begins(const char *text, const char *with)
 static bool is_wanted(json_t *load)
 {
     return begins(text_of(load, "why"), "POST /models/load");
+}
+
+/* What stands before the last load: it was gone (`end`), or broke down (`failed`), and that, unless it
+ * did so by itself, because it was made to (`stop`). */
+static void note_end(struct changes *c, const char *event, double at, const char *why)
+{
+    bool end = strcmp(event, "end") == 0 || strcmp(event, "failed") == 0;
+    if (end && !c->ended_at)
+        c->ended_at = at;
+    bool stop = strcmp(event, "stop") == 0 && !c->stopped;
+    if (stop || (end && !*c->ended_by))
+        c->ended_by = why;
+    c->stopped |= stop;
 }
 
 /* The newest change stands first. */
@@ -232,8 +246,8 @@ static struct changes changes_of(json_t *recent, const char *model, double now)
             continue;
         if (strcmp(event, "load") == 0 && !is_wanted(change) && c.loads++ == 0)
             c.loaded_at = at, c.loaded_by = text_of(change, "why");
-        if (strcmp(event, "end") == 0 && c.loads && !c.ended_at)
-            c.ended_at = at, c.ended_by = text_of(change, "why");
+        else if (c.loads == 1)
+            note_end(&c, event, at, text_of(change, "why"));
     }
     return c;
 }

@@ -267,7 +267,7 @@ def test_a_pinned_model_has_the_room(hostler, models, tmp_path):
     assert doctor("m2", server=server).one("room", "ok")["what"] == "'m2' can be loaded"
     assert server.tokenize("m1").status == 200
     finding = doctor("m2", server=server).one("room", what="no room for 'm2'")
-    assert "pinned" in finding["evidence"] and ", and have host " in finding["evidence"]
+    assert "it takes host " in finding["evidence"] and "pinned" in finding["evidence"]
     assert finding["fix"] == "hostler unload -- m1"
     assert run_cli(*finding["fix"].split()[1:], server=server).returncode == 0
     assert doctor("m2", server=server).one("room", "ok")
