@@ -69,21 +69,6 @@ static int on_data(const char *data, size_t len, void *ctx)
     return cli_sse_feed(&f->sse, data, len, on_event, f);
 }
 
-/* Any kind of llama.cpp's routers will do. */
-static int open_router(struct router *r, const struct cli *cli)
-{
-    struct router_models models = {0};
-    int status = router_open(r, cli);
-    if (!status)
-        status = router_detect(r);
-    if (!status)
-        status = router_wants_llama_cpp(r);
-    if (!status && r->kind != ROUTER_HOSTLER)
-        status = router_list(r, &models, false);
-    router_models_finish(&models);
-    return status;
-}
-
 int cli_events(struct cli *cli, int argc, char **argv)
 {
     struct cli_args a;
@@ -93,7 +78,9 @@ int cli_events(struct cli *cli, int argc, char **argv)
     cli_sse_init(&f.sse);
     if (cli_parse(&a, cli, "events", argc, argv, &status)) {
         f.model = a.n_operands ? a.operands[0] : NULL;
-        status = open_router(&r, cli);
+        status = facts_open_any(&r, cli);
+        if (!status)
+            status = router_wants_llama_cpp(&r);
         if (!status)
             status = facts_stream(&r, "/models/sse", on_data, &f, true);
     }

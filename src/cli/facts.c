@@ -1,18 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/facts.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/memory.h"
+#include "cli/peer.h"
 #include "cli/url.h"
 
-int facts_open(struct router *r, const struct cli *cli, const char *lacks)
+int facts_open_any(struct router *r, const struct cli *cli)
 {
+    struct router_models models;
     int status = router_open(r, cli);
     if (!status)
         status = router_detect(r);
-    return status ? status : router_wants_hostler(r, lacks);
+    if (status || r->kind == ROUTER_HOSTLER)
+        return status;
+    /* That it is not hostler says nothing yet: its list tells whether it is a router at all. */
+    status = router_list(r, &models, false);
+    router_models_finish(&models);
+    return status;
+}
+
+int facts_open(struct router *r, const struct cli *cli, const char *what)
+{
+    int status = facts_open_any(r, cli);
+    if (status || r->kind == ROUTER_HOSTLER)
+        return status;
+    cli_error(cli, "%s is %s, which %s", r->url.shown, r->peer->name, what);
+    cli_hint(cli, "serve with hostler for that");
+    return CLI_USAGE;
 }
 
 int facts_get(struct router *r, const char *path, json_t **answer)
@@ -59,6 +77,14 @@ const char *facts_text(json_t *o, const char *key)
 /* --- following ----------------------------------------------------------------------------------
  */
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
 struct following {
     int (*data)(const char *data, size_t len, void *ctx);
     void *ctx;
@@ -70,6 +96,12 @@ static int on_data(const char *data, size_t len, void *ctx)
     struct following *f = ctx;
     f->ended = f->data(data, len, f->ctx) != 0;
     return f->ended;
+}
+
+static int on_tick(void *ctx)
+{
+    (void)ctx;
+    return interrupted;
 }
 
 static int told_why(const struct router *r, const char *path, const struct client_answer *a)
@@ -89,12 +121,14 @@ int facts_stream(struct router *r, const char *path,
 {
     struct following f = {.data = data, .ctx = ctx};
     const struct client_request request = {
-        .method = "GET", .path = path, .data = on_data, .ctx = &f};
+        .method = "GET", .path = path, .data = on_data, .tick = on_tick, .ctx = &f};
     struct client_answer a;
     struct error err;
     int status = CLI_OK;
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
     int rc = client_do(r->client, &request, &a, &err);
-    if (rc && !f.ended)
+    if (rc && !interrupted && !f.ended)
         status = router_unreachable(r, rc, &err);
     else if (!rc && (a.status == 401 || a.status == 403))
         status = router_refused(r);

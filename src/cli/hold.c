@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "base/memory.h"
+#include "cli/facts.h"
 #include "cli/format.h"
 #include "cli/options.h"
-#include "cli/peer.h"
 #include "cli/router.h"
 
 char *hold_line(json_t *hold)
@@ -117,11 +117,7 @@ static int send(struct router *r, struct wish *w, bool hold)
 
 static int hold_or_release(struct wish *w, const struct cli_args *a, struct router *r, bool hold)
 {
-    int status = router_open(r, r->cli);
-    if (!status)
-        status = router_detect(r);
-    if (!status)
-        status = router_wants_hostler(r, "has no holds");
+    int status = facts_open(r, r->cli, "has no holds");
     if (!status)
         status = read_names(w, a, r);
     if (!status && (w->all || json_array_size(w->ids)))

@@ -19,12 +19,12 @@ static int print(const char *data, size_t len, void *ctx)
 
 static int show(struct router *r, const struct cli_args *a)
 {
-    double lines = 100;
-    if (!cli_arg_number(a, r->cli, "-n", 0, 100000, &lines))
+    unsigned lines = 100;
+    if (!cli_arg_count(a, r->cli, "-n", 0, 100000, &lines))
         return CLI_USAGE;
     bool follow = cli_arg(a, "-f");
     char *base = facts_path("logs", a->n_operands ? a->operands[0] : NULL);
-    char *path = mem_printf("%s%slines=%.0f%s", base, a->n_operands ? "&" : "?", lines,
+    char *path = mem_printf("%s%slines=%u%s", base, a->n_operands ? "&" : "?", lines,
                             follow ? "&follow=1" : "");
     int status = facts_stream(r, path, print, (void *)r->cli, follow);
     free(path);

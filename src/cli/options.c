@@ -297,6 +297,19 @@ bool cli_arg_number(const struct cli_args *a, const struct cli *cli, const char 
     return true;
 }
 
+bool cli_arg_count(const struct cli_args *a, const struct cli *cli, const char *name, unsigned min,
+                   unsigned max, unsigned *value)
+{
+    double v = *value;
+    if (!cli_arg_number(a, cli, name, min, max, &v))
+        return false;
+    *value = (unsigned)v;
+    if (v == *value)
+        return true;
+    cli_error(cli, "%s: '%s' is no whole number", name, cli_arg(a, name));
+    return false;
+}
+
 /* --- help ---------------------------------------------------------------------------------------
  */
 

@@ -91,6 +91,9 @@ bool cli_arg_time(const struct cli_args *a, const struct cli *cli, const char *n
 /* A number within limits into *value, as cli_arg_time(). */
 bool cli_arg_number(const struct cli_args *a, const struct cli *cli, const char *name, double min,
                     double max, double *value);
+/* The same for a whole number. */
+bool cli_arg_count(const struct cli_args *a, const struct cli *cli, const char *name, unsigned min,
+                   unsigned max, unsigned *value);
 
 /* What the program is, in one sentence without its full stop. */
 #define CLI_SUMMARY "Hosts llama.cpp engines: loads models, routes requests, unloads"

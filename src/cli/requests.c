@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* hostler requests: who asks, how long they waited, and which of them caused a load. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "cli/facts.h"
@@ -89,15 +90,25 @@ static void print_table(const struct cli *cli, json_t *requests)
         cli_hint(cli, "no request yet, or none of that kind");
 }
 
+static bool is_state(const struct cli *cli, const char *text)
+{
+    static const char *const states[] = {"waiting", "running", "done"};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (!text || strcmp(states[i], text) == 0)
+            return true;
+    cli_error(cli, "--state: '%s' is none of waiting, running, done", text);
+    return false;
+}
+
 static int show(struct router *r, const struct cli_args *a)
 {
     json_t *answer = NULL;
-    double limit = 20;
+    unsigned limit = 20;
     const char *state = cli_arg(a, "--state");
-    if (!cli_arg_number(a, r->cli, "-n", 1, 1000, &limit))
+    if (!is_state(r->cli, state) || !cli_arg_count(a, r->cli, "-n", 1, 1000, &limit))
         return CLI_USAGE;
     char *base = facts_path("requests", a->n_operands ? a->operands[0] : NULL);
-    char *path = mem_printf("%s%slimit=%.0f%s%s", base, a->n_operands ? "&" : "?", limit,
+    char *path = mem_printf("%s%slimit=%u%s%s", base, a->n_operands ? "&" : "?", limit,
                             state ? "&state=" : "", state ? state : "");
     int status = facts_get(r, path, &answer);
     if (!status && r->cli->json)

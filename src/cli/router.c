@@ -283,22 +283,6 @@ int router_list(struct router *r, struct router_models *m, bool reload)
     return (r->peer ? r->peer : &peer_llama_cpp)->list(r, m, reload);
 }
 
-/* A page that is not found says no more than that it is not hostler; the list says what it is. */
-int router_wants_hostler(struct router *r, const char *lacks)
-{
-    struct router_models models;
-    if (r->kind == ROUTER_HOSTLER)
-        return CLI_OK;
-    int status = router_list(r, &models, false);
-    router_models_finish(&models);
-    if (status)
-        return status;
-    cli_error(r->cli, "%s is %s, which %s", r->url.shown,
-              r->peer ? r->peer->name : "a stock llama.cpp router", lacks);
-    cli_hint(r->cli, "serve with hostler for that");
-    return CLI_USAGE;
-}
-
 int router_wants_llama_cpp(const struct router *r)
 {
     if (!r->peer || r->peer == &peer_llama_cpp)

@@ -61,9 +61,6 @@ void router_close(struct router *r);
 int router_detect(struct router *r);
 /* For commands that need llama.cpp's API: tells of a server that has another. CLI_USAGE then. */
 int router_wants_llama_cpp(const struct router *r);
-/* For those that only hostler can do: what others lack is `has no holds`. CLI_USAGE for a router of
- * another kind. */
-int router_wants_hostler(struct router *r, const char *lacks);
 
 /* The models; of a hostler in classic mode, whose GET /models is the engine's, what its status
  * lists, if router_detect() came before. router_models_finish() in any case. */

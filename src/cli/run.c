@@ -410,19 +410,15 @@ static int answer_one(struct run *run, const struct cli_args *a)
 static bool read_options(struct run *run, const struct cli_args *a)
 {
     const char *system = cli_arg(a, "--system");
-    double tokens = 0;
+    unsigned tokens = 0;
     run->wish.model = a->operands[0];
     run->wish.messages = json_array();
     run->wish.has_temperature = cli_arg(a, "--temperature");
     if (system)
         add_message(run, "system", system, strlen(system));
     if (!cli_arg_number(a, run->cli, "--temperature", 0, 100, &run->wish.temperature) ||
-        !cli_arg_number(a, run->cli, "--max-tokens", 1, 1e9, &tokens))
+        !cli_arg_count(a, run->cli, "--max-tokens", 1, 1000000000, &tokens))
         return false;
-    if (tokens != (int)tokens) {
-        cli_error(run->cli, "--max-tokens: '%s' is no whole number", cli_arg(a, "--max-tokens"));
-        return false;
-    }
     run->wish.max_tokens = (int)tokens;
     return true;
 }

@@ -511,8 +511,7 @@ def scripted():
 def test_a_web_page_is_no_router(scripted, args, status):
     page = b"<!doctype html><html><body>It works!</body></html>"
     server = scripted({"else": (status, "text/html", [page])})
-    done = run_cli(*args, "--url", server.url)
-    assert failed(done, 3, server.url)
+    assert failed(run_cli(*args, "--url", server.url), 3, server.url)
 
 
 def test_what_is_no_http_is_told():

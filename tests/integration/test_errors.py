@@ -194,10 +194,6 @@ def busy(s):
     until(lambda: server.engines().get("qwen3", {}).get("requests"), what="a request")
 
 
-def two_do_not_fit(s):
-    fake(s, "--models-max", "1", qwen3={}, coder={})
-
-
 def silent(s):
     """It takes connections and says nothing."""
     server = socket.create_server(("127.0.0.1", 0))
@@ -259,7 +255,7 @@ def serve(s):
 
 SITUATIONS = {f.__name__: f for f in (
     usage, nobody, web_page, not_found, no_http, silent, address, models, held, held_for_a_time,
-    no_autoload, broken, slow, crashing, busy, two_do_not_fit, key_wanted, key_wrong, key_with_a_newline,
+    no_autoload, broken, slow, crashing, busy, key_wanted, key_wrong, key_with_a_newline,
     stock, single, tls, disk_full, serve)}
 
 
