@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/facts.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -77,14 +76,6 @@ const char *facts_text(json_t *o, const char *key)
 /* --- following ----------------------------------------------------------------------------------
  */
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
-
 struct following {
     int (*data)(const char *data, size_t len, void *ctx);
     void *ctx;
@@ -96,12 +87,6 @@ static int on_data(const char *data, size_t len, void *ctx)
     struct following *f = ctx;
     f->ended = f->data(data, len, f->ctx) != 0;
     return f->ended;
-}
-
-static int on_tick(void *ctx)
-{
-    (void)ctx;
-    return interrupted;
 }
 
 static int told_why(const struct router *r, const char *path, const struct client_answer *a)
@@ -121,14 +106,12 @@ int facts_stream(struct router *r, const char *path,
 {
     struct following f = {.data = data, .ctx = ctx};
     const struct client_request request = {
-        .method = "GET", .path = path, .data = on_data, .tick = on_tick, .ctx = &f};
+        .method = "GET", .path = path, .data = on_data, .ctx = &f};
     struct client_answer a;
     struct error err;
     int status = CLI_OK;
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
-    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
     int rc = client_do(r->client, &request, &a, &err);
-    if (rc && !interrupted && !f.ended)
+    if (rc && !f.ended)
         status = router_unreachable(r, rc, &err);
     else if (!rc && (a.status == 401 || a.status == 403))
         status = router_refused(r);

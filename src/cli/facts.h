@@ -12,8 +12,7 @@ int facts_open_any(struct router *r, const struct cli *cli);
 int facts_open(struct router *r, const struct cli *cli, const char *what);
 /* The answer to a GET, owned. An error is told: of an unknown model with the nearest name. */
 int facts_get(struct router *r, const char *path, json_t **answer);
-/* Passes the answer to a GET to `data` (client.h) as it comes, until it ends, Ctrl-C comes, or `data`
- * ends it. `endless`: it has no end of its own, so that one is an error. */
+/* Passes the answer to a GET to `data` (client.h) as it comes, until it ends, or `data` ends it. `endless`: it has no end of its own, so that one is an error. */
 int facts_stream(struct router *r, const char *path,
                  int (*data)(const char *data, size_t len, void *ctx), void *ctx, bool endless);
 /* `/hostler/v1/show?model=NAME`, encoded; the caller frees. */
