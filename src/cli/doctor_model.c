@@ -225,7 +225,7 @@ static bool is_wanted(json_t *load)
 static void note_end(struct changes *c, const char *event, double at, const char *why)
 {
     bool end = strcmp(event, "end") == 0 || strcmp(event, "failed") == 0;
-    if (end && !c->ended_at)
+    if (end && c->ended_at <= 0)
         c->ended_at = at;
     bool stop = strcmp(event, "stop") == 0 && !c->stopped;
     if (stop || (end && !*c->ended_by))
