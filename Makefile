@@ -68,9 +68,9 @@ fuzz: ## each fuzz target for a minute (FUZZ_SECONDS)
 	@scripts/setup lint
 	@scripts/fuzz
 
-bench: ## measure, side by side with the engine by hand, the stock router and nginx
+bench: ## measure, side by side with the engine alone, nginx, HAProxy, the stock router
 	@scripts/setup bench
-	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler $(BUILD)/bench/traces
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler $(BUILD)/bench/engine $(BUILD)/bench/load $(BUILD)/bench/traces
 	@bench/run
 	@$(BUILD)/bench/traces
 
