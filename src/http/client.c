@@ -260,6 +260,7 @@ static int on_headers_complete(llhttp_t *p)
     bool announced = !(p->flags & F_CHUNKED) && (p->flags & F_CONTENT_LENGTH);
     if (!call)
         return 0;
+    stream_read_little(&conn->stream, !announced);
     bool is_head = call->flags & HTTP_CALL_IS_HEAD;
     call->events->head(call, &conn->head, announced ? (int64_t)p->content_length : -1, call->ctx);
     return is_head ? 1 : 0;

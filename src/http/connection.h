@@ -46,7 +46,7 @@ struct http_exchange {
     bool orphan;   /* and does so: the connection is closing or closed */
     bool closed;   /* the latter: it is among the orphans, and freed with its exchange */
     bool paused;   /* the handler wants no more body */
-    bool full;     /* pending passed the high water mark: `drain` is owed */
+    bool full;     /* the client did not take all: `drain` is owed */
     bool keep_alive;
     bool chunked;  /* the answer is sent in chunks */
     bool bodyless; /* the answer has no body on the wire: HEAD, 204, 304 */

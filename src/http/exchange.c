@@ -180,7 +180,7 @@ void http_exchange_flush(struct http_exchange *x)
         return;
     stream_flush(&x->stream);
     x->moved_at = uv_now(x->all->loop);
-    if (stream_pending(&x->stream) >= HTTP_HIGH_WATER)
+    if (stream_pending(&x->stream))
         x->full = true;
 }
 

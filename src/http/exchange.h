@@ -21,9 +21,9 @@
 
 struct http_exchange;
 
-#define HTTP_HIGH_WATER ((size_t)64 * 1024) /* bytes pending at which a writer should stop */
-#define HTTP_STALL_MS 600000 /* a request or an answer that does not move, unless set otherwise */
-#define HTTP_LOW_WATER ((size_t)16 * 1024) /* and at which `drain` tells it to go on */
+#define HTTP_HIGH_WATER ((size_t)16 * 1024) /* bytes pending at which a writer should stop */
+#define HTTP_LOW_WATER ((size_t)4 * 1024)   /* and at which `drain` tells it to go on */
+#define HTTP_STALL_MS 600000  /* a request or an answer that does not move, unless set otherwise */
 #define HTTP_ORPHANS_MAX 1024 /* exchanges without a client: no limit of open files bounds them */
 
 struct http_exchange_events {

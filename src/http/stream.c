@@ -22,7 +22,7 @@ static void stream_init(struct stream *s, const struct stream_events *events)
     s->handle.data = s;
     buf_init(&s->out, BUF_UNBOUNDED);
     buf_init(&s->in_flight, BUF_UNBOUNDED);
-    s->writing = s->reading = s->closing = s->broken = false;
+    s->writing = s->reading = s->closing = s->broken = s->reads_little = false;
     s->tls_begun = s->spoke_plain = false;
     s->write_error = 0;
     s->tls = NULL;
@@ -42,9 +42,9 @@ void stream_init_pipe(struct stream *s, uv_loop_t *loop, const struct stream_eve
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
-    (void)handle;
+    const struct stream *s = handle->data;
     (void)suggested;
-    *out = uv_buf_init(read_buffer, sizeof read_buffer);
+    *out = uv_buf_init(read_buffer, s->reads_little ? STREAM_READ_LITTLE : STREAM_READ_SIZE);
 }
 
 static void end_reading(struct stream *s, int error)
@@ -116,6 +116,11 @@ void stream_read_stop(struct stream *s)
         return;
     s->reading = false;
     uv_read_stop(&s->stream);
+}
+
+void stream_read_little(struct stream *s, bool little)
+{
+    s->reads_little = little;
 }
 
 static void shrink(struct buf *b)

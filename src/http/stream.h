@@ -17,6 +17,7 @@
 #include "base/buf.h"
 
 #define STREAM_READ_SIZE ((size_t)64 * 1024)
+#define STREAM_READ_LITTLE ((size_t)8 * 1024)
 
 struct stream;
 struct tls;
@@ -47,6 +48,7 @@ struct stream {
     struct tls *tls; /* NULL: plain */
     int write_error; /* the first failed write: the peer takes no more, but may have answered */
     bool writing, reading, closing, broken;
+    bool reads_little;
     bool tls_begun;
     bool spoke_plain; /* TLS was wanted, and the peer began in plain text: so does this stream */
 };
@@ -59,6 +61,8 @@ void stream_secure(struct stream *s, struct tls *tls);
 bool stream_is_shaking_hands(const struct stream *s);
 void stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);
+/* Reads in small pieces (or not any more): of what trickles in, so that little is at hand when nobody takes it. */
+void stream_read_little(struct stream *s, bool little);
 /* Collects. The writer bounds it by watching stream_pending(). */
 void stream_write(struct stream *s, const void *data, size_t len);
 /* The same for a whole buffer, which is taken over without a copy when nothing else waits. */

@@ -272,7 +272,7 @@ static void over_tls(void **state)
     assert_true(SSL_write(ssl, GET("/a"), sizeof GET("/a") - 1) > 0);
     UNTIL(&f.t, f.x);
     begin_stream(f.x);
-    for (int i = 0; i < 100; i++) /* more than its socket takes: some is sealed, and waits */
+    for (int i = 0; i < 400; i++) /* more than its socket takes: some is sealed, and waits */
         http_exchange_write(f.x, piece, sizeof piece);
     assert_true(http_exchange_pending(f.x) > HTTP_HIGH_WATER);
     close(SSL_get_fd(ssl));
