@@ -39,11 +39,11 @@ static void set_client(struct who *w, const struct http_exchange *x)
 
 static void set_request(struct who *w, const struct http_exchange *x)
 {
-    const char *target = http_exchange_target(x);
-    char text[sizeof w->request];
-    snprintf(text, sizeof text, "%s %.*s", http_exchange_method(x), (int)target_path_len(target),
-             target);
-    set_text(w->request, sizeof w->request, text);
+    const char *method = http_exchange_method(x), *target = http_exchange_target(x);
+    size_t len = strlen(method); /* the longest has 11 */
+    memcpy(w->request, method, len);
+    w->request[len++] = ' ';
+    text_copy(w->request + len, sizeof w->request - len, target, target_path_len(target));
 }
 
 void who_set(struct who *w, const struct keys *keys, const struct http_exchange *x)

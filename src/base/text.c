@@ -49,10 +49,22 @@ bool text_clean(const char *text)
     return true;
 }
 
+/* How much of it is printable ASCII, which nearly all text is: it stands for itself. */
+static size_t plain_run(const uint8_t *s, size_t n)
+{
+    size_t run = 0;
+    while (run < n && s[run] >= 0x20 && s[run] < 0x7F)
+        run++;
+    return run;
+}
+
 void text_copy(char *out, size_t size, const void *data, size_t len)
 {
     const uint8_t *s = data;
-    size_t used = 0;
+    size_t used = plain_run(s, len < size ? len : size - 1);
+    memcpy(out, s, used);
+    s += used;
+    len -= used;
     while (len && *s) {
         size_t n = character(s, len);
         if (used + (n ? n : 1) >= size)
