@@ -121,7 +121,7 @@ static void errors_are_found_wherever_they_stand(void **state)
         {"{\"error\":{\"code\":400,\"message\":\"bad\"}}", "bad"},
         {"{\"error\":\"bad\"}", "bad"},
         {"{\"detail\":\"bad\"}", "bad"},
-        {"  <html>\nmore", "<html>"},
+        {"  <html>\nmore", "a web page"},
         {"", NULL},
         {"  \n", NULL},
     };
