@@ -196,5 +196,12 @@ void api_estimate(struct api *api, struct http_exchange *x)
     footprint_estimate(&e->computed, h->model, host_config(api->host), &e->args,
                        host_budget(api->host)->figures.n);
     http_exchange_take(x, &events, e);
-    fitter_ask(host_fitter(api->host), &e->args, &h->composed.env, on_fitted, e);
+    if (!e->other && h->fitted.source != FOOTPRINT_UNKNOWN) { /* it was asked for before */
+        answer(e, &h->fitted, NULL);
+        estimate_free(e);
+    } else if (!fitter_ask(host_fitter(api->host), &e->args, &h->composed.env, FITTER_LAST,
+                           on_fitted, e)) {
+        answer(e, &(struct footprint){0}, "too many ask for estimates: this one is by its header");
+        estimate_free(e);
+    }
 }

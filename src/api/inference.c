@@ -190,6 +190,7 @@ static void retry(struct inference *i)
 {
     struct hosted *h = i->request.hosted;
     i->retried = true;
+    i->record->granted = 0;
     i->phase = WAITING;
     log_warn("model %s: its engine cannot be reached; the request waits for a new one",
              h->model->id);

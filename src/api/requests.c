@@ -97,7 +97,13 @@ void requests_end(struct requests *r, struct request_record *e, bool forget)
     e->ended = uv_now(r->loop);
     usage_end(&e->usage);
     TAILQ_INSERT_HEAD(&r->ended, e, link);
-    r->n_ended++;
+    if (++r->n_ended > ENDED_MAX) {
+        struct request_record *oldest = TAILQ_LAST(&r->ended, records);
+        TAILQ_REMOVE(&r->ended, oldest, link);
+        r->n_ended--;
+        free(oldest->model);
+        free(oldest);
+    }
 }
 
 /* --- figures ------------------------------------------------------------------------------------

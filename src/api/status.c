@@ -8,6 +8,7 @@
 #include "api/names.h"
 #include "api/reply.h"
 #include "api/requests.h"
+#include "base/container_of.h"
 #include "http/target.h"
 
 #define RECENT_MAX 32 /* changes that the status tells */
@@ -124,6 +125,17 @@ static json_t *recent_of(const struct host *host)
     return all;
 }
 
+/* Those of models that are gone and finish what they have: they hold memory, too. */
+static void add_leaving(struct api *api, json_t *engines, const struct memory_figures *figures)
+{
+    const struct sched_model *m;
+    TAILQ_FOREACH (m, &host_sched(api->host)->running_models, link) {
+        struct hosted *h = container_of(m, struct hosted, sched);
+        if (h->model->removed && h->engine)
+            json_array_append_new(engines, engine_of(api, h, figures));
+    }
+}
+
 static json_t *queue_of(const struct hosted *h)
 {
     uint64_t now = uv_now(host_loop(h->host));
@@ -155,6 +167,7 @@ void api_status(struct api *api, struct http_exchange *x)
         if (host_is_held(h))
             json_array_append_new(holds, names_hold(h));
     }
+    add_leaving(api, engines, &figures);
     if (c->classic) /* where GET /models is the engine's own */
         json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
     const char *problem = refresh_problem(api->refresh);

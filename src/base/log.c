@@ -123,7 +123,7 @@ static void emit(enum log_level level, const char *model, const char *raw)
     write_line(STDERR_FILENO, in_journal ? priority : head, &line);
     if (file >= 0)
         write_line(file, head, &line);
-    logbook_add(model, head, line.data, line.len);
+    logbook_add(model, head, line.data, line.len, text);
     buf_finish(&line);
     free(text);
 }

@@ -8,10 +8,13 @@
 #include "base/buf.h"
 #include "base/memory.h"
 
+#define SAID_MAX 300
+#define KIND_AT 16 /* where `model` stands at the latest: `the engine of model …` */
+
 struct entry {
-    char *model;    /* NULL: the server's own */
-    char *text;     /* with its newline */
-    size_t text_at; /* where its head ends */
+    char *model; /* NULL: the server's own */
+    char *text;  /* with its newline */
+    char *said;  /* the beginning of what the server says; NULL: an engine's line */
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -20,14 +23,14 @@ static uint64_t count; /* of lines that were ever added */
 static void (*wake_watcher)(void *ctx);
 static void *watcher;
 
-void logbook_add(const char *model, const char *head, const char *line, size_t len)
+void logbook_add(const char *model, const char *head, const char *line, size_t len,
+                 const char *said)
 {
-    size_t head_len = strlen(head);
     bool cut = len > LOGBOOK_LINE_MAX;
     struct entry new = {.model = model ? mem_strdup(model) : NULL,
                         .text = mem_printf("%s%.*s%s", head, (int)(cut ? LOGBOOK_LINE_MAX : len),
                                            line, cut ? "\n" : ""),
-                        .text_at = head_len};
+                        .said = model ? NULL : mem_strndup(said, strnlen(said, SAID_MAX))};
     pthread_mutex_lock(&mutex);
     struct entry *e = &entries[count++ % LOGBOOK_LINES];
     struct entry old = *e;
@@ -37,23 +40,26 @@ void logbook_add(const char *model, const char *head, const char *line, size_t l
     pthread_mutex_unlock(&mutex);
     free(old.model);
     free(old.text);
+    free(old.said);
 }
 
-/* Whether `text` has, behind a word like `info`, `kind NAME` and then no more of a name. */
-static bool names(const char *text, const char *kind, const char *model)
+/* Whether it is said of `kind NAME`, in quotes or without, and no more of a name stands there. */
+static bool names(const char *said, const char *kind, const char *model)
 {
     size_t n = strlen(model);
-    const char *at = strstr(text, kind);
-    return at && at - text <= 8 && strncmp(at + strlen(kind), model, n) == 0 &&
-           strchr(" :,", at[strlen(kind) + n]);
+    const char *at = strstr(said, kind);
+    if (!at || at - said > KIND_AT)
+        return false;
+    at += strlen(kind);
+    at += *at == '\'';
+    return strncmp(at, model, n) == 0 && strchr(" :,'", at[n]);
 }
 
 static bool concerns(const struct entry *e, const char *model)
 {
     if (!model || (e->model && strcmp(e->model, model) == 0))
         return true;
-    const char *text = e->text + e->text_at;
-    return !e->model && (names(text, "model ", model) || names(text, "engine ", model));
+    return !e->model && (names(e->said, "model ", model) || names(e->said, "engine ", model));
 }
 
 static uint64_t first_wanted(uint64_t from, const char *model, size_t most)

@@ -11,11 +11,12 @@
 #define LOGBOOK_LINE_MAX 2048 /* bytes; what is longer is cut */
 
 /* `model`: whose engine wrote it; NULL: the server itself. `head` and `line`, which ends with a
- * newline, are one line. */
-void logbook_add(const char *model, const char *head, const char *line, size_t len);
+ * newline, are one line; `said` is what it says, in whatever form. */
+void logbook_add(const char *model, const char *head, const char *line, size_t len,
+                 const char *said);
 /*
  * The lines behind the `*from`th that concern `model` (NULL: all): its engine's, and the server's
- * that begin with `model NAME` or `engine NAME`. Of more than `most` the last ones. `*from` becomes
+ * that soon name it as `model NAME` or `engine NAME`. Of more than `most` the last ones. `*from` becomes
  * the number of the newest line. The caller frees; never NULL.
  */
 char *logbook_read(uint64_t *from, const char *model, size_t most);

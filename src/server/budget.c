@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "base/memory.h"
 #include "server/host.h"
@@ -16,7 +17,7 @@
 struct budget_file {
     struct sched_weights weights;
     char *path;
-    TAILQ_ENTRY(budget_file) link;
+    UT_hash_handle hh; /* by path */
 };
 
 static size_t find_device(const struct budget *b, const char *name)
@@ -39,7 +40,6 @@ int budget_init(struct budget *b, const struct config *c, struct error *err)
 {
     char names[256];
     *b = (struct budget){0};
-    TAILQ_INIT(&b->files);
     memory_read(&b->figures);
     for (size_t i = 0; i < c->memory.n; i++) {
         const struct memory_limit *limit = &c->memory.limit[i];
@@ -55,9 +55,9 @@ int budget_init(struct budget *b, const struct config *c, struct error *err)
 
 void budget_finish(struct budget *b)
 {
-    struct budget_file *f;
-    while ((f = TAILQ_FIRST(&b->files))) { // NOLINT(clang-analyzer-unix.Malloc): it is taken out
-        TAILQ_REMOVE(&b->files, f, link);
+    struct budget_file *f, *next;
+    HASH_ITER (hh, b->files, f, next) {
+        HASH_DEL(b->files, f);
         free(f->path);
         free(f);
     }
@@ -95,8 +95,11 @@ void budget_learn(const struct budget *b, struct hosted *h, const struct memory_
 {
     if (h->footprint.source == FOOTPRINT_GIVEN)
         h->footprint.alone = false; /* it found room */
-    if (!b->devices || h->footprint.source == FOOTPRINT_GIVEN)
+    if (!b->devices || h->footprint.source == FOOTPRINT_GIVEN || h->outdated)
         return;
+    if (h->footprint.source == FOOTPRINT_UNKNOWN) /* then it is not known either what it maps */
+        footprint_estimate(&h->footprint, h->model, host_config(h->host), &h->composed.args,
+                           b->devices);
     footprint_measure(&h->footprint, use);
     memcpy(h->sched.bytes, h->footprint.bytes, b->devices * sizeof *h->sched.bytes);
 }
@@ -114,12 +117,12 @@ void budget_measure(const struct budget *b, struct hosted *h, uint64_t ours[MEMO
 static struct sched_weights *weights_of(struct budget *b, const char *path)
 {
     struct budget_file *f;
-    TAILQ_FOREACH (f, &b->files, link)
-        if (strcmp(f->path, path) == 0)
-            return &f->weights;
-    f = mem_zalloc(sizeof *f);
-    f->path = mem_strdup(path);
-    TAILQ_INSERT_TAIL(&b->files, f, link);
+    HASH_FIND_STR(b->files, path, f);
+    if (!f) {
+        f = mem_zalloc(sizeof *f);
+        f->path = mem_strdup(path);
+        HASH_ADD_KEYPTR(hh, b->files, f->path, strlen(f->path), f);
+    }
     return &f->weights;
 }
 

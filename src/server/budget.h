@@ -26,8 +26,8 @@ struct budget {
     uint64_t limit[MEMORY_DEVICES_MAX]; /* --memory; 0: none was given */
     struct memory_figures figures;      /* as last read, and what our engines had then: */
     uint64_t ours[MEMORY_DEVICES_MAX];
-    uint64_t read_at; /* ms; 0: never */
-    TAILQ_HEAD(, budget_file) files;
+    uint64_t read_at;          /* ms; 0: never */
+    struct budget_file *files; /* a table */
 };
 
 /* -ENODEV: --memory names a device that is not there. After memory_init(). */

@@ -108,7 +108,20 @@ static int set_api_key(struct config *c, const char *value, struct error *err)
     return rc;
 }
 
-/* One key a line; a line that begins with `#` names the key on the next. */
+/* What `# name: TEXT` says of the key on the next line; NULL: nothing. Other comments name none: they
+ * may be a key that was struck out. */
+static const char *name_in(const char *line)
+{
+    static const char word[] = "name:";
+    line += strspn(line, "# \t");
+    if (strncmp(line, word, sizeof word - 1) != 0)
+        return NULL;
+    line += sizeof word - 1;
+    line += strspn(line, " \t");
+    return *line ? line : NULL;
+}
+
+/* One key a line; lines that begin with `#` are none. */
 static int set_api_key_file(struct config *c, const char *value, struct error *err)
 {
     char *line = NULL, *name = NULL;
@@ -120,7 +133,7 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
         line[strcspn(line, "\r\n")] = '\0';
         if (*line && *line != '#')
             keys_add(&c->api_keys, line, name);
-        mem_replace(&name, *line == '#' ? line + 1 + strspn(line + 1, "# \t") : NULL);
+        mem_replace(&name, *line == '#' ? name_in(line) : NULL);
     }
     free(name);
     free(line);

@@ -6,7 +6,10 @@
 
 #include "base/memory.h"
 
+#define CURIOUS_MAX 32
+
 struct job {
+    enum fitter_turn turn;
     struct engine_args args;
     struct strv env;
     fitter_told *told; /* NULL: nobody wants to know any more */
@@ -23,6 +26,7 @@ struct fitter {
     TAILQ_HEAD(, job) jobs; /* the first is being done */
     uv_work_t work;
     bool working, closing;
+    unsigned n_curious;
     /* The worker's, of which there is one at a time: */
     bool looked;
     char *program;                  /* NULL: there is none */
@@ -43,6 +47,7 @@ struct fitter *fitter_create(uv_loop_t *loop, const char *engine)
 static void free_job(struct fitter *f, struct job *j)
 {
     TAILQ_REMOVE(&f->jobs, j, link);
+    f->n_curious -= j->turn == FITTER_LAST;
     engine_args_finish(&j->args);
     strv_finish(&j->env);
     free(j);
@@ -108,16 +113,36 @@ static void begin(struct fitter *f)
         f->working = uv_queue_work(f->loop, &f->work, do_job, on_done) == 0;
 }
 
-void fitter_ask(struct fitter *f, const struct engine_args *args, const struct strv *env,
-                fitter_told *told, void *ctx)
+/* Before those of the curious, but not before the one that is being done. */
+static void insert_first(struct fitter *f, struct job *new)
 {
+    struct job *j = TAILQ_FIRST(&f->jobs);
+    while (j && (j->turn == FITTER_FIRST || (f->working && j == TAILQ_FIRST(&f->jobs))))
+        j = TAILQ_NEXT(j, link);
+    if (j)
+        TAILQ_INSERT_BEFORE(j, new, link);
+    else
+        TAILQ_INSERT_TAIL(&f->jobs, new, link);
+}
+
+bool fitter_ask(struct fitter *f, const struct engine_args *args, const struct strv *env,
+                enum fitter_turn turn, fitter_told *told, void *ctx)
+{
+    if (turn == FITTER_LAST && f->n_curious >= CURIOUS_MAX)
+        return false;
     struct job *j = mem_zalloc(sizeof *j);
+    j->turn = turn;
+    f->n_curious += turn == FITTER_LAST;
     engine_args_merge(&j->args, args);
     strv_copy(&j->env, env);
     j->told = told;
     j->ctx = ctx;
-    TAILQ_INSERT_TAIL(&f->jobs, j, link);
+    if (turn == FITTER_FIRST)
+        insert_first(f, j);
+    else
+        TAILQ_INSERT_TAIL(&f->jobs, j, link);
     begin(f);
+    return true;
 }
 
 void fitter_forget(struct fitter *f, const void *ctx)

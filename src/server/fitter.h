@@ -3,6 +3,7 @@
 #ifndef HOSTLER_SERVER_FITTER_H
 #define HOSTLER_SERVER_FITTER_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "engine/fit.h"
@@ -13,9 +14,15 @@ struct fitter;
 typedef void fitter_told(const struct fit *fit, const char *why, void *ctx);
 
 struct fitter *fitter_create(uv_loop_t *loop, const char *engine);
-/* Copies `args` and `env`; the options that they point to must live on. */
-void fitter_ask(struct fitter *f, const struct engine_args *args, const struct strv *env,
-                fitter_told *told, void *ctx);
+enum fitter_turn {
+    FITTER_FIRST, /* a load waits for it */
+    FITTER_LAST,  /* somebody is curious: behind all others, and refused when there are many */
+};
+
+/* Copies `args` and `env`; the options that they point to must live on. False when it is refused:
+ * nobody is told. */
+bool fitter_ask(struct fitter *f, const struct engine_args *args, const struct strv *env,
+                enum fitter_turn turn, fitter_told *told, void *ctx);
 /* Nobody with this `ctx` is told any more. */
 void fitter_forget(struct fitter *f, const void *ctx);
 /* Nobody is told any more; it is freed when the loop has ended what runs. */

@@ -12,14 +12,11 @@
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/pagecache.h"
 #include "server/host_core.h"
 #include "server/warm.h"
 
 #define MEMORY_MS 500 /* how often memory is looked at while somebody waits for it */
 #define RESIDENCE_MS 30000
-#define COLD_MS 2000      /* how long it is believed that a file is in the page cache, or not */
-#define WARM_SHARE 0.75   /* of a file, so that its load hardly waits for the disk */
 #define HOPELESS_MS 10000 /* how long somebody may wait for other programs' memory */
 #define FAILURES_MAX 5
 #define BACK_OFF_MS 1000
@@ -115,94 +112,6 @@ void host_check_idle(struct host *h)
     }
 }
 
-static void on_fitted(const struct fit *fit, const char *why, void *ctx)
-{
-    struct hosted *h = ctx;
-    struct host *host = h->host;
-    if (fit)
-        footprint_from_fit(&h->fitted, fit, h->model, host->config, &h->composed.args,
-                           host->budget.devices);
-    else
-        log_info("model %s: its memory is estimated: %s", h->model->id, why);
-    if (fit && h->footprint.source == FOOTPRINT_ESTIMATED)
-        h->footprint = h->fitted;
-    h->sched.unsure = false;
-    host_tell(host, &(struct sched_event){.type = SCHED_EV_TICK});
-}
-
-/* How many (1: or more) would go for it if it took no memory: for want of places. */
-static unsigned least_evicted(const struct hosted *h)
-{
-    struct sched_model nothing = {.priority = h->sched.priority};
-    struct sched_model *victim;
-    unsigned n;
-    sched_would_fit(&h->host->sched, &nothing, &victim, 1, &n);
-    return n;
-}
-
-/* The header's arithmetic errs to the high side. Before somebody has to go for it, or it is refused,
- * llama.cpp's own word is waited for. */
-static void make_sure(struct hosted *h)
-{
-    struct host *host = h->host;
-    struct sched_model *victim;
-    unsigned n;
-    if (h->footprint.source != FOOTPRINT_ESTIMATED || h->fit_asked || !h->model->path)
-        return;
-    /* Would another figure change anything? */
-    bool fits = sched_would_fit(&host->sched, &h->sched, &victim, 1, &n);
-    if (fits && n == least_evicted(h))
-        return;
-    h->fit_asked = h->sched.unsure = true;
-    fitter_ask(host->fitter, &h->composed.args, &h->composed.env, on_fitted, h);
-}
-
-/* A load out of the page cache is as quick beside another. */
-static void look_for_file(struct hosted *h)
-{
-    uint64_t now = uv_now(h->host->loop);
-    if (!h->model->path || (h->looked_at && now - h->looked_at < COLD_MS))
-        return;
-    h->looked_at = now;
-    h->sched.cold = pagecache_share(h->model->path) < WARM_SHARE;
-}
-
-/* Memory and files are looked at when it matters: while a model waits for its place. */
-static void consider_waiting(struct host *host)
-{
-    struct sched_model *m;
-    if (!host->sched.queued)
-        return;
-    if (host->budget.devices)
-        host_read_memory(host);
-    TAILQ_FOREACH (m, &host->sched.waiting_models, queue_link) {
-        struct hosted *h = container_of(m, struct hosted, sched);
-        look_for_file(h);
-        if (!host->budget.devices)
-            continue;
-        budget_ask(&host->budget, h);
-        make_sure(h);
-    }
-}
-
-bool host_would_fit(struct hosted *h, const struct footprint *f, struct hosted **evicted,
-                    unsigned max, unsigned *n, bool *never)
-{
-    struct host *host = h->host;
-    struct sched_model probe = {.priority = h->sched.priority, .pinned = h->sched.pinned};
-    struct sched_model *victims[HOST_EVICTED_MAX];
-    /* Its clock is that of its last event, which may be long past when nobody asks for anything. */
-    host_tell(host, &(struct sched_event){.type = SCHED_EV_TICK});
-    host_read_memory(host);
-    budget_ask_for(&host->budget, h, f, &probe);
-    bool fits = sched_would_fit(&host->sched, &probe, victims,
-                                max < HOST_EVICTED_MAX ? max : HOST_EVICTED_MAX, n);
-    for (unsigned i = 0; i < *n; i++)
-        evicted[i] = container_of(victims[i], struct hosted, sched);
-    *never = !fits && !sched_could_ever_fit(&host->sched, &probe);
-    return fits;
-}
-
 static struct host_request *request_of(struct sched_request *r)
 {
     return r ? container_of(r, struct host_request, sched) : NULL;
@@ -257,35 +166,17 @@ static void arm_timer(struct host *h)
         uv_timer_start(&h->timer, on_timer, at > now ? at - now : 0, 0);
 }
 
-/* A load that reads from the disk needs it for itself. */
-static bool disk_is_busy(const struct host *h)
-{
-    const struct sched_model *m;
-    TAILQ_FOREACH (m, &h->sched.running_models, link)
-        if (m->cold && m->state == SCHED_LOADING)
-            return true;
-    return false;
-}
-
-/* The one that has waited longest is most likely the next; its engine finds its file in memory then. */
-static void read_ahead(struct host *h)
-{
-    struct sched_model *m = TAILQ_FIRST(&h->sched.waiting_models);
-    bool may = m && !disk_is_busy(h);
-    warm_next(h->warm, may ? container_of(m, struct hosted, sched)->model : NULL);
-}
-
 void host_pump(struct host *h)
 {
     struct sched_action action;
-    if (h->pumping)
+    if (h->pumping || h->closing)
         return;
     h->pumping = true;
-    consider_waiting(h);
+    host_consider_waiting(h);
     while (sched_next(&h->sched, uv_now(h->loop), &action))
         perform(&action);
     h->pumping = false;
-    read_ahead(h);
+    host_read_ahead(h);
     arm_timer(h);
     if (h->release_due)
         host_release_removed(h);
@@ -297,20 +188,6 @@ void host_tell(struct host *h, const struct sched_event *event)
     host_pump(h);
 }
 
-void host_read_memory(struct host *host)
-{
-    uint64_t ours[MEMORY_DEVICES_MAX] = {0};
-    struct hosted *h;
-    if (!budget_is_stale(&host->budget, uv_now(host->loop)))
-        return;
-    TAILQ_FOREACH (h, &host->all, link)
-        if (h->engine)
-            budget_measure(&host->budget, h, ours);
-    budget_read(&host->budget, ours, uv_now(host->loop));
-    for (size_t d = 0; d < host->budget.devices; d++)
-        host->sched.capacity[d] = budget_capacity(&host->budget, d);
-}
-
 /* --- requests -----------------------------------------------------------------------------------
  */
 
@@ -318,6 +195,7 @@ void host_submit(struct host_request *r, struct hosted *hosted, bool may_load)
 {
     r->hosted = hosted;
     r->arrived = uv_now(hosted->host->loop);
+    host_consider(hosted);
     r->sched = (struct sched_request){
         .model = &hosted->sched, .may_load = may_load, .passive = r->passive};
     host_tell(hosted->host, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
@@ -575,11 +453,16 @@ static void on_timer_closed(uv_handle_t *handle)
     free(h);
 }
 
+/* One after the other: libuv calls back for the last of several first. */
+static void on_pulse_closed(struct host *h)
+{
+    uv_close((uv_handle_t *)&h->timer, on_timer_closed);
+}
+
 static void on_warm_closed(void *ctx)
 {
     struct host *h = ctx;
-    pulse_close(&h->pulse);
-    uv_close((uv_handle_t *)&h->timer, on_timer_closed);
+    pulse_close(&h->pulse, on_pulse_closed);
 }
 
 static void on_catalog_closed(void *ctx)
@@ -591,6 +474,7 @@ static void on_catalog_closed(void *ctx)
 void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
 {
     h->closing = true;
+    uv_timer_stop(&h->timer);
     h->closed = closed;
     h->closed_ctx = ctx;
     struct hosted *hosted, *next;

@@ -72,6 +72,8 @@ struct hosted {
     struct footprint footprint; /* what its engine takes */
     struct footprint fitted;    /* as llama-fit-params says; UNKNOWN: not asked, or no answer */
     bool fit_asked;             /* since its arguments are what they are */
+    uint64_t sure_at;           /* ms: when it was seen that its footprint decides nothing */
+    bool outdated;              /* its engine was started with other arguments than it has now */
     uint64_t looked_at;         /* ms: when it was seen whether its file is in the page cache */
     uint64_t oom_kills;         /* when its engine was started */
     unsigned unloads;           /* operations (unload.h) that wait for its end */
@@ -144,7 +146,7 @@ struct hosted *host_at(const struct host *h, size_t index);
 const struct presets *host_presets(const struct host *h);
 const struct history *host_history(const struct host *h);
 struct fitter *host_fitter(const struct host *h);
-/* For budget.c. */
+/* For what is counted over all engines. */
 const struct sched *host_sched(const struct host *h);
 /*
  * Whether an engine of the model with that footprint, in place of one that runs, would be placed

@@ -5,6 +5,7 @@
  *   host_models.c   the catalog's models and their records
  *   host_engines.c  engines: starting them, their ends
  *   host_wishes.c   what operators ask for
+ *   host_waiting.c  what models take that wait for their place, and what there is
  */
 #ifndef HOSTLER_SERVER_HOST_CORE_H
 #define HOSTLER_SERVER_HOST_CORE_H
@@ -49,8 +50,6 @@ struct host {
 void host_tell(struct host *h, const struct sched_event *event);
 void host_pump(struct host *h);
 void host_announce(struct host *host, enum host_event event, struct hosted *h);
-/* Sets what engines may have now; cheap when that was read a moment ago. */
-void host_read_memory(struct host *host);
 /* Tells whoever waits for it that no engine is left. */
 void host_check_idle(struct host *h);
 /* `why`: a sentence for a person; NULL. */
@@ -71,6 +70,15 @@ void host_release_removed(struct host *host);
 void host_spawn(struct hosted *h, const struct host_request *cause);
 void host_stop_engine(struct hosted *h, const struct sched_action *action);
 void host_drop(struct hosted *h, enum sched_reject_reason why);
+
+/* host_waiting.c */
+/* Sets what engines may have now; cheap when that was read a moment ago. */
+void host_read_memory(struct host *host);
+/* What the scheduler must know of a model before it may be placed: of one, of all that wait. */
+void host_consider(struct hosted *h);
+void host_consider_waiting(struct host *host);
+/* The one that has waited longest is most likely the next; its engine finds its file in memory then. */
+void host_read_ahead(struct host *h);
 
 /* host_wishes.c: what operators wished before this daemon, or this record, began */
 void host_restore_wishes(struct hosted *h);

@@ -27,7 +27,8 @@ static void on_engine_ready(struct hosted *h)
     h->load_ms = h->sched.load_ms = engine_ready_after(h->engine);
     host_memory(h, &use);
     budget_learn(&host->budget, h, &use);
-    learned_keep(host->state, &host->budget, h);
+    if (!h->outdated)
+        learned_keep(host->state, &host->budget, h);
     snprintf(took, sizeof took, "after %.1f s", (double)h->load_ms / 1000);
     host_record(h, "ready", took);
     h->client = http_client_create(host->loop, engine_socket(h->engine), h->composed.connections,
@@ -135,10 +136,12 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
         host_record(h, "failed", h->failure);
     }
     mem_replace(&h->unload_by, NULL);
-    if (how->was_ready)
+    if (how->was_ready && !h->outdated)
         learned_keep(host->state, &host->budget, h);
     bool oom = ran_out_of_memory(h, how);
     h->footprint.alone |= oom;
+    if (oom)
+        mem_replace(&h->wanted_by, "another try, with all the memory there is");
     struct http_client *client = h->client;
     pulse_end(h);
     h->client = NULL;
@@ -169,7 +172,7 @@ static char *asker(const struct host_request *r, const struct hosted *h)
 {
     if (r)
         return r->describe(r);
-    return mem_strdup(h->wanted_by ? h->wanted_by : "an operator");
+    return mem_strdup(h->wanted_by ? h->wanted_by : "hostler itself, which was asked before");
 }
 
 void host_spawn(struct hosted *h, const struct host_request *cause)
@@ -189,6 +192,8 @@ void host_spawn(struct hosted *h, const struct host_request *cause)
     free(h->loaded_by);
     h->loaded_by = asker(cause, h);
     mem_replace(&h->ended_by, NULL);
+    mem_replace(&h->wanted_by, NULL);
+    h->outdated = false;
     h->loaded_at = clock_unix();
     h->reason = HOST_NEVER;
     h->oom_kills = oom_kills();
@@ -292,6 +297,7 @@ void host_drop(struct hosted *h, enum sched_reject_reason why)
         return; /* its failure is known */
     h->reason = HOST_LOAD_FAILED;
     h->last_exit = (struct engine_exit){.code = -1};
+    mem_replace(&h->ended_by, NULL);
     host_set_failure(h, host_explain_room(h));
     log_error("%s", h->failure);
     host_record(h, "failed", h->failure);

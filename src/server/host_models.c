@@ -48,6 +48,8 @@ static void on_model_header(struct model *m, void *ctx)
 {
     struct hosted *h = m->owner;
     (void)ctx;
+    if (h->footprint.source == FOOTPRINT_ESTIMATED && h->sched.state == SCHED_UNLOADED)
+        h->footprint.source = FOOTPRINT_UNKNOWN; /* it was made without the header */
     if (m->header == MODEL_HEADER_BROKEN) {
         log_warn("model %s: %s", m->id, m->problem);
         h->reason = HOST_BROKEN_FILE;
@@ -131,6 +133,7 @@ void host_configure(struct hosted *h)
     budget_take_given(&host->budget, h);
     if (!changed)
         return;
+    h->outdated = h->engine != NULL;
     host->changed = true;
     if (h->sched.state == SCHED_UNLOADED && h->reason != HOST_BROKEN_FILE) {
         h->reason = HOST_NEVER; /* what failed may work now */

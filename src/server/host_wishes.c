@@ -45,11 +45,11 @@ void host_keep(struct hosted *h)
 static void keep_hold(struct hosted *h)
 {
     uint64_t now = uv_now(h->host->loop), until = h->sched.held_until;
+    uint64_t left = until > now ? until - now : 0; /* the loop's clock may have gone on since */
     json_t *kept = json_object();
     json_object_set_new(kept, "until",
-                        until == SCHED_NEVER
-                            ? json_null()
-                            : json_real(clock_unix() + (double)(until - now) / 1000));
+                        until == SCHED_NEVER ? json_null()
+                                             : json_real(clock_unix() + (double)left / 1000));
     json_object_set_new(kept, "reason", h->held_reason ? json_string(h->held_reason) : NULL);
     json_object_set_new(kept, "by", h->held_by ? json_string(h->held_by) : NULL);
     state_set(h->host->state, "holds", h->model->id, kept, KEPT_MAX);
@@ -119,8 +119,7 @@ void host_pin(struct hosted *h, bool on, const char *by)
     bool before = host_is_pinned(h);
     h->pin = on ? PIN_ON : PIN_OFF;
     h->sched.pinned = host_is_pinned(h);
-    state_set(h->host->state, "pins", h->model->id,
-              on == h->settings.pinned ? NULL : json_boolean(on), KEPT_MAX);
+    state_set(h->host->state, "pins", h->model->id, json_boolean(on), KEPT_MAX);
     if (before == h->sched.pinned)
         return;
     log_info("model %s is %s by %s", h->model->id, on ? "pinned" : "unpinned", by);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/pulse.h"
 
+#include "base/container_of.h"
 #include "base/log.h"
 #include "server/host.h"
 
@@ -39,7 +40,8 @@ static bool look(struct pulse_clock *c, struct hosted *h)
 {
     struct pulse *p = &h->pulse;
     uint64_t silent = uv_now(host_loop(c->host)) - p->heard;
-    if (!p->watched || !h->sched.leases)
+    p->busy = h->sched.leases > h->sched.stale;
+    if (!p->watched || !p->busy)
         return false;
     if (silent < part_of(c)) {
         p->unanswered = 0;
@@ -57,10 +59,12 @@ static bool look(struct pulse_clock *c, struct hosted *h)
 static void on_tick(uv_timer_t *timer)
 {
     struct pulse_clock *c = timer->data;
-    struct hosted *h;
+    struct sched_model *m, *next;
     bool again = false;
-    for (size_t i = 0; (h = host_at(c->host, i)); i++)
-        again |= look(c, h);
+    for (m = TAILQ_FIRST(&host_sched(c->host)->running_models); m; m = next) {
+        next = TAILQ_NEXT(m, link);
+        again |= look(c, container_of(m, struct hosted, sched));
+    }
     if (!again)
         uv_timer_stop(timer);
 }
@@ -73,9 +77,16 @@ void pulse_init(struct pulse_clock *c, struct host *host, uint64_t timeout_ms,
     c->timer.data = c;
 }
 
-void pulse_close(struct pulse_clock *c)
+static void on_closed(uv_handle_t *handle)
 {
-    uv_close((uv_handle_t *)&c->timer, NULL);
+    struct pulse_clock *c = handle->data;
+    c->closed(c->host);
+}
+
+void pulse_close(struct pulse_clock *c, void (*closed)(struct host *host))
+{
+    c->closed = closed;
+    uv_close((uv_handle_t *)&c->timer, on_closed);
 }
 
 void pulse_begin(const struct pulse_clock *c, struct hosted *h)
@@ -90,10 +101,13 @@ void pulse_end(struct hosted *h)
     h->pulse = (struct pulse){0};
 }
 
+/* Its silence is counted from when it had nothing to do: others that come hide nothing. */
 void pulse_expect(struct pulse_clock *c, struct hosted *h)
 {
     uint64_t ms = part_of(c) / TICKS;
-    h->pulse.heard = uv_now(host_loop(c->host));
+    if (!h->pulse.busy)
+        h->pulse.heard = uv_now(host_loop(c->host));
+    h->pulse.busy = true;
     if (h->pulse.watched && !uv_is_active((uv_handle_t *)&c->timer))
         uv_timer_start(&c->timer, on_tick, ms, ms ? ms : 1);
 }

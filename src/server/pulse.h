@@ -22,6 +22,7 @@ struct hosted;
 /* Of one engine; zeroed: none runs. */
 struct pulse {
     bool watched;
+    bool busy; /* it had requests when it was last looked at, or got one since */
     struct http_fetch *question;
     unsigned unanswered;
     uint64_t heard; /* ms: when it last sent something, or got something to do */
@@ -33,11 +34,12 @@ struct pulse_clock {
     uint64_t timeout_ms;
     uv_timer_t timer;
     void (*hangs)(struct hosted *h);
+    void (*closed)(struct host *host);
 };
 
 void pulse_init(struct pulse_clock *c, struct host *host, uint64_t timeout_ms,
                 void (*hangs)(struct hosted *h));
-void pulse_close(struct pulse_clock *c);
+void pulse_close(struct pulse_clock *c, void (*closed)(struct host *host));
 /* Its engine is ready, and has a client. One with hardly a thread to answer with is not watched. */
 void pulse_begin(const struct pulse_clock *c, struct hosted *h);
 /* Its client is about to be closed. */

@@ -126,8 +126,10 @@ static void take_text(struct state *s)
 
 static void end_writing(struct state *s)
 {
-    if (s->failed)
+    if (s->failed) {
         log_warn("cannot write %s: %s", s->path, strerror(s->failed));
+        s->changed = true; /* tried again with the next change, and at the end */
+    }
     free(s->text);
     s->text = NULL;
 }
@@ -149,7 +151,7 @@ static void on_written(uv_work_t *work, int status)
     s->writing = false;
     if (s->closing)
         end(s);
-    else if (s->changed)
+    else if (s->changed && !s->failed)
         begin(s);
 }
 

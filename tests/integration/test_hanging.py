@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """An engine that hangs is told from one that is busy."""
+import contextlib
 import json
 import os
 import signal
 
 import pytest
 import tiny_model
-from conftest import until
+from background import background
+from conftest import PATIENCE, until
 from wire import open_stream, read_events
 
 ASK = {"model": "a", "prompt": "hi", "n_predict": 4, "ignore_eos": True}
@@ -62,3 +64,26 @@ def test_an_idle_one_is_not_asked(server):
     stopped(server)
     until(lambda: server.get("/hostler/v1/status").json["engines"][0]["idle_ms"] > 1500)
     assert "hangs" not in server.log()
+
+
+def test_others_that_come_do_not_hide_it(server):
+    hung = stopped(server)
+    asked = background(lambda: server.post("/completion", ASK))
+    polls = 0
+    while "it hangs" not in server.log():
+        polls += 1
+        assert polls < 200, "it was never noticed"
+        with contextlib.suppress(TimeoutError, OSError):
+            server.get("/slots?model=a", timeout=0.1)
+    assert asked.result(PATIENCE).status in (200, 502)  # sent again, if nobody read it
+    assert engine_pid(server) != hung
+
+
+def test_one_whose_file_went_is_watched_too(server, tmp_path):
+    _connection, response = open_stream(server, "a", max_tokens=4000)
+    read_events(response, 2)
+    (tmp_path / "models" / "a.gguf").unlink()
+    until(lambda: not server.get("/models").json["data"])
+    os.kill(engine_pid(server), signal.SIGSTOP)  # it is told of while it finishes
+    last = [text for _, text in read_events(response)][-1]
+    assert "stopped answering" in json.loads(last)["error"]["message"]

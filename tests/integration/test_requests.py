@@ -138,7 +138,7 @@ def test_what_has_no_tokens(server):
 
 def test_keys_have_names(hostler, talker, tmp_path):
     keys = tmp_path / "keys"
-    keys.write_text("# laptop of the lab\nalpha\n\nbeta\n# the night job\ngamma\n", encoding="utf-8")
+    keys.write_text("# name: laptop of the lab\nalpha\n\nbeta\n# name: the night job\ngamma\n", encoding="utf-8")
     server = hostler("--models-dir", talker, "--api-key-file", keys, "--api-key", "delta")
     sent = {"alpha": {"Authorization": "Bearer alpha"}, "beta": {"X-Api-Key": "beta"},
             "gamma": {"Authorization": "gamma"}, "delta": {"Authorization": "Bearer delta"}}

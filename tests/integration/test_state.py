@@ -148,8 +148,8 @@ def test_pins_outlast_a_restart(start, state_dir, tmp_path, how):
     assert server.loaded() == ["m1"]  # and keeps it:
     assert server.get("/hostler/v1/estimate?model=m2").json["fits"] is False
     server.post("/models/unpin", {"model": "m1"})
-    server.post("/models/pin", {"model": "m2"})  # as the presets say: there is nothing to keep
-    until(lambda: not kept(state_dir)["pins"], what="the file")
+    server.post("/models/pin", {"model": "m2"})  # as the presets say now: they may say otherwise later
+    until(lambda: kept(state_dir)["pins"] == {"m1": False, "m2": True}, what="the file")
 
 
 # --- what models took ------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ static struct hosted h, other;
 static void set_devices(size_t n)
 {
     *b = (struct budget){.devices = n, .figures.n = n};
-    TAILQ_INIT(&b->files);
     b->figures.device[0] =
         (struct memory_device){.name = "host", .total = 64 * GIB, .available = 40 * GIB};
     b->figures.device[1] =

@@ -342,12 +342,14 @@ static void where_its_state_is(void **state)
 
 /* --- keys and the engine ----------------------------------------------------------------- */
 
-/* The comment right above a key is its name. */
+/* `# name: TEXT` right above a key. */
 static void names_of_keys_in_a_file(void **state)
 {
     char keys[100];
     (void)state;
-    put("keys", "# Keys of us all\n\nk1\n#alice\nk2\nk3\n## \t bob of sales\r\nk4\r\n# x\n#\nk5\n",
+    put("keys",
+        "# name: us\n\nk1\n#name:alice\nk2\nk3\n## \t name: bob of sales\r\nk4\r\n#old-k5\nk5\n# "
+        "name:\nk6\n",
         0600);
     snprintf(keys, sizeof keys, "%s/keys", folder);
     parse(ARGV(MODELS, "--api-key", "k0", "--api-key-file", keys), ENV(NULL));
@@ -356,7 +358,8 @@ static void names_of_keys_in_a_file(void **state)
     assert_string_equal(keys_find(&c.api_keys, "k2"), "alice");
     assert_string_equal(keys_find(&c.api_keys, "k3"), "key 4");
     assert_string_equal(keys_find(&c.api_keys, "k4"), "bob of sales");
-    assert_string_equal(keys_find(&c.api_keys, "k5"), "key 6");
+    assert_string_equal(keys_find(&c.api_keys, "k5"), "key 6"); /* no name is a key of before */
+    assert_string_equal(keys_find(&c.api_keys, "k6"), "key 7");
     put("keys", "# a comment\nk1\r\n\nk,2\n", 0600);
 }
 

@@ -79,7 +79,7 @@ static void ask_for(struct asker *a, const char *context)
     struct strv env = {0};
     engine_args_set(&args, engine_options_find(options, "-c", NULL), false, context,
                     ARGS_FROM_COMMAND_LINE);
-    fitter_ask(fitter, &args, &env, note, a);
+    fitter_ask(fitter, &args, &env, FITTER_LAST, note, a);
     engine_args_finish(&args);
 }
 
