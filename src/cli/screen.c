@@ -5,15 +5,12 @@
 #include <curses.h>
 #include <dlfcn.h>
 #include <errno.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -21,6 +18,7 @@
 #include "base/buf.h"
 #include "base/memory.h"
 #include "cli/format.h"
+#include "cli/locale.h"
 
 #define ESCAPE_MS 50 /* how long behind an escape its sequence may come: networks cut them */
 
@@ -138,20 +136,6 @@ static void keep_for_restore(const char *capability)
     }
 }
 
-/* A terminal reached by SSH often comes without a locale that this machine has, but says in the
- * variables what it is: C.UTF-8 is everywhere. */
-static bool set_locale(void)
-{
-    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-    const char *wanted = NULL;
-    for (size_t i = 0; !(wanted && *wanted) && i < sizeof variables / sizeof *variables; i++)
-        wanted = getenv(variables[i]);
-    if (!setlocale(LC_CTYPE, "") && wanted &&
-        (strcasestr(wanted, "utf-8") || strcasestr(wanted, "utf8")))
-        setlocale(LC_CTYPE, "C.UTF-8");
-    return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-}
-
 static void set_colours(bool wanted)
 {
     static const short colours[] = {[TABLE_GOOD] = COLOR_GREEN,
@@ -185,7 +169,7 @@ static int take_terminal(struct error *err)
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return error_set(err, -ENOTTY, "there is no terminal to draw on");
     tcgetattr(STDIN_FILENO, &me.before);
-    me.utf8 = set_locale();
+    me.utf8 = locale_set();
     me.screen = can_draw() ? lib.newterm(NULL, stdout, stdin) : NULL;
     if (me.screen)
         return 0;
