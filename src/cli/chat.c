@@ -141,10 +141,8 @@ static char *request_text(const struct chat_wish *w)
     json_t *o =
         json_pack("{s:o, s:O, s:b, s:{s:b}}", "model", cli_json_string(w->model), "messages",
                   w->messages, "stream", 1, "stream_options", "include_usage", 1);
-    if (w->max_tokens)
-        json_object_set_new(o, "max_tokens", json_integer(w->max_tokens));
-    if (w->has_temperature)
-        json_object_set_new(o, "temperature", json_real(w->temperature));
+    if (w->parameters)
+        json_object_update(o, w->parameters);
     char *text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     if (!text)

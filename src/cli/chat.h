@@ -12,10 +12,8 @@
 
 struct chat_wish {
     const char *model;
-    json_t *messages; /* borrowed */
-    int max_tokens;   /* 0: the server's */
-    bool has_temperature;
-    double temperature;
+    json_t *messages;   /* borrowed */
+    json_t *parameters; /* borrowed; more members of the request; NULL */
 };
 
 /* The caller's eyes. `text` is UTF-8 and ended by a zero; not zero stops the answer. */

@@ -56,6 +56,7 @@ static const struct cli_option run_options[] = {
     {"--system", CLI_VALUE, "TEXT", NULL, NULL, "the system prompt", false},
     {"--max-tokens", CLI_VALUE, "N", "the server's", NULL, "end the answer after so many", false},
     {"--temperature", CLI_VALUE, "T", "the server's", NULL, "0 picks the likeliest token", false},
+    {"--image", CLI_REPEATED, "PATH", NULL, NULL, "a picture for the model to look at", false},
     {"--json", CLI_SWITCH, NULL, NULL, NULL, "print the whole answer as one JSON object", false},
     {0},
 };
@@ -137,8 +138,10 @@ const struct cli_command cli_commands[] = {
     {"release", cli_release, "MODEL... | --all", "Lets models load again that are held", NULL,
      release_options, 0, CLI_MANY, NULL, false},
     {"run", cli_run, "MODEL [PROMPT]", "Chats with a model",
-     "The prompt is what stands behind MODEL, then what is piped in. Without either,\n"
-     "and on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends.\n"
+     "The prompt is what stands behind MODEL, then what is piped in. A word of it that\n"
+     "names a picture's file shows it to the model, where that one can see. Without a\n"
+     "prompt, and on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D\n"
+     "ends, /help lists what else can be done. Its history is kept.\n"
      "What a model thinks is shown on a terminal's stderr only, so that stdout is the\n"
      "answer and nothing else.",
      run_options, 1, CLI_MANY, "which model?", false},

@@ -728,8 +728,9 @@ def test_progress_on_a_terminal_only(router):
     assert re.fullmatch(r"beta loaded in \S+ m?s\r\n", terminal.text)
 
 
-def test_a_conversation(router):
-    terminal = Terminal("run", "alpha", "--max-tokens", "4", server=router, env={"NO_COLOR": "1"})
+def test_a_conversation(router, tmp_path):
+    terminal = Terminal("run", "alpha", "--max-tokens", "4", server=router,
+                        env={"NO_COLOR": "1", "XDG_STATE_HOME": str(tmp_path)})
     terminal.expect(">>> ")
     terminal.type("hello\n")
     terminal.expect("tokens/s")
@@ -740,8 +741,9 @@ def test_a_conversation(router):
     assert terminal.end() == 0
 
 
-def test_an_answer_can_be_stopped(router):
-    terminal = Terminal("run", "slow", server=router, env={"NO_COLOR": "1"})
+def test_an_answer_can_be_stopped(router, tmp_path):
+    terminal = Terminal("run", "slow", server=router,
+                        env={"NO_COLOR": "1", "XDG_STATE_HOME": str(tmp_path)})
     terminal.expect(">>> ")
     terminal.type("go on\n")
     terminal.expect("go on\r\n")
@@ -768,4 +770,5 @@ def test_thoughts_are_shown_beside_the_answer(scripted):
                          + chunk(content="Paris") + b"\n\ndata: [DONE]\n\n")
     terminal = Terminal("run", "any", "x", server=server)
     assert terminal.end() == 0
-    assert terminal.text.startswith("\033[2mhm\033[0m\r\n\r\nParis\r\n")
+    assert re.match(r"\033\[2m\[thinking\]\r\n\033\[0m\033\[2mhm\033\[0m\033\[2m\r\n\[thought for \d+ ms\]"
+                    r"\033\[0m\r\n\r\nParis\r\n", terminal.text)
