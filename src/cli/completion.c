@@ -21,6 +21,21 @@ static bool takes_value(const struct cli_option *o)
     return o->value == CLI_VALUE || o->value == CLI_REPEATED;
 }
 
+static bool names_model(const struct cli_option *o)
+{
+    return o->arg && strcmp(o->arg, "MODEL") == 0;
+}
+
+static bool names_file(const struct cli_option *o)
+{
+    return o->arg && strcmp(o->arg, "PATH") == 0;
+}
+
+static bool names_else(const struct cli_option *o)
+{
+    return !names_model(o) && !names_file(o);
+}
+
 /* Each option of the command's and of the global table that is not hidden. */
 static void for_options(const struct cli_command *c, void (*visit)(const struct cli_option *o))
 {
@@ -47,29 +62,23 @@ static void bash_options(const struct cli_command *c)
     printf("'; models=%d ;;\n", takes_models(c));
 }
 
-static void print_values(const char *separator)
+/* The options whose value is of that kind, each once a table. */
+static void print_values(bool (*wanted)(const struct cli_option *o), const char *separator)
 {
     const char *before = "";
     for (const struct cli_command *c = cli_commands; c->name; c++)
         for (const struct cli_option *o = c->options; o && o->name; o++)
-            if (takes_value(o) && strcmp(o->arg, "MODEL") != 0) {
+            if (takes_value(o) && wanted(o)) {
                 printf("%s%s", before, o->name);
                 before = separator;
             }
+}
+
+static void print_global_values(const char *separator)
+{
     for (const struct cli_option *o = cli_global_options; o->name; o++)
         if (takes_value(o))
             printf("%s%s", separator, o->name);
-}
-
-static void print_model_values(const char *separator)
-{
-    const char *before = "";
-    for (const struct cli_command *c = cli_commands; c->name; c++)
-        for (const struct cli_option *o = c->options; o && o->name; o++)
-            if (takes_value(o) && strcmp(o->arg, "MODEL") == 0) {
-                printf("%s%s", before, o->name);
-                before = separator;
-            }
 }
 
 static void print_command_names(void)
@@ -142,9 +151,12 @@ static void bash_script(void)
 {
     fputs(bash_head, stdout);
     printf("  case $prev in\n  ");
-    print_values(" | ");
+    print_values(names_else, " | ");
+    print_global_values(" | ");
     printf(") return ;;\n  ");
-    print_model_values(" | ");
+    print_values(names_file, " | ");
+    printf(") compopt -o default; return ;;\n  ");
+    print_values(names_model, " | ");
     printf(") cur=${cur#\"$prev\"}; models=1 options=0 ;;\n  esac\n");
     printf("  if [[ $models == 0 ]]; then\n    case $command in\n    '') words='");
     print_command_names();
@@ -185,14 +197,16 @@ static void zsh_text(const char *text)
 
 static void zsh_option(const struct cli_option *o)
 {
-    bool models = o->arg && strcmp(o->arg, "MODEL") == 0;
     printf(" \\\n        '%s%s%s[", o->value == CLI_REPEATED ? "*" : "", o->name,
            o->value == CLI_OPTIONAL ? "=-"
            : o->arg                 ? "="
                                     : "");
     zsh_text(o->help);
     printf("]%s%s%s%s'", o->arg ? (o->value == CLI_OPTIONAL ? "::" : ":") : "",
-           o->arg ? o->arg : "", o->arg ? ":" : "", models ? "_hostler_models" : "");
+           o->arg ? o->arg : "", o->arg ? ":" : "",
+           names_model(o)  ? "_hostler_models"
+           : names_file(o) ? "_files"
+                           : "");
 }
 
 static void zsh_command(const struct cli_command *c)
@@ -273,9 +287,11 @@ static void fish_text(const char *text)
 
 static void fish_option(const struct cli_option *o, const char *condition)
 {
-    bool models = o->arg && strcmp(o->arg, "MODEL") == 0;
     printf("complete -c hostler%s -l %s%s%s -d ", condition, o->name + 2,
-           takes_value(o) ? " -x" : "", models ? " -a '(__hostler_models)'" : "");
+           names_file(o)    ? " -r -F"
+           : takes_value(o) ? " -x"
+                            : "",
+           names_model(o) ? " -a '(__hostler_models)'" : "");
     fish_text(o->help);
     putchar('\n');
 }

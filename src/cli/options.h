@@ -23,7 +23,7 @@ enum cli_value {
 struct cli_option {
     const char *name; /* with its dashes */
     enum cli_value value;
-    const char *arg;      /* placeholder; `MODEL` is completed with models' names */
+    const char *arg;      /* placeholder; `MODEL` and `PATH` are completed with names */
     const char *fallback; /* the default, as a person would say it; NULL: off, none */
     const char *env;      /* names of the environment, as text; NULL: none */
     const char *help;
