@@ -20,7 +20,8 @@
 /* --- what listens in its place ------------------------------------------------------------------
  */
 
-/* What answers on the port, `hostler`; NULL when it is no router. */
+/* What answers on the port, `hostler`; NULL when it is no router. It gets no key: anybody may listen
+ * there. */
 static const char *probe(const struct doctor *d, const char *url)
 {
     struct cli quiet = *d->cli;
@@ -28,6 +29,7 @@ static const char *probe(const struct doctor *d, const char *url)
     struct router_models models = {0};
     const char *name = NULL;
     quiet.url = url;
+    quiet.key = NULL;
     quiet.quiet = true;
     int status = router_open(&r, &quiet);
     r.timeout_ms = PROBE_MS;

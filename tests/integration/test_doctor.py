@@ -5,11 +5,15 @@ very command that it prints.
 Other tests run beside these, so a finding about the machine may be theirs: what is asserted is the
 finding that this test is about.
 """
+import concurrent.futures
+import ctypes
+import fcntl
 import json
 import os
 import pathlib
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 
@@ -113,6 +117,49 @@ def test_nothing_listens_at_all(tmp_path):
     assert done.returncode == 3 and "comes from the default" in finding["evidence"]
     assert "no router was found on another port" in finding["evidence"]
     assert "hostler serve" in finding["fix"]
+
+
+def in_a_network_of_its_own(function):
+    """Calls it where no other test listens; what it starts is there as well."""
+    def call():
+        if ctypes.CDLL(None).unshare(0x40000000):  # CLONE_NEWNET, for this thread alone
+            pytest.skip("needs the right to make a network namespace")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            fcntl.ioctl(s, 0x8914, struct.pack("16sh22x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+        return function()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+def test_a_stranger_gets_no_key(tmp_path):
+    """The port of a process that another user cannot look at."""
+    class Stranger(Fake):
+        class handler(Handler):
+            def route(self, path, body):
+                self.server.keys.append(self.headers["Authorization"])
+                self.answer(401, {"error": {"message": "a key?"}})
+
+        keys = []
+
+    def look():
+        stranger = Stranger()
+        with tempfile.TemporaryDirectory() as place:  # pytest's own are for their user only
+            os.chmod(place, 0o755)
+            shutil.copy(HOSTLER, place)
+            report = Report(subprocess.run(
+                [f"{place}/hostler", "doctor", "--json"],
+                env=clean_env(HOSTLER_API_KEY="s3cret", HOME="/nowhere"), user=65534, group=65534,
+                extra_groups=[], cwd="/", capture_output=True, text=True, timeout=PATIENCE))
+        stranger.stop()
+        return stranger, report
+
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    stranger, report = in_a_network_of_its_own(look)
+    fix = report.one("server", what="nothing answers")["fix"]
+    assert fix == (f"export HOSTLER_URL=http://localhost:{stranger.port}   "
+                   "# a server that wants a key answers there")
+    assert stranger.keys and set(stranger.keys) == {None}
 
 
 def test_a_socket_of_a_dead_server(hostler, models):
