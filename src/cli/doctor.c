@@ -45,6 +45,12 @@ const char *doctor_setting(const struct doctor *d, const char *option, const cha
     return d->process.pid ? procfs_setting(&d->process, option, env) : env_get(environ, env);
 }
 
+char *doctor_kill(const struct procfs_process *p)
+{
+    bool ours = geteuid() == 0 || p->uid == geteuid();
+    return mem_printf("%skill %d", ours ? "" : "sudo ", (int)p->pid);
+}
+
 /* --- telling ------------------------------------------------------------------------------------
  */
 

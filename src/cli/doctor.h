@@ -65,6 +65,9 @@ void doctor_returning(struct doctor *d);
 /* An option of the server's process, else a variable of its or, without one, our environment. */
 const char *doctor_setting(const struct doctor *d, const char *option, const char *env);
 
+/* The command that ends a process. The caller frees it. */
+char *doctor_kill(const struct procfs_process *p);
+
 void doctor_engine(struct doctor *d);
 void doctor_files(struct doctor *d);
 void doctor_open_files(struct doctor *d);

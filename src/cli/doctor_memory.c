@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/memory.h"
 #include "cli/cells.h"
 #include "cli/doctor.h"
@@ -35,27 +36,42 @@ static char *held_by(const struct look *l, pid_t pid)
     return text;
 }
 
-static char *command_line(const struct procfs_process *p)
+static void add_word(struct buf *b, const char *text)
 {
-    char *line = mem_strdup(p->argv.n ? "" : p->name);
-    for (size_t i = 0; i < p->argv.n; i++) {
-        char *word = format_shell(p->argv.v[i]);
-        char *more = mem_printf("%s%s%s", line, i ? " " : "", word);
-        free(word);
-        free(line);
-        line = more;
-    }
-    return line;
+    char *word = format_shell(text);
+    buf_printf(b, " %s", word);
+    free(word);
 }
 
+/* What tells one process from another: its program, the words before any option, its model and its
+ * port. Keys, tokens and passwords may stand in the rest, and doctor's output is pasted in public. */
+static char *command_line(const struct procfs_process *p)
+{
+    static const char *const shown[] = {"-m", "--model", "-hf", "--hf-repo", "--port"};
+    struct buf b;
+    buf_init(&b, BUF_UNBOUNDED);
+    buf_printf(&b, "%s", p->name);
+    for (size_t i = 1; i < p->argv.n && *p->argv.v[i] != '-' && !strchr(p->argv.v[i], '='); i++)
+        add_word(&b, p->argv.v[i]);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        const char *value = procfs_setting(p, shown[i], NULL);
+        if (value) {
+            buf_printf(&b, " %s", shown[i]);
+            add_word(&b, value);
+        }
+    }
+    return buf_take(&b);
+}
+
+/* Only what is wrong gets a command that ends it: the rest is somebody's work. */
 static void add_holder(const struct look *l, const struct procfs_process *p,
                        enum doctor_level level, const char *what)
 {
     char *held = held_by(l, p->pid);
-    doctor_add(l->doctor, level, "memory",
-               mem_printf("pid %d, %s, holds %s: %s", (int)p->pid, p->name,
-                          *held ? held : "no memory of its own", what),
-               command_line(p), mem_printf("kill %d", (int)p->pid));
+    if (*held)
+        doctor_add(l->doctor, level, "memory",
+                   mem_printf("pid %d, %s, holds %s: %s", (int)p->pid, p->name, held, what),
+                   command_line(p), level == DOCTOR_WRONG ? doctor_kill(p) : NULL);
     free(held);
 }
 

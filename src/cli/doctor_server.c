@@ -132,10 +132,12 @@ static const char *source_of_address(const struct cli *cli)
 /* A server of one model is no router; it holds memory all the same, which is what people look for. */
 static char *way_to_router(const struct doctor *d, char *found)
 {
-    if (!d->process.pid || strcmp(d->process.name, "llama-server") != 0)
+    if (!d->router.single_model || strcmp(d->process.name, "llama-server") != 0)
         return found;
-    char *fix = mem_printf("%s%skill %d   # ends this one, and gives its memory back",
-                           found ? found : "", found ? "\n" : "", (int)d->process.pid);
+    char *end = doctor_kill(&d->process);
+    char *fix = mem_printf("%s%s%s   # ends this one, and gives its memory back",
+                           found ? found : "", found ? "\n" : "", end);
+    free(end);
     free(found);
     return fix;
 }

@@ -16,7 +16,8 @@ static int check_role(struct router *r, const struct router_models *m)
     const char *role = json_string_value(json_object_get(a.body, "role"));
     bool engine = json_is_object(json_object_get(a.body, "default_generation_settings"));
     bool router = role && strcmp(role, "router") == 0;
-    if (!status && engine && !router && m->n == 1) {
+    r->single_model = !status && engine && !router && m->n == 1;
+    if (r->single_model) {
         char *what = mem_printf("it is a llama-server with one model, '%s'", m->v[0].id);
         status = router_is_none(r, what,
                                 "its memory comes back when it ends: `hostler doctor` tells its "

@@ -49,6 +49,7 @@ struct router {
     struct client *client;
     enum router_kind kind;
     const struct peer *peer; /* how it is talked to; hostler speaks llama.cpp's API */
+    bool single_model;       /* router_list() saw that it is a llama-server with one model */
     unsigned timeout_ms;     /* for what is only looked up */
     json_t *status; /* hostler's GET /hostler/v1/status, since router_detect(); NULL else */
 };

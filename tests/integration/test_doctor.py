@@ -195,6 +195,15 @@ def test_a_single_model_server_and_the_memory_that_it_holds(stock, models):
     until(lambda: single.process.poll() is not None, what="its end")
 
 
+def test_what_is_not_known_to_hold_one_model_is_not_ended(started, engine, models, tmp_path):
+    path = tmp_path / "s.sock"
+    single = started(engine, "-m", models / "m1.gguf", "--host", path, "--api-prefix", "/x")
+    finding = until(lambda: doctor("--url", f"unix:{path}").of("server") if path.exists() else None,
+                    what="its listening")[0]
+    assert finding["evidence"] == f"it is pid {single.pid}"
+    assert "kill" not in (finding["fix"] or "")
+
+
 @pytest.mark.parametrize("kind", [FakeLlamaSwap, FakeOllama])
 def test_other_kinds_are_known(kind):
     other = kind(["a:latest"])
@@ -545,9 +554,29 @@ def test_a_server_that_no_router_owns(server, stock, models):
     alone = stock("-m", models / "m2.gguf")
     finding, = held_by(server, alone.pid, "note")
     assert "holds host " in finding["what"] and "MiB" in finding["what"]
-    mend(finding)
-    until(lambda: alone.process.poll() is not None, what="its end")
+    assert finding["fix"] is None  # it may be somebody's work
+    alone.stop()
     assert not held_by(server, alone.pid, "note")
+
+
+def test_whoever_holds_nothing_is_not_named(server, started, engine):
+    dead = started(engine, "--version")
+    stat = pathlib.Path(f"/proc/{dead.pid}/stat")
+    until(lambda: ") Z " in stat.read_text(encoding="utf-8"), what="its end")
+    assert "(llama-server)" in stat.read_text(encoding="utf-8")
+    assert not held_by(server, dead.pid, "note")
+
+
+def test_secrets_of_other_processes_are_not_shown(server, started, engine, models, tmp_path):
+    orphan = started(engine, "-m", models / "m2.gguf", "--port", "0", "--api-key", "s3cret",
+                     "--host", tmp_path / "o.sock", LLAMA_SERVER_ROUTER_PORT="1")
+    finding, = until(lambda: held_by(server, orphan.pid, "wrong"), what="its being found")
+    assert finding["evidence"] == f"llama-server -m {models}/m2.gguf --port 0"
+    game = started("sh", "-c", "cat; : s3cret")
+    job = started("cat", "-", "PASSWORD=s3cret")
+    for process in (game, job):
+        finding, = on_gpu(server, process)
+        assert "s3cret" not in json.dumps(finding)
 
 
 def test_engines_of_a_router_are_no_strangers(server, stock, models):
@@ -563,9 +592,13 @@ def test_engines_of_a_router_are_no_strangers(server, stock, models):
         assert not held_by(server, pid, "wrong") and not held_by(server, pid, "note")
 
 
+def on_gpu(server, process):
+    return held_by(server, process.pid, "note", HOSTLER_NVML=str(SAN / "fake_nvml.so"),
+                   FAKE_NVML_PROCESSES=f"1:{process.pid}:3000")
+
+
 def test_a_stranger_on_a_gpu(server, started):
     game = started("sleep", "600")
-    finding, = held_by(server, game.pid, "note", HOSTLER_NVML=str(SAN / "fake_nvml.so"),
-                       FAKE_NVML_PROCESSES=f"1:{game.pid}:3000")
+    finding, = on_gpu(server, game)
     assert "sleep, holds" in finding["what"] and "gpu1 2.9 GiB" in finding["what"]
-    assert finding["evidence"] == "sleep 600"
+    assert finding["evidence"] == "sleep 600" and finding["fix"] is None
