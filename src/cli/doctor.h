@@ -71,6 +71,8 @@ char *doctor_kill(const struct procfs_process *p);
 void doctor_engine(struct doctor *d);
 void doctor_files(struct doctor *d);
 void doctor_open_files(struct doctor *d);
+/* The command that gives a process more files, given its limits. The caller frees it. */
+char *doctor_raise_command(int pid, unsigned long soft, unsigned long hard);
 void doctor_leftovers(struct doctor *d);
 void doctor_memory(struct doctor *d);
 

@@ -54,14 +54,15 @@ static bool read_open_files(pid_t pid, struct open_files *out)
     return found;
 }
 
-static char *raise_command(int pid, const struct open_files *f)
+char *doctor_raise_command(int pid, unsigned long soft, unsigned long hard)
 {
     static const char note[] = "for its next start: ulimit -n, or LimitNOFILE= in its unit";
-    unsigned long wanted = f->hard < OPEN_FILES_GOOD ? f->hard : OPEN_FILES_GOOD;
-    if (f->hard >= OPEN_FILES_FAIR && f->hard > f->soft)
-        return mem_printf("prlimit --pid %d --nofile=%lu:   # %s", pid, wanted, note);
+    unsigned long wanted = soft < OPEN_FILES_GOOD / 2 ? OPEN_FILES_GOOD : soft * 2;
+    if (hard >= OPEN_FILES_FAIR && hard > soft)
+        return mem_printf("prlimit --pid %d --nofile=%lu:   # %s", pid,
+                          wanted < hard ? wanted : hard, note);
     return mem_printf("%sprlimit --pid %d --nofile=%lu:%lu   # %s", geteuid() ? "sudo " : "", pid,
-                      OPEN_FILES_GOOD, OPEN_FILES_GOOD, note);
+                      wanted, wanted, note);
 }
 
 void doctor_open_files(struct doctor *d)
@@ -70,7 +71,8 @@ void doctor_open_files(struct doctor *d)
     int pid = (int)d->process.pid;
     if (!pid || !read_open_files(pid, &f))
         return;
-    bool low = f.soft<OPEN_FILES_LEAST, full = f.used> f.soft / 4 * 3;
+    bool low = f.soft < OPEN_FILES_LEAST;
+    bool full = f.used > f.soft / 4 * 3;
     if (!low && !full) {
         doctor_add(d, DOCTOR_OK, "open files",
                    f.soft == (unsigned long)-1
@@ -82,7 +84,8 @@ void doctor_open_files(struct doctor *d)
     doctor_add(d, DOCTOR_WRONG, "open files",
                mem_printf("%s (pid %d) may open %lu files only, two a request", d->process.name,
                           pid, f.soft),
-               f.used ? mem_printf("%lu are open now", f.used) : NULL, raise_command(pid, &f));
+               f.used ? mem_printf("%lu are open now", f.used) : NULL,
+               doctor_raise_command(pid, f.soft, f.hard));
 }
 
 void doctor_leftovers(struct doctor *d)

@@ -71,8 +71,15 @@ static json_int_t fitting_context(struct doctor *d, const struct router_model *m
     return 0;
 }
 
-/* Engines that may not go by themselves: busy or pinned. NULL when there are none. */
-static char *loaded_words(const struct doctor *d, const char *but)
+/* It does not go by itself: it is busy or pinned. */
+static bool stays(json_t *engine)
+{
+    return json_is_true(json_object_get(engine, "pinned")) ||
+           json_number_value(json_object_get(engine, "requests")) > 0;
+}
+
+/* Such engines. NULL when there are none. */
+static char *stayers(const struct doctor *d, const char *but)
 {
     struct buf b;
     size_t i;
@@ -81,7 +88,7 @@ static char *loaded_words(const struct doctor *d, const char *but)
     json_array_foreach (json_object_get(d->router.status, "engines"), i, engine) {
         const char *id = text_of(engine, "model");
         char *word = format_shell(id);
-        if (strcmp(id, but) != 0)
+        if (strcmp(id, but) != 0 && stays(engine))
             buf_printf(&b, " %s", word);
         free(word);
     }
@@ -90,7 +97,7 @@ static char *loaded_words(const struct doctor *d, const char *but)
 
 static char *way_to_room(struct doctor *d, const struct router_model *m, json_t *estimate)
 {
-    char *loaded = loaded_words(d, m->id);
+    char *loaded = stayers(d, m->id);
     bool never = json_is_true(json_object_get(estimate, "never"));
     char *fix = NULL;
     if (!never && loaded && *loaded)

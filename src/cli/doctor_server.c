@@ -79,15 +79,6 @@ char *doctor_find_router(const struct doctor *d)
 /* --- whose process it is ------------------------------------------------------------------------
  */
 
-static unsigned port_of(const struct url *url)
-{
-    const char *colon = strrchr(url->shown, ':');
-    unsigned port;
-    if (colon && sscanf(colon, ":%u", &port) == 1)
-        return port;
-    return url->tls ? 443 : 80;
-}
-
 static pid_t listener_of(const struct doctor *d)
 {
     const struct url *url = &d->router.url;
@@ -97,7 +88,7 @@ static pid_t listener_of(const struct doctor *d)
     struct procfs_listener *all = mem_zalloc(LISTENERS_MAX * sizeof *all);
     size_t n = procfs_listeners(all, LISTENERS_MAX);
     for (size_t i = 0; i < n; i++)
-        if (all[i].port == port_of(url))
+        if (all[i].port == url_port(url))
             pid = all[i].pid;
     free(all);
     return pid;

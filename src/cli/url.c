@@ -122,3 +122,13 @@ char *url_escape(const char *text)
             to += sprintf(to, "%%%02X", (unsigned char)*text);
     return out;
 }
+
+unsigned url_port(const struct url *url)
+{
+    const char *bracket = strrchr(url->shown, ']'); /* of an IPv6 address */
+    const char *colon = strrchr(bracket ? bracket : url->shown, ':');
+    unsigned port;
+    if (colon && sscanf(colon, ":%u", &port) == 1)
+        return port;
+    return url->tls ? 443 : 80;
+}

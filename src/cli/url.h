@@ -20,6 +20,8 @@ struct url {
 int url_parse(struct url *url, const char *text, struct error *err)
     __attribute__((warn_unused_result));
 void url_finish(struct url *url);
+/* Of an address of TCP: as given, else the scheme's. */
+unsigned url_port(const struct url *url);
 
 /* `text` as one segment of a path or one value of a query: all but letters, digits and `-._~`
  * percent-encoded. The caller frees it. */

@@ -82,6 +82,26 @@ static void what_is_no_address_is_refused(void **state)
     }
 }
 
+static void assert_port(const char *text, unsigned port)
+{
+    struct url url;
+    struct error err;
+    assert_int_equal(url_parse(&url, text, &err), 0);
+    assert_int_equal(url_port(&url), port);
+    url_finish(&url);
+}
+
+static void a_port_is_given_or_the_schemes(void **state)
+{
+    (void)state;
+    assert_port("http://localhost:8080", 8080);
+    assert_port("localhost", 80);
+    assert_port("https://localhost", 443);
+    assert_port("http://[::1]:9/", 9);
+    assert_port("http://[::1]", 80);
+    assert_port("https://[fe80::8080]", 443);
+}
+
 static void anything_can_be_a_segment(void **state)
 {
     static const char *const pairs[][2] = {
@@ -105,6 +125,7 @@ int main(void)
         cmocka_unit_test(addresses_are_read),
         cmocka_unit_test(an_openai_base_is_understood),
         cmocka_unit_test(passwords_are_not_shown),
+        cmocka_unit_test(a_port_is_given_or_the_schemes),
         cmocka_unit_test(sockets_are_paths),
         cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(anything_can_be_a_segment),
