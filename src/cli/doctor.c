@@ -2,6 +2,7 @@
 /* hostler doctor */
 #include "cli/doctor.h"
 
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -147,6 +148,28 @@ static void print_json_report(const struct doctor *d)
 /* --- the command --------------------------------------------------------------------------------
  */
 
+/* Whether what we may read and run, and our environment, are the server's. Where none was reached,
+ * they are those of the one that would be started. */
+static bool sees_as_server(const struct doctor *d)
+{
+    if (d->process.pid)
+        return d->process.uid == geteuid() && d->process.env.n;
+    return d->reached == CLI_NO_SERVER;
+}
+
+static void add_other_user(struct doctor *d)
+{
+    bool other = d->process.pid && d->process.uid != geteuid();
+    const struct passwd *user = other ? getpwuid(d->process.uid) : NULL;
+    char *url = format_shell(d->cli->url);
+    doctor_add(d, DOCTOR_NOTE, "files",
+               mem_strdup("its engine and files were not looked at: this user does not see them as "
+                          "the server does"),
+               NULL,
+               user ? mem_printf("sudo -u %s hostler doctor --url %s", user->pw_name, url) : NULL);
+    free(url);
+}
+
 static void check_all(struct doctor *d)
 {
     doctor_server(d);
@@ -164,8 +187,12 @@ static void check_all(struct doctor *d)
                    NULL, mem_strdup("run `hostler doctor` there"));
         return;
     }
-    doctor_engine(d);
-    doctor_files(d);
+    if (sees_as_server(d)) {
+        doctor_engine(d);
+        doctor_files(d);
+    } else {
+        add_other_user(d);
+    }
     doctor_open_files(d);
     doctor_leftovers(d);
     doctor_memory(d);

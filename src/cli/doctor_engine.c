@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/env.h"
 #include "base/memory.h"
 #include "cli/doctor.h"
 #include "cli/format.h"
@@ -25,13 +26,16 @@ static char *remedy(void)
 void doctor_engine(struct doctor *d)
 {
     const char *wanted = doctor_setting(d, "--engine", "LLAMA_SERVER");
-    const char *name = wanted ? wanted : ENGINE_NAME;
+    const char *name = wanted && *wanted ? wanted : ENGINE_NAME;
     struct engine_options *o = NULL;
     struct error err = {0};
     bool others = d->process.pid ? strcmp(d->process.name, "hostler") != 0
                                  : !d->reached && d->router.kind != ROUTER_HOSTLER;
     if (others)
         return; /* which engines that one starts is its own affair */
+    const char *path = d->process.pid ? env_get(d->process.env.v, "PATH") : NULL;
+    if (path)
+        setenv("PATH", path, 1); /* where the server looks */
     int rc = engine_options_load(&o, name, &err);
     if (rc)
         doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' does not run", name),
