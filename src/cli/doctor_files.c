@@ -45,7 +45,7 @@ static void add_unreadable(struct doctor *d, const char *path, int code)
     bool denied = code == EACCES || code == EPERM;
     doctor_add(d, DOCTOR_WRONG, "folder", mem_printf("%s cannot be read", path),
                mem_printf("%s (as user %u)", strerror(code), (unsigned)geteuid()),
-               denied ? commandf("sudo chmod -R a+rX", path, "or run as a user who may read it")
+               denied ? commandf("sudo chmod a+rx", path, "or run as a user who may read it")
                : code == ENOENT ? commandf("mkdir -p", path, "or name another with --models-dir")
                                 : mem_strdup("name a folder with --models-dir"));
 }
@@ -80,16 +80,41 @@ static void check_subfolders(struct doctor *d, const char *path)
 /* --- files --------------------------------------------------------------------------------------
  */
 
-static void add_broken(struct doctor *d, const struct folder_model *m, int code, const char *why)
+/* By what gguf_read() says of the file. Only one that is known to be of no use is to be deleted: a
+ * disk that fails or a want of descriptors says nothing of the file. */
+static void add_broken(struct doctor *d, const char *id, const char *path, int code,
+                       const char *why)
 {
-    bool cut = code == -ENODATA, denied = code == -EACCES;
-    char *what = mem_printf(cut      ? "the file of '%s' is only half there"
-                            : denied ? "the file of '%s' cannot be read"
-                                     : "the file of '%s' is broken",
-                            m->id);
-    doctor_add(d, DOCTOR_WRONG, "file", what, mem_strdup(why),
-               denied ? commandf("sudo chmod a+r", m->path, "or run as a user who may read it")
-                      : commandf("rm --", m->path, "then fetch it again"));
+    const char *what = "the file of '%s' cannot be read";
+    char *fix = NULL;
+    switch (-code) {
+    case ENODATA:
+        what = "the file of '%s' is only half there";
+        fix = commandf("rm --", path, "then fetch it again");
+        break;
+    case EINVAL:
+    case EBADMSG:
+        what = "the file of '%s' is broken";
+        fix = commandf("rm --", path, "then fetch it again");
+        break;
+    case ENOTSUP:
+        what = "the file of '%s' is in a format that this hostler does not know";
+        fix = mem_strdup("update hostler if the file is newer; else convert the model again");
+        break;
+    case EACCES:
+        fix = commandf("sudo chmod a+r", path, "or run as a user who may read it");
+        break;
+    default:
+        break;
+    }
+    doctor_add(d, DOCTOR_WRONG, "file", mem_printf(what, id), mem_strdup(why), fix);
+}
+
+static void add_incomplete(struct doctor *d, const struct folder_model *m)
+{
+    doctor_add(d, DOCTOR_WRONG, "file", mem_printf("'%s' cannot be loaded", m->id),
+               mem_strdup(m->problem),
+               m->shards > 1 ? mem_strdup("fetch the part that is missing") : NULL);
 }
 
 /* A shard other than the first has a header of its own. */
@@ -98,17 +123,15 @@ static void check_model(struct doctor *d, const struct folder_model *m)
     struct gguf_info info;
     struct error err;
     if (m->problem) {
-        add_broken(d, m, -ENOENT, m->problem);
+        add_incomplete(d, m);
         return;
     }
     for (unsigned no = 1; no <= m->shards; no++) {
         char *path = folder_shard_path(m->path, no, m->shards);
         int rc = gguf_read(path, &info, &err);
+        if (rc)
+            add_broken(d, m->id, path, rc, err.text);
         free(path);
-        if (rc) {
-            add_broken(d, m, rc, err.text);
-            return;
-        }
     }
 }
 

@@ -131,7 +131,20 @@ def in_a_network_of_its_own(function):
         return pool.submit(call).result()
 
 
-def test_a_stranger_gets_no_key(tmp_path):
+def doctor_as_nobody(*args, **env):
+    """As a user who is not root, whom no mode stops and no process hides from."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    with tempfile.TemporaryDirectory() as place:  # pytest's own are for their user only
+        os.chmod(place, 0o755)
+        shutil.copy(HOSTLER, place)
+        return Report(subprocess.run(
+            [f"{place}/hostler", "doctor", "--json", *args], env=clean_env(HOME="/nowhere", **env),
+            user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True, text=True,
+            timeout=PATIENCE))
+
+
+def test_a_stranger_gets_no_key():
     """The port of a process that another user cannot look at."""
     class Stranger(Fake):
         class handler(Handler):
@@ -143,18 +156,10 @@ def test_a_stranger_gets_no_key(tmp_path):
 
     def look():
         stranger = Stranger()
-        with tempfile.TemporaryDirectory() as place:  # pytest's own are for their user only
-            os.chmod(place, 0o755)
-            shutil.copy(HOSTLER, place)
-            report = Report(subprocess.run(
-                [f"{place}/hostler", "doctor", "--json"],
-                env=clean_env(HOSTLER_API_KEY="s3cret", HOME="/nowhere"), user=65534, group=65534,
-                extra_groups=[], cwd="/", capture_output=True, text=True, timeout=PATIENCE))
+        report = doctor_as_nobody(HOSTLER_API_KEY="s3cret")
         stranger.stop()
         return stranger, report
 
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to become another user")
     stranger, report = in_a_network_of_its_own(look)
     fix = report.one("server", what="nothing answers")["fix"]
     assert fix == (f"export HOSTLER_URL=http://localhost:{stranger.port}   "
@@ -343,7 +348,7 @@ class Hostler(Fake):
 
     def __init__(self, never, engines, fits_below):
         self.never, self.fits_below = never, fits_below
-        self.engines = [{"model": m, "state": "loaded", "requests": 1} for m in engines]
+        self.engines = [{"model": m, "state": "loaded", "requests": int(m != "idle")} for m in engines]
         super().__init__()
 
     def estimate(self, path):
@@ -355,7 +360,7 @@ class Hostler(Fake):
 
 
 @pytest.mark.parametrize("never, engines, fits_below, fix", [
-    (False, ["a b", "c"], 0, "hostler unload -- 'a b' c"),
+    (False, ["a b", "c", "idle"], 0, "hostler unload -- 'a b' c"),
     (True, ["a"], 9000, "ctx-size = 8192"),
     (True, ["a"], 0, "smaller quantization"),
     (False, [], 0, "see `memory` below"),
@@ -365,7 +370,7 @@ def test_what_would_make_room(never, engines, fits_below, fix):
     finding = doctor("big", "--url", fake.url).one("room", what="no room for 'big'")
     assert finding["evidence"] == ("it takes host 9.0 GiB (estimated); engines may have host 4.0 GiB, "
                                    "and have host 2.0 GiB")
-    assert fix in finding["fix"]
+    assert fix in finding["fix"] and "idle" not in finding["fix"]
     fake.stop()
 
 
@@ -440,6 +445,47 @@ def test_broken_files(hostler, folder):
     assert "Git LFS" in report.one("file", what="'lfs'")["evidence"]
 
 
+def test_a_broken_part(hostler, folder):
+    """That part is named, not the first, which is whole."""
+    paths = tiny_model.make_shards(str(folder), "big", 3)
+    server = hostler("--models-dir", folder)
+    whole = pathlib.Path(paths[1]).read_bytes()
+    pathlib.Path(paths[1]).write_bytes(whole[:len(whole) // 2])
+    mend(doctor(server=server).one("file", what="only half there"))
+    assert [os.path.exists(path) for path in paths] == [True, False, True]
+    finding = doctor(server=server).one("file", what="cannot be loaded")
+    assert "1 of 3 shards missing" in finding["evidence"]
+    assert finding["fix"] == "fetch the part that is missing"
+
+
+def test_what_may_be_whole_is_not_to_be_deleted(hostler, folder):
+    server = hostler("--models-dir", folder)
+    data = (folder / "good.gguf").read_bytes()
+    (folder / "new.gguf").write_bytes(data[:4] + struct.pack("<I", 99) + data[8:])
+    finding = doctor(server=server).one("file", what="'new'")
+    assert "newer than this program" in finding["evidence"]
+    assert finding["fix"].startswith("update hostler")
+
+
+def test_a_server_of_another_user_is_not_judged(server):
+    """What nobody may read and run says nothing of a server that is root's."""
+    report = doctor_as_nobody("--url", f"http://127.0.0.1:{server.port}",
+                              LLAMA_SERVER="/nowhere/llama-server", LLAMA_ARG_MODELS_DIR="/nowhere")
+    assert report.of("server", "ok")
+    for check in ("engine", "folder", "file"):
+        assert not report.of(check)
+    finding = report.one("files", "note")
+    assert finding["fix"] == f"sudo -u root hostler doctor --url http://127.0.0.1:{server.port}"
+
+
+def test_the_engine_on_the_servers_path(hostler, models, engine, tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "llama-server").symlink_to(engine)
+    server = hostler("--models-dir", models,
+                     env={"LLAMA_SERVER": "", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    assert doctor(server=server, env={"PATH": "/nowhere"}).of("engine", "ok")
+
+
 def test_a_folder_that_is_gone(hostler, folder):
     server = hostler("--models-dir", folder)
     shutil.rmtree(folder)
@@ -450,13 +496,9 @@ def test_a_folder_that_is_gone(hostler, folder):
 
 
 def test_a_folder_and_a_file_that_may_not_be_read():
-    """As a user who is not root, whom no mode stops."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to become another user")
     place = pathlib.Path(tempfile.mkdtemp())  # pytest's own are for their user only
     try:
         place.chmod(0o755)
-        shutil.copy(HOSTLER, place / "hostler")
         inner = place / "models" / "inner"
         inner.mkdir(parents=True)
         tiny_model.make(str(place / "models" / "secret.gguf"))
@@ -466,16 +508,14 @@ def test_a_folder_and_a_file_that_may_not_be_read():
         def run():
             taken, port = unused_port()
             with taken:
-                return Report(subprocess.run(
-                    [place / "hostler", "doctor", "--json", "--url", f"http://127.0.0.1:{port}"],
-                    env=clean_env(LLAMA_ARG_MODELS_DIR=str(place / "models"), HOME="/nowhere"),
-                    user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True,
-                    text=True, timeout=PATIENCE))
+                return doctor_as_nobody("--url", f"http://127.0.0.1:{port}",
+                                        LLAMA_ARG_MODELS_DIR=str(place / "models"))
         report = run()
         assert "Permission denied (as user 65534)" in report.one("folder", what="inner")["evidence"]
         assert "cannot be read" in report.one("file", what="'secret'")["what"]
         (place / "models").chmod(0o700)
-        assert report.one("folder")["fix"].startswith("sudo chmod -R a+rX ")
+        assert report.one("folder")["fix"].startswith(
+            f"sudo chmod a+rx {place}/models/inner ")
         assert str(place / "models") in run().one("folder")["what"]
     finally:
         shutil.rmtree(place)
