@@ -298,7 +298,7 @@ def test_destdir(tmp_path):
         "usr/share/man/man1/hostler.1",
         *(f"usr/share/man/man1/hostler-{c}.1" for c in commands())}
     unit = tmp_path / "usr/lib/systemd/system/hostler.service"
-    assert setting(unit, "ExecStart")[0].startswith("/usr/bin/hostler serve ")
+    assert setting(unit, "ExecStart") == ["/usr/bin/hostler serve"]
     for path in found - {"usr/bin/hostler"}:
         text = (tmp_path / path).read_text(encoding="utf-8")
         assert str(tmp_path) not in text and "@PREFIX@" not in text
@@ -373,6 +373,12 @@ def test_the_service_is_hardened(installed):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_service_may_ask_what_is_in_memory(installed):
+    """@system-service has no mincore(), without which a file would always be read ahead."""
+    unit = installed / "lib/systemd/system/hostler.service"
+    assert setting(unit, "SystemCallFilter") == ["@system-service mincore"]
+
+
 def test_users_and_folders(installed, tmp_path):
     need("systemd-sysusers")
     need("systemd-tmpfiles")
@@ -386,9 +392,10 @@ def test_users_and_folders(installed, tmp_path):
     group = (tmp_path / "etc/group").read_text(encoding="utf-8")
     assert re.search(r"^video:.*:hostler$", group, re.M)
     assert re.search(r"^render:.*:hostler$", group, re.M)
-    for path, mode in (("etc/hostler", 0o750), ("var/lib/hostler", 0o755),
+    for path, mode in (("etc/hostler", 0o700), ("var/lib/hostler", 0o755),
                        ("var/lib/hostler/models", 0o2775)):
         assert (tmp_path / path).stat().st_mode & 0o7777 == mode, path
+    assert (tmp_path / "etc/hostler").stat().st_gid == 0
 
 
 def test_the_service_starts(installed, hostler, models, tmp_path, manager):
@@ -396,12 +403,14 @@ def test_the_service_starts(installed, hostler, models, tmp_path, manager):
     environment, told = manager
     unit = installed / "lib/systemd/system/hostler.service"
     words = setting(unit, "ExecStart")[0].split()
-    assert words == [str(installed / "bin/hostler"), "serve", "--models-dir",
-                     "/var/lib/hostler/models"]
+    assert words == [str(installed / "bin/hostler"), "serve"]  # an option would win over the file
+    folder, = [value for value in setting(unit, "Environment") if "MODELS" in value]
+    variable = folder.removesuffix("=/var/lib/hostler/models")
     sockets = setting(unit.with_suffix(".socket"), "ListenStream")
     assert sockets == ["127.0.0.1:8080", "/run/hostler.sock"]
     path = tmp_path / "hostler.sock"
-    server = hostler("--models-dir", models, launcher=launcher("tcp", path), env=environment)
+    server = hostler(launcher=launcher("tcp", path),
+                     env={**environment, variable: str(models)})
     told.next("READY")
     assert server.tokenize("m1").status == 200
 
@@ -413,3 +422,4 @@ def test_the_service_starts(installed, hostler, models, tmp_path, manager):
                           env=clean_env(HOSTLER_URL=f"unix:{path}"), check=False)
     assert done.returncode == 0, done.stderr
     assert server.loaded() == []
+    assert server.tokenize("m1").status == 503  # until the machine sleeps
