@@ -11,17 +11,26 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/strv.h"
 #include "cli/format.h"
 
 #define DEFAULT_URL "http://localhost:8080"
 
 /* An empty variable counts as none: that is how people switch one off for a single command. */
-static const char *env(const char *name, const char *other)
+static const char *env(const char *name)
 {
     const char *value = getenv(name);
-    if (!value || !*value)
-        value = getenv(other);
     return value && *value ? value : NULL;
+}
+
+/* llama-server's own variable may list several keys, any of which it takes; a client has one. */
+static char *first_of(const char *list)
+{
+    struct strv keys = {0};
+    strv_split(&keys, list ? list : "", ',');
+    char *first = keys.n ? mem_strdup(keys.v[0]) : NULL;
+    strv_finish(&keys);
+    return first;
 }
 
 static unsigned terminal_width(int fd)
@@ -34,10 +43,15 @@ void cli_init(struct cli *cli)
 {
     const char *no_color = getenv("NO_COLOR"); /* no-color.org: set and not empty */
     const char *term = getenv("TERM");
-    const char *url = env("HOSTLER_URL", "LLAMA_SERVER_URL");
+    const char *url = env("HOSTLER_URL");
+    if (!url)
+        url = env("LLAMA_SERVER_URL");
     bool able = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
     *cli = (struct cli){.url = url ? url : DEFAULT_URL};
-    cli->key = env("HOSTLER_API_KEY", "LLAMA_API_KEY");
+    cli->first_key = first_of(env("LLAMA_API_KEY"));
+    cli->key = env("HOSTLER_API_KEY");
+    if (!cli->key)
+        cli->key = cli->first_key;
     cli->url_given = url || cli->key;
     cli->out_is_tty = isatty(STDOUT_FILENO);
     cli->err_is_tty = isatty(STDERR_FILENO);
@@ -90,8 +104,9 @@ void cli_hint(const struct cli *cli, const char *fmt, ...)
     va_end(ap);
 }
 
-int cli_finish(const struct cli *cli, int status)
+int cli_finish(struct cli *cli, int status)
 {
+    free(cli->first_key);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     if (errno != EPIPE) /* whoever closed the pipe has seen enough */

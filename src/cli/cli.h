@@ -29,6 +29,7 @@ struct cli_told {
 struct cli {
     const char *url; /* as given: --url, else the environment, else the default */
     const char *key; /* NULL: none */
+    char *first_key; /* owned; of LLAMA_API_KEY */
     bool url_given;  /* address or key come from an option or the environment */
     bool json;       /* the command was given --json */
     bool quiet;      /* says nothing on stderr: for completion, which runs while a person types */
@@ -45,8 +46,8 @@ void cli_init(struct cli *cli);
 void cli_error(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The line below an error that says what to do next. */
 void cli_hint(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Flushes stdout. `status`, or CLI_SOME_FAILED when what was printed did not arrive. */
-int cli_finish(const struct cli *cli, int status);
+/* Flushes stdout, at the very end. `status`, or CLI_SOME_FAILED when what was printed did not arrive. */
+int cli_finish(struct cli *cli, int status);
 
 /* Milliseconds from any origin, never going backwards. */
 uint64_t cli_now_ms(void);

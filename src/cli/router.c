@@ -50,8 +50,10 @@ int router_unreachable(const struct router *r, int code, const struct error *err
 int router_refused(const struct router *r)
 {
     cli_error(r->cli, r->cli->key ? "%s refused the key" : "%s wants a key", r->url.shown);
-    cli_hint(r->cli, "give %s with HOSTLER_API_KEY or --api-key",
-             r->cli->key ? "the right one" : "it");
+    const char *what = !r->cli->key               ? "it"
+                       : strchr(r->cli->key, ',') ? "a single one (this holds a comma)"
+                                                  : "the right one";
+    cli_hint(r->cli, "give %s with HOSTLER_API_KEY or --api-key", what);
     return CLI_REFUSED;
 }
 

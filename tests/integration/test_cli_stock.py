@@ -408,6 +408,14 @@ def test_a_key_is_given(odd_router):
         assert run_cli("list", *args, server=odd_router, env=env).returncode == 0
 
 
+def test_the_servers_own_variable_may_list_keys(odd_router):
+    """As llama-server reads it; the other places are a client's, and name one."""
+    assert run_cli("list", server=odd_router, env={"LLAMA_API_KEY": " k 1 ,k2"}).returncode == 0
+    for args, env in [((), {"HOSTLER_API_KEY": "k 1,k2"}), (("--api-key", "k 1,k2"), {})]:
+        assert failed(run_cli(*args, "list", server=odd_router, env=env), 4, "refused the key",
+                      "this holds a comma")
+
+
 @pytest.mark.parametrize("command", ["hold", "release"])
 def test_a_stock_router_has_no_holds(shared_router, command):
     done = run_cli(command, "--all", server=shared_router)
