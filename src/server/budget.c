@@ -57,7 +57,7 @@ void budget_finish(struct budget *b)
 {
     struct budget_file *f, *next;
     HASH_ITER (hh, b->files, f, next) {
-        HASH_DEL(b->files, f);
+        HASH_DEL(b->files, f); // NOLINT(clang-analyzer-unix.Malloc): uthash holds it no more
         free(f->path);
         free(f);
     }
