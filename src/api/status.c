@@ -159,6 +159,7 @@ void api_status(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "mode", json_string(c->classic ? "classic" : "router"));
     json_object_set_new(o, "models_max", json_integer(c->models_max));
     json_object_set_new(o, "memory", memory_now(host_budget(api->host), &figures));
+    add_leaving(api, engines, &figures);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
         if (h->engine)
             json_array_append_new(engines, engine_of(api, h, &figures));
@@ -167,7 +168,6 @@ void api_status(struct api *api, struct http_exchange *x)
         if (host_is_held(h))
             json_array_append_new(holds, names_hold(h));
     }
-    add_leaving(api, engines, &figures);
     if (c->classic) /* where GET /models is the engine's own */
         json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
     const char *problem = refresh_problem(api->refresh);

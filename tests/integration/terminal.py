@@ -64,7 +64,7 @@ class Terminal:
     def waits(self, condition, what):
         """until(), with the screen as it is at the end."""
         try:
-            return until(condition, patience=30, what=what)
+            return until(condition, patience=90, what=what)
         except AssertionError as e:
             raise AssertionError(f"{e}; the screen:\n{self.text()}\n{self.errors()}") from None
 

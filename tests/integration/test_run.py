@@ -444,7 +444,7 @@ def test_a_real_conversation(real, talk):
     t.type("/set max_tokens 2000\n")
     t.shows("/set max_tokens 2000\n>>>")
     t.type("Tell me a very long story.\n")
-    t.waits(lambda: len(t.text().partition("long story.\n")[2].strip()) > 100, "a story's beginning")
+    t.waits(lambda: len(t.text().partition("long story.\n")[2].strip()) > 20, "a story's beginning")
     t.keys("C-c")
     t.shows(", stopped]")
     at_prompt(t)
