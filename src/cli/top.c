@@ -47,12 +47,11 @@ static int read_signals(int fd)
     return end;
 }
 
-/* Ends as that signal ends others, so that whoever started us sees it. Ctrl-C is how people quit:
- * that is no failure. */
+/* Ends as that signal ends others, so that whoever started us sees it. */
 static void die_of(int number, const sigset_t *before)
 {
     sigprocmask(SIG_SETMASK, before, NULL);
-    if (!number || number == SIGINT)
+    if (!number)
         return;
     signal(number, SIG_DFL);
     raise(number);
@@ -125,6 +124,8 @@ static int open_server(struct top *t, const struct cli *cli)
     int status = router_open(&t->router, cli);
     if (!status)
         status = router_detect(&t->router);
+    if (!status)
+        status = router_wants_llama_cpp(&t->router);
     if (!status)
         status = router_list(&t->router, &models, false);
     router_models_finish(&models);

@@ -24,7 +24,6 @@ static json_int_t integer_of(json_t *object, const char *key)
 void top_facts_init(struct top_facts *f)
 {
     *f = (struct top_facts){0};
-    LIST_INIT(&f->loads);
 }
 
 /* --- loads --------------------------------------------------------------------------------------
@@ -33,15 +32,14 @@ void top_facts_init(struct top_facts *f)
 static struct top_load *load_of(const struct top_facts *f, const char *model)
 {
     struct top_load *l;
-    LIST_FOREACH (l, &f->loads, link)
-        if (strcmp(l->model, model) == 0)
-            return l;
-    return NULL;
+    HASH_FIND_STR(f->loads, model, l);
+    return l;
 }
 
-static void forget_load(struct top_load *l)
+static void forget_load(struct top_facts *f, struct top_load *l)
 {
-    LIST_REMOVE(l, link);
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow that HASH_DEL takes it out
+    HASH_DEL(f->loads, l);
     free(l->model);
     free(l->stage);
     free(l);
@@ -58,7 +56,7 @@ static struct top_load *note_load(struct top_facts *f, const char *model, json_t
         l = mem_zalloc(sizeof *l);
         l->model = mem_strdup(model);
         l->fraction = -1;
-        LIST_INSERT_HEAD(&f->loads, l, link);
+        HASH_ADD_KEYPTR(hh, f->loads, l->model, strlen(l->model), l);
     }
     /* An answer may be overtaken by an event: a little less is old, much less a new load. */
     bool old = fraction < l->fraction && fraction > l->fraction - OVERTAKEN;
@@ -82,7 +80,7 @@ static void note_loads(struct top_facts *f, uint64_t now)
     struct top_load *l, *next;
     size_t i;
     json_t *engine;
-    LIST_FOREACH (l, &f->loads, link)
+    for (l = f->loads; l; l = l->hh.next)
         l->listed = false;
     for (i = 0; i < f->models.n; i++) {
         const struct router_model *m = &f->models.v[i];
@@ -93,11 +91,9 @@ static void note_loads(struct top_facts *f, uint64_t now)
         if (is_loading(text_of(engine, "state")))
             note_load(f, text_of(engine, "model"), json_object_get(engine, "progress"), now)
                 ->listed = true;
-    for (l = LIST_FIRST(&f->loads); l; l = next) {
-        next = LIST_NEXT(l, link);
+    HASH_ITER (hh, f->loads, l, next)
         if (!l->listed)
-            forget_load(l);
-    }
+            forget_load(f, l);
 }
 
 /* --- events -------------------------------------------------------------------------------------
@@ -239,8 +235,9 @@ void top_facts_requests(struct top_facts *f, json_t *body)
 void top_facts_forget(struct top_facts *f)
 {
     clear_rows(f);
-    while (!LIST_EMPTY(&f->loads)) // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it is taken out
-        forget_load(LIST_FIRST(&f->loads));
+    struct top_load *l, *next;
+    HASH_ITER (hh, f->loads, l, next)
+        forget_load(f, l);
     router_models_finish(&f->models);
     json_decref(f->status);
     json_decref(f->requests);
@@ -259,15 +256,20 @@ void top_facts_finish(struct top_facts *f)
 /* --- rows ---------------------------------------------------------------------------------------
  */
 
-/* The entry of `list` about that model; NULL. */
-static json_t *about(json_t *list, const char *model)
+/* What hostler's status says, by model. */
+struct by_model {
+    json_t *engines, *holds, *queue; /* owned; the entries are the status's */
+};
+
+/* An array of the status as an object: from a model to the entry about it. There may be ten thousand
+ * of both, and a picture a second. */
+static json_t *index_by_model(const struct top_facts *f, const char *key)
 {
     size_t i;
-    json_t *o;
-    json_array_foreach (list, i, o)
-        if (strcmp(text_of(o, "model"), model) == 0)
-            return o;
-    return NULL;
+    json_t *o, *index = json_object();
+    json_array_foreach (json_object_get(f->status, key), i, o)
+        json_object_set(index, text_of(o, "model"), o);
+    return index;
 }
 
 static json_int_t sum_of(json_t *memory)
@@ -287,13 +289,13 @@ static json_t *memory_of(const struct top_row *r)
 }
 
 static void add_row(struct top_facts *f, const char *id, const struct router_model *m,
-                    json_t *engine)
+                    json_t *engine, const struct by_model *known)
 {
     json_t *tokens = json_object_get(engine, "tokens_per_second");
     struct top_row r = {.id = id, .model = m, .engine = engine, .load = load_of(f, id)};
     const char *state = engine ? text_of(engine, "state") : m && m->state ? m->state : "unknown";
-    r.hold = about(json_object_get(f->status, "holds"), id);
-    r.queue = about(json_object_get(f->status, "queue"), id);
+    r.hold = json_object_get(known->holds, id);
+    r.queue = json_object_get(known->queue, id);
     r.active = engine || (m && m->state && router_is_active(m));
     r.pinned = json_is_true(json_object_get(engine, "pinned")) ||
                (m && json_is_true(json_object_get(m->entry, "pinned")));
@@ -375,18 +377,24 @@ static int compare(const void *one, const void *other, void *ctx)
 
 void top_facts_arrange(struct top_facts *f)
 {
-    json_t *engines = json_object_get(f->status, "engines"), *engine;
-    size_t i;
+    struct by_model known = {index_by_model(f, "engines"), index_by_model(f, "holds"),
+                             index_by_model(f, "queue")};
+    json_t *engine;
+    const char *key;
     clear_rows(f);
-    f->rows = mem_zalloc((f->models.n + json_array_size(engines)) * sizeof *f->rows);
-    for (i = 0; i < f->models.n; i++)
-        if (passes(f, f->models.v[i].id, &f->models.v[i]))
-            add_row(f, f->models.v[i].id, &f->models.v[i], about(engines, f->models.v[i].id));
-    json_array_foreach (engines, i, engine) {
-        const char *id = text_of(engine, "model");
-        if (!router_find(&f->models, id) && passes(f, id, NULL))
-            add_row(f, id, NULL, engine);
+    f->rows = mem_zalloc((f->models.n + json_object_size(known.engines)) * sizeof *f->rows);
+    for (size_t i = 0; i < f->models.n; i++) {
+        const struct router_model *m = &f->models.v[i];
+        if (passes(f, m->id, m))
+            add_row(f, m->id, m, json_object_get(known.engines, m->id), &known);
+        json_object_del(known.engines, m->id);
     }
+    json_object_foreach (known.engines, key, engine) /* whose models are listed no more */
+        if (passes(f, key, NULL))
+            add_row(f, text_of(engine, "model"), NULL, engine, &known);
+    json_decref(known.engines);
+    json_decref(known.holds);
+    json_decref(known.queue);
     qsort_r(f->rows, f->n_rows, sizeof *f->rows, compare, f);
 }
 

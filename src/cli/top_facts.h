@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
+#include <uthash.h>
 
 #include "cli/progress.h"
 #include "cli/router.h"
@@ -35,7 +35,7 @@ struct top_load {
     char *stage;     /* NULL */
     struct progress_rate rate;
     bool listed; /* the newest list says, too, that it is loading */
-    LIST_ENTRY(top_load) link;
+    UT_hash_handle hh;
 };
 
 /* A model. Borrowed, but for `state`, from what the server said last: until the next answer. */
@@ -60,8 +60,8 @@ struct top_event {
 struct top_facts {
     json_t *status; /* hostler's; NULL before, and of a stock router always */
     struct router_models models;
-    json_t *requests; /* an array, newest first; NULL when the server tells none */
-    LIST_HEAD(, top_load) loads;
+    json_t *requests;       /* an array, newest first; NULL when the server tells none */
+    struct top_load *loads; /* by model */
     struct top_event events[TOP_EVENTS]; /* newest first */
     size_t n_events;
     bool tells_recent; /* the status has `recent`, which knows more than we could have seen */

@@ -9,6 +9,8 @@
 #ifndef HOSTLER_CLI_TOP_FEED_H
 #define HOSTLER_CLI_TOP_FEED_H
 
+#include <sys/queue.h>
+
 #include "base/strv.h"
 #include "cli/sse.h"
 #include "cli/top_facts.h"

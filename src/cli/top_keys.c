@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/peer.h"
 #include "cli/screen.h"
 #include "cli/top.h"
 
@@ -93,9 +94,8 @@ static bool on_hostler(struct top *t, const char *what)
     if (t->router.kind == ROUTER_HOSTLER)
         return true;
     top_say(t, true,
-            mem_printf("%s: this is a stock llama.cpp router, which cannot; serve with "
-                       "hostler for that",
-                       what));
+            mem_printf("%s: this is %s, which cannot; serve with hostler for that", what,
+                       t->router.peer->name));
     return false;
 }
 

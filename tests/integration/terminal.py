@@ -21,7 +21,8 @@ class Terminal:
         self.errors_path.touch()
         environment = clean_env(**{"TERM": "screen-256color", "LC_ALL": "C.UTF-8", "TZ": "UTC"})
         environment.pop("NO_COLOR", None)
-        script = ('before=$(stty -g); "$@" 2>"$0"; status=$?; '
+        # Of Ctrl-C only the command shall end.
+        script = ('trap : INT; before=$(stty -g); "$@" 2>"$0"; status=$?; '
                   'test "$before" = "$(stty -g)" && same=same || same=changed; '
                   'echo "status=$status modes=$same"; exec sleep 1000')
         variables = [f"{k}={v}" for k, v in {**{k: environment[k] for k in

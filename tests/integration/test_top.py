@@ -9,6 +9,8 @@ import subprocess
 import pytest
 
 from conftest import HOSTLER, ROOT, clean_env, run_cli, until
+from fake_llama_swap import FakeLlamaSwap
+from fake_ollama import FakeOllama
 from scripted import EVIL, WIDE, Scripted
 from terminal import Terminal
 from wire import FAKE_ENGINE, fake_models
@@ -157,6 +159,15 @@ def test_no_terminal(cli, hostler, models):
 def test_no_server(cli):
     done = cli("top", env={"HOSTLER_URL": "http://127.0.0.1:1"})
     assert done.returncode == 3 and "nothing answers at" in done.stderr
+
+
+@pytest.mark.parametrize("kind", [FakeLlamaSwap, FakeOllama])
+def test_a_server_of_another_kind(cli, kind):
+    server = kind(["a"], ["a"])
+    done = cli("top", env={"HOSTLER_URL": server.url})
+    server.stop()
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "with which this command does not work" in done.stderr
 
 
 def test_a_wrong_key(cli, hostler, models):
@@ -416,7 +427,7 @@ def test_sizes_change(top, scripted):
 
 
 @pytest.mark.parametrize("number, status", [
-    (signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)])
+    (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)])
 def test_a_signal_gives_the_terminal_back(top, scripted, number, status):
     t = top(scripted)
     t.shows(FULL, "mistral")
@@ -436,7 +447,7 @@ def test_ctrl_c_quits(top, scripted):
     t = top(scripted)
     t.shows(FULL, "mistral")
     t.keys("C-c")
-    assert t.ended() == (0, True)
+    assert t.ended() == (130, True)
 
 
 def test_stop_and_go_on(top, scripted, tmp_path):
