@@ -126,8 +126,10 @@ static int unload(struct router *r, const struct unload_plan *p)
         status = refuse_what_is_hostlers(p, r);
     if (!status && !body)
         status = unload_each(r, p, &body);
-    if (!status)
-        status = unload_report(r, p, body);
+    if (body) {
+        int told = unload_report(r, p, body);
+        status = status ? status : told;
+    }
     json_decref(body);
     return status;
 }

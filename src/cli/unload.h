@@ -30,8 +30,9 @@ struct unload_plan {
 
 /*
  * On hostler. A model that is loaded again when the server has answered is a failure,
- * `loaded_again`, with `loaded_by`, who asked for it. *body is NULL with CLI_OK when the server is
- * too old for that: then unload_each() does it.
+ * `loaded_again`, with `loaded_by`, who asked for it; when that cannot be found out, the status
+ * says so, and *body is what the server did all the same. *body is NULL with CLI_OK when the server
+ * is too old for that: then unload_each() does it.
  */
 int unload_hostler(struct router *r, const struct unload_plan *plan, json_t **body);
 

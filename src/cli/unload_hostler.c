@@ -151,7 +151,7 @@ int unload_hostler(struct router *r, const struct unload_plan *p, json_t **body)
         json_t *results = json_object_get(a.body, "results");
         if (!p->dry_run && !p->hold && unloaded_any(results))
             status = look_for_returned(r, results);
-        *body = status ? NULL : json_incref(a.body);
+        *body = json_incref(a.body); /* what was done is told, whatever the look found */
     } else if (!status && a.status != 404) {
         cli_error(r->cli, "nothing was unloaded: %s", router_message(&a));
         status = CLI_SOME_FAILED;
