@@ -77,11 +77,12 @@ char *cells_ends_in(json_t *engine, char *out, size_t size)
     return out;
 }
 
-char *cells_loaded(json_t *engine, char *out, size_t size)
+char *cells_ago(double at, char *out, size_t size)
 {
     char text[FORMAT_SIZE];
-    double at = json_number_value(json_object_get(engine, "loaded_at"));
-    double age = (double)time(NULL) - at;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    double age = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - at;
     if (at <= 0)
         *out = '\0';
     else if (age < 1) /* or the clocks differ */
@@ -89,4 +90,9 @@ char *cells_loaded(json_t *engine, char *out, size_t size)
     else
         snprintf(out, size, "%s ago", duration_format((uint64_t)age * 1000, text, sizeof text));
     return out;
+}
+
+char *cells_loaded(json_t *engine, char *out, size_t size)
+{
+    return cells_ago(json_number_value(json_object_get(engine, "loaded_at")), out, size);
 }

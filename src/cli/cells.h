@@ -14,10 +14,12 @@ char *cells_memory(json_t *memory);
 /* `state`, or `failed`, and `,held`. The caller frees it. */
 char *cells_state(const char *state, bool failed, bool held);
 enum table_style cells_state_style(const char *state);
+/* `now`, `5m ago`; "" for 0. FORMAT_SIZE at least; returns `out`. */
+char *cells_ago(double at, char *out, size_t size);
 /* Of an engine, each FORMAT_SIZE at least, "" for unknown; return `out`. */
 char *cells_requests(json_t *engine, char *out, size_t size); /* `2`, `2+1 waiting` */
 char *cells_idle(json_t *engine, char *out, size_t size);
 char *cells_ends_in(json_t *engine, char *out, size_t size); /* `never`, `5m` */
-char *cells_loaded(json_t *engine, char *out, size_t size);  /* `now`, `5m ago` */
+char *cells_loaded(json_t *engine, char *out, size_t size);  /* as cells_ago() */
 
 #endif

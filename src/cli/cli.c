@@ -104,6 +104,36 @@ void cli_hint(const struct cli *cli, const char *fmt, ...)
     va_end(ap);
 }
 
+void cli_print(const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0)
+        mem_out();
+    va_end(ap);
+    puts(format_clean(text, FORMAT_ONE_LINE));
+    free(text);
+}
+
+void cli_print_beside(FILE *out, unsigned width, const char *title, size_t column, const char *text)
+{
+    char *clean = format_clean(mem_strdup(text), FORMAT_ONE_LINE), *rest = clean;
+    do {
+        size_t own = format_width(title), at = own < column ? column : own + (own > 0);
+        size_t n = format_fit(rest, width > at ? width - at : SIZE_MAX), end = n;
+        while (rest[n] && end && rest[end] != ' ')
+            end--;
+        if (!end) /* one long word */
+            end = n + strcspn(rest + n, " ");
+        fprintf(out, "%s%*s%.*s\n", title, (int)(at - own), "", (int)end, rest);
+        rest += end;
+        rest += strspn(rest, " ");
+        title = "";
+    } while (*rest);
+    free(clean);
+}
+
 int cli_finish(struct cli *cli, int status)
 {
     free(cli->first_key);

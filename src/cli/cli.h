@@ -17,7 +17,7 @@ enum cli_exit {
     CLI_OK = 0,
     CLI_SOME_FAILED = 1, /* some of it failed; the rest was done */
     CLI_USAGE = 2,       /* wrong usage; nothing was done */
-    CLI_NO_SERVER = 3,   /* the server does not answer, or is not a router */
+    CLI_NO_SERVER = 3,   /* it does not answer, is not a router, or one that cannot do this */
     CLI_REFUSED = 4,     /* it wants a key, or another one */
 };
 
@@ -46,6 +46,11 @@ void cli_init(struct cli *cli);
 void cli_error(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The line below an error that says what to do next. */
 void cli_hint(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A line of the answer on stdout. Control characters, which a server may send, are replaced. */
+void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* `title`, and from `column` on `text`, broken at blanks where `width` (0: never) ends. */
+void cli_print_beside(FILE *out, unsigned width, const char *title, size_t column,
+                      const char *text);
 /* Flushes stdout, at the very end. `status`, or CLI_SOME_FAILED when what was printed did not arrive. */
 int cli_finish(struct cli *cli, int status);
 

@@ -98,6 +98,7 @@ static const struct cli_option requests_options[] = {
 static const struct cli_option logs_options[] = {
     {"-n", CLI_VALUE, "N", "100", NULL, "the last N lines", false},
     {"-f", CLI_SWITCH, NULL, NULL, NULL, "and those that come, until Ctrl-C", false},
+    {"--json", CLI_SWITCH, NULL, NULL, NULL, "a JSON object a line: {\"line\":\"…\"}", false},
     {0},
 };
 
@@ -118,9 +119,12 @@ static const struct cli_option no_options[] = {{0}};
 const struct cli_command cli_commands[] = {
     /* serve reads its own options, because the engine's belong to them. */
     {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, true},
-    {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases", NULL,
-     list_options, 0, 0, NULL, false},
-    {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use", NULL,
+    {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases",
+     "Works on a stock llama.cpp router, llama-swap and Ollama, too.", list_options, 0, 0, NULL,
+     false},
+    {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use",
+     "Works on a stock llama.cpp router, llama-swap and Ollama, too: what they do not\n"
+     "tell is shown as `-`.",
      json_options, 0, 0, NULL, false},
     {"load", cli_load, "MODEL...", "Loads models and waits until they are ready",
      "All are asked for first, then waited for together.", load_options, 1, CLI_MANY,
@@ -143,7 +147,7 @@ const struct cli_command cli_commands[] = {
      "prompt, and on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D\n"
      "ends, /help lists what else can be done. Its history is kept.\n"
      "What a model thinks is shown on a terminal's stderr only, so that stdout is the\n"
-     "answer and nothing else.",
+     "answer and nothing else. Works on a stock llama.cpp router, too.",
      run_options, 1, CLI_MANY, "which model?", false},
     {"show", cli_show, "MODEL", "Shows all that is known of a model",
      "Its header, its arguments and where each comes from, the memory that it takes,\n"
@@ -156,8 +160,9 @@ const struct cli_command cli_commands[] = {
      "Lists requests: when, from whom, which one loaded a model", NULL, requests_options, 0, 1,
      NULL, false},
     {"events", cli_events, "[MODEL]", "Follows what happens to models, a line each",
-     "Ends with Ctrl-C. --json prints each event as the server sends it.", json_options, 0, 1, NULL,
-     false},
+     "Ends with Ctrl-C. --json prints each event as the server sends it. Works on a\n"
+     "stock llama.cpp router, too.",
+     json_options, 0, 1, NULL, false},
     {"logs", cli_logs, "[MODEL]", "Prints the log: the server's, and the engines'",
      "With MODEL what its engine wrote, and what the server says of it.", logs_options, 0, 1, NULL,
      false},
@@ -168,7 +173,8 @@ const struct cli_command cli_commands[] = {
      CLI_MANY, "which model?", false},
     {"top", cli_top, "", "Shows the server live on the whole terminal: models, memory, requests",
      "Keys load, unload, hold and pin models, filter, sort, follow a log; `?` lists\n"
-     "them. Without a terminal, `hostler ps` tells the same once.",
+     "them. Without a terminal, `hostler ps` tells the same once. Works on a stock\n"
+     "llama.cpp router, too, as far as it tells.",
      top_options, 0, 0, NULL, false},
     {"doctor", cli_doctor, "[MODEL]", "Finds what is wrong and prints the command that fixes it",
      "Looks at the server and, when it is on this machine, at its engine, its files,\n"

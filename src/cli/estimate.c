@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* hostler estimate: what a model takes, by device, and who would have to go for it. */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/memory.h"
 #include "cli/cells.h"
 #include "cli/facts.h"
@@ -25,32 +27,47 @@ static char *path_of(const struct cli_args *a)
     return path;
 }
 
-static void print_footprint(const char *title, json_t *f)
+#define TITLE 11 /* columns */
+
+static void line(const struct cli *cli, const char *title, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void line(const struct cli *cli, const char *title, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0)
+        mem_out();
+    va_end(ap);
+    cli_print_beside(stdout, cli->width, title, TITLE, text);
+    free(text);
+}
+
+static void print_footprint(const struct cli *cli, const char *title, json_t *f)
 {
     char mapped[FORMAT_SIZE];
     json_int_t file = json_integer_value(json_object_get(f, "mapped"));
     if (!json_is_object(f))
         return;
     char *memory = cells_memory(json_object_get(f, "memory"));
-    printf("%-10s %s", title, *memory ? memory : "nothing");
-    if (file > 0)
-        printf(", and %s of its file in the page cache",
-               format_bytes((uint64_t)file, mapped, sizeof mapped));
-    putchar('\n');
+    line(cli, title, "%s%s%s%s", *memory ? memory : "nothing", file > 0 ? ", and " : "",
+         file > 0 ? format_bytes((uint64_t)file, mapped, sizeof mapped) : "",
+         file > 0 ? " of its file in the page cache" : "");
     free(memory);
 }
 
-static void print_evictions(json_t *evicts)
+static void print_evictions(const struct cli *cli, json_t *evicts)
 {
     size_t i;
     json_t *id;
-    json_array_foreach (evicts, i, id) {
-        char *name = format_clean(mem_strdup(json_string_value(id)), FORMAT_ONE_LINE);
-        printf("%s%s", i ? ", " : "evicts     ", name);
-        free(name);
-    }
-    if (json_array_size(evicts))
-        putchar('\n');
+    struct buf names;
+    buf_init(&names, BUF_UNBOUNDED);
+    json_array_foreach (evicts, i, id)
+        buf_printf(&names, "%s%s", i ? ", " : "", json_is_string(id) ? json_string_value(id) : "?");
+    if (names.len)
+        line(cli, "evicts", "%.*s", (int)names.len, names.data);
+    buf_finish(&names);
 }
 
 static void print_answer(const struct cli *cli, json_t *e)
@@ -58,16 +75,16 @@ static void print_answer(const struct cli *cli, json_t *e)
     char *budget = cells_memory(json_object_get(e, "budget"));
     char *used = cells_memory(json_object_get(e, "used"));
     const char *note = facts_text(e, "note"), *message = facts_text(e, "message");
-    print_footprint("needs", e);
-    print_footprint("measured", json_object_get(e, "measured"));
-    print_footprint("fit-params", json_object_get(e, "fitted"));
-    print_footprint("arithmetic", json_object_get(e, "estimated"));
+    print_footprint(cli, "needs", e);
+    print_footprint(cli, "measured", json_object_get(e, "measured"));
+    print_footprint(cli, "fit-params", json_object_get(e, "fitted"));
+    print_footprint(cli, "arithmetic", json_object_get(e, "estimated"));
     if (*budget)
-        printf("%-10s %s for all engines; %s used by them\n", "budget", budget,
-               *used ? used : "nothing");
-    print_evictions(json_object_get(e, "evicts"));
-    printf("%-10s %s%s\n", "so", message ? message : "",
-           json_is_true(json_object_get(e, "loaded")) ? " (it is loaded)" : "");
+        line(cli, "budget", "%s for all engines; %s used by them", budget,
+             *used ? used : "nothing");
+    print_evictions(cli, json_object_get(e, "evicts"));
+    line(cli, "so", "%s%s", message ? message : "?",
+         json_is_true(json_object_get(e, "loaded")) ? " (it is loaded)" : "");
     if (note)
         cli_hint(cli, "%s", note);
     free(budget);

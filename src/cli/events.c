@@ -13,7 +13,7 @@
 
 struct follower {
     const struct cli *cli;
-    const char *model; /* only of this one; NULL: of all */
+    char *model; /* only of this one; NULL: of all */
     struct cli_sse sse;
 };
 
@@ -23,27 +23,21 @@ static char *describe(json_t *event)
     json_t *data = json_object_get(event, "data");
     json_t *progress = json_object_get(data, "progress");
     json_t *value = json_object_get(progress, "value");
-    const char *status = facts_text(data, "status"), *kind = facts_text(event, "event");
-    const char *reason = facts_text(data, "reason");
+    const char *status = facts_text(data, "status"), *reason = facts_text(data, "reason");
+    const char *what = status ? status : facts_word(event, "event");
     if (json_is_number(value))
-        return mem_printf("%s %.0f%%", status ? status : kind, json_number_value(value) * 100);
-    return mem_printf("%s%s%s%s",
-                      status ? status
-                      : kind ? kind
-                             : "?",
-                      reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
+        return mem_printf("%s %.0f%%", what, json_number_value(value) * 100);
+    return mem_printf("%s%s%s%s", what, reason ? " (" : "", reason ? reason : "",
+                      reason ? ")" : "");
 }
 
 static void print_event(json_t *event)
 {
     char when[FORMAT_SIZE];
-    const char *model = facts_text(event, "model");
     const char *cause = facts_text(json_object_get(event, "data"), "cause");
     char *what = describe(event);
-    char *text = mem_printf("%s  %s  %s%s%s", facts_time((double)time(NULL), when, sizeof when),
-                            model ? model : "?", what, cause ? "  " : "", cause ? cause : "");
-    puts(format_clean(text, FORMAT_ONE_LINE));
-    free(text);
+    cli_print("%s  %s  %s%s%s", facts_time((double)time(NULL), when, sizeof when),
+              facts_word(event, "model"), what, cause ? "  " : "", cause ? cause : "");
     free(what);
 }
 
@@ -69,6 +63,22 @@ static int on_data(const char *data, size_t len, void *ctx)
     return cli_sse_feed(&f->sse, data, len, on_event, f);
 }
 
+/* `name`, which may be an alias, as events have it. */
+static int find_model(struct follower *f, struct router *r, const char *name)
+{
+    struct router_models models;
+    int status = router_list(r, &models, false);
+    const struct router_model *m = status ? NULL : router_find(&models, name);
+    if (m)
+        f->model = mem_strdup(m->id);
+    else if (!status) {
+        router_unknown(r, &models, name);
+        status = CLI_SOME_FAILED;
+    }
+    router_models_finish(&models);
+    return status;
+}
+
 int cli_events(struct cli *cli, int argc, char **argv)
 {
     struct cli_args a;
@@ -77,14 +87,16 @@ int cli_events(struct cli *cli, int argc, char **argv)
     int status;
     cli_sse_init(&f.sse);
     if (cli_parse(&a, cli, "events", argc, argv, &status)) {
-        f.model = a.n_operands ? a.operands[0] : NULL;
         status = facts_open_any(&r, cli);
         if (!status)
             status = router_wants_llama_cpp(&r);
+        if (!status && a.n_operands)
+            status = find_model(&f, &r, a.operands[0]);
         if (!status)
             status = facts_stream(&r, "/models/sse", on_data, &f, true);
     }
     cli_sse_finish(&f.sse);
+    free(f.model);
     router_close(&r);
     cli_args_finish(&a);
     return status;

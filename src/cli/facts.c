@@ -29,7 +29,7 @@ int facts_open(struct router *r, const struct cli *cli, const char *what)
         return status;
     cli_error(cli, "%s is %s, which %s", r->url.shown, r->peer->name, what);
     cli_hint(cli, "serve with hostler for that");
-    return CLI_USAGE;
+    return CLI_NO_SERVER;
 }
 
 int facts_get(struct router *r, const char *path, json_t **answer)
@@ -71,6 +71,12 @@ char *facts_time(double at, char *out, size_t size)
 const char *facts_text(json_t *o, const char *key)
 {
     return json_string_value(json_object_get(o, key));
+}
+
+const char *facts_word(json_t *o, const char *key)
+{
+    const char *text = facts_text(o, key);
+    return text ? text : "?";
 }
 
 /* --- following ----------------------------------------------------------------------------------

@@ -22,5 +22,7 @@ char *facts_path(const char *route, const char *model);
 char *facts_time(double at, char *out, size_t size);
 /* A text member; NULL when it is none. */
 const char *facts_text(json_t *o, const char *key);
+/* The same for print: `?` when it is none. */
+const char *facts_word(json_t *o, const char *key);
 
 #endif

@@ -93,11 +93,9 @@ static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool
     if (!hold && w->all)
         puts("no model is held any more");
     if (!hold)
-        json_array_foreach (w->ids, i, id) {
-            char *name = format_clean(mem_strdup(json_string_value(id)), FORMAT_ONE_LINE);
-            printf("%s %s\n", name, has_id(w->not_held, id) ? "is not held" : "released");
-            free(name);
-        }
+        json_array_foreach (w->ids, i, id)
+            cli_print("%s %s", json_string_value(id),
+                      has_id(w->not_held, id) ? "is not held" : "released");
 }
 
 static int send(struct router *r, struct wish *w, bool hold)

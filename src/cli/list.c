@@ -76,7 +76,7 @@ static void print_json(const struct router_models *models)
 static const struct table_column columns[] = {
     {"MODEL", TABLE_LEFT, TABLE_LAST},    {"STATE", TABLE_LEFT, TABLE_WHOLE},
     {"SIZE", TABLE_RIGHT, TABLE_WHOLE},   {"CONTEXT", TABLE_RIGHT, TABLE_WHOLE},
-    {"MEMORY", TABLE_LEFT, TABLE_FIRST},  {"SOURCE", TABLE_LEFT, TABLE_WHOLE},
+    {"MEMORY", TABLE_LEFT, TABLE_LATE},   {"SOURCE", TABLE_LEFT, TABLE_SPARE},
     {"ALIASES", TABLE_LEFT, TABLE_FIRST},
 };
 

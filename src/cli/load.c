@@ -101,12 +101,10 @@ static void settle(struct load *l, struct target *t, enum target_state state)
         tell_failure(l, t);
     if (state == TARGET_FAILED || l->cli->json)
         return;
-    char *name = format_clean(mem_strdup(t->model), FORMAT_ONE_LINE);
     if (state == TARGET_LOADED)
-        printf("%s loaded in %s\n", name, format_took(t->took, took, sizeof took));
+        cli_print("%s loaded in %s", t->model, format_took(t->took, took, sizeof took));
     else
-        printf("%s %s\n", name, state == TARGET_ALREADY ? "already loaded" : "requested");
-    free(name);
+        cli_print("%s %s", t->model, state == TARGET_ALREADY ? "already loaded" : "requested");
     fflush(stdout);
 }
 

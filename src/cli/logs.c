@@ -1,19 +1,57 @@
 /* SPDX-License-Identifier: MIT */
 /* hostler logs: the last lines of the server and its engines, and those that come. */
+#include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/memory.h"
 #include "cli/facts.h"
 #include "cli/format.h"
 #include "cli/options.h"
 
+#define LONGEST 65536 /* bytes of a line; what is longer is printed in pieces */
+
+struct printer {
+    const struct cli *cli;
+    struct buf line; /* its beginning: the network cuts anywhere, also in a letter */
+};
+
 /* As it came in a pipe; on a terminal, without what could steer it. */
+static void print_line(struct printer *p, const char *end)
+{
+    char *text = mem_strndup(p->line.data, p->line.len);
+    if (p->cli->json) {
+        json_t *o = json_pack("{s:o}", "line", cli_json_string(text));
+        json_dumpf(o, stdout, JSON_COMPACT);
+        json_decref(o);
+        putchar('\n');
+    } else {
+        fputs(p->cli->out_is_tty ? format_clean(text, FORMAT_KEEP_NEWLINES) : text, stdout);
+        fputs(end, stdout);
+    }
+    free(text);
+    buf_clear(&p->line);
+}
+
 static int print(const char *data, size_t len, void *ctx)
 {
-    const struct cli *cli = ctx;
-    char *text = mem_strndup(data, len);
-    fputs(cli->out_is_tty ? format_clean(text, FORMAT_KEEP_NEWLINES) : text, stdout);
-    free(text);
+    struct printer *p = ctx;
+    for (const char *end = data + len; data < end;) {
+        const char *newline = memchr(data, '\n', (size_t)(end - data));
+        size_t n = (size_t)((newline ? newline : end) - data);
+        size_t room = LONGEST - p->line.len;
+        size_t taken = n < room ? n : room;
+        if (buf_append(&p->line, data, taken))
+            mem_out();
+        data += taken;
+        if (taken < n)
+            print_line(p, "");
+        else if (newline) {
+            print_line(p, "\n");
+            data++;
+        }
+    }
     return fflush(stdout) != 0;
 }
 
@@ -26,7 +64,12 @@ static int show(struct router *r, const struct cli_args *a)
     char *base = facts_path("logs", a->n_operands ? a->operands[0] : NULL);
     char *path = mem_printf("%s%slines=%u%s", base, a->n_operands ? "&" : "?", lines,
                             follow ? "&follow=1" : "");
-    int status = facts_stream(r, path, print, (void *)r->cli, follow);
+    struct printer p = {.cli = r->cli};
+    buf_init(&p.line, LONGEST);
+    int status = facts_stream(r, path, print, &p, follow);
+    if (p.line.len)
+        print_line(&p, "");
+    buf_finish(&p.line);
     free(path);
     free(base);
     return status;

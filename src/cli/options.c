@@ -28,7 +28,7 @@ const char *const cli_exit_texts[] = {
     [CLI_OK] = "all done",
     [CLI_SOME_FAILED] = "some of it failed; the rest was done",
     [CLI_USAGE] = "wrong usage; nothing was done",
-    [CLI_NO_SERVER] = "the server does not answer or is not a router",
+    [CLI_NO_SERVER] = "the server does not answer, is no router, or lacks that",
     [CLI_REFUSED] = "refused: the server wants a key, or another one",
     NULL,
 };
@@ -53,9 +53,8 @@ const struct cli_command *cli_command_find(const char *name)
 static const char *synonym(const char *name)
 {
     static const char *const names[][2] = {
-        {"ls", "list"},     {"models", "list"}, {"rm", "unload"},
-        {"stop", "unload"}, {"start", "load"},  {"status", "ps"},
-        {"top", "ps"},      {"chat", "run"},    {"unhold", "release"}};
+        {"ls", "list"},    {"models", "list"}, {"rm", "unload"}, {"stop", "unload"},
+        {"start", "load"}, {"status", "ps"},   {"chat", "run"},  {"unhold", "release"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i][0], name) == 0)
             return names[i][1];
@@ -313,6 +312,8 @@ bool cli_arg_count(const struct cli_args *a, const struct cli *cli, const char *
 /* --- help ---------------------------------------------------------------------------------------
  */
 
+#define COLUMN 23 /* where the text beside an option begins */
+
 static char *spelling(const struct cli_option *o)
 {
     switch (o->value) {
@@ -327,27 +328,22 @@ static char *spelling(const struct cli_option *o)
     return NULL;
 }
 
-/* `left` in a column of its own, `text` beside it, broken at blanks so that 80 columns hold it. */
-static void print_entry(FILE *out, const char *left, int column, const char *text)
+/* Lines of text are no longer than people like to read, however wide the terminal is. */
+static unsigned text_width(const struct cli *cli)
 {
-    size_t room = 80 - 3 - (size_t)column;
-    for (;;) {
-        size_t n = strlen(text);
-        if (n > room)
-            for (n = room; n && text[n] != ' '; n--)
-                ;
-        if (!n) /* one long word */
-            n = strcspn(text, " ");
-        fprintf(out, "  %-*s %.*s\n", column, left, (int)n, text);
-        text += n;
-        text += strspn(text, " ");
-        if (!*text)
-            return;
-        left = "";
-    }
+    return cli->width && cli->width < 80 ? cli->width : 80;
 }
 
-static void print_options(const struct cli_option *o, const struct cli_command *c, FILE *out)
+static void print_entry(const struct cli *cli, FILE *out, const char *left, size_t column,
+                        const char *text)
+{
+    char *title = mem_printf("  %s", left);
+    cli_print_beside(out, text_width(cli), title, column, text);
+    free(title);
+}
+
+static void print_options(const struct cli *cli, const struct cli_option *o,
+                          const struct cli_command *c, FILE *out)
 {
     for (; o && o->name; o++) {
         if (o->hidden || !cli_global_applies(c, o))
@@ -357,11 +353,11 @@ static void print_options(const struct cli_option *o, const struct cli_command *
                                 o->value == CLI_REPEATED ? "; may be given more than once" : "");
         char *fallback = mem_printf("  default: %s", o->fallback ? o->fallback : "");
         char *env = mem_printf("  environment: %s", o->env ? o->env : "");
-        print_entry(out, left, 20, help);
+        print_entry(cli, out, left, COLUMN, help);
         if (o->fallback)
-            print_entry(out, "", 20, fallback);
+            print_entry(cli, out, "", COLUMN, fallback);
         if (o->env)
-            print_entry(out, "", 20, env);
+            print_entry(cli, out, "", COLUMN, env);
         free(left);
         free(help);
         free(fallback);
@@ -371,28 +367,32 @@ static void print_options(const struct cli_option *o, const struct cli_command *
 
 void cli_print_command_help(const struct cli *cli, const struct cli_command *c)
 {
-    (void)cli;
-    printf("usage: hostler %s%s%s%s\n\n%s.\n", c->name, " [OPTION]...", *c->operands ? " " : "",
-           c->operands, c->summary);
-    if (c->help)
-        printf("%s\n", c->help);
+    printf("usage: hostler %s%s%s%s\n\n", c->name, " [OPTION]...", *c->operands ? " " : "",
+           c->operands);
+    char *text = mem_printf("%s.%s%s", c->summary, c->help ? "\n" : "", c->help ? c->help : ""),
+         *at;
+    for (char *rest = text; (at = strsep(&rest, "\n"));)
+        cli_print_beside(stdout, text_width(cli), "", 0, at);
+    free(text);
     printf("\noptions:\n");
-    print_options(c->options, NULL, stdout);
-    print_options(cli_global_options, c, stdout);
+    print_options(cli, c->options, NULL, stdout);
+    print_options(cli, cli_global_options, c, stdout);
 }
 
 void cli_print_help(const struct cli *cli, FILE *out)
 {
-    (void)cli;
-    fprintf(out, "usage: hostler [--url URL] [--api-key KEY] COMMAND ...\n\n" CLI_SUMMARY
-                 ".\n\ncommands:\n");
+    fprintf(out, "usage: hostler [--url URL] [--api-key KEY] COMMAND ...\n\n");
+    cli_print_beside(out, text_width(cli), "", 0, CLI_SUMMARY ".");
+    fprintf(out, "\ncommands:\n");
     for (const struct cli_command *c = cli_commands; c->name; c++)
-        print_entry(out, c->name, 12, c->summary);
+        print_entry(cli, out, c->name, 15, c->summary);
     fprintf(out, "\noptions, before or behind the command:\n");
-    print_options(cli_global_options, NULL, out);
-    print_entry(out, cli_version_option.name, 20, cli_version_option.help);
+    print_options(cli, cli_global_options, NULL, out);
+    print_entry(cli, out, cli_version_option.name, COLUMN, cli_version_option.help);
     fprintf(out, "\nexit status:\n");
-    for (int i = 0; cli_exit_texts[i]; i++)
-        fprintf(out, "  %-20d %s\n", i, cli_exit_texts[i]);
+    for (int i = 0; cli_exit_texts[i]; i++) {
+        const char status[] = {(char)('0' + i), '\0'};
+        print_entry(cli, out, status, COLUMN, cli_exit_texts[i]);
+    }
     fprintf(out, "\nEach command has a --help of its own.\n");
 }

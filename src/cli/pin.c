@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* hostler pin and unpin: keeps models from being evicted, and lets them again. */
-#include <stdlib.h>
-
-#include "base/memory.h"
 #include "cli/facts.h"
-#include "cli/format.h"
 #include "cli/options.h"
 
 struct pinning {
@@ -26,11 +22,8 @@ static int pin_one(struct router *r, struct pinning *p, const char *model)
                                                 "result", done ? p->done : "failed"));
     if (!done)
         cli_error(r->cli, "%s", router_message(&a));
-    else if (!r->cli->json) {
-        char *name = format_clean(mem_strdup(model), FORMAT_ONE_LINE);
-        printf("%s %s\n", name, p->done);
-        free(name);
-    }
+    else if (!r->cli->json)
+        cli_print("%s %s", model, p->done);
     router_answer_finish(&a);
     return CLI_OK;
 }

@@ -16,9 +16,9 @@
 
 static const struct table_column columns[] = {
     {"MODEL", TABLE_LEFT, TABLE_LAST},      {"STATE", TABLE_LEFT, TABLE_WHOLE},
-    {"PID", TABLE_RIGHT, TABLE_WHOLE},      {"MEMORY", TABLE_LEFT, TABLE_WHOLE},
-    {"REQUESTS", TABLE_RIGHT, TABLE_WHOLE}, {"IDLE", TABLE_RIGHT, TABLE_WHOLE},
-    {"ENDS IN", TABLE_RIGHT, TABLE_WHOLE},  {"LOADED", TABLE_LEFT, TABLE_WHOLE},
+    {"PID", TABLE_RIGHT, TABLE_SPARE},      {"MEMORY", TABLE_LEFT, TABLE_LATE},
+    {"REQUESTS", TABLE_RIGHT, TABLE_WHOLE}, {"IDLE", TABLE_RIGHT, TABLE_SPARE},
+    {"ENDS IN", TABLE_RIGHT, TABLE_SPARE},  {"LOADED", TABLE_LEFT, TABLE_SPARE},
     {"LOADED BY", TABLE_LEFT, TABLE_FIRST},
 };
 
@@ -59,12 +59,10 @@ static void print_queue(json_t *queue)
     char oldest[FORMAT_SIZE];
     json_array_foreach (queue, i, q) {
         double ms = json_number_value(json_object_get(q, "oldest_ms"));
-        char *model = mem_strdup(text_of(q, "model") ? text_of(q, "model") : "?");
-        printf("waiting: %s, %" JSON_INTEGER_FORMAT " requests, the oldest for %s\n",
-               format_clean(model, FORMAT_ONE_LINE),
-               json_integer_value(json_object_get(q, "waiting")),
-               format_took(ms > 0 ? (uint64_t)ms : 0, oldest, sizeof oldest));
-        free(model);
+        json_int_t n = json_integer_value(json_object_get(q, "waiting"));
+        cli_print("waiting: %s, %" JSON_INTEGER_FORMAT " request%s, the oldest for %s",
+                  text_of(q, "model") ? text_of(q, "model") : "?", n, n == 1 ? "" : "s",
+                  format_took(ms > 0 ? (uint64_t)ms : 0, oldest, sizeof oldest));
     }
 }
 
@@ -87,10 +85,10 @@ static void print_below(json_t *status)
         char free_now[FORMAT_SIZE], total[FORMAT_SIZE];
         json_int_t available = json_integer_value(json_object_get(figures, "available"));
         json_int_t all = json_integer_value(json_object_get(figures, "total"));
-        if (all > 0)
-            printf("memory: %s, %s of %s available\n", device,
-                   format_bytes((uint64_t)available, free_now, sizeof free_now),
-                   format_bytes((uint64_t)all, total, sizeof total));
+        if (all > 0 && available >= 0)
+            cli_print("memory: %s, %s of %s available", device,
+                      format_bytes((uint64_t)available, free_now, sizeof free_now),
+                      format_bytes((uint64_t)all, total, sizeof total));
     }
 }
 

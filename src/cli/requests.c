@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/cells.h"
 #include "cli/facts.h"
 #include "cli/format.h"
 #include "cli/options.h"
@@ -12,8 +13,8 @@
 static const struct table_column columns[] = {
     {"WHEN", TABLE_LEFT, TABLE_WHOLE},    {"MODEL", TABLE_LEFT, TABLE_LAST},
     {"STATE", TABLE_LEFT, TABLE_WHOLE},   {"WAITED", TABLE_RIGHT, TABLE_WHOLE},
-    {"TOOK", TABLE_RIGHT, TABLE_WHOLE},   {"TOKENS", TABLE_RIGHT, TABLE_WHOLE},
-    {"TOK/S", TABLE_RIGHT, TABLE_WHOLE},  {"LOADED IT", TABLE_LEFT, TABLE_WHOLE},
+    {"TOOK", TABLE_RIGHT, TABLE_WHOLE},   {"TOKENS", TABLE_RIGHT, TABLE_SPARE},
+    {"TOK/S", TABLE_RIGHT, TABLE_SPARE},  {"LOADED IT", TABLE_LEFT, TABLE_LATE},
     {"REQUEST", TABLE_LEFT, TABLE_FIRST}, {"FROM", TABLE_LEFT, TABLE_FIRST},
 };
 
@@ -65,7 +66,7 @@ static void add_request(struct table *t, json_t *r)
 {
     char when[FORMAT_SIZE];
     table_row(t);
-    table_cell(t, facts_time(json_number_value(json_object_get(r, "at")), when, sizeof when));
+    table_cell(t, cells_ago(json_number_value(json_object_get(r, "at")), when, sizeof when));
     table_cell(t, facts_text(r, "model"));
     state_cell(t, r);
     time_cell(t, json_object_get(r, "waited_ms"));

@@ -292,7 +292,7 @@ int router_wants_llama_cpp(const struct router *r)
     cli_error(r->cli, "%s is %s, with which this command does not work", r->url.shown,
               r->peer->name);
     cli_hint(r->cli, "list, ps and unload do; for all of them, serve with hostler");
-    return CLI_USAGE;
+    return CLI_NO_SERVER;
 }
 
 void router_tell_problem(const struct router *r)

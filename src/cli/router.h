@@ -60,7 +60,8 @@ void router_close(struct router *r);
 
 /* Asks what it is; again, for a newer status. What is no router at all, router_list() finds out. */
 int router_detect(struct router *r);
-/* For commands that need llama.cpp's API: tells of a server that has another. CLI_USAGE then. */
+/* For commands that need llama.cpp's API: tells of a server that has another.
+ * CLI_NO_SERVER then. */
 int router_wants_llama_cpp(const struct router *r);
 
 /* The models; of a hostler in classic mode, whose GET /models is the engine's, what its status

@@ -11,16 +11,14 @@
 #include "cli/hold.h"
 #include "cli/options.h"
 
-#define TITLE 12 /* columns */
+#define TITLE 13 /* columns */
+#define WHEN 10  /* of `59m59s ago` */
 
 /* A line `title value`; nothing for NULL and "". */
-static void line(const char *title, const char *value)
+static void line(const struct cli *cli, const char *title, const char *value)
 {
-    if (!value || !*value)
-        return;
-    char *clean = format_clean(mem_strdup(value), FORMAT_ONE_LINE);
-    printf("%-*s %s\n", TITLE, title, clean);
-    free(clean);
+    if (value && *value)
+        cli_print_beside(stdout, cli->width, title, TITLE, value);
 }
 
 static json_int_t number(json_t *o, const char *key)
@@ -31,22 +29,22 @@ static json_int_t number(json_t *o, const char *key)
 /* --- what it is ---------------------------------------------------------------------------------
  */
 
-static void print_state(json_t *m)
+static void print_state(const struct cli *cli, json_t *m)
 {
     json_t *status = json_object_get(m, "status");
-    const char *by = facts_text(m, "loaded_by"), *value = facts_text(status, "value");
+    const char *by = facts_text(m, "loaded_by");
     char took[FORMAT_SIZE];
     json_int_t ms = number(m, "load_ms");
-    char *state = mem_printf("%s%s%s%s", value ? value : "?",
+    char *state = mem_printf("%s%s%s%s", facts_word(status, "value"),
                              json_is_true(json_object_get(m, "pinned")) ? ", pinned" : "",
                              by ? ", for " : "", by ? by : "");
-    line("state", state);
+    line(cli, "state", state);
     if (ms > 0)
-        line("loads in", format_took((uint64_t)ms, took, sizeof took));
+        line(cli, "loads in", format_took((uint64_t)ms, took, sizeof took));
     free(state);
 }
 
-static void print_file(json_t *m)
+static void print_file(const struct cli *cli, json_t *m)
 {
     char bytes[FORMAT_SIZE];
     const char *path = facts_text(m, "path");
@@ -55,10 +53,10 @@ static void print_file(json_t *m)
                      ? mem_printf("%s%s%s", path, size > 0 ? ", " : "",
                                   size > 0 ? format_bytes((uint64_t)size, bytes, sizeof bytes) : "")
                      : NULL;
-    line("file", file);
-    line("mmproj", facts_text(m, "mmproj"));
-    line("draft", facts_text(m, "draft"));
-    line("source", facts_text(m, "source"));
+    line(cli, "file", file);
+    line(cli, "mmproj", facts_text(m, "mmproj"));
+    line(cli, "draft", facts_text(m, "draft"));
+    line(cli, "source", facts_text(m, "source"));
     free(file);
 }
 
@@ -77,49 +75,49 @@ static const char *short_number(json_int_t n, char *out, size_t size)
     return out;
 }
 
-static void print_header(json_t *h)
+static void print_header(const struct cli *cli, json_t *h)
 {
     char text[256], params[FORMAT_SIZE];
-    line("name", facts_text(h, "name"));
-    line("problem", facts_text(h, "problem"));
+    line(cli, "name", facts_text(h, "name"));
+    line(cli, "problem", facts_text(h, "problem"));
     if (!facts_text(h, "architecture"))
         return;
     snprintf(text, sizeof text, "%s, %s parameters, %lld layers", facts_text(h, "architecture"),
              short_number(number(h, "parameters"), params, sizeof params),
              (long long)number(h, "layers"));
-    line("model", text);
+    line(cli, "model", text);
     snprintf(text, sizeof text, "%lld tokens at most", (long long)number(h, "context_length"));
-    line("context", text);
+    line(cli, "context", text);
 }
 
 /* --- what it is started with, and takes --------------------------------------------------------- */
 
-static void print_arguments(json_t *arguments)
+static void print_arguments(const struct cli *cli, json_t *arguments)
 {
     size_t i, width = 0;
     json_t *a;
     json_array_foreach (arguments, i, a) {
-        size_t n = format_width(facts_text(a, "option"));
+        size_t n = format_width(facts_word(a, "option"));
         width = n > width ? n : width;
     }
     json_array_foreach (arguments, i, a) {
         const char *value = facts_text(a, "value");
-        char *text = mem_printf("%-*s %s  (%s)", (int)width, facts_text(a, "option"),
-                                value ? value : "", facts_text(a, "origin"));
-        line(i ? "" : "arguments", text);
+        char *text = mem_printf("%-*s %s  (%s)", (int)width, facts_word(a, "option"),
+                                value ? value : "", facts_word(a, "origin"));
+        line(cli, i ? "" : "arguments", text);
         free(text);
     }
 }
 
-static void print_environment(json_t *names)
+static void print_environment(const struct cli *cli, json_t *names)
 {
     size_t i;
     json_t *name;
     json_array_foreach (names, i, name)
-        line(i ? "" : "environment", json_string_value(name));
+        line(cli, i ? "" : "environment", json_string_value(name));
 }
 
-static void print_footprints(json_t *all)
+static void print_footprints(const struct cli *cli, json_t *all)
 {
     static const char *const kinds[] = {"given", "measured", "fitted", "estimated"};
     static const char *const names[] = {"given by its preset", "measured", "by llama-fit-params",
@@ -135,7 +133,7 @@ static void print_footprints(json_t *all)
         char *text = mem_printf(
             "%s%s%s, %s", memory, mapped > 0 ? " + file " : "",
             mapped > 0 ? format_bytes((uint64_t)mapped, bytes, sizeof bytes) : "", names[i]);
-        line(title, text);
+        line(cli, title, text);
         title = "";
         free(text);
         free(memory);
@@ -144,74 +142,71 @@ static void print_footprints(json_t *all)
 
 /* --- its rules and its story -------------------------------------------------------------------- */
 
-static void print_rules(json_t *m)
+static void print_rules(const struct cli *cli, json_t *m)
 {
     char text[FORMAT_SIZE];
     json_int_t ttl = number(m, "ttl_ms"), priority = number(m, "priority");
     json_int_t max = number(m, "max_requests");
     if (ttl > 0)
-        line("ttl", duration_format((uint64_t)ttl, text, sizeof text));
+        line(cli, "ttl", duration_format((uint64_t)ttl, text, sizeof text));
     if (priority) {
         snprintf(text, sizeof text, "%lld", (long long)priority);
-        line("priority", text);
+        line(cli, "priority", text);
     }
     if (max > 0) {
         snprintf(text, sizeof text, "%lld at once", (long long)max);
-        line("requests", text);
+        line(cli, "requests", text);
     }
     json_t *held = json_object_get(m, "held");
     char *hold = json_is_object(held) ? hold_line(held) : NULL;
-    line("held", hold);
+    line(cli, "held", hold);
     free(hold);
 }
 
-static void print_last_exit(json_t *e)
+static void print_last_exit(const struct cli *cli, json_t *e)
 {
     const char *reason = facts_text(e, "reason"), *cause = facts_text(e, "cause");
     const char *message = facts_text(e, "message");
     if (!reason)
         return;
     char *text = mem_printf("%s%s%s", reason, cause ? ": " : "", cause ? cause : "");
-    line("last end", text);
+    line(cli, "last end", text);
     free(text);
-    if (message) { /* with the engine's last lines */
-        char *clean = format_clean(mem_strdup(message), FORMAT_KEEP_NEWLINES);
-        puts(clean);
-        free(clean);
-    }
+    char *lines = mem_strdup(message ? message : ""), *at; /* with the engine's last ones */
+    for (char *rest = lines; (at = strsep(&rest, "\n"));)
+        line(cli, "", at);
+    free(lines);
 }
 
-static void print_changes(json_t *recent)
+static void print_changes(const struct cli *cli, json_t *recent)
 {
     for (size_t i = json_array_size(recent); i-- > 0;) {
         json_t *e = json_array_get(recent, i);
         char when[FORMAT_SIZE];
         const char *why = facts_text(e, "why");
-        char *text =
-            mem_printf("%s  %-7s %s",
-                       facts_time(json_number_value(json_object_get(e, "at")), when, sizeof when),
-                       facts_text(e, "event"), why ? why : "");
-        line(i + 1 == json_array_size(recent) ? "history" : "", text);
+        cells_ago(json_number_value(json_object_get(e, "at")), when, sizeof when);
+        char *text = mem_printf("%-*s %-7s %s", WHEN, when, facts_word(e, "event"), why ? why : "");
+        line(cli, i + 1 == json_array_size(recent) ? "history" : "", text);
         free(text);
     }
 }
 
-static void print_model(json_t *m)
+static void print_model(const struct cli *cli, json_t *m)
 {
-    line("id", facts_text(m, "id"));
+    line(cli, "id", facts_text(m, "id"));
     size_t i;
     json_t *alias;
     json_array_foreach (json_object_get(m, "aliases"), i, alias)
-        line(i ? "" : "aliases", json_string_value(alias));
-    print_state(m);
-    print_rules(m);
-    print_file(m);
-    print_header(json_object_get(m, "header"));
-    print_footprints(json_object_get(m, "footprint"));
-    print_arguments(json_object_get(m, "arguments"));
-    print_environment(json_object_get(m, "environment"));
-    print_last_exit(json_object_get(m, "last_exit"));
-    print_changes(json_object_get(m, "recent"));
+        line(cli, i ? "" : "aliases", json_string_value(alias));
+    print_state(cli, m);
+    print_rules(cli, m);
+    print_file(cli, m);
+    print_header(cli, json_object_get(m, "header"));
+    print_footprints(cli, json_object_get(m, "footprint"));
+    print_arguments(cli, json_object_get(m, "arguments"));
+    print_environment(cli, json_object_get(m, "environment"));
+    print_last_exit(cli, json_object_get(m, "last_exit"));
+    print_changes(cli, json_object_get(m, "recent"));
 }
 
 int cli_show(struct cli *cli, int argc, char **argv)
@@ -228,7 +223,7 @@ int cli_show(struct cli *cli, int argc, char **argv)
         if (!status && cli->json)
             cli_print_json(json_incref(answer));
         else if (!status)
-            print_model(answer);
+            print_model(cli, answer);
         free(path);
     }
     json_decref(answer);

@@ -133,9 +133,19 @@ static void shrink(const struct table *t, size_t *widths, enum table_cut kind, s
 /* A name is of use only when it is whole: so the rest gives way before it is cut. */
 static void leave_out(const struct table *t, size_t *widths, unsigned width)
 {
-    for (size_t c = t->n_columns; c-- && total(widths, t->n_columns) > width;)
-        if (t->columns[c].cut == TABLE_FIRST)
-            widths[c] = 0;
+    for (enum table_cut kind = TABLE_FIRST; kind <= TABLE_LATE; kind++)
+        for (size_t c = t->n_columns; c-- && total(widths, t->n_columns) > width;)
+            if (t->columns[c].cut == kind)
+                widths[c] = 0;
+}
+
+/* Behind a wide column that went there may be room again for a narrow one. */
+static void put_back(const struct table *t, size_t *widths, const size_t *natural, unsigned width)
+{
+    for (size_t c = 0; c < t->n_columns; c++)
+        if (!widths[c] && t->columns[c].cut != TABLE_FIRST &&
+            total(widths, t->n_columns) + GAP + natural[c] <= width)
+            widths[c] = natural[c];
 }
 
 /* --- printing -----------------------------------------------------------------------------------
@@ -187,11 +197,14 @@ static void print_row(const struct table *t, FILE *out, const size_t *widths,
 void table_print(const struct table *t, FILE *out, unsigned width, bool colour)
 {
     size_t *widths = mem_zalloc(t->n_columns * sizeof *widths);
+    size_t *natural = mem_zalloc(t->n_columns * sizeof *natural);
     struct cell *titles = mem_zalloc(t->n_columns * sizeof *titles);
     natural_widths(t, widths);
     if (width) {
         shrink(t, widths, TABLE_FIRST, width);
+        natural_widths(t, natural);
         leave_out(t, widths, width);
+        put_back(t, widths, natural, width);
         shrink(t, widths, TABLE_LAST, width);
     }
     for (size_t c = 0; c < t->n_columns; c++)
@@ -204,5 +217,6 @@ void table_print(const struct table *t, FILE *out, unsigned width, bool colour)
     for (size_t c = 0; c < t->n_columns; c++)
         free(titles[c].text);
     free(titles);
+    free(natural);
     free(widths);
 }

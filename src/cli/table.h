@@ -16,6 +16,8 @@ enum table_align { TABLE_LEFT, TABLE_RIGHT };
 enum table_cut {
     TABLE_WHOLE, /* never cut */
     TABLE_FIRST, /* cut first, then left out: what is nice to know */
+    TABLE_SPARE, /* left out next, but never cut: half a figure says nothing */
+    TABLE_LATE,  /* the same, when leaving out the others was not enough */
     TABLE_LAST,  /* cut only if that was not enough: names */
 };
 

@@ -48,6 +48,7 @@ static void tell_failure(const struct router *r, json_t *result)
     } else {
         cli_error(r->cli, "model '%s' was not unloaded: %s%s%s", model,
                   *reason ? reason : "no reason given", *message ? ": " : "", message);
+        cli_hint(r->cli, "look with `hostler ps`, and in the server's log");
     }
     free(word);
 }
@@ -67,12 +68,12 @@ static void tell_preview(const struct router *r, json_t *result, const char *mod
 {
     char *freed = cells_memory(json_object_get(result, "freed"));
     json_int_t requests = requests_of(r, text_of(result, "model"));
-    printf("%s would be unloaded%s%s\n", model, *freed ? ", freeing " : "", freed);
+    cli_print("%s would be unloaded%s%s", model, *freed ? ", freeing " : "", freed);
     if (strcmp(text_of(result, "reason"), "would_wait_for_requests") == 0 && requests > 0)
-        printf("%s would wait for %" JSON_INTEGER_FORMAT " request%s first\n", model, requests,
-               requests == 1 ? "" : "s");
+        cli_print("%s would wait for %" JSON_INTEGER_FORMAT " request%s first", model, requests,
+                  requests == 1 ? "" : "s");
     else if (strcmp(text_of(result, "reason"), "would_wait_for_requests") == 0)
-        printf("%s would wait for its requests first\n", model);
+        cli_print("%s would wait for its requests first", model);
     free(freed);
 }
 
@@ -82,26 +83,26 @@ static void tell_unloaded(json_t *result, const char *model)
     double ms = json_number_value(json_object_get(result, "drained_ms")) +
                 json_number_value(json_object_get(result, "stopped_ms"));
     char *freed = cells_memory(json_object_get(result, "freed"));
-    printf("%s unloaded in %s", model, format_took(ms > 0 ? (uint64_t)ms : 0, took, sizeof took));
-    printf("%s%s\n", *freed ? ", freed " : "", freed);
+    cli_print("%s unloaded in %s%s%s", model,
+              format_took(ms > 0 ? (uint64_t)ms : 0, took, sizeof took), *freed ? ", freed " : "",
+              freed);
     free(freed);
 }
 
 static void tell_result(const struct router *r, const struct unload_plan *p, json_t *result)
 {
     const char *what = text_of(result, "result"), *reason = text_of(result, "reason");
-    char *model = format_clean(mem_strdup(text_of(result, "model")), FORMAT_ONE_LINE);
+    const char *model = text_of(result, "model");
     if (strcmp(what, "unloaded") == 0 && p->dry_run)
         tell_preview(r, result, model);
     else if (strcmp(what, "unloaded") == 0)
         tell_unloaded(result, model);
     else if (strcmp(what, "skipped") == 0 && strcmp(reason, "not_loaded") == 0 && !p->all)
-        printf("%s not loaded\n", model);
+        cli_print("%s not loaded", model);
     else if (strcmp(what, "skipped") == 0 && strcmp(reason, "not_loaded") != 0)
-        printf("%s left alone%s%s\n", model, *reason ? ": " : "", reason);
+        cli_print("%s left alone%s%s", model, *reason ? ": " : "", reason);
     else if (strcmp(what, "skipped") != 0 && strcmp(reason, "not_found") != 0)
         tell_failure(r, result);
-    free(model);
 }
 
 /* The names that the server does not know, with what is near. */
@@ -128,16 +129,16 @@ static void tell_memory(json_t *body, size_t unloaded)
     const char *device;
     json_t *figures;
     if (*freed && unloaded > 1) /* of one, it stands in its own line */
-        printf("freed %s\n", freed);
+        cli_print("freed %s", freed);
     json_object_foreach (json_object_get(json_object_get(body, "memory"), "after"), device,
                          figures) {
         char available[FORMAT_SIZE], total[FORMAT_SIZE];
         json_int_t all = json_integer_value(json_object_get(figures, "total"));
         json_int_t now = json_integer_value(json_object_get(figures, "available"));
         if (all > 0 && now >= 0)
-            printf("%s now has %s of %s available\n", device,
-                   format_bytes((uint64_t)now, available, sizeof available),
-                   format_bytes((uint64_t)all, total, sizeof total));
+            cli_print("%s now has %s of %s available", device,
+                      format_bytes((uint64_t)now, available, sizeof available),
+                      format_bytes((uint64_t)all, total, sizeof total));
     }
     free(freed);
 }
@@ -189,12 +190,10 @@ static void tell_hold(struct router *r, const struct unload_plan *p, json_t *bod
     char *words = release_words(p, results);
     if (p->hold_ms)
         duration_format(p->hold_ms, time, sizeof time);
-    char *line = mem_printf("%s%zu model%s held %s%s%s%s%s; 'hostler release%s' ends it",
-                            p->all && !unloaded ? "nothing was loaded; " : "", n, n == 1 ? "" : "s",
-                            p->hold_ms ? "for " : "until released", time, p->reason ? " (" : "",
-                            p->reason ? p->reason : "", p->reason ? ")" : "", words);
-    puts(format_clean(line, FORMAT_ONE_LINE));
-    free(line);
+    cli_print("%s%zu model%s held %s%s%s%s%s; 'hostler release%s' ends it",
+              p->all && !unloaded ? "nothing was loaded; " : "", n, n == 1 ? "" : "s",
+              p->hold_ms ? "for " : "until released", time, p->reason ? " (" : "",
+              p->reason ? p->reason : "", p->reason ? ")" : "", words);
     free(words);
 }
 

@@ -81,6 +81,15 @@ class Facts:
             request(210, "deepseek-r1-70b", "done", status=503, error="held", elapsed_ms=1)]
 
 
+    # What only some tests ask for.
+    show = estimate = None
+    events = []  # pieces of /models/sse
+    stream_ends = False
+
+    def posted(self, path, body):  # pylint: disable=unused-argument
+        return {"success": True}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -101,7 +110,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for piece in pieces:
             self.wfile.write(piece)
             self.wfile.flush()
-        self.server.over.wait()
+        if not self.server.facts.stream_ends:
+            self.server.over.wait()
         self.close_connection = True
 
     def do_GET(self):
@@ -109,7 +119,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path in self.server.missing:
             self.answer(404, {"error": {"message": "no such route"}})
         elif path == "/models/sse":
-            self.stream([])
+            self.stream(facts.events)
         elif path == "/hostler/v1/logs":
             self.stream(self.server.log)
         elif path == "/hostler/v1/status":
@@ -118,13 +128,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, {"object": "list", "data": facts.models})
         elif path == "/hostler/v1/requests":
             self.answer(200, {"requests": facts.requests})
+        elif path == "/hostler/v1/show" and facts.show:
+            self.answer(200, facts.show)
+        elif path == "/hostler/v1/estimate" and facts.estimate:
+            self.answer(200, facts.estimate)
         else:
             self.answer(404, {"error": {"message": "no such route"}})
 
     def do_POST(self):
         length = int(self.headers.get("Content-Length", 0))
-        self.server.posts.append((self.path, json.loads(self.rfile.read(length))))
-        self.answer(200, {"success": True})
+        body = json.loads(self.rfile.read(length))
+        self.server.posts.append((self.path, body))
+        self.answer(200, self.server.facts.posted(self.path, body))
 
 
 class Scripted(http.server.ThreadingHTTPServer):

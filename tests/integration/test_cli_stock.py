@@ -419,7 +419,7 @@ def test_the_servers_own_variable_may_list_keys(odd_router):
 @pytest.mark.parametrize("command", ["hold", "release"])
 def test_a_stock_router_has_no_holds(shared_router, command):
     done = run_cli(command, "--all", server=shared_router)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "is a stock llama.cpp router, which has no holds" in done.stderr
 
 

@@ -324,9 +324,9 @@ def test_list_and_ps_of_others():
     assert listed["a:latest"]["context"] == 4096 and listed["b:latest"]["size"] == 4 << 30
     for server, kind in ((swap, "llama-swap"), (ollama, "Ollama")):
         done = cli(Made(server), "load", "b")
-        assert (done.returncode, done.stdout) == (2, "") and f"is {kind}" in done.stderr
+        assert (done.returncode, done.stdout) == (3, "") and f"is {kind}" in done.stderr
         done = cli(Made(server), "hold", "b")
-        assert done.returncode == 2 and f"is {kind}, which has no holds" in done.stderr
+        assert done.returncode == 3 and f"is {kind}, which has no holds" in done.stderr
         server.stop()
 
 

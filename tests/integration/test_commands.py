@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: MIT
+"""How the answers of commands look: in a pipe, and on terminals of 120, 80 and 60 columns. The files
+of tests/golden/commands have a command each; UPDATE_GOLDEN=1 writes them anew, to be looked at.
+
+And what they do with answers that no server should give."""
+import copy
+import json
+import os
+import re
+import time
+
+import pytest
+
+from conftest import HOSTLER, ROOT, run_cli
+from scripted import CLIENT, EVIL, Facts, GiB, Scripted, engine
+from terminal import Terminal
+
+GOLDEN = ROOT / "tests" / "golden" / "commands"
+MiB = 1 << 20
+
+
+def ago(facts, *ages):
+    """The same that many seconds ago. A half, so that a slow machine does not change the seconds."""
+    return [{**f, "at": time.time() - age - 0.2} for f, age in zip(facts, ages)]
+
+
+def argument(option, value, origin):
+    return {"option": option, "value": value, "origin": origin}
+
+
+def result(model, what, **more):
+    return {"model": model, "result": what, **more}
+
+
+class Afternoon(Facts):
+    """With an answer to everything."""
+    stream_ends = True
+    events = [b"data: " + json.dumps(e).encode() + b"\n\n" for e in (
+        {"model": "gemma-3-12b-it", "event": "model_status",
+         "data": {"status": "loading", "progress": {"current": "text_model", "value": 0.63}}},
+        {"model": "gemma-3-12b-it", "event": "model_status", "data": {"status": "loaded"}},
+        {"model": "llama-3.3-8b-instruct", "event": "model_status",
+         "data": {"status": "unloaded", "reason": "evicted", "cause": "for gemma-3-12b-it"}},
+        {"model": EVIL, "event": "model_status", "data": {"status": "unloaded"}},
+        {"model": "*", "event": "models_reload"})]
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.requests
+        for m in self.models[:4]:
+            m["aliases"] = ["chat", "default"] if m["id"].startswith("qwen3") else []
+            m["memory"] = {"host": 2 * GiB, "gpu0": 12 * GiB}
+        self.models[5]["held"] = self.status["holds"][0]
+
+    @property
+    def requests(self):
+        return ago(self.now, 1, 4, 6, 7, 40, 7500)
+
+    @requests.setter
+    def requests(self, value):
+        self.now = value
+
+    @property
+    def show(self):
+        changes = [{"model": "coder", "event": e, "why": w} for e, w in (
+            ("failed", "its engine ended with signal 9"), ("load", CLIENT),
+            ("stop", "POST /models/unload from 127.0.0.1:4711 (key alice, hostler/0.1.0)"),
+            ("ready", "after 12.1 s"))]
+        footprint = {"memory": {"host": 300 * MiB, "gpu0": 12 * GiB}, "mapped": 4 * GiB}
+        return {
+            **self.models[6], "status": {"value": "loaded"}, "aliases": ["code", "default"], "pinned": True, "loaded_by": CLIENT,
+            "load_ms": 12100, "ttl_ms": 600000, "priority": 5, "max_requests": 4,
+            "path": "/srv/models/Qwen3-Coder-30B-A3B-Instruct-Q4_K_M.gguf", "size": 18 * GiB,
+            "mmproj": None, "draft": None,
+            "header": {"name": "Qwen3 Coder 30B A3B Instruct", "architecture": "qwen3moe",
+                       "parameters": 30532122624, "layers": 48, "context_length": 262144},
+            "footprint": {"measured": footprint, "estimated": footprint, "fitted": None,
+                          "given": None},
+            "arguments": [argument("--ctx-size", "65536", "preset [coder], models.ini:12"),
+                          argument("--cache-type-k", "q8_0", "preset [*], models.ini:3"),
+                          argument("--jinja", None, "command line")],
+            "environment": ["CUDA_VISIBLE_DEVICES"],
+            "held": {"model": "coder", "until": None, "reason": "training", "by": CLIENT},
+            "last_exit": {"reason": "crashed", "cause": "signal 9",
+                          "message": "its engine ended with signal 9\nE out of memory"},
+            "recent": ago(changes, 12, 75, 3700, 90000)}
+
+    @property
+    def estimate(self):
+        part = {"memory": {"host": GiB, "gpu0": 14 * GiB}, "mapped": 0}
+        return {**part, "source": "fitted", "mapped": 4 * GiB, "fits": True, "never": False,
+                "loaded": False, "evicts": ["llama-3.3-8b-instruct", EVIL],
+                "budget": {"host": 45 * GiB, "gpu0": 21 * GiB}, "used": {"gpu0": 18 * GiB},
+                "fitted": part, "estimated": part, "measured": None,
+                "message": "it fits when 2 others go", "note": None}
+
+    def posted(self, path, body):
+        if body.get("dry_run"):
+            return {"results": [
+                result(e["model"], "unloaded", freed=e["memory"],
+                       reason="would_wait_for_requests" if e["requests"] else "would_be_unloaded")
+                for e in self.engines]}
+        back = engine("gemma-3-12b-it", "loading", 3)
+        self.engines = self.status["engines"] = [back]
+        figures = {"total": 24 * GiB, "available": 22 * GiB}
+
+        return {"results": [
+            result("qwen3-32b-q4_k_m", "unloaded", drained_ms=2100, stopped_ms=300,
+                   freed={"host": 2 * GiB, "gpu0": 12 * GiB}),
+            result(EVIL, "unloaded", stopped_ms=80, freed={"host": 90 * MiB}),
+            result("gemma-3-12b-it", "unloaded", stopped_ms=80, freed={"host": GiB}),
+            result("llama-3.3-8b-instruct", "busy", reason="requests_in_flight"),
+            result("coder", "failed", reason="process_does_not_end",
+                   message="pid 4711 is in an uninterruptible wait"),
+            result("nomic-embed-text-v1.5", "skipped", reason="excepted")],
+            "freed": {"host": 3 * GiB, "gpu0": 12 * GiB}, "held": False,
+            "memory": {"before": {}, "after": {"gpu0": figures}}}
+
+
+@pytest.fixture
+def scripted():
+    server = Scripted()
+    server.facts = Afternoon()
+    yield server
+    server.stop()
+
+
+# --- how it looks ----------------------------------------------------------------------------------
+
+CASES = {
+    "list": ["list"],
+    "ps": ["ps"],
+    "show": ["show", "coder"],
+    "estimate": ["estimate", "coder", "--ctx-size", "65536"],
+    "requests": ["requests"],
+    "events": ["events"],
+    "unload": ["unload", "--all"],
+    "unload-dry-run": ["unload", "--all", "--dry-run"],
+    "help": ["help"],
+    "help-unload": ["help", "unload"],
+}
+
+
+def stable(text):
+    """Without what differs from run to run, columns kept."""
+    text = re.sub(r"http://127\.0\.0\.1:\d+", "http://HOST:PORT", text)
+    return re.sub(r"^\d\d:\d\d:\d\d  ", "HH:MM:SS  ", text, flags=re.M)
+
+
+def piped(server, args):
+    done = run_cli(*args, env={"HOSTLER_URL": server.url, "TZ": "UTC"})
+    return done.stdout, done.stderr
+
+
+def on_terminal(server, args, folder, columns):
+    server.facts = Afternoon()
+    t = Terminal(folder, [str(HOSTLER), "--url", server.url, *args], columns, 90, NO_COLOR="1")
+    try:
+        t.ended()
+        return re.sub(r"status=\d+ modes=\w+\s*\Z", "", t.text()), t.errors()
+    finally:
+        t.close()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_answer(scripted, tmp_path, name):
+    picture = ""
+    for columns in (0, 120, 80, 60):
+        out, errors = (on_terminal(scripted, CASES[name], tmp_path, columns) if columns
+                       else piped(scripted, CASES[name]))
+        assert "Sanitizer" not in errors and "runtime error" not in errors
+        title = f"{columns} columns" if columns else "piped"
+        picture += f"--- {title}\n{stable(out).rstrip()}\n"
+        if errors and not columns:
+            picture += f"--- stderr\n{stable(errors).rstrip()}\n"
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(picture, encoding="utf-8")
+    assert picture == path.read_text(encoding="utf-8")
+
+
+def test_every_golden_file_has_its_case():
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(CASES)
+
+
+@pytest.mark.parametrize("command", [["requests"], ["show", "coder"]])
+def test_json_has_exact_times(scripted, command):
+    out = run_cli(*command, "--json", env={"HOSTLER_URL": scripted.url}).stdout
+    answer = json.loads(out)
+    assert all(isinstance(e["at"], float) for e in answer.get("requests") or answer["recent"])
+    assert "ago" not in out
+
+
+# --- what else they do ------------------------------------------------------------------------------
+
+def test_what_was_unloaded_is_told_when_the_look_after_it_fails(scripted):
+    facts = scripted.facts
+    report = {"results": [result("coder", "unloaded", stopped_ms=300)], "held": False}
+
+    def posted(path, body):
+        facts.status = []
+        return report
+
+    facts.posted = posted
+    for options in ([], ["--json"]):
+        facts.status = Facts().status
+        done = run_cli("unload", "--all", *options, env={"HOSTLER_URL": scripted.url})
+        assert done.returncode == 3 and "its answer to GET /hostler/v1/status" in done.stderr
+        if options:
+            assert json.loads(done.stdout) == report
+        else:
+            assert done.stdout == "coder unloaded in 0.3 s\n"
+
+
+def test_events_of_a_model(scripted):
+    done = run_cli("events", "codre", env={"HOSTLER_URL": scripted.url})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no model 'codre'" in done.stderr and "did you mean 'coder'?" in done.stderr
+    scripted.facts.models[3]["aliases"] = ["vision"]
+    out = run_cli("events", "vision", env={"HOSTLER_URL": scripted.url}).stdout
+    assert [l.split()[1] for l in out.splitlines()] == ["gemma-3-12b-it", "gemma-3-12b-it", "*"]
+
+
+def test_logs_as_json(scripted):
+    scripted.facts.stream_ends = True
+    scripted.log = [b"one\ntw", b"o\ttab\n", b"\xff and no end"]
+    done = run_cli("logs", "--json", env={"HOSTLER_URL": scripted.url})
+    assert [json.loads(l) for l in done.stdout.splitlines()] == [
+        {"line": "one"}, {"line": "two\ttab"}, {"line": "? and no end"}]
+    scripted.log = [b"x" * 200000, b"\nlast"]
+    done = run_cli("logs", env={"HOSTLER_URL": scripted.url})
+    assert done.stdout == "x" * 200000 + "\nlast"
+
+
+def test_a_control_character_cut_in_two(scripted, tmp_path):
+    """U+009B begins an escape sequence on some terminals."""
+    scripted.log = [b"begin\xc2", b"\x9b31mred\n", b"done\n"]
+    t = Terminal(tmp_path, ["script", "-qefc", f"{HOSTLER} --url {scripted.url} logs -f",
+                            str(tmp_path / "typed")])
+    try:
+        t.shows("begin", "done")
+    finally:
+        t.close()
+    assert b"begin??31mred" in (tmp_path / "typed").read_bytes()
+
+
+@pytest.mark.parametrize("name, remedy", [("top", "tpo"), ("ps", "status")])
+def test_what_a_wrong_name_leads_to(name, remedy):
+    assert f"did you mean: hostler {name}" in run_cli(remedy).stderr
+
+
+# --- answers that no server should give -------------------------------------------------------------
+
+STRANGE = [None, -7, [None], "\x1b]0;evil\x07\x1b[31m\n\u009b2J"]
+
+
+def places(value, path=()):
+    """Paths of all members, those of like entries of a list once."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield (*path, key)
+            yield from places(member, (*path, key))
+    elif isinstance(value, list) and value:
+        yield from places(value[0], (*path, 0))
+
+
+def put(value, path, strange):
+    for key in path[:-1]:
+        value = value[key]
+    value[path[-1]] = strange
+
+
+@pytest.mark.parametrize("command", [["ps"], ["unload", "--all"], ["unload", "--all", "--dry-run"],
+                                     ["estimate", "coder"], ["show", "coder"], ["list"]])
+def test_devices_and_reasons_cannot_steer_the_terminal(scripted, command):
+    evil = "gpu0\x1b]0;evil\x07"
+
+    class Evil(Afternoon):
+        estimate = {**Afternoon().estimate, "budget": {evil: GiB}, "used": {evil: GiB}}
+
+        def posted(self, path, body):
+            return {"results": [result("a", "unloaded", freed={evil: GiB}),
+                                result("b", "skipped", reason=evil)], "held": False,
+                    "freed": {evil: GiB},
+                    "memory": {"after": {evil: {"total": 2 * GiB, "available": GiB}}}}
+
+    scripted.facts = Evil()
+    scripted.facts.status["memory"] = {evil: {"total": 2 * GiB, "available": GiB}}
+    scripted.facts.engines[0]["memory"] = scripted.facts.models[0]["memory"] = {evil: GiB}
+    out = run_cli(*command, env={"HOSTLER_URL": scripted.url}).stdout
+    assert "\x1b" not in out and "\x07" not in out
+    assert "gpu0?]0;evil?" in out or command[0] == "show"
+
+
+class Strange(Afternoon):
+    """One answer of it is another."""
+
+    def __init__(self, name, answer):
+        self.name, self.answer = name, answer
+        super().__init__()
+        if name in ("status", "models"):
+            setattr(self, name, answer)
+
+    show = property(lambda self: self.answer if self.name == "show" else None)
+    estimate = property(lambda self: self.answer if self.name == "estimate" else None)
+    requests = property(lambda self: self.answer, lambda self, _: None)
+
+    @property
+    def events(self):
+        return [b"data: " + json.dumps(self.answer).encode() + b"\n\n"]
+
+    def posted(self, path, body):
+        return self.answer
+
+
+def answer_of(name):
+    facts = Afternoon()
+    if name == "unload":
+        return facts.posted("", {})
+    if name == "events":
+        return json.loads(facts.events[0].removeprefix(b"data: "))
+    return getattr(facts, name)
+
+
+@pytest.mark.parametrize("name, command", [
+    ("models", ["list"]), ("status", ["ps"]), ("status", ["list"]), ("show", ["show", "coder"]),
+    ("estimate", ["estimate", "coder"]), ("requests", ["requests"]), ("events", ["events"]),
+    ("unload", ["unload", "--all"])],
+    ids=lambda v: v if isinstance(v, str) else v[0])
+def test_strange_answers(scripted, name, command):
+    answer = answer_of(name)
+    for path in places(answer):
+        for strange in STRANGE:
+            changed = copy.deepcopy(answer)
+            put(changed, path, strange)
+            scripted.facts = Strange(name, changed)
+            done = run_cli(*command, env={"HOSTLER_URL": scripted.url})
+            told = (path, strange, done.stderr)
+            assert done.returncode in (0, 1, 3) and "runtime error" not in done.stderr, told
+            assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr), told
+            assert "(null)" not in done.stdout, told
