@@ -68,7 +68,8 @@ class Afternoon(Facts):
             ("ready", "after 12.1 s"))]
         footprint = {"memory": {"host": 300 * MiB, "gpu0": 12 * GiB}, "mapped": 4 * GiB}
         return {
-            **self.models[6], "status": {"value": "loaded"}, "aliases": ["code", "default"], "pinned": True, "loaded_by": CLIENT,
+            **self.models[6], "status": {"value": "loaded"}, "aliases": ["code", "default"],
+            "pinned": True, "loaded_by": CLIENT,
             "load_ms": 12100, "ttl_ms": 600000, "priority": 5, "max_requests": 4,
             "path": "/srv/models/Qwen3-Coder-30B-A3B-Instruct-Q4_K_M.gguf", "size": 18 * GiB,
             "mmproj": None, "draft": None,
