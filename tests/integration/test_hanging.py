@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import signal
 
 import pytest
@@ -26,11 +27,16 @@ def engine_pid(server):
     return server.get("/hostler/v1/status").json["engines"][0]["pid"]
 
 
+def is_stopped(task):
+    return (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
+
 def stopped(server):
     """The engine, ready and then made to hang; SIGKILL, which must come, ends it all the same."""
     assert server.post("/completion", ASK).status == 200
     pid = engine_pid(server)
     os.kill(pid, signal.SIGSTOP)
+    until(lambda: all(is_stopped(t) for t in pathlib.Path(f"/proc/{pid}/task").iterdir()))
     return pid
 
 
