@@ -166,7 +166,7 @@ class Hostler(Server):
 def clean_env(**extra):
     """Nothing of the caller's configuration reaches a server under test."""
     env = {k: v for k, v in os.environ.items()
-           if not k.startswith(("LLAMA_", "HOSTLER", "HF_", "HUGGING"))}
+           if not k.startswith(("LLAMA_", "HOSTLER", "HF_", "HUGGING", "CURL_", "SSL_CERT_"))}
     env.update(extra)
     return env
 
