@@ -12,6 +12,7 @@
 #include "api/reply.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "base/value.h"
 #include "http/target.h"
 #include "server/fitter.h"
 
@@ -134,6 +135,17 @@ static bool is_allowed(const char *name)
     return false;
 }
 
+/* llama.cpp would take `64k` for 64. */
+static bool is_count(const char *name)
+{
+    static const char *const counts[] = {"ctx-size",    "parallel",  "batch-size",
+                                         "ubatch-size", "n-cpu-moe", "main-gpu"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (strcmp(counts[i], name) == 0)
+            return true;
+    return false;
+}
+
 static int refuse_option(struct error *err, const char *name)
 {
     struct nearest near;
@@ -157,6 +169,9 @@ static int set_option(struct estimate *e, const char *name, const char *value, s
     free(option);
     if (!o)
         return error_set(err, -1, "this engine has no option --%s", name);
+    unsigned number;
+    if (is_count(name) && value_count(value, &number, &why))
+        return error_set(err, -1, "%s: %s", name, why.text);
     e->other = true;
     if (engine_args_set_text(&e->args, o, negated, *value || o->takes_value ? value : "on",
                              ARGS_FROM_COMMAND_LINE, &why))

@@ -10,6 +10,7 @@
  * and at every step the client may leave, which withdraws the request.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,13 +79,19 @@ static void inference_free(struct inference *i)
     free(i);
 }
 
+static void record_error(struct inference *i, const char *state)
+{
+    snprintf(i->record->error, sizeof i->record->error, "%s", state);
+}
+
 /* Answers with an error and ends. `error` is released. */
 static void inference_refuse(struct inference *i, int status, json_t *error, unsigned retry_after)
 {
     struct http_exchange *x = i->x;
     const char *state = json_string_value(json_object_get(error, "state"));
     i->record->status = status;
-    snprintf(i->record->error, sizeof i->record->error, "%s", state ? state : "");
+    if (state)
+        record_error(i, state);
     inference_free(i);
     reply_error_json(x, status, error, retry_after);
 }
@@ -134,6 +141,13 @@ static char *explanation(const struct hosted *h)
                       reason ? reason : "unloaded");
 }
 
+/* The same as a word, for the list of requests. */
+static const char *state_of_end(const struct hosted *h)
+{
+    const char *reason = host_reason_name(h->reason);
+    return h->engine || !reason ? "broken_off" : reason;
+}
+
 static void explain_end(uv_handle_t *handle)
 {
     struct inference *i = handle->data;
@@ -151,6 +165,7 @@ static void explain_now(struct inference *i)
         return;
     host_unlisten(i->api->host, &i->listener);
     i->explanation = explanation(i->request.hosted);
+    record_error(i, state_of_end(i->request.hosted));
     uv_close((uv_handle_t *)&i->timer, explain_end);
 }
 
@@ -412,6 +427,8 @@ static void inference_submit(struct inference *i, const char *name)
         char *copy = mem_strdup(name);
         struct api *api = i->api;
         i->record->status = 400;
+        i->record->model = mem_strndup(name, NAME_MAX);
+        record_error(i, "not_found");
         inference_free(i);
         names_unknown(api, x, 400, copy);
         free(copy);

@@ -21,7 +21,7 @@ struct request_record {
     uint64_t arrived, granted, ended; /* uv_now(), ms; 0: not yet */
     struct who who;
     char error[24]; /* the error's `state`; empty: none */
-    char *model;    /* id, once it is known; NULL */
+    char *model;    /* id, or the name that no model has; NULL */
     int status;     /* of the answer; 0: none yet */
     bool loaded;    /* it caused a load */
     struct usage usage;

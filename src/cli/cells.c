@@ -71,6 +71,10 @@ char *cells_idle(json_t *engine, char *out, size_t size)
 char *cells_ends_in(json_t *engine, char *out, size_t size)
 {
     json_t *ttl = json_object_get(engine, "ttl_ms");
+    if (json_is_true(json_object_get(engine, "pinned"))) {
+        snprintf(out, size, "pinned");
+        return out;
+    }
     if (!json_is_number(ttl) || json_number_value(ttl) > 0)
         return duration(json_object_get(engine, "ends_in_ms"), out, size);
     snprintf(out, size, "never");

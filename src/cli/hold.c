@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/duration.h"
 #include "base/memory.h"
 #include "cli/facts.h"
 #include "cli/format.h"
@@ -130,6 +131,14 @@ static int usage(const struct cli *cli, const char *name, const char *what)
     return CLI_USAGE;
 }
 
+/* `10m`: more likely that than a model's name. */
+static bool is_time(const char *word)
+{
+    uint64_t ms;
+    size_t digits = strspn(word, "0123456789");
+    return digits && word[digits] && duration_parse(word, &ms) == 0;
+}
+
 static int read_wish(struct wish *w, const struct cli_args *a, const struct cli *cli, bool hold)
 {
     unsigned long long ms = 0;
@@ -140,6 +149,9 @@ static int read_wish(struct wish *w, const struct cli_args *a, const struct cli 
         return usage(cli, a->command->name, "which model? Or --all");
     if (!hold)
         return CLI_OK;
+    for (size_t i = 0; i < a->n_operands; i++)
+        if (is_time(a->operands[i]))
+            return usage(cli, "hold", "a time stands behind --for: --for 10m");
     if (!cli_arg_time(a, cli, "--for", &ms))
         return CLI_USAGE;
     if (cli_arg(a, "--for") && !ms)

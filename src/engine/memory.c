@@ -337,6 +337,8 @@ uint64_t memory_limit_of(const struct memory_limits *limits, const char *name)
 }
 
 /* `gpu0=20G`, or a size alone. */
+#define LEAST ((uint64_t)1 << 20) /* less is a unit that was forgotten */
+
 static int add_limit(const char *item, struct memory_limits *out, struct error *err)
 {
     struct memory_limit limit = {.name = HOST};
@@ -351,6 +353,9 @@ static int add_limit(const char *item, struct memory_limits *out, struct error *
     if (out->n == MEMORY_DEVICES_MAX)
         return error_set(err, -E2BIG, "'%s': more than %d devices", item, MEMORY_DEVICES_MAX);
     int rc = value_memory(sign ? sign + 1 : item, &limit.bytes, err);
+    if (rc == 0 && limit.bytes && limit.bytes < LEAST)
+        rc = error_set(err, -EINVAL, "'%s' is less than 1 MiB: write it with its unit, like 8G",
+                       item);
     if (rc == 0)
         out->limit[out->n++] = limit;
     return rc;

@@ -378,7 +378,9 @@ static void test_refused_limits(void **state)
         {"a-name-of-16-byte=8G", "names no device"},
         {"gpu0=1G,gpu0=2G", "gpu0 has a limit already"},
         {"1G,host=2G", "host has a limit already"},
-        {"a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1,k=1,l=1,m=1,n=1,o=1,p=1,q=1,r=1", "'r=1'"},
+        {"a=1M,b=1M,c=1M,d=1M,e=1M,f=1M,g=1M,h=1M,i=1M,j=1M,k=1M,l=1M,m=1M,n=1M,o=1M,p=1M,q=1M,r="
+         "1M",
+         "'r=1M'"},
     };
     struct memory_limits l = {.n = 7};
     (void)state;
