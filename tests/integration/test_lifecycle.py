@@ -209,6 +209,8 @@ def test_the_least_recently_used_is_evicted(hostler, models):
     for model, loaded in [("m1", ["m1"]), ("m2", ["m1", "m2"]), ("m1", ["m1", "m2"]),
                           ("m3", ["m1", "m3"]), ("m2", ["m2", "m3"])]:
         assert server.tokenize(model).status == 200
+        if any(e["load_ms"] >= 1000 for e in server.engines().values()):
+            pytest.skip("needs loads of less than a second: longer ones decide who goes, too")
         assert server.loaded() == loaded
     assert server.models()["m1"]["status"]["reason"] == "evicted"
 
