@@ -1084,6 +1084,10 @@ static const char *would_fit(struct world *w, int model)
 TEST(tells_whether_a_model_would_fit_and_who_would_go)
 {
     struct world *w = begin_card();
+    assert_true(sched_could_ever_fit(&w->s, &w->m[C]));
+    w->m[C].bytes[1] = 101;
+    assert_false(sched_could_ever_fit(&w->s, &w->m[C]));
+    w->m[C].bytes[1] = 40;
     have_ready(w, A);
     pass(w, 1);
     have_busy(w, B, 0);
