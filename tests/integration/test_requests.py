@@ -260,7 +260,8 @@ def test_refusals_say_why(hostler, talker, gate, tmp_path):
         assert (record["status"], record["error"]) == (503, state)
         assert record["loaded"] is (state == "unloaded")  # though it did not come to an end
     assert ask(server, "missing", "/tokenize", {"model": "nosuch"}).status == 400
-    assert ended(server, "missing")[0]["model"] is None
+    (record,) = ended(server, "missing")
+    assert (record["model"], record["error"]) == ("nosuch", "not_found")
     assert ask(server, "asleep", "/tokenize?autoload=0", {"model": "quick"}).status == 400
     assert ended(server, "asleep")[0]["status"] == 400
     assert ask(server, "nameless", "/tokenize", {"content": "x"}).status == 400
