@@ -92,7 +92,7 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     json_object_set_new(o, "measured",
                         !e->other && known ? names_footprint(h->host, &h->footprint) : json_null());
     json_object_set_new(o, "message", json_string(message(fits, never, n)));
-    json_object_set_new(o, "note", why ? reply_string(why) : json_null());
+    json_object_set_new(o, "note", reply_string_or_null(why));
     reply_json(e->x, 200, o);
 }
 

@@ -115,8 +115,8 @@ json_t *names_hold(const struct hosted *h)
             ? json_null()
             : json_integer(
                   (json_int_t)(clock_unix() + (double)(until > now ? until - now : 0) / 1000)));
-    json_object_set_new(o, "reason", h->held_reason ? reply_string(h->held_reason) : json_null());
-    json_object_set_new(o, "by", h->held_by ? reply_string(h->held_by) : json_null());
+    json_object_set_new(o, "reason", reply_string_or_null(h->held_reason));
+    json_object_set_new(o, "by", reply_string_or_null(h->held_by));
     return o;
 }
 
@@ -126,6 +126,6 @@ json_t *names_change(const struct history_entry *e)
     json_object_set_new(o, "at", json_real(e->at));
     json_object_set_new(o, "model", reply_string(e->model));
     json_object_set_new(o, "event", json_string(e->event));
-    json_object_set_new(o, "why", e->why ? reply_string(e->why) : json_null());
+    json_object_set_new(o, "why", reply_string_or_null(e->why));
     return o;
 }

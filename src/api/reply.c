@@ -115,3 +115,8 @@ void reply_error(struct http_exchange *x, int status, const char *fmt, ...)
     reply_error_json(x, status, reply_error_object(status, buf_cstr(&message)), 0);
     buf_finish(&message);
 }
+
+json_t *reply_string_or_null(const char *text)
+{
+    return text ? reply_string(text) : json_null();
+}

@@ -27,5 +27,7 @@ json_t *reply_error_object(int status, const char *message);
 void reply_error_json(struct http_exchange *x, int status, json_t *error, unsigned retry_after);
 /* `text` as a JSON string, bytes that are no UTF-8 replaced. */
 json_t *reply_string(const char *text);
+/* The same; null for NULL. */
+json_t *reply_string_or_null(const char *text);
 
 #endif

@@ -53,24 +53,28 @@ void requests_destroy(struct requests *r)
 /* --- a record's life ----------------------------------------------------------------------------
  */
 
-/* The record of before the oldest is used again: a busy server asks for no memory here. */
-static struct request_record *take_record(struct requests *r)
+static struct request_record *take_oldest(struct requests *r)
 {
-    if (r->n_ended < ENDED_MAX)
-        return mem_zalloc(sizeof(struct request_record));
     struct request_record *e = TAILQ_LAST(&r->ended, records);
     TAILQ_REMOVE(&r->ended, e, link);
     r->n_ended--;
     free(e->model);
-    memset(e, 0, sizeof *e);
     return e;
+}
+
+/* The oldest is used again where there are many: a busy server asks for no memory here. */
+static struct request_record *new_record(struct requests *r)
+{
+    if (r->n_ended < ENDED_MAX)
+        return mem_zalloc(sizeof(struct request_record));
+    return memset(take_oldest(r), 0, sizeof(struct request_record));
 }
 
 struct request_record *requests_begin(struct requests *r, const struct keys *keys,
                                       const struct http_exchange *x,
                                       const struct host_request *place)
 {
-    struct request_record *e = take_record(r);
+    struct request_record *e = new_record(r);
     e->id = ++r->last_id;
     e->at = clock_unix();
     e->arrived = uv_now(r->loop);
@@ -97,13 +101,8 @@ void requests_end(struct requests *r, struct request_record *e, bool forget)
     e->ended = uv_now(r->loop);
     usage_end(&e->usage);
     TAILQ_INSERT_HEAD(&r->ended, e, link);
-    if (++r->n_ended > ENDED_MAX) {
-        struct request_record *oldest = TAILQ_LAST(&r->ended, records);
-        TAILQ_REMOVE(&r->ended, oldest, link);
-        r->n_ended--;
-        free(oldest->model);
-        free(oldest);
-    }
+    if (++r->n_ended > ENDED_MAX)
+        free(take_oldest(r));
 }
 
 /* --- figures ------------------------------------------------------------------------------------
@@ -139,9 +138,10 @@ static const char *state_of(const struct request_record *e)
     return e->ended ? "done" : e->granted ? "running" : "waiting";
 }
 
-static json_t *text_or_null(const char *text)
+/* A field that is empty when there is nothing. */
+static json_t *field(const char *text)
 {
-    return text && *text ? reply_string(text) : json_null();
+    return reply_string_or_null(*text ? text : NULL);
 }
 
 static void add_tokens(json_t *o, const struct request_record *e)
@@ -167,14 +167,14 @@ static json_t *record_json(const struct requests *r, const struct request_record
     bool waits = !e->ended && !e->granted && e->place->sched.state == SCHED_REQUEST_WAITING;
     json_object_set_new(o, "id", json_integer((json_int_t)e->id));
     json_object_set_new(o, "at", json_real(e->at));
-    json_object_set_new(o, "model", text_or_null(e->model));
+    json_object_set_new(o, "model", reply_string_or_null(e->model));
     json_object_set_new(o, "request", reply_string(e->who.request));
     json_object_set_new(o, "state", json_string(state_of(e)));
     json_object_set_new(o, "status", e->status ? json_integer(e->status) : json_null());
-    json_object_set_new(o, "error", text_or_null(e->error));
+    json_object_set_new(o, "error", field(e->error));
     json_object_set_new(o, "client", reply_string(e->who.client));
-    json_object_set_new(o, "key", text_or_null(e->who.key));
-    json_object_set_new(o, "user_agent", text_or_null(e->who.agent));
+    json_object_set_new(o, "key", field(e->who.key));
+    json_object_set_new(o, "user_agent", field(e->who.agent));
     json_object_set_new(o, "waited_ms",
                         json_integer((json_int_t)((e->granted ? e->granted : end) - e->arrived)));
     json_object_set_new(o, "elapsed_ms", json_integer((json_int_t)(end - e->arrived)));

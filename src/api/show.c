@@ -35,10 +35,9 @@ static json_t *arguments(const struct engine_args *args)
         const struct engine_arg *a = &args->v[i];
         const struct strv *no = &a->option->negations;
         const char *name = a->negated && no->n ? no->v[no->n - 1] : a->option->canonical;
-        json_array_append_new(all,
-                              json_pack("{s:o, s:o, s:s}", "option", reply_string(name), "value",
-                                        a->value ? reply_string(a->value) : json_null(), "origin",
-                                        origin_name(a->origin)));
+        json_array_append_new(all, json_pack("{s:o, s:o, s:s}", "option", reply_string(name),
+                                             "value", reply_string_or_null(a->value), "origin",
+                                             origin_name(a->origin)));
     }
     return all;
 }
@@ -99,19 +98,14 @@ static json_t *footprints(struct hosted *h)
                      given ? names_footprint(h->host, &h->footprint) : json_null());
 }
 
-static json_t *text_or_null(const char *text)
-{
-    return text ? reply_string(text) : json_null();
-}
-
 static json_t *last_exit(const struct hosted *h)
 {
     const char *reason = host_reason_name(h->reason);
     if (!reason)
         return json_null();
     return json_pack("{s:s, s:i, s:i, s:o, s:o}", "reason", reason, "exit_code", host_exit_code(h),
-                     "signal", h->last_exit.signal, "cause", text_or_null(h->ended_by), "message",
-                     text_or_null(h->failure));
+                     "signal", h->last_exit.signal, "cause", reply_string_or_null(h->ended_by),
+                     "message", reply_string_or_null(h->failure));
 }
 
 static json_t *changes(const struct hosted *h)
@@ -130,9 +124,9 @@ void api_show(struct api *api, struct http_exchange *x)
     if (!h)
         return;
     json_t *o = names_entry(h);
-    json_object_set_new(o, "path", text_or_null(h->model->path));
-    json_object_set_new(o, "mmproj", text_or_null(h->model->mmproj));
-    json_object_set_new(o, "draft", text_or_null(h->model->draft));
+    json_object_set_new(o, "path", reply_string_or_null(h->model->path));
+    json_object_set_new(o, "mmproj", reply_string_or_null(h->model->mmproj));
+    json_object_set_new(o, "draft", reply_string_or_null(h->model->draft));
     json_object_set_new(o, "header", header(h->model));
     json_object_set_new(o, "arguments", arguments(&h->composed.args));
     json_object_set_new(o, "environment", environment(&h->composed.env));
@@ -142,7 +136,7 @@ void api_show(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
     json_object_set_new(o, "priority", json_integer(h->settings.priority));
     json_object_set_new(o, "max_requests", json_integer(h->settings.max_requests));
-    json_object_set_new(o, "loaded_by", text_or_null(h->engine ? h->loaded_by : NULL));
+    json_object_set_new(o, "loaded_by", reply_string_or_null(h->engine ? h->loaded_by : NULL));
     json_object_set_new(o, "last_exit", last_exit(h));
     json_object_set_new(o, "recent", changes(h));
     reply_json(x, 200, o);

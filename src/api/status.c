@@ -103,7 +103,7 @@ static json_t *engine_of(struct api *api, struct hosted *h, const struct memory_
         o, "ends_in_ms",
         ends ? json_integer(h->sched.ttl_ms > idle_ms ? (json_int_t)(h->sched.ttl_ms - idle_ms) : 0)
              : json_null());
-    json_object_set_new(o, "loaded_by", h->loaded_by ? reply_string(h->loaded_by) : json_null());
+    json_object_set_new(o, "loaded_by", reply_string_or_null(h->loaded_by));
     json_object_set_new(o, "loaded_at", json_real(h->loaded_at));
     json_object_set_new(o, "load_ms", json_integer((json_int_t)h->load_ms));
     json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
@@ -171,7 +171,7 @@ void api_status(struct api *api, struct http_exchange *x)
     if (c->classic) /* where GET /models is the engine's own */
         json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
     const char *problem = refresh_problem(api->refresh);
-    json_object_set_new(o, "problem", problem ? reply_string(problem) : json_null());
+    json_object_set_new(o, "problem", reply_string_or_null(problem));
     json_object_set_new(o, "engines", engines);
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "holds", holds);

@@ -109,15 +109,5 @@ static int show(struct router *r, const struct cli_args *a)
 
 int cli_estimate(struct cli *cli, int argc, char **argv)
 {
-    struct cli_args a;
-    struct router r = {0};
-    int status;
-    if (cli_parse(&a, cli, "estimate", argc, argv, &status)) {
-        status = facts_open(&r, cli, "does not estimate memory");
-        if (!status)
-            status = show(&r, &a);
-    }
-    router_close(&r);
-    cli_args_finish(&a);
-    return status;
+    return facts_command(cli, argc, argv, "estimate", "does not estimate memory", show);
 }

@@ -32,6 +32,22 @@ int facts_open(struct router *r, const struct cli *cli, const char *what)
     return CLI_NO_SERVER;
 }
 
+int facts_command(struct cli *cli, int argc, char **argv, const char *name, const char *what,
+                  int (*show)(struct router *r, const struct cli_args *a))
+{
+    struct cli_args a;
+    struct router r = {0};
+    int status;
+    if (cli_parse(&a, cli, name, argc, argv, &status)) {
+        status = facts_open(&r, cli, what);
+        if (!status)
+            status = show(&r, &a);
+    }
+    router_close(&r);
+    cli_args_finish(&a);
+    return status;
+}
+
 int facts_get(struct router *r, const char *path, json_t **answer)
 {
     struct router_answer a;

@@ -3,6 +3,7 @@
 #ifndef HOSTLER_CLI_FACTS_H
 #define HOSTLER_CLI_FACTS_H
 
+#include "cli/options.h"
 #include "cli/router.h"
 
 /* Opens, and makes sure that it is a router, hostler or stock. router_close() in any case. */
@@ -10,9 +11,13 @@ int facts_open_any(struct router *r, const struct cli *cli);
 /* Opens, and makes sure that it is hostler. `what` completes the error: it is another router, which
  * `keeps no list of requests`. router_close() in any case. */
 int facts_open(struct router *r, const struct cli *cli, const char *what);
+/* A whole command: parses, opens, and calls `show`. `name` is its own. */
+int facts_command(struct cli *cli, int argc, char **argv, const char *name, const char *what,
+                  int (*show)(struct router *r, const struct cli_args *a));
 /* The answer to a GET, owned. An error is told: of an unknown model with the nearest name. */
 int facts_get(struct router *r, const char *path, json_t **answer);
-/* Passes the answer to a GET to `data` (client.h) as it comes, until it ends, or `data` ends it. `endless`: it has no end of its own, so that one is an error. */
+/* Passes the answer to a GET to `data` (client.h) as it comes, until it ends, or `data` ends it.
+ * `endless`: it has no end of its own, so that one is an error. */
 int facts_stream(struct router *r, const char *path,
                  int (*data)(const char *data, size_t len, void *ctx), void *ctx, bool endless);
 /* `/hostler/v1/show?model=NAME`, encoded; the caller frees. */

@@ -124,15 +124,5 @@ static int show(struct router *r, const struct cli_args *a)
 
 int cli_requests(struct cli *cli, int argc, char **argv)
 {
-    struct cli_args a;
-    struct router r = {0};
-    int status;
-    if (cli_parse(&a, cli, "requests", argc, argv, &status)) {
-        status = facts_open(&r, cli, "keeps no list of requests");
-        if (!status)
-            status = show(&r, &a);
-    }
-    router_close(&r);
-    cli_args_finish(&a);
-    return status;
+    return facts_command(cli, argc, argv, "requests", "keeps no list of requests", show);
 }

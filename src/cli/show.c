@@ -209,25 +209,21 @@ static void print_model(const struct cli *cli, json_t *m)
     print_changes(cli, json_object_get(m, "recent"));
 }
 
+static int show(struct router *r, const struct cli_args *a)
+{
+    json_t *answer = NULL;
+    char *path = facts_path("show", a->operands[0]);
+    int status = facts_get(r, path, &answer);
+    if (!status && r->cli->json)
+        cli_print_json(json_incref(answer));
+    else if (!status)
+        print_model(r->cli, answer);
+    json_decref(answer);
+    free(path);
+    return status;
+}
+
 int cli_show(struct cli *cli, int argc, char **argv)
 {
-    struct cli_args a;
-    struct router r = {0};
-    json_t *answer = NULL;
-    int status;
-    if (cli_parse(&a, cli, "show", argc, argv, &status)) {
-        char *path = facts_path("show", a.operands[0]);
-        status = facts_open(&r, cli, "tells no more than `hostler list`");
-        if (!status)
-            status = facts_get(&r, path, &answer);
-        if (!status && cli->json)
-            cli_print_json(json_incref(answer));
-        else if (!status)
-            print_model(cli, answer);
-        free(path);
-    }
-    json_decref(answer);
-    router_close(&r);
-    cli_args_finish(&a);
-    return status;
+    return facts_command(cli, argc, argv, "show", "tells no more than `hostler list`", show);
 }

@@ -106,10 +106,11 @@ static void on_done(uv_work_t *work, int status)
 static void begin(struct fitter *f)
 {
     struct job *j;
-    while (!f->working && (j = TAILQ_FIRST(&f->jobs)) &&
-           !j->told) // NOLINT(clang-analyzer-unix.Malloc): likewise
+    if (f->working)
+        return;
+    while ((j = TAILQ_FIRST(&f->jobs)) && !j->told) // NOLINT(clang-analyzer-unix.Malloc): likewise
         free_job(f, j);
-    if (!f->working && !TAILQ_EMPTY(&f->jobs))
+    if (j)
         f->working = uv_queue_work(f->loop, &f->work, do_job, on_done) == 0;
 }
 

@@ -46,13 +46,13 @@ static void on_fitted(const struct fit *fit, const char *why, void *ctx)
 }
 
 /* Whether its place depends on what it takes: not when places are what it lacks. */
-static bool depends_on_memory(const struct hosted *h)
+static bool depends_on_memory(struct hosted *h)
 {
     struct sched *s = &h->host->sched;
-    struct sched_model with = h->sched, without = {.priority = h->sched.priority};
+    struct sched_model without = {.priority = h->sched.priority};
     struct sched_model *victims[HOST_EVICTED_MAX];
     unsigned n, n_without;
-    bool fits = sched_would_fit(s, &with, victims, HOST_EVICTED_MAX, &n);
+    bool fits = sched_would_fit(s, &h->sched, victims, HOST_EVICTED_MAX, &n);
     return fits != sched_would_fit(s, &without, victims, HOST_EVICTED_MAX, &n_without) ||
            n != n_without;
 }
