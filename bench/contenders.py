@@ -151,6 +151,7 @@ def haproxy(folder, port, upstream):
   maxconn {max(100, (FILES - 200) // 2)}
 defaults
   mode http
+  option http-no-delay
   timeout connect 5s
   timeout client 600s
   timeout server 600s

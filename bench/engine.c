@@ -12,7 +12,10 @@
  *                        taken), each with the time of its making: {"t":NANOSECONDS,…}. Both are
  *                        looked for in the body's first 4 KiB.
  *
- * Streams of one rate wait in one queue, so an event costs no search: a run uses few rates.
+ * Streams of one rate wait in one queue, so an event costs no search: a run uses few rates. When in
+ * its period a stream has its turn depends on its number alone, and those of many are spread over it:
+ * else streams that a proxy opened quickly would have their events at the same time, and the proxy
+ * that was faster would look slower.
  */
 #include <errno.h>
 #include <llhttp.h>
@@ -131,6 +134,18 @@ static struct rate *rate_of(unsigned long per_second)
     return &rates[n_rates++];
 }
 
+/* Most belong at the end. */
+static void rate_insert(struct rate *r, struct conn *c)
+{
+    struct conn *before = TAILQ_LAST(&r->queue, conns);
+    while (before && before->due > c->due)
+        before = TAILQ_PREV(before, conns, link);
+    if (before)
+        TAILQ_INSERT_AFTER(&r->queue, before, c, link);
+    else
+        TAILQ_INSERT_HEAD(&r->queue, c, link);
+}
+
 static void stream_end(struct conn *c)
 {
     if (c->rate)
@@ -159,6 +174,15 @@ static void stream_rush(struct conn *c)
         ;
 }
 
+/* When a new stream has its first turn: in the period after this one. */
+static int64_t first_due(const struct rate *r)
+{
+    static uint32_t streams;
+    int64_t next = (now_ns() / r->period + 1) * r->period;
+    /* Multiples of the golden ratio are spread evenly, however many there are. */
+    return next + (int64_t)((double)(streams++ * 2654435769u) / 4294967296.0 * (double)r->period);
+}
+
 static void stream_begin(struct conn *c, unsigned long events, unsigned long per_second)
 {
     static const char head[] =
@@ -168,8 +192,8 @@ static void stream_begin(struct conn *c, unsigned long events, unsigned long per
     c->events_left = events;
     c->rate = per_second ? rate_of(per_second) : NULL;
     if (c->rate) {
-        c->due = now_ns() + c->rate->period;
-        TAILQ_INSERT_TAIL(&c->rate->queue, c, link);
+        c->due = first_due(c->rate);
+        rate_insert(c->rate, c);
     }
     if (conn_send(c, head, sizeof head - 1) && !c->rate)
         stream_rush(c);
@@ -185,7 +209,7 @@ static int64_t make_due_events(void)
         while ((c = TAILQ_FIRST(&rates[i].queue)) && c->due <= now) {
             TAILQ_REMOVE(&rates[i].queue, c, link);
             c->due += rates[i].period;
-            TAILQ_INSERT_TAIL(&rates[i].queue, c, link);
+            rate_insert(&rates[i], c);
             if (!c->waits_for_room)
                 stream_event(c);
         }

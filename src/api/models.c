@@ -65,7 +65,7 @@ static json_t *status_of(const struct hosted *h)
     json_object_set_new(status, "value", json_string(host_status(h)));
     json_object_set_new(status, "args", args_of(h));
     json_object_set_new(status, "preset", preset_of(h));
-    if (h->sched.draining || h->sched.yielding)
+    if (h->sched.draining || h->sched.yielding || h->sched.state == SCHED_STOPPING)
         json_object_set_new(status, "draining", json_true());
     if (h->sched.state == SCHED_LOADING && h->engine && engine_progress(h->engine))
         json_object_set(status, "progress", engine_progress(h->engine));

@@ -31,18 +31,27 @@ static bool number_after(const char *name, const char *prefix, unsigned *out)
     return end != name + len && !*end && n <= UINT_MAX;
 }
 
-static bool read_address(const char *root, struct drm_gpu *gpu)
+/* Its address and whether NVIDIA's driver has it. */
+static bool read_uevent(const char *root, struct drm_gpu *gpu, bool *nvidia)
 {
     static const char key[] = "PCI_SLOT_NAME=";
     struct kernel_line line;
     FILE *f = kernel_open("%s/sys/class/drm/renderD%u/device/uevent", root, gpu->node);
     gpu->pci[0] = '\0';
-    while (f && kernel_next(f, &line))
+    *nvidia = false;
+    while (f && kernel_next(f, &line)) {
         if (strncmp(line.key, key, sizeof key - 1) == 0) /* cut at the address's own first colon */
             snprintf(gpu->pci, sizeof gpu->pci, "%.6s:%.8s", line.key + sizeof key - 1, line.value);
+        *nvidia |= strcmp(line.key, "DRIVER=nvidia") == 0;
+    }
     if (f)
         fclose(f);
     return gpu->pci[0] != '\0';
+}
+
+static bool is_on_first_bus(const struct drm_gpu *gpu)
+{
+    return strncmp(gpu->pci, "0000:00:", 8) == 0;
 }
 
 /* Fixed widths but for the domain, which may have more than four digits. */
@@ -58,14 +67,34 @@ size_t drm_find(const char *root, struct drm_gpu *out, size_t max)
     DIR *dir = open_folder(root, "/sys/class/drm");
     size_t n = 0;
     uint64_t total, used;
+    bool nvidia;
     for (struct dirent *e; dir && n < max && (e = readdir(dir));)
         if (number_after(e->d_name, "renderD", &out[n].node) &&
-            drm_memory(root, &out[n], &total, &used) && read_address(root, &out[n]))
+            drm_memory(root, &out[n], &total, &used) && read_uevent(root, &out[n], &nvidia))
             n++;
     if (dir)
         closedir(dir);
     qsort(out, n, sizeof *out, by_address);
     return n;
+}
+
+bool drm_tells_all(const char *root, bool nvidia_told_elsewhere)
+{
+    DIR *dir = open_folder(root, "/sys/class/drm");
+    FILE *driver = kernel_open("%s/proc/driver/nvidia/version", root);
+    bool all = !driver || nvidia_told_elsewhere, nvidia;
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        struct drm_gpu gpu;
+        uint64_t total, used;
+        if (number_after(e->d_name, "renderD", &gpu.node) && read_uevent(root, &gpu, &nvidia) &&
+            !drm_memory(root, &gpu, &total, &used) && !is_on_first_bus(&gpu))
+            all &= nvidia && nvidia_told_elsewhere;
+    }
+    if (driver)
+        fclose(driver);
+    if (dir)
+        closedir(dir);
+    return all;
 }
 
 bool drm_memory(const char *root, const struct drm_gpu *gpu, uint64_t *total, uint64_t *used)

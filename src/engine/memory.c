@@ -282,6 +282,11 @@ bool memory_has_gpu(void)
     return nvml.gpus + kernel.gpus > 0;
 }
 
+bool memory_sees_all(void)
+{
+    return drm_tells_all(kernel.root, nvml.gpus > 0);
+}
+
 void memory_read(struct memory_figures *out)
 {
     *out = (struct memory_figures){.n = 1 + nvml.gpus + kernel.gpus};

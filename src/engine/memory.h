@@ -41,6 +41,8 @@ void memory_init(void);
 void memory_init_at(const char *root);
 void memory_finish(void);
 bool memory_has_gpu(void);
+/* Whether there is no card whose memory nobody tells: engines may have theirs there unseen. */
+bool memory_sees_all(void);
 
 /* The host's figures are those of its control group where that has a limit (cgroup.h). */
 void memory_read(struct memory_figures *out);

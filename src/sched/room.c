@@ -35,12 +35,13 @@ static int64_t need(const struct room *r, const struct sched_model *m, unsigned 
 
 bool room_fits(const struct room *r, const struct sched_model *m)
 {
-    if (r->places < 1)
+    if (r->places + r->leaving < 1)
         return false;
+    int64_t spare = r->places < 1 ? r->spare : 0;
     for (unsigned d = 0; d < r->devices; d++) {
         int64_t wanted = need(r, m, d);
         /* Who needs nothing of a device fits even where there is less than nothing left. */
-        if (wanted && wanted > r->bytes[d])
+        if (wanted && wanted + spare > r->bytes[d])
             return false;
     }
     return true;
@@ -49,6 +50,7 @@ bool room_fits(const struct room *r, const struct sched_model *m)
 void room_take(struct room *r, const struct sched_model *m)
 {
     r->places--;
+    r->leaving += r->overlap && room_is_left_by(m);
     for (unsigned d = 0; d < r->devices; d++)
         r->bytes[d] -= need(r, m, d);
     if (m->weights)
@@ -58,6 +60,7 @@ void room_take(struct room *r, const struct sched_model *m)
 void room_give(struct room *r, const struct sched_model *m)
 {
     r->places++;
+    r->leaving -= r->overlap && room_is_left_by(m);
     if (m->weights)
         --*users(r, m->weights);
     for (unsigned d = 0; d < r->devices; d++)
@@ -71,6 +74,8 @@ void room_init(struct room *r, enum room_when when, const struct sched *s)
         .devices = s->config.devices,
         .look = s->looks,
         .places = s->config.models_max ? s->config.models_max : INT32_MAX,
+        .overlap = s->config.overlap,
+        .spare = amount(s->config.spare),
     };
     for (unsigned d = 0; d < r->devices; d++)
         r->bytes[d] = amount(s->capacity[d]);

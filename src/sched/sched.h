@@ -19,7 +19,8 @@
  *  - Room: an engine takes a place among `models_max` and its footprint on each device, from
  *    SCHED_ACT_SPAWN until SCHED_EV_GONE, so that room is free only when the memory is. What all
  *    take stays within models_max (0: no limit) and within `capacity`. Weights that several map from
- *    one file count once.
+ *    one file count once. Where `overlap` says so, an engine that is being stopped has its place no
+ *    more for a model that fits beside what it still holds, `spare` bytes more on each device.
  *  - A grant is a lease. An engine with a lease is stopped only when the deadline of a drain has
  *    passed, by force, or because it does not answer. Leases of an engine that is gone do not
  *    count for the model's next engine.
@@ -210,6 +211,8 @@ struct sched_config {
     uint64_t hopeless_ms;     /* how long it is hoped that others give memory back */
     unsigned max_failures;    /* in a row; 0: no limit */
     uint64_t back_off_ms;     /* after the second failure in a row; 0: none */
+    bool overlap;             /* a load may begin while a victim is on its way out */
+    uint64_t spare;           /* bytes on each device that must be left then */
     /* What all engines together could ever have on a device. */
     uint64_t ceiling[SCHED_DEVICES];
 };

@@ -15,6 +15,9 @@
 #include "server/host_core.h"
 #include "server/warm.h"
 
+/* What an engine leaves free when it fits its context to what it finds (--fit-target): with less beside
+ * one that goes it would take a smaller one than it gets later. */
+#define FIT_TARGET ((uint64_t)1 << 30)
 #define MEMORY_MS 500 /* how often memory is looked at while somebody waits for it */
 #define RESIDENCE_MS 30000
 #define HOPELESS_MS 10000 /* how long somebody may wait for other programs' memory */
@@ -317,6 +320,8 @@ static void init_scheduler(struct host *h)
         .models_max = c->classic ? 0 : c->models_max,
         .max_queue = c->max_queue,
         .devices = (unsigned)h->budget.devices,
+        .overlap = h->budget.devices && memory_sees_all(),
+        .spare = FIT_TARGET,
         .max_wait_ms = c->max_wait_ms,
         .wait_timeout_ms = c->load_timeout_ms,
         .residence_ms = RESIDENCE_MS,

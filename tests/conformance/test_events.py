@@ -107,8 +107,9 @@ def test_eviction(start, models, see):
     with server.events() as events:
         see("tokenize", server.tokenize("m2").status, 200)
         events.wait_status("m2", "loaded")
-        see("story", events.story(), [["m1", "status_change", "unloaded"], ["m2", "model_status", "loading"],
-                                      ["m2", "status_change", "loaded"]])
+        events.wait_status("m1", "unloaded")
+        see("who goes", events.story("m1"), [["m1", "status_change", "unloaded"]])
+        see("who comes", events.story("m2"), [["m2", "model_status", "loading"], ["m2", "status_change", "loaded"]])
 
 
 def test_a_failed_load(start, see):

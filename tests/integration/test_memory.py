@@ -107,3 +107,31 @@ def test_so_many_requests_at_once_and_no_more(start, tmp_path):
     until(lambda: server.engines()["a"]["waiting"] == 2, what="two that wait")
     assert server.engines()["a"]["requests"] == 1
     assert [a.result().status for a in answers] == [200] * 3
+
+
+@pytest.fixture
+def swapped(start, tmp_path):
+    """swapped(memory, limit, slow_exit_s): with one place, b has answered in place of a, whose exit takes its
+    time; whether a is still there."""
+    def call(memory, limit, slow_exit_s):
+        folder = fake_models(tmp_path / "fakes", a={"slow_exit_s": slow_exit_s}, b={})
+        server = start(f"[*]\nmemory = {memory}\n", "--memory", limit, "--models-max", "1", folder=folder,
+                       engine=FAKE_ENGINE)
+        use(server, "a")
+        (first,) = server.engines()
+        use(server, "b")
+        return first in server.engines()
+    return call
+
+
+def test_a_swap_does_not_wait_for_the_exit_where_there_is_memory_for_both(swapped):
+    assert swapped("100M", "8G", 5)
+
+
+def test_a_swap_waits_for_the_exit_where_the_memory_is_needed(swapped):
+    assert not swapped("600M", "1G", 1)
+
+
+def test_a_swap_waits_for_the_exit_where_an_engine_would_find_too_little(swapped):
+    """Two would fit; but an engine fits its context to what is free, less 1 GiB."""
+    assert not swapped("600M", "2G", 1)

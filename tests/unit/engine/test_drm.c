@@ -149,6 +149,37 @@ static void too_many_clients(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, tree_setup, tree_teardown)
 
+static void tells_all(void **state)
+{
+    (void)state;
+    assert_true(drm_tells_all(tree, false));
+    assert_true(drm_tells_all("/nonexistent", false));
+    card(128, "0000:43:00.0", "1000", "0");
+    tree_write("/sys/class/drm/renderD129/device/uevent", "PCI_SLOT_NAME=0000:00:02.0\n");
+    assert_true(drm_tells_all(tree, false));
+}
+
+static void cards_that_tell_nothing(void **state)
+{
+    (void)state;
+    tree_write("/sys/class/drm/renderD128/device/uevent",
+               "DRIVER=nvidia\nPCI_SLOT_NAME=0000:01:00.0\n");
+    assert_false(drm_tells_all(tree, false));
+    assert_true(drm_tells_all(tree, true));
+    tree_write("/sys/class/drm/renderD129/device/uevent",
+               "DRIVER=xe\nPCI_SLOT_NAME=0000:03:00.0\n");
+    assert_false(drm_tells_all(tree, true));
+}
+
+/* As in a container without its render nodes. */
+static void nvidias_driver_without_its_library(void **state)
+{
+    (void)state;
+    tree_write("/proc/driver/nvidia/version", "NVRM version\n");
+    assert_false(drm_tells_all(tree, false));
+    assert_true(drm_tells_all(tree, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +191,9 @@ int main(void)
         CASE(resident_before_the_older_names),
         CASE(process_that_is_gone),
         CASE(too_many_clients),
+        CASE(tells_all),
+        CASE(cards_that_tell_nothing),
+        CASE(nvidias_driver_without_its_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

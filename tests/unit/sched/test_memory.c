@@ -71,6 +71,47 @@ TEST(memory_of_what_stops_is_not_free_before_it_is_gone)
     did(w, "spawn B for 0");
 }
 
+/* One place, on a card of 100; what comes must leave 10. */
+static struct world *begin_overlapping(uint64_t comes)
+{
+    struct world *w = begin_small(
+        &(struct sched_config){.models_max = 1, .overlap = true, .spare = 10});
+    w->m[B].bytes[1] = comes;
+    have_ready(w, A);
+    ask(w, 0, B);
+    return w;
+}
+
+TEST(a_load_begins_while_its_victim_leaves_if_there_is_memory_for_both)
+{
+    struct world *w = begin_overlapping(50);
+    did(w, "stop A evicted; spawn B for 0");
+    gone(w, A, false);
+    tell(w, SCHED_EV_READY, B);
+    did(w, "grant 0");
+}
+
+TEST(a_load_waits_for_its_victim_where_too_little_would_be_left)
+{
+    struct world *w = begin_overlapping(51);
+    did(w, "stop A evicted");
+    gone(w, A, false);
+    did(w, "spawn B for 0");
+}
+
+TEST(one_who_leaves_makes_place_for_one)
+{
+    struct world *w = begin_overlapping(10);
+    w->m[C].bytes[1] = 10;
+    did(w, "stop A evicted; spawn B for 0");
+    ask(w, 1, C);
+    did(w, "");
+    tell(w, SCHED_EV_READY, B);
+    did(w, "grant 0");
+    done(w, 0);
+    did(w, "stop B evicted; spawn C for 1");
+}
+
 TEST(as_few_go_as_are_enough)
 {
     struct world *w = begin_card();
@@ -1164,6 +1205,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads_as_many_as_there_is_memory_for),
         cmocka_unit_test(memory_of_what_stops_is_not_free_before_it_is_gone),
+        cmocka_unit_test(a_load_begins_while_its_victim_leaves_if_there_is_memory_for_both),
+        cmocka_unit_test(a_load_waits_for_its_victim_where_too_little_would_be_left),
+        cmocka_unit_test(one_who_leaves_makes_place_for_one),
         cmocka_unit_test(as_few_go_as_are_enough),
         cmocka_unit_test(who_loads_long_stays_before_who_loads_fast),
         cmocka_unit_test(a_stop_names_who_needs_the_room),
