@@ -842,6 +842,15 @@ unsigned sched_position(const struct sched *s, const struct sched_request *reque
     return n;
 }
 
+struct sched_model *sched_first_waiting(const struct sched *s)
+{
+    struct sched_model *m, *first = TAILQ_FIRST(&s->waiting_models);
+    TAILQ_FOREACH (m, &s->waiting_models, queue_link)
+        if (place_is_before(s, m, first))
+            first = m;
+    return first;
+}
+
 static uint64_t rest_of_load(const struct sched *s, const struct sched_model *m)
 {
     uint64_t past = s->now - m->spawned_at;

@@ -326,6 +326,8 @@ uint64_t sched_deadline(const struct sched *s);
  * wait. Those of models that are loading come before those that still need a place.
  */
 unsigned sched_position(const struct sched *s, const struct sched_request *request);
+/* Of the models that wait for a place the one that is served first; NULL when none waits. */
+struct sched_model *sched_first_waiting(const struct sched *s);
 /* In how many ms the model will be ready, by what loads took before: its own and those of the models
  * before it. SCHED_NEVER when that is not known. */
 uint64_t sched_eta(const struct sched *s, const struct sched_model *m);

@@ -130,7 +130,7 @@ static bool disk_is_busy(const struct host *h)
 
 void host_read_ahead(struct host *h)
 {
-    struct sched_model *m = TAILQ_FIRST(&h->sched.waiting_models);
+    struct sched_model *m = sched_first_waiting(&h->sched);
     bool may = m && !disk_is_busy(h);
     warm_next(h->warm, may ? container_of(m, struct hosted, sched)->model : NULL);
 }

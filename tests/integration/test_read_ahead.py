@@ -38,10 +38,12 @@ def drop(path):
 
 @pytest.fixture
 def busy(hostler, tmp_path):
-    """A daemon with one place, which `a` has, and the path of `b`'s file."""
-    folder = fake_models(tmp_path / "models", a={"endless": True, "token_ms": 20}, b={})
+    """A daemon with one place, which `a` has, and the path of `b`'s file; `b` goes before `c`."""
+    folder = fake_models(tmp_path / "models", a={"endless": True, "token_ms": 20}, b={}, c={})
     file = tiny_model.make(str(folder / "b.gguf"), pad_mb=48)
-    server = hostler("--models-dir", folder, "--models-max", "1", engine=FAKE_ENGINE)
+    presets = tmp_path / "presets.ini"
+    presets.write_text("[b]\npriority = 1\n", encoding="utf-8")
+    server = hostler("--models-dir", folder, "--models-preset", presets, "--models-max", "1", engine=FAKE_ENGINE)
     connection, _ = open_stream(server, "a")
     drop(file)
     yield server, file
@@ -54,6 +56,15 @@ def test_while_another_is_busy(busy):
         wire.ask("POST", CHAT, chat("b"))
         until(lambda: cached(file) == 1, what="the file of the model that waits in the page cache")
         assert server.state("b") == "unloaded"
+
+
+def test_of_those_who_wait_the_one_whose_turn_is_next(busy):
+    server, file = busy
+    with Wire(server) as first, Wire(server) as second:
+        first.ask("POST", CHAT, chat("c"))
+        until(lambda: "c" in server.queue())
+        second.ask("POST", CHAT, chat("b"))
+        until(lambda: cached(file) == 1, what="the file of the one with the higher priority in the page cache")
 
 
 def test_who_asks_not_has_nothing_read(busy):

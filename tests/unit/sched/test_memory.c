@@ -436,6 +436,7 @@ TEST(priority_comes_before_age)
     assert_int_equal(sched_position(&w->s, &w->r[4]), 1);
     assert_int_equal(sched_position(&w->s, &w->r[2]), 2);
     assert_int_equal(sched_position(&w->s, &w->r[1]), 3);
+    assert_ptr_equal(sched_first_waiting(&w->s), &w->m[C]);
     static const char *const order[] = {"spawn C for 3", "spawn D for 4", "spawn B for 2",
                                         "spawn E for 1"};
     static const int models[] = {C, D, B, E}, requests[] = {3, 4, 2, 1};
@@ -483,6 +484,7 @@ TEST(tells_the_position_behind_who_has_waited_long)
     did(w, "");
     assert_int_equal(sched_position(&w->s, &w->r[1]), 0);
     assert_int_equal(sched_position(&w->s, &w->r[3]), 2);
+    assert_ptr_equal(sched_first_waiting(&w->s), &w->m[B]);
 }
 
 TEST(the_lowest_priority_goes_first_whatever_it_costs)
