@@ -116,22 +116,31 @@ void cli_print(const char *fmt, ...)
     free(text);
 }
 
-void cli_print_beside(FILE *out, unsigned width, const char *title, size_t column, const char *text)
+void cli_print_from(FILE *out, unsigned width, size_t at, size_t column, const char *text)
 {
     char *clean = format_clean(mem_strdup(text), FORMAT_ONE_LINE), *rest = clean;
-    do {
-        size_t own = format_width(title), at = own < column ? column : own + (own > 0);
+    for (;;) {
         size_t n = format_fit(rest, width > at ? width - at : SIZE_MAX), end = n;
         while (rest[n] && end && rest[end] != ' ')
             end--;
         if (!end) /* one long word */
             end = n + strcspn(rest + n, " ");
-        fprintf(out, "%s%*s%.*s\n", title, (int)(at - own), "", (int)end, rest);
+        fprintf(out, "%.*s\n", (int)end, rest);
         rest += end;
         rest += strspn(rest, " ");
-        title = "";
-    } while (*rest);
+        if (!*rest)
+            break;
+        fprintf(out, "%*s", (int)column, "");
+        at = column;
+    }
     free(clean);
+}
+
+void cli_print_beside(FILE *out, unsigned width, const char *title, size_t column, const char *text)
+{
+    size_t own = format_width(title), at = own < column ? column : own + (own > 0);
+    fprintf(out, "%s%*s", title, (int)(at - own), "");
+    cli_print_from(out, width, at, column, text);
 }
 
 int cli_finish(struct cli *cli, int status)

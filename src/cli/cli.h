@@ -51,6 +51,8 @@ void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* `title`, and from `column` on `text`, broken at blanks where `width` (0: never) ends. */
 void cli_print_beside(FILE *out, unsigned width, const char *title, size_t column,
                       const char *text);
+/* The same where the first line is printed already as far as column `at`. */
+void cli_print_from(FILE *out, unsigned width, size_t at, size_t column, const char *text);
 /* Flushes stdout, at the very end. `status`, or CLI_SOME_FAILED when what was printed did not arrive. */
 int cli_finish(struct cli *cli, int status);
 

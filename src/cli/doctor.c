@@ -35,9 +35,11 @@ static void forget_told(struct doctor *d)
 void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix)
 {
     const char *what = d->told.error ? d->told.error : "it does not say why";
-    if (!fix && d->told.hint)
+    bool is_advice = !fix && d->told.hint;
+    if (is_advice)
         fix = mem_strdup(d->told.hint);
     doctor_add(d, DOCTOR_WRONG, check, mem_strdup(what), evidence, fix);
+    d->findings[d->n - 1].is_advice = is_advice;
     forget_told(d);
 }
 
@@ -54,6 +56,9 @@ char *doctor_kill(const struct procfs_process *p)
 
 /* --- telling ------------------------------------------------------------------------------------
  */
+
+#define WIDTH 80 /* in a pipe too: such reports are pasted into mails; scripts take --json */
+#define NOTE "   # "
 
 /* As the C library would look it up, without loading a locale. */
 static bool speaks_utf8(void)
@@ -74,36 +79,60 @@ static const char *mark(const struct cli *cli, enum doctor_level level)
     return cli->out_is_tty && speaks_utf8() ? signs[level] : words[level];
 }
 
-/* Further lines of a text stand below its first one. */
-static void print_text(const char *title, const char *text, const char *indent)
+static void print_evidence(const char *text, unsigned width, size_t column)
 {
-    char *clean = format_clean(mem_strdup(text), FORMAT_KEEP_NEWLINES);
-    printf("%s%s", indent, title);
-    for (const char *p = clean; *p; p++) {
-        putchar(*p);
-        if (*p == '\n' && p[1])
-            fputs(indent, stdout);
+    char *lines = mem_strdup(text), *line;
+    for (char *rest = lines; (line = strsep(&rest, "\n"));)
+        if (*line || rest) /* not behind the last newline */
+            cli_print_beside(stdout, width, "", column, line);
+    free(lines);
+}
+
+/* What is copied stays one line; its comment may move below it. */
+static void print_command(const char *command, unsigned width, size_t column)
+{
+    const char *note = strstr(command, NOTE);
+    bool fits = column + format_width(command) <= width;
+    if (!note || fits) {
+        cli_print_from(stdout, 0, column, column, command);
+        return;
     }
-    if (!*clean || clean[strlen(clean) - 1] != '\n')
-        putchar('\n');
-    free(clean);
+    char *alone = mem_strndup(command, (size_t)(note - command));
+    cli_print_from(stdout, 0, column, column, alone);
+    cli_print_beside(stdout, width, "", column, note + strspn(note, " "));
+    free(alone);
+}
+
+static void print_fix(const struct doctor_finding *f, unsigned width, size_t column)
+{
+    const char *title = "fix: ";
+    char *lines = mem_strdup(f->fix), *line;
+    printf("%*s%s", (int)column, "", title);
+    column += strlen(title);
+    for (char *rest = lines; (line = strsep(&rest, "\n"));) {
+        if (line != lines)
+            printf("%*s", (int)column, "");
+        if (f->is_advice)
+            cli_print_from(stdout, width, column, column, line);
+        else
+            print_command(line, width, column);
+    }
+    free(lines);
 }
 
 static void print_finding(const struct cli *cli, const struct doctor_finding *f)
 {
     static const char *const colours[] = {"\033[32m", "\033[2m", "\033[31m"};
     const char *sign = mark(cli, f->level);
-    int indent = (int)format_width(sign) + 13;
-    char *what = format_clean(mem_strdup(f->what), FORMAT_ONE_LINE);
-    char *blanks = mem_printf("%*s", indent, "");
-    printf("%s%s%s %-11s %s\n", cli->out_colour ? colours[f->level] : "", sign,
-           cli->out_colour ? "\033[0m" : "", f->check, what);
+    size_t column = format_width(sign) + 13;
+    unsigned width = cli->out_is_tty ? cli->width : WIDTH;
+    printf("%s%s%s %-11s ", cli->out_colour ? colours[f->level] : "", sign,
+           cli->out_colour ? "\033[0m" : "", f->check);
+    cli_print_from(stdout, width, column, column, f->what);
     if (f->evidence)
-        print_text("", f->evidence, blanks);
+        print_evidence(f->evidence, width, column);
     if (f->fix)
-        print_text("fix: ", f->fix, blanks);
-    free(blanks);
-    free(what);
+        print_fix(f, width, column);
 }
 
 static size_t count_wrong(const struct doctor *d)

@@ -25,7 +25,9 @@ enum doctor_level {
 struct doctor_finding {
     enum doctor_level level;
     const char *check; /* static: `server`, `key`, `model`, … */
-    char *what, *evidence, *fix;
+    char *what, *evidence;
+    char *fix;      /* a command, `   # ` and a comment behind it; several are lines */
+    bool is_advice; /* `fix` is prose */
 };
 
 struct doctor {

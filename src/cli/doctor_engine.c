@@ -19,8 +19,7 @@ static bool is_new_enough(const struct engine_options *o)
 
 static char *remedy(void)
 {
-    return mem_strdup("install a current llama.cpp, and name its llama-server: "
-                      "export LLAMA_SERVER=/path/to/llama-server");
+    return mem_strdup("export LLAMA_SERVER=/path/to/llama-server   # of a current llama.cpp");
 }
 
 void doctor_engine(struct doctor *d)

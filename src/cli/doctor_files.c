@@ -99,7 +99,7 @@ static void add_broken(struct doctor *d, const char *id, const char *path, int c
         break;
     case ENOTSUP:
         what = "the file of '%s' is in a format that this hostler does not know";
-        fix = mem_strdup("update hostler if the file is newer; else convert the model again");
+        fix = mem_strdup("update hostler, or convert the model again");
         break;
     case EACCES:
         fix = commandf("sudo chmod a+r", path, "or run as a user who may read it");

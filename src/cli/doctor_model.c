@@ -104,8 +104,8 @@ static char *way_to_room(struct doctor *d, const struct router_model *m, json_t 
         fix = mem_printf("hostler unload --%s", loaded);
     json_int_t context = fix ? 0 : fitting_context(d, m);
     if (context)
-        fix = mem_printf("give it a smaller context: ctx-size = %" JSON_INTEGER_FORMAT
-                         " in its section of --models-preset, with which it fits",
+        fix = mem_printf("ctx-size = %" JSON_INTEGER_FORMAT
+                         "   # in its section of --models-preset: so it fits",
                          context);
     else if (!fix)
         fix = never ? mem_strdup("use a smaller quantization of it, or raise --memory")
@@ -264,7 +264,7 @@ static char *way_to_rest(const struct changes *c, const char *model)
     if (begins(c->ended_by, "evicted"))
         return command("pin", model, "or allow more at once: serve --models-max, --memory");
     if (begins(c->ended_by, "idle"))
-        return mem_strdup("give it more time: ttl = 30m in its section, or serve --ttl");
+        return mem_strdup("ttl = 30m   # in its section of --models-preset; or serve --ttl 30m");
     if (begins(c->ended_by, "unloaded"))
         return command("unload --hold", model, NULL);
     return command("logs", model, "why it ends");
