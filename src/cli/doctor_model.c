@@ -182,9 +182,11 @@ void doctor_model(struct doctor *d)
         unknown(d);
         return;
     }
-    doctor_add(d, DOCTOR_OK, "model", mem_printf("'%s' is %s", m->id, m->state), NULL, NULL);
+    bool failed = m->failed && !router_is_active(m); /* which doctor_failed() has told */
+    if (!failed)
+        doctor_add(d, DOCTOR_OK, "model", mem_printf("'%s' is %s", m->id, m->state), NULL, NULL);
     check_held(d, m);
-    if (!router_is_active(m) && !m->failed && d->router.kind == ROUTER_HOSTLER)
+    if (!router_is_active(m) && !failed && d->router.kind == ROUTER_HOSTLER)
         check_room(d, m);
 }
 
@@ -198,10 +200,12 @@ void doctor_failed(struct doctor *d)
         const char *message = text_of(m->status, "message");
         if (!m->failed || router_is_active(m))
             continue;
-        doctor_add(d, DOCTOR_WRONG, "model", mem_printf("'%s' failed to load", m->id),
+        char *state = facts_state(m->state, m->status);
+        doctor_add(d, DOCTOR_WRONG, "model", mem_printf("'%s' is %s", m->id, state),
                    *message ? format_failure(m->id, message)
                             : mem_strdup("why is in the server's log"),
-                   command("load", m->id, "tries again when that is mended"));
+                   command("load", m->id, "tries again, once that is mended"));
+        free(state);
     }
 }
 

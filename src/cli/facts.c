@@ -2,6 +2,7 @@
 #include "cli/facts.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/memory.h"
@@ -93,6 +94,23 @@ const char *facts_word(json_t *o, const char *key)
 {
     const char *text = facts_text(o, key);
     return text ? text : "?";
+}
+
+/* An exit code is the engine's own only when it ended by itself: hostler's and llama.cpp's routers
+ * also give one to a load that never came to a process. */
+char *facts_state(const char *state, json_t *status)
+{
+    json_int_t signal = json_integer_value(json_object_get(status, "signal"));
+    json_int_t code = json_integer_value(json_object_get(status, "exit_code"));
+    const char *reason = facts_text(status, "reason");
+    if (!json_is_true(json_object_get(status, "failed")))
+        return mem_strdup(state);
+    if (signal)
+        return mem_printf("failed (%s: signal %lld)", reason ? reason : "ended", (long long)signal);
+    if (code && !(reason && strcmp(reason, "load_failed") == 0))
+        return mem_printf("failed (%s: exit code %lld)", reason ? reason : "ended",
+                          (long long)code);
+    return mem_printf("failed%s%s%s", reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
 }
 
 /* --- following ----------------------------------------------------------------------------------

@@ -29,5 +29,8 @@ char *facts_time(double at, char *out, size_t size);
 const char *facts_text(json_t *o, const char *key);
 /* The same for print: `?` when it is none. */
 const char *facts_word(json_t *o, const char *key);
+/* A model's state, given its status; of one that has failed, as `list` calls it, also how: `failed
+ * (crashed: signal 9)`. The caller frees it. */
+char *facts_state(const char *state, json_t *status);
 
 #endif

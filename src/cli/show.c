@@ -35,12 +35,14 @@ static void print_state(const struct cli *cli, json_t *m)
     const char *by = facts_text(m, "loaded_by");
     char took[FORMAT_SIZE];
     json_int_t ms = number(m, "load_ms");
-    char *state = mem_printf("%s%s%s%s", facts_word(status, "value"),
-                             json_is_true(json_object_get(m, "pinned")) ? ", pinned" : "",
-                             by ? ", for " : "", by ? by : "");
-    line(cli, "state", state);
+    char *state = facts_state(facts_word(status, "value"), status);
+    char *text =
+        mem_printf("%s%s%s%s", state, json_is_true(json_object_get(m, "pinned")) ? ", pinned" : "",
+                   by ? ", for " : "", by ? by : "");
+    line(cli, "state", text);
     if (ms > 0)
         line(cli, "loads in", format_took((uint64_t)ms, took, sizeof took));
+    free(text);
     free(state);
 }
 

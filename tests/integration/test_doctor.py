@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -264,8 +265,20 @@ def test_a_model_that_failed(hostler, tmp_path):
     (folder / "bad.gguf").write_bytes(b"GGUF, but no more")
     server = hostler("--models-dir", folder)
     assert run_cli("load", "bad", server=server).returncode == 1
-    finding = doctor(server=server).one("model", what="'bad' failed to load")
+    finding = doctor(server=server).one("model", what="'bad' is failed (load_failed)")
     assert finding["evidence"] and finding["fix"].startswith("hostler load bad")
+
+
+def test_a_model_whose_engine_crashed(server):
+    """`list`, `show` and doctor say the same of it."""
+    assert server.tokenize("m1").status == 200
+    os.kill(server.engines()["m1"]["pid"], signal.SIGSEGV)
+    until(lambda: server.models()["m1"]["status"].get("failed"), what="its end")
+    assert " failed " in run_cli("list", server=server).stdout.split("m1", 1)[1].split("\n")[0]
+    assert "state        failed (crashed: signal 11)\n" in run_cli("show", "m1", server=server).stdout
+    finding = doctor("m1", server=server).one("model")
+    assert finding["what"] == "'m1' is failed (crashed: signal 11)"
+    assert not doctor("m1", server=server).of("model", "ok")
 
 
 def test_a_held_model(server):
