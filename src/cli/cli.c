@@ -14,7 +14,7 @@
 #include "base/strv.h"
 #include "cli/format.h"
 
-#define DEFAULT_URL "http://localhost:8080"
+const char cli_default_url[] = "http://localhost:8080";
 
 /* An empty variable counts as none: that is how people switch one off for a single command. */
 static const char *env(const char *name)
@@ -47,7 +47,7 @@ void cli_init(struct cli *cli)
     if (!url)
         url = env("LLAMA_SERVER_URL");
     bool able = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
-    *cli = (struct cli){.url = url ? url : DEFAULT_URL};
+    *cli = (struct cli){.url = url ? url : cli_default_url};
     cli->first_key = first_of(env("LLAMA_API_KEY"));
     cli->key = env("HOSTLER_API_KEY");
     if (!cli->key)

@@ -26,6 +26,9 @@ struct cli_told {
     char *error, *hint; /* owned; the first of each; NULL */
 };
 
+/* A cli's url is this very text where nobody has given another. */
+extern const char cli_default_url[];
+
 struct cli {
     const char *url; /* as given: --url, else the environment, else the default */
     const char *key; /* NULL: none */

@@ -53,9 +53,6 @@ void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *
 /* The server: whether it answers, what it is, whether the key is right. Fills in `reached`, `models`
  * and `process`. */
 void doctor_server(struct doctor *d);
-/* Of those: what listens on this machine in place of it. NULL when nothing was found; the caller
- * frees it. */
-char *doctor_find_router(const struct doctor *d);
 /* Models: the one that it is asked about, those that failed, those that come back. */
 void doctor_model(struct doctor *d);
 void doctor_failed(struct doctor *d);

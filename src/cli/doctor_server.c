@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Doctor's look at the server: does one answer, is it a router, does it take the key. */
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,23 +58,81 @@ static bool may_be_router(const struct procfs_listener *l)
     return may;
 }
 
-char *doctor_find_router(const struct doctor *d)
+/* A router that listens elsewhere on this machine. */
+struct neighbour {
+    const char *kind; /* NULL: none was found */
+    unsigned port;
+    pid_t pid; /* 0: not to be seen */
+    uid_t uid;
+};
+
+static bool is_ours(const struct neighbour *n)
+{
+    return n->kind && n->uid == geteuid();
+}
+
+/* The first of this user's; else the first of somebody else's. */
+static struct neighbour find_router(const struct doctor *d)
 {
     struct procfs_listener *all = mem_zalloc(LISTENERS_MAX * sizeof *all);
     size_t n = procfs_listeners(all, LISTENERS_MAX), probes = 0;
-    char *found = NULL;
-    for (size_t i = 0; i < n && !found && probes < PROBES_MAX; i++) {
-        if (!may_be_router(&all[i]))
+    struct neighbour found = {0};
+    for (size_t i = 0; i < n && !is_ours(&found) && probes < PROBES_MAX; i++) {
+        bool ours = all[i].uid == geteuid();
+        if ((found.kind && !ours) || !may_be_router(&all[i]))
             continue;
         probes++;
         char *url = mem_printf("http://localhost:%u", all[i].port);
-        const char *name = probe(d, url);
-        if (name)
-            found = mem_printf("export HOSTLER_URL=%s   # %s answers there", url, name);
+        const char *kind = probe(d, url);
+        if (kind)
+            found = (struct neighbour){kind, all[i].port, all[i].pid, all[i].uid};
         free(url);
     }
     free(all);
     return found;
+}
+
+static const char *source_of_address(const struct cli *cli)
+{
+    if (cli->url == getenv("HOSTLER_URL"))
+        return "HOSTLER_URL";
+    if (cli->url == getenv("LLAMA_SERVER_URL"))
+        return "LLAMA_SERVER_URL";
+    return cli->url == cli_default_url ? "the default" : "--url";
+}
+
+/* ` (pid 4711)`, or nothing. The caller frees it. */
+static char *told_pid(pid_t pid)
+{
+    return pid ? mem_printf(" (pid %d)", (int)pid) : mem_strdup("");
+}
+
+/* What names it where the wrong address came from: an option goes before any variable. */
+static char *way_to(const struct doctor *d, const struct neighbour *n)
+{
+    const char *source = source_of_address(d->cli);
+    const char *before = strcmp(source, "--url") == 0              ? "use --url "
+                         : strcmp(source, "LLAMA_SERVER_URL") == 0 ? "export LLAMA_SERVER_URL="
+                                                                   : "export HOSTLER_URL=";
+    char *pid = told_pid(n->pid);
+    char *fix =
+        mem_printf("%shttp://localhost:%u   # %s%s answers there", before, n->port, n->kind, pid);
+    free(pid);
+    return fix;
+}
+
+/* Whoever runs it may not want this user there, and this user may mean another. */
+static void add_neighbour(struct doctor *d, const struct neighbour *n)
+{
+    const struct passwd *user = getpwuid(n->uid);
+    char *name = user ? mem_strdup(user->pw_name) : mem_printf("%u", (unsigned)n->uid);
+    char *pid = told_pid(n->pid);
+    doctor_add(
+        d, DOCTOR_NOTE, "server",
+        mem_printf("%s of user %s%s answers at http://localhost:%u", n->kind, name, pid, n->port),
+        mem_strdup("it is not yours: ask that user before you use it"), NULL);
+    free(pid);
+    free(name);
 }
 
 /* --- whose process it is ------------------------------------------------------------------------
@@ -111,15 +170,6 @@ static void find_process(struct doctor *d)
 /* --- the server ---------------------------------------------------------------------------------
  */
 
-static const char *source_of_address(const struct cli *cli)
-{
-    if (cli->url == getenv("HOSTLER_URL"))
-        return "HOSTLER_URL";
-    if (cli->url == getenv("LLAMA_SERVER_URL"))
-        return "LLAMA_SERVER_URL";
-    return cli->url_given ? "--url" : "the default";
-}
-
 /* A server of one model is no router; it holds memory all the same, which is what people look for. */
 static char *way_to_router(const struct doctor *d, char *found)
 {
@@ -133,17 +183,25 @@ static char *way_to_router(const struct doctor *d, char *found)
     return fix;
 }
 
+static char *seen_instead(const struct doctor *d, const struct neighbour *found)
+{
+    const char *none = !d->local || is_ours(found) ? ""
+                       : found->kind ? "; no router of yours was found on another port"
+                                     : "; no router was found on another port of this machine";
+    if (d->process.pid)
+        return mem_printf("it is pid %d", (int)d->process.pid);
+    return mem_printf("%s comes from %s%s", d->router.url.shown, source_of_address(d->cli), none);
+}
+
 static void not_reached(struct doctor *d)
 {
-    char *found = d->local ? doctor_find_router(d) : NULL;
-    char *evidence =
-        d->process.pid
-            ? mem_printf("it is pid %d", (int)d->process.pid)
-            : mem_printf("%s comes from %s%s", d->router.url.shown, source_of_address(d->cli),
-                         found || !d->local
-                             ? ""
-                             : "; no router was found on another port of this machine");
-    doctor_add_told(d, "server", evidence, way_to_router(d, found));
+    struct neighbour found = {0};
+    if (d->local)
+        found = find_router(d);
+    char *other = is_ours(&found) ? way_to(d, &found) : NULL;
+    doctor_add_told(d, "server", seen_instead(d, &found), way_to_router(d, other));
+    if (found.kind && !is_ours(&found))
+        add_neighbour(d, &found);
 }
 
 /* Where the daemon's keys are, when they are in a file that its command line names. */

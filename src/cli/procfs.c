@@ -174,12 +174,12 @@ static size_t read_listeners(const char *path, struct procfs_listener *out, size
     char line[512], address[40];
     FILE *f = fopen(path, "re");
     while (f && n < max && fgets(line, sizeof line, f)) {
-        unsigned port, state;
+        unsigned port, state, uid;
         unsigned long inode;
-        if (sscanf(line, " %*d: %39[0-9A-F]:%X %*s %X %*s %*s %*s %*s %*s %lu", address, &port,
-                   &state, &inode) == 4 &&
+        if (sscanf(line, " %*d: %39[0-9A-F]:%X %*s %X %*s %*s %*s %u %*s %lu", address, &port,
+                   &state, &uid, &inode) == 5 &&
             state == TCP_LISTEN && is_reached_by_loopback(address) && !has_port(out, n, port))
-            out[n++] = (struct procfs_listener){.port = port, .inode = inode};
+            out[n++] = (struct procfs_listener){.port = port, .uid = uid, .inode = inode};
     }
     if (f)
         fclose(f);

@@ -33,6 +33,7 @@ bool procfs_is_server(const char *name);
 
 struct procfs_listener {
     unsigned port;
+    uid_t uid; /* whose it is */
     unsigned long inode;
     pid_t pid; /* 0: not to be seen by this user */
 };

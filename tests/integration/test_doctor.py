@@ -103,9 +103,19 @@ def test_a_wrong_port(server):
     assert report.status == 3 and not report.body["ok"]
     finding = report.one("server", what="nothing answers")
     assert "comes from --url" in finding["evidence"]
-    assert finding["fix"].startswith("export HOSTLER_URL=http://localhost:")
+    assert finding["fix"].startswith("use --url http://localhost:")  # which goes before any variable
     assert "answers there" in finding["fix"]
     assert server.process.poll() is None
+
+
+@pytest.mark.parametrize("variable", ["HOSTLER_URL", "LLAMA_SERVER_URL"])
+def test_a_wrong_port_in_a_variable(server, variable):
+    taken, port = unused_port()
+    with taken:
+        report = doctor(env={variable: f"http://127.0.0.1:{port}", "HOSTLER_API_KEY": "x"})
+    finding = report.one("server", what="nothing answers")
+    assert f"comes from {variable}" in finding["evidence"]
+    assert finding["fix"].startswith(f"export {variable}=http://localhost:")
 
 
 def test_nothing_listens_at_all(tmp_path):
@@ -146,7 +156,7 @@ def doctor_as_nobody(*args, **env):
 
 
 def test_a_stranger_gets_no_key():
-    """The port of a process that another user cannot look at."""
+    """The port of a process of another user: it is told of, and not offered as what mends anything."""
     class Stranger(Fake):
         class handler(Handler):
             def route(self, path, body):
@@ -162,9 +172,13 @@ def test_a_stranger_gets_no_key():
         return stranger, report
 
     stranger, report = in_a_network_of_its_own(look)
-    fix = report.one("server", what="nothing answers")["fix"]
-    assert fix == (f"export HOSTLER_URL=http://localhost:{stranger.port}   "
-                   "# a server that wants a key answers there")
+    finding = report.one("server", what="nothing answers")
+    assert "from the default; no router of yours was found" in finding["evidence"]
+    assert str(stranger.port) not in finding["fix"]
+    note = report.one("server", "note")
+    assert note["what"] == ("a server that wants a key of user root answers at "
+                            f"http://localhost:{stranger.port}")
+    assert "not yours" in note["evidence"] and note["fix"] is None
     assert stranger.keys and set(stranger.keys) == {None}
 
 
