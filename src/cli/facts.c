@@ -96,21 +96,20 @@ const char *facts_word(json_t *o, const char *key)
     return text ? text : "?";
 }
 
-/* An exit code is the engine's own only when it ended by itself: hostler's and llama.cpp's routers
- * also give one to a load that never came to a process. */
 char *facts_state(const char *state, json_t *status)
 {
-    json_int_t signal = json_integer_value(json_object_get(status, "signal"));
-    json_int_t code = json_integer_value(json_object_get(status, "exit_code"));
+    long long signal = json_integer_value(json_object_get(status, "signal"));
+    long long code = json_integer_value(json_object_get(status, "exit_code"));
     const char *reason = facts_text(status, "reason");
+    bool loading = reason && strcmp(reason, "load_failed") == 0;
+    const char *how = loading ? "while loading" : reason ? reason : "ended";
     if (!json_is_true(json_object_get(status, "failed")))
         return mem_strdup(state);
     if (signal)
-        return mem_printf("failed (%s: signal %lld)", reason ? reason : "ended", (long long)signal);
-    if (code && !(reason && strcmp(reason, "load_failed") == 0))
-        return mem_printf("failed (%s: exit code %lld)", reason ? reason : "ended",
-                          (long long)code);
-    return mem_printf("failed%s%s%s", reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
+        return mem_printf("failed (%s: signal %lld)", how, signal);
+    if (code && !loading) /* a load that never came to a process has a code as well */
+        return mem_printf("failed (%s: exit code %lld)", how, code);
+    return mem_printf("failed (%s)", how);
 }
 
 /* --- following ----------------------------------------------------------------------------------

@@ -279,7 +279,7 @@ def test_a_model_that_failed(hostler, tmp_path):
     (folder / "bad.gguf").write_bytes(b"GGUF, but no more")
     server = hostler("--models-dir", folder)
     assert run_cli("load", "bad", server=server).returncode == 1
-    finding = doctor(server=server).one("model", what="'bad' is failed (load_failed)")
+    finding = doctor(server=server).one("model", what="'bad' is failed (while loading)")
     assert finding["evidence"] and finding["fix"].startswith("hostler load bad")
 
 
