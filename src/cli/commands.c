@@ -177,10 +177,10 @@ const struct cli_command cli_commands[] = {
      "llama.cpp router, too, as far as it tells.",
      top_options, 0, 0, NULL, false},
     {"doctor", cli_doctor, "[MODEL]", "Finds what is wrong and prints the command that fixes it",
-     "Looks at the server and, when it is on this machine, at its engine, its files,\n"
-     "its limits and at what else holds memory. With MODEL, also whether that one can\n"
-     "be loaded. Changes nothing. Exit status: 0 nothing is wrong; 1 something is;\n"
-     "3 no router answers; 4 the key is refused.",
+     "Looks at the server and, when it is on this machine, at its engine, its files\n"
+     "and presets, its limits and at what else holds memory. With MODEL, also whether\n"
+     "that one can be loaded. Changes nothing. Exit status: 0 nothing is wrong; 1\n"
+     "something is; 3 no router answers; 4 the key is refused.",
      json_options, 0, 1, NULL, false},
     {"completion", cli_completion, "bash|zsh|fish", "Prints completion for a shell",
      "  bash: source <(hostler completion bash)\n"

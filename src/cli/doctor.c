@@ -2,6 +2,7 @@
 /* hostler doctor */
 #include "cli/doctor.h"
 
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,16 @@ void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *
 const char *doctor_setting(const struct doctor *d, const char *option, const char *env)
 {
     return d->process.pid ? procfs_setting(&d->process, option, env) : env_get(environ, env);
+}
+
+char *doctor_path(const struct doctor *d, const char *path)
+{
+    char link[64], cwd[PATH_MAX];
+    if (*path == '/' || !d->process.pid)
+        return mem_strdup(path);
+    snprintf(link, sizeof link, "/proc/%d/cwd", (int)d->process.pid);
+    ssize_t n = readlink(link, cwd, sizeof cwd - 1);
+    return n > 0 ? mem_printf("%.*s/%s", (int)n, cwd, path) : mem_strdup(path);
 }
 
 char *doctor_kill(const struct procfs_process *p)
@@ -99,7 +110,7 @@ static void print_command(const char *command, unsigned width, size_t column)
     }
     char *alone = mem_strndup(command, (size_t)(note - command));
     cli_print_from(stdout, 0, column, column, alone);
-    cli_print_beside(stdout, width, "", column, note + strspn(note, " "));
+    cli_print_beside(stdout, 0, "", column, note + strspn(note, " "));
     free(alone);
 }
 
@@ -255,6 +266,7 @@ static void finish(struct doctor *d)
         free(d->findings[i].fix);
     }
     free(d->findings);
+    strv_finish(&d->judged);
     forget_told(d);
     procfs_process_finish(&d->process);
     router_models_finish(&d->models);

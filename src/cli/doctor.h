@@ -4,8 +4,8 @@
  * what is so, how that was seen, and the command that mends it.
  *
  * Checks of this machine (files, processes) are made only when the server is on it; they are the
- * one place among the client commands that uses the catalog and the engine's modules, so that a
- * file or a binary is judged as the daemon judges it.
+ * one place among the client commands that uses the modules of the catalog, the engine and the
+ * server's configuration, so that a file or a binary is judged as the daemon judges it.
  */
 #ifndef HOSTLER_CLI_DOCTOR_H
 #define HOSTLER_CLI_DOCTOR_H
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/strv.h"
 #include "cli/procfs.h"
 #include "cli/router.h"
 
@@ -40,6 +41,7 @@ struct doctor {
     const char *model;               /* that it is asked about; NULL */
     bool local;                      /* the server is, or would be, on this machine */
     struct procfs_process process;   /* the server's, when it is to be seen; pid 0 else */
+    struct strv judged;              /* files, by their real paths: each is judged once */
     struct doctor_finding *findings; /* in the order in which they were found */
     size_t n;
 };
@@ -64,10 +66,29 @@ void doctor_returning(struct doctor *d);
 /* An option of the server's process, else a variable of its or, without one, our environment. */
 const char *doctor_setting(const struct doctor *d, const char *option, const char *env);
 
+/* A path as the server sees it, which may have been started elsewhere. The caller frees it. */
+char *doctor_path(const struct doctor *d, const char *path);
+
 /* The command that ends a process. The caller frees it. */
 char *doctor_kill(const struct procfs_process *p);
 
+/* The engine that is, or would be, started. The caller frees it. */
+char *doctor_engine_name(const struct doctor *d);
 void doctor_engine(struct doctor *d);
+
+/* A file of a model that presets name. */
+struct doctor_file {
+    const char *noun;  /* `file`, `mmproj`, … */
+    const char *model; /* `'m1'`, `[*]` */
+    const char *path;  /* of the first part */
+    const char *where; /* what names it, for a person; NULL: it lies in a folder of models */
+    const char *edit;  /* the command that changes that; NULL */
+};
+
+/* Judges it with all its parts. */
+void doctor_file(struct doctor *d, const struct doctor_file *f);
+/* Those that the presets name. How many models they add. */
+size_t doctor_presets(struct doctor *d);
 void doctor_files(struct doctor *d);
 void doctor_open_files(struct doctor *d);
 /* The command that gives a process more files, given its limits. The caller frees it. */

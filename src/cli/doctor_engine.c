@@ -22,10 +22,17 @@ static char *remedy(void)
     return mem_strdup("export LLAMA_SERVER=/path/to/llama-server   # of a current llama.cpp");
 }
 
-void doctor_engine(struct doctor *d)
+/* A router of llama.cpp's is its own engine. */
+char *doctor_engine_name(const struct doctor *d)
 {
     const char *wanted = doctor_setting(d, "--engine", "LLAMA_SERVER");
-    const char *name = wanted && *wanted ? wanted : ENGINE_NAME;
+    if (strcmp(d->process.name, ENGINE_NAME) == 0)
+        return mem_printf("/proc/%d/exe", (int)d->process.pid);
+    return mem_strdup(wanted && *wanted ? wanted : ENGINE_NAME);
+}
+
+void doctor_engine(struct doctor *d)
+{
     struct engine_options *o = NULL;
     struct error err = {0};
     bool others = d->process.pid ? strcmp(d->process.name, "hostler") != 0
@@ -35,6 +42,7 @@ void doctor_engine(struct doctor *d)
     const char *path = d->process.pid ? env_get(d->process.env.v, "PATH") : NULL;
     if (path)
         setenv("PATH", path, 1); /* where the server looks */
+    char *name = doctor_engine_name(d);
     int rc = engine_options_load(&o, name, &err);
     if (rc)
         doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' does not run", name),
@@ -48,4 +56,5 @@ void doctor_engine(struct doctor *d)
         doctor_add(d, DOCTOR_OK, "engine", mem_printf("%s, %s", name, engine_options_version(o)),
                    NULL, NULL);
     engine_options_destroy(o);
+    free(name);
 }

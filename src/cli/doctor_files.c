@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Doctor's look at the models' files: can the folder be read, is each file whole. */
+/* Doctor's look at the models' files: can the folder be read, is each file whole, wherever it lies. */
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,18 +26,6 @@ static char *commandf(const char *before, const char *path, const char *note)
 
 /* --- folders ------------------------------------------------------------------------------------
  */
-
-/* As the server sees it, which may have been started elsewhere. NULL: it has none. */
-static char *models_folder(const struct doctor *d)
-{
-    const char *dir = doctor_setting(d, "--models-dir", "LLAMA_ARG_MODELS_DIR");
-    char link[64], cwd[PATH_MAX];
-    if (!dir || *dir == '/' || !d->process.pid)
-        return dir ? mem_strdup(dir) : NULL;
-    snprintf(link, sizeof link, "/proc/%d/cwd", (int)d->process.pid);
-    ssize_t n = readlink(link, cwd, sizeof cwd - 1);
-    return n > 0 ? mem_printf("%.*s/%s", (int)n, cwd, dir) : mem_strdup(dir);
-}
 
 static void add_unreadable(struct doctor *d, const char *path, int code)
 {
@@ -80,35 +67,93 @@ static void check_subfolders(struct doctor *d, const char *path)
 /* --- files --------------------------------------------------------------------------------------
  */
 
-/* By what gguf_read() says of the file. Only one that is known to be of no use is to be deleted: a
+/* The reason, and below it what names the file. */
+static char *evidence(const char *why, const struct doctor_file *f)
+{
+    return mem_printf("%s%s%s", why, f->where ? "\n" : "", f->where ? f->where : "");
+}
+
+static char *way_to_read(const char *path)
+{
+    return commandf("sudo chmod a+r", path, "or run as a user who may read it");
+}
+
+/* By what gguf_read() says of a part. Only one that is known to be of no use is to be deleted: a
  * disk that fails or a want of descriptors says nothing of the file. */
-static void add_broken(struct doctor *d, const char *id, const char *path, int code,
+static void add_broken(struct doctor *d, const struct doctor_file *f, const char *path, int code,
                        const char *why)
 {
-    const char *what = "the file of '%s' cannot be read";
+    const char *what = "cannot be read";
     char *fix = NULL;
     switch (-code) {
     case ENODATA:
-        what = "the file of '%s' is only half there";
+        what = "is only half there";
         fix = commandf("rm --", path, "then fetch it again");
         break;
     case EINVAL:
     case EBADMSG:
-        what = "the file of '%s' is broken";
+        what = "is broken";
         fix = commandf("rm --", path, "then fetch it again");
         break;
     case ENOTSUP:
-        what = "the file of '%s' is in a format that this hostler does not know";
+        what = "is in a format that this hostler does not know";
         fix = mem_strdup("update hostler, or convert the model again");
         break;
     case EACCES:
-        fix = commandf("sudo chmod a+r", path, "or run as a user who may read it");
+        fix = way_to_read(path);
         break;
     default:
         break;
     }
-    doctor_add(d, DOCTOR_WRONG, "file", mem_printf(what, id), mem_strdup(why), fix);
+    doctor_add(d, DOCTOR_WRONG, "file", mem_printf("the %s of %s %s", f->noun, f->model, what),
+               evidence(why, f), fix);
 }
+
+/* Whether it is the first time that the file is met. */
+static bool is_new(struct doctor *d, const char *path)
+{
+    char *real = realpath(path, NULL);
+    bool known = real && strv_has(&d->judged, real);
+    if (real && !known)
+        strv_add(&d->judged, real);
+    free(real);
+    return !known;
+}
+
+/* A shard other than the first has a header of its own. */
+static void check_parts(struct doctor *d, const struct doctor_file *f, unsigned parts)
+{
+    struct gguf_info info;
+    struct error err;
+    for (unsigned no = 1; no <= parts; no++) {
+        char *path = folder_shard_path(f->path, no, parts);
+        int rc = is_new(d, path) ? gguf_read(path, &info, &err) : 0;
+        if (rc)
+            add_broken(d, f, path, rc, err.text);
+        free(path);
+    }
+}
+
+void doctor_file(struct doctor *d, const struct doctor_file *f)
+{
+    struct folder_model m;
+    struct error why;
+    int rc = folder_read_file(&m, f->model, f->path, &why);
+    if (!rc) {
+        check_parts(d, f, m.shards);
+        folder_model_finish(&m);
+    } else if (rc == -EACCES) {
+        add_broken(d, f, f->path, rc, why.text);
+    } else {
+        doctor_add(d, DOCTOR_WRONG, "file",
+                   mem_printf("the %s of %s %s", f->noun, f->model,
+                              rc == -ENOENT ? "is not there" : "cannot be used"),
+                   evidence(why.text, f), f->edit ? mem_strdup(f->edit) : NULL);
+    }
+}
+
+/* --- folders' models ----------------------------------------------------------------------------
+ */
 
 static void add_incomplete(struct doctor *d, const struct folder_model *m)
 {
@@ -117,22 +162,19 @@ static void add_incomplete(struct doctor *d, const struct folder_model *m)
                m->shards > 1 ? mem_strdup("fetch the part that is missing") : NULL);
 }
 
-/* A shard other than the first has a header of its own. */
 static void check_model(struct doctor *d, const struct folder_model *m)
 {
-    struct gguf_info info;
-    struct error err;
-    if (m->problem) {
+    char *model = mem_printf("'%s'", m->id);
+    if (m->problem)
         add_incomplete(d, m);
-        return;
-    }
-    for (unsigned no = 1; no <= m->shards; no++) {
-        char *path = folder_shard_path(m->path, no, m->shards);
-        int rc = gguf_read(path, &info, &err);
-        if (rc)
-            add_broken(d, m->id, path, rc, err.text);
-        free(path);
-    }
+    else
+        check_parts(d, &(struct doctor_file){.noun = "file", .model = model, .path = m->path},
+                    m->shards);
+    if (m->mmproj)
+        doctor_file(d, &(struct doctor_file){.noun = "mmproj", .model = model, .path = m->mmproj});
+    if (m->draft)
+        doctor_file(d, &(struct doctor_file){.noun = "draft", .model = model, .path = m->draft});
+    free(model);
 }
 
 /* How many models it holds. */
@@ -177,10 +219,12 @@ static size_t check_cache(struct doctor *d)
 
 void doctor_files(struct doctor *d)
 {
-    char *path = models_folder(d);
+    const char *dir = doctor_setting(d, "--models-dir", "LLAMA_ARG_MODELS_DIR");
+    char *path = dir ? doctor_path(d, dir) : NULL;
     size_t before = d->n;
     size_t n = path ? check_folder(d, path) : 0;
     n += check_cache(d);
+    n += doctor_presets(d);
     if (d->n == before && n)
         doctor_add(d, DOCTOR_OK, "files",
                    mem_printf("the files of %zu model%s are whole", n, n == 1 ? "" : "s"), NULL,

@@ -558,6 +558,111 @@ def test_presets_with_a_mistake(hostler, models, tmp_path):
     assert "ctx-sise" in finding["evidence"] and finding["fix"].startswith("hostler list --reload")
 
 
+def of_presets(hostler, folder, text, **kw):
+    """Presets beside the folder, and a daemon that has them."""
+    preset = folder.parent / "my presets.ini"
+    preset.write_text(text, encoding="utf-8")
+    return preset, hostler("--models-dir", folder, "--models-preset", preset, **kw)
+
+
+def test_files_that_presets_name(hostler, folder, tmp_path):
+    """Each is judged as one of the folder is, and its section named."""
+    files = tmp_path / "files"
+    files.mkdir()
+    whole = (folder / "good.gguf").read_bytes()
+    for name in ("own", "eyes", "small", "tuned", "steers"):
+        (files / f"{name}.gguf").write_bytes(whole)
+    preset, server = of_presets(hostler, folder, f"""\
+[*]
+control-vector-scaled = {files}/steers.gguf:0.5
+
+[own]
+model = {files}/own.gguf
+mmproj = {files}/eyes.gguf
+
+[good]
+md = {files}/small.gguf
+lora = {folder}/good.gguf,{files}/tuned.gguf
+""")
+    assert doctor(server=server).one("files", "ok")["what"] == "the files of 2 models are whole"
+    (files / "own.gguf").write_bytes(whole[:len(whole) // 2])
+    (files / "eyes.gguf").write_text("<html>404</html>", encoding="utf-8")
+    (files / "small.gguf").unlink()
+    (files / "tuned.gguf").write_bytes(b"GGUF" + struct.pack("<I", 99) + whole[8:])
+    (files / "steers.gguf").unlink()
+    report = doctor(server=server)
+    found = {f["what"]: f for f in report.of("file")}
+    assert set(found) == {
+        "the file of 'own' is only half there", "the mmproj of 'own' is broken",
+        "the draft of 'good' is not there", "the control vector of [*] is not there",
+        "the LoRA of 'good' is in a format that this hostler does not know"}
+    half = found["the file of 'own' is only half there"]
+    assert half["evidence"].endswith(f"\nmodel = {files}/own.gguf in [own], {preset}:4")
+    mend(half)
+    assert not (files / "own.gguf").exists()
+    gone = found["the draft of 'good' is not there"]
+    assert gone["fix"].startswith(f"\"${{EDITOR:-vi}}\" +8 '{preset}'   # ")
+    assert found["the control vector of [*] is not there"]["evidence"].endswith(
+        f"in [*] of {preset}")
+
+
+def test_presets_are_read_as_the_server_sees_them(hostler, folder, engine, tmp_path):
+    """It was started in another folder; the address is the environment's."""
+    for name in ("one-00001-of-00002", "one-00002-of-00002"):
+        shutil.copy(folder / "good.gguf", tmp_path / f"{name}.gguf")
+    (tmp_path / "p.ini").write_text("[one]\nm = one-00001-of-00002.gguf\n", encoding="utf-8")
+    server = hostler("--models-dir", folder, env={"LLAMA_ARG_MODELS_PRESET": "p.ini"},
+                     launcher=["env", "-C", tmp_path])
+    assert doctor(server=server).one("files", "ok")["what"] == "the files of 2 models are whole"
+    (tmp_path / "one-00002-of-00002.gguf").unlink()
+    finding = doctor(server=server).one("file", what="the file of 'one' is not there")
+    assert f"{tmp_path}/one-00002-of-00002.gguf" in finding["evidence"]
+    assert f"{tmp_path}/p.ini:1" in finding["evidence"]
+
+
+def test_presets_of_a_stock_router(stock, folder, tmp_path):
+    preset = tmp_path / "p.ini"
+    shutil.copy(folder / "good.gguf", tmp_path / "own.gguf")
+    preset.write_text(f"[own]\nmodel = {tmp_path}/own.gguf\n", encoding="utf-8")
+    router = stock("--models-dir", folder, "--models-preset", preset)
+    (tmp_path / "own.gguf").write_text("<html>404</html>", encoding="utf-8")
+    finding = doctor(server=router).one("file", what="the file of 'own' is broken")
+    assert f"in [own], {preset}:1" in finding["evidence"]
+
+
+def test_a_file_of_folder_and_presets_is_judged_once(hostler, folder, tmp_path):
+    _, server = of_presets(hostler, folder, f"[same]\nmodel = {folder}/good.gguf\n")
+    (folder / "good.gguf").write_text("<html>404</html>", encoding="utf-8")
+    assert len(doctor(server=server).of("file")) == 1
+
+
+def test_companions_of_a_folders_model(hostler, folder):
+    inner = folder / "sees"
+    inner.mkdir()
+    for name in ("sees.gguf", "mmproj-sees.gguf"):
+        shutil.copy(folder / "good.gguf", inner / name)
+    server = hostler("--models-dir", folder)
+    (inner / "mmproj-sees.gguf").write_text("<html>404</html>", encoding="utf-8")
+    finding = doctor(server=server).one("file", what="the mmproj of 'sees' is broken")
+    mend(finding)
+    assert not (inner / "mmproj-sees.gguf").exists() and (inner / "sees.gguf").exists()
+
+
+def test_presets_that_no_server_would_take(folder, tmp_path, engine):
+    """No server runs yet: those that are to be its."""
+    preset = tmp_path / "p.ini"
+    env = {"LLAMA_ARG_MODELS_PRESET": str(preset), "LLAMA_SERVER": str(engine)}
+    taken, port = unused_port()
+    with taken:
+        absent = doctor("--url", f"http://127.0.0.1:{port}", env=env)
+        preset.write_text("[m1]\nctx-sise = 3\n", encoding="utf-8")
+        mistake = doctor("--url", f"http://127.0.0.1:{port}", env=env)
+    assert "cannot be read" in absent.one("presets")["what"]
+    finding = mistake.one("presets", what="hold a mistake")
+    assert "line 2: ctx-sise" in finding["evidence"]
+    assert finding["fix"].startswith(f"hostler serve --models-preset {preset}   #")
+
+
 # --- limits, leftovers -----------------------------------------------------------------------------
 
 def test_too_few_open_files(server):
