@@ -90,12 +90,15 @@ static const char *mark(const struct cli *cli, enum doctor_level level)
     return cli->out_is_tty && speaks_utf8() ? signs[level] : words[level];
 }
 
+/* Lines of a log are indented, for other places. */
 static void print_evidence(const char *text, unsigned width, size_t column)
 {
     char *lines = mem_strdup(text), *line;
-    for (char *rest = lines; (line = strsep(&rest, "\n"));)
-        if (*line || rest) /* not behind the last newline */
-            cli_print_beside(stdout, width, "", column, line);
+    for (char *rest = lines; (line = strsep(&rest, "\n"));) {
+        size_t indent = strspn(line, " ");
+        if (line[indent])
+            cli_print_beside(stdout, width, "", column + (indent ? 2 : 0), line + indent);
+    }
     free(lines);
 }
 

@@ -31,7 +31,8 @@ static void add_unreadable(struct doctor *d, const char *path, int code)
 {
     bool denied = code == EACCES || code == EPERM;
     doctor_add(d, DOCTOR_WRONG, "folder", mem_printf("%s cannot be read", path),
-               mem_printf("%s (as user %u)", strerror(code), (unsigned)geteuid()),
+               denied ? mem_printf("%s (as user %u)", strerror(code), (unsigned)geteuid())
+                      : mem_strdup(strerror(code)),
                denied ? commandf("sudo chmod a+rx", path, "or run as a user who may read it")
                : code == ENOENT ? commandf("mkdir -p", path, "or name another with --models-dir")
                                 : mem_strdup("name a folder with --models-dir"));

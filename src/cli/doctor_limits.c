@@ -56,7 +56,7 @@ static bool read_open_files(pid_t pid, struct open_files *out)
 
 char *doctor_raise_command(int pid, unsigned long soft, unsigned long hard)
 {
-    static const char note[] = "for its next start: ulimit -n, or LimitNOFILE= in its unit";
+    static const char note[] = "for its next start: ulimit -n, or LimitNOFILE=";
     unsigned long wanted = soft < OPEN_FILES_GOOD / 2 ? OPEN_FILES_GOOD : soft * 2;
     if (hard >= OPEN_FILES_FAIR && hard > soft)
         return mem_printf("prlimit --pid %d --nofile=%lu:   # %s", pid,

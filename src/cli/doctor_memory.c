@@ -67,11 +67,12 @@ static char *command_line(const struct procfs_process *p)
 static void add_holder(const struct look *l, const struct procfs_process *p,
                        enum doctor_level level, const char *what)
 {
-    char *held = held_by(l, p->pid);
+    char *held = held_by(l, p->pid), *line = command_line(p);
     if (*held)
         doctor_add(l->doctor, level, "memory",
-                   mem_printf("pid %d, %s, holds %s: %s", (int)p->pid, p->name, held, what),
-                   command_line(p), level == DOCTOR_WRONG ? doctor_kill(p) : NULL);
+                   mem_printf("pid %d, %s, holds %s", (int)p->pid, p->name, held),
+                   mem_printf("%s\n%s", what, line), level == DOCTOR_WRONG ? doctor_kill(p) : NULL);
+    free(line);
     free(held);
 }
 

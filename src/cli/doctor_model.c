@@ -122,7 +122,7 @@ static char *figures(json_t *estimate)
     const char *message = text_of(estimate, "message");
     char *text =
         mem_printf("it takes %s (%s)%s%s%s%s%s%s", *needs ? needs : "an unknown amount",
-                   text_of(estimate, "source"), *budget ? "; engines may have " : "", budget,
+                   text_of(estimate, "source"), *budget ? "\nengines may have " : "", budget,
                    *used ? ", and have " : "", used, *message ? "\n" : "", message);
     free(needs);
     free(budget);

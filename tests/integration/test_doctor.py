@@ -395,7 +395,7 @@ class Hostler(Fake):
 def test_what_would_make_room(never, engines, fits_below, fix):
     fake = Hostler(never, engines, fits_below)
     finding = doctor("big", "--url", fake.url).one("room", what="no room for 'big'")
-    assert finding["evidence"] == ("it takes host 9.0 GiB (estimated); engines may have host 4.0 GiB, "
+    assert finding["evidence"] == ("it takes host 9.0 GiB (estimated)\nengines may have host 4.0 GiB, "
                                    "and have host 2.0 GiB")
     assert fix in finding["fix"] and "idle" not in finding["fix"]
     fake.stop()
@@ -718,7 +718,7 @@ def test_an_engine_whose_router_is_gone(server, started, engine, models, tmp_pat
     orphan = started(engine, "-m", models / "m2.gguf", "--host", tmp_path / "o.sock",
                      LLAMA_SERVER_ROUTER_PORT="1")
     finding, = until(lambda: held_by(server, orphan.pid, "wrong"), what="its being found")
-    assert "an engine whose router is gone" in finding["what"]
+    assert "an engine whose router is gone" in finding["evidence"]
     assert "m2.gguf" in finding["evidence"] and finding["fix"] == f"kill {orphan.pid}"
 
 
@@ -743,7 +743,7 @@ def test_secrets_of_other_processes_are_not_shown(server, started, engine, model
     orphan = started(engine, "-m", models / "m2.gguf", "--port", "0", "--api-key", "s3cret",
                      "--host", tmp_path / "o.sock", LLAMA_SERVER_ROUTER_PORT="1")
     finding, = until(lambda: held_by(server, orphan.pid, "wrong"), what="its being found")
-    assert finding["evidence"] == f"llama-server -m {models}/m2.gguf --port 0"
+    assert finding["evidence"].endswith(f"\nllama-server -m {models}/m2.gguf --port 0")
     game = started("sh", "-c", "cat; : s3cret")
     job = started("cat", "-", "PASSWORD=s3cret")
     for process in (game, job):
@@ -773,4 +773,4 @@ def test_a_stranger_on_a_gpu(server, started):
     game = started("sleep", "600")
     finding, = on_gpu(server, game)
     assert "sleep, holds" in finding["what"] and "gpu1 2.9 GiB" in finding["what"]
-    assert finding["evidence"] == "sleep 600" and finding["fix"] is None
+    assert finding["evidence"] == "none of the server's engines\nsleep 600" and finding["fix"] is None
