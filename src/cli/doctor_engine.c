@@ -28,7 +28,9 @@ char *doctor_engine_name(const struct doctor *d)
     const char *wanted = doctor_setting(d, "--engine", "LLAMA_SERVER");
     if (strcmp(d->process.name, ENGINE_NAME) == 0)
         return mem_printf("/proc/%d/exe", (int)d->process.pid);
-    return mem_strdup(wanted && *wanted ? wanted : ENGINE_NAME);
+    if (!wanted || !*wanted)
+        return mem_strdup(ENGINE_NAME);
+    return strchr(wanted, '/') ? doctor_path(d, wanted) : mem_strdup(wanted);
 }
 
 void doctor_engine(struct doctor *d)

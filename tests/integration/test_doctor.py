@@ -513,6 +513,13 @@ def test_the_engine_on_the_servers_path(hostler, models, engine, tmp_path):
     assert doctor(server=server, env={"PATH": "/nowhere"}).of("engine", "ok")
 
 
+def test_the_engine_by_a_path_from_where_the_server_was_started(hostler, models, engine, tmp_path):
+    (tmp_path / "llama-server").symlink_to(engine)
+    server = hostler("--models-dir", models, engine="./llama-server",
+                     launcher=["env", "-C", tmp_path])
+    assert doctor(server=server).of("engine", "ok")
+
+
 def test_a_folder_that_is_gone(hostler, folder):
     server = hostler("--models-dir", folder)
     shutil.rmtree(folder)
