@@ -74,8 +74,8 @@ TEST(memory_of_what_stops_is_not_free_before_it_is_gone)
 /* One place, on a card of 100; what comes must leave 10. */
 static struct world *begin_overlapping(uint64_t comes)
 {
-    struct world *w = begin_small(
-        &(struct sched_config){.models_max = 1, .overlap = true, .spare = 10});
+    struct world *w =
+        begin_small(&(struct sched_config){.models_max = 1, .overlap = true, .spare = 10});
     w->m[B].bytes[1] = comes;
     have_ready(w, A);
     ask(w, 0, B);

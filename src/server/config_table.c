@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/config_table.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/value.h"
+/* --- values: a text into the configuration ---------------------------------------------------- */
+
+/* `value`: NULL on the command line. */
+static int set_switch(bool *field, const char *value, struct error *err)
+{
+    *field = true;
+    return value ? value_truth(value, field, err) : 0;
+}
+
+static int set_autoload(struct config *c, const char *value, struct error *err)
+{
+    return set_switch(&c->autoload, value, err);
+}
+
+static int set_no_autoload(struct config *c, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    c->autoload = false;
+    return 0;
+}
+
+static int set_port(struct config *c, const char *value, struct error *err)
+{
+    unsigned port = 0;
+    if (value_count(value, &port, err) || port > 65535)
+        return error_set(err, -EINVAL, "'%s' is no port: give 1 to 65535, or 0 for a free one",
+                         value);
+    c->port = (int)port;
+    return 0;
+}
+
+static int set_memory(struct config *c, const char *value, struct error *err)
+{
+    c->memory_off = strcmp(value, "off") == 0;
+    return c->memory_off ? 0 : memory_limits_parse(value, &c->memory, err);
+}
+
+static int set_reuse_port(struct config *c, const char *value, struct error *err)
+{
+    return set_switch(&c->reuse_port, value, err);
+}
+
+/* Whole seconds, because engines get it as it is. */
+static int set_timeout(struct config *c, const char *value, struct error *err)
+{
+    unsigned seconds = 0;
+    if (value_count(value, &seconds, err) || !seconds)
+        return error_set(err, -EINVAL, "'%s' is no number of seconds: give 1 or more", value);
+    c->timeout_ms = (uint64_t)seconds * 1000;
+    return 0;
+}
+
+static int set_api_prefix(struct config *c, const char *value, struct error *err)
+{
+    size_t len = strlen(value);
+    while (len && value[len - 1] == '/')
+        len--;
+    if (*value && *value != '/')
+        return error_set(err, -EINVAL, "'%s' does not begin with a slash: write /%s", value, value);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)value[i] <= ' ' || value[i] == 0x7f || strchr("?#%", value[i]))
+            return error_set(err, -EINVAL, "'%s' is no plain path", value);
+    free(c->api_prefix);
+    c->api_prefix = len ? mem_strndup(value, len) : NULL;
+    return 0;
+}
+
+static int set_alias(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    strv_finish(&c->aliases);
+    strv_split(&c->aliases, value, ',');
+    return 0;
+}
+
+static int set_api_key(struct config *c, const char *value, struct error *err)
+{
+    struct strv keys = {0};
+    strv_split(&keys, value, ',');
+    for (size_t i = 0; i < keys.n; i++)
+        keys_add(&c->api_keys, keys.v[i], NULL);
+    int rc =
+        keys.n ? 0 : error_set(err, -EINVAL, "no key in it: give one or more, separated by commas");
+    strv_finish(&keys);
+    return rc;
+}
+
+/* What `# name: TEXT` says of the key on the next line; NULL: nothing. Other comments name none: they
+ * may be a key that was struck out. */
+static const char *name_in(const char *line)
+{
+    static const char word[] = "name:";
+    line += strspn(line, "# \t");
+    if (strncmp(line, word, sizeof word - 1) != 0)
+        return NULL;
+    line += sizeof word - 1;
+    line += strspn(line, " \t");
+    return *line ? line : NULL;
+}
+
+/* One key a line; lines that begin with `#` are none. */
+static int set_api_key_file(struct config *c, const char *value, struct error *err)
+{
+    char *line = NULL, *name = NULL;
+    size_t size = 0, before = c->api_keys.n;
+    FILE *f = fopen(value, "re");
+    if (!f)
+        return error_set(err, -errno, "cannot read %s: %s", value, strerror(errno));
+    while (getline(&line, &size, f) >= 0) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (*line && *line != '#')
+            keys_add(&c->api_keys, line, name);
+        mem_replace(&name, *line == '#' ? name_in(line) : NULL);
+    }
+    free(name);
+    free(line);
+    fclose(f);
+    if (c->api_keys.n == before)
+        return error_set(err, -EINVAL, "%s holds no key: write one a line", value);
+    return 0;
+}
+
+static int set_cors_origins(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    strv_finish(&c->cors_origins);
+    strv_split(&c->cors_origins, value, ',');
+    if (!c->cors_origins.n)
+        strv_add(&c->cors_origins, ""); /* nobody, which is not the default */
+    return 0;
+}
+
+/* It becomes a field of answers' heads, which a line break would end. */
+static int set_field_value(char **field, const char *value, struct error *err)
+{
+    for (const char *p = value; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return error_set(err, -EINVAL, "it holds a control character, at byte %td", p - value);
+    free(*field);
+    *field = mem_strdup(value);
+    return 0;
+}
+
+static int set_cors_methods(struct config *c, const char *value, struct error *err)
+{
+    return set_field_value(&c->cors_methods, value, err);
+}
+
+static int set_cors_headers(struct config *c, const char *value, struct error *err)
+{
+    return set_field_value(&c->cors_headers, value, err);
+}
+
+static int set_cors_credentials(struct config *c, const char *value, struct error *err)
+{
+    return set_switch(&c->cors_credentials, value, err);
+}
+
+static int set_no_cors_credentials(struct config *c, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    c->cors_credentials = false;
+    return 0;
+}
+
+static int set_log_level(struct config *c, const char *value, struct error *err)
+{
+    int level = log_level_parse(value);
+    if (level < 0)
+        return error_set(err, -EINVAL, "'%s' is none of error, warn, info, debug", value);
+    c->log_level = (enum log_level)level;
+    return 0;
+}
+
+static int set_log_format(struct config *c, const char *value, struct error *err)
+{
+    if (strcmp(value, "text") != 0 && strcmp(value, "json") != 0)
+        return error_set(err, -EINVAL, "'%s' is neither text nor json", value);
+    c->log_format = *value == 'j' ? LOG_JSON : LOG_TEXT;
+    return 0;
+}
+
+static int set_state_dir(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    free(c->state_dir);
+    c->state_dir = strcmp(value, "off") == 0 ? NULL : mem_strdup(value);
+    c->state_dir_given = true;
+    return 0;
+}
+
+/* --- the table --------------------------------------------------------------------------------- */
+
+#define FIELD(kind, name) kind, offsetof(struct config, name), NULL, false
+#define OTHER(set) KIND_OTHER, 0, set, false
+#define SHARED(set) KIND_OTHER, 0, set, true
+
+/* In the order of --help. */
+static const struct config_entry options[] = {
+    {{{"--engine"},
+      "PATH",
+      "LLAMA_SERVER",
+      "llama-server on PATH",
+      "the llama-server to run as engine"},
+     KIND_ENGINE,
+     0,
+     NULL,
+     false},
+    {{{"--models-dir"},
+      "DIR",
+      "LLAMA_ARG_MODELS_DIR",
+      NULL,
+      "router mode: the folder with GGUF models"},
+     FIELD(KIND_TEXT, models_dir)},
+    {{{"--models-preset"},
+      "FILE",
+      "LLAMA_ARG_MODELS_PRESET",
+      NULL,
+      "router mode: INI file with a section of options a model"},
+     FIELD(KIND_TEXT, models_preset)},
+    {{{"--models-max"}, "N", "LLAMA_ARG_MODELS_MAX", "4", "engines at once; 0: no limit"},
+     FIELD(KIND_COUNT, models_max)},
+    {{{"--memory"},
+      "DEV=SIZE,…",
+      "HOSTLER_MEMORY",
+      NULL,
+      "most that engines may have there: host=24G,gpu0=20G; off: count engines only"},
+     OTHER(set_memory)},
+    {{{"--models-autoload"},
+      NULL,
+      "LLAMA_ARG_MODELS_AUTOLOAD",
+      "on",
+      "load a model when a request needs it"},
+     OTHER(set_autoload)},
+    {{{"--no-models-autoload"},
+      NULL,
+      "LLAMA_ARG_NO_MODELS_AUTOLOAD",
+      NULL,
+      "load models only by POST /models/load or ?autoload=1"},
+     OTHER(set_no_autoload)},
+    {{{"-m", "--model"},
+      "FILE",
+      "LLAMA_ARG_MODEL",
+      NULL,
+      "classic mode: one model, whatever name a request gives"},
+     FIELD(KIND_TEXT, model)},
+    {{{"-a", "--alias"},
+      "NAMES",
+      "LLAMA_ARG_ALIAS",
+      NULL,
+      "classic mode: the model's names, separated by commas"},
+     OTHER(set_alias)},
+    {{{"--host"},
+      "ADDR",
+      "LLAMA_ARG_HOST",
+      "127.0.0.1",
+      "addresses, separated by commas; PATH.sock is a unix socket"},
+     FIELD(KIND_TEXT, host)},
+    {{{"--port"}, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one"},
+     OTHER(set_port)},
+    {{{"--reuse-port"},
+      NULL,
+      "LLAMA_ARG_REUSE_PORT",
+      "off",
+      "let other servers that do so listen on the same port"},
+     OTHER(set_reuse_port)},
+    {{{"--api-prefix"},
+      "PATH",
+      "LLAMA_ARG_API_PREFIX",
+      NULL,
+      "serve everything below it: /PATH/v1/models and so on"},
+     OTHER(set_api_prefix)},
+    {{{"-to", "--timeout"},
+      "SECONDS",
+      "LLAMA_ARG_TIMEOUT",
+      "600; engines: their own",
+      "how long a request or an answer may stand still; engines get it, too"},
+     SHARED(set_timeout)},
+    {{{"--ssl-key-file"},
+      "FILE",
+      "LLAMA_ARG_SSL_KEY_FILE",
+      NULL,
+      "private key in PEM: with --ssl-cert-file, HTTPS on every TCP address"},
+     FIELD(KIND_TEXT, ssl_key_file)},
+    {{{"--ssl-cert-file"},
+      "FILE",
+      "LLAMA_ARG_SSL_CERT_FILE",
+      NULL,
+      "its certificate in PEM, with its chain; SIGHUP reads both again"},
+     FIELD(KIND_TEXT, ssl_cert_file)},
+    {{{"--api-key"},
+      "KEYS",
+      "LLAMA_API_KEY",
+      NULL,
+      "keys, separated by commas; a request must carry one"},
+     OTHER(set_api_key)},
+    {{{"--api-key-file"},
+      "FILE",
+      "LLAMA_ARG_API_KEY_FILE",
+      NULL,
+      "file with such keys, one a line"},
+     OTHER(set_api_key_file)},
+    {{{"--cors-origins"},
+      "ORIGINS",
+      "LLAMA_ARG_CORS_ORIGINS",
+      "*; localhost with --tools, --agent or MCP servers",
+      "origins whose pages may ask, separated by commas; localhost: all of this machine"},
+     OTHER(set_cors_origins)},
+    {{{"--cors-methods"},
+      "METHODS",
+      "LLAMA_ARG_CORS_METHODS",
+      "GET, POST, DELETE, OPTIONS",
+      "methods that such pages may use"},
+     OTHER(set_cors_methods)},
+    {{{"--cors-headers"}, "HEADERS", "LLAMA_ARG_CORS_HEADERS", "*", "header fields they may send"},
+     OTHER(set_cors_headers)},
+    {{{"--cors-credentials"},
+      NULL,
+      "LLAMA_ARG_CORS_CREDENTIALS",
+      "on",
+      "such pages may send credentials"},
+     OTHER(set_cors_credentials)},
+    {{{"--no-cors-credentials"}, NULL, NULL, NULL, "they may not"}, OTHER(set_no_cors_credentials)},
+    {{{"--ttl"}, "TIME", "HOSTLER_TTL", "0", "unload a model that was idle so long; 0: never"},
+     FIELD(KIND_TIME, ttl_ms)},
+    {{{"--max-wait"},
+      "TIME",
+      "HOSTLER_MAX_WAIT",
+      "30s",
+      "how long others wait for a loaded model that stays busy"},
+     FIELD(KIND_TIME, max_wait_ms)},
+    {{{"--drain-timeout"},
+      "TIME",
+      "HOSTLER_DRAIN_TIMEOUT",
+      "60s",
+      "how long requests may go on when their engine is to be stopped"},
+     FIELD(KIND_TIME, drain_timeout_ms)},
+    {{{"--load-timeout"},
+      "TIME",
+      "HOSTLER_LOAD_TIMEOUT",
+      "10m",
+      "longest that a load may take, and a request may wait for one"},
+     FIELD(KIND_TIME, load_timeout_ms)},
+    {{{"--stop-timeout"},
+      "TIME",
+      "HOSTLER_STOP_TIMEOUT",
+      "10s",
+      "how long an engine may take to end before it is killed"},
+     FIELD(KIND_TIME, stop_timeout_ms)},
+    {{{"--health-timeout"},
+      "TIME",
+      "HOSTLER_HEALTH_TIMEOUT",
+      "60s",
+      "how long an engine with requests may send nothing and not answer /health; 0: for ever"},
+     FIELD(KIND_TIME, health_timeout_ms)},
+    {{{"--max-queue"}, "N", "HOSTLER_MAX_QUEUE", "1000", "requests that may wait; 0: no limit"},
+     FIELD(KIND_COUNT, max_queue)},
+    {{{"--log-level"}, "LEVEL", "HOSTLER_LOG_LEVEL", "info", "error, warn, info or debug"},
+     OTHER(set_log_level)},
+    {{{"--log-format"}, "FORMAT", "HOSTLER_LOG_FORMAT", "text", "text or json"},
+     OTHER(set_log_format)},
+    {{{"--log-file"},
+      "FILE",
+      "LLAMA_ARG_LOG_FILE",
+      NULL,
+      "append the log, with the engines' lines, to it, too; SIGHUP opens it again"},
+     FIELD(KIND_TEXT, log_file)},
+    {{{"--state-dir"},
+      "DIR",
+      "HOSTLER_STATE_DIR",
+      "$XDG_STATE_HOME/hostler",
+      "where holds, pins and what models took outlast a restart; off: nowhere"},
+     OTHER(set_state_dir)},
+};
+
+#define N_OPTIONS (sizeof options / sizeof *options)
+
+const struct config_option *config_option_at(size_t index)
+{
+    return index < N_OPTIONS ? &options[index].public : NULL;
+}
+
+int config_table_set(struct config *c, const struct config_entry *o, const char *value,
+                     struct error *err)
+{
+    void *field = (char *)c + o->offset;
+    switch (o->kind) {
+    case KIND_ENGINE:
+        return 0;
+    case KIND_TEXT:
+        free(*(char **)field);
+        *(char **)field = mem_strdup(value);
+        return 0;
+    case KIND_COUNT:
+        return value ? value_count(value, field, err) : 0;
+    case KIND_TIME:
+        return value ? value_time(value, field, err) : 0;
+    case KIND_OTHER:
+        return o->set(c, value, err);
+    }
+    return 0;
+}
+
+const struct config_entry *config_table_find(const char *name)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        for (int k = 0; options[i].public.names[k]; k++)
+            if (engine_option_same_name(options[i].public.names[k], name))
+                return &options[i];
+    return NULL;
+}
+
+const struct config_entry *config_table_find_env(const char *name)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (options[i].public.env && strcmp(options[i].public.env, name) == 0)
+            return &options[i];
+    return NULL;
+}
