@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/names.h"
 #include "api/reply.h"
 #include "base/container_of.h"
 #include "base/log.h"
@@ -165,6 +166,20 @@ static json_t *unloaded(const struct hosted *h)
     return with_cause(data, h->ended_by);
 }
 
+/* A hold or a pin, of which llama.cpp knows nothing. */
+static void send_wish(struct events *e, const struct hosted *h)
+{
+    const struct history_entry *newest = history_at(host_history(h->host), 0);
+    json_t *data = json_object();
+    if (strcmp(newest->event, "hold") == 0) {
+        json_t *hold = names_hold(h);
+        json_object_set(data, "until", json_object_get(hold, "until"));
+        json_object_set(data, "reason", json_object_get(hold, "reason"));
+        json_decref(hold);
+    }
+    events_send(e, h->model->id, newest->event, with_cause(data, newest->why));
+}
+
 static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
 {
     struct events *e = container_of(l, struct events, listener);
@@ -187,6 +202,9 @@ static void on_told(struct host_listener *l, enum host_event event, struct hoste
         return;
     case HOST_EV_GONE:
         events_send(e, h->model->id, "status_change", unloaded(h));
+        return;
+    case HOST_EV_WISHED:
+        send_wish(e, h);
         return;
     case HOST_EV_RELOADED:
         events_send(e, "*", "models_reload", NULL);

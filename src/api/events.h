@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens to models, as llama.cpp's router tells it (GET /models/sse): frames
+ * What happens to models, as llama.cpp's router tells it (GET /models/sse), and holds and pins: frames
  * `data: {"model","event","data"?}`, from the moment of subscribing on, to any number of
  * subscribers. One who does not read is dropped when EVENTS_BEHIND_MAX bytes wait for him; nobody
  * else waits for him.

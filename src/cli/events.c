@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* hostler events: what happens to models, a line each, as it happens. From GET /models/sse, which a
- * stock llama.cpp router has, too. */
+ * stock llama.cpp router has, too; only hostler tells of holds and pins. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "cli/facts.h"
 #include "cli/format.h"
+#include "cli/hold.h"
 #include "cli/options.h"
 #include "cli/sse.h"
 
@@ -17,7 +18,7 @@ struct follower {
     struct cli_sse sse;
 };
 
-/* `loading 42%`, `unloaded (evicted)`. */
+/* `loading 42%`, `unloaded (evicted)`, `hold until released: backup`. */
 static char *describe(json_t *event)
 {
     json_t *data = json_object_get(event, "data");
@@ -25,6 +26,11 @@ static char *describe(json_t *event)
     json_t *value = json_object_get(progress, "value");
     const char *status = facts_text(data, "status"), *reason = facts_text(data, "reason");
     const char *what = status ? status : facts_word(event, "event");
+    if (strcmp(what, "hold") == 0) {
+        char *hold = hold_text(data), *line = mem_printf("hold %s", hold);
+        free(hold);
+        return line;
+    }
     if (json_is_number(value))
         return mem_printf("%s %.0f%%", what, json_number_value(value) * 100);
     return mem_printf("%s%s%s%s", what, reason ? " (" : "", reason ? reason : "",

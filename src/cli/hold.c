@@ -13,9 +13,8 @@
 #include "cli/options.h"
 #include "cli/router.h"
 
-char *hold_line(json_t *hold)
+char *hold_text(json_t *hold)
 {
-    const char *model = json_string_value(json_object_get(hold, "model"));
     const char *reason = json_string_value(json_object_get(hold, "reason"));
     const char *by = json_string_value(json_object_get(hold, "by"));
     json_t *until = json_object_get(hold, "until");
@@ -26,8 +25,17 @@ char *hold_line(json_t *hold)
         localtime_r(&t, &tm);
         strftime(when, sizeof when, "until %F %T", &tm);
     }
-    char *line = mem_printf("%s %s%s%s%s%s", model ? model : "?", when, by ? ", by " : "",
-                            by ? by : "", reason ? ": " : "", reason ? reason : "");
+    char *text = mem_printf("%s%s%s%s%s", when, by ? ", by " : "", by ? by : "", reason ? ": " : "",
+                            reason ? reason : "");
+    return format_clean(text, FORMAT_ONE_LINE);
+}
+
+char *hold_line(json_t *hold)
+{
+    const char *model = json_string_value(json_object_get(hold, "model"));
+    char *text = hold_text(hold);
+    char *line = mem_printf("%s %s", model ? model : "?", text);
+    free(text);
     return format_clean(line, FORMAT_ONE_LINE);
 }
 

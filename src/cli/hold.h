@@ -5,7 +5,9 @@
 
 #include <jansson.h>
 
-/* {"model","until","reason","by"} as `m until released, by …: reason`. The caller frees it. */
+/* {"until","reason","by"}, each optional, as `until released, by …: reason`. The caller frees it. */
+char *hold_text(json_t *hold);
+/* The same behind its "model". The caller frees it. */
 char *hold_line(json_t *hold);
 
 #endif

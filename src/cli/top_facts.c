@@ -164,6 +164,9 @@ static char *event_text(const char *event, json_t *data)
         return mem_strdup("removed");
     if (strcmp(event, "models_reload") == 0)
         return mem_strdup("the list of models was read again");
+    if (strcmp(event, "hold") == 0 || strcmp(event, "release") == 0 || strcmp(event, "pin") == 0 ||
+        strcmp(event, "unpin") == 0)
+        return joined(event, text_of(data, "cause"));
     return NULL;
 }
 

@@ -150,6 +150,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct host *h = timer->data;
     h->timer_at = SCHED_NEVER;
+    host_end_holds(h);
     host_tell(h, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 
@@ -159,6 +160,8 @@ static void arm_timer(struct host *h)
     uint64_t again = uv_now(h->loop) + MEMORY_MS;
     if (h->budget.devices && h->sched.queued && at > again)
         at = h->timer_at <= again ? h->timer_at : again;
+    if (at > h->hold_ends)
+        at = h->hold_ends;
     if (at == h->timer_at || h->closing)
         return;
     h->timer_at = at;
@@ -349,7 +352,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     struct host *h = mem_zalloc(sizeof *h);
     h->loop = loop;
     h->config = config;
-    h->timer_at = SCHED_NEVER;
+    h->timer_at = h->hold_ends = SCHED_NEVER;
     TAILQ_INIT(&h->listeners);
     TAILQ_INIT(&h->all);
     memory_init();

@@ -97,7 +97,7 @@ struct host_request {
     bool loaded;      /* it caused a load */
 };
 
-/* What happens to a model; in the order in which it happens to one engine. */
+/* What happens to a model; the first ones in the order in which they happen to one engine. */
 enum host_event {
     HOST_EV_SPAWNED,  /* an engine was started for it */
     HOST_EV_LOADING,  /* a report of progress came: engine_progress(); also on waking */
@@ -106,6 +106,7 @@ enum host_event {
     HOST_EV_STOPPING,
     HOST_EV_GONE, /* its engine is reaped, or could not be started: `reason` says why. Told before
                      anything new begins */
+    HOST_EV_WISHED, /* a hold or a pin began or ended: the newest of host_history() says which, and why */
     /* Without a model: */
     HOST_EV_RELOADED, /* the models were read again, because somebody asked or files changed */
     HOST_EV_SHUTDOWN, /* the host ends */

@@ -31,7 +31,8 @@ struct host {
     struct warm *warm;
     struct pulse_clock pulse;
     uv_timer_t timer;
-    uint64_t timer_at; /* SCHED_NEVER: not armed */
+    uint64_t timer_at;  /* SCHED_NEVER: not armed */
+    uint64_t hold_ends; /* when the first hold that has an end is over; SCHED_NEVER: none has */
     TAILQ_HEAD(, host_listener) listeners;
     TAILQ_HEAD(, hosted) all;
     struct strv reload; /* ids of models that were being loaded when their file changed */
@@ -82,5 +83,7 @@ void host_read_ahead(struct host *h);
 
 /* host_wishes.c: what operators wished before this daemon, or this record, began */
 void host_restore_wishes(struct hosted *h);
+/* Ends the holds whose time is up; cheap when there is none. */
+void host_end_holds(struct host *host);
 
 #endif

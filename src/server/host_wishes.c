@@ -11,6 +11,13 @@
 #define KEPT_MAX 20000 /* names that have a hold, or a pin */
 #define LATEST 1e12    /* Unix time of a hold's end that is still one; the file may say anything */
 
+/* `event`: of the history, static. */
+static void record_wish(struct hosted *h, const char *event, const char *why)
+{
+    host_record(h, event, why);
+    host_announce(h->host, HOST_EV_WISHED, h);
+}
+
 void host_load(struct hosted *h, const char *by)
 {
     if (h->sched.state == SCHED_UNLOADED) {
@@ -59,6 +66,8 @@ static void begin_hold(struct hosted *h, uint64_t until, const char *reason, con
 {
     mem_replace(&h->held_reason, reason);
     mem_replace(&h->held_by, by);
+    if (until < h->host->hold_ends)
+        h->host->hold_ends = until;
     host_tell(h->host, &(struct sched_event){
                            .type = SCHED_EV_HOLD, .model = &h->sched, .hold_until = until});
 }
@@ -69,7 +78,7 @@ void host_hold(struct hosted *h, uint64_t until, const char *reason, const char 
              reason ? ": " : "", reason ? reason : "");
     begin_hold(h, until, reason, by);
     keep_hold(h);
-    host_record(h, "hold", h->held_by);
+    record_wish(h, "hold", h->held_by);
 }
 
 bool host_is_held(const struct hosted *h)
@@ -77,14 +86,46 @@ bool host_is_held(const struct hosted *h)
     return h->sched.held_until > uv_now(h->host->loop);
 }
 
+/* host_pump() is to follow. */
+static void end_hold(struct hosted *h, const char *why)
+{
+    state_set(h->host->state, "holds", h->model->id, NULL, KEPT_MAX);
+    sched_event(&h->host->sched,
+                &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &h->sched},
+                uv_now(h->host->loop));
+    record_wish(h, "release", why);
+}
+
 void host_release(struct hosted *h, const char *by)
 {
     if (!host_is_held(h))
         return;
     log_info("model %s is released by %s", h->model->id, by ? by : "an operator");
-    state_set(h->host->state, "holds", h->model->id, NULL, KEPT_MAX);
-    host_record(h, "release", by);
-    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &h->sched});
+    end_hold(h, by);
+    host_pump(h->host);
+}
+
+static void end_hold_in_time(struct hosted *h)
+{
+    log_info("model %s is held no more: the time is up", h->model->id);
+    end_hold(h, "its time is up");
+}
+
+void host_end_holds(struct host *host)
+{
+    struct hosted *h;
+    uint64_t now = uv_now(host->loop);
+    if (now < host->hold_ends)
+        return;
+    host->hold_ends = SCHED_NEVER;
+    TAILQ_FOREACH (h, &host->all, link) {
+        uint64_t until =
+            h->model->removed ? 0 : h->sched.held_until; /* then it is the next record's */
+        if (until && until <= now)
+            end_hold_in_time(h);
+        else if (until && until < host->hold_ends)
+            host->hold_ends = until;
+    }
 }
 
 static void restore_hold(struct hosted *h)
@@ -123,7 +164,7 @@ void host_pin(struct hosted *h, bool on, const char *by)
     if (before == h->sched.pinned)
         return;
     log_info("model %s is %s by %s", h->model->id, on ? "pinned" : "unpinned", by);
-    host_record(h, on ? "pin" : "unpin", by);
+    record_wish(h, on ? "pin" : "unpin", by);
     host_tell(h->host, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 

@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -131,6 +133,57 @@ def test_reload(hostler, models, tmp_path):
     (tmp_path / "models" / "m1.gguf").unlink()
     seen = sorted([events.next(), events.next()])  # noticed by itself
     assert seen == [("*", "models_reload", None), ("m1", *unloaded(0, "removed"))]
+
+
+def next_wish(events):
+    model, event, data = events.next()
+    return model, event, data, re.sub(r" from .*", "", events.cause)
+
+
+def test_holds(hostler, models):
+    server = hostler("--models-dir", models)
+    events = Events(server)
+    server.post("/models/hold", {"model": "m1", "reason": "backup"})
+    assert next_wish(events) == ("m1", "hold", {"until": None, "reason": "backup"}, "POST /models/hold")
+    server.post("/models/release", {"model": "m1"})
+    assert next_wish(events) == ("m1", "release", {}, "POST /models/release")
+    server.post("/models/hold", {"model": "m1"})
+    assert next_wish(events)[1] == "hold"
+    server.post("/models/load", {"model": "m1"})
+    assert next_wish(events) == ("m1", "release", {}, "POST /models/load")
+    assert events.until("loaded")
+    server.post("/models/unload-all", {"hold": True, "except": ["m2", "m3", "m4"]})
+    model, event, data, cause = next_wish(events)
+    assert (model, event, cause) == ("m1", "hold", "POST /models/unload-all")
+    assert next_unloaded(events)
+
+
+def test_a_hold_ends_in_time(hostler, models):
+    """By itself, the earlier one first, whichever began first."""
+    server = hostler("--models-dir", models)
+    events = Events(server)
+    for model, seconds in (("m1", 0.6), ("m2", 0.3), ("m3", 600)):
+        before = time.time()
+        server.post("/models/hold", {"model": model, "for": seconds})
+        name, event, data, _ = next_wish(events)
+        assert (name, event) == (model, "hold") and abs(data["until"] - before - seconds) < 5
+    assert next_wish(events) == ("m2", "release", {}, "its time is up")
+    assert next_wish(events) == ("m1", "release", {}, "its time is up")
+    status = server.get("/hostler/v1/status").json
+    assert [h["model"] for h in status["holds"]] == ["m3"]
+    assert [(c["model"], c["event"], c["why"]) for c in status["recent"][:2]] == [
+        ("m1", "release", "its time is up"), ("m2", "release", "its time is up")]
+
+
+def test_pins(hostler, models):
+    server = hostler("--models-dir", models)
+    events = Events(server)
+    server.post("/models/pin", {"model": "m1"})
+    assert next_wish(events) == ("m1", "pin", {}, "POST /models/pin")
+    server.post("/models/pin", {"model": "m1"})  # which changes nothing
+    server.post("/models/unpin", {"model": "m1"})
+    assert next_wish(events) == ("m1", "unpin", {}, "POST /models/unpin")
+    assert events.none_left()
 
 
 def test_shutdown(hostler, models):

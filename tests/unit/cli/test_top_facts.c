@@ -184,10 +184,13 @@ static void events_tell_news_and_progress(void **state)
     assert_true(event(&f, "{\"model\":\"*\",\"event\":\"models_reload\"}"));
     assert_false(event(&f, "no JSON"));
     assert_false(event(&f, "{\"event\":\"something new\"}"));
-    assert_int_equal(f.n_events, 3);
-    assert_string_equal(f.events[0].model, "*");
-    assert_string_equal(f.events[1].text, "unloaded: evicted");
-    assert_string_equal(f.events[2].text, "loading");
+    assert_true(event(&f, "{\"model\":\"m\",\"event\":\"release\",\"data\":"
+                          "{\"cause\":\"its time is up\"}}"));
+    assert_string_equal(f.events[0].text, "release: its time is up");
+    assert_int_equal(f.n_events, 4);
+    assert_string_equal(f.events[1].model, "*");
+    assert_string_equal(f.events[2].text, "unloaded: evicted");
+    assert_string_equal(f.events[3].text, "loading");
     tell(&f, top_facts_models, models); /* where m is not loading: that load is over */
     assert_string_equal(f.loads->model, "d");
     assert_int_equal(HASH_COUNT(f.loads), 1);
