@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "cli/format.h"
+#include "cli/hold.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/router.h"
@@ -38,6 +39,7 @@ struct target {
     struct progress_rate rate;
     double fraction; /* negative: unknown */
     char *stage;     /* NULL */
+    json_t *hold;    /* that the load ended; owned, or NULL */
 };
 
 struct load {
@@ -106,6 +108,17 @@ static void settle(struct load *l, struct target *t, enum target_state state)
     else
         cli_print("%s %s", t->model, state == TARGET_ALREADY ? "already loaded" : "requested");
     fflush(stdout);
+}
+
+/* `hold` is over: an operator who did not begin it shall know. */
+static void note_hold(struct load *l, struct target *t, json_t *hold)
+{
+    t->hold = json_incref(hold);
+    if (l->cli->json)
+        return;
+    char *text = hold_text(hold);
+    cli_print("%s was held %s; the hold is over", t->model, text);
+    free(text);
 }
 
 /* Copies both texts. */
@@ -190,8 +203,8 @@ static int ask(struct load *l, struct target *t)
         return CLI_OK;
     }
     bool ready = router_is_ready(m);
-    bool held = json_is_object(json_object_get(m->entry, "held")); /* which a load ends */
-    if (ready && !held) {
+    json_t *hold = json_object_get(m->entry, "held"); /* which a load ends */
+    if (ready && !json_is_object(hold)) {
         settle(l, t, TARGET_ALREADY);
         return CLI_OK;
     }
@@ -200,6 +213,8 @@ static int ask(struct load *l, struct target *t)
                    json_pack("{s:o}", "model", cli_json_string(t->model)), ASK_TIMEOUT_MS, &a);
     /* Somebody else was faster: it is loading, and that is what was wanted. */
     bool running = a.status == 400 && a.text && strstr(a.text, "already running");
+    if (!status && a.status == 200 && json_is_object(hold))
+        note_hold(l, t, hold);
     if (!status && (a.status == 200 || running))
         settle(l, t, ready ? TARGET_ALREADY : TARGET_WAITING);
     else if (!status && a.status == 404)
@@ -356,6 +371,8 @@ static json_t *results(const struct load *l)
             json_object_set_new(o, "reason", json_string(t->reason));
         if (t->message)
             json_object_set_new(o, "message", cli_json_string(t->message));
+        if (t->hold)
+            json_object_set(o, "ended_hold", t->hold);
         json_array_append_new(list, o);
     }
     return json_pack("{s:o, s:I}", "results", list, "elapsed_ms",
@@ -398,6 +415,7 @@ static void load_finish(struct load *l)
         free(l->targets[i].reason);
         free(l->targets[i].message);
         free(l->targets[i].stage);
+        json_decref(l->targets[i].hold);
     }
     free(l->targets);
     router_models_finish(&l->models);

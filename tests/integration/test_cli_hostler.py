@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The client commands against hostler: what a stock router lacks."""
+import json
+import re
 import signal
 import subprocess
 
@@ -55,11 +57,25 @@ def test_hold_of_an_unknown_model_holds_the_others(cli, server):
     assert [h["model"] for h in server.get("/hostler/v1/status").json["holds"]] == ["m1"]
 
 
+def test_load_tells_that_it_ends_a_hold(cli, server):
+    cli("hold", "m1", "m2", "--reason", "backup", server=server)
+    done = cli("load", "m1", server=server)
+    assert done.returncode == 0
+    assert re.fullmatch(r"m1 was held until released, by POST /models/hold .*: backup; the hold is over\n"
+                        r"m1 loaded in .*\n", done.stdout)
+    result, = json.loads(cli("load", "m2", "--json", server=server).stdout)["results"]
+    assert (result["result"], result["ended_hold"]["reason"]) == ("loaded", "backup")
+    result, = json.loads(cli("load", "m2", "--json", server=server).stdout)["results"]
+    assert "ended_hold" not in result
+
+
 def test_load_ends_the_hold_of_a_loaded_model(cli, server):
     load(cli, server, "m1")
     assert cli("hold", "m1", server=server).returncode == 0
     done = cli("load", "m1", server=server)
-    assert (done.returncode, done.stdout) == (0, "m1 already loaded\n")
+    assert done.returncode == 0
+    assert done.stdout.startswith("m1 was held until released, by ")
+    assert done.stdout.endswith("; the hold is over\nm1 already loaded\n")
     assert server.get("/hostler/v1/status").json["holds"] == []
 
 
