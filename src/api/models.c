@@ -92,21 +92,6 @@ static void merge_engine_info(json_t *entry, const struct hosted *h)
         json_object_set(entry, "meta", meta);
 }
 
-/* What its engine takes, by device, as far as that is known; NULL before it was asked for. */
-static json_t *memory_of(const struct hosted *h)
-{
-    const struct budget *b = host_budget(h->host);
-    const struct footprint *f = &h->footprint;
-    if (f->source == FOOTPRINT_UNKNOWN)
-        return NULL;
-    json_t *o = json_object();
-    for (size_t d = 0; d < b->devices; d++) {
-        uint64_t bytes = f->bytes[d] + (d == 0 ? f->mapped : 0);
-        json_object_set_new(o, b->figures.device[d].name, json_integer((json_int_t)bytes));
-    }
-    return o;
-}
-
 json_t *names_entry(struct hosted *h)
 {
     const struct model *m = h->model;
@@ -124,9 +109,7 @@ json_t *names_entry(struct hosted *h)
     if (m->header == MODEL_HEADER_READ)
         json_object_set_new(e, "context_length", json_integer(m->info.context_length));
     json_object_set_new(e, "size", json_integer((json_int_t)m->size));
-    json_t *memory = memory_of(h);
-    if (memory)
-        json_object_set_new(e, "memory", memory);
+    names_add_memory(h, e);
     if (host_is_held(h))
         json_object_set_new(e, "held", names_hold(h));
     if (h->sched.pinned)

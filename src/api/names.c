@@ -70,6 +70,19 @@ json_t *names_bytes(const struct host *host, const uint64_t *bytes)
     return o;
 }
 
+void names_add_memory(struct hosted *h, json_t *o)
+{
+    struct memory_use use;
+    enum footprint_source source = h->engine ? FOOTPRINT_MEASURED : h->footprint.source;
+    if (source == FOOTPRINT_UNKNOWN)
+        return;
+    if (h->engine)
+        host_memory(h, &use);
+    json_object_set_new(o, "memory",
+                        names_bytes(h->host, h->engine ? use.bytes : h->footprint.bytes));
+    json_object_set_new(o, "memory_source", json_string(footprint_source_name(source)));
+}
+
 json_t *names_footprint(const struct host *host, const struct footprint *f)
 {
     if (f->source == FOOTPRINT_UNKNOWN)

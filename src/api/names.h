@@ -32,6 +32,9 @@ int names_count(struct http_exchange *x, const char *name, unsigned *n)
 json_t *names_bytes(const struct host *host, const uint64_t *bytes);
 /* {"source","memory","mapped"}; null when it is not known. */
 json_t *names_footprint(const struct host *host, const struct footprint *f);
+/* `memory` by device and `memory_source`: what its engine has now, without an engine what one would
+ * take; without what it maps of a file, which goes on being free memory. Nothing while unknown. */
+void names_add_memory(struct hosted *h, json_t *o);
 /* {"at","model","event","why"} */
 json_t *names_change(const struct history_entry *e);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */

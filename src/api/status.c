@@ -55,15 +55,16 @@ void api_disabled(struct api *api, struct http_exchange *x)
  */
 
 /* `budget`: what engines may have there at most; null when only their number is limited. */
-static json_t *memory_now(const struct budget *budget, struct memory_figures *figures)
+static json_t *memory_now(const struct budget *budget)
 {
     json_t *o = json_object();
-    memory_read(figures);
-    for (size_t d = 0; d < figures->n; d++)
+    struct memory_figures figures;
+    memory_read(&figures);
+    for (size_t d = 0; d < figures.n; d++)
         json_object_set_new(
-            o, figures->device[d].name,
-            json_pack("{s:I, s:I, s:o}", "total", (json_int_t)figures->device[d].total, "available",
-                      (json_int_t)figures->device[d].available, "budget",
+            o, figures.device[d].name,
+            json_pack("{s:I, s:I, s:o}", "total", (json_int_t)figures.device[d].total, "available",
+                      (json_int_t)figures.device[d].available, "budget",
                       budget->devices ? json_integer((json_int_t)budget_ceiling(budget, d))
                                       : json_null()));
     return o;
@@ -78,22 +79,17 @@ static const char *state_of(const struct hosted *h)
     return host_status(h);
 }
 
-static json_t *engine_of(struct api *api, struct hosted *h, const struct memory_figures *figures)
+static json_t *engine_of(struct api *api, struct hosted *h)
 {
-    json_t *o = json_object(), *memory = json_object();
-    struct memory_use use;
+    json_t *o = json_object();
     uint64_t now = uv_now(host_loop(h->host));
     bool idle = h->sched.state == SCHED_READY && !h->sched.leases;
     uint64_t idle_ms = idle ? now - h->sched.last_used : 0;
     bool ends = idle && h->sched.ttl_ms && !h->sched.pinned;
-    host_memory(h, &use);
-    for (size_t d = 0; d < figures->n; d++)
-        json_object_set_new(memory, figures->device[d].name,
-                            json_integer((json_int_t)use.bytes[d]));
     json_object_set_new(o, "model", reply_string(h->model->id));
     json_object_set_new(o, "state", json_string(state_of(h)));
     json_object_set_new(o, "pid", json_integer(engine_pid(h->engine)));
-    json_object_set_new(o, "memory", memory);
+    names_add_memory(h, o);
     json_object_set_new(o, "footprint", names_footprint(h->host, &h->footprint));
     json_object_set_new(o, "requests", json_integer(h->sched.leases));
     json_object_set_new(o, "waiting", json_integer(h->sched.waiting));
@@ -126,13 +122,13 @@ static json_t *recent_of(const struct host *host)
 }
 
 /* Those of models that are gone and finish what they have: they hold memory, too. */
-static void add_leaving(struct api *api, json_t *engines, const struct memory_figures *figures)
+static void add_leaving(struct api *api, json_t *engines)
 {
     const struct sched_model *m;
     TAILQ_FOREACH (m, &host_sched(api->host)->running_models, link) {
         struct hosted *h = container_of(m, struct hosted, sched);
         if (h->model->removed && h->engine)
-            json_array_append_new(engines, engine_of(api, h, figures));
+            json_array_append_new(engines, engine_of(api, h));
     }
 }
 
@@ -146,7 +142,6 @@ static json_t *queue_of(const struct hosted *h)
 
 void api_status(struct api *api, struct http_exchange *x)
 {
-    struct memory_figures figures;
     json_t *o = json_object(), *engines = json_array(), *queue = json_array();
     json_t *holds = json_array();
     const struct config *c = host_config(api->host);
@@ -158,11 +153,11 @@ void api_status(struct api *api, struct http_exchange *x)
                         json_integer((json_int_t)(uv_now(host_loop(api->host)) - api->started)));
     json_object_set_new(o, "mode", json_string(c->classic ? "classic" : "router"));
     json_object_set_new(o, "models_max", json_integer(c->models_max));
-    json_object_set_new(o, "memory", memory_now(host_budget(api->host), &figures));
-    add_leaving(api, engines, &figures);
+    json_object_set_new(o, "memory", memory_now(host_budget(api->host)));
+    add_leaving(api, engines);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
         if (h->engine)
-            json_array_append_new(engines, engine_of(api, h, &figures));
+            json_array_append_new(engines, engine_of(api, h));
         if (h->sched.waiting || h->sched.queued)
             json_array_append_new(queue, queue_of(h));
         if (host_is_held(h))

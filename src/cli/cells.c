@@ -9,7 +9,12 @@
 #include "base/memory.h"
 #include "cli/format.h"
 
-char *cells_memory(json_t *memory)
+bool cells_is_estimate(const char *source)
+{
+    return source && strcmp(source, "measured") != 0;
+}
+
+char *cells_footprint(json_t *memory, const char *source)
 {
     struct buf b;
     const char *device;
@@ -20,10 +25,16 @@ char *cells_memory(json_t *memory)
         if (json_integer_value(bytes) <= 0)
             continue;
         format_bytes((uint64_t)json_integer_value(bytes), figure, sizeof figure);
-        buf_printf(&b, "%s%s %s", b.len ? ", " : "", device, figure);
+        buf_printf(&b, "%s%s %s%s", b.len ? ", " : "", device, cells_is_estimate(source) ? "~" : "",
+                   figure);
     }
     char *text = buf_take(&b);
     return text ? text : mem_strdup("");
+}
+
+char *cells_memory(json_t *memory)
+{
+    return cells_footprint(memory, NULL);
 }
 
 char *cells_state(const char *state, bool failed, bool held)

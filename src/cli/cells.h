@@ -11,6 +11,10 @@
 
 /* {"host":n,"gpu0":n} as `host 1.2 GiB, gpu0 3.4 GiB`; "" for nothing. The caller frees it. */
 char *cells_memory(json_t *memory);
+/* The same of a footprint: `host ~1.2 GiB` unless its `source` is that it was measured, or NULL. */
+char *cells_footprint(json_t *memory, const char *source);
+/* Whether figures from there are marked with `~`. */
+bool cells_is_estimate(const char *source);
 /* `state`, or `failed`, and `,held`. The caller frees it. */
 char *cells_state(const char *state, bool failed, bool held);
 enum table_style cells_state_style(const char *state);

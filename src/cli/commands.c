@@ -120,8 +120,10 @@ const struct cli_command cli_commands[] = {
     /* serve reads its own options, because the engine's belong to them. */
     {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, true},
     {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases",
-     "Works on a stock llama.cpp router, llama-swap and Ollama, too.", list_options, 0, 0, NULL,
-     false},
+     "MEMORY is what its engine has, without one what it would take, `~` where that was\n"
+     "not measured. What it maps of its file is not in it: `hostler show` tells that.\n"
+     "Works on a stock llama.cpp router, llama-swap and Ollama, too.",
+     list_options, 0, 0, NULL, false},
     {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use",
      "Works on a stock llama.cpp router, llama-swap and Ollama, too: what they do not\n"
      "tell is shown as `-`.",

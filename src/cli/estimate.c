@@ -50,7 +50,7 @@ static void print_footprint(const struct cli *cli, const char *title, json_t *f)
     json_int_t file = json_integer_value(json_object_get(f, "mapped"));
     if (!json_is_object(f))
         return;
-    char *memory = cells_memory(json_object_get(f, "memory"));
+    char *memory = cells_footprint(json_object_get(f, "memory"), facts_text(f, "source"));
     line(cli, title, "%s%s%s%s", *memory ? memory : "nothing", file > 0 ? ", and " : "",
          file > 0 ? format_bytes((uint64_t)file, mapped, sizeof mapped) : "",
          file > 0 ? " of its file in the page cache" : "");

@@ -55,6 +55,7 @@ static json_t *model_json(const struct router_model *m)
     json_object_set_new(o, "size", number_or_null(router_size(m)));
     json_object_set_new(o, "context", number_or_null(router_context(m)));
     copy(o, "memory", json_object_get(m->entry, "memory"));
+    copy(o, "memory_source", json_object_get(m->entry, "memory_source"));
     copy(o, "source", json_object_get(m->entry, "source"));
     copy(o, "aliases", json_object_get(m->entry, "aliases"));
     copy(o, "tags", json_object_get(m->entry, "tags"));
@@ -92,7 +93,8 @@ static void add_state(struct table *t, const struct router_model *m)
 static void add_model(struct table *t, const struct router_model *m)
 {
     char size[FORMAT_SIZE] = "", context[FORMAT_SIZE] = "";
-    char *memory = cells_memory(json_object_get(m->entry, "memory"));
+    char *memory = cells_footprint(json_object_get(m->entry, "memory"),
+                                   json_string_value(json_object_get(m->entry, "memory_source")));
     char *aliases = joined(json_object_get(m->entry, "aliases"));
     if (router_size(m))
         format_bytes((uint64_t)router_size(m), size, sizeof size);

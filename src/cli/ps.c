@@ -32,7 +32,8 @@ static void add_engine(struct table *t, json_t *engine)
     const char *state = text_of(engine, "state");
     json_t *pid = json_object_get(engine, "pid");
     char text[FORMAT_SIZE];
-    char *memory = cells_memory(json_object_get(engine, "memory"));
+    char *memory =
+        cells_footprint(json_object_get(engine, "memory"), text_of(engine, "memory_source"));
     table_row(t);
     table_cell(t, text_of(engine, "model"));
     table_styled(t, cells_state_style(state ? state : ""), state);

@@ -131,7 +131,7 @@ static void print_footprints(const struct cli *cli, json_t *all)
         json_int_t mapped = number(f, "mapped");
         if (!json_is_object(f))
             continue;
-        char *memory = cells_memory(json_object_get(f, "memory"));
+        char *memory = cells_footprint(json_object_get(f, "memory"), facts_text(f, "source"));
         char *text = mem_printf(
             "%s%s%s, %s", memory, mapped > 0 ? " + file " : "",
             mapped > 0 ? format_bytes((uint64_t)mapped, bytes, sizeof bytes) : "", names[i]);

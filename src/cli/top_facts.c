@@ -285,10 +285,14 @@ static json_int_t sum_of(json_t *memory)
     return sum;
 }
 
-static json_t *memory_of(const struct top_row *r)
+/* What its engine has, else what the list says that one takes. */
+static void set_memory(struct top_row *r)
 {
-    json_t *now = json_object_get(r->engine, "memory");
-    return sum_of(now) || !r->model ? now : json_object_get(r->model->entry, "memory");
+    json_t *from = r->engine;
+    if (r->model && !sum_of(json_object_get(from, "memory")))
+        from = r->model->entry;
+    r->memory = sum_of(json_object_get(from, "memory"));
+    r->estimated = cells_is_estimate(json_string_value(json_object_get(from, "memory_source")));
 }
 
 static void add_row(struct top_facts *f, const char *id, const struct router_model *m,
@@ -303,7 +307,7 @@ static void add_row(struct top_facts *f, const char *id, const struct router_mod
     r.pinned = json_is_true(json_object_get(engine, "pinned")) ||
                (m && json_is_true(json_object_get(m->entry, "pinned")));
     r.state = cells_state(state, m && m->failed && !r.active, r.hold);
-    r.memory = sum_of(memory_of(&r));
+    set_memory(&r);
     r.tokens = json_is_number(tokens) ? json_number_value(tokens) : -1;
     f->rows[f->n_rows++] = r;
 }

@@ -46,6 +46,7 @@ struct top_row {
     char *state;                      /* as list and ps call it; owned */
     bool active, pinned;
     json_int_t memory;           /* bytes on all devices together; 0 unknown */
+    bool estimated;              /* that is no measurement */
     double tokens;               /* per second; negative: unknown */
     const struct top_load *load; /* NULL when it is not loading */
 };

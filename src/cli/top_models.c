@@ -20,7 +20,7 @@ static const struct {
 } columns[] = {
     [MODEL] = {"MODEL", 0, TABLE_LEFT, TOP_BY_NAME},
     [STATE] = {"STATE", 13, TABLE_LEFT, TOP_BY_STATE},
-    [MEMORY] = {"MEMORY", 8, TABLE_RIGHT, TOP_BY_MEMORY},
+    [MEMORY] = {"MEMORY", 9, TABLE_RIGHT, TOP_BY_MEMORY},
     [REQUESTS] = {"REQS", 5, TABLE_RIGHT, TOP_BY_REQUESTS},
     [WAITED] = {"WAITS", 6, TABLE_RIGHT, TOP_SORTS},
     [TOKENS] = {"TOK/S", 6, TABLE_RIGHT, TOP_BY_TOKENS},
@@ -146,9 +146,10 @@ static void draw_waiting(const struct table_layout *l, unsigned row, const struc
 
 static void draw_figures(const struct table_layout *l, unsigned row, const struct top_row *r)
 {
-    char text[FORMAT_SIZE] = "";
+    char text[FORMAT_SIZE] = "", bytes[FORMAT_SIZE - 1];
     if (r->memory > 0)
-        format_bytes((uint64_t)r->memory, text, sizeof text);
+        snprintf(text, sizeof text, "%s%s", r->estimated ? "~" : "",
+                 format_bytes((uint64_t)r->memory, bytes, sizeof bytes));
     draw_cell(l, row, MEMORY, r->active ? TABLE_PLAIN : TABLE_FAINT, text);
     if (r->tokens > 0) {
         snprintf(text, sizeof text, "%.1f", r->tokens);

@@ -32,6 +32,7 @@ ADDED = {
     "size": "the file's bytes, known before it is loaded",
     "held": "an operator's hold",
     "memory": "what its engine takes, where that is known",
+    "memory_source": "whether that is measured or estimated",
     "status.reason": "why it is not loaded any more",
     "status.signal": "the signal that ended its engine",
     "status.message": "what went wrong, in words",
@@ -75,7 +76,8 @@ differs("engines listen on a unix socket and not on a port: the router's own arg
 differs("a file's size is known before it is loaded",
         *((case, "entry.size", ABSENT, int) for case in ENTRIES))
 differs("what an engine takes, once somebody has asked for it",
-        *((case, "entry.memory", ABSENT, dict) for case in ENTRIES[1:]))
+        *((case, "entry.memory", ABSENT, dict) for case in ENTRIES[1:]),
+        *((case, "entry.memory_source", ABSENT, str) for case in ENTRIES[1:]))
 differs("why a model is not loaded",
         (ENTRIES[2], "entry.status.reason", ABSENT, "unloaded"),
         (ENTRIES[3], "entry.status.reason", ABSENT, "load_failed"),

@@ -71,6 +71,7 @@ class Facts:
             entry("coder", failed=True,
                   message="the engine of model 'coder' ended with signal 9 while loading\nI log"),
             entry(WIDE), entry(EVIL)]
+        self.models[4] |= {"memory": {"gpu0": 13 * GiB}, "memory_source": "estimated"}
         self.requests = [
             request(299, "mistral-small-24b", "waiting", waited_ms=800, elapsed_ms=800),
             request(296, "gemma-3-12b-it", "waiting", waited_ms=4200, elapsed_ms=4200),

@@ -54,6 +54,8 @@ class Afternoon(Facts):
         for m in self.models[:4]:
             m["aliases"] = ["chat", "default"] if m["id"].startswith("qwen3") else []
             m["memory"] = {"host": 2 * GiB, "gpu0": 12 * GiB}
+        for i, source in enumerate(("measured", "given", "fit-params", "estimated")):
+            self.models[i]["memory_source"] = source
         self.models[5]["held"] = self.status["holds"][0]
 
     @property
@@ -79,7 +81,8 @@ class Afternoon(Facts):
             "mmproj": None, "draft": None,
             "header": {"name": "Qwen3 Coder 30B A3B Instruct", "architecture": "qwen3moe",
                        "parameters": 30532122624, "layers": 48, "context_length": 262144},
-            "footprint": {"measured": footprint, "estimated": footprint, "fitted": None,
+            "footprint": {"measured": {**footprint, "source": "measured"},
+                          "estimated": {**footprint, "source": "estimated"}, "fitted": None,
                           "given": None},
             "arguments": [argument("--ctx-size", "65536", "preset [coder], models.ini:12"),
                           argument("--cache-type-k", "q8_0", "preset [*], models.ini:3"),
@@ -93,10 +96,11 @@ class Afternoon(Facts):
     @property
     def estimate(self):
         part = {"memory": {"host": GiB, "gpu0": 14 * GiB}, "mapped": 0}
-        return {**part, "source": "fitted", "mapped": 4 * GiB, "fits": True, "never": False,
+        return {**part, "source": "fit-params", "mapped": 4 * GiB, "fits": True, "never": False,
                 "loaded": False, "evicts": ["llama-3.3-8b-instruct", EVIL],
                 "budget": {"host": 45 * GiB, "gpu0": 21 * GiB}, "used": {"gpu0": 18 * GiB},
-                "fitted": part, "estimated": part, "measured": None,
+                "fitted": {**part, "source": "fit-params"},
+                "estimated": {**part, "source": "estimated"}, "measured": None,
                 "message": "it fits when 2 others go", "note": None}
 
     def posted(self, path, body):

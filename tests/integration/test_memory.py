@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Budgets by memory. What an engine takes is given in the presets, so that the figures are ours."""
+import re
+
 import pytest
 
 import tiny_model
@@ -78,6 +80,29 @@ def test_an_engine_is_estimated_and_then_measured(start):
     assert footprint["source"] == "measured" and footprint["memory"]["host"] > 0
     assert footprint["mapped"] == server.models()["m1"]["size"]
     assert server.get("/hostler/v1/status").json["memory"]["host"]["budget"] == 8 << 30
+
+
+def test_one_meaning_of_memory(start, cli):
+    """What an engine has, without the file that it maps: in the list and in ps alike; `~` marks what
+    nobody measured."""
+    def cells(command):
+        rows = cli(command, server=server).stdout.splitlines()
+        return {row.split()[0]: re.search(r"host (~?[\d.]+) MiB", row) for row in rows[1:]}
+
+    server = start("[m1]\nmemory = 600M\n")
+    listed = server.models()["m1"]
+    assert (listed["memory"]["host"], listed["memory_source"]) == (600 << 20, "given")
+    assert cells("list")["m1"][1] == "~600" and cells("list")["m2"] is None
+    use(server, "m1")
+    use(server, "m2")
+    for model in ("m1", "m2"):
+        listed, engine = server.models()[model], server.engines()[model]
+        assert listed["memory_source"] == engine["memory_source"] == "measured"
+        assert abs(listed["memory"]["host"] - engine["memory"]["host"]) < listed["size"] // 2
+        assert abs(float(cells("list")[model][1]) - float(cells("ps")[model][1])) < 3
+    cli("unload", "m2", server=server)
+    listed = server.models()["m2"]
+    assert listed["memory_source"] == "measured" and listed["memory"]["host"] > 0
 
 
 def test_an_estimate_is_refused_by_a_limit_alone(start, tmp_path):
