@@ -43,13 +43,20 @@ static json_t *evictions(struct hosted *const *evicted, unsigned n)
     return all;
 }
 
-static json_t *capacities(const struct host *host)
+/* `budget`: what engines may have at most; `used`: what they have; `available`: what they may have
+ * beside that now, others' use of the memory considered. All of one reading. */
+static void add_budget(json_t *o, const struct host *host)
 {
     const struct budget *b = host_budget(host);
-    uint64_t bytes[MEMORY_DEVICES_MAX] = {0};
-    for (size_t d = 0; d < b->figures.n; d++)
-        bytes[d] = b->devices ? budget_capacity(b, d) : 0;
-    return b->devices ? names_bytes(host, bytes) : json_null();
+    uint64_t most[MEMORY_DEVICES_MAX] = {0}, left[MEMORY_DEVICES_MAX] = {0};
+    for (size_t d = 0; d < b->devices; d++) {
+        uint64_t now = budget_capacity(b, d);
+        most[d] = budget_ceiling(b, d);
+        left[d] = now > b->ours[d] ? now - b->ours[d] : 0;
+    }
+    json_object_set_new(o, "budget", b->devices ? names_bytes(host, most) : json_null());
+    json_object_set_new(o, "used", names_bytes(host, b->ours));
+    json_object_set_new(o, "available", b->devices ? names_bytes(host, left) : json_null());
 }
 
 static const char *message(bool fits, bool never, unsigned evicted)
@@ -85,8 +92,7 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     json_object_set_new(o, "never", json_boolean(never));
     json_object_set_new(o, "loaded", json_boolean(h->sched.state != SCHED_UNLOADED));
     json_object_set_new(o, "evicts", evictions(evicted, n));
-    json_object_set_new(o, "budget", capacities(h->host));
-    json_object_set_new(o, "used", names_bytes(h->host, host_budget(h->host)->ours));
+    add_budget(o, h->host);
     json_object_set_new(o, "estimated", names_footprint(h->host, &e->computed));
     json_object_set_new(o, "fitted", names_footprint(h->host, fitted));
     json_object_set_new(o, "measured",

@@ -70,25 +70,35 @@ static void print_evictions(const struct cli *cli, json_t *evicts)
     buf_finish(&names);
 }
 
-static void print_answer(const struct cli *cli, json_t *e)
+/* Of a server that looks at memory. */
+static void print_budget(const struct cli *cli, json_t *e)
 {
     char *budget = cells_memory(json_object_get(e, "budget"));
     char *used = cells_memory(json_object_get(e, "used"));
+    char *available = cells_memory(json_object_get(e, "available"));
+    if (*budget) {
+        line(cli, "budget", "%s for all engines", budget);
+        line(cli, "used", "%s by them", *used ? used : "nothing");
+        line(cli, "available", "%s now", *available ? available : "nothing");
+    }
+    free(budget);
+    free(used);
+    free(available);
+}
+
+static void print_answer(const struct cli *cli, json_t *e)
+{
     const char *note = facts_text(e, "note"), *message = facts_text(e, "message");
     print_footprint(cli, "needs", e);
     print_footprint(cli, "measured", json_object_get(e, "measured"));
     print_footprint(cli, "fit-params", json_object_get(e, "fitted"));
     print_footprint(cli, "arithmetic", json_object_get(e, "estimated"));
-    if (*budget)
-        line(cli, "budget", "%s for all engines; %s used by them", budget,
-             *used ? used : "nothing");
+    print_budget(cli, e);
     print_evictions(cli, json_object_get(e, "evicts"));
     line(cli, "so", "%s%s", message ? message : "?",
          json_is_true(json_object_get(e, "loaded")) ? " (it is loaded)" : "");
     if (note)
         cli_hint(cli, "%s", note);
-    free(budget);
-    free(used);
 }
 
 static int show(struct router *r, const struct cli_args *a)

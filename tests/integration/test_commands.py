@@ -99,6 +99,7 @@ class Afternoon(Facts):
         return {**part, "source": "fit-params", "mapped": 4 * GiB, "fits": True, "never": False,
                 "loaded": False, "evicts": ["llama-3.3-8b-instruct", EVIL],
                 "budget": {"host": 45 * GiB, "gpu0": 21 * GiB}, "used": {"gpu0": 18 * GiB},
+                "available": {"host": 41 * GiB, "gpu0": 2 * GiB},
                 "fitted": {**part, "source": "fit-params"},
                 "estimated": {**part, "source": "estimated"}, "measured": None,
                 "message": "it fits when 2 others go", "note": None}

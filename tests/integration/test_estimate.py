@@ -190,6 +190,17 @@ def test_never(start):
     assert not estimate(server, "model=m1")["never"]
 
 
+def test_the_budget_and_what_is_left_of_it(start):
+    """`budget` is what it is in the status, whatever is used of it."""
+    server = start("[*]\nmemory = 200M\n", "--memory", "host=1G")
+    before = estimate(server, "model=m2")
+    assert before["available"] == before["budget"] == {"host": 1 << 30}
+    load(server, "m1")
+    after = until(lambda: (e := estimate(server, "model=m2"))["used"]["host"] and e, what="a new reading")
+    assert after["budget"]["host"] == 1 << 30 == server.get("/hostler/v1/status").json["memory"]["host"]["budget"]
+    assert after["available"]["host"] == (1 << 30) - after["used"]["host"]
+
+
 def test_places_count_too(start):
     server = start("", "--models-max", "1")
     load(server, "m2")
@@ -207,7 +218,7 @@ def test_who_is_there_to_stay_for_a_while(hostler, tmp_path):
 
 def test_without_budgets_by_memory(start):
     answer = estimate(start("", "--memory", "off"), "model=m1")
-    assert answer["budget"] is None and answer["fits"] and answer["memory"]["host"] > 0
+    assert answer["budget"] is None is answer["available"] and answer["fits"] and answer["memory"]["host"] > 0
 
 
 # --- llama-fit-params ------------------------------------------------------------------------------
