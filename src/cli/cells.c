@@ -37,18 +37,25 @@ char *cells_memory(json_t *memory)
     return cells_footprint(memory, NULL);
 }
 
-char *cells_state(const char *state, bool failed, bool held)
+char *cells_state(const char *state, bool failed, bool held, bool pinned)
 {
-    return mem_printf("%s%s", failed ? "failed" : state, held ? ",held" : "");
+    return mem_printf("%s%s%s", failed ? "failed" : state, held ? ",held" : "",
+                      pinned ? ",pinned" : "");
+}
+
+static bool is(const char *text, const char *state)
+{
+    size_t len = strlen(state);
+    return strncmp(text, state, len) == 0 && (!text[len] || strcmp(text + len, ",pinned") == 0);
 }
 
 enum table_style cells_state_style(const char *state)
 {
-    if (strcmp(state, "loaded") == 0)
+    if (is(state, "loaded"))
         return TABLE_GOOD;
     if (strncmp(state, "failed", strlen("failed")) == 0)
         return TABLE_BAD;
-    if (strcmp(state, "unloaded") == 0 || strcmp(state, "sleeping") == 0)
+    if (is(state, "unloaded") || is(state, "sleeping"))
         return TABLE_FAINT;
     return TABLE_BUSY;
 }

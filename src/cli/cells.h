@@ -15,8 +15,9 @@ char *cells_memory(json_t *memory);
 char *cells_footprint(json_t *memory, const char *source);
 /* Whether figures from there are marked with `~`. */
 bool cells_is_estimate(const char *source);
-/* `state`, or `failed`, and `,held`. The caller frees it. */
-char *cells_state(const char *state, bool failed, bool held);
+/* `state`, or `failed`, and `,held`, `,pinned`. The caller frees it. */
+char *cells_state(const char *state, bool failed, bool held, bool pinned);
+/* Of such a text. That it is pinned says nothing about how it is. */
 enum table_style cells_state_style(const char *state);
 /* `now`, `5m ago`; "" for 0. FORMAT_SIZE at least; returns `out`. */
 char *cells_ago(double at, char *out, size_t size);

@@ -60,6 +60,8 @@ static json_t *model_json(const struct router_model *m)
     copy(o, "aliases", json_object_get(m->entry, "aliases"));
     copy(o, "tags", json_object_get(m->entry, "tags"));
     copy(o, "held", json_object_get(m->entry, "held"));
+    json_object_set_new(o, "pinned",
+                        json_boolean(json_is_true(json_object_get(m->entry, "pinned"))));
     return o;
 }
 
@@ -85,7 +87,8 @@ static void add_state(struct table *t, const struct router_model *m)
 {
     bool failed = m->failed && !router_is_active(m);
     bool held = json_is_object(json_object_get(m->entry, "held"));
-    char *text = cells_state(state_of(m), failed, held);
+    bool pinned = json_is_true(json_object_get(m->entry, "pinned"));
+    char *text = cells_state(state_of(m), failed, held, pinned);
     table_styled(t, cells_state_style(text), text);
     free(text);
 }

@@ -306,7 +306,8 @@ static void add_row(struct top_facts *f, const char *id, const struct router_mod
     r.active = engine || (m && m->state && router_is_active(m));
     r.pinned = json_is_true(json_object_get(engine, "pinned")) ||
                (m && json_is_true(json_object_get(m->entry, "pinned")));
-    r.state = cells_state(state, m && m->failed && !r.active, r.hold);
+    r.state =
+        cells_state(state, m && m->failed && !r.active, r.hold, false); /* a column tells it */
     set_memory(&r);
     r.tokens = json_is_number(tokens) ? json_number_value(tokens) : -1;
     f->rows[f->n_rows++] = r;

@@ -57,6 +57,7 @@ class Afternoon(Facts):
         for i, source in enumerate(("measured", "given", "fit-params", "estimated")):
             self.models[i]["memory_source"] = source
         self.models[5]["held"] = self.status["holds"][0]
+        self.models[2]["pinned"] = self.models[5]["pinned"] = True
 
     @property
     def requests(self):
