@@ -56,6 +56,8 @@ static const struct cli_option run_options[] = {
     {"--system", CLI_VALUE, "TEXT", NULL, NULL, "the system prompt", false},
     {"--max-tokens", CLI_VALUE, "N", "the server's", NULL, "end the answer after so many", false},
     {"--temperature", CLI_VALUE, "T", "the server's", NULL, "0 picks the likeliest token", false},
+    {"--set", CLI_REPEATED, "NAME=VALUE", NULL, NULL,
+     "what /set sets in a conversation: top_p, top_k, seed, think, …", false},
     {"--image", CLI_REPEATED, "PATH", NULL, NULL, "a picture for the model to look at", false},
     {"--json", CLI_SWITCH, NULL, NULL, NULL, "print the whole answer as one JSON object", false},
     {0},

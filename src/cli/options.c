@@ -167,9 +167,10 @@ static bool set_global(struct reader *r, const struct cli_option *o, const char 
 
 static bool set_own(struct cli_args *a, const struct cli_option *o, const char *value)
 {
+    ptrdiff_t at = o - a->command->options;
     if (o->value == CLI_REPEATED)
-        strv_add(&a->repeated, value);
-    a->values[o - a->command->options] = value;
+        strv_add(&a->repeated[at], value);
+    a->values[at] = value;
     return true;
 }
 
@@ -252,9 +253,15 @@ bool cli_parse(struct cli_args *a, struct cli *cli, const char *name, int argc, 
 
 void cli_args_finish(struct cli_args *a)
 {
-    strv_finish(&a->repeated);
+    for (size_t i = 0; i < CLI_MAX_OPTIONS; i++)
+        strv_finish(&a->repeated[i]);
     free(a->operands);
     *a = (struct cli_args){0};
+}
+
+const struct strv *cli_arg_all(const struct cli_args *a, const char *name)
+{
+    return &a->repeated[find_in(a->command->options, name, strlen(name)) - a->command->options];
 }
 
 const char *cli_arg(const struct cli_args *a, const char *name)

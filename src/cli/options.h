@@ -49,8 +49,8 @@ struct cli_command {
 /* What was given. Texts are borrowed from argv. */
 struct cli_args {
     const struct cli_command *command;
-    const char *values[CLI_MAX_OPTIONS]; /* by place in the table; "" for a switch that is on */
-    struct strv repeated; /* of the table's CLI_REPEATED option, of which there is one */
+    const char *values[CLI_MAX_OPTIONS];   /* by place in the table; "" for a switch that is on */
+    struct strv repeated[CLI_MAX_OPTIONS]; /* likewise; of CLI_REPEATED ones all that was given */
     const char **operands;
     size_t n_operands;
 };
@@ -85,6 +85,8 @@ void cli_args_finish(struct cli_args *a);
 /* The option's value, "" for a switch that is on, NULL when it was not given. `name` must be in the
  * command's table. */
 const char *cli_arg(const struct cli_args *a, const char *name);
+/* All values of a CLI_REPEATED option, in order. */
+const struct strv *cli_arg_all(const struct cli_args *a, const char *name);
 /* A TIME into *ms. False after having said that it is none. Leaves *ms alone when not given. */
 bool cli_arg_time(const struct cli_args *a, const struct cli *cli, const char *name,
                   unsigned long long *ms);

@@ -97,9 +97,10 @@ static int read_prompt(const struct cli *cli, const struct cli_args *a, struct b
 /* Named in the words behind MODEL; what is piped in, a diff perhaps, names files for other reasons. */
 static int attach(struct run_session *s, const struct cli_args *a)
 {
+    const struct strv *images = cli_arg_all(a, "--image");
     int status = CLI_OK;
-    for (size_t i = 0; !status && i < a->repeated.n; i++)
-        status = run_session_attach(s, a->repeated.v[i]);
+    for (size_t i = 0; !status && i < images->n; i++)
+        status = run_session_attach(s, images->v[i]);
     for (size_t i = 1; !status && i < a->n_operands; i++)
         status = run_session_attach_named(s, a->operands[i]);
     return status;
@@ -130,11 +131,23 @@ static bool read_option(struct run_session *s, const struct cli_args *a, const c
     return false;
 }
 
+static bool read_settings(struct run_session *s, const struct strv *settings)
+{
+    struct error err;
+    for (size_t i = 0; i < settings->n; i++)
+        if (run_parameter_read(&s->parameters, settings->v[i], &err)) {
+            cli_error(s->cli, "--set: %s", err.text);
+            return false;
+        }
+    return true;
+}
+
 static int run(struct run_session *s, const struct cli_args *a)
 {
     if (!read_option(s, a, "--system", "system") ||
         !read_option(s, a, "--max-tokens", "max_tokens") ||
-        !read_option(s, a, "--temperature", "temperature"))
+        !read_option(s, a, "--temperature", "temperature") ||
+        !read_settings(s, cli_arg_all(a, "--set")))
         return CLI_USAGE;
     int status = attach(s, a);
     if (status)

@@ -33,6 +33,16 @@ static void say(const char *fmt, ...)
     free(text);
 }
 
+/* A line of two narrow columns and of a wide one, which is broken where the terminal ends. */
+static void explain(const struct cli *cli, const char *name, int name_width, const char *value,
+                    int value_width, const char *text)
+{
+    char *title = mem_printf("  %-*s %-*s", name_width, name, value_width, value);
+    cli_print_beside(stderr, cli->width, title, (size_t)(2 + name_width + 1 + value_width + 1),
+                     text);
+    free(title);
+}
+
 /* --- parameters ---------------------------------------------------------------------------------
  */
 
@@ -43,7 +53,7 @@ static void show_parameters(const struct run_session *s, bool all)
         if (value && (!all || w->kind == RUN_TEXT))
             say("  %-18s %s", w->name, value);
         else if (all)
-            say("  %-18s %-9s%s", w->name, value ? value : "default", w->help);
+            explain(s->cli, w->name, 18, value ? value : "default", 8, w->help);
         free(value);
     }
 }
@@ -51,21 +61,10 @@ static void show_parameters(const struct run_session *s, bool all)
 static bool set(struct run_session *s, char *rest)
 {
     struct error err;
-    size_t len = strcspn(rest, " \t=");
-    char *value = rest + len + strspn(rest + len, " \t=");
-    rest[len] = '\0';
-    if (!*rest) {
+    if (!*rest)
         show_parameters(s, true);
-        return true;
-    }
-    const struct run_parameter *what = run_parameter_find(rest, &err);
-    if (!what)
+    else if (run_parameter_read(&s->parameters, rest, &err))
         cli_error(s->cli, "%s", err.text);
-    else if (!*value)
-        cli_error(s->cli, "/set %s wants a value: %s (`default` takes it back)", what->name,
-                  what->help);
-    else if (run_parameter_set(&s->parameters, what, value, &err))
-        cli_error(s->cli, "%s: %s", what->name, err.text);
     return true;
 }
 
@@ -202,14 +201,16 @@ static const struct command commands[] = {
 
 static bool help(struct run_session *s, char *rest)
 {
-    (void)s;
+    static const char *const more[] = {
+        "\"\"\" begins a message of several lines and ends it; so does \\ at a line's end.",
+        "A picture's file is shown to the model when it is named in a message.",
+        "Ctrl-C stops an answer. A message that begins with / has a blank before it."};
     (void)rest;
     for (const struct command *c = commands; c->name; c++)
-        say("  %-7s%-11s %s", c->name, c->operands, c->help);
-    say("\n"
-        "  \"\"\" begins a message of several lines and ends it; so does \\ at a line's end.\n"
-        "  A picture's file is shown to the model when it is named in a message.\n"
-        "  Ctrl-C stops an answer. A message that begins with / has a blank before it.");
+        explain(s->cli, c->name, 6, c->operands, 11, c->help);
+    fputc('\n', stderr);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        cli_print_beside(stderr, s->cli->width, "", 2, more[i]);
     return true;
 }
 

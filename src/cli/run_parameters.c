@@ -39,16 +39,19 @@ void run_parameters_finish(struct run_parameters *p)
 const struct run_parameter *run_parameter_find(const char *name, struct error *err)
 {
     struct nearest near;
+    char all[256] = "";
     nearest_init(&near, name);
     for (const struct run_parameter *w = run_parameters; w->name; w++) {
         if (strcmp(w->name, name) == 0 || (w->also && strcmp(w->also, name) == 0))
             return w;
+        size_t used = strlen(all);
+        snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", w->name);
         nearest_consider(&near, w->name);
         if (w->also)
             nearest_consider(&near, w->also);
     }
     error_set(err, -EINVAL, "there is no parameter '%s'%s%s%s", name,
-              near.best ? ": did you mean " : "; /set lists them", near.best ? near.best : "",
+              near.best ? ": did you mean " : "; there are ", near.best ? near.best : all,
               near.best ? "?" : "");
     return NULL;
 }
@@ -102,6 +105,24 @@ int run_parameter_set(struct run_parameters *p, const struct run_parameter *what
     }
     return what->kind == RUN_SWITCH ? put_switch(p, what, value, err)
                                     : put_number(p, what, value, err);
+}
+
+int run_parameter_read(struct run_parameters *p, const char *text, struct error *err)
+{
+    struct error why;
+    size_t len = strcspn(text, " \t=");
+    const char *value = text + len + strspn(text + len, " \t=");
+    char *name = mem_strndup(text, len);
+    const struct run_parameter *what = run_parameter_find(name, err);
+    free(name);
+    if (!what)
+        return -EINVAL;
+    if (!*value)
+        return error_set(err, -EINVAL, "%s wants a value: %s (`default` takes it back)", what->name,
+                         what->help);
+    if (run_parameter_set(p, what, value, &why))
+        return error_set(err, -EINVAL, "%s: %s", what->name, why.text);
+    return 0;
 }
 
 char *run_parameter_get(const struct run_parameters *p, const struct run_parameter *what)

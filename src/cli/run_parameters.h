@@ -35,6 +35,9 @@ const struct run_parameter *run_parameter_find(const char *name, struct error *e
 /* `default` takes it back. -EINVAL with a text, which does not name the parameter. */
 int run_parameter_set(struct run_parameters *p, const struct run_parameter *what, const char *value,
                       struct error *err) __attribute__((warn_unused_result));
+/* `NAME VALUE` or `NAME=VALUE`, as /set and --set take them. -EINVAL with a text that says all. */
+int run_parameter_read(struct run_parameters *p, const char *text, struct error *err)
+    __attribute__((warn_unused_result));
 /* As a person would write it; NULL when it is not set. The caller frees it. */
 char *run_parameter_get(const struct run_parameters *p, const struct run_parameter *what);
 

@@ -43,7 +43,7 @@ static int read_plan(struct unload_plan *p, const struct cli_args *a, const stru
         return usage(cli, "either MODEL or --all, not both");
     if (!p->all && !p->models.n)
         return usage(cli, "which model? Or --all");
-    if (!p->all && a->repeated.n)
+    if (!p->all && cli_arg(a, "--except"))
         return usage(cli, "--except goes with --all");
     if (p->force && p->has_drain)
         return usage(cli, "either --drain or --force, not both");
@@ -88,11 +88,11 @@ static int check_names(struct unload_plan *p, const struct cli_args *a, struct r
 {
     struct router_models models = {0};
     int status = CLI_OK;
-    if (!a->repeated.n && !p->hold)
+    if (!cli_arg(a, "--except") && !p->hold)
         return CLI_OK;
     status = router_list(r, &models, false);
     if (!status)
-        status = resolve_except(p, &a->repeated, r, &models);
+        status = resolve_except(p, cli_arg_all(a, "--except"), r, &models);
     if (!status)
         status = check_hold(p, r, &models);
     router_models_finish(&models);

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from conftest import HOSTLER, clean_env, until
+from conftest import HOSTLER, clean_env, run_cli, until
 from fake_http import Fake, Handler
 from terminal import Terminal
 from test_real_model import REAL, pytestmark as needs_a_real_model
@@ -290,7 +290,7 @@ def test_parameters_go_with_the_request(chat, talk):
     says(t, "/set system be brief", ">>>")
     says(t, "/set tempreature 1", "there is no parameter 'tempreature': did you mean temperature?")
     says(t, "/set top_p 3", "top_p: '3' is no number from 0 to 1")
-    says(t, "/set seed", "/set seed wants a value")
+    says(t, "/set seed", "seed wants a value")
     assert asks(t, chat, "x") == [{"role": "system", "content": "be brief"}, user("x")]
     body = chat.bodies[-1]
     assert (body["temperature"], body["top_k"]) == (0.5, 20)
@@ -302,6 +302,42 @@ def test_parameters_go_with_the_request(chat, talk):
     asks(t, chat, "y")
     assert "temperature" not in chat.bodies[-1]
     leaves(t)
+
+
+@pytest.mark.parametrize("columns", [80, 60, 44])
+def test_lists_are_broken_at_blanks(chat, talk, columns):
+    """No word is cut in two at the terminal's end, and what goes on does so below its column."""
+    t = talk(chat.url, "blind", columns=columns, rows=60)
+    says(t, "/set", "system ")
+    says(t, "/help", "Ctrl-C stops an answer", "before it")
+    wide = talk(chat.url, "blind", columns=200, rows=60)
+    says(wide, "/help", "Ctrl-C stops an answer", "before it")
+    assert t.text().split() == wide.text().split()
+    says(t, "/set", "system ")
+    says(wide, "/set", "system ")
+    assert t.text().split() == wide.text().split()
+    assert len(re.findall(r"\n {30}\S", t.text())) >= (1 if columns == 80 else 5)
+
+
+def test_one_prompt_with_parameters(chat):
+    done = run_cli("run", "blind", "--set", "top_k=20", "hi", "--set", "system = be brief",
+                   "--set=reasoning off", "--temperature", "1", "--set", "temperature=0", env={"HOSTLER_URL": chat.url})
+    assert (done.returncode, done.stdout) == (0, "Answer.\n")
+    assert chat.messages() == [{"role": "system", "content": "be brief"}, user("hi")]
+    body = chat.bodies[-1]
+    assert (body["temperature"], body["top_k"]) == (0, 20)
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+@pytest.mark.parametrize("setting, text", [
+    ("tempreature=1", "there is no parameter 'tempreature': did you mean temperature?"),
+    ("zzz", "there is no parameter 'zzz'; there are temperature, top_p, "),
+    ("seed", "seed wants a value: "), ("=", "there is no parameter ''"),
+    ("top_p=3", "top_p: '3' is no number from 0 to 1")])
+def test_a_wrong_parameter(chat, setting, text):
+    done = run_cli("run", "blind", "--set", setting, "hi", env={"HOSTLER_URL": chat.url})
+    assert done.returncode == 2 and f"hostler: --set: {text}" in done.stderr
+    assert not chat.bodies
 
 
 def test_commands(chat, talk, tmp_path):

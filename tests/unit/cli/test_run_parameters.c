@@ -100,7 +100,7 @@ static void the_nearest_is_named(void **state)
     assert_null(run_parameter_find("temprature", &err));
     assert_non_null(strstr(err.text, "did you mean temperature?"));
     assert_null(run_parameter_find("zzzzzzzz", &err));
-    assert_non_null(strstr(err.text, "/set lists them"));
+    assert_non_null(strstr(err.text, "; there are temperature, top_p, "));
 }
 
 int main(void)
