@@ -10,12 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/logbook.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -66,17 +65,6 @@ int log_level_parse(const char *text)
     return -1;
 }
 
-/* RFC 3339 with milliseconds, in UTC. */
-static void timestamp(char *out, size_t size)
-{
-    struct timeval tv;
-    struct tm tm;
-    gettimeofday(&tv, NULL);
-    gmtime_r(&tv.tv_sec, &tm);
-    size_t n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + n, size - n, ".%03dZ", (int)(tv.tv_usec / 1000));
-}
-
 static void append_json(struct buf *line, const char *when, enum log_level level, const char *model,
                         const char *text)
 {
@@ -102,14 +90,14 @@ static void write_line(int fd, const char *head, const struct buf *line)
 
 static void emit(enum log_level level, const char *model, const char *raw)
 {
-    char when[40], head[48] = "", priority[8];
+    char when[CLOCK_SIZE], head[48] = "", priority[8];
     struct buf line;
     char *text = mem_strdup(raw);
     text_mend(text, strlen(text)); /* it may quote a client or an engine */
     for (char *p = text; *p && line_format == LOG_TEXT; p++)
         if (*p == '\n')
             *p = ' '; /* one event is one line */
-    timestamp(when, sizeof when);
+    clock_stamp(when, sizeof when);
     buf_init(&line, BUF_UNBOUNDED);
     if (line_format == LOG_JSON)
         append_json(&line, when, level, model, text);

@@ -164,12 +164,13 @@ const struct cli_command cli_commands[] = {
      "Lists requests: when, from whom, which one loaded a model", NULL, requests_options, 0, 1,
      NULL, false},
     {"events", cli_events, "[MODEL]", "Follows what happens to models, a line each",
-     "Ends with Ctrl-C. --json prints each event as the server sends it. Works on a\n"
-     "stock llama.cpp router, too.",
+     "The time is local, and with --json, which prints each event as the server sends\n"
+     "it, in UTC. Ends with Ctrl-C. Works on a stock llama.cpp router, too.",
      json_options, 0, 1, NULL, false},
     {"logs", cli_logs, "[MODEL]", "Prints the log: the server's, and the engines'",
-     "With MODEL what its engine wrote, and what the server says of it.", logs_options, 0, 1, NULL,
-     false},
+     "With MODEL what its engine wrote, and what the server says of it. The time is\n"
+     "local, and with --json as the server writes it, in UTC.",
+     logs_options, 0, 1, NULL, false},
     {"pin", cli_pin, "MODEL...", "Keeps models from being evicted",
      "Whatever their preset says, and over a restart. An operator can unload them.", json_options,
      1, CLI_MANY, "which model?", false},

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "cli/facts.h"
 #include "cli/format.h"
@@ -47,6 +48,15 @@ static void print_event(json_t *event)
     free(what);
 }
 
+/* As it came, and when: the server tells no time. */
+static void print_json(json_t *event)
+{
+    char when[CLOCK_SIZE];
+    json_object_set_new(event, "time", json_string(clock_stamp(when, sizeof when)));
+    json_dumpf(event, stdout, JSON_COMPACT);
+    putchar('\n');
+}
+
 static int on_event(const char *data, size_t len, bool error, void *ctx)
 {
     struct follower *f = ctx;
@@ -56,7 +66,7 @@ static int on_event(const char *data, size_t len, bool error, void *ctx)
     bool wanted = json_is_object(event) &&
                   (!f->model || (model && (strcmp(model, f->model) == 0 || *model == '*')));
     if (wanted && f->cli->json)
-        printf("%s\n", data);
+        print_json(event);
     else if (wanted)
         print_event(event);
     json_decref(event);

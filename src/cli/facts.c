@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/memory.h"
+#include "cli/format.h"
 #include "cli/peer.h"
 #include "cli/url.h"
 
@@ -83,6 +84,18 @@ char *facts_time(double at, char *out, size_t size)
     bool same = then.tm_year == today.tm_year && then.tm_yday == today.tm_yday;
     strftime(out, size, same ? "%T" : "%F %T", &then);
     return out;
+}
+
+char *facts_log_line(const char *line)
+{
+    struct tm utc = {0};
+    char when[FORMAT_SIZE];
+    const char *rest = strptime(line, "%Y-%m-%dT%H:%M:%S", &utc);
+    size_t fraction = rest && *rest == '.' ? 1 + strspn(rest + 1, "0123456789") : 0;
+    if (!fraction || strncmp(rest + fraction, "Z ", 2) != 0)
+        return mem_strdup(line);
+    facts_time((double)timegm(&utc), when, sizeof when);
+    return mem_printf("%s%.*s%s", when, (int)fraction, rest, rest + fraction + 1);
 }
 
 const char *facts_text(json_t *o, const char *key)

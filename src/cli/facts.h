@@ -25,6 +25,9 @@ char *facts_path(const char *route, const char *model);
 
 /* `12:01:33`, or with the date when that is not today's. Returns `out` (FORMAT_SIZE). */
 char *facts_time(double at, char *out, size_t size);
+/* A line of the server's log with its time, which is in UTC, as facts_time() tells it and with its
+ * milliseconds; any other line as it is. The caller frees it. */
+char *facts_log_line(const char *line);
 /* A text member; NULL when it is none. */
 const char *facts_text(json_t *o, const char *key);
 /* The same for print: `?` when it is none. */

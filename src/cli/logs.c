@@ -17,7 +17,7 @@ struct printer {
     struct buf line; /* its beginning: the network cuts anywhere, also in a letter */
 };
 
-/* As it came in a pipe; on a terminal, without what could steer it. */
+/* On a terminal, without what could steer it. As JSON it keeps its time in UTC. */
 static void print_line(struct printer *p, const char *end)
 {
     char *text = mem_strndup(p->line.data, p->line.len);
@@ -27,8 +27,10 @@ static void print_line(struct printer *p, const char *end)
         json_decref(o);
         putchar('\n');
     } else {
-        fputs(p->cli->out_is_tty ? format_clean(text, FORMAT_KEEP_NEWLINES) : text, stdout);
+        char *line = facts_log_line(text);
+        fputs(p->cli->out_is_tty ? format_clean(line, FORMAT_KEEP_NEWLINES) : line, stdout);
         fputs(end, stdout);
+        free(line);
     }
     free(text);
     buf_clear(&p->line);

@@ -80,7 +80,7 @@ static void end_line(struct top_log *l)
 {
     const char *bytes = buf_cstr(&l->rest);
     json_t *text = cli_json_string(bytes ? bytes : "");
-    strv_add(&l->lines, json_string_value(text));
+    strv_add_take(&l->lines, facts_log_line(json_string_value(text)));
     l->written++;
     if (l->lines.n > TOP_LOG_LINES)
         drop_first(&l->lines);

@@ -232,6 +232,25 @@ def test_events_of_a_model(scripted):
     assert [l.split()[1] for l in out.splitlines()] == ["gemma-3-12b-it", "gemma-3-12b-it", "*"]
 
 
+def test_times_are_local_and_in_utc_as_json(scripted):
+    """Of events and the log alike: what happened at the same time reads the same."""
+    env = {"HOSTLER_URL": scripted.url, "TZ": "XYZ-5"}
+    scripted.facts.stream_ends = True
+    scripted.log = [b"2019-12-31T20:00:01.123Z info  x\n2019-12-31T no time\n"]
+    assert run_cli("logs", env=env).stdout == "2020-01-01 01:00:01.123 info  x\n2019-12-31T no time\n"
+    line = run_cli("logs", "--json", env=env).stdout.splitlines()[0]
+    assert json.loads(line) == {"line": "2019-12-31T20:00:01.123Z info  x"}
+
+    def hour(zone):
+        text = run_cli("events", env={**env, "TZ": zone}).stdout
+        return int(text[:2])
+
+    assert (hour("XYZ-5") - hour("XYZ")) % 24 in (4, 5, 6)  # the clock goes on between
+    event = json.loads(run_cli("events", "--json", env=env).stdout.splitlines()[0])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event.pop("time"))
+    assert event["model"] == "gemma-3-12b-it"
+
+
 def test_logs_as_json(scripted):
     scripted.facts.stream_ends = True
     scripted.log = [b"one\ntw", b"o\ttab\n", b"\xff and no end"]
