@@ -252,7 +252,7 @@ static void delete_named(struct api *api, struct http_exchange *x, const char *n
 {
     struct hosted *h = host_find(api->host, name);
     if (!h)
-        names_unknown(api, x, 404, name);
+        names_not_found(api, x, 404, name);
     else if (why_it_stays(h))
         reply_error(x, 400, "model '%s' cannot be deleted: %s", h->model->id, why_it_stays(h));
     else

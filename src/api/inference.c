@@ -430,7 +430,7 @@ static void inference_submit(struct inference *i, const char *name)
         i->record->model = mem_strndup(name, NAME_MAX);
         record_error(i, "not_found");
         inference_free(i);
-        names_unknown(api, x, 400, copy);
+        names_not_found(api, x, 400, copy);
         free(copy);
         return;
     }

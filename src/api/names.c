@@ -10,22 +10,36 @@
 #include "base/value.h"
 #include "http/target.h"
 
-void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name)
+/* "model 'x' not found" or "there is no model 'x'". */
+static void refuse_unknown(struct api *api, struct http_exchange *x, int status, const char *name,
+                           const char *before, const char *behind)
 {
     const char *near = catalog_nearest(host_catalog(api->host), name);
-    json_t *error;
     if (downloads_has(api->downloads, name)) {
         reply_error(x, 400, "model '%s' is still being downloaded", name);
         return;
     }
-    char *message = near ? mem_printf("model '%s' not found; did you mean '%s'?", name, near)
-                         : mem_printf("model '%s' not found", name);
-    error = reply_error_object(status, message);
+    char *message = mem_printf("%smodel '%s'%s%s%s%s", before, name, behind,
+                               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    json_t *error = reply_error_object(status, message);
     free(message);
     reply_error_json(x, status, error, 0);
 }
 
-static struct hosted *find(struct api *api, struct http_exchange *x, const char *name)
+void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name)
+{
+    refuse_unknown(api, x, status, name, "there is no ", "");
+}
+
+void names_not_found(struct api *api, struct http_exchange *x, int status, const char *name)
+{
+    refuse_unknown(api, x, status, name, "", " not found");
+}
+
+typedef void refusal(struct api *api, struct http_exchange *x, int status, const char *name);
+
+static struct hosted *find(struct api *api, struct http_exchange *x, const char *name,
+                           refusal *refuse)
 {
     if (!name && !host_config(api->host)->classic) {
         reply_error(x, 400, "model name is missing from the request");
@@ -33,19 +47,19 @@ static struct hosted *find(struct api *api, struct http_exchange *x, const char 
     }
     struct hosted *h = host_find(api->host, name);
     if (!h)
-        names_unknown(api, x, 404, name);
+        refuse(api, x, 404, name);
     return h;
 }
 
 struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body)
 {
-    return find(api, x, json_string_value(json_object_get(body, "model")));
+    return find(api, x, json_string_value(json_object_get(body, "model")), names_not_found);
 }
 
 struct hosted *names_queried(struct api *api, struct http_exchange *x)
 {
     char *name = target_query(http_exchange_target(x), "model");
-    struct hosted *h = find(api, x, name);
+    struct hosted *h = find(api, x, name, names_unknown);
     free(name);
     return h;
 }

@@ -10,8 +10,10 @@
 /* The model that `body` names in "model"; NULL after answering 400 or 404. */
 struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body);
 /* Answers for a name that no model has, naming the nearest: 404 where the model is what is asked
- * for, 400 where a request merely names it. */
+ * for, 400 where a request merely names it. As hostler's commands say it; and, on llama.cpp's
+ * routes, in its words. */
 void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name);
+void names_not_found(struct api *api, struct http_exchange *x, int status, const char *name);
 /* 0, or -1 after answering 400 because `list`, the request's `member`, is none, or has a name that
  * no model has: likely a slip, so nothing is done. */
 int names_check(struct api *api, struct http_exchange *x, const char *member, json_t *list)

@@ -105,7 +105,7 @@ static int show(struct router *r, const struct cli_args *a)
 {
     json_t *answer = NULL;
     char *path = path_of(a);
-    int status = facts_get(r, path, &answer);
+    int status = facts_get(r, path, a->operands[0], &answer);
     if (!status && r->cli->json)
         cli_print_json(json_incref(answer));
     else if (!status)

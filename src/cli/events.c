@@ -109,7 +109,7 @@ int cli_events(struct cli *cli, int argc, char **argv)
         if (!status && a.n_operands)
             status = find_model(&f, &r, a.operands[0]);
         if (!status)
-            status = facts_stream(&r, "/models/sse", on_data, &f, true);
+            status = facts_stream(&r, "/models/sse", NULL, on_data, &f, true);
     }
     cli_sse_finish(&f.sse);
     free(f.model);

@@ -50,16 +50,15 @@ int facts_command(struct cli *cli, int argc, char **argv, const char *name, cons
     return status;
 }
 
-int facts_get(struct router *r, const char *path, json_t **answer)
+int facts_get(struct router *r, const char *path, const char *model, json_t **answer)
 {
     struct router_answer a;
     int status = router_ask(r, "GET", path, NULL, r->timeout_ms, &a);
     if (!status && a.status == 200 && json_is_object(a.body)) {
         *answer = json_incref(a.body);
     } else if (!status) {
-        cli_error(r->cli, "%s", router_message(&a));
-        if (a.status == 404)
-            cli_hint(r->cli, "`hostler list` shows what there is");
+        if (a.status != 404 || !model || !router_tell_unknown(r, model))
+            cli_error(r->cli, "%s", router_message(&a));
         status = CLI_SOME_FAILED;
     }
     router_answer_finish(&a);
@@ -141,8 +140,11 @@ static int on_data(const char *data, size_t len, void *ctx)
     return f->ended;
 }
 
-static int told_why(const struct router *r, const char *path, const struct client_answer *a)
+static int told_why(struct router *r, const char *path, const char *model,
+                    const struct client_answer *a)
 {
+    if (a->status == 404 && model && router_tell_unknown(r, model))
+        return CLI_SOME_FAILED;
     char *text = router_error_text(a->body.data, a->body.len);
     if (a->status == 404 && text)
         cli_error(r->cli, "%s", text);
@@ -153,7 +155,7 @@ static int told_why(const struct router *r, const char *path, const struct clien
     return a->status == 404 ? CLI_SOME_FAILED : CLI_NO_SERVER;
 }
 
-int facts_stream(struct router *r, const char *path,
+int facts_stream(struct router *r, const char *path, const char *model,
                  int (*data)(const char *data, size_t len, void *ctx), void *ctx, bool endless)
 {
     struct following f = {.data = data, .ctx = ctx};
@@ -168,7 +170,7 @@ int facts_stream(struct router *r, const char *path,
     else if (!rc && (a.status == 401 || a.status == 403))
         status = router_refused(r);
     else if (!rc && a.status != 200)
-        status = told_why(r, path, &a);
+        status = told_why(r, path, model, &a);
     else if (!rc && endless) {
         cli_error(r->cli, "%s has ended it: it shuts down", r->url.shown);
         status = CLI_NO_SERVER;

@@ -14,11 +14,12 @@ int facts_open(struct router *r, const struct cli *cli, const char *what);
 /* A whole command: parses, opens, and calls `show`. `name` is its own. */
 int facts_command(struct cli *cli, int argc, char **argv, const char *name, const char *what,
                   int (*show)(struct router *r, const struct cli_args *a));
-/* The answer to a GET, owned. An error is told: of an unknown model with the nearest name. */
-int facts_get(struct router *r, const char *path, json_t **answer);
-/* Passes the answer to a GET to `data` (client.h) as it comes, until it ends, or `data` ends it.
+/* The answer to a GET about `model` (NULL: about none), owned. An error is told: of an unknown model
+ * with the nearest name. */
+int facts_get(struct router *r, const char *path, const char *model, json_t **answer);
+/* The same, passed to `data` (client.h) as it comes, until it ends, or `data` ends it.
  * `endless`: it has no end of its own, so that one is an error. */
-int facts_stream(struct router *r, const char *path,
+int facts_stream(struct router *r, const char *path, const char *model,
                  int (*data)(const char *data, size_t len, void *ctx), void *ctx, bool endless);
 /* `/hostler/v1/show?model=NAME`, encoded; the caller frees. */
 char *facts_path(const char *route, const char *model);

@@ -63,12 +63,13 @@ static int show(struct router *r, const struct cli_args *a)
     if (!cli_arg_count(a, r->cli, "-n", 0, 100000, &lines))
         return CLI_USAGE;
     bool follow = cli_arg(a, "-f");
-    char *base = facts_path("logs", a->n_operands ? a->operands[0] : NULL);
-    char *path = mem_printf("%s%slines=%u%s", base, a->n_operands ? "&" : "?", lines,
-                            follow ? "&follow=1" : "");
+    const char *model = a->n_operands ? a->operands[0] : NULL;
+    char *base = facts_path("logs", model);
+    char *path =
+        mem_printf("%s%slines=%u%s", base, model ? "&" : "?", lines, follow ? "&follow=1" : "");
     struct printer p = {.cli = r->cli};
     buf_init(&p.line, LONGEST);
-    int status = facts_stream(r, path, print, &p, follow);
+    int status = facts_stream(r, path, model, print, &p, follow);
     if (p.line.len)
         print_line(&p, "");
     buf_finish(&p.line);

@@ -20,9 +20,10 @@ static int pin_one(struct router *r, struct pinning *p, const char *model)
     p->failed |= !done;
     json_array_append_new(p->results, json_pack("{s:o, s:s}", "model", cli_json_string(model),
                                                 "result", done ? p->done : "failed"));
-    if (!done)
+    bool unknown = a.status == 400 && router_tell_unknown(r, model);
+    if (!done && !unknown)
         cli_error(r->cli, "%s", router_message(&a));
-    else if (!r->cli->json)
+    else if (done && !r->cli->json)
         cli_print("%s %s", model, p->done);
     router_answer_finish(&a);
     return CLI_OK;

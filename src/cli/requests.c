@@ -111,7 +111,7 @@ static int show(struct router *r, const struct cli_args *a)
     char *base = facts_path("requests", a->n_operands ? a->operands[0] : NULL);
     char *path = mem_printf("%s%slimit=%u%s%s", base, a->n_operands ? "&" : "?", limit,
                             state ? "&state=" : "", state ? state : "");
-    int status = facts_get(r, path, &answer);
+    int status = facts_get(r, path, NULL, &answer);
     if (!status && r->cli->json)
         cli_print_json(json_incref(answer));
     else if (!status)

@@ -68,6 +68,8 @@ int router_wants_llama_cpp(const struct router *r);
  * lists, if router_detect() came before. router_models_finish() in any case. */
 int router_list(struct router *r, struct router_models *m, bool reload);
 void router_models_finish(struct router_models *m);
+/* The list without a word on stderr: what is wrong with the server, something else will tell. */
+int router_list_quietly(struct router *r, struct router_models *m);
 /* The same from an answer's body; false when there is no list in it. Releases nothing. */
 bool router_models_read(struct router_models *m, json_t *body);
 /* Whether hostler's `status` says that it serves one model. */
@@ -82,6 +84,9 @@ const struct router_model *router_find(const struct router_models *m, const char
 const char *router_nearest(const struct router_models *m, const char *name);
 /* `there is no model 'x'`, and below it which one is near. */
 void router_unknown(const struct router *r, const struct router_models *m, const char *name);
+/* The same when the server, which has refused something about `name`, lists no such model; false
+ * when that is not why. */
+bool router_tell_unknown(struct router *r, const char *name);
 
 /* --- one model ----------------------------------------------------------------------------------
  */

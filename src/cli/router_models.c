@@ -148,6 +148,27 @@ void router_unknown(const struct router *r, const struct router_models *m, const
         cli_hint(r->cli, "`hostler list` shows what there is; --reload looks for new files first");
 }
 
+int router_list_quietly(struct router *r, struct router_models *m)
+{
+    const struct cli *cli = r->cli;
+    struct cli quiet = *cli;
+    quiet.quiet = true;
+    r->cli = &quiet;
+    int status = router_list(r, m, false);
+    r->cli = cli;
+    return status;
+}
+
+bool router_tell_unknown(struct router *r, const char *name)
+{
+    struct router_models models = {0};
+    bool unknown = !router_list_quietly(r, &models) && !router_find(&models, name);
+    if (unknown)
+        router_unknown(r, &models, name);
+    router_models_finish(&models);
+    return unknown;
+}
+
 /* --- one model ----------------------------------------------------------------------------------
  */
 

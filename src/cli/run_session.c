@@ -54,17 +54,6 @@ json_t *run_session_messages(const struct run_session *s)
 /* --- images -------------------------------------------------------------------------------------
  */
 
-/* The list without a word on stderr: what is wrong with the server, the question will tell. */
-static int list_quietly(struct run_session *s, struct router_models *models)
-{
-    struct cli quiet = *s->cli;
-    quiet.quiet = true;
-    s->router.cli = &quiet;
-    int status = router_list(&s->router, models, false);
-    s->router.cli = s->cli;
-    return status;
-}
-
 static enum run_sight sight_of(const struct router_model *m)
 {
     json_t *inputs = json_object_get(json_object_get(m->entry, "architecture"), "input_modalities");
@@ -97,7 +86,8 @@ static bool is_blind(struct run_session *s, const char *path)
     struct router_models models = {0};
     if (s->sight == RUN_SIGHT)
         return false;
-    const struct router_model *m = list_quietly(s, &models) ? NULL : router_find(&models, s->model);
+    const struct router_model *m =
+        router_list_quietly(&s->router, &models) ? NULL : router_find(&models, s->model);
     s->sight = m ? sight_of(m) : RUN_SIGHT_UNKNOWN;
     if (s->sight == RUN_SIGHT_NONE)
         tell_blind(s, &models, path);
@@ -145,18 +135,6 @@ void run_session_detach(struct run_session *s)
 /* --- what went wrong ----------------------------------------------------------------------------
  */
 
-/* The server may have refused because there is no such model: then the nearest is named. */
-static bool tell_unknown(struct run_session *s)
-{
-    struct router_models models = {0};
-    int status = list_quietly(s, &models);
-    bool unknown = !status && !router_find(&models, s->model);
-    if (unknown)
-        router_unknown(&s->router, &models, s->model);
-    router_models_finish(&models);
-    return unknown;
-}
-
 static void hint_command(const struct run_session *s, const char *command, const char *does)
 {
     char *word = format_shell(s->model);
@@ -168,7 +146,7 @@ static int tell_refused(struct run_session *s, const struct chat *c)
 {
     if (c->status == 401 || c->status == 403)
         return router_refused(&s->router);
-    if ((c->status == 400 || c->status == 404) && tell_unknown(s))
+    if ((c->status == 400 || c->status == 404) && router_tell_unknown(&s->router, s->model))
         return CLI_SOME_FAILED;
     if (c->status == 404 || c->status == 405 || c->status == 501) {
         cli_error(s->cli, "%s cannot chat: POST /v1/chat/completions is answered with %d: %s",

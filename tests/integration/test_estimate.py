@@ -127,8 +127,8 @@ def test_a_figure_of_the_presets_that_comes_and_goes(start, tmp_path):
 
 
 @pytest.mark.parametrize("query,status,words", [
-    ("model=m11", 404, "did you mean 'm1'"), ("model=nothing-like-it", 404, "not found"),
-    ("", 400, "missing"), ("model=", 404, "not found"),
+    ("model=m11", 404, "did you mean 'm1'"), ("model=nothing-like-it", 404, "there is no model 'nothing-like-it'"),
+    ("", 400, "missing"), ("model=", 404, "there is no model ''"),
     ("model=m1&log-file=/tmp/x", 400, "'log-file' is no option that changes the memory"),
     ("model=m1&model-url=http://x", 400, "model-url"), ("model=m1&host=0.0.0.0", 400, "host"),
     ("model=m1&ctx-siz=9", 400, "did you mean 'ctx-size'?"), ("model=m1&--ctx-size=9", 400, "--ctx-size"),
