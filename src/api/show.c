@@ -42,13 +42,56 @@ static json_t *arguments(const struct engine_args *args)
     return all;
 }
 
-/* Names only: values may be secrets. */
-static json_t *environment(const struct strv *env)
+/* A token is an option that goes by the environment (compose.h). */
+static enum args_origin origin_of_token(const struct hosted *h)
+{
+    const struct config *c = host_config(h->host);
+    const struct presets *p = host_presets(h->host);
+    const struct engine_args *const by_precedence[] = {&c->args, &presets_of(p, h->model->id)->args,
+                                                       &p->defaults.args, &c->env_args};
+    const struct engine_option *token = c->known.hf_token;
+    for (size_t i = 0; token && i < sizeof by_precedence / sizeof *by_precedence; i++) {
+        const struct engine_arg *a = engine_args_get(by_precedence[i], token);
+        if (a)
+            return a->origin;
+    }
+    return ARGS_FROM_ENVIRONMENT;
+}
+
+/* Whether it is the one that hostler itself gives: no other counts as its own, or a secret would be
+ * shown. */
+static bool is_own(const struct config *c, const char *line)
+{
+    const char *name = c->known.threads_http ? c->known.threads_http->env : NULL;
+    size_t len = name ? strlen(name) : 0;
+    return len && strncmp(line, name, len) == 0 && line[len] == '=';
+}
+
+static enum args_origin origin_of_variable(const struct hosted *h, const char *line)
+{
+    const struct config *c = host_config(h->host);
+    if (strv_has(&host_presets(h->host)->defaults.settings.env, line))
+        return ARGS_FROM_DEFAULTS;
+    if (strv_has(&h->settings.env, line))
+        return ARGS_FROM_SECTION;
+    if (strv_has(&c->hub_env, line))
+        return ARGS_FROM_ENVIRONMENT;
+    return is_own(c, line) ? ARGS_FROM_ROUTER : origin_of_token(h);
+}
+
+/* Values may be secrets: only hostler's own are told. */
+static json_t *environment(const struct hosted *h)
 {
     json_t *all = json_array();
+    const struct strv *env = &h->composed.env;
     for (size_t i = 0; i < env->n; i++) {
-        char *name = mem_strndup(env->v[i], strcspn(env->v[i], "="));
-        json_array_append_new(all, reply_string(name));
+        enum args_origin origin = origin_of_variable(h, env->v[i]);
+        size_t len = strcspn(env->v[i], "=");
+        char *name = mem_strndup(env->v[i], len);
+        const char *value = origin == ARGS_FROM_ROUTER ? env->v[i] + len + 1 : NULL;
+        json_array_append_new(all, json_pack("{s:o, s:o, s:s}", "name", reply_string(name), "value",
+                                             reply_string_or_null(value), "origin",
+                                             origin_name(origin)));
         free(name);
     }
     return all;
@@ -129,7 +172,7 @@ void api_show(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "draft", reply_string_or_null(h->model->draft));
     json_object_set_new(o, "header", header(h->model));
     json_object_set_new(o, "arguments", arguments(&h->composed.args));
-    json_object_set_new(o, "environment", environment(&h->composed.env));
+    json_object_set_new(o, "environment", environment(h));
     json_object_set_new(o, "footprint", footprints(h));
     json_object_set_new(o, "load_ms", json_integer((json_int_t)h->load_ms));
     json_object_set_new(o, "ttl_ms", json_integer((json_int_t)h->settings.ttl_ms));

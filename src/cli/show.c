@@ -94,29 +94,23 @@ static void print_header(const struct cli *cli, json_t *h)
 
 /* --- what it is started with, and takes --------------------------------------------------------- */
 
-static void print_arguments(const struct cli *cli, json_t *arguments)
+/* Arguments and variables: what each is called, its value, and where it comes from. */
+static void print_values(const struct cli *cli, const char *title, json_t *list, const char *key,
+                         const char *no_value)
 {
     size_t i, width = 0;
     json_t *a;
-    json_array_foreach (arguments, i, a) {
-        size_t n = format_width(facts_word(a, "option"));
+    json_array_foreach (list, i, a) {
+        size_t n = format_width(facts_word(a, key));
         width = n > width ? n : width;
     }
-    json_array_foreach (arguments, i, a) {
+    json_array_foreach (list, i, a) {
         const char *value = facts_text(a, "value");
-        char *text = mem_printf("%-*s %s  (%s)", (int)width, facts_word(a, "option"),
-                                value ? value : "", facts_word(a, "origin"));
-        line(cli, i ? "" : "arguments", text);
+        char *text = mem_printf("%-*s %s  (%s)", (int)width, facts_word(a, key),
+                                value ? value : no_value, facts_word(a, "origin"));
+        line(cli, i ? "" : title, text);
         free(text);
     }
-}
-
-static void print_environment(const struct cli *cli, json_t *names)
-{
-    size_t i;
-    json_t *name;
-    json_array_foreach (names, i, name)
-        line(cli, i ? "" : "environment", json_string_value(name));
 }
 
 static void print_footprints(const struct cli *cli, json_t *all)
@@ -205,8 +199,8 @@ static void print_model(const struct cli *cli, json_t *m)
     print_file(cli, m);
     print_header(cli, json_object_get(m, "header"));
     print_footprints(cli, json_object_get(m, "footprint"));
-    print_arguments(cli, json_object_get(m, "arguments"));
-    print_environment(cli, json_object_get(m, "environment"));
+    print_values(cli, "arguments", json_object_get(m, "arguments"), "option", "");
+    print_values(cli, "environment", json_object_get(m, "environment"), "name", "not shown");
     print_last_exit(cli, json_object_get(m, "last_exit"));
     print_changes(cli, json_object_get(m, "recent"));
 }

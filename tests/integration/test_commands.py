@@ -88,7 +88,9 @@ class Afternoon(Facts):
             "arguments": [argument("--ctx-size", "65536", "preset [coder], models.ini:12"),
                           argument("--cache-type-k", "q8_0", "preset [*], models.ini:3"),
                           argument("--jinja", None, "command line")],
-            "environment": ["CUDA_VISIBLE_DEVICES"],
+            "environment": [
+                {"name": "LLAMA_ARG_THREADS_HTTP", "value": "64", "origin": "hostler"},
+                {"name": "CUDA_VISIBLE_DEVICES", "value": None, "origin": "preset"}],
             "held": {"model": "coder", "until": None, "reason": "training", "by": CLIENT},
             "last_exit": {"reason": "crashed", "cause": "signal 9",
                           "message": "its engine ended with signal 9\nE out of memory"},

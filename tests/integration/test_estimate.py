@@ -326,10 +326,17 @@ def test_where_arguments_come_from(start):
 
 
 def test_secrets_are_not_shown(start):
-    server = start("[m1]\nenv = SECRET_TOKEN=hunter2\n", env={"HF_TOKEN": "hf_hunter3"})
+    server = start("[*]\nenv = OTHER=hunter1\n[m1]\nenv = SECRET_TOKEN=hunter2\nhf-token = hunter4\n",
+                   env={"HF_TOKEN": "hf_hunter3"})
     load(server, "m1")
     answer = server.get("/hostler/v1/show?model=m1")
-    assert "SECRET_TOKEN" in answer.json["environment"] and b"hunter" not in answer.body
+    assert b"hunter" not in answer.body
+    variables = {v["name"]: (v["value"], v["origin"]) for v in answer.json["environment"]}
+    threads, origin = variables.pop("LLAMA_ARG_THREADS_HTTP")
+    assert int(threads) > 8 and origin == "hostler"
+    assert variables == {"SECRET_TOKEN": (None, "preset"), "HF_TOKEN": (None, "preset")}
+    others = server.get("/hostler/v1/show?model=m2").json["environment"]
+    assert {"name": "OTHER", "value": None, "origin": "preset [*]"} in others
 
 
 def test_footprints_side_by_side(start):
