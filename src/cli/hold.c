@@ -85,6 +85,13 @@ static int read_names(struct wish *w, const struct cli_args *a, struct router *r
     return status;
 }
 
+void hold_print(const struct cli *cli, json_t *hold)
+{
+    char *line = hold_line(hold);
+    cli_print_beside(stdout, cli->width, "held:", strlen("held: "), line);
+    free(line);
+}
+
 static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool hold)
 {
     size_t i;
@@ -94,11 +101,8 @@ static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool
         return;
     }
     json_array_foreach (held, i, h)
-        if (hold && concerns(w, h)) {
-            char *line = hold_line(h);
-            printf("held: %s\n", line);
-            free(line);
-        }
+        if (hold && concerns(w, h))
+            hold_print(cli, h);
     if (!hold && w->all)
         puts("no model is held any more");
     if (!hold)

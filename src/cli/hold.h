@@ -5,9 +5,13 @@
 
 #include <jansson.h>
 
+#include "cli/cli.h"
+
 /* {"until","reason","by"}, each optional, as `until released, by …: reason`. The caller frees it. */
 char *hold_text(json_t *hold);
 /* The same behind its "model". The caller frees it. */
 char *hold_line(json_t *hold);
+/* The same on stdout behind `held:`, broken where the terminal ends. */
+void hold_print(const struct cli *cli, json_t *hold);
 
 #endif

@@ -67,21 +67,14 @@ static void print_queue(json_t *queue)
     }
 }
 
-static void print_hold(json_t *hold)
-{
-    char *line = hold_line(hold);
-    printf("held: %s\n", line);
-    free(line);
-}
-
-static void print_below(json_t *status)
+static void print_below(const struct cli *cli, json_t *status)
 {
     size_t i;
     json_t *hold, *figures;
     const char *device;
     print_queue(json_object_get(status, "queue"));
     json_array_foreach (json_object_get(status, "holds"), i, hold)
-        print_hold(hold);
+        hold_print(cli, hold);
     json_object_foreach (json_object_get(status, "memory"), device, figures) {
         char free_now[FORMAT_SIZE], total[FORMAT_SIZE];
         json_int_t available = json_integer_value(json_object_get(figures, "available"));
@@ -135,7 +128,7 @@ static void print_table(const struct router *r, json_t *engines)
         add_engine(t, engine);
     table_print(t, stdout, r->cli->width, r->cli->out_colour);
     table_destroy(t);
-    print_below(r->status);
+    print_below(r->cli, r->status);
     if (r->cli->out_is_tty && !json_array_size(engines))
         cli_hint(r->cli, "no model is loaded: `hostler list` shows what there is");
 }
