@@ -91,7 +91,7 @@ static void draw_sums(const struct top *t, unsigned width)
         add(line, sizeof line, part);
     }
     if (s.tokens >= 0) {
-        snprintf(part, sizeof part, "%.1f tokens/s", s.tokens);
+        snprintf(part, sizeof part, "%.1f tok/s (10 s)", s.tokens);
         add(line, sizeof line, part);
     }
     if (s.held) {
@@ -273,6 +273,9 @@ static void draw_help(unsigned rows, unsigned width)
     if (rows > 17)
         screen_text(16, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT,
                     "engines may have. REQS 2+1: two running, one waiting.");
+    if (rows > 18)
+        screen_text(17, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT,
+                    "TOK/S: running answers, each since it began; what ended in the last 10 s.");
 }
 
 static void draw_log(struct top *t, unsigned rows, unsigned width)
