@@ -69,6 +69,20 @@ static const char *message(bool fits, bool never, unsigned evicted)
     return evicted ? "it fits when others are evicted" : "it fits";
 }
 
+/* What a person shall know beside the figures: why they are no better, and that a request could not
+ * make use of its context. The caller frees it; NULL. */
+static char *note(const struct estimate *e, const struct model *m, const char *why)
+{
+    uint64_t context = footprint_context(m, host_config(e->api->host), &e->args);
+    uint64_t trained = m->info.context_length;
+    if (!trained || context <= trained)
+        return why ? mem_strdup(why) : NULL;
+    return mem_printf("%s%sa context of %llu tokens is more than the %llu that the model was "
+                      "trained with: beyond these, answers are poor without --rope-scaling",
+                      why ? why : "", why ? "; " : "", (unsigned long long)context,
+                      (unsigned long long)trained);
+}
+
 /* `fitted`: what llama-fit-params said, for these arguments; or UNKNOWN. */
 static void answer(struct estimate *e, const struct footprint *fitted, const char *why)
 {
@@ -98,7 +112,9 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     json_object_set_new(o, "measured",
                         !e->other && known ? names_footprint(h->host, &h->footprint) : json_null());
     json_object_set_new(o, "message", json_string(message(fits, never, n)));
-    json_object_set_new(o, "note", reply_string_or_null(why));
+    char *text = note(e, h->model, why);
+    json_object_set_new(o, "note", reply_string_or_null(text));
+    free(text);
     reply_json(e->x, 200, o);
 }
 

@@ -151,6 +151,12 @@ void footprint_measure(struct footprint *f, const struct memory_use *use)
     f->alone = false;
 }
 
+uint64_t footprint_context(const struct model *m, const struct config *c,
+                           const struct engine_args *args)
+{
+    return context_of(&m->info, c, args) / number_of(c, args, "--parallel", 1);
+}
+
 const char *footprint_source_name(enum footprint_source source)
 {
     switch (source) {

@@ -42,6 +42,9 @@ void footprint_from_fit(struct footprint *out, const struct fit *fit, const stru
                         const struct config *c, const struct engine_args *args, size_t devices);
 /* Takes what an engine that is ready has now, if that is more than was measured before. */
 void footprint_measure(struct footprint *f, const struct memory_use *use);
+/* Tokens that one request of several at once may have with these arguments. */
+uint64_t footprint_context(const struct model *m, const struct config *c,
+                           const struct engine_args *args);
 /* `estimated`, `fit-params`, … */
 const char *footprint_source_name(enum footprint_source source);
 

@@ -182,6 +182,18 @@ def test_who_is_pinned_is_not_named(start):
     assert "pinned" in answer["message"]
 
 
+@pytest.mark.parametrize("query, noted", [
+    ("ctx-size=2048", False), ("ctx-size=2049", True), ("ctx-size=4096&parallel=2", False),
+    ("ctx-size=8192&parallel=2", True), ("ctx-size=0", False)])
+def test_a_context_beyond_the_trained_one(start, cli, query, noted):
+    server = start()
+    note = estimate(server, "model=m1&" + query)["note"]
+    assert bool(note) == noted and (not noted or "the 2048 that the model was trained with" in note)
+    options = [f"--{o}" for o in query.split("&")]
+    told = cli("estimate", "m1", *options, server=server)
+    assert ("trained with" in told.stderr) == noted
+
+
 def test_never(start):
     server = start("", "--memory", "host=300M")
     answer = estimate(server, "model=m1&ctx-size=1000000")
