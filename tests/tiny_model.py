@@ -11,7 +11,7 @@ the same bytes on every machine.
 
 As a command:  python3 tests/tiny_model.py OUT.gguf [--seed N] [...]
 As a module:   tiny_model.make(path), make_shards(folder, stem, n),
-               make_mmproj_like(path)
+               make_mmproj(path)
 
 The format is gguf.md of the ggml repository; the tensors' names and shapes are
 those llama.cpp expects of the architecture "llama".
@@ -321,28 +321,54 @@ def make_shards(folder, stem, n, seed=1, n_embd=64, n_layer=2, n_ctx_train=2048,
     return paths
 
 
-def make_mmproj_like(path, name="Tiny projector"):
-    """Writes a file with the header of a vision projector, for what only reads
-    headers. llama-server cannot load it."""
+def make_mmproj(path, seed=1, n_embd=64, name="Tiny projector"):
+    """Writes a vision tower and projector (LLaVA's) for a model of that n_embd and returns its
+    path. With it a llama-server takes a picture as 4 tokens; what it sees there is nonsense."""
+    width, image, patch, n_layer = 32, 28, 14, 2
+    weights = Weights(seed, F32)
+
+    def tensor(name, *shape):
+        return Tensor(name, shape, F32, lambda: weights.take(math.prod(shape), 0.2))
+
+    def same(name, size, value):
+        return Tensor(name, (size,), F32, lambda: struct.pack("<f", value) * size)
+
+    def linear(name, columns, rows):
+        return [tensor(name + ".weight", columns, rows), same(name + ".bias", rows, 0.0)]
+
+    def norm(name):
+        return [same(name + ".weight", width, 1.0), same(name + ".bias", width, 0.0)]
+
+    tensors = [tensor("v.patch_embd.weight", patch, patch, 3, width),
+               tensor("v.position_embd.weight", width, (image // patch) ** 2),
+               *norm("v.pre_ln"), *linear("mm.0", width, n_embd), *linear("mm.2", n_embd, n_embd)]
+    for layer in range(n_layer):
+        block = f"v.blk.{layer}."
+        for matrix in ("attn_q", "attn_k", "attn_v", "attn_out"):
+            tensors += linear(block + matrix, width, width)
+        tensors += [*norm(block + "ln1"), *norm(block + "ln2"),
+                    *linear(block + "ffn_up", width, 2 * width),
+                    *linear(block + "ffn_down", 2 * width, width)]
     metadata = {
         "general.architecture": "clip",
         "general.type": "mmproj",
         "general.name": name,
-        "general.file_type": 1,
+        "general.file_type": F32,
         "clip.has_vision_encoder": True,
         "clip.projector_type": "mlp",
-        "clip.vision.image_size": 28,
-        "clip.vision.patch_size": 14,
-        "clip.vision.embedding_length": 32,
-        "clip.vision.feed_forward_length": 64,
-        "clip.vision.block_count": 1,
+        "clip.use_gelu": True,
+        "clip.vision.image_size": image,
+        "clip.vision.patch_size": patch,
+        "clip.vision.image_mean": [0.5, 0.5, 0.5],
+        "clip.vision.image_std": [0.5, 0.5, 0.5],
+        "clip.vision.embedding_length": width,
+        "clip.vision.feed_forward_length": 2 * width,
+        "clip.vision.block_count": n_layer,
         "clip.vision.attention.head_count": 1,
-        "clip.vision.projection_dim": 64,
+        "clip.vision.attention.layer_norm_epsilon": 1e-5,
+        "clip.vision.projection_dim": n_embd,
     }
-    return write_gguf(path, metadata, [
-        Tensor("mm.0.weight", (32, 64), F16, lambda: bytes(2 * 32 * 64)),
-        Tensor("mm.0.bias", (64,), F32, lambda: bytes(4 * 64)),
-    ])
+    return write_gguf(path, metadata, tensors)
 
 
 def main():
@@ -357,12 +383,12 @@ def main():
     parser.add_argument("--pad-mb", type=float, default=0, help="MiB of weights to add")
     parser.add_argument("--f16", action="store_true", help="F16 weights; the default is F32")
     parser.add_argument("--shards", type=int, metavar="N", help="N files, OUT-00001-of-0000N.gguf ...")
-    parser.add_argument("--mmproj", action="store_true", help="a projector's header, not a model")
+    parser.add_argument("--mmproj", action="store_true", help="a vision projector, not a model")
     args = vars(parser.parse_args())
     out, shards, mmproj = args.pop("out"), args.pop("shards"), args.pop("mmproj")
     try:
         if mmproj:
-            make_mmproj_like(out)
+            make_mmproj(out)
         elif shards:
             make_shards(os.path.dirname(out) or ".",
                         os.path.basename(out).removesuffix(".gguf"), shards, **args)

@@ -112,7 +112,7 @@ def test_a_folder_that_appears(server, folder, models):
         appears(server, f"sub{i}")
     shutil.copy(models / "m3.gguf", folder / "sub0" / "another.gguf")  # before it, by name
     until(lambda: any(a.endswith("another.gguf") for a in server.models()["sub0"]["status"]["args"]))
-    tiny_model.make_mmproj_like(str(folder / "sub1" / "mmproj.gguf"))
+    tiny_model.make_mmproj(str(folder / "sub1" / "mmproj.gguf"))
     until(lambda: "image" in server.models()["sub1"]["architecture"]["input_modalities"])
     shutil.rmtree(folder / "sub2")
     vanishes(server, "sub2")
