@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "cli/options.h"
 #include "cli/run_commands.h"
+#include "cli/run_image.h"
 #include "cli/run_input.h"
 
 #define PROMPT_MAX ((size_t)32 << 20)
@@ -68,6 +69,14 @@ static int read_stdin(const struct cli *cli, struct buf *prompt)
     }
 }
 
+static int tell_no_text(const struct cli *cli, const char *data, size_t len)
+{
+    cli_error(cli, "the prompt is not UTF-8 text");
+    if (run_image_type((const unsigned char *)data, len))
+        cli_hint(cli, "a picture is not piped in: name its file in the prompt or with --image");
+    return CLI_USAGE;
+}
+
 /* The words behind MODEL, then what is piped in. */
 static int read_prompt(const struct cli *cli, const struct cli_args *a, struct buf *prompt)
 {
@@ -77,19 +86,18 @@ static int read_prompt(const struct cli *cli, const struct cli_args *a, struct b
     size_t words = prompt->len;
     if (words && !rc)
         rc = buf_puts(prompt, "\n\n");
+    size_t piped = prompt->len;
     int status = rc ? CLI_USAGE : isatty(STDIN_FILENO) ? CLI_OK : read_stdin(cli, prompt);
-    if (words && prompt->len == words + 2)
-        prompt->len = words;
+    if (prompt->len == piped)
+        prompt->len = piped = words;
     if (!status && !prompt->len) {
         cli_error(cli, "there is no prompt: nothing behind MODEL, and nothing is piped in");
         cli_hint(cli, "write it behind MODEL or pipe it in; on a terminal you are asked for it");
         return CLI_USAGE;
     }
     json_t *text = status ? NULL : json_stringn(prompt->data, prompt->len);
-    if (!status && !text) {
-        cli_error(cli, "the prompt is not UTF-8 text");
-        status = CLI_USAGE;
-    }
+    if (!status && !text)
+        status = tell_no_text(cli, prompt->data + piped, prompt->len - piped);
     json_decref(text);
     return status;
 }

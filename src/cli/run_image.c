@@ -114,20 +114,31 @@ int run_image_read(const char *path, char **url, struct error *err)
 /* --- names in a text ----------------------------------------------------------------------------
  */
 
-static bool is_image_file(const char *word)
+static bool is_image_name(const char *word)
 {
     static const char *const endings[] = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"};
-    struct stat st;
     const char *dot = strrchr(word, '.');
-    bool named = false;
-    for (size_t i = 0; dot && !named && i < sizeof endings / sizeof *endings; i++)
-        named = strcasecmp(dot, endings[i]) == 0;
-    if (!named)
+    if (!dot || dot == word || dot[-1] == '/')
         return false;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot, endings[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_file(const char *word)
+{
+    struct stat st;
     char *name = expand(word);
     bool is_there = stat(name, &st) == 0 && S_ISREG(st.st_mode);
     free(name);
     return is_there;
+}
+
+/* Not a pattern, markup or code, which hold names of files that nobody wants to show. */
+static bool is_plain(const char *word)
+{
+    return !word[strcspn(word, "*?()[]{}<>|=$`'\"")];
 }
 
 /* The next word, without its quotes and backslashes; NULL at the end. The caller frees it. */
@@ -152,15 +163,20 @@ static char *next_word(const char **text)
     return taken;
 }
 
-void run_image_find(const char *text, struct strv *paths)
+void run_image_find(const char *text, struct strv *paths, struct strv *missing)
 {
+    if (is_image_name(text) && is_file(text)) {
+        strv_add(paths, text);
+        return;
+    }
     for (char *word; (word = next_word(&text)); free(word)) {
-        bool found = is_image_file(word);
-        for (size_t n = strlen(word); !found && n && strchr(".,:;!?)", word[n - 1]); n--) {
-            word[n - 1] = '\0';
-            found = is_image_file(word);
-        }
-        if (found && !strv_has(paths, word))
-            strv_add(paths, word);
+        for (size_t n = strlen(word); !is_image_name(word) && n && strchr(".,:;!?)", word[n - 1]);)
+            word[--n] = '\0';
+        struct strv *list = !is_image_name(word) ? NULL
+                            : is_file(word)      ? paths
+                            : is_plain(word)     ? missing
+                                                 : NULL;
+        if (list && !strv_has(list, word))
+            strv_add(list, word);
     }
 }

@@ -15,11 +15,12 @@
 int run_image_read(const char *path, char **url, struct error *err)
     __attribute__((warn_unused_result));
 /*
- * Adds the words of `text` that are the name of an image and of a file that is there. A word may
- * stand in quotes or have backslashes before its blanks, as terminals write what is dropped on
- * them; `~/` is the home folder. Punctuation behind a name is none of it.
+ * The words of `text` that are the name of an image: added to `paths` where such a file is there, to
+ * `missing` where not. A text that is nothing but a name may hold blanks; a word has them in quotes or
+ * behind backslashes, as terminals write what is dropped on them; `~/` is the home folder.
+ * Punctuation behind a name is none of it.
  */
-void run_image_find(const char *text, struct strv *paths);
+void run_image_find(const char *text, struct strv *paths, struct strv *missing);
 
 /* --- pure ---------------------------------------------------------------------------------------
  */

@@ -80,19 +80,37 @@ static void tell_blind(const struct run_session *s, const struct router_models *
                          "is only a name");
 }
 
+/* Asks, unless it is known to see. `models` is filled if it does not. */
+static void learn_sight(struct run_session *s, struct router_models *models)
+{
+    if (s->sight == RUN_SIGHT)
+        return;
+    const struct router_model *m =
+        router_list_quietly(&s->router, models) ? NULL : router_find(models, s->model);
+    s->sight = m ? sight_of(m) : RUN_SIGHT_UNKNOWN;
+}
+
 /* A server that does not say is asked by sending it. */
 static bool is_blind(struct run_session *s, const char *path)
 {
     struct router_models models = {0};
-    if (s->sight == RUN_SIGHT)
-        return false;
-    const struct router_model *m =
-        router_list_quietly(&s->router, &models) ? NULL : router_find(&models, s->model);
-    s->sight = m ? sight_of(m) : RUN_SIGHT_UNKNOWN;
+    learn_sight(s, &models);
     if (s->sight == RUN_SIGHT_NONE)
         tell_blind(s, &models, path);
     router_models_finish(&models);
     return s->sight == RUN_SIGHT_NONE;
+}
+
+/* A model that is told of a picture and sees none makes one up. */
+static void tell_missing(struct run_session *s, const struct strv *paths)
+{
+    struct router_models models = {0};
+    if (paths->n)
+        learn_sight(s, &models);
+    for (size_t i = 0; i < paths->n && s->sight == RUN_SIGHT; i++)
+        cli_error(s->cli, "there is no file %s here: model '%s' is told its name and sees nothing",
+                  paths->v[i], s->model);
+    router_models_finish(&models);
 }
 
 int run_session_attach(struct run_session *s, const char *path)
@@ -117,12 +135,15 @@ int run_session_attach(struct run_session *s, const char *path)
 
 int run_session_attach_named(struct run_session *s, const char *text)
 {
-    struct strv paths = {0};
+    struct strv paths = {0}, missing = {0};
     int status = CLI_OK;
-    run_image_find(text, &paths);
+    run_image_find(text, &paths, &missing);
     for (size_t i = 0; !status && i < paths.n; i++)
         status = run_session_attach(s, paths.v[i]);
+    if (!status)
+        tell_missing(s, &missing);
     strv_finish(&paths);
+    strv_finish(&missing);
     return status;
 }
 
@@ -140,6 +161,26 @@ static void hint_command(const struct run_session *s, const char *command, const
     char *word = format_shell(s->model);
     cli_hint(s->cli, "'hostler %s %s' %s", command, word, does);
     free(word);
+}
+
+static bool has_images(const struct run_session *s)
+{
+    json_t *m;
+    size_t i;
+    json_array_foreach (s->messages, i, m)
+        if (json_is_array(json_object_get(m, "content")))
+            return true;
+    return false;
+}
+
+/* The server does not say which image it means, nor that an earlier message holds one. */
+static void hint_images(const struct run_session *s)
+{
+    for (size_t i = 0; i < s->shown.n; i++)
+        cli_hint(s->cli, "it was shown %s%s", s->shown.v[i],
+                 i + 1 < s->shown.n ? "" : ": llama.cpp reads PNG, JPEG, GIF and BMP, undamaged");
+    if (!s->shown.n && has_images(s))
+        cli_hint(s->cli, "earlier messages hold images; /clear forgets what was said");
 }
 
 static int tell_refused(struct run_session *s, const struct chat *c)
@@ -165,6 +206,8 @@ static int tell_refused(struct run_session *s, const struct chat *c)
         hint_command(s, "release", "ends it");
     else if (c->status == 400 && strcmp(c->err.text, "model is not loaded") == 0)
         hint_command(s, "load", "loads it: requests do not (--no-models-autoload)");
+    else if (strstr(c->err.text, "image"))
+        hint_images(s);
     return CLI_SOME_FAILED;
 }
 

@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+import tiny_model
 from conftest import HOSTLER, clean_env, run_cli, until
 from fake_http import Fake, Handler
 from terminal import Terminal
@@ -410,6 +411,39 @@ def test_images_named_in_a_prompt(chat, pictures):
     assert chat.messages() == [looks_at("a.png", URL)], "a server that tells nothing decides itself"
 
 
+def test_a_name_is_taken_as_a_whole(chat, pictures):
+    assert run_in(pictures, "seeing", "my cat.png", "and", "a.png", server=chat).returncode == 0
+    assert chat.messages() == [looks_at("my cat.png and a.png", URL, URL)]
+
+
+def test_an_image_that_is_not_there_is_told(chat, pictures):
+    """A model that is told of a picture and sees none makes one up."""
+    done = run_in(pictures, "seeing", "see ./none.png", server=chat)
+    assert (done.returncode, done.stdout) == (0, "Answer.\n")
+    assert done.stderr == ("hostler: there is no file ./none.png here: model 'seeing' is told its name "
+                           "and sees nothing\n")
+    for words in (["seeing", "rename `none.png`"], ["blind", "see none.png"], ["silent", "see none.png"]):
+        assert run_in(pictures, *words, server=chat).stderr == "", words
+
+
+def test_which_images_were_refused(chat, pictures):
+    chat.refusal = "Failed to load image or audio file"
+    done = run_in(pictures, "seeing", "--image", "my cat.png", "see a.png", server=chat)
+    assert (done.returncode, done.stderr.splitlines()) == (1, [
+        "hostler: model 'seeing' did not answer: Failed to load image or audio file",
+        "         it was shown my cat.png",
+        "         it was shown a.png: llama.cpp reads PNG, JPEG, GIF and BMP, undamaged"])
+    done = run_in(pictures, "seeing", "see", server=chat)
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_image_that_is_piped_in(pictures, chat):
+    done = subprocess.run([HOSTLER, "--url", chat.url, "run", "seeing", "see"], input=PNG, check=False,
+                          env=clean_env(), capture_output=True, timeout=60)
+    assert done.returncode == 2
+    assert b"not UTF-8 text\n         a picture is not piped in: name its file" in done.stderr
+
+
 def test_what_is_piped_in_names_no_images(chat, pictures):
     assert run_in(pictures, "blind", "review", server=chat, stdin="+++ a.png\n").returncode == 0
     assert chat.messages() == [user("review\n\n+++ a.png\n")]
@@ -444,6 +478,18 @@ def test_images_in_a_conversation(chat, talk, pictures):
     t.type("see a.png\n")
     t.shows("model 'blind' cannot see a.png", "'seeing' can")
     assert len(chat.bodies) == 4
+    leaves(t)
+
+
+def test_images_of_before_and_a_model_that_is_blind(chat, talk, pictures):
+    t = talk(chat.url, "seeing")
+    assert asks(t, chat, "see a.png") == [looks_at("see a.png", URL)]
+    says(t, "/model blind", ">>>")
+    chat.refusal = "image input is not supported"
+    says(t, "and you?", "earlier messages hold images; /clear forgets what was said")
+    chat.refusal = None
+    says(t, "/clear", "forgotten")
+    assert asks(t, chat, "and now?") == [user("and now?")]
     leaves(t)
 
 
@@ -493,3 +539,50 @@ def test_a_real_model_without_eyes(real, pictures):
     done = run_in(pictures, "real", "what is in a.png", server=real)
     assert done.returncode == 1 and "model 'real' cannot see a.png" in done.stderr
     assert "no model of this server can" in done.stderr
+
+
+# --- a model that can see --------------------------------------------------------------------------
+
+@pytest.fixture
+def eyes(hostler, tmp_path, models):
+    """The real engine with a made projector: by folder, by preset, and a model that is blind."""
+    folder = tmp_path / "models"
+    (folder / "eyes").mkdir(parents=True)
+    (folder / "blind.gguf").symlink_to(models / "m1.gguf")
+    tiny_model.make(folder / "eyes" / "eyes.gguf")
+    projector = tiny_model.make_mmproj(folder / "eyes" / "mmproj-eyes.gguf")
+    preset = tmp_path / "p.ini"
+    preset.write_text(f"[glasses]\nmodel = {folder}/blind.gguf\nmmproj = {projector}\n",
+                      encoding="utf-8")
+    server = hostler("--models-dir", folder, "--models-preset", preset)
+    server.url = f"http://127.0.0.1:{server.port}"
+    return server
+
+
+def prompt_tokens(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["usage"]["prompt_tokens"]
+
+
+@pytest.mark.parametrize("model", ["eyes", "glasses"])
+def test_a_real_engine_sees(eyes, pictures, model):
+    told = prompt_tokens(run_in(pictures, "--json", model, "--max-tokens", "4", "see `a.png`", server=eyes))
+    shown = prompt_tokens(run_in(pictures, "--json", model, "--max-tokens", "4", "see 'a.png'", server=eyes))
+    assert shown == told + 4
+    done = run_in(pictures, "blind", "see a.png", server=eyes)
+    assert done.returncode == 1 and "'eyes' can" in done.stderr
+
+
+def test_a_real_engine_is_shown_what_it_cannot_read(eyes, pictures):
+    (pictures / "half.png").write_bytes(PNG[:40])
+    done = run_in(pictures, "eyes", "--max-tokens", "4", "see half.png", server=eyes)
+    assert done.returncode == 1 and "it was shown half.png: " in done.stderr, done.stderr
+    assert prompt_tokens(run_in(pictures, "--json", "eyes", "--max-tokens", "4", "see a.png", server=eyes))
+
+
+def test_a_real_engine_without_eyes_after_one_with(eyes, talk, pictures):
+    t = talk(eyes.url, "eyes", "--max-tokens", "4", "--image", "a.png")
+    says(t, "see", "tokens/s")
+    says(t, "/model blind", ">>>")
+    says(t, "and you?", "earlier messages hold images; /clear")
+    leaves(t)

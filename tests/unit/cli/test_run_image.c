@@ -72,21 +72,37 @@ static void types_by_their_first_bytes(void **state)
     assert_null(TYPE(""));
 }
 
+static void are(const char *text, const struct strv *names, const char *const *wanted)
+{
+    size_t n = 0;
+    for (; wanted[n]; n++) {
+        assert_true(n < names->n);
+        assert_string_equal(names->v[n], wanted[n]);
+    }
+    if (names->n != n)
+        fail_msg("%s: %s", text, names->v[n]);
+}
+
 static void names_are_found_in_a_text(void **state)
 {
     static const struct {
-        const char *text, *found[3];
+        const char *text, *found[3], *missing[3];
     } cases[] = {
-        {"what is in a.png?", {"a.png"}},
-        {"a.png a.png, (a.png)!", {"a.png"}}, /* the bracket before it makes it another name */
-        {"compare ./a.png\twith 'b c.JPG'.", {"./a.png", "b c.JPG"}},
-        {"\"b c.JPG\" b\\ c.JPG", {"b c.JPG"}},
-        {"see ~/a.png", {"~/a.png"}},
-        {"don't touch none.png, `a.png`, notes.txt or folder.png", {NULL}},
-        {"'a.png", {NULL}},
-        {" \n", {NULL}},
-        {"", {NULL}},
-        {"\\", {NULL}},
+        {"what is in a.png?", {"a.png"}, {NULL}},
+        {"a.png a.png, (a.png)!",
+         {"a.png"},
+         {NULL}}, /* the bracket before it makes it another name */
+        {"b c.JPG", {"b c.JPG"}, {NULL}},
+        {"see b c.JPG", {NULL}, {"c.JPG"}},
+        {"compare ./a.png\twith 'b c.JPG'.", {"./a.png", "b c.JPG"}, {NULL}},
+        {"\"b c.JPG\" b\\ c.JPG", {"b c.JPG"}, {NULL}},
+        {"see ~/a.png", {"~/a.png"}, {NULL}},
+        {"none.png, a.png or ./folder.png?", {"a.png"}, {"none.png", "./folder.png"}},
+        {"`a.png`, notes.txt, *.png, .png, a/.png, [x](y.png) or x=y.png", {NULL}, {NULL}},
+        {"'a.png", {NULL}, {NULL}},
+        {" \n", {NULL}, {NULL}},
+        {"", {NULL}, {NULL}},
+        {"\\", {NULL}, {NULL}},
     };
     (void)state;
     write_file("a.png", "x", 1);
@@ -94,16 +110,12 @@ static void names_are_found_in_a_text(void **state)
     write_file("notes.txt", "x", 1);
     mkdir("folder.png", 0700);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct strv paths = {0};
-        size_t n = 0;
-        run_image_find(cases[i].text, &paths);
-        for (; cases[i].found[n]; n++) {
-            assert_true(n < paths.n);
-            assert_string_equal(paths.v[n], cases[i].found[n]);
-        }
-        if (paths.n != n)
-            fail_msg("%s: %s", cases[i].text, paths.v[n]);
+        struct strv paths = {0}, missing = {0};
+        run_image_find(cases[i].text, &paths, &missing);
+        are(cases[i].text, &paths, cases[i].found);
+        are(cases[i].text, &missing, cases[i].missing);
         strv_finish(&paths);
+        strv_finish(&missing);
     }
 }
 
