@@ -54,6 +54,13 @@ json_t *run_session_messages(const struct run_session *s)
 /* --- images -------------------------------------------------------------------------------------
  */
 
+/* One that is fetched at its first load says `text` before that, as it does in llama.cpp's router. */
+static bool is_unread(const struct router_model *m)
+{
+    json_t *size = json_object_get(m->entry, "size");
+    return json_is_integer(size) && json_integer_value(size) == 0;
+}
+
 static enum run_sight sight_of(const struct router_model *m)
 {
     json_t *inputs = json_object_get(json_object_get(m->entry, "architecture"), "input_modalities");
@@ -62,7 +69,7 @@ static enum run_sight sight_of(const struct router_model *m)
     json_array_foreach (inputs, i, input)
         if (json_is_string(input) && strcmp(json_string_value(input), "image") == 0)
             return RUN_SIGHT;
-    return json_is_array(inputs) ? RUN_SIGHT_NONE : RUN_SIGHT_UNKNOWN;
+    return json_is_array(inputs) && !is_unread(m) ? RUN_SIGHT_NONE : RUN_SIGHT_UNKNOWN;
 }
 
 static void tell_blind(const struct run_session *s, const struct router_models *models,

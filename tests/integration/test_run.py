@@ -426,6 +426,12 @@ def test_an_image_that_is_not_there_is_told(chat, pictures):
         assert run_in(pictures, *words, server=chat).stderr == "", words
 
 
+def test_a_model_that_is_fetched_later_may_see(chat, pictures):
+    chat.models.append({**entry("later"), "size": 0})
+    assert run_in(pictures, "later", "see a.png", server=chat).returncode == 0
+    assert chat.messages() == [looks_at("see a.png", URL)]
+
+
 def test_which_images_were_refused(chat, pictures):
     chat.refusal = "Failed to load image or audio file"
     done = run_in(pictures, "seeing", "--image", "my cat.png", "see a.png", server=chat)
