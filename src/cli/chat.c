@@ -236,6 +236,11 @@ void chat_run(struct chat *c, struct router *r, const struct chat_wish *wish,
 /* --- afterwards ---------------------------------------------------------------------------------
  */
 
+bool chat_was_cut(const struct chat *c)
+{
+    return c->finish_reason && strcmp(c->finish_reason, "length") == 0;
+}
+
 void chat_speed(const struct chat *c, json_int_t *tokens, double *per_second)
 {
     json_t *timings = json_object_get(c->last, "timings");

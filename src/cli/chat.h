@@ -50,6 +50,8 @@ void chat_run(struct chat *c, struct router *r, const struct chat_wish *wish,
               const struct chat_listener *listener);
 void chat_finish(struct chat *c);
 
+/* Whether it ended for want of tokens: --max-tokens, or the context. */
+bool chat_was_cut(const struct chat *c);
 /* Tokens generated and their rate: as the server says, else counted here. 0 unknown. */
 void chat_speed(const struct chat *c, json_int_t *tokens, double *per_second);
 /* The answer as one `chat.completion` object, as if it had not been streamed. */

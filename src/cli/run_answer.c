@@ -159,7 +159,9 @@ static void show_speed(const struct run_answer *a, const struct chat *c)
     char *line = mem_printf("[%" JSON_INTEGER_FORMAT " token%s%s, the first after %s%s]", tokens,
                             tokens == 1 ? "" : "s", rate,
                             format_took(c->first - c->started, first, sizeof first),
-                            c->end == CHAT_STOPPED ? ", stopped" : "");
+                            c->end == CHAT_STOPPED ? ", stopped"
+                            : chat_was_cut(c)      ? ", cut off"
+                                                   : "");
     show_dim(a, line);
     fputc('\n', stderr);
     free(line);

@@ -225,11 +225,22 @@ static void tell_broken(const struct run_session *s, const struct chat *c)
     free(text);
 }
 
+/* Nothing in the output and no word why would pass for an answer. */
+static int tell_unanswered(const struct run_session *s, const struct chat *c)
+{
+    if (c->content.len || !c->reasoning.len || !chat_was_cut(c) || s->cli->json)
+        return CLI_OK;
+    cli_error(s->cli, "model '%s' thought until its tokens were used up, and did not answer",
+              s->model);
+    cli_hint(s->cli, "give it more with --max-tokens, or in a conversation with /set max_tokens");
+    return CLI_SOME_FAILED;
+}
+
 static int tell_end(struct run_session *s, const struct chat *c)
 {
     switch (c->end) {
     case CHAT_COMPLETE:
-        return CLI_OK;
+        return tell_unanswered(s, c);
     case CHAT_STOPPED:
         return s->answer.out_failed ? CLI_SOME_FAILED : CLI_OK;
     case CHAT_REFUSED:

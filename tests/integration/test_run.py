@@ -511,6 +511,25 @@ def test_thoughts_are_set_apart_without_colour(chat, talk):
     leaves(t)
 
 
+def cut():
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
+
+
+def test_thoughts_that_leave_no_tokens_for_an_answer(chat, talk, tmp_path):
+    chat.deltas = [delta(reasoning_content="Hm."), cut()]
+    done = run_in(tmp_path, "blind", "--max-tokens", "2", "where?", server=chat)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("hostler: model 'blind' thought until its tokens were used up, and did "
+                                  "not answer\n         give it more with --max-tokens")
+    done = run_in(tmp_path, "--json", "blind", "where?", server=chat)
+    assert (done.returncode, done.stderr) == (0, "")
+    chat.deltas = [delta(content="Par"), cut()]
+    assert run_in(tmp_path, "blind", "where?", server=chat).returncode == 0
+    t = talk(chat.url, "blind")
+    says(t, "where?", "Par\n[12 tokens, 12.0 tokens/s", ", cut off]")
+    leaves(t)
+
+
 # --- a model that can speak ------------------------------------------------------------------------
 
 @pytest.fixture
@@ -592,3 +611,28 @@ def test_a_real_engine_without_eyes_after_one_with(eyes, talk, pictures):
     says(t, "/model blind", ">>>")
     says(t, "and you?", "earlier messages hold images; /clear")
     leaves(t)
+
+
+THINKS = """{%- for message in messages %}{{ '<|' + message['role'] + '|>\n' }}
+{%- set content = message['content'] %}
+{%- if '</think>' in content %}{%- set content = content.split('</think>')[-1] %}{%- endif %}
+{{- content + '\n' }}{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|assistant|>\n<think>\n' }}{%- endif %}"""
+
+
+def test_a_real_engine_thinks(hostler, tmp_path, models):
+    """The template opens the thought, a grammar ends it."""
+    (tmp_path / "thinks.jinja").write_text(THINKS, encoding="utf-8")
+    preset = tmp_path / "p.ini"
+    preset.write_text(f"[thinker]\nmodel = {models}/m1.gguf\n"
+                      f"chat-template-file = {tmp_path}/thinks.jinja\n"
+                      'grammar = root ::= "hm " [a-z]{3} "</think>" "well " [a-z]{5}\n', encoding="utf-8")
+    server = hostler("--models-preset", preset)
+    server.url = f"http://127.0.0.1:{server.port}"
+    done = run_in(tmp_path, "thinker", "go", server=server)
+    assert done.returncode == 0 and re.fullmatch(r"well [a-z]{5}\n", done.stdout), done
+    message = json.loads(run_in(tmp_path, "--json", "thinker", "go", server=server).stdout)["choices"][0]["message"]
+    assert re.fullmatch(r"hm [a-z]{3}", message["reasoning_content"].strip())
+    assert re.fullmatch(r"well [a-z]{5}", message["content"])
+    done = run_in(tmp_path, "thinker", "--max-tokens", "3", "go", server=server)
+    assert (done.returncode, done.stdout) == (1, "") and "thought until" in done.stderr
