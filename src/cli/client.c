@@ -220,6 +220,9 @@ static int not_reached(const struct client_transfer *t, const char *why, struct 
 {
     long os = 0;
     lib.curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &os);
+    if (os == EACCES && t->client->url->socket)
+        return error_set(err, -EACCES, "you may not open %s: %s", t->client->url->shown,
+                         strerror((int)os));
     return error_set(err, -ECONNREFUSED, "nothing answers at %s: %s", t->client->url->shown,
                      os ? strerror((int)os) : why);
 }

@@ -44,8 +44,8 @@ void client_destroy(struct client *c);
 
 /*
  * 0 when an HTTP answer came, whatever its status. Else a text and -ECONNREFUSED (nobody there, or
- * not to be reached), -ETIMEDOUT, -ECANCELED, -EPROTO (what came is not HTTP), -ECONNRESET (it
- * broke off), -EIO. client_answer_finish() in any case.
+ * not to be reached), -EACCES (a socket that is for others), -ETIMEDOUT, -ECANCELED, -EPROTO (what
+ * came is not HTTP), -ECONNRESET (it broke off), -EIO. client_answer_finish() in any case.
  */
 int client_do(struct client *c, const struct client_request *r, struct client_answer *a,
               struct error *err) __attribute__((warn_unused_result));

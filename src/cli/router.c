@@ -2,8 +2,10 @@
 #include "cli/router.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "cli/format.h"
@@ -35,6 +37,19 @@ void router_close(struct router *r)
 /* --- what goes wrong ----------------------------------------------------------------------------
  */
 
+/* Usually the service's socket, which is for a group (packaging/systemd). */
+static void hint_group(const struct router *r)
+{
+    struct stat st;
+    const struct group *g =
+        stat(r->url.socket, &st) == 0 && st.st_mode & S_IWGRP ? getgrgid(st.st_gid) : NULL;
+    if (g)
+        cli_hint(r->cli, "its group may: `sudo usermod -aG %s $USER`, then log in again",
+                 g->gr_name);
+    else
+        cli_hint(r->cli, "`ls -l %s` shows who may", r->url.socket);
+}
+
 int router_unreachable(const struct router *r, int code, const struct error *err)
 {
     cli_error(r->cli, "%s", err->text);
@@ -42,6 +57,8 @@ int router_unreachable(const struct router *r, int code, const struct error *err
         cli_hint(r->cli,
                  "start a server with `hostler serve`, or name another with --url or HOSTLER_URL%s",
                  r->cli->told ? "" : "; `hostler doctor` looks for one");
+    else if (code == -EACCES)
+        hint_group(r);
     else if (code == -EPROTO)
         cli_hint(r->cli, "is it another service's port? Name the router with --url or HOSTLER_URL");
     return CLI_NO_SERVER;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a service manager and the journal see of the daemon, and what `make install` puts where."""
 import fcntl
+import grp
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -211,6 +213,29 @@ def test_a_socket_that_is_of_no_use(hostler, models):
     assert server.log() == (
         "hostler serve: descriptor 3, which was handed over, is no stream socket that listens: "
         "a socket unit needs ListenStream= and Accept=no\n")
+
+
+@pytest.mark.parametrize("mode, words", [
+    (0o060, "its group may: `sudo usermod -aG {group} $USER`, then log in again"),
+    (0o000, "`ls -l {path}` shows who may")])
+def test_a_socket_that_is_for_others(mode, words):
+    """The client is no superuser, and finds itself where everybody may go."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = pathlib.Path(folder, "a.sock")
+        os.chmod(folder, 0o755)
+        program = shutil.copy(HOSTLER, folder)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(mode)
+        who = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        done = subprocess.run([program, "--url", f"unix:{path}", "ps"], capture_output=True, text=True,
+                              timeout=PATIENCE, check=False, cwd="/", env=clean_env(), **who)
+        listener.close()
+        group = grp.getgrgid(os.getegid()).gr_name
+        assert (done.returncode, done.stderr) == (3, (
+            f"hostler: you may not open unix:{path}: Permission denied\n"
+            f"         {words.format(group=group, path=path)}\n"))
 
 
 # --- the journal -----------------------------------------------------------------------------------
