@@ -404,6 +404,13 @@ def test_the_service_may_ask_what_is_in_memory(installed):
     assert setting(unit, "SystemCallFilter") == ["@system-service mincore"]
 
 
+def test_no_start_is_one_too_many(installed):
+    """systemd would refuse the fifth within 10 s, and close the sockets with the service."""
+    unit = installed / "lib/systemd/system/hostler.service"
+    assert setting(unit, "StartLimitIntervalSec") == ["0"]
+    assert setting(unit, "RestartSec") == ["2s"]
+
+
 def test_users_and_folders(installed, tmp_path):
     need("systemd-sysusers")
     need("systemd-tmpfiles")
