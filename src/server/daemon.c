@@ -29,6 +29,7 @@ struct daemon {
     struct refresh *refresh;
     struct refresh_waiter reloaded; /* for SIGHUP */
     bool reloading;                 /* it waits */
+    struct error mistake;           /* of the last reload, in other files than models and presets */
     struct http_server *server;
     const struct daemon_api *handlers;
     void *api;
@@ -154,6 +155,8 @@ static void tell_ready(const struct daemon *d)
     const char *problem = refresh_problem(d->refresh);
     if (problem)
         supervisor_tell(d->supervisor, "READY=1", "the models stay as they were: %s", problem);
+    else if (*d->mistake.text)
+        supervisor_tell(d->supervisor, "READY=1", "%s", d->mistake.text);
     else
         supervisor_tell(d->supervisor, "READY=1", "serves %zu model%s", n, n == 1 ? "" : "s");
 }
@@ -167,15 +170,22 @@ static void on_reloaded(struct refresh_waiter *w, const char *problem)
         tell_ready(d);
 }
 
+static void note_mistake(struct daemon *d, const struct error *err, const char *instead)
+{
+    error_set(&d->mistake, -EIO, "%s; %s", err->text, instead);
+    log_error("%s", d->mistake.text);
+}
+
 static void reload(struct daemon *d)
 {
     struct error err;
+    d->mistake = (struct error){0};
     if (!d->asked_to_end)
         supervisor_tell_reloading(d->supervisor);
     if (log_to_file(d->config->log_file, &err))
-        log_error("%s; it goes on in the file that was open before", err.text);
+        note_mistake(d, &err, "it goes on in the file that was open before");
     if (read_identity(d, &err))
-        log_error("%s; the certificate that was read before stays in use", err.text);
+        note_mistake(d, &err, "the certificate that was read before stays in use");
     else if (d->config->ssl_cert_file)
         log_info("the certificate was read again");
     if (d->reloading) /* what it waits for may have been read before this signal */

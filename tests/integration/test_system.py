@@ -88,6 +88,23 @@ def test_a_reload_with_a_mistake_is_told(hostler, models, manager, tmp_path):
     assert status.startswith(f"the models stay as they were: {preset}: line 2: ctx-sise: ")
 
 
+def test_a_reload_that_cannot_read_another_file_is_told(hostler, models, manager, tmp_path):
+    environment, told = manager
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    server = hostler("--models-dir", models, "--log-file", folder / "log", env=environment)
+    told.next("READY")
+    for status in (f"cannot write the log to {folder}/log: No such file or directory; it goes on in the "
+                   "file that was open before", "serves 4 models"):
+        if status.startswith("serves"):
+            folder.mkdir()
+        else:
+            shutil.rmtree(folder)
+        server.process.send_signal(signal.SIGHUP)
+        told.next("RELOADING")
+        assert told.next("READY")["STATUS"] == status
+
+
 def test_many_reloads_end_ready(hostler, models, manager):
     environment, told = manager
     server = hostler("--models-dir", models, env=environment)
