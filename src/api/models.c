@@ -83,13 +83,17 @@ static json_t *architecture_of(const struct model *m)
     return json_pack("{s:o, s:[s]}", "input_modalities", input, "output_modalities", "text");
 }
 
-/* What the engine itself tells of its model while it runs: in `ready`'s report. */
+/* What the engine itself tells of its model while it runs, in `ready`'s report: it knows more of what
+ * it takes than the files' headers do. */
 static void merge_engine_info(json_t *entry, const struct hosted *h)
 {
     json_t *info = h->engine ? engine_info(h->engine) : NULL;
-    json_t *meta = json_object_get(info, "meta");
-    if (meta)
-        json_object_set(entry, "meta", meta);
+    static const char *const members[] = {"meta", "architecture"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        json_t *member = json_object_get(info, members[i]);
+        if (member)
+            json_object_set(entry, members[i], member);
+    }
 }
 
 json_t *names_entry(struct hosted *h)

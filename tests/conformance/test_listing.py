@@ -221,3 +221,21 @@ def test_what_asks_for_a_reload(start, see, query):
     start.models("new.gguf")
     server.get(f"/v1/models?{query}")
     see("ids", ids(server), ["new"] if query.startswith("reload=") and query != "reload=" else [])
+
+
+def test_what_a_model_that_sees_takes(start, see):
+    folder = start.models("eyes/x.gguf", "blind.gguf")
+    tiny_model.make_mmproj(folder / "eyes" / "mmproj-x.gguf")
+    server = start("--models-dir", folder)
+
+    def takes():
+        return {m: server.entry(m)["architecture"] for m in ("eyes", "blind")}
+
+    see("unloaded", takes(), {"eyes": {"input_modalities": ["text", "image"]}})
+    server.load("eyes")
+    server.until_status("eyes", "loaded")
+    see("loaded", takes(), {"eyes": {"input_modalities": list}})
+    see("props", server.get("/props?model=eyes").json["modalities"], {"vision": True})
+    server.post("/models/unload", {"model": "eyes"})
+    server.until_status("eyes", "unloaded")
+    see("unloaded again", takes(), {"eyes": {"input_modalities": list}})
