@@ -54,11 +54,11 @@ json_t *run_session_messages(const struct run_session *s)
 /* --- images -------------------------------------------------------------------------------------
  */
 
-/* One that is fetched at its first load says `text` before that, as it does in llama.cpp's router. */
+/* hostler has not read its files: one that is fetched at its first load, or the server has just begun.
+ * Until then the entry says `text`. */
 static bool is_unread(const struct router_model *m)
 {
-    json_t *size = json_object_get(m->entry, "size");
-    return json_is_integer(size) && json_integer_value(size) == 0;
+    return json_object_get(m->entry, "size") && !json_object_get(m->entry, "context_length");
 }
 
 static enum run_sight sight_of(const struct router_model *m)

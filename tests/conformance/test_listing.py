@@ -231,6 +231,7 @@ def test_what_a_model_that_sees_takes(start, see):
     def takes():
         return {m: server.entry(m)["architecture"] for m in ("eyes", "blind")}
 
+    server.until(lambda: "image" in takes()["eyes"]["input_modalities"], "the projector's header")
     see("unloaded", takes(), {"eyes": {"input_modalities": ["text", "image"]}})
     server.load("eyes")
     server.until_status("eyes", "loaded")

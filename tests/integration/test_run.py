@@ -430,6 +430,8 @@ def test_a_model_that_is_fetched_later_may_see(chat, pictures):
     chat.models.append({**entry("later"), "size": 0})
     assert run_in(pictures, "later", "see a.png", server=chat).returncode == 0
     assert chat.messages() == [looks_at("see a.png", URL)]
+    chat.models[-1] |= {"size": 500000, "context_length": 2048}
+    assert run_in(pictures, "later", "see a.png", server=chat).returncode == 1
 
 
 def test_which_images_were_refused(chat, pictures):
