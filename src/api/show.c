@@ -48,9 +48,9 @@ static enum args_origin origin_of_token(const struct hosted *h)
     const struct config *c = host_config(h->host);
     const struct presets *p = host_presets(h->host);
     const struct engine_args *const by_precedence[] = {&c->args, &presets_of(p, h->model->id)->args,
-                                                       &p->defaults.args, &c->env_args};
+                                                       &p->defaults.args, &c->env_args, NULL};
     const struct engine_option *token = c->known.hf_token;
-    for (size_t i = 0; token && i < sizeof by_precedence / sizeof *by_precedence; i++) {
+    for (size_t i = 0; token && by_precedence[i]; i++) {
         const struct engine_arg *a = engine_args_get(by_precedence[i], token);
         if (a)
             return a->origin;

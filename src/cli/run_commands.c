@@ -34,12 +34,11 @@ static void say(const char *fmt, ...)
 }
 
 /* A line of two narrow columns and of a wide one, which is broken where the terminal ends. */
-static void explain(const struct cli *cli, const char *name, int name_width, const char *value,
-                    int value_width, const char *text)
+static void explain(const struct cli *cli, const char *name, size_t name_width, const char *value,
+                    size_t value_width, const char *text)
 {
-    char *title = mem_printf("  %-*s %-*s", name_width, name, value_width, value);
-    cli_print_beside(stderr, cli->width, title, (size_t)(2 + name_width + 1 + value_width + 1),
-                     text);
+    char *title = mem_printf("  %-*s %-*s", (int)name_width, name, (int)value_width, value);
+    cli_print_beside(stderr, cli->width, title, 2 + name_width + 1 + value_width + 1, text);
     free(title);
 }
 
