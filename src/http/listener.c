@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,9 @@
 #include "base/memory.h"
 
 #define BACKLOG 1024
+/* Bytes that wait in a client's socket. The kernel's own bound for who does not read is 4 MiB a connection
+ * (tcp_wmem), and with some hundred such all others pay for what they hold. */
+#define UNSENT_MAX (128 * 1024)
 
 struct listener {
     union {
@@ -313,6 +317,15 @@ const char *listener_address(const struct listener *l, char *out, size_t size)
     return out;
 }
 
+/* Small writes go out at once, and few bytes pile up: neither is worth losing the client for. */
+static void tune(uv_tcp_t *tcp)
+{
+    int fd, unsent = UNSENT_MAX;
+    uv_tcp_nodelay(tcp, 1);
+    if (uv_fileno((uv_handle_t *)tcp, &fd) == 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+}
+
 int listener_accept(struct listener *l, struct stream *s, const struct stream_events *events)
 {
     if (l->unix_path)
@@ -321,6 +334,6 @@ int listener_accept(struct listener *l, struct stream *s, const struct stream_ev
         stream_init_tcp(s, l->handle.loop, events);
     int rc = uv_accept(&l->stream, &s->stream);
     if (!rc && !l->unix_path)
-        uv_tcp_nodelay(&s->tcp, 1);
+        tune(&s->tcp);
     return rc;
 }

@@ -249,6 +249,13 @@ def test_a_client_that_does_not_read_costs_little_memory_and_delays_nobody(fake)
     until(lambda: stats(server)["live"] == 0, what="the end of generation")
 
 
+def queued(port):
+    """Bytes that wait in the kernel for clients of this port: tx_queue in /proc/net/tcp, which proc(5) explains."""
+    with open("/proc/net/tcp", encoding="ascii") as lines:
+        rows = [line.split() for line in lines][1:]
+    return sum(int(row[4].split(":")[0], 16) for row in rows if int(row[1].split(":")[1], 16) == port)
+
+
 def test_a_big_answer_to_a_slow_reader(hostler, tmp_path):
     folder = fake_models(tmp_path / "models", a={"big_body": 200})
     server = hostler("--model", folder / "a.gguf", engine=FAKE_ENGINE, env=LEAN)
@@ -258,6 +265,7 @@ def test_a_big_answer_to_a_slow_reader(hostler, tmp_path):
         head = wire.ask("GET", "/big").head()
         assert int(head["content-length"]) == 200 << 20
         assert settled_memory(server.pid) - before < 16
+        assert 0 < queued(server.port) < 512 << 10
         piece = bytes(range(256)) * 4096
         for _ in range(200):
             assert wire.exactly(1 << 20) == piece
