@@ -39,6 +39,9 @@
 #define PEEK_MAX 4096
 #define RATES_MAX 8
 #define NEVER INT64_MAX
+/* An event that is due so soon is waited for awake: a virtual machine's timer may be 8 ms late, and then all
+ * that was due meanwhile would come in one go, and the queue of it be taken for the proxy's delay. */
+#define AWAKE_NS 20000000
 
 struct conn {
     int fd;
@@ -362,7 +365,7 @@ static void run(int listener, bool child)
     for (;;) {
         int64_t next = make_due_events(), now = now_ns();
         struct timespec wait = {0, 0};
-        if (next > now)
+        if (next - now > AWAKE_NS)
             wait = (struct timespec){(next - now) / 1000000000, (next - now) % 1000000000};
         int n = epoll_pwait2(poller, got, 256, next == NEVER ? NULL : &wait, NULL);
         for (int i = 0; i < n; i++) {

@@ -118,15 +118,15 @@ static char *figures(json_t *estimate)
 {
     char *needs = cells_memory(json_object_get(estimate, "memory"));
     char *budget = cells_memory(json_object_get(estimate, "budget"));
-    char *used = cells_memory(json_object_get(estimate, "used"));
+    char *left = cells_memory(json_object_get(estimate, "available"));
     const char *message = text_of(estimate, "message");
     char *text =
         mem_printf("it takes %s (%s)%s%s%s%s%s%s", *needs ? needs : "an unknown amount",
                    text_of(estimate, "source"), *budget ? "\nengines may have " : "", budget,
-                   *used ? ", and have " : "", used, *message ? "\n" : "", message);
+                   *left ? ", of which is left " : "", left, *message ? "\n" : "", message);
     free(needs);
     free(budget);
-    free(used);
+    free(left);
     return text;
 }
 
