@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PEEK_WINDOW ((size_t)1024 * 1024)
+#define PEEK_WINDOW ((size_t)256 * 1024)
 #define PEEK_NAME_MAX 1024 /* bytes of a model's name */
 
 enum peek_result {
