@@ -49,11 +49,6 @@ static bool read_uevent(const char *root, struct drm_gpu *gpu, bool *nvidia)
     return gpu->pci[0] != '\0';
 }
 
-static bool is_on_first_bus(const struct drm_gpu *gpu)
-{
-    return strncmp(gpu->pci, "0000:00:", 8) == 0;
-}
-
 /* Fixed widths but for the domain, which may have more than four digits. */
 static int by_address(const void *a, const void *b)
 {
@@ -86,9 +81,11 @@ bool drm_tells_all(const char *root, bool nvidia_told_elsewhere)
     for (struct dirent *e; dir && (e = readdir(dir));) {
         struct drm_gpu gpu;
         uint64_t total, used;
-        if (number_after(e->d_name, "renderD", &gpu.node) && read_uevent(root, &gpu, &nvidia) &&
-            !drm_memory(root, &gpu, &total, &used) && !is_on_first_bus(&gpu))
-            all &= nvidia && nvidia_told_elsewhere;
+        if (!number_after(e->d_name, "renderD", &gpu.node) ||
+            drm_memory(root, &gpu, &total, &used))
+            continue;
+        read_uevent(root, &gpu, &nvidia);
+        all &= nvidia && nvidia_told_elsewhere;
     }
     if (driver)
         fclose(driver);

@@ -20,8 +20,7 @@ struct drm_gpu {
 
 /* At most `max`, in the order of their PCI addresses. `root` as in kernel.h. */
 size_t drm_find(const char *root, struct drm_gpu *out, size_t max);
-/* Whether the memory of each card is known, here or, NVIDIA's, elsewhere. Cards on the first PCI bus
- * are part of the processor or virtual, and have none of their own. */
+/* Whether each card tells its memory, here or, NVIDIA's, elsewhere. */
 bool drm_tells_all(const char *root, bool nvidia_told_elsewhere);
 /* False, and 0 in both, when the card does not answer. */
 bool drm_memory(const char *root, const struct drm_gpu *gpu, uint64_t *total, uint64_t *used);

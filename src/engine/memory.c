@@ -284,7 +284,7 @@ bool memory_has_gpu(void)
 
 bool memory_sees_all(void)
 {
-    return drm_tells_all(kernel.root, nvml.gpus > 0);
+    return drm_tells_all(kernel.root, nvml.gpus > 0 && nvml.gpus == nvml.known);
 }
 
 void memory_read(struct memory_figures *out)

@@ -33,15 +33,21 @@ static int64_t need(const struct room *r, const struct sched_model *m, unsigned 
     return amount(m->bytes[device]) + (brings ? amount(m->weights->bytes) : 0);
 }
 
+/* Its place is not that of its model's next engine, whom somebody waits for. */
+static bool leaves_for_good(const struct room *r, const struct sched_model *m)
+{
+    return r->overlap && room_is_left_by(m) && !m->apart && m->waiting_since == SCHED_NEVER;
+}
+
 bool room_fits(const struct room *r, const struct sched_model *m)
 {
-    if (r->places + r->leaving < 1)
+    bool overlaps = r->places < 1;
+    if (overlaps && (r->places + r->leaving < 1 || m->apart))
         return false;
-    int64_t spare = r->places < 1 ? r->spare : 0;
     for (unsigned d = 0; d < r->devices; d++) {
-        int64_t wanted = need(r, m, d);
+        int64_t wanted = need(r, m, d) + (overlaps ? r->spare : 0);
         /* Who needs nothing of a device fits even where there is less than nothing left. */
-        if (wanted && wanted + spare > r->bytes[d])
+        if (wanted && wanted > r->bytes[d])
             return false;
     }
     return true;
@@ -50,7 +56,7 @@ bool room_fits(const struct room *r, const struct sched_model *m)
 void room_take(struct room *r, const struct sched_model *m)
 {
     r->places--;
-    r->leaving += r->overlap && room_is_left_by(m);
+    r->leaving += leaves_for_good(r, m);
     for (unsigned d = 0; d < r->devices; d++)
         r->bytes[d] -= need(r, m, d);
     if (m->weights)
@@ -60,7 +66,7 @@ void room_take(struct room *r, const struct sched_model *m)
 void room_give(struct room *r, const struct sched_model *m)
 {
     r->places++;
-    r->leaving -= r->overlap && room_is_left_by(m);
+    r->leaving -= leaves_for_good(r, m);
     if (m->weights)
         --*users(r, m->weights);
     for (unsigned d = 0; d < r->devices; d++)

@@ -32,7 +32,7 @@ struct room {
     uint64_t look;
     int64_t places;
     bool overlap;    /* who leaves need not be waited for, where `spare` bytes are left */
-    int64_t leaving; /* places of those who leave, then */
+    int64_t leaving; /* places of those who leave for good, then */
     int64_t spare;
     int64_t bytes[SCHED_DEVICES];
 };

@@ -19,8 +19,9 @@
  *  - Room: an engine takes a place among `models_max` and its footprint on each device, from
  *    SCHED_ACT_SPAWN until SCHED_EV_GONE, so that room is free only when the memory is. What all
  *    take stays within models_max (0: no limit) and within `capacity`. Weights that several map from
- *    one file count once. Where `overlap` says so, an engine that is being stopped has its place no
- *    more for a model that fits beside what it still holds, `spare` bytes more on each device.
+ *    one file count once. Where `overlap` says so, an engine that is being stopped, and whose model
+ *    nobody waits for, has its place no more for a model that fits beside what it still holds, with
+ *    `spare` bytes left on each device; unless one of the two is to be `apart`.
  *  - A grant is a lease. An engine with a lease is stopped only when the deadline of a drain has
  *    passed, by force, or because it does not answer. Leases of an engine that is gone do not
  *    count for the model's next engine.
@@ -153,6 +154,7 @@ struct sched_model {
     bool cold;                     /* its load reads from the disk: one such load at a time, since
                                       two would only take turns there */
     bool unsure;                   /* its footprint is being found out: it is not placed yet */
+    bool apart;                    /* neither its load nor its end overlaps with another's */
     int priority;                  /* higher first */
     unsigned max_leases;           /* at once, passive ones aside; 0: no limit */
     uint64_t load_ms;              /* what a load takes; 0: not known */

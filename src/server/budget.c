@@ -91,6 +91,11 @@ void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint
     b->read_at = now;
 }
 
+static void note_apart(const struct hosted *h, const struct footprint *f, struct sched_model *m)
+{
+    m->apart = footprint_is_apart(f, h->model, host_config(h->host), &h->composed.args);
+}
+
 void budget_learn(const struct budget *b, struct hosted *h, const struct memory_use *use)
 {
     if (h->footprint.source == FOOTPRINT_GIVEN)
@@ -102,6 +107,7 @@ void budget_learn(const struct budget *b, struct hosted *h, const struct memory_
                            b->devices);
     footprint_measure(&h->footprint, use);
     memcpy(h->sched.bytes, h->footprint.bytes, b->devices * sizeof *h->sched.bytes);
+    note_apart(h, &h->footprint, &h->sched);
 }
 
 void budget_measure(const struct budget *b, struct hosted *h, uint64_t ours[MEMORY_DEVICES_MAX])
@@ -185,6 +191,7 @@ void budget_ask_for(struct budget *b, const struct hosted *h, const struct footp
     for (size_t d = 0; d < b->devices; d++)
         m->bytes[d] = asked_of(b, f, d);
     ask_for_file(b, h, f->mapped, m);
+    note_apart(h, f, m);
     if (f->alone)
         ask_for_all(b, m);
 }

@@ -157,6 +157,15 @@ uint64_t footprint_context(const struct model *m, const struct config *c,
     return context_of(&m->info, c, args) / number_of(c, args, "--parallel", 1);
 }
 
+bool footprint_is_apart(const struct footprint *f, const struct model *m, const struct config *c,
+                        const struct engine_args *args)
+{
+    uint64_t sum = f->mapped;
+    for (size_t d = 0; d < MEMORY_DEVICES_MAX; d++)
+        sum += f->bytes[d];
+    return sum < m->size / 10 * 9 || arg_of(c, args, "--fit-target");
+}
+
 const char *footprint_source_name(enum footprint_source source)
 {
     switch (source) {

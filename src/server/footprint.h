@@ -45,6 +45,11 @@ void footprint_measure(struct footprint *f, const struct memory_use *use);
 /* Tokens that one request of several at once may have with these arguments. */
 uint64_t footprint_context(const struct model *m, const struct config *c,
                            const struct engine_args *args);
+/* Whether its load and its end must not overlap with another's: what it takes is not all in its figures
+ * (drivers and containers keep some from us: then they come to less than its file), or its engine was
+ * told how much to leave free (--fit-target). */
+bool footprint_is_apart(const struct footprint *f, const struct model *m, const struct config *c,
+                        const struct engine_args *args);
 /* `estimated`, `fit-params`, … */
 const char *footprint_source_name(enum footprint_source source);
 

@@ -15,8 +15,8 @@
 #include "server/host_core.h"
 #include "server/warm.h"
 
-/* What an engine leaves free when it fits its context to what it finds (--fit-target): with less beside
- * one that goes it would take a smaller one than it gets later. */
+/* What an engine leaves free when it fits its context to what it finds (--fit-target's default): with less
+ * beside one that goes it would take a smaller one than it gets later. */
 #define FIT_TARGET ((uint64_t)1 << 30)
 #define MEMORY_MS 500 /* how often memory is looked at while somebody waits for it */
 #define RESIDENCE_MS 30000

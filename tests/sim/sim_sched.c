@@ -368,6 +368,12 @@ static bool who_is_not_pinned(const struct world *w, const struct model *m)
     return leaves(m) || !m->m.pinned || m->engine.draining;
 }
 
+/* Its place is for another though it is still there. */
+static bool leaves_for_good(const struct world *w, const struct model *m)
+{
+    return w->config.overlap && leaves(m) && !m->m.apart && oldest_wish(w, m) == SCHED_NEVER;
+}
+
 /* Whether `m` would fit if those engines were gone. Where it needs nothing more it always does. */
 static bool fits_without(const struct world *w, const struct model *m, filter *gone)
 {
@@ -379,7 +385,7 @@ static bool fits_without(const struct world *w, const struct model *m, filter *g
         if (o == m || o->engine.state == ENGINE_NONE || gone(w, o))
             continue;
         places++;
-        leaving += w->config.overlap && leaves(o);
+        leaving += leaves_for_good(w, o);
         for (unsigned d = 0; d < DEVICES; d++)
             used[d] += o->m.bytes[d];
         if (o->m.weights)
@@ -393,9 +399,9 @@ static bool fits_without(const struct world *w, const struct model *m, filter *g
     bool beside = w->config.models_max && places > w->config.models_max;
     uint64_t spare = beside ? w->config.spare : 0;
     for (unsigned d = 0; d < w->config.devices; d++)
-        if (needs[d] && used[d] + needs[d] + spare > w->s.capacity[d])
+        if (needs[d] + spare && used[d] + needs[d] + spare > w->s.capacity[d])
             return false;
-    return !beside || places - leaving <= w->config.models_max;
+    return !beside || (places - leaving <= w->config.models_max && !m->m.apart);
 }
 
 static bool may_be_placed(const struct world *w, const struct model *m)
@@ -479,7 +485,9 @@ static void check_spawn(struct world *w, const struct model *m, const struct cli
 {
     CHECK(m->engine.state == ENGINE_NONE, "spawn of what runs");
     CHECK(m->listed && !is_held(w, m) && !w->shutdown, "spawn of what must not be loaded");
-    unsigned leaving = w->config.overlap ? count_places(w).stopping : 0;
+    unsigned leaving = 0;
+    for (unsigned i = 0; i < w->n_models; i++)
+        leaving += leaves_for_good(w, &w->models[i]);
     CHECK(!w->config.models_max || count_engines(w) - leaving < w->config.models_max,
           "too many engines");
     CHECK(wishes_place(w, m), "spawn for nobody");
@@ -1207,6 +1215,7 @@ static void set_attributes(struct world *w, struct model *m)
         m->m.cold = one_in(w, 2);
     m->m.load_ms = one_in(w, 4) ? 0 : below(w, one_in(w, 2) ? 2 * LOAD_MS : 4 * SCHED_QUICK_MS);
     m->m.unsure = one_in(w, 12);
+    m->m.apart = one_in(w, 4);
     if (!w->fixed || m->engine.state == ENGINE_NONE)
         m->m.max_leases = one_in(w, 2) ? 0 : 1 + below(w, 4);
     for (unsigned d = 0; d < DEVICES; d++)

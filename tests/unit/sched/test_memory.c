@@ -112,6 +112,59 @@ TEST(one_who_leaves_makes_place_for_one)
     did(w, "stop B evicted; spawn C for 1");
 }
 
+TEST(no_load_overlaps_with_who_is_to_be_apart)
+{
+    struct world *w = begin_small(&(struct sched_config){.models_max = 1, .overlap = true});
+    w->m[A].apart = true;
+    have_ready(w, A);
+    ask(w, 0, B);
+    did(w, "stop A evicted");
+    w = begin_small(&(struct sched_config){.models_max = 1, .overlap = true});
+    w->m[B].apart = true;
+    have_ready(w, A);
+    ask(w, 0, B);
+    did(w, "stop A evicted");
+}
+
+/* Its context would be fitted to what the other leaves. */
+TEST(who_has_nothing_on_a_full_card_waits_for_it)
+{
+    struct world *w =
+        begin_small(&(struct sched_config){.models_max = 1, .overlap = true, .spare = 10});
+    w->m[A].bytes[1] = 100;
+    w->m[B].bytes[1] = 0;
+    have_ready(w, A);
+    ask(w, 0, B);
+    did(w, "stop A evicted");
+}
+
+TEST(the_place_of_who_is_replaced_is_its_next_engines)
+{
+    struct world *w = begin_small(&(struct sched_config){.models_max = 1, .overlap = true});
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_REPLACE, A);
+    ask(w, 1, A);
+    done(w, 0);
+    pass(w, 1);
+    ask(w, 2, B);
+    did(w, "stop A replaced");
+    gone(w, A, false);
+    did(w, "spawn A for 1");
+}
+
+TEST(the_place_of_who_hangs_is_its_next_engines)
+{
+    struct world *w = begin_small(&(struct sched_config){.models_max = 1, .overlap = true});
+    have_ready(w, A);
+    tell(w, SCHED_EV_BROKEN, A);
+    ask(w, 1, A);
+    pass(w, 1);
+    ask(w, 2, B);
+    did(w, "stop A broken by force");
+    gone(w, A, false);
+    did(w, "spawn A for 1");
+}
+
 TEST(as_few_go_as_are_enough)
 {
     struct world *w = begin_card();
@@ -1210,6 +1263,10 @@ int main(void)
         cmocka_unit_test(a_load_begins_while_its_victim_leaves_if_there_is_memory_for_both),
         cmocka_unit_test(a_load_waits_for_its_victim_where_too_little_would_be_left),
         cmocka_unit_test(one_who_leaves_makes_place_for_one),
+        cmocka_unit_test(no_load_overlaps_with_who_is_to_be_apart),
+        cmocka_unit_test(who_has_nothing_on_a_full_card_waits_for_it),
+        cmocka_unit_test(the_place_of_who_is_replaced_is_its_next_engines),
+        cmocka_unit_test(the_place_of_who_hangs_is_its_next_engines),
         cmocka_unit_test(as_few_go_as_are_enough),
         cmocka_unit_test(who_loads_long_stays_before_who_loads_fast),
         cmocka_unit_test(a_stop_names_who_needs_the_room),
