@@ -76,6 +76,9 @@ HELP = """\
                                         - auto: mmap, unless a device does not support it
                                         - none: no special loading mode
                                         (env: LLAMA_ARG_LOAD_MODE)
+-fitt, --fit-target MiB0,MiB1,MiB2,...
+                                        target margin per device for --fit
+                                        (env: LLAMA_ARG_FIT_TARGET)
 -ngl,  --gpu-layers, --n-gpu-layers N   max. number of layers to store in VRAM (default: auto)
                                         (env: LLAMA_ARG_N_GPU_LAYERS)
 --lora FNAME                            path to LoRA adapter (use comma-separated values to load multiple

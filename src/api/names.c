@@ -86,14 +86,12 @@ json_t *names_bytes(const struct host *host, const uint64_t *bytes)
 
 void names_add_memory(struct hosted *h, json_t *o)
 {
-    struct memory_use use;
     enum footprint_source source = h->engine ? FOOTPRINT_MEASURED : h->footprint.source;
     if (source == FOOTPRINT_UNKNOWN)
         return;
-    if (h->engine)
-        host_memory(h, &use);
     json_object_set_new(o, "memory",
-                        names_bytes(h->host, h->engine ? use.bytes : h->footprint.bytes));
+                        names_bytes(h->host, h->engine ? host_memory_lately(h)->bytes
+                                             : h->footprint.bytes));
     json_object_set_new(o, "memory_source", json_string(footprint_source_name(source)));
 }
 

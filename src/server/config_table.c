@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/value.h"
+
 /* --- values: a text into the configuration ---------------------------------------------------- */
 
 /* `value`: NULL on the command line. */

@@ -172,8 +172,9 @@ static void on_reloaded(struct refresh_waiter *w, const char *problem)
 
 static void note_mistake(struct daemon *d, const struct error *err, const char *instead)
 {
-    error_set(&d->mistake, -EIO, "%s; %s", err->text, instead);
-    log_error("%s", d->mistake.text);
+    log_error("%s; %s", err->text, instead);
+    if (!*d->mistake.text) /* there is room for one: the log has all */
+        error_set(&d->mistake, -EIO, "%s; %s", err->text, instead);
 }
 
 static void reload(struct daemon *d)

@@ -18,6 +18,7 @@
 /* What an engine leaves free when it fits its context to what it finds (--fit-target's default): with less
  * beside one that goes it would take a smaller one than it gets later. */
 #define FIT_TARGET ((uint64_t)1 << 30)
+#define USE_MS 250    /* how long it is believed what an engine has */
 #define MEMORY_MS 500 /* how often memory is looked at while somebody waits for it */
 #define RESIDENCE_MS 30000
 #define HOPELESS_MS 10000 /* how long somebody may wait for other programs' memory */
@@ -282,6 +283,16 @@ void host_memory(struct hosted *h, struct memory_use *use)
     memset(use, 0, sizeof *use);
     if (h->engine)
         memory_of_process(engine_pid(h->engine), use);
+    h->use = *use;
+    h->used_at = uv_now(h->host->loop);
+}
+
+const struct memory_use *host_memory_lately(struct hosted *h)
+{
+    struct memory_use use;
+    if (!h->used_at || uv_now(h->host->loop) - h->used_at >= USE_MS)
+        host_memory(h, &use);
+    return &h->use;
 }
 
 /* --- the host -----------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ struct hosted {
     enum host_reason reason; /* of the last end */
     struct engine_exit last_exit;
     char *failure;         /* why the last load or run failed, with the engine's last lines; NULL */
-    struct memory_use use; /* as last read, before a stop */
+    struct memory_use use; /* what its engine has, as last read, and when that was */
+    uint64_t used_at;      /* ms; 0: not since it was started */
     enum pin pin;          /* an operator's word, which goes before the preset's */
     char *held_reason;     /* why an operator holds it; NULL */
     char *held_by;
@@ -208,6 +209,9 @@ void host_unlisten(struct host *h, struct host_listener *l);
 
 /* Memory of the running engine now; zeroes without one. */
 void host_memory(struct hosted *h, struct memory_use *use);
+/* The same as of a moment ago: asking the kernel and drivers takes up to milliseconds an engine, and some
+ * clients ask for the list several times a second. */
+const struct memory_use *host_memory_lately(struct hosted *h);
 const char *host_reason_name(enum host_reason reason);
 /* `unloaded`, `loading`, `loaded`, `sleeping`: as clients of llama.cpp's router know them. */
 const char *host_status(const struct hosted *h);

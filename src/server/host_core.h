@@ -78,7 +78,7 @@ void host_read_memory(struct host *host);
 /* What the scheduler must know of a model before it may be placed: of one, of all that wait. */
 void host_consider(struct hosted *h);
 void host_consider_waiting(struct host *host);
-/* The one that has waited longest is most likely the next; its engine finds its file in memory then. */
+/* The files of the one whose turn is next, so that its engine finds them in memory. */
 void host_read_ahead(struct host *h);
 
 /* host_wishes.c: what operators wished before this daemon, or this record, began */

@@ -197,6 +197,7 @@ void host_spawn(struct hosted *h, const struct host_request *cause)
     h->loaded_at = clock_unix();
     h->reason = HOST_NEVER;
     h->oom_kills = oom_kills();
+    h->used_at = 0;
     host_set_failure(h, NULL);
     int rc = engine_start(&h->engine, host->loop, &spec, &engine_events, h, &err);
     if (rc) {

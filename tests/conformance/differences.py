@@ -36,7 +36,7 @@ ADDED = {
     "status.reason": "why it is not loaded any more",
     "status.signal": "the signal that ended its engine",
     "status.message": "what went wrong, in words",
-    "status.draining": "it finishes what it has and goes",
+    "status.draining": "it finishes what it has and goes, or is on its way out",
     "status.progress": "how far its load is",
 }
 

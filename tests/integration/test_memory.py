@@ -136,12 +136,13 @@ def test_so_many_requests_at_once_and_no_more(start, tmp_path):
 
 @pytest.fixture
 def swapped(start, tmp_path):
-    """swapped(memory, limit, slow_exit_s): with one place, b has answered in place of a, whose exit takes its
-    time; whether a is still there."""
-    def call(memory, limit, slow_exit_s):
-        folder = fake_models(tmp_path / "fakes", a={"slow_exit_s": slow_exit_s}, b={})
-        server = start(f"[*]\nmemory = {memory}\n", "--memory", limit, "--models-max", "1", folder=folder,
-                       engine=FAKE_ENGINE)
+    """swapped(memory, limit, kill_s): with one place, b has answered in place of a, which has to be killed after
+    kill_s; whether a is still there."""
+    def call(memory, limit, kill_s, pad_mb=0, more=""):
+        folder = fake_models(tmp_path / "fakes", a={"deaf": True}, b={})
+        tiny_model.make(str(folder / "a.gguf"), pad_mb=pad_mb)
+        server = start(f"[*]\nmemory = {memory}\n{more}", "--memory", limit, "--models-max", "1",
+                       "--stop-timeout", str(kill_s), folder=folder, engine=FAKE_ENGINE)
         use(server, "a")
         (first,) = server.engines()
         use(server, "b")
@@ -150,13 +151,15 @@ def swapped(start, tmp_path):
 
 
 def test_a_swap_does_not_wait_for_the_exit_where_there_is_memory_for_both(swapped):
-    assert swapped("100M", "8G", 5)
+    assert swapped("100M", "8G", 6)
 
 
-def test_a_swap_waits_for_the_exit_where_the_memory_is_needed(swapped):
-    assert not swapped("600M", "1G", 1)
-
-
-def test_a_swap_waits_for_the_exit_where_an_engine_would_find_too_little(swapped):
-    """Two would fit; but an engine fits its context to what is free, less 1 GiB."""
-    assert not swapped("600M", "2G", 1)
+@pytest.mark.parametrize("case", [
+    ("600M", "1G"),
+    # Two would fit; but an engine fits its context to what is free, less 1 GiB, or what --fit-target says.
+    ("600M", "2G"), ("100M", "8G", 0, "[a]\nfit-target = 4096\n"),
+    # What comes to less than the file is not all that the engine has.
+    ("10M", "8G", 48)], ids=["no room", "too little left", "fit-target", "more than is told"])
+def test_a_swap_waits_for_the_exit(swapped, case):
+    memory, limit, *more = case
+    assert not swapped(memory, limit, 1, *more)
