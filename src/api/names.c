@@ -89,9 +89,9 @@ void names_add_memory(struct hosted *h, json_t *o)
     enum footprint_source source = h->engine ? FOOTPRINT_MEASURED : h->footprint.source;
     if (source == FOOTPRINT_UNKNOWN)
         return;
-    json_object_set_new(o, "memory",
-                        names_bytes(h->host, h->engine ? host_memory_lately(h)->bytes
-                                             : h->footprint.bytes));
+    json_object_set_new(
+        o, "memory",
+        names_bytes(h->host, h->engine ? host_memory_lately(h)->bytes : h->footprint.bytes));
     json_object_set_new(o, "memory_source", json_string(footprint_source_name(source)));
 }
 

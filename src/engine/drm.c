@@ -81,8 +81,7 @@ bool drm_tells_all(const char *root, bool nvidia_told_elsewhere)
     for (struct dirent *e; dir && (e = readdir(dir));) {
         struct drm_gpu gpu;
         uint64_t total, used;
-        if (!number_after(e->d_name, "renderD", &gpu.node) ||
-            drm_memory(root, &gpu, &total, &used))
+        if (!number_after(e->d_name, "renderD", &gpu.node) || drm_memory(root, &gpu, &total, &used))
             continue;
         read_uevent(root, &gpu, &nvidia);
         all &= nvidia && nvidia_told_elsewhere;

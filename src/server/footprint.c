@@ -154,7 +154,8 @@ void footprint_measure(struct footprint *f, const struct memory_use *use)
 uint64_t footprint_context(const struct model *m, const struct config *c,
                            const struct engine_args *args)
 {
-    const struct engine_arg *unified = arg_of(c, args, "--kv-unified"); /* each may have all of it */
+    const struct engine_arg *unified =
+        arg_of(c, args, "--kv-unified"); /* each may have all of it */
     bool shared = unified && !unified->negated;
     return context_of(&m->info, c, args) / (shared ? 1 : number_of(c, args, "--parallel", 1));
 }
