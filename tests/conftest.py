@@ -27,6 +27,9 @@ FAKE_ENGINE = ROOT / "tests" / "fake_engine.py"
 SAN = ROOT / "build" / "san"
 PATIENCE = 60  # seconds: a bound for conditions, never an expectation
 
+# A script that runs us in the background has it ignored, and so would all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def until(condition, patience=PATIENCE, what="the condition"):
     """Calls `condition` until it returns something true, and returns that."""

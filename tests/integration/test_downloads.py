@@ -108,7 +108,12 @@ def succeeded(answer):
 
 
 class Told(Events):
-    """Events of one download."""
+    """Events of one download, or of a deletion, which holds its model meanwhile."""
+
+    def next(self):
+        while (told := super().next())[1] in ("hold", "release"):
+            pass
+        return told
 
     def of(self, repo):
         while (told := self.next())[0] != repo:

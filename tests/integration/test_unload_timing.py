@@ -243,7 +243,7 @@ def test_the_answer_waits_for_the_gpus_memory(fake, gpus):
     server = fake(env=gpus.env, a={})
     pid = load(server, "a")["a"]
     gpus(14000, pid, 10000)
-    assert server.engines()["a"]["memory"]["gpu0"] == 10000 * MIB
+    until(lambda: server.engines()["a"]["memory"]["gpu0"] == 10000 * MIB)
     unloading = background(unload_all, server)
     until(lambda: not alive(pid))
     assert not unloading.done()  # the driver still has it
