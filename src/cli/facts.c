@@ -74,12 +74,23 @@ char *facts_path(const char *route, const char *model)
     return path;
 }
 
+/* The end of the year 9999: strftime()'s buffers hold it, and a time_t does. */
+#define LAST_TIME 253402300799.0
+
+bool facts_local(double at, struct tm *out)
+{
+    bool is_time = at > -LAST_TIME && at < LAST_TIME;
+    time_t t = is_time ? (time_t)at : 0;
+    return is_time && localtime_r(&t, out);
+}
+
 char *facts_time(double at, char *out, size_t size)
 {
-    time_t t = (time_t)at, now = time(NULL);
     struct tm then, today;
-    localtime_r(&t, &then);
-    localtime_r(&now, &today);
+    if (!facts_local(at, &then) || !facts_local((double)time(NULL), &today)) {
+        snprintf(out, size, "?");
+        return out;
+    }
     bool same = then.tm_year == today.tm_year && then.tm_yday == today.tm_yday;
     strftime(out, size, same ? "%T" : "%F %T", &then);
     return out;

@@ -3,6 +3,8 @@
 #ifndef HOSTLER_CLI_FACTS_H
 #define HOSTLER_CLI_FACTS_H
 
+#include <time.h>
+
 #include "cli/options.h"
 #include "cli/router.h"
 
@@ -24,7 +26,9 @@ int facts_stream(struct router *r, const char *path, const char *model,
 /* `/hostler/v1/show?model=NAME`, encoded; the caller frees. */
 char *facts_path(const char *route, const char *model);
 
-/* `12:01:33`, or with the date when that is not today's. Returns `out` (FORMAT_SIZE). */
+/* The local time; false where `at`, seconds since 1970 as a server tells them, is no time. */
+bool facts_local(double at, struct tm *out);
+/* `12:01:33`, `?` for what is no time, or with the date when that is not today's. Returns `out` (FORMAT_SIZE). */
 char *facts_time(double at, char *out, size_t size);
 /* A line of the server's log with its time, which is in UTC, as facts_time() tells it and with its
  * milliseconds; any other line as it is. The caller frees it. */

@@ -19,12 +19,9 @@ char *hold_text(json_t *hold)
     const char *by = json_string_value(json_object_get(hold, "by"));
     json_t *until = json_object_get(hold, "until");
     char when[40] = "until released";
-    if (json_is_number(until)) {
-        time_t t = (time_t)json_number_value(until);
-        struct tm tm;
-        localtime_r(&t, &tm);
+    struct tm tm;
+    if (json_is_number(until) && facts_local(json_number_value(until), &tm))
         strftime(when, sizeof when, "until %F %T", &tm);
-    }
     char *text = mem_printf("%s%s%s%s%s", when, by ? ", by " : "", by ? by : "", reason ? ": " : "",
                             reason ? reason : "");
     return format_clean(text, FORMAT_ONE_LINE);

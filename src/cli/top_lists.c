@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Below the models: what happened lately, and requests. The newest come first. */
 #include <string.h>
-#include <time.h>
 
+#include "cli/facts.h"
 #include "cli/format.h"
 #include "cli/top_view.h"
 
@@ -11,10 +11,9 @@
 
 static char *clock_of(double at, char *out, size_t size)
 {
-    time_t when = (time_t)at;
     struct tm tm;
-    localtime_r(&when, &tm);
-    strftime(out, size, "%T", &tm);
+    if (!facts_local(at, &tm) || !strftime(out, size, "%T", &tm))
+        snprintf(out, size, "?");
     return out;
 }
 

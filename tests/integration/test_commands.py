@@ -371,3 +371,13 @@ def test_strange_answers(scripted, name, command):
             assert done.returncode in (0, 1, 3) and "runtime error" not in done.stderr, told
             assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr), told
             assert "(null)" not in done.stdout, told
+
+
+@pytest.mark.parametrize("never", [1e300, -1e300, 1e15])
+def test_a_time_that_is_none(scripted, never):
+    """No clock shows it. What it is not: what lies in memory where a date would."""
+    facts = scripted.facts
+    facts.status["holds"][0]["until"] = never
+    held = run_cli("ps", env={"HOSTLER_URL": scripted.url})
+    assert "held: deepseek-r1-70b until released, by POST /models/hold" in held.stdout
+    assert "runtime error" not in held.stderr and "Sanitizer" not in held.stderr

@@ -134,6 +134,13 @@ def test_names_cannot_steer_the_terminal(top, scripted):
     quits(t)
 
 
+def test_a_time_that_is_none(top, scripted):
+    scripted.facts.status["recent"][0]["at"] = 1e300
+    t = top(scripted)
+    t.shows("?         gemma-3-12b-it")
+    quits(t)
+
+
 def test_the_locale_of_another_machine(top, scripted):
     t = top(scripted, LC_ALL="xx_XX.UTF-8")
     t.shows("█", FULL)
