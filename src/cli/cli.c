@@ -58,7 +58,10 @@ void cli_init(struct cli *cli)
     cli->out_colour = cli->out_is_tty && able;
     cli->err_colour = cli->err_is_tty && able;
     cli->width = cli->out_is_tty ? terminal_width(STDOUT_FILENO) : 0;
+    cli->err_width = cli->err_is_tty ? terminal_width(STDERR_FILENO) : 0;
 }
+
+#define BELOW 9 /* columns of `hostler: ` */
 
 static void say(const char *before, const char *after, const char *fmt, va_list ap)
 {
@@ -68,6 +71,19 @@ static void say(const char *before, const char *after, const char *fmt, va_list 
     format_clean(text, FORMAT_KEEP_NEWLINES);
     fflush(stdout); /* so that both appear in order where they are the same file */
     fprintf(stderr, "%s%s%s\n", before, text, after);
+    free(text);
+}
+
+/* A server's names may be in it: a newline of theirs would begin a line that looks like ours. */
+static void say_below(const struct cli *cli, const char *fmt, va_list ap)
+{
+    char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0)
+        return;
+    fflush(stdout);
+    fputs(cli->err_colour ? "\033[2m" : "", stderr);
+    cli_print_beside(stderr, cli->err_width, "", BELOW, text);
+    fputs(cli->err_colour ? "\033[0m" : "", stderr);
     free(text);
 }
 
@@ -99,8 +115,7 @@ void cli_hint(const struct cli *cli, const char *fmt, ...)
     if (cli->told)
         keep(&cli->told->hint, fmt, ap);
     else
-        say(cli->err_colour ? "\033[2m         " : "         ", cli->err_colour ? "\033[0m" : "",
-            fmt, ap);
+        say_below(cli, fmt, ap);
     va_end(ap);
 }
 

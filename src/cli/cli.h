@@ -40,6 +40,7 @@ struct cli {
     bool out_is_tty, err_is_tty;
     bool out_colour, err_colour; /* a terminal, and no NO_COLOR */
     unsigned width;              /* columns of the terminal on stdout; 0 when it is none */
+    unsigned err_width;          /* the same of stderr */
 };
 
 /* Fills in the environment and the terminal. Command line options come later and win. */
@@ -47,7 +48,8 @@ void cli_init(struct cli *cli);
 
 /* `hostler: …` on stderr. Control characters, which a server may send, are replaced. */
 void cli_error(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The line below an error that says what to do next. */
+/* Below an error: what to do next; broken at blanks where the terminal ends. Control characters are
+ * replaced, newlines too. */
 void cli_hint(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A line of the answer on stdout. Control characters, which a server may send, are replaced. */
 void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -281,6 +281,19 @@ def test_what_a_wrong_name_leads_to(name, remedy):
     assert f"did you mean: hostler {name}" in run_cli(remedy).stderr
 
 
+def test_a_hint_on_a_narrow_terminal(scripted, tmp_path):
+    """Broken at blanks, below the text of the line above it."""
+    t = Terminal(tmp_path, ["sh", "-c", f"exec {HOSTLER} --url {scripted.url} load zzz 2>&1"], 60)
+    try:
+        t.ended()
+        assert t.lines()[:3] == [
+            "hostler: there is no model 'zzz'",
+            "         `hostler list` shows what there is; --reload looks",
+            "         for new files first"]
+    finally:
+        t.close()
+
+
 # --- answers that no server should give -------------------------------------------------------------
 
 STRANGE = [None, -7, [None], "\x1b]0;evil\x07\x1b[31m\n\u009b2J"]
@@ -322,6 +335,12 @@ def test_devices_and_reasons_cannot_steer_the_terminal(scripted, command):
     out = run_cli(*command, env={"HOSTLER_URL": scripted.url}).stdout
     assert "\x1b" not in out and "\x07" not in out
     assert "gpu0?]0;evil?" in out or command[0] == "show"
+
+
+def test_a_name_cannot_begin_a_line_of_a_hint(scripted):
+    done = run_cli("load", "evil", env={"HOSTLER_URL": scripted.url})
+    assert done.stderr.splitlines() == ["hostler: there is no model 'evil'",
+                                        "         did you mean 'evil?[31m?name'?"]
 
 
 class Strange(Afternoon):
