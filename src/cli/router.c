@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "cli/format.h"
@@ -37,17 +39,41 @@ void router_close(struct router *r)
 /* --- what goes wrong ----------------------------------------------------------------------------
  */
 
-/* Usually the service's socket, which is for a group (packaging/systemd). */
-static void hint_group(const struct router *r)
+#define FIRST_JOINED                                                                               \
+    100 /* below are the system's own groups, which nobody shall join for a socket */
+
+static bool lists_me(const struct group *g)
+{
+    const struct passwd *me = getpwuid(geteuid());
+    for (char **name = g->gr_mem; me && *name; name++)
+        if (strcmp(*name, me->pw_name) == 0)
+            return true;
+    return false;
+}
+
+/* The group that would do, if any; the service's socket is for one (packaging/systemd). */
+static const struct group *group_to_join(const struct stat *st)
+{
+    bool in_it = st->st_gid == getegid() || group_member(st->st_gid);
+    bool would_do = st->st_mode & S_IWGRP && st->st_gid >= FIRST_JOINED && !in_it;
+    return would_do ? getgrgid(st->st_gid) : NULL;
+}
+
+static void hint_denied(const struct router *r)
 {
     struct stat st;
-    const struct group *g =
-        stat(r->url.socket, &st) == 0 && st.st_mode & S_IWGRP ? getgrgid(st.st_gid) : NULL;
-    if (g)
+    const char *path = r->url.socket;
+    bool found = stat(path, &st) == 0; /* else a folder before it is closed */
+    const struct group *g = found ? group_to_join(&st) : NULL;
+    if (!found)
+        cli_hint(r->cli, "`namei -l %s` shows who may, and which folder is closed", path);
+    else if (!g)
+        cli_hint(r->cli, "`ls -l %s` shows who may", path);
+    else if (lists_me(g))
+        cli_hint(r->cli, "its group %s may, and you are in it: log in again", g->gr_name);
+    else
         cli_hint(r->cli, "its group may: `sudo usermod -aG %s $USER`, then log in again",
                  g->gr_name);
-    else
-        cli_hint(r->cli, "`ls -l %s` shows who may", r->url.socket);
 }
 
 int router_unreachable(const struct router *r, int code, const struct error *err)
@@ -57,8 +83,8 @@ int router_unreachable(const struct router *r, int code, const struct error *err
         cli_hint(r->cli,
                  "start a server with `hostler serve`, or name another with --url or HOSTLER_URL%s",
                  r->cli->told ? "" : "; `hostler doctor` looks for one");
-    else if (code == -EACCES)
-        hint_group(r);
+    else if (code == -EACCES && r->url.socket)
+        hint_denied(r);
     else if (code == -EPROTO)
         cli_hint(r->cli, "is it another service's port? Name the router with --url or HOSTLER_URL");
     return CLI_NO_SERVER;

@@ -232,27 +232,48 @@ def test_a_socket_that_is_of_no_use(hostler, models):
         "a socket unit needs ListenStream= and Accept=no\n")
 
 
-@pytest.mark.parametrize("mode, words", [
-    (0o060, "its group may: `sudo usermod -aG {group} $USER`, then log in again"),
-    (0o000, "`ls -l {path}` shows who may")])
-def test_a_socket_that_is_for_others(mode, words):
+USERMOD = "its group may: `sudo usermod -aG {group} $USER`, then log in again"
+LOOK = "`ls -l {path}` shows who may"
+
+
+@pytest.mark.parametrize("mode, group, folder_mode, words", [
+    (0o060, 100, 0o755, USERMOD),
+    (0o000, 100, 0o755, LOOK),
+    (0o060, 0, 0o755, LOOK),  # nobody shall join root's group for that
+    (0o060, 100, 0o000, "`namei -l {path}` shows who may, and which folder is closed")])
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a socket to another group")
+def test_a_socket_that_is_for_others(mode, group, folder_mode, words):
     """The client is no superuser, and finds itself where everybody may go."""
+    told = ask_denied(mode, group, folder_mode)
+    assert told == (3, words.format(group=grp.getgrgid(group).gr_name, path="PATH"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a socket to another user")
+def test_a_socket_of_a_group_that_one_is_in():
+    """To join it once more would not help: it is its owner who may not."""
+    assert ask_denied(0o060, 100, 0o755, owner=65534, groups=[100]) == (3, LOOK.format(path="PATH"))
+
+
+def ask_denied(mode, group, folder_mode, owner=0, groups=()):
+    """What `ps` says to somebody who may not open a socket: its status, and the hint."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        path = pathlib.Path(folder, "a.sock")
         os.chmod(folder, 0o755)
+        path = pathlib.Path(folder, "inner", "a.sock")
+        path.parent.mkdir()
         program = shutil.copy(HOSTLER, folder)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         listener.listen()
+        os.chown(path, owner, group)
         path.chmod(mode)
-        who = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        path.parent.chmod(folder_mode)
         done = subprocess.run([program, "--url", f"unix:{path}", "ps"], capture_output=True, text=True,
-                              timeout=PATIENCE, check=False, cwd="/", env=clean_env(), **who)
+                              timeout=PATIENCE, check=False, cwd="/", env=clean_env(),
+                              user=65534, group=65534, extra_groups=list(groups))
         listener.close()
-        group = grp.getgrgid(os.getegid()).gr_name
-        assert (done.returncode, done.stderr) == (3, (
-            f"hostler: you may not open unix:{path}: Permission denied\n"
-            f"         {words.format(group=group, path=path)}\n"))
+        error, hint = done.stderr.splitlines()
+        assert error == f"hostler: you may not open unix:{path}: Permission denied"
+        return done.returncode, hint.strip().replace(str(path), "PATH")
 
 
 # --- the journal -----------------------------------------------------------------------------------
