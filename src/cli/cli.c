@@ -195,9 +195,21 @@ json_t *cli_json_string(const char *text)
     return s;
 }
 
-void cli_print_json(json_t *value)
+/* jansson escapes C0, and leaves C1, which steer some terminals, too. */
+static void print_json(json_t *value, size_t layout)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    size_t escapes = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
+    json_dumpf(value, stdout, layout | escapes | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     putchar('\n');
     json_decref(value);
+}
+
+void cli_print_json(json_t *value)
+{
+    print_json(value, JSON_INDENT(2));
+}
+
+void cli_print_json_line(json_t *value)
+{
+    print_json(value, JSON_COMPACT);
 }

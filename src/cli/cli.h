@@ -69,8 +69,10 @@ void cli_sleep_ms(unsigned ms);
 struct json_t;
 /* `text` as a JSON string; bytes that are no UTF-8, which a command line may hold, are replaced. */
 struct json_t *cli_json_string(const char *text);
-/* Prints `value` and a newline on stdout, and releases it. */
+/* Prints `value` and a newline on stdout, and releases it; on a terminal in ASCII. */
 void cli_print_json(struct json_t *value);
+/* The same in one line. */
+void cli_print_json_line(struct json_t *value);
 
 /* The commands. argv[0] is the command's name. They return an enum cli_exit. */
 int cli_serve(struct cli *cli, int argc, char **argv);

@@ -53,8 +53,7 @@ static void print_json(json_t *event)
 {
     char when[CLOCK_SIZE];
     json_object_set_new(event, "time", json_string(clock_stamp(when, sizeof when)));
-    json_dumpf(event, stdout, JSON_COMPACT);
-    putchar('\n');
+    cli_print_json_line(json_incref(event));
 }
 
 static int on_event(const char *data, size_t len, bool error, void *ctx)

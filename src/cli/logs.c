@@ -22,10 +22,7 @@ static void print_line(struct printer *p, const char *end)
 {
     char *text = mem_strndup(p->line.data, p->line.len);
     if (p->cli->json) {
-        json_t *o = json_pack("{s:o}", "line", cli_json_string(text));
-        json_dumpf(o, stdout, JSON_COMPACT);
-        json_decref(o);
-        putchar('\n');
+        cli_print_json_line(json_pack("{s:o}", "line", cli_json_string(text)));
     } else {
         char *line = facts_log_line(text);
         fputs(p->cli->out_is_tty ? format_clean(line, FORMAT_KEEP_NEWLINES) : line, stdout);

@@ -276,6 +276,23 @@ def test_a_control_character_cut_in_two(scripted, tmp_path):
     assert b"begin??31mred" in (tmp_path / "typed").read_bytes()
 
 
+@pytest.mark.parametrize("command", [["list"], ["events"], ["logs"]])
+def test_json_cannot_steer_the_terminal(scripted, tmp_path, command):
+    scripted.facts.models[7]["id"] = "a\u009b31mb"
+    scripted.facts.events = [b'data: {"model": "a\xc2\x9b31mb", "event": "pin"}\n\n']
+    scripted.log = ["a\u009b31mb\n".encode()]
+    scripted.facts.stream_ends = True
+    typed = tmp_path / "typed"
+    words = f"{HOSTLER} --url {scripted.url} {command[0]} --json"
+    t = Terminal(tmp_path, ["script", "-qefc", words, str(typed)])
+    try:
+        t.ended()
+    finally:
+        t.close()
+    assert b"a\\u009B31mb" in typed.read_bytes() and b"\xc2\x9b" not in typed.read_bytes()
+    assert "a\u009b31mb" in run_cli(*words.split()[1:]).stdout  # whole, where a program reads it
+
+
 @pytest.mark.parametrize("name, remedy", [("top", "tpo"), ("ps", "status")])
 def test_what_a_wrong_name_leads_to(name, remedy):
     assert f"did you mean: hostler {name}" in run_cli(remedy).stderr
