@@ -112,10 +112,15 @@ static int show(struct router *r, const struct cli_args *a)
     char *path = mem_printf("%s%slimit=%u%s%s", base, a->n_operands ? "&" : "?", limit,
                             state ? "&state=" : "", state ? state : "");
     int status = facts_get(r, path, NULL, &answer);
-    if (!status && r->cli->json)
+    json_t *requests = json_object_get(answer, "requests");
+    /* Of a model that has gone, what it was asked is told all the same. */
+    if (!status && a->n_operands && !json_array_size(requests) &&
+        router_tell_unknown(r, a->operands[0]))
+        status = CLI_SOME_FAILED;
+    else if (!status && r->cli->json)
         cli_print_json(json_incref(answer));
     else if (!status)
-        print_table(r->cli, json_object_get(answer, "requests"));
+        print_table(r->cli, requests);
     json_decref(answer);
     free(base);
     free(path);
