@@ -108,16 +108,14 @@ static bool is_blind(struct run_session *s, const char *path)
     return s->sight == RUN_SIGHT_NONE;
 }
 
-/* A model that is told of a picture and sees none makes one up. */
-static void tell_missing(struct run_session *s, const struct strv *paths)
+/* A model that is told of a picture and sees none makes one up, also one that could see none. */
+static void tell_missing(const struct run_session *s, const struct strv *paths)
 {
-    struct router_models models = {0};
-    if (paths->n)
-        learn_sight(s, &models);
-    for (size_t i = 0; i < paths->n && s->sight == RUN_SIGHT; i++)
+    for (size_t i = 0; i < paths->n; i++)
         cli_error(s->cli, "there is no file %s here: model '%s' is told its name and sees nothing",
                   paths->v[i], s->model);
-    router_models_finish(&models);
+    if (paths->n)
+        cli_hint(s->cli, "a name in backquotes is only a name");
 }
 
 int run_session_attach(struct run_session *s, const char *path)

@@ -418,12 +418,12 @@ def test_a_name_is_taken_as_a_whole(chat, pictures):
 
 def test_an_image_that_is_not_there_is_told(chat, pictures):
     """A model that is told of a picture and sees none makes one up."""
-    done = run_in(pictures, "seeing", "see ./none.png", server=chat)
-    assert (done.returncode, done.stdout) == (0, "Answer.\n")
-    assert done.stderr == ("hostler: there is no file ./none.png here: model 'seeing' is told its name "
-                           "and sees nothing\n")
-    for words in (["seeing", "rename `none.png`"], ["blind", "see none.png"], ["silent", "see none.png"]):
-        assert run_in(pictures, *words, server=chat).stderr == "", words
+    for model in ("seeing", "blind", "silent"):
+        done = run_in(pictures, model, "see ./none.png", server=chat)
+        assert (done.returncode, done.stdout) == (0, "Answer.\n")
+        assert done.stderr == (f"hostler: there is no file ./none.png here: model '{model}' is told its "
+                               "name and sees nothing\n         a name in backquotes is only a name\n")
+    assert run_in(pictures, "seeing", "rename `none.png`", server=chat).stderr == ""
 
 
 def test_a_model_that_is_fetched_later_may_see(chat, pictures):
