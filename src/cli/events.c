@@ -19,33 +19,55 @@ struct follower {
     struct cli_sse sse;
 };
 
-/* `loading 42%`, `unloaded (evicted)`, `hold until released: backup`. */
-static char *describe(json_t *event)
+/* `hold until released, by POST …: backup`, as `hostler ps` has it. */
+static char *describe_hold(json_t *data)
 {
-    json_t *data = json_object_get(event, "data");
-    json_t *progress = json_object_get(data, "progress");
-    json_t *value = json_object_get(progress, "value");
-    const char *status = facts_text(data, "status"), *reason = facts_text(data, "reason");
-    const char *what = status ? status : facts_word(event, "event");
-    if (strcmp(what, "hold") == 0) {
-        char *hold = hold_text(data), *line = mem_printf("hold %s", hold);
-        free(hold);
-        return line;
-    }
+    json_t *hold = json_copy(data);
+    if (hold)
+        json_object_set(hold, "by", json_object_get(data, "cause"));
+    char *text = hold_text(hold), *line = mem_printf("hold %s", text);
+    json_decref(hold);
+    free(text);
+    return line;
+}
+
+/* `unloaded by POST …` behind `unloaded`: without what was said already. */
+static const char *without(const char *cause, const char *what)
+{
+    size_t n = strlen(what);
+    return cause && strncmp(cause, what, n) == 0 && cause[n] == ' ' ? cause + n + 1 : cause;
+}
+
+/* ` 42%` behind `loading`, ` (evicted)` behind `unloaded`; empty where there is no more. The caller
+ * frees it. */
+static char *details(const char *what, json_t *data)
+{
+    json_t *value = json_object_get(json_object_get(data, "progress"), "value");
+    const char *reason = facts_text(data, "reason");
     if (json_is_number(value))
-        return mem_printf("%s %.0f%%", what, json_number_value(value) * 100);
-    return mem_printf("%s%s%s%s", what, reason ? " (" : "", reason ? reason : "",
-                      reason ? ")" : "");
+        return mem_printf(" %.0f%%", json_number_value(value) * 100);
+    return reason && strcmp(reason, what) != 0 ? mem_printf(" (%s)", reason) : mem_strdup("");
+}
+
+static char *describe(const char *what, json_t *data)
+{
+    const char *why = without(facts_text(data, "cause"), what);
+    char *more = details(what, data);
+    char *text = mem_printf("%s%s%s%s", what, more, why ? "  " : "", why ? why : "");
+    free(more);
+    return text;
 }
 
 static void print_event(json_t *event)
 {
     char when[FORMAT_SIZE];
-    const char *cause = facts_text(json_object_get(event, "data"), "cause");
-    char *what = describe(event);
-    cli_print("%s  %s  %s%s%s", facts_time((double)time(NULL), when, sizeof when),
-              facts_word(event, "model"), what, cause ? "  " : "", cause ? cause : "");
-    free(what);
+    json_t *data = json_object_get(event, "data");
+    const char *status = facts_text(data, "status");
+    const char *what = status ? status : facts_word(event, "event");
+    char *text = strcmp(what, "hold") == 0 ? describe_hold(data) : describe(what, data);
+    cli_print("%s  %s  %s", facts_time((double)time(NULL), when, sizeof when),
+              facts_word(event, "model"), text);
+    free(text);
 }
 
 /* As it came, and when: the server tells no time. */

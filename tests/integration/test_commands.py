@@ -42,6 +42,8 @@ class Afternoon(Facts):
         {"model": "llama-3.3-8b-instruct", "event": "model_status",
          "data": {"status": "unloaded", "reason": "evicted", "cause": "for gemma-3-12b-it"}},
         {"model": EVIL, "event": "model_status", "data": {"status": "unloaded"}},
+        {"model": "coder", "event": "model_status",
+         "data": {"status": "unloaded", "reason": "unloaded", "cause": f"unloaded by {CLIENT}"}},
         {"model": "coder", "event": "hold",
          "data": {"until": None, "reason": "training", "cause": CLIENT}},
         {"model": "coder", "event": "release", "data": {"cause": "its time is up"}},
