@@ -116,9 +116,11 @@ static void note_hold(struct load *l, struct target *t, json_t *hold)
     t->hold = json_incref(hold);
     if (l->cli->json)
         return;
-    char *text = hold_text(hold);
-    cli_print("%s was held %s; the hold is over", t->model, text);
+    char *hold_said = hold_text(hold);
+    char *text = mem_printf("%s: the hold is over (%s)", t->model, hold_said);
+    cli_print_from(stdout, l->cli->width, 0, 2, text);
     free(text);
+    free(hold_said);
 }
 
 /* Copies both texts. */

@@ -5,9 +5,18 @@
 
 struct pinning {
     const char *name, *path, *done;
-    json_t *results; /* for --json */
+    const char *idle;            /* of a model that was not pinned before; NULL: the same */
+    struct router_models models; /* as they were before */
+    json_t *results;             /* for --json */
     bool failed;
 };
+
+static const char *words(const struct pinning *p, const char *model)
+{
+    const struct router_model *m = router_find(&p->models, model);
+    bool was_pinned = m && json_is_true(json_object_get(m->entry, "pinned"));
+    return p->idle && !was_pinned ? p->idle : p->done;
+}
 
 static int pin_one(struct router *r, struct pinning *p, const char *model)
 {
@@ -24,7 +33,7 @@ static int pin_one(struct router *r, struct pinning *p, const char *model)
     if (!done && !unknown)
         cli_error(r->cli, "%s", router_message(&a));
     else if (done && !r->cli->json)
-        cli_print("%s %s", model, p->done);
+        cli_print("%s %s", model, words(p, model));
     router_answer_finish(&a);
     return CLI_OK;
 }
@@ -37,6 +46,8 @@ static int command(struct cli *cli, int argc, char **argv, struct pinning *p)
     p->results = json_array();
     if (cli_parse(&a, cli, p->name, argc, argv, &status)) {
         status = facts_open(&r, cli, "has no pins");
+        if (!status)
+            status = router_list(&r, &p->models, false);
         for (size_t i = 0; !status && i < a.n_operands; i++)
             status = pin_one(&r, p, a.operands[i]);
         if (!status && cli->json)
@@ -45,6 +56,7 @@ static int command(struct cli *cli, int argc, char **argv, struct pinning *p)
             status = CLI_SOME_FAILED;
     }
     json_decref(p->results);
+    router_models_finish(&p->models);
     router_close(&r);
     cli_args_finish(&a);
     return status;
@@ -58,6 +70,7 @@ int cli_pin(struct cli *cli, int argc, char **argv)
 
 int cli_unpin(struct cli *cli, int argc, char **argv)
 {
-    struct pinning p = {.name = "unpin", .path = "/models/unpin", .done = "unpinned"};
+    struct pinning p = {
+        .name = "unpin", .path = "/models/unpin", .done = "unpinned", .idle = "is not pinned"};
     return command(cli, argc, argv, &p);
 }

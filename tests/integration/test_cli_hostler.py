@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from conftest import HOSTLER, clean_env, until
+from conftest import HOSTLER, clean_env, run_cli, until
+from terminal import Terminal
 from unloading import ENDLESS, wait_for_state
 from wire import FAKE_ENGINE, fake_models
 
@@ -61,7 +62,7 @@ def test_load_tells_that_it_ends_a_hold(cli, server):
     cli("hold", "m1", "m2", "--reason", "backup", server=server)
     done = cli("load", "m1", server=server)
     assert done.returncode == 0
-    assert re.fullmatch(r"m1 was held until released, by POST /models/hold .*: backup; the hold is over\n"
+    assert re.fullmatch(r"m1: the hold is over \(until released, by POST /models/hold .*: backup\)\n"
                         r"m1 loaded in .*\n", done.stdout)
     result, = json.loads(cli("load", "m2", "--json", server=server).stdout)["results"]
     assert (result["result"], result["ended_hold"]["reason"]) == ("loaded", "backup")
@@ -74,9 +75,28 @@ def test_load_ends_the_hold_of_a_loaded_model(cli, server):
     assert cli("hold", "m1", server=server).returncode == 0
     done = cli("load", "m1", server=server)
     assert done.returncode == 0
-    assert done.stdout.startswith("m1 was held until released, by ")
-    assert done.stdout.endswith("; the hold is over\nm1 already loaded\n")
+    assert done.stdout.startswith("m1: the hold is over (until released, by ")
+    assert done.stdout.endswith(")\nm1 already loaded\n")
     assert server.get("/hostler/v1/status").json["holds"] == []
+
+
+def test_the_end_of_a_hold_on_a_narrow_terminal(server, tmp_path):
+    load(run_cli, server, "m1")
+    assert run_cli("hold", "m1", "--reason", "backup", server=server).returncode == 0
+    url = f"unix:{server.socket}" if server.socket else f"http://127.0.0.1:{server.port}"
+    t = Terminal(tmp_path, [str(HOSTLER), "--url", url, "load", "m1"], 60)
+    try:
+        t.ended()
+        assert t.lines()[0] == "m1: the hold is over (until released, by POST /models/hold"
+        assert t.lines()[1].startswith("  from ")
+    finally:
+        t.close()
+
+
+def test_unpin_tells_of_what_was_not_pinned(cli, server):
+    assert cli("unpin", "m1", server=server).stdout == "m1 is not pinned\n"
+    assert cli("pin", "m1", server=server).stdout == "m1 pinned\n"
+    assert cli("unpin", "m1", server=server).stdout == "m1 unpinned\n"
 
 
 def test_hold_wants_models_or_all(cli, server):
