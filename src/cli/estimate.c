@@ -98,7 +98,7 @@ static void print_answer(const struct cli *cli, json_t *e)
     line(cli, "so", "%s%s", message ? message : "?",
          json_is_true(json_object_get(e, "loaded")) ? " (it is loaded)" : "");
     if (note)
-        cli_hint(cli, "%s", note);
+        line(cli, "note", "%s", note);
 }
 
 static int show(struct router *r, const struct cli_args *a)

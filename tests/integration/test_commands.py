@@ -107,7 +107,8 @@ class Afternoon(Facts):
                 "available": {"host": 41 * GiB, "gpu0": 2 * GiB},
                 "fitted": {**part, "source": "fit-params"},
                 "estimated": {**part, "source": "estimated"}, "measured": None,
-                "message": "it fits when 2 others go", "note": None}
+                "message": "it fits when 2 others go",
+                "note": "llama-fit-params could not be asked: the model is not on this machine yet"}
 
     def posted(self, path, body):
         if body.get("dry_run"):

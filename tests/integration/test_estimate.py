@@ -191,7 +191,7 @@ def test_a_context_beyond_the_trained_one(start, cli, query, noted):
     assert bool(note) == noted and (not noted or "the 2048 that the model was trained with" in note)
     options = [f"--{o}" for o in query.split("&")]
     told = cli("estimate", "m1", *options, server=server)
-    assert ("trained with" in told.stderr) == noted
+    assert ("trained with" in told.stdout) == noted
 
 
 def test_never(start):
