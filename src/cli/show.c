@@ -94,6 +94,13 @@ static void print_header(const struct cli *cli, json_t *h)
 
 /* --- what it is started with, and takes --------------------------------------------------------- */
 
+/* A newcomer never set what comes from hostler itself, and shall not look for it. */
+static const char *origin_of(json_t *value)
+{
+    const char *origin = facts_word(value, "origin");
+    return strcmp(origin, "hostler") == 0 ? "set by hostler" : origin;
+}
+
 /* Arguments and variables: what each is called, its value, and where it comes from. */
 static void print_values(const struct cli *cli, const char *title, json_t *list, const char *key,
                          const char *no_value)
@@ -107,7 +114,7 @@ static void print_values(const struct cli *cli, const char *title, json_t *list,
     json_array_foreach (list, i, a) {
         const char *value = facts_text(a, "value");
         char *text = mem_printf("%-*s %s  (%s)", (int)width, facts_word(a, key),
-                                value ? value : no_value, facts_word(a, "origin"));
+                                value ? value : no_value, origin_of(a));
         line(cli, i ? "" : title, text);
         free(text);
     }
