@@ -122,8 +122,9 @@ const struct cli_command cli_commands[] = {
     /* serve reads its own options, because the engine's belong to them. */
     {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, true},
     {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases",
-     "MEMORY is what its engine has, without one what it would take, `~` where that was\n"
-     "not measured. What it maps of its file is not in it: `hostler show` tells that.\n"
+     "MEMORY is what its engine has, without one what it would take, `~` where that\n"
+     "was not measured. What it maps of its file is not in it: `hostler show` tells\n"
+     "that.\n"
      "Works on a stock llama.cpp router, llama-swap and Ollama, too.",
      list_options, 0, 0, NULL, false},
     {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use",
@@ -164,8 +165,8 @@ const struct cli_command cli_commands[] = {
      "Lists requests: when, from whom, which one loaded a model", NULL, requests_options, 0, 1,
      NULL, false},
     {"events", cli_events, "[MODEL]", "Follows what happens to models, a line each",
-     "The time is local, and with --json, which prints each event as the server sends\n"
-     "it, in UTC. Ends with Ctrl-C. Works on a stock llama.cpp router, too.",
+     "The time is local. With --json each event is as the server sends it, and a `time`\n"
+     "in UTC is added. Ends with Ctrl-C. Works on a stock llama.cpp router, too.",
      json_options, 0, 1, NULL, false},
     {"logs", cli_logs, "[MODEL]", "Prints the log: the server's, and the engines'",
      "With MODEL what its engine wrote, and what the server says of it. The time is\n"

@@ -207,6 +207,13 @@ def test_json_has_exact_times(scripted, command):
     assert "ago" not in out
 
 
+@pytest.mark.parametrize("name", re.findall(r"^  ([a-z]+) ", run_cli("help").stdout.split(
+    "\ncommands:\n")[1].split("\n\n")[0], re.M))
+def test_help_fits_a_terminal(name):
+    wide = [line for line in run_cli("help", name).stdout.splitlines() if len(line) > 80]
+    assert not wide or name == "serve"
+
+
 # --- what else they do ------------------------------------------------------------------------------
 
 def test_what_was_unloaded_is_told_when_the_look_after_it_fails(scripted):
