@@ -26,7 +26,7 @@ static char *remedy(void)
 char *doctor_engine_name(const struct doctor *d)
 {
     const char *wanted = doctor_setting(d, "--engine", "LLAMA_SERVER");
-    if (strcmp(d->process.name, ENGINE_NAME) == 0)
+    if (d->router.kind != ROUTER_HOSTLER && strcmp(d->process.name, ENGINE_NAME) == 0)
         return mem_printf("/proc/%d/exe", (int)d->process.pid);
     if (!wanted || !*wanted)
         return mem_strdup(ENGINE_NAME);
@@ -37,8 +37,8 @@ void doctor_engine(struct doctor *d)
 {
     struct engine_options *o = NULL;
     struct error err = {0};
-    bool others = d->process.pid ? strcmp(d->process.name, "hostler") != 0
-                                 : !d->reached && d->router.kind != ROUTER_HOSTLER;
+    bool ours = d->router.kind == ROUTER_HOSTLER || strcmp(d->process.name, "hostler") == 0;
+    bool others = !ours && (d->process.pid || !d->reached);
     if (others)
         return; /* which engines that one starts is its own affair */
     const char *path = d->process.pid ? env_get(d->process.env.v, "PATH") : NULL;

@@ -76,17 +76,41 @@ static void add_holder(const struct look *l, const struct procfs_process *p,
     free(held);
 }
 
-/* One that a router started and that outlived it, or a server of its own. The server that is asked
- * about is neither. */
+static bool is_engine_of(json_t *status, pid_t pid)
+{
+    size_t i;
+    json_t *engine;
+    json_array_foreach (json_object_get(status, "engines"), i, engine)
+        if (json_integer_value(json_object_get(engine, "pid")) == pid)
+            return true;
+    return false;
+}
+
+/* The server that is asked about and whatever it has started, whatever its program is called now: an
+ * upgrade replaces the file below a daemon that runs. */
+static bool belongs_to_server(const struct doctor *d, const struct procfs_process *p)
+{
+    pid_t told = (pid_t)json_integer_value(json_object_get(d->router.status, "pid"));
+    return p->pid == d->process.pid || is_engine_of(d->router.status, p->pid) ||
+           procfs_descends_from(p, d->process.pid) || procfs_descends_from(p, told);
+}
+
+static bool is_stranger(const struct doctor *d, const struct procfs_process *p)
+{
+    return !belongs_to_server(d, p) && !procfs_has_owner(p);
+}
+
+/* One that a router started and that outlived it, or a server of its own. An engine whose parent lives
+ * has a router, of whatever name. */
 static void look_at(const struct procfs_process *p, void *ctx)
 {
     const struct look *l = ctx;
-    if (strcmp(p->name, ENGINE_NAME) != 0 || p->pid == l->doctor->process.pid ||
-        procfs_has_owner(p))
+    bool is_child = procfs_setting(p, CHILD_MODE, CHILD_MODE) != NULL;
+    if (strcmp(p->name, ENGINE_NAME) != 0 || !is_stranger(l->doctor, p))
         return;
-    if (procfs_setting(p, CHILD_MODE, CHILD_MODE))
+    if (is_child && procfs_is_orphan(p))
         add_holder(l, p, DOCTOR_WRONG, "an engine whose router is gone");
-    else
+    else if (!is_child)
         add_holder(l, p, DOCTOR_NOTE, "a server of its own, which no router unloads");
 }
 
@@ -96,7 +120,7 @@ static void look_at_gpus(struct look *l)
     size_t n = memory_gpu_processes(pids, GPU_PROCESSES_MAX);
     for (size_t i = 0; i < n; i++) {
         struct procfs_process p;
-        if (procfs_read(pids[i], &p) && !procfs_is_server(p.name) && !procfs_has_owner(&p))
+        if (procfs_read(pids[i], &p) && !procfs_is_server(p.name) && is_stranger(l->doctor, &p))
             add_holder(l, &p, DOCTOR_NOTE, "none of the server's engines");
         procfs_process_finish(&p);
     }

@@ -158,10 +158,10 @@ static pid_t listener_of(const struct doctor *d)
 static void find_process(struct doctor *d)
 {
     json_t *told = json_object_get(d->router.status, "pid");
-    pid_t pid = listener_of(d);
-    if (!pid && json_is_integer(told))
-        pid = (pid_t)json_integer_value(told);
-    if (pid && procfs_read(pid, &d->process) && procfs_is_server(d->process.name))
+    pid_t listener = listener_of(d), own = (pid_t)json_integer_value(told);
+    pid_t pid = listener ? listener : own;
+    bool certain = listener && listener == own; /* also where its program has another name */
+    if (pid && procfs_read(pid, &d->process) && (certain || procfs_is_server(d->process.name)))
         return;
     procfs_process_finish(&d->process);
     d->process = (struct procfs_process){0};

@@ -133,19 +133,50 @@ bool procfs_is_server(const char *name)
     return false;
 }
 
-bool procfs_has_owner(const struct procfs_process *p)
+/* Whether one of those that it descends from is such a one. */
+static bool descends(const struct procfs_process *p,
+                     bool (*is)(const struct procfs_process *above, pid_t wanted), pid_t wanted)
 {
     pid_t parent = p->parent;
-    for (int i = 0; parent > 1 && i < ANCESTORS_MAX; i++) {
+    for (int i = 0; parent > 0 && i < ANCESTORS_MAX; i++) {
         struct procfs_process above = {.pid = parent};
         if (!read_stat(parent, &above))
             return false;
         read_name(&above);
-        if (procfs_is_server(above.name))
+        if (is(&above, wanted))
             return true;
         parent = above.parent;
     }
     return false;
+}
+
+static bool is_server(const struct procfs_process *p, pid_t any)
+{
+    (void)any;
+    return procfs_is_server(p->name);
+}
+
+static bool is_pid(const struct procfs_process *p, pid_t wanted)
+{
+    return p->pid == wanted;
+}
+
+bool procfs_has_owner(const struct procfs_process *p)
+{
+    return descends(p, is_server, 0);
+}
+
+bool procfs_descends_from(const struct procfs_process *p, pid_t pid)
+{
+    return pid > 0 && descends(p, is_pid, pid);
+}
+
+bool procfs_is_orphan(const struct procfs_process *p)
+{
+    struct procfs_process parent = {.pid = p->parent};
+    if (p->parent == 1)
+        return true;
+    return read_stat(p->parent, &parent) && strcmp(parent.name, "systemd") == 0;
 }
 
 /* --- who listens --------------------------------------------------------------------------------

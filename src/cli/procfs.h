@@ -26,8 +26,11 @@ void procfs_each(void (*each)(const struct procfs_process *p, void *ctx), void *
 /* The value of one of its options (`--name V`, `--name=V`), else of the variable `env` (NULL: none);
  * NULL when it has neither. Borrowed. */
 const char *procfs_setting(const struct procfs_process *p, const char *option, const char *env);
-/* Whether the process, or one that it descends from, is a server that has engines. */
+/* Whether one that it descends from is, by its name, a server that has engines. */
 bool procfs_has_owner(const struct procfs_process *p);
+bool procfs_descends_from(const struct procfs_process *p, pid_t pid);
+/* Whether whoever started it is gone: its parent is who adopts orphans, init or a user's systemd. */
+bool procfs_is_orphan(const struct procfs_process *p);
 /* Such a server's program: hostler, llama-server, llama-swap, ollama. */
 bool procfs_is_server(const char *name);
 

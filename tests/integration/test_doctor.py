@@ -6,6 +6,7 @@ Other tests run beside these, so a finding about the machine may be theirs: what
 finding that this test is about.
 """
 import concurrent.futures
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -716,17 +717,56 @@ def started():
         process.communicate()
 
 
+@pytest.fixture
+def orphaned(started):
+    """orphaned(argv, env={}): the pid of a process with an open stdin, whose parent is gone."""
+    pids = []
+
+    def start(*argv, **env):
+        parent = started("sh", "-c", 'exec 3<&0; "$@" <&3 >/dev/null 2>&1 & echo $!', "sh", *argv, **env)
+        pids.append(int(parent.stdout.readline()))
+        parent.wait(PATIENCE)
+        return pids[-1]
+
+    yield start
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def held_by(server, pid, level, **env):
     return [f for f in doctor(server=server, env=env).of("memory", level)
             if f["what"].startswith(f"pid {pid}, ")]
 
 
-def test_an_engine_whose_router_is_gone(server, started, engine, models, tmp_path):
-    orphan = started(engine, "-m", models / "m2.gguf", "--host", tmp_path / "o.sock",
-                     LLAMA_SERVER_ROUTER_PORT="1")
-    finding, = until(lambda: held_by(server, orphan.pid, "wrong"), what="its being found")
+def test_an_engine_whose_router_is_gone(server, orphaned, engine, models, tmp_path):
+    orphan = orphaned(engine, "-m", models / "m2.gguf", "--host", tmp_path / "o.sock",
+                      LLAMA_SERVER_ROUTER_PORT="1")
+    finding, = until(lambda: held_by(server, orphan, "wrong"), what="its being found")
     assert "an engine whose router is gone" in finding["evidence"]
-    assert "m2.gguf" in finding["evidence"] and finding["fix"] == f"kill {orphan.pid}"
+    assert "m2.gguf" in finding["evidence"] and finding["fix"] == f"kill {orphan}"
+
+
+def test_a_daemon_of_another_name(hostler, models, tmp_path):
+    """As an upgrade leaves it, which replaces the file below it. Its engine is no orphan."""
+    program = shutil.copy(HOSTLER, tmp_path / "hostler.old")
+    server = hostler("--models-dir", models,
+                     launcher=["sh", "-c", 'shift; exec "$0" "$@"', program])
+    assert server.tokenize("m1").status == 200
+    pid = server.engines()["m1"]["pid"]
+    report = doctor(server=server)
+    assert not [f for f in report.findings if f"pid {pid}, " in f["what"]]
+    assert {f["check"] for f in report.findings} >= {"engine", "files", "open files"}
+    gpu = {"HOSTLER_NVML": str(SAN / "fake_nvml.so"), "FAKE_NVML_PROCESSES": f"1:{pid}:3000"}
+    assert not held_by(server, pid, "note", **gpu)
+
+
+def test_an_engine_whose_parent_lives_is_not_ended(server, started, engine, models, tmp_path):
+    """Whatever that is called."""
+    child = started(engine, "-m", models / "m2.gguf", "--host", tmp_path / "o.sock",
+                    LLAMA_SERVER_ROUTER_PORT="1")
+    until((tmp_path / "o.sock").exists, what="its listening")
+    assert not held_by(server, child.pid, "wrong") and not held_by(server, child.pid, "note")
 
 
 def test_a_server_that_no_router_owns(server, stock, models):
@@ -746,10 +786,10 @@ def test_whoever_holds_nothing_is_not_named(server, started, engine):
     assert not held_by(server, dead.pid, "note")
 
 
-def test_secrets_of_other_processes_are_not_shown(server, started, engine, models, tmp_path):
-    orphan = started(engine, "-m", models / "m2.gguf", "--port", "0", "--api-key", "s3cret",
-                     "--host", tmp_path / "o.sock", LLAMA_SERVER_ROUTER_PORT="1")
-    finding, = until(lambda: held_by(server, orphan.pid, "wrong"), what="its being found")
+def test_secrets_of_other_processes_are_not_shown(server, started, orphaned, engine, models, tmp_path):
+    orphan = orphaned(engine, "-m", models / "m2.gguf", "--port", "0", "--api-key", "s3cret",
+                      "--host", tmp_path / "o.sock", LLAMA_SERVER_ROUTER_PORT="1")
+    finding, = until(lambda: held_by(server, orphan, "wrong"), what="its being found")
     assert finding["evidence"].endswith(f"\nllama-server -m {models}/m2.gguf --port 0")
     game = started("sh", "-c", "cat; : s3cret")
     job = started("cat", "-", "PASSWORD=s3cret")

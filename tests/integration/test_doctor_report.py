@@ -19,6 +19,7 @@ import pytest
 import tiny_model
 from conftest import HOSTLER, PATIENCE, ROOT, SAN, clean_env, until
 from fake_http import Fake, Handler
+from test_doctor import orphaned, started  # noqa: F401 (fixtures)
 from test_doctor import in_a_network_of_its_own, unused_port
 from test_errors import Situation, read, write
 from wire import FAKE_ENGINE, fake_models
@@ -340,19 +341,21 @@ def leftovers(s):
     s.hostler()
 
 
-def holds_memory(s, process):
-    until(lambda: f"pid {process.pid}," in s.run("hostler doctor").stdout, what="its being found")
+def holds_memory(s, pid):
+    until(lambda: f"pid {pid}," in s.run("hostler doctor").stdout, what="its being found")
 
 
 def engine_without_a_router(s):
     s.hostler()
-    holds_memory(s, s.process(s.use("engine"), "-m", s.model(), "--host", s.folder / "o.sock",
-                              LLAMA_SERVER_ROUTER_PORT="1"))
+    pid = s.use("orphaned")(s.use("engine"), "-m", s.model(), "--host", s.folder / "o.sock",
+                            LLAMA_SERVER_ROUTER_PORT="1")
+    s.name(f"pid {pid},", "pid PID,")
+    holds_memory(s, pid)
 
 
 def server_of_its_own(s):
     s.hostler()
-    holds_memory(s, s.process(s.use("engine"), "-m", s.model(), "--host", s.folder / "o.sock"))
+    holds_memory(s, s.process(s.use("engine"), "-m", s.model(), "--host", s.folder / "o.sock").pid)
 
 
 def stranger_on_a_gpu(s):
