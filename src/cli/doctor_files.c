@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -15,6 +16,8 @@
 #include "catalog/gguf.h"
 #include "cli/doctor.h"
 #include "cli/format.h"
+
+#define WRITTEN_WITHIN 60 /* seconds: a file that changed since is being written */
 
 static char *commandf(const char *before, const char *path, const char *note)
 {
@@ -79,6 +82,61 @@ static char *way_to_read(const char *path)
     return commandf("sudo chmod a+r", path, "or run as a user who may read it");
 }
 
+/* Where files of the cache really lie. */
+static bool is_blob(const char *real)
+{
+    const char *name = strrchr(real, '/');
+    static const char folder[] = "/blobs";
+    size_t len = sizeof folder - 1;
+    return name && (size_t)(name - real) >= len && memcmp(name - len, folder, len) == 0;
+}
+
+/* The cache's own names are links. What presets name may be any file at all, given by mistake: there
+ * the name is to be mended. */
+static char *way_to_replace(const struct doctor_file *f, const char *path, const char *note)
+{
+    if (f->edit)
+        return mem_strdup(f->edit);
+    char *real = realpath(path, NULL);
+    char *word = format_shell(path), *blob = real && is_blob(real) ? format_shell(real) : NULL;
+    char *fix = mem_printf("rm -- %s%s%s   # %s", word, blob && strcmp(blob, word) != 0 ? " " : "",
+                           blob && strcmp(blob, word) != 0 ? blob : "", note);
+    free(blob);
+    free(word);
+    free(real);
+    return fix;
+}
+
+/* How it is known that a file is being written; NULL when it is not. Another user's program, or one on
+ * another machine, shows by the time alone. */
+static char *sign_of_writing(const char *path, bool by_time)
+{
+    struct stat st;
+    if (procfs_is_written(path))
+        return mem_strdup("a program has it open for writing");
+    if (!by_time || stat(path, &st) || time(NULL) - st.st_mtime > WRITTEN_WITHIN)
+        return NULL;
+    return mem_strdup("it was written to within the last minute");
+}
+
+static bool add_growing(struct doctor *d, const struct doctor_file *f, const char *path, int code,
+                        const char *why)
+{
+    bool short_of = code == -ENODATA;
+    bool may_grow =
+        short_of || code == -EINVAL || code == -EBADMSG; /* some fill a file with zeros first */
+    char *sign = may_grow ? sign_of_writing(path, short_of) : NULL;
+    if (!sign)
+        return false;
+    char *seen = evidence(why, f);
+    doctor_add(d, DOCTOR_NOTE, "file",
+               mem_printf("the %s of %s is still being written", f->noun, f->model),
+               mem_printf("%s\n%s", sign, seen), NULL);
+    free(seen);
+    free(sign);
+    return true;
+}
+
 /* By what gguf_read() says of a part. Only one that is known to be of no use is to be deleted: a
  * disk that fails or a want of descriptors says nothing of the file. */
 static void add_broken(struct doctor *d, const struct doctor_file *f, const char *path, int code,
@@ -86,15 +144,17 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
 {
     const char *what = "cannot be read";
     char *fix = NULL;
+    if (add_growing(d, f, path, code, why))
+        return;
     switch (-code) {
     case ENODATA:
         what = "is only half there";
-        fix = commandf("rm --", path, "then fetch it again");
+        fix = way_to_replace(f, path, "unless its download can go on (curl -C -)");
         break;
     case EINVAL:
     case EBADMSG:
         what = "is broken";
-        fix = commandf("rm --", path, "then fetch it again");
+        fix = way_to_replace(f, path, "then fetch it again");
         break;
     case ENOTSUP:
         what = "is in a format that this hostler does not know";

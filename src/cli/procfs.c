@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +178,52 @@ bool procfs_is_orphan(const struct procfs_process *p)
     if (p->parent == 1)
         return true;
     return read_stat(p->parent, &parent) && strcmp(parent.name, "systemd") == 0;
+}
+
+/* --- who writes ---------------------------------------------------------------------------------
+ */
+
+static bool writes(const char *pid, const char *fd, const struct stat *file)
+{
+    char path[600], line[64];
+    struct stat st;
+    unsigned flags = O_RDONLY;
+    snprintf(path, sizeof path, "/proc/%s/fd/%s", pid, fd);
+    if (stat(path, &st) || st.st_dev != file->st_dev || st.st_ino != file->st_ino)
+        return false;
+    snprintf(path, sizeof path, "/proc/%s/fdinfo/%s", pid, fd);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "flags: %o", &flags) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static bool has_writer(const char *pid, const struct stat *file)
+{
+    char path[300];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%s/fd", pid);
+    DIR *dir = opendir(path);
+    for (struct dirent *d; dir && !found && (d = readdir(dir));)
+        found = d->d_name[0] != '.' && writes(pid, d->d_name, file);
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+bool procfs_is_written(const char *path)
+{
+    struct stat file;
+    bool found = false;
+    DIR *dir = stat(path, &file) == 0 ? opendir("/proc") : NULL;
+    for (struct dirent *d; dir && !found && (d = readdir(dir));)
+        found = isdigit((unsigned char)d->d_name[0]) && has_writer(d->d_name, &file);
+    if (dir)
+        closedir(dir);
+    return found;
 }
 
 /* --- who listens --------------------------------------------------------------------------------

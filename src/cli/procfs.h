@@ -34,6 +34,9 @@ bool procfs_is_orphan(const struct procfs_process *p);
 /* Such a server's program: hostler, llama-server, llama-swap, ollama. */
 bool procfs_is_server(const char *name);
 
+/* Whether a process, of those that this user sees, has the file open for writing. */
+bool procfs_is_written(const char *path);
+
 struct procfs_listener {
     unsigned port;
     uid_t uid; /* whose it is */

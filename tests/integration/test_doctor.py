@@ -450,15 +450,61 @@ def folder(tmp_path):
     return folder
 
 
+def age(path):
+    """So that it is not taken for one that is being written."""
+    os.utime(path, (0, 0))
+
+
 def test_a_half_downloaded_file(hostler, folder):
     server = hostler("--models-dir", folder)
     whole = (folder / "good.gguf").read_bytes()
     (folder / "half.gguf").write_bytes(whole[:len(whole) // 2])
+    age(folder / "half.gguf")
     finding = doctor(server=server).one("file", what="'half'")
     assert "only half there" in finding["what"] and "half.gguf" in finding["evidence"]
     mend(finding)
     assert not (folder / "half.gguf").exists() and (folder / "good.gguf").exists()
     assert doctor(server=server).of("files", "ok")
+
+
+def test_a_file_that_is_being_downloaded(hostler, folder):
+    """By who has it open, or by its age alone."""
+    server = hostler("--models-dir", folder)
+    half, zeros = folder / "half.gguf", folder / "zeros.gguf"
+    whole = (folder / "good.gguf").read_bytes()
+    zeros.write_bytes(bytes(1 << 16))
+    with open(half, "wb") as f, open(zeros, "r+b"):
+        f.write(whole[:len(whole) // 2])
+        f.flush()
+        age(half)
+        report = doctor(server=server)
+        assert report.of("file") == []
+        finding = report.one("file", "note", what="the file of 'half' is still being written")
+        assert "open for writing" in finding["evidence"] and finding["fix"] is None
+        assert report.one("file", "note", what="the file of 'zeros' is still being written")
+    assert doctor(server=server).one("file", what="'half' is only half there")
+    os.utime(half)
+    assert "last minute" in doctor(server=server).one("file", "note", what="'half'")["evidence"]
+    with open(half, "rb"):  # which writes nothing
+        age(half)
+        assert doctor(server=server).one("file", what="'half' is only half there")
+
+
+def test_a_broken_file_of_the_cache(hostler, models, tmp_path):
+    """The name is a link; what takes the disk goes with it."""
+    repo = tmp_path / "hub" / "models--me--tiny-GGUF"
+    snapshot, blob = repo / "snapshots" / ("a" * 40), repo / "blobs" / ("b" * 64)
+    for path in (snapshot, blob.parent, repo / "refs"):
+        path.mkdir(parents=True)
+    (repo / "refs" / "main").write_text("a" * 40, encoding="utf-8")
+    blob.write_bytes((models / "m1.gguf").read_bytes()[:20000])
+    age(blob)
+    link = snapshot / "tiny-Q4_K_M.gguf"
+    link.symlink_to(blob)
+    env = {"LLAMA_CACHE": str(tmp_path / "hub")}
+    server = hostler(env=env)
+    mend(doctor(server=server, env=env).one("file", what="only half there"))
+    assert not link.is_symlink() and not blob.exists()
 
 
 def test_broken_files(hostler, folder):
@@ -479,6 +525,7 @@ def test_a_broken_part(hostler, folder):
     server = hostler("--models-dir", folder)
     whole = pathlib.Path(paths[1]).read_bytes()
     pathlib.Path(paths[1]).write_bytes(whole[:len(whole) // 2])
+    age(paths[1])
     mend(doctor(server=server).one("file", what="only half there"))
     assert [os.path.exists(path) for path in paths] == [True, False, True]
     finding = doctor(server=server).one("file", what="cannot be loaded")
@@ -594,6 +641,7 @@ lora = {folder}/good.gguf,{files}/tuned.gguf
 """)
     assert doctor(server=server).one("files", "ok")["what"] == "the files of 2 models are whole"
     (files / "own.gguf").write_bytes(whole[:len(whole) // 2])
+    age(files / "own.gguf")
     (files / "eyes.gguf").write_text("<html>404</html>", encoding="utf-8")
     (files / "small.gguf").unlink()
     (files / "tuned.gguf").write_bytes(b"GGUF" + struct.pack("<I", 99) + whole[8:])
@@ -606,8 +654,9 @@ lora = {folder}/good.gguf,{files}/tuned.gguf
         "the LoRA of 'good' is in a format that this hostler does not know"}
     half = found["the file of 'own' is only half there"]
     assert half["evidence"].endswith(f"\nmodel = {files}/own.gguf in [own], {preset}:4")
-    mend(half)
-    assert not (files / "own.gguf").exists()
+    broken = found["the mmproj of 'own' is broken"]
+    for finding in (half, broken):  # any file may be named there by mistake: it is not to be deleted
+        assert finding["fix"].startswith(f"\"${{EDITOR:-vi}}\" +4 '{preset}'   # ")
     gone = found["the draft of 'good' is not there"]
     assert gone["fix"].startswith(f"\"${{EDITOR:-vi}}\" +8 '{preset}'   # ")
     assert found["the control vector of [*] is not there"]["evidence"].endswith(
