@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/env.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -26,6 +27,13 @@ void doctor_add(struct doctor *d, enum doctor_level level, const char *check, ch
         .level = level, .check = check, .what = what, .evidence = evidence, .fix = fix};
 }
 
+void doctor_advise(struct doctor *d, char *advice)
+{
+    struct doctor_finding *last = &d->findings[d->n - 1];
+    free(last->advice);
+    last->advice = advice;
+}
+
 static void forget_told(struct doctor *d)
 {
     free(d->told.error);
@@ -36,11 +44,9 @@ static void forget_told(struct doctor *d)
 void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix)
 {
     const char *what = d->told.error ? d->told.error : "it does not say why";
-    bool is_advice = !fix && d->told.hint;
-    if (is_advice)
-        fix = mem_strdup(d->told.hint);
     doctor_add(d, DOCTOR_WRONG, check, mem_strdup(what), evidence, fix);
-    d->findings[d->n - 1].is_advice = is_advice;
+    if (!fix && d->told.hint)
+        doctor_advise(d, mem_strdup(d->told.hint));
     forget_told(d);
 }
 
@@ -69,7 +75,6 @@ char *doctor_kill(const struct procfs_process *p)
  */
 
 #define WIDTH 80 /* in a pipe too: such reports are pasted into mails; scripts take --json */
-#define NOTE "   # "
 
 /* As the C library would look it up, without loading a locale. */
 static bool speaks_utf8(void)
@@ -102,36 +107,55 @@ static void print_evidence(const char *text, unsigned width, size_t column)
     free(lines);
 }
 
-/* What is copied stays one line; its comment may move below it. */
-static void print_command(const char *command, unsigned width, size_t column)
+/* As a shell takes it: remarks are comments. The caller frees it. */
+static char *shown_fix(const char *fix)
 {
-    const char *note = strstr(command, NOTE);
-    bool fits = column + format_width(command) <= width;
-    if (!note || fits) {
-        cli_print_from(stdout, 0, column, column, command);
-        return;
-    }
-    char *alone = mem_strndup(command, (size_t)(note - command));
-    cli_print_from(stdout, 0, column, column, alone);
-    cli_print_beside(stdout, 0, "", column, note + strspn(note, " "));
-    free(alone);
+    struct buf b;
+    buf_init(&b, BUF_UNBOUNDED);
+    for (; *fix; fix++)
+        if (*fix == '\t')
+            buf_puts(&b, "   ");
+        else
+            buf_append(&b, fix, 1);
+    return buf_take(&b);
 }
 
-static void print_fix(const struct doctor_finding *f, unsigned width, size_t column)
+/* What is copied stays one line; its remark may move below it. */
+static void print_command(char *command, unsigned width, size_t column)
+{
+    char *remark = strchr(command, '\t');
+    size_t own = remark ? (size_t)(remark - command) : strlen(command);
+    char *whole = shown_fix(command);
+    bool fits = column + format_width(whole) <= width;
+    if (remark && !fits) {
+        whole[own] = '\0';
+        cli_print_from(stdout, 0, column, column, whole);
+        cli_print_beside(stdout, 0, "", column, remark + 1);
+    } else {
+        cli_print_from(stdout, 0, column, column, whole);
+    }
+    free(whole);
+}
+
+static void print_fix(const char *fix, unsigned width, size_t column)
 {
     const char *title = "fix: ";
-    char *lines = mem_strdup(f->fix), *line;
+    char *lines = mem_strdup(fix), *line;
     printf("%*s%s", (int)column, "", title);
     column += strlen(title);
     for (char *rest = lines; (line = strsep(&rest, "\n"));) {
         if (line != lines)
             printf("%*s", (int)column, "");
-        if (f->is_advice)
-            cli_print_from(stdout, width, column, column, line);
-        else
-            print_command(line, width, column);
+        print_command(line, width, column);
     }
     free(lines);
+}
+
+static void print_advice(const char *advice, unsigned width, size_t column)
+{
+    char *title = mem_printf("%*sadvice:", (int)column, "");
+    cli_print_beside(stdout, width, title, strlen(title) + 1, advice);
+    free(title);
 }
 
 static void print_finding(const struct cli *cli, const struct doctor_finding *f)
@@ -146,7 +170,9 @@ static void print_finding(const struct cli *cli, const struct doctor_finding *f)
     if (f->evidence)
         print_evidence(f->evidence, width, column);
     if (f->fix)
-        print_fix(f, width, column);
+        print_fix(f->fix, width, column);
+    if (f->advice)
+        print_advice(f->advice, width, column);
 }
 
 static size_t count_wrong(const struct doctor *d)
@@ -179,10 +205,13 @@ static void print_json_report(const struct doctor *d)
     json_t *list = json_array();
     for (size_t i = 0; i < d->n; i++) {
         const struct doctor_finding *f = &d->findings[i];
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "check", f->check, "level",
-                            levels[f->level], "what", cli_json_string(f->what), "evidence",
-                            text_or_null(f->evidence), "fix", text_or_null(f->fix)));
+        char *fix = f->fix ? shown_fix(f->fix) : NULL;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "check", f->check,
+                                        "level", levels[f->level], "what", cli_json_string(f->what),
+                                        "evidence", text_or_null(f->evidence), "fix",
+                                        text_or_null(fix), "advice", text_or_null(f->advice)));
+        free(fix);
     }
     cli_print_json(json_pack("{s:b, s:s, s:o}", "ok", count_wrong(d) == 0, "url",
                              d->router.url.shown, "findings", list));
@@ -227,7 +256,8 @@ static void check_all(struct doctor *d)
                    mem_printf("%s is another machine: its engine, files, limits and processes were "
                               "not looked at",
                               d->router.url.shown),
-                   NULL, mem_strdup("run `hostler doctor` there"));
+                   NULL, NULL);
+        doctor_advise(d, mem_strdup("run `hostler doctor` there"));
         return;
     }
     if (sees_as_server(d)) {
@@ -267,6 +297,7 @@ static void finish(struct doctor *d)
         free(d->findings[i].what);
         free(d->findings[i].evidence);
         free(d->findings[i].fix);
+        free(d->findings[i].advice);
     }
     free(d->findings);
     strv_finish(&d->judged);

@@ -27,9 +27,13 @@ struct doctor_finding {
     enum doctor_level level;
     const char *check; /* static: `server`, `key`, `model`, … */
     char *what, *evidence;
-    char *fix;      /* a command, `   # ` and a comment behind it; several are lines */
-    bool is_advice; /* `fix` is prose */
+    char *fix;    /* a command, and a remark behind DOCTOR_REMARK; several are lines */
+    char *advice; /* what no command does */
 };
+
+/* Stands between a command and what is to be said of it. No word of a command has a tab or a newline
+ * in it: format_shell() writes them otherwise. */
+#define DOCTOR_REMARK "\t# "
 
 struct doctor {
     const struct cli *cli;
@@ -49,7 +53,10 @@ struct doctor {
 /* Takes the texts, of which `evidence` and `fix` may be NULL. */
 void doctor_add(struct doctor *d, enum doctor_level level, const char *check, char *what,
                 char *evidence, char *fix);
-/* Adds what an operation on `d->router` has told, and forgets it. `fix` (taken) NULL: its hint. */
+/* Gives the last finding its advice (taken; NULL: none). */
+void doctor_advise(struct doctor *d, char *advice);
+/* Adds what an operation on `d->router` has told, and forgets it. `fix` (taken) NULL: its hint is
+ * the advice. */
 void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix);
 
 /* The server: whether it answers, what it is, whether the key is right. Fills in `reached`, `models`

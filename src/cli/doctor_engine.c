@@ -19,7 +19,8 @@ static bool is_new_enough(const struct engine_options *o)
 
 static char *remedy(void)
 {
-    return mem_strdup("export LLAMA_SERVER=/path/to/llama-server   # of a current llama.cpp");
+    return mem_strdup("export LLAMA_SERVER=/path/to/llama-server" DOCTOR_REMARK
+                      "of a current llama.cpp");
 }
 
 /* A router of llama.cpp's is its own engine. */

@@ -22,7 +22,7 @@
 static char *commandf(const char *before, const char *path, const char *note)
 {
     char *word = format_shell(path);
-    char *line = mem_printf("%s %s   # %s", before, word, note);
+    char *line = mem_printf("%s %s" DOCTOR_REMARK "%s", before, word, note);
     free(word);
     return line;
 }
@@ -38,7 +38,9 @@ static void add_unreadable(struct doctor *d, const char *path, int code)
                       : mem_strdup(strerror(code)),
                denied ? commandf("sudo chmod a+rx", path, "or run as a user who may read it")
                : code == ENOENT ? commandf("mkdir -p", path, "or name another with --models-dir")
-                                : mem_strdup("name a folder with --models-dir"));
+                                : NULL);
+    if (!denied && code != ENOENT)
+        doctor_advise(d, mem_strdup("name a folder with --models-dir"));
 }
 
 /* 0, or the errno. */
@@ -99,7 +101,8 @@ static char *way_to_replace(const struct doctor_file *f, const char *path, const
         return mem_strdup(f->edit);
     char *real = realpath(path, NULL);
     char *word = format_shell(path), *blob = real && is_blob(real) ? format_shell(real) : NULL;
-    char *fix = mem_printf("rm -- %s%s%s   # %s", word, blob && strcmp(blob, word) != 0 ? " " : "",
+    char *fix = mem_printf("rm -- %s%s%s" DOCTOR_REMARK "%s", word,
+                           blob && strcmp(blob, word) != 0 ? " " : "",
                            blob && strcmp(blob, word) != 0 ? blob : "", note);
     free(blob);
     free(word);
@@ -143,7 +146,7 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
                        const char *why)
 {
     const char *what = "cannot be read";
-    char *fix = NULL;
+    char *fix = NULL, *advice = NULL;
     if (add_growing(d, f, path, code, why))
         return;
     switch (-code) {
@@ -158,7 +161,7 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
         break;
     case ENOTSUP:
         what = "is in a format that this hostler does not know";
-        fix = mem_strdup("update hostler, or convert the model again");
+        advice = mem_strdup("update hostler, or convert the model again");
         break;
     case EACCES:
         fix = way_to_read(path);
@@ -168,6 +171,7 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
     }
     doctor_add(d, DOCTOR_WRONG, "file", mem_printf("the %s of %s %s", f->noun, f->model, what),
                evidence(why, f), fix);
+    doctor_advise(d, advice);
 }
 
 /* Whether it is the first time that the file is met. */
@@ -219,8 +223,9 @@ void doctor_file(struct doctor *d, const struct doctor_file *f)
 static void add_incomplete(struct doctor *d, const struct folder_model *m)
 {
     doctor_add(d, DOCTOR_WRONG, "file", mem_printf("'%s' cannot be loaded", m->id),
-               mem_strdup(m->problem),
-               m->shards > 1 ? mem_strdup("fetch the part that is missing") : NULL);
+               mem_strdup(m->problem), NULL);
+    if (m->shards > 1)
+        doctor_advise(d, mem_strdup("fetch the part that is missing"));
 }
 
 static void check_model(struct doctor *d, const struct folder_model *m)

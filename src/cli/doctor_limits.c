@@ -59,10 +59,10 @@ char *doctor_raise_command(int pid, unsigned long soft, unsigned long hard)
     static const char note[] = "for its next start: ulimit -n, or LimitNOFILE=";
     unsigned long wanted = soft < OPEN_FILES_GOOD / 2 ? OPEN_FILES_GOOD : soft * 2;
     if (hard >= OPEN_FILES_FAIR && hard > soft)
-        return mem_printf("prlimit --pid %d --nofile=%lu:   # %s", pid,
+        return mem_printf("prlimit --pid %d --nofile=%lu:" DOCTOR_REMARK "%s", pid,
                           wanted < hard ? wanted : hard, note);
-    return mem_printf("%sprlimit --pid %d --nofile=%lu:%lu   # %s", geteuid() ? "sudo " : "", pid,
-                      wanted, wanted, note);
+    return mem_printf("%sprlimit --pid %d --nofile=%lu:%lu" DOCTOR_REMARK "%s",
+                      geteuid() ? "sudo " : "", pid, wanted, wanted, note);
 }
 
 void doctor_open_files(struct doctor *d)
@@ -94,10 +94,11 @@ void doctor_leftovers(struct doctor *d)
     rundir_leftovers(&paths);
     for (size_t i = 0; i < paths.n; i++) {
         char *word = format_shell(paths.v[i]);
-        doctor_add(d, DOCTOR_WRONG, "leftovers",
-                   mem_printf("%s is left of a daemon that is gone", paths.v[i]),
-                   mem_strdup("nobody holds its lock any more"),
-                   mem_printf("rm -r -- %s   # the next `hostler serve` does it, too", word));
+        doctor_add(
+            d, DOCTOR_WRONG, "leftovers",
+            mem_printf("%s is left of a daemon that is gone", paths.v[i]),
+            mem_strdup("nobody holds its lock any more"),
+            mem_printf("rm -r -- %s" DOCTOR_REMARK "the next `hostler serve` does it, too", word));
         free(word);
     }
     strv_finish(&paths);

@@ -23,12 +23,12 @@ static const char *text_of(json_t *object, const char *key)
     return text ? text : "";
 }
 
-/* `hostler WHAT -- MODEL   # NOTE` */
+/* `hostler WHAT -- MODEL`, and a remark */
 static char *command(const char *what, const char *model, const char *note)
 {
     char *word = format_shell(model);
     char *line = mem_printf("hostler %s%s %s%s%s", what, *word == '-' ? " --" : "", word,
-                            note ? "   # " : "", note ? note : "");
+                            note ? DOCTOR_REMARK : "", note ? note : "");
     free(word);
     return line;
 }
@@ -104,8 +104,8 @@ static char *way_to_room(struct doctor *d, const struct router_model *m, json_t 
         fix = mem_printf("hostler unload --%s", loaded);
     json_int_t context = fix ? 0 : fitting_context(d, m);
     if (context)
-        fix = mem_printf("ctx-size = %" JSON_INTEGER_FORMAT
-                         "   # in its section of --models-preset: so it fits",
+        fix = mem_printf("ctx-size = %" JSON_INTEGER_FORMAT DOCTOR_REMARK
+                         "in its section of --models-preset: so it fits",
                          context);
     else if (!fix)
         fix = never ? mem_strdup("use a smaller quantization of it, or raise --memory")
@@ -268,7 +268,8 @@ static char *way_to_rest(const struct changes *c, const char *model)
     if (begins(c->ended_by, "evicted"))
         return command("pin", model, "or allow more at once: serve --models-max, --memory");
     if (begins(c->ended_by, "idle"))
-        return mem_strdup("ttl = 30m   # in its section of --models-preset; or serve --ttl 30m");
+        return mem_strdup("ttl = 30m" DOCTOR_REMARK
+                          "in its section of --models-preset; or serve --ttl 30m");
     if (begins(c->ended_by, "unloaded"))
         return command("unload --hold", model, NULL);
     return command("logs", model, "why it ends");

@@ -60,8 +60,8 @@ static char *edit_command(const struct look *l)
     bool runs = l->doctor->reached == CLI_OK;
     unsigned number = l->preset->line ? l->preset->line : 1;
     char *word = format_shell(l->config->models_preset);
-    char *line = mem_printf("\"${EDITOR:-vi}\" +%u %s   # or put the file there%s", number, word,
-                            runs ? "; then: hostler list --reload" : "");
+    char *line = mem_printf("\"${EDITOR:-vi}\" +%u %s" DOCTOR_REMARK "or put the file there%s",
+                            number, word, runs ? "; then: hostler list --reload" : "");
     free(word);
     return line;
 }
@@ -125,14 +125,15 @@ static void add_mistake(struct doctor *d, const struct config *c, int code, cons
     if (json_is_string(json_object_get(d->router.status, "problem")))
         return;
     char *word = format_shell(c->models_preset);
-    doctor_add(d, DOCTOR_WRONG, "presets",
-               mem_strdup(is_mistake
-                              ? "the presets hold a mistake: the server does not take them so"
+    doctor_add(
+        d, DOCTOR_WRONG, "presets",
+        mem_strdup(is_mistake ? "the presets hold a mistake: the server does not take them so"
                               : "the presets cannot be read"),
-               mem_strdup(why),
-               d->reached == CLI_OK
-                   ? mem_strdup("hostler list --reload   # once that is mended")
-                   : mem_printf("hostler serve --models-preset %s   # once that is mended", word));
+        mem_strdup(why),
+        d->reached == CLI_OK
+            ? mem_strdup("hostler list --reload" DOCTOR_REMARK "once that is mended")
+            : mem_printf("hostler serve --models-preset %s" DOCTOR_REMARK "once that is mended",
+                         word));
     free(word);
 }
 

@@ -107,16 +107,19 @@ static char *told_pid(pid_t pid)
     return pid ? mem_printf(" (pid %d)", (int)pid) : mem_strdup("");
 }
 
-/* What names it where the wrong address came from: an option goes before any variable. */
-static char *way_to(const struct doctor *d, const struct neighbour *n)
+/* What names it where the wrong address came from: an option goes before any variable. *advice is for
+ * that one, which no command of the shell's changes. */
+static char *way_to(const struct doctor *d, const struct neighbour *n, char **advice)
 {
     const char *source = source_of_address(d->cli);
-    const char *before = strcmp(source, "--url") == 0              ? "use --url "
-                         : strcmp(source, "LLAMA_SERVER_URL") == 0 ? "export LLAMA_SERVER_URL="
-                                                                   : "export HOSTLER_URL=";
-    char *pid = told_pid(n->pid);
-    char *fix =
-        mem_printf("%shttp://localhost:%u   # %s%s answers there", before, n->port, n->kind, pid);
+    const char *name = strcmp(source, "LLAMA_SERVER_URL") == 0 ? "LLAMA_SERVER_URL" : "HOSTLER_URL";
+    char *pid = told_pid(n->pid), *fix = NULL;
+    if (strcmp(source, "--url") == 0)
+        *advice =
+            mem_printf("use --url http://localhost:%u, where %s%s answers", n->port, n->kind, pid);
+    else
+        fix = mem_printf("export %s=http://localhost:%u" DOCTOR_REMARK "%s%s answers there", name,
+                         n->port, n->kind, pid);
     free(pid);
     return fix;
 }
@@ -176,7 +179,7 @@ static char *way_to_router(const struct doctor *d, char *found)
     if (!d->router.single_model || strcmp(d->process.name, "llama-server") != 0)
         return found;
     char *end = doctor_kill(&d->process);
-    char *fix = mem_printf("%s%s%s   # ends this one, and gives its memory back",
+    char *fix = mem_printf("%s%s%s" DOCTOR_REMARK "ends this one, and gives its memory back",
                            found ? found : "", found ? "\n" : "", end);
     free(end);
     free(found);
@@ -198,8 +201,10 @@ static void not_reached(struct doctor *d)
     struct neighbour found = {0};
     if (d->local)
         found = find_router(d);
-    char *other = is_ours(&found) ? way_to(d, &found) : NULL;
+    char *advice = NULL, *other = is_ours(&found) ? way_to(d, &found, &advice) : NULL;
     doctor_add_told(d, "server", seen_instead(d, &found), way_to_router(d, other));
+    if (advice)
+        doctor_advise(d, advice);
     if (found.kind && !is_ours(&found))
         add_neighbour(d, &found);
 }
@@ -213,7 +218,7 @@ static void refused(struct doctor *d)
         !d->cli->key ? mem_strdup("none was given: HOSTLER_API_KEY and LLAMA_API_KEY are not set")
                      : mem_printf("one of %zu characters was given", strlen(d->cli->key));
     char *fix = word ? mem_printf("export HOSTLER_API_KEY=\"$(grep -v '^#' %s | head -n 1)\"", word)
-                     : mem_strdup("export HOSTLER_API_KEY=...   # the server's key");
+                     : mem_strdup("export HOSTLER_API_KEY=..." DOCTOR_REMARK "the server's key");
     doctor_add_told(d, "key", evidence, fix);
     free(word);
 }
@@ -232,7 +237,7 @@ static void reached(struct doctor *d)
                    mem_strdup("its models or presets could not be read again: it goes on with what "
                               "it had before"),
                    mem_strdup(problem),
-                   mem_strdup("hostler list --reload   # when that is mended"));
+                   mem_strdup("hostler list --reload" DOCTOR_REMARK "when that is mended"));
     free(name);
 }
 

@@ -183,6 +183,47 @@ size_t format_width(const char *text)
 /* --- the shell ----------------------------------------------------------------------------------
  */
 
+/* As format_clean() knows them. */
+static size_t control_length(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    if (*p < 0x20 || *p == 0x7f)
+        return *p != 0;
+    return *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
+}
+
+static bool has_control(const char *text)
+{
+    for (; *text; text++)
+        if (control_length(text))
+            return true;
+    return false;
+}
+
+static int add_escaped(struct buf *b, const char *text)
+{
+    int rc = buf_puts(b, "$'");
+    while (!rc && *text) {
+        size_t n = control_length(text);
+        if (*text == '\'' || *text == '\\')
+            rc = buf_puts(b, "\\");
+        for (size_t i = 0; !rc && i < n; i++)
+            rc = buf_printf(b, "\\%03o", (unsigned char)text[i]);
+        if (!rc && !n)
+            rc = buf_append(b, text, 1);
+        text += n ? n : 1;
+    }
+    return rc ? rc : buf_puts(b, "'");
+}
+
+static int add_quoted(struct buf *b, const char *text)
+{
+    int rc = buf_puts(b, "'");
+    for (; !rc && *text; text++)
+        rc = *text == '\'' ? buf_puts(b, "'\\''") : buf_append(b, text, 1);
+    return rc ? rc : buf_puts(b, "'");
+}
+
 char *format_shell(const char *text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -191,10 +232,8 @@ char *format_shell(const char *text)
     if (*text && strspn(text, plain) == strlen(text))
         return mem_strdup(text);
     buf_init(&b, BUF_UNBOUNDED);
-    int rc = buf_puts(&b, "'");
-    for (; !rc && *text; text++)
-        rc = *text == '\'' ? buf_puts(&b, "'\\''") : buf_append(&b, text, 1);
-    char *quoted = !rc && !buf_puts(&b, "'") ? buf_take(&b) : NULL;
+    int rc = has_control(text) ? add_escaped(&b, text) : add_quoted(&b, text);
+    char *quoted = rc ? NULL : buf_take(&b);
     if (!quoted)
         mem_out();
     return quoted;

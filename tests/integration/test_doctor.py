@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -104,8 +105,9 @@ def test_a_wrong_port(server):
     assert report.status == 3 and not report.body["ok"]
     finding = report.one("server", what="nothing answers")
     assert "comes from --url" in finding["evidence"]
-    assert finding["fix"].startswith("use --url http://localhost:")  # which goes before any variable
-    assert "answers there" in finding["fix"]
+    assert finding["fix"] is None
+    assert finding["advice"].startswith("use --url http://localhost:")  # which goes before any variable
+    assert "answers" in finding["advice"]
     assert server.process.poll() is None
 
 
@@ -128,7 +130,7 @@ def test_nothing_listens_at_all(tmp_path):
     finding = Report(done).one("server")
     assert done.returncode == 3 and "comes from the default" in finding["evidence"]
     assert "no router was found on another port" in finding["evidence"]
-    assert "hostler serve" in finding["fix"]
+    assert "hostler serve" in finding["advice"] and finding["fix"] is None
 
 
 def in_a_network_of_its_own(function):
@@ -175,7 +177,7 @@ def test_a_stranger_gets_no_key():
     stranger, report = in_a_network_of_its_own(look)
     finding = report.one("server", what="nothing answers")
     assert "from the default; no router of yours was found" in finding["evidence"]
-    assert str(stranger.port) not in finding["fix"]
+    assert str(stranger.port) not in finding["advice"]
     note = report.one("server", "note")
     assert note["what"] == ("a server that wants a key of user root answers at "
                             f"http://localhost:{stranger.port}")
@@ -467,6 +469,21 @@ def test_a_half_downloaded_file(hostler, folder):
     assert doctor(server=server).of("files", "ok")
 
 
+def test_a_name_that_looks_like_a_command_and_its_remark(hostler, folder):
+    """The command stays whole, on one line."""
+    server = hostler("--models-dir", folder)
+    names = [folder / "a   # b.gguf", folder / "inner" / "c\n   # d.gguf"]
+    names[1].parent.mkdir()
+    for path in names:
+        path.write_text("<html>404</html>", encoding="utf-8")
+    out = run_cli("doctor", server=server).stdout
+    commands = re.findall(r"fix: (rm .*)", out)
+    assert commands and "   # b.gguf'" in commands[0]
+    for command in commands:
+        subprocess.run(["bash", "-c", command], check=True, timeout=PATIENCE)
+    assert not names[0].exists()
+
+
 def test_a_file_that_is_being_downloaded(hostler, folder):
     """By who has it open, or by its age alone."""
     server = hostler("--models-dir", folder)
@@ -530,7 +547,7 @@ def test_a_broken_part(hostler, folder):
     assert [os.path.exists(path) for path in paths] == [True, False, True]
     finding = doctor(server=server).one("file", what="cannot be loaded")
     assert "1 of 3 shards missing" in finding["evidence"]
-    assert finding["fix"] == "fetch the part that is missing"
+    assert finding["advice"] == "fetch the part that is missing" and finding["fix"] is None
 
 
 def test_what_may_be_whole_is_not_to_be_deleted(hostler, folder):
@@ -539,7 +556,7 @@ def test_what_may_be_whole_is_not_to_be_deleted(hostler, folder):
     (folder / "new.gguf").write_bytes(data[:4] + struct.pack("<I", 99) + data[8:])
     finding = doctor(server=server).one("file", what="'new'")
     assert "newer than this program" in finding["evidence"]
-    assert finding["fix"].startswith("update hostler")
+    assert finding["advice"].startswith("update hostler") and finding["fix"] is None
 
 
 def test_a_server_of_another_user_is_not_judged(server):

@@ -113,6 +113,8 @@ static void shell_words_are_quoted(void **state)
     assert_shell("$(touch x)", "'$(touch x)'");
     assert_shell("it's", "'it'\\''s'");
     assert_shell("ü", "'ü'");
+    assert_shell("a\nb\x1b", "$'a\\012b\\033'");
+    assert_shell("it's\t\\1\xc2\x9b", "$'it\\'s\\011\\\\1\\302\\233'");
 }
 
 static void failure_is(const char *message, const char *expected)
