@@ -56,13 +56,38 @@ static bool fits(const struct router_answer *a)
     return json_is_true(json_object_get(a->body, "fits"));
 }
 
-/* The largest half, quarter, … of the model's context with which it fits; 0 when none does. */
-static json_int_t fitting_context(struct doctor *d, const struct router_model *m)
+/* The context that is in force, in tokens. */
+struct context {
+    json_int_t tokens;    /* 0: unknown */
+    bool of_command_line; /* which goes before the presets */
+};
+
+static struct context context_of(struct doctor *d, const struct router_model *m)
 {
-    json_int_t context = router_context(m) / 2;
-    for (; context >= CONTEXT_MIN; context /= 2) {
+    struct context c = {.tokens = router_context(m)};
+    struct router_answer a;
+    size_t i;
+    json_t *argument;
+    char *path = facts_path("show", m->id);
+    if (router_ask(&d->router, "GET", path, NULL, d->router.timeout_ms, &a) == CLI_OK)
+        json_array_foreach (json_object_get(a.body, "arguments"), i, argument) {
+            long long given = strtoll(text_of(argument, "value"), NULL, 10);
+            if (strcmp(text_of(argument, "option"), "--ctx-size") != 0 || given <= 0)
+                continue;
+            c.tokens = given;
+            c.of_command_line = strcmp(text_of(argument, "origin"), "command line") == 0;
+        }
+    router_answer_finish(&a);
+    free(path);
+    return c;
+}
+
+/* The largest half, quarter, … of a context with which it fits; 0 when none does. */
+static json_int_t fitting_context(struct doctor *d, const char *model, json_int_t context)
+{
+    for (context /= 2; context >= CONTEXT_MIN; context /= 2) {
         struct router_answer a;
-        ask_estimate(d, m->id, context, &a);
+        ask_estimate(d, model, context, &a);
         bool yes = fits(&a);
         router_answer_finish(&a);
         if (yes)
@@ -95,35 +120,52 @@ static char *stayers(const struct doctor *d, const char *but)
     return buf_take(&b);
 }
 
-static char *way_to_room(struct doctor *d, const struct router_model *m, json_t *estimate)
+/* NULL where that is not enough, or nothing stays. */
+static char *way_to_room(const struct doctor *d, const struct router_model *m, json_t *estimate)
 {
     char *loaded = stayers(d, m->id);
     bool never = json_is_true(json_object_get(estimate, "never"));
-    char *fix = NULL;
-    if (!never && loaded && *loaded)
-        fix = mem_printf("hostler unload --%s", loaded);
-    json_int_t context = fix ? 0 : fitting_context(d, m);
-    if (context)
-        fix = mem_printf("ctx-size = %" JSON_INTEGER_FORMAT DOCTOR_REMARK
-                         "in its section of --models-preset: so it fits",
-                         context);
-    else if (!fix)
-        fix = never ? mem_strdup("use a smaller quantization of it, or raise --memory")
-                    : mem_strdup("end what else uses the memory: see `memory` below");
+    char *fix = !never && loaded && *loaded ? mem_printf("hostler unload --%s", loaded) : NULL;
     free(loaded);
     return fix;
+}
+
+static char *advice_on_room(struct doctor *d, const struct router_model *m, json_t *estimate)
+{
+    struct context now = context_of(d, m);
+    json_int_t context = fitting_context(d, m->id, now.tokens);
+    if (context && now.of_command_line)
+        return mem_printf("start the server with --ctx-size %" JSON_INTEGER_FORMAT
+                          ": so it fits; that goes before any preset",
+                          context);
+    if (context)
+        return mem_printf("ctx-size = %" JSON_INTEGER_FORMAT
+                          " in its section of --models-preset: so it fits",
+                          context);
+    return mem_strdup(json_is_true(json_object_get(estimate, "never"))
+                          ? "use a smaller quantization of it, or raise --memory"
+                          : "end what else uses the memory: see `memory` below");
+}
+
+/* `; 2.0 GiB is left`; of several memories with their names. The caller frees it. */
+static char *what_is_left(json_t *available)
+{
+    char *left = cells_memory(available);
+    const char *blank = json_object_size(available) == 1 ? strchr(left, ' ') : NULL;
+    char *text = *left ? mem_printf("; %s is left", blank ? blank + 1 : left) : mem_strdup("");
+    free(left);
+    return text;
 }
 
 static char *figures(json_t *estimate)
 {
     char *needs = cells_memory(json_object_get(estimate, "memory"));
     char *budget = cells_memory(json_object_get(estimate, "budget"));
-    char *left = cells_memory(json_object_get(estimate, "available"));
+    char *left = what_is_left(json_object_get(estimate, "available"));
     const char *message = text_of(estimate, "message");
-    char *text =
-        mem_printf("it takes %s (%s)%s%s%s%s%s%s", *needs ? needs : "an unknown amount",
-                   text_of(estimate, "source"), *budget ? "\nengines may have " : "", budget,
-                   *left ? ", of which is left " : "", left, *message ? "\n" : "", message);
+    char *text = mem_printf("it takes %s (%s)%s%s%s%s%s", *needs ? needs : "an unknown amount",
+                            text_of(estimate, "source"), *budget ? "\nengines may have " : "",
+                            budget, *budget ? left : "", *message ? "\n" : "", message);
     free(needs);
     free(budget);
     free(left);
@@ -139,6 +181,15 @@ static void add_fit(struct doctor *d, const struct router_model *m, json_t *esti
     doctor_add(d, DOCTOR_OK, "room", what, NULL, NULL);
 }
 
+static void add_no_room(struct doctor *d, const struct router_model *m, json_t *estimate)
+{
+    char *fix = way_to_room(d, m, estimate);
+    char *advice = fix ? NULL : advice_on_room(d, m, estimate);
+    doctor_add(d, DOCTOR_WRONG, "room", mem_printf("there is no room for '%s'", m->id),
+               figures(estimate), fix);
+    doctor_advise(d, advice);
+}
+
 static void check_room(struct doctor *d, const struct router_model *m)
 {
     struct router_answer a;
@@ -146,8 +197,7 @@ static void check_room(struct doctor *d, const struct router_model *m)
     if (a.body && fits(&a))
         add_fit(d, m, a.body);
     else if (a.body)
-        doctor_add(d, DOCTOR_WRONG, "room", mem_printf("there is no room for '%s'", m->id),
-                   figures(a.body), way_to_room(d, m, a.body));
+        add_no_room(d, m, a.body);
     router_answer_finish(&a);
 }
 

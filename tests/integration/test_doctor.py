@@ -347,7 +347,19 @@ def test_a_model_that_fits_with_a_smaller_context(hostler, tmp_path):
     assert report.status == 1
     finding = report.one("room", what="no room for 'long'")
     assert "it takes host" in finding["evidence"] and "engines may have host" in finding["evidence"]
-    assert f"ctx-size = {1 << 16} " in finding["fix"]
+    assert finding["fix"] is None
+    assert finding["advice"] == f"ctx-size = {1 << 16} in its section of --models-preset: so it fits"
+
+
+def test_a_context_of_the_command_line_goes_before_the_presets(hostler, tmp_path):
+    """And what is less than that, not than all that the model could have, is looked for."""
+    tiny_model.make(str(tmp_path / "long.gguf"), n_ctx_train=1 << 17)
+    server = hostler("--models-dir", tmp_path)
+    full, half = (estimated(server, "long", ctx_size=n) for n in (1 << 16, 1 << 15))
+    server.stop()
+    server = hostler("--models-dir", tmp_path, "-c", 1 << 16, "--memory", f"host={(full + half) // 2}")
+    finding = doctor("long", server=server).one("room", what="no room for 'long'")
+    assert f"start the server with --ctx-size {1 << 15}:" in finding["advice"]
 
 
 def test_a_pinned_model_has_the_room(hostler, models, tmp_path):
@@ -386,7 +398,8 @@ class Hostler(Fake):
         fits = context < self.fits_below
         return {"model": "big", "source": "estimated", "memory": {"host": 9 << 30}, "mapped": 0,
                 "fits": fits, "never": self.never and not fits, "evicts": [],
-                "budget": {"host": 4 << 30}, "used": {"host": 2 << 30}, "message": None}
+                "budget": {"host": 4 << 30}, "used": {"host": 2 << 30},
+                "available": {"host": 2 << 30}, "message": None}
 
 
 @pytest.mark.parametrize("never, engines, fits_below, fix", [
@@ -398,9 +411,12 @@ class Hostler(Fake):
 def test_what_would_make_room(never, engines, fits_below, fix):
     fake = Hostler(never, engines, fits_below)
     finding = doctor("big", "--url", fake.url).one("room", what="no room for 'big'")
-    assert finding["evidence"] == ("it takes host 9.0 GiB (estimated)\nengines may have host 4.0 GiB, "
-                                   "and have host 2.0 GiB")
-    assert fix in finding["fix"] and "idle" not in finding["fix"]
+    assert finding["evidence"] == ("it takes host 9.0 GiB (estimated)\n"
+                                   "engines may have host 4.0 GiB; 2.0 GiB is left")
+    is_command = fix.startswith("hostler")
+    assert fix in finding["fix" if is_command else "advice"]
+    assert finding["advice" if is_command else "fix"] is None
+    assert "idle" not in (finding["fix"] or "")
     fake.stop()
 
 
