@@ -318,8 +318,7 @@ static char *way_to_rest(const struct changes *c, const char *model)
     if (begins(c->ended_by, "evicted"))
         return command("pin", model, "or allow more at once: serve --models-max, --memory");
     if (begins(c->ended_by, "idle"))
-        return mem_strdup("ttl = 30m" DOCTOR_REMARK
-                          "in its section of --models-preset; or serve --ttl 30m");
+        return NULL;
     if (begins(c->ended_by, "unloaded"))
         return command("unload --hold", model, NULL);
     return command("logs", model, "why it ends");
@@ -337,6 +336,52 @@ static void add_returning(struct doctor *d, const char *model, const struct chan
     char *evidence = mem_printf("last by %s%s%s", *c->loaded_by ? c->loaded_by : "an operator",
                                 *c->ended_by ? "\nbefore that it was " : "", c->ended_by);
     doctor_add(d, DOCTOR_WRONG, "reload", what, evidence, way_to_rest(c, model));
+    if (begins(c->ended_by, "idle"))
+        doctor_advise(
+            d, mem_strdup("ttl = 30m in its section of --models-preset, or serve --ttl 30m"));
+}
+
+/* Whether it comes back often, and went the last time because one went in its place that does so, too.
+ * To pin them all would leave no room for any. */
+static bool takes_turns(const struct doctor *d, const struct changes *all, size_t i)
+{
+    bool found = false;
+    for (size_t j = 0; j < d->models.n && all[i].loads >= OFTEN && !found; j++) {
+        char *why = mem_printf("evicted to make room for '%s'", d->models.v[j].id);
+        found = j != i && all[j].loads >= OFTEN && begins(all[i].ended_by, why) &&
+                begins(all[j].ended_by, "evicted");
+        free(why);
+    }
+    return found;
+}
+
+static void add_turns(struct doctor *d, const struct changes *all)
+{
+    struct buf names, evidence;
+    char within[32];
+    size_t n = 0;
+    buf_init(&names, BUF_UNBOUNDED);
+    buf_init(&evidence, BUF_UNBOUNDED);
+    for (size_t i = 0; i < d->models.n; i++) {
+        if (!takes_turns(d, all, i))
+            continue;
+        buf_printf(&names, "%s'%s'", n ? ", " : "", d->models.v[i].id);
+        buf_printf(&evidence, "%s'%s' was loaded %u times, and %s", n ? "\n" : "",
+                   d->models.v[i].id, all[i].loads, all[i].ended_by);
+        n++;
+    }
+    char *all_names = buf_take(&names), *seen = buf_take(&evidence);
+    duration_format(OFTEN_WITHIN * 1000ULL, within, sizeof within);
+    if (n)
+        doctor_add(
+            d, DOCTOR_WRONG, "reload",
+            mem_printf("%s took turns in the last %s: each goes for another", all_names, within),
+            mem_strdup(seen), NULL);
+    if (n)
+        doctor_advise(d, mem_strdup("allow them at once: serve --models-max, --memory; or give "
+                                    "them less: a smaller --ctx-size"));
+    free(all_names);
+    free(seen);
 }
 
 void doctor_returning(struct doctor *d)
@@ -344,14 +389,19 @@ void doctor_returning(struct doctor *d)
     json_t *recent = json_object_get(d->router.status, "recent");
     double now = (double)time(NULL);
     size_t before = d->n;
+    struct changes *all = mem_zalloc((d->models.n + 1) * sizeof *all);
+    for (size_t i = 0; i < d->models.n; i++)
+        all[i] = changes_of(recent, d->models.v[i].id, now);
+    add_turns(d, all);
     for (size_t i = 0; i < d->models.n; i++) {
         const struct router_model *m = &d->models.v[i];
-        struct changes c = changes_of(recent, m->id, now);
-        bool returned = router_is_active(m) && begins(c.ended_by, "unloaded") && *c.loaded_by &&
-                        c.loaded_at - c.ended_at < RETURNED_WITHIN;
-        if (c.loads >= OFTEN || returned)
-            add_returning(d, m->id, &c);
+        const struct changes *c = &all[i];
+        bool returned = router_is_active(m) && begins(c->ended_by, "unloaded") && *c->loaded_by &&
+                        c->loaded_at - c->ended_at < RETURNED_WITHIN;
+        if ((c->loads >= OFTEN || returned) && !takes_turns(d, all, i))
+            add_returning(d, m->id, c);
     }
+    free(all);
     if (recent && d->n == before)
         doctor_add(d, DOCTOR_OK, "reload", mem_strdup("no model comes back or changes often"), NULL,
                    NULL);

@@ -310,9 +310,21 @@ def test_models_that_take_turns(hostler, models):
         assert server.tokenize(model, headers={"User-Agent": "turner/2"}).status == 200
     report = doctor(server=server)
     assert report.status == 1
-    finding = report.one("reload", what="'m1' was loaded 3 times")
-    assert "POST /tokenize from 127.0.0.1" in finding["evidence"] and "turner/2" in finding["evidence"]
-    assert "evicted to make room for 'm2'" in finding["evidence"]
+    finding = report.one("reload")  # for both: pinned, each would keep the other out for good
+    assert finding["what"] == "'m1', 'm2' took turns in the last 10m: each goes for another"
+    assert "'m1' was loaded 3 times" in finding["evidence"]
+    assert "evicted to make room for 'm2', which POST /tokenize from 127.0.0.1" in finding["evidence"]
+    assert "turner/2" in finding["evidence"]
+    assert finding["fix"] is None and "--models-max" in finding["advice"]
+
+
+def test_a_model_that_goes_for_others(hostler, models):
+    """None of which comes back as often."""
+    server = hostler("--models-dir", models, "--models-max", "1")
+    for model in ("m1", "m2", "m1", "m3", "m1"):
+        assert server.tokenize(model).status == 200
+    finding = doctor(server=server).one("reload", what="'m1' was loaded 3 times")
+    assert "evicted to make room for 'm3'" in finding["evidence"]
     assert finding["fix"].startswith("hostler pin m1")
 
 
