@@ -60,8 +60,8 @@ static char *edit_command(const struct look *l)
     bool runs = l->doctor->reached == CLI_OK;
     unsigned number = l->preset->line ? l->preset->line : 1;
     char *word = format_shell(l->config->models_preset);
-    char *line = mem_printf("\"${EDITOR:-vi}\" +%u %s" DOCTOR_REMARK "or put the file there%s",
-                            number, word, runs ? "; then: hostler list --reload" : "");
+    char *line = mem_printf("${EDITOR:-vi} +%u %s" DOCTOR_REMARK "or put the file there%s", number,
+                            word, runs ? "; then: hostler list --reload" : "");
     free(word);
     return line;
 }

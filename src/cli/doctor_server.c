@@ -213,14 +213,18 @@ static void not_reached(struct doctor *d)
 static void refused(struct doctor *d)
 {
     const char *file = doctor_setting(d, "--api-key-file", "LLAMA_ARG_API_KEY_FILE");
-    char *word = d->process.pid && file ? format_shell(file) : NULL;
+    char *path = d->process.pid && file ? doctor_path(d, file) : NULL;
+    char *word = path ? format_shell(path) : NULL;
     char *evidence =
         !d->cli->key ? mem_strdup("none was given: HOSTLER_API_KEY and LLAMA_API_KEY are not set")
                      : mem_printf("one of %zu characters was given", strlen(d->cli->key));
-    char *fix = word ? mem_printf("export HOSTLER_API_KEY=\"$(grep -v '^#' %s | head -n 1)\"", word)
-                     : mem_strdup("export HOSTLER_API_KEY=..." DOCTOR_REMARK "the server's key");
+    /* The first key, as the daemon reads such a file. */
+    char *fix =
+        word ? mem_printf("export HOSTLER_API_KEY=\"$(sed -n '/^#/d;s/\\r$//;/./{p;q}' %s)\"", word)
+             : mem_strdup("export HOSTLER_API_KEY=..." DOCTOR_REMARK "the server's key");
     doctor_add_told(d, "key", evidence, fix);
     free(word);
+    free(path);
 }
 
 static void reached(struct doctor *d)

@@ -248,9 +248,10 @@ def test_another_machine_is_not_looked_at():
 # --- the key ---------------------------------------------------------------------------------------
 
 def test_a_key_is_missing_or_wrong(hostler, models, tmp_path):
-    keys = tmp_path / "my keys"
-    keys.write_text("# mine\ns3cret\n", encoding="utf-8")
-    server = hostler("--models-dir", models, "--api-key-file", keys)
+    """The file is found from where the server was started, and its first key."""
+    (tmp_path / "my keys").write_bytes(b"# mine\r\n\r\ns3cret\r\nother\n")
+    server = hostler("--models-dir", models, "--api-key-file", "my keys",
+                     launcher=["env", "-C", tmp_path])
     report = doctor(server=server)
     assert report.status == 4
     finding = report.one("key", what="wants a key")
@@ -701,9 +702,10 @@ lora = {folder}/good.gguf,{files}/tuned.gguf
     assert half["evidence"].endswith(f"\nmodel = {files}/own.gguf in [own], {preset}:4")
     broken = found["the mmproj of 'own' is broken"]
     for finding in (half, broken):  # any file may be named there by mistake: it is not to be deleted
-        assert finding["fix"].startswith(f"\"${{EDITOR:-vi}}\" +4 '{preset}'   # ")
+        assert finding["fix"].startswith(f"${{EDITOR:-vi}} +4 '{preset}'   # ")
     gone = found["the draft of 'good' is not there"]
-    assert gone["fix"].startswith(f"\"${{EDITOR:-vi}}\" +8 '{preset}'   # ")
+    assert gone["fix"].startswith(f"${{EDITOR:-vi}} +8 '{preset}'   # ")
+    mend(gone, EDITOR="echo -n")  # one with arguments of its own
     assert found["the control vector of [*] is not there"]["evidence"].endswith(
         f"in [*] of {preset}")
 
