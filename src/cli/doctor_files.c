@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "base/memory.h"
 #include "catalog/cache.h"
+#include "catalog/files.h"
 #include "catalog/folder.h"
 #include "catalog/gguf.h"
 #include "cli/doctor.h"
@@ -30,13 +31,38 @@ static char *commandf(const char *before, const char *path, const char *note)
 /* --- folders ------------------------------------------------------------------------------------
  */
 
+/* The first folder on the way to `path` that keeps this user out; NULL when none does. */
+static char *denying_folder(const char *path)
+{
+    char *way = mem_strdup(path);
+    for (char *slash = strchr(way + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (access(way, X_OK) && errno == EACCES)
+            return way;
+        *slash = '/';
+    }
+    free(way);
+    return NULL;
+}
+
+/* What may be read then is another matter: the next look tells. */
+static char *way_to_read(const char *path, const char *mode)
+{
+    char *folder = denying_folder(path);
+    char *command = mem_printf("sudo chmod %s", folder ? "a+x" : mode);
+    char *fix = commandf(command, folder ? folder : path, "or run as a user who may read it");
+    free(command);
+    free(folder);
+    return fix;
+}
+
 static void add_unreadable(struct doctor *d, const char *path, int code)
 {
     bool denied = code == EACCES || code == EPERM;
     doctor_add(d, DOCTOR_WRONG, "folder", mem_printf("%s cannot be read", path),
                denied ? mem_printf("%s (as user %u)", strerror(code), (unsigned)geteuid())
                       : mem_strdup(strerror(code)),
-               denied ? commandf("sudo chmod a+rx", path, "or run as a user who may read it")
+               denied           ? way_to_read(path, "a+rx")
                : code == ENOENT ? commandf("mkdir -p", path, "or name another with --models-dir")
                                 : NULL);
     if (!denied && code != ENOENT)
@@ -77,11 +103,6 @@ static void check_subfolders(struct doctor *d, const char *path)
 static char *evidence(const char *why, const struct doctor_file *f)
 {
     return mem_printf("%s%s%s", why, f->where ? "\n" : "", f->where ? f->where : "");
-}
-
-static char *way_to_read(const char *path)
-{
-    return commandf("sudo chmod a+r", path, "or run as a user who may read it");
 }
 
 /* Where files of the cache really lie. */
@@ -164,7 +185,7 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
         advice = mem_strdup("update hostler, or convert the model again");
         break;
     case EACCES:
-        fix = way_to_read(path);
+        fix = way_to_read(path, "a+r");
         break;
     default:
         break;
@@ -199,6 +220,20 @@ static void check_parts(struct doctor *d, const struct doctor_file *f, unsigned 
     }
 }
 
+/* The part that this user may not read. The caller frees it. */
+static char *denied_part(const char *first)
+{
+    struct file f = {.name = (char *)first};
+    file_parse_shard(&f);
+    for (unsigned no = 1; no <= f.count; no++) {
+        char *path = folder_shard_path(first, no, f.count);
+        if (access(path, R_OK) && errno == EACCES)
+            return path;
+        free(path);
+    }
+    return mem_strdup(first);
+}
+
 void doctor_file(struct doctor *d, const struct doctor_file *f)
 {
     struct folder_model m;
@@ -208,7 +243,9 @@ void doctor_file(struct doctor *d, const struct doctor_file *f)
         check_parts(d, f, m.shards);
         folder_model_finish(&m);
     } else if (rc == -EACCES) {
-        add_broken(d, f, f->path, rc, why.text);
+        char *part = denied_part(f->path);
+        add_broken(d, f, part, rc, why.text);
+        free(part);
     } else {
         doctor_add(d, DOCTOR_WRONG, "file",
                    mem_printf("the %s of %s %s", f->noun, f->model,

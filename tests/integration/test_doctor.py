@@ -645,6 +645,28 @@ def test_a_folder_and_a_file_that_may_not_be_read():
         assert report.one("folder")["fix"].startswith(
             f"sudo chmod a+rx {place}/models/inner ")
         assert str(place / "models") in run().one("folder")["what"]
+        place.chmod(0o700)  # what keeps out is above
+        finding = run().one("folder")
+        assert finding["what"].startswith(f"{place}/models ")
+        assert finding["fix"].startswith(f"sudo chmod a+x {place}   # ")
+    finally:
+        shutil.rmtree(place)
+
+
+def test_a_part_that_may_not_be_read(engine):
+    """That one is named, not the first."""
+    place = pathlib.Path(tempfile.mkdtemp())
+    try:
+        place.chmod(0o755)
+        paths = tiny_model.make_shards(str(place), "big", 3)
+        os.chmod(paths[2], 0o600)
+        (place / "p.ini").write_text(f"[big]\nmodel = {paths[0]}\n", encoding="utf-8")
+        taken, port = unused_port()
+        with taken:
+            report = doctor_as_nobody("--url", f"http://127.0.0.1:{port}", LLAMA_SERVER=str(engine),
+                                      LLAMA_ARG_MODELS_PRESET=str(place / "p.ini"))
+        finding = report.one("file", what="'big' cannot be read")
+        assert finding["fix"].startswith(f"sudo chmod a+r {paths[2]} ")
     finally:
         shutil.rmtree(place)
 
