@@ -229,17 +229,27 @@ static bool sees_as_server(const struct doctor *d)
     return d->reached == CLI_NO_SERVER;
 }
 
+static char *ask_as(const struct doctor *d, const char *user)
+{
+    char *url = format_shell(d->cli->url), *model = format_shell(d->model ? d->model : "");
+    char *command = mem_printf("sudo -u %s hostler doctor --url %s%s%s", user, url,
+                               !d->model          ? ""
+                               : *d->model == '-' ? " -- "
+                                                  : " ",
+                               d->model ? model : "");
+    free(model);
+    free(url);
+    return command;
+}
+
 static void add_other_user(struct doctor *d)
 {
     bool other = d->process.pid && d->process.uid != geteuid();
     const struct passwd *user = other ? getpwuid(d->process.uid) : NULL;
-    char *url = format_shell(d->cli->url);
     doctor_add(d, DOCTOR_NOTE, "files",
                mem_strdup("its engine and files were not looked at: this user does not see them as "
                           "the server does"),
-               NULL,
-               user ? mem_printf("sudo -u %s hostler doctor --url %s", user->pw_name, url) : NULL);
-    free(url);
+               NULL, user ? ask_as(d, user->pw_name) : NULL);
 }
 
 static void check_all(struct doctor *d)

@@ -100,6 +100,22 @@ static bool is_stranger(const struct doctor *d, const struct procfs_process *p)
     return !belongs_to_server(d, p) && !procfs_has_owner(p);
 }
 
+/* The server of one model has that from its options or its environment. */
+static bool has_model(const struct procfs_process *p)
+{
+    static const struct {
+        const char *option, *variable;
+    } names[] = {{"-m", "LLAMA_ARG_MODEL"},    {"--model", NULL},
+                 {"-hf", "LLAMA_ARG_HF_REPO"}, {"-hfr", NULL},
+                 {"--hf-repo", NULL},          {"-mu", "LLAMA_ARG_MODEL_URL"},
+                 {"--model-url", NULL},        {"-dr", "LLAMA_ARG_DOCKER_REPO"},
+                 {"--docker-repo", NULL}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (procfs_setting(p, names[i].option, names[i].variable))
+            return true;
+    return false;
+}
+
 /* One that a router started and that outlived it, or a server of its own. An engine whose parent lives
  * has a router, of whatever name. */
 static void look_at(const struct procfs_process *p, void *ctx)
@@ -111,7 +127,9 @@ static void look_at(const struct procfs_process *p, void *ctx)
     if (is_child && procfs_is_orphan(p))
         add_holder(l, p, DOCTOR_WRONG, "an engine whose router is gone");
     else if (!is_child)
-        add_holder(l, p, DOCTOR_NOTE, "a server of its own, which no router unloads");
+        add_holder(l, p, DOCTOR_NOTE,
+                   has_model(p) || !p->env.n ? "a server of its own, which no router unloads"
+                                             : "another router, whose engines are its own");
 }
 
 static void look_at_gpus(struct look *l)

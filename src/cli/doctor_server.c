@@ -196,6 +196,31 @@ static char *seen_instead(const struct doctor *d, const struct neighbour *found)
     return mem_printf("%s comes from %s%s", d->router.url.shown, source_of_address(d->cli), none);
 }
 
+/* A llama-server that reads its model answers so whatever it is asked. */
+static bool is_loading(const struct doctor *d)
+{
+    return d->reached == CLI_SOME_FAILED && d->told.error &&
+           strcmp(d->told.error, "Loading model") == 0;
+}
+
+static void add_loading(struct doctor *d)
+{
+    doctor_add(d, DOCTOR_NOTE, "server",
+               mem_printf("the llama-server at %s is loading its model", d->router.url.shown),
+               d->process.pid ? mem_printf("it is pid %d", (int)d->process.pid) : NULL, NULL);
+    doctor_advise(d, mem_strdup("ask again: until then it answers nothing else"));
+}
+
+/* Of a server of one model, whose pid the usual hint sends here for. */
+static char *way_to_see(const struct doctor *d)
+{
+    return mem_printf(
+        "its process is not to be seen %s: `hostler doctor` %s tells its pid; or name "
+        "a router with --url or HOSTLER_URL",
+        d->local ? "by this user" : "from here",
+        d->local ? "of the user who started it" : "on its own machine");
+}
+
 static void not_reached(struct doctor *d)
 {
     struct neighbour found = {0};
@@ -203,6 +228,8 @@ static void not_reached(struct doctor *d)
         found = find_router(d);
     char *advice = NULL, *other = is_ours(&found) ? way_to(d, &found, &advice) : NULL;
     doctor_add_told(d, "server", seen_instead(d, &found), way_to_router(d, other));
+    if (!advice && !other && d->router.single_model && !d->process.pid)
+        advice = way_to_see(d);
     if (advice)
         doctor_advise(d, advice);
     if (found.kind && !is_ours(&found))
@@ -257,6 +284,8 @@ void doctor_server(struct doctor *d)
         reached(d);
     else if (status == CLI_REFUSED)
         refused(d);
+    else if (is_loading(d))
+        add_loading(d);
     else
         not_reached(d);
 }

@@ -227,6 +227,40 @@ def test_what_is_not_known_to_hold_one_model_is_not_ended(started, engine, model
     assert "kill" not in (finding["fix"] or "")
 
 
+def test_a_server_that_is_still_loading():
+    class Loading(Fake):
+        class handler(Handler):
+            def route(self, path, body):
+                self.answer(503, {"error": {"code": 503, "message": "Loading model",
+                                            "type": "unavailable_error"}})
+
+    loading = Loading()
+    report = doctor("--url", loading.url)
+    assert not report.of("server")
+    assert "is loading its model" in report.one("server", "note")["what"]
+    assert "ask again" in report.one("server", "note")["advice"]
+    loading.stop()
+
+
+def test_a_single_model_server_whose_process_is_not_seen():
+    """Who sees no pid is not told to ask the same once more."""
+    class Single(Fake):
+        class handler(Handler):
+            def route(self, path, body):
+                answers = {"/props": {"default_generation_settings": {}},
+                           "/models": {"data": [{"id": "m"}]}}
+                self.answer(200 if path in answers else 404, answers.get(path, {"error": "no"}))
+
+    def look():
+        single = Single()
+        report = doctor("--url", single.url)
+        single.stop()
+        return report
+
+    finding = in_a_network_of_its_own(look).one("server", what="llama-server with one model")
+    assert "`hostler doctor` of the user who started it tells its pid" in finding["advice"]
+
+
 @pytest.mark.parametrize("kind", [FakeLlamaSwap, FakeOllama])
 def test_other_kinds_are_known(kind):
     other = kind(["a:latest"])
@@ -590,13 +624,13 @@ def test_what_may_be_whole_is_not_to_be_deleted(hostler, folder):
 
 def test_a_server_of_another_user_is_not_judged(server):
     """What nobody may read and run says nothing of a server that is root's."""
-    report = doctor_as_nobody("--url", f"http://127.0.0.1:{server.port}",
+    report = doctor_as_nobody("a model", "--url", f"http://127.0.0.1:{server.port}",
                               LLAMA_SERVER="/nowhere/llama-server", LLAMA_ARG_MODELS_DIR="/nowhere")
     assert report.of("server", "ok")
     for check in ("engine", "folder", "file"):
         assert not report.of(check)
     finding = report.one("files", "note")
-    assert finding["fix"] == f"sudo -u root hostler doctor --url http://127.0.0.1:{server.port}"
+    assert finding["fix"] == f"sudo -u root hostler doctor --url http://127.0.0.1:{server.port} 'a model'"
 
 
 def test_the_engine_on_the_servers_path(hostler, models, engine, tmp_path):
@@ -890,6 +924,7 @@ def test_an_engine_whose_parent_lives_is_not_ended(server, started, engine, mode
 def test_a_server_that_no_router_owns(server, stock, models):
     alone = stock("-m", models / "m2.gguf")
     finding, = held_by(server, alone.pid, "note")
+    assert "a server of its own" in finding["evidence"]
     assert "holds host " in finding["what"] and "MiB" in finding["what"]
     assert finding["fix"] is None  # it may be somebody's work
     alone.stop()
@@ -925,6 +960,8 @@ def test_engines_of_a_router_are_no_strangers(server, stock, models):
     engines = subprocess.run(["pgrep", "-P", str(router.pid)], capture_output=True,
                              text=True).stdout.split()
     assert engines
+    note, = held_by(server, router.pid, "note")
+    assert note["evidence"].startswith("another router, whose engines are its own\n")
     for pid in [server.engines()["m1"]["pid"], *engines]:
         assert not held_by(server, pid, "wrong") and not held_by(server, pid, "note")
 
