@@ -11,6 +11,7 @@
 #include "cli/doctor.h"
 #include "cli/facts.h"
 #include "cli/format.h"
+#include "cli/hold.h"
 
 #define OFTEN 3          /* loads … */
 #define OFTEN_WITHIN 600 /* … in so many seconds are too many */
@@ -172,12 +173,19 @@ static char *figures(json_t *estimate)
     return text;
 }
 
+static json_t *hold_of(const struct router_model *m)
+{
+    json_t *held = json_object_get(m->entry, "held");
+    return json_is_object(held) ? held : NULL;
+}
+
 static void add_fit(struct doctor *d, const struct router_model *m, json_t *estimate)
 {
     size_t evicted = json_array_size(json_object_get(estimate, "evicts"));
-    char *what = evicted ? mem_printf("'%s' can be loaded; %zu other%s must go for it", m->id,
-                                      evicted, evicted == 1 ? "" : "s")
-                         : mem_printf("'%s' can be loaded", m->id);
+    const char *may = hold_of(m) ? "would fit" : "can be loaded";
+    char *what = evicted ? mem_printf("'%s' %s; %zu other%s must go for it", m->id, may, evicted,
+                                      evicted == 1 ? "" : "s")
+                         : mem_printf("'%s' %s", m->id, may);
     doctor_add(d, DOCTOR_OK, "room", what, NULL, NULL);
 }
 
@@ -206,13 +214,11 @@ static void check_room(struct doctor *d, const struct router_model *m)
 
 static void check_held(struct doctor *d, const struct router_model *m)
 {
-    json_t *held = json_object_get(m->entry, "held");
-    if (!json_is_object(held))
-        return;
-    doctor_add(d, DOCTOR_WRONG, "hold", mem_printf("'%s' is held: requests do not load it", m->id),
-               mem_printf("by %s%s%s", *text_of(held, "by") ? text_of(held, "by") : "an operator",
-                          *text_of(held, "reason") ? ": " : "", text_of(held, "reason")),
-               command("release", m->id, NULL));
+    json_t *held = hold_of(m);
+    if (held)
+        doctor_add(d, DOCTOR_WRONG, "hold",
+                   mem_printf("'%s' is held: requests do not load it", m->id), hold_text(held),
+                   command("release", m->id, NULL));
 }
 
 static void unknown(struct doctor *d)

@@ -80,6 +80,16 @@ static void check_path(const struct look *l, const struct engine_arg *arg, const
     free(model);
 }
 
+static void add_blank(const struct look *l, const struct engine_arg *arg, const char *noun)
+{
+    const char *name = l->preset->name;
+    const char *quote = strcmp(name, "*") == 0 ? "" : "'";
+    doctor_add(l->doctor, DOCTOR_WRONG, "file",
+               mem_printf("the %s of %s%s%s is given without a name", noun, quote,
+                          *quote ? name : "[*]", quote),
+               place(l, arg), edit_command(l));
+}
+
 /* Older builds take the weight as a second value, newer ones behind a colon. */
 static void drop_weight(char *value, const struct engine_option *option)
 {
@@ -94,6 +104,10 @@ static void check_argument(const struct look *l, const struct engine_arg *arg)
     struct strv paths = {0};
     if (!o || !arg->value)
         return;
+    if (!*arg->value) {
+        add_blank(l, arg, o->noun);
+        return;
+    }
     if (o->is_list)
         strv_split(&paths, arg->value, ',');
     else
@@ -118,23 +132,35 @@ static bool check_section(struct look *l, const struct preset *p)
 /* --- presets ------------------------------------------------------------------------------------
  */
 
+/* Without a server, only the environment names presets. */
+static char *way_to_take(const struct doctor *d, const struct config *c, bool missing)
+{
+    static const char once[] = DOCTOR_REMARK "once that is mended";
+    bool runs = d->reached == CLI_OK;
+    if (runs && !missing)
+        return mem_printf("hostler list --reload%s", once);
+    if (!runs && missing)
+        return mem_strdup("unset LLAMA_ARG_MODELS_PRESET" DOCTOR_REMARK "or create that file");
+    char *word = format_shell(c->models_preset);
+    char *fix =
+        runs ? mem_printf("touch %s" DOCTOR_REMARK "or start the server without --models-preset",
+                          word)
+             : mem_printf("hostler serve --models-preset %s%s", word, once);
+    free(word);
+    return fix;
+}
+
 /* One that was told is not told again: the server has met it itself. */
 static void add_mistake(struct doctor *d, const struct config *c, int code, const char *why)
 {
     bool is_mistake = code == -EINVAL;
     if (json_is_string(json_object_get(d->router.status, "problem")))
         return;
-    char *word = format_shell(c->models_preset);
-    doctor_add(
-        d, DOCTOR_WRONG, "presets",
-        mem_strdup(is_mistake ? "the presets hold a mistake: the server does not take them so"
+    doctor_add(d, DOCTOR_WRONG, "presets",
+               mem_strdup(is_mistake
+                              ? "the presets hold a mistake: the server does not take them so"
                               : "the presets cannot be read"),
-        mem_strdup(why),
-        d->reached == CLI_OK
-            ? mem_strdup("hostler list --reload" DOCTOR_REMARK "once that is mended")
-            : mem_printf("hostler serve --models-preset %s" DOCTOR_REMARK "once that is mended",
-                         word));
-    free(word);
+               mem_strdup(why), way_to_take(d, c, code == -ENOENT));
 }
 
 /* The engine says which keys there are. One that does not run was told of already. */

@@ -335,8 +335,13 @@ def test_a_model_whose_engine_crashed(server):
 
 def test_a_held_model(server):
     assert run_cli("hold", "m1", "--reason", "games", server=server).returncode == 0
-    finding = doctor("m1", server=server).one("hold", what="'m1' is held")
+    report = doctor("m1", server=server)
+    finding = report.one("hold", what="'m1' is held")
+    assert finding["evidence"].startswith("until released, by ")
     assert finding["evidence"].endswith(": games") and finding["fix"] == "hostler release m1"
+    assert report.one("room", "ok")["what"] == "'m1' would fit"  # not `can be loaded`
+    assert run_cli("hold", "m1", "--for", "1h", server=server).returncode == 0
+    assert re.match(r"until 20\d\d-\S+ \S+, by ", doctor("m1", server=server).one("hold")["evidence"])
 
 
 def test_models_that_take_turns(hostler, models):
@@ -780,6 +785,20 @@ def test_presets_are_read_as_the_server_sees_them(hostler, folder, engine, tmp_p
     assert f"{tmp_path}/p.ini:1" in finding["evidence"]
 
 
+def test_presets_that_are_gone(hostler, folder):
+    preset, server = of_presets(hostler, folder, "")
+    preset.unlink()
+    mend(doctor(server=server).one("presets", what="cannot be read"))
+    assert not doctor(server=server).of("presets")
+
+
+def test_a_file_without_a_name(hostler, folder):
+    _, server = of_presets(hostler, folder, "[good]\nmmproj =\n")
+    finding = doctor(server=server).one("file")
+    assert finding["what"] == "the mmproj of 'good' is given without a name"
+    assert "in [good]" in finding["evidence"] and "EDITOR" in finding["fix"]
+
+
 def test_presets_of_a_stock_router(stock, folder, tmp_path):
     preset = tmp_path / "p.ini"
     shutil.copy(folder / "good.gguf", tmp_path / "own.gguf")
@@ -817,7 +836,8 @@ def test_presets_that_no_server_would_take(folder, tmp_path, engine):
         absent = doctor("--url", f"http://127.0.0.1:{port}", env=env)
         preset.write_text("[m1]\nctx-sise = 3\n", encoding="utf-8")
         mistake = doctor("--url", f"http://127.0.0.1:{port}", env=env)
-    assert "cannot be read" in absent.one("presets")["what"]
+    finding = absent.one("presets", what="cannot be read")
+    assert finding["fix"].startswith("unset LLAMA_ARG_MODELS_PRESET   # ")
     finding = mistake.one("presets", what="hold a mistake")
     assert "line 2: ctx-sise" in finding["evidence"]
     assert finding["fix"].startswith(f"hostler serve --models-preset {preset}   #")
