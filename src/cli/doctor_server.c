@@ -115,8 +115,7 @@ static char *way_to(const struct doctor *d, const struct neighbour *n, char **ad
     const char *name = strcmp(source, "LLAMA_SERVER_URL") == 0 ? "LLAMA_SERVER_URL" : "HOSTLER_URL";
     char *pid = told_pid(n->pid), *fix = NULL;
     if (strcmp(source, "--url") == 0)
-        *advice =
-            mem_printf("use --url http://localhost:%u, where %s%s answers", n->port, n->kind, pid);
+        *advice = mem_printf("use --url http://localhost:%u (%s answers)", n->port, n->kind);
     else
         fix = mem_printf("export %s=http://localhost:%u" DOCTOR_REMARK "%s%s answers there", name,
                          n->port, n->kind, pid);
