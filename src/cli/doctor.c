@@ -34,6 +34,43 @@ void doctor_advise(struct doctor *d, char *advice)
     last->advice = advice;
 }
 
+void doctor_about(struct doctor *d, char *model)
+{
+    d->findings[d->n - 1].model = model;
+}
+
+static void finding_finish(struct doctor_finding *f)
+{
+    free(f->what);
+    free(f->evidence);
+    free(f->fix);
+    free(f->advice);
+    free(f->model);
+}
+
+static bool is_why(const struct doctor_finding *f, const struct doctor_finding *failed)
+{
+    return f->level == DOCTOR_WRONG && f->model && strcmp(f->check, "file") == 0 &&
+           strcmp(f->model, failed->model) == 0;
+}
+
+/* A load that failed is no thing of its own where the file is what is wrong. */
+static void drop_failures_of_files(struct doctor *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        struct doctor_finding *f = &d->findings[i];
+        bool told = false;
+        for (size_t j = 0; j < d->n && f->model && !told; j++)
+            told = strcmp(f->check, "model") == 0 && is_why(&d->findings[j], f);
+        if (!told)
+            continue;
+        finding_finish(f);
+        memmove(f, f + 1, (d->n - i - 1) * sizeof *f);
+        d->n--;
+        i--;
+    }
+}
+
 static void forget_told(struct doctor *d)
 {
     free(d->told.error);
@@ -292,6 +329,7 @@ static int run(struct doctor *d, const struct cli *cli)
     d->local = d->router.url.loopback;
     log_setup(LOG_ERROR, LOG_TEXT); /* the catalog's warnings come as findings */
     check_all(d);
+    drop_failures_of_files(d);
     if (cli->json)
         print_json_report(d);
     else
@@ -303,12 +341,8 @@ static int run(struct doctor *d, const struct cli *cli)
 
 static void finish(struct doctor *d)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        free(d->findings[i].what);
-        free(d->findings[i].evidence);
-        free(d->findings[i].fix);
-        free(d->findings[i].advice);
-    }
+    for (size_t i = 0; i < d->n; i++)
+        finding_finish(&d->findings[i]);
     free(d->findings);
     strv_finish(&d->judged);
     forget_told(d);

@@ -29,6 +29,7 @@ struct doctor_finding {
     char *what, *evidence;
     char *fix;    /* a command, and a remark behind DOCTOR_REMARK; several are lines */
     char *advice; /* what no command does */
+    char *model;  /* `'m1'`, where it is of one that does not load; NULL */
 };
 
 /* Stands between a command and what is to be said of it. No word of a command has a tab or a newline
@@ -55,6 +56,8 @@ void doctor_add(struct doctor *d, enum doctor_level level, const char *check, ch
                 char *evidence, char *fix);
 /* Gives the last finding its advice (taken; NULL: none). */
 void doctor_advise(struct doctor *d, char *advice);
+/* Says of which model the last finding is, for those of one fault (taken). */
+void doctor_about(struct doctor *d, char *model);
 /* Adds what an operation on `d->router` has told, and forgets it. `fix` (taken) NULL: its hint is
  * the advice. */
 void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix);

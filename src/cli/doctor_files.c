@@ -193,6 +193,7 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
     doctor_add(d, DOCTOR_WRONG, "file", mem_printf("the %s of %s %s", f->noun, f->model, what),
                evidence(why, f), fix);
     doctor_advise(d, advice);
+    doctor_about(d, mem_strdup(f->model));
 }
 
 /* Whether it is the first time that the file is met. */

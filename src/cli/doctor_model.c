@@ -261,6 +261,7 @@ void doctor_failed(struct doctor *d)
                    *message ? format_failure(m->id, message)
                             : mem_strdup("why is in the server's log"),
                    command("load", m->id, "tries again, once that is mended"));
+        doctor_about(d, mem_printf("'%s'", m->id));
         free(state);
     }
 }

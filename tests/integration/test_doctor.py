@@ -311,12 +311,17 @@ def test_a_wrong_model_id(server):
     assert doctor("m1", server=server).one("model", "ok")["what"] == "'m1' is unloaded"
 
 
-def test_a_model_that_failed(hostler, tmp_path):
+def test_a_model_that_failed_for_its_file(hostler, tmp_path):
+    """One fault is told once: with what mends it."""
     folder = tmp_path / "models"
     folder.mkdir()
-    (folder / "bad.gguf").write_bytes(b"GGUF, but no more")
+    (folder / "bad.gguf").write_text("<html>404</html>", encoding="utf-8")
     server = hostler("--models-dir", folder)
     assert run_cli("load", "bad", server=server).returncode == 1
+    report = doctor(server=server)
+    assert report.one("file", what="'bad'")["fix"].startswith("rm -- ")
+    assert report.of("model") == []
+    tiny_model.make(str(folder / "bad.gguf"))
     finding = doctor(server=server).one("model", what="'bad' is failed (while loading)")
     assert finding["evidence"] and finding["fix"].startswith("hostler load bad")
 
