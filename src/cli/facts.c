@@ -124,8 +124,14 @@ char *facts_state(const char *state, json_t *status)
     long long signal = json_integer_value(json_object_get(status, "signal"));
     long long code = json_integer_value(json_object_get(status, "exit_code"));
     const char *reason = facts_text(status, "reason");
+    const char *message = facts_text(status, "message");
     bool loading = reason && strcmp(reason, "load_failed") == 0;
-    const char *how = loading ? "while loading" : reason ? reason : "ended";
+    /* Of an engine a message says `the engine of`; what the model itself lacks is room for one. */
+    bool began = !message || !format_is_sentence(message);
+    const char *how = loading && began ? "while loading"
+                      : loading        ? "no room"
+                      : reason         ? reason
+                                       : "ended";
     if (!json_is_true(json_object_get(status, "failed")))
         return mem_strdup(state);
     if (signal)

@@ -110,6 +110,11 @@ char *format_failure(const char *model, const char *message)
     return text ? text : mem_strdup("");
 }
 
+bool format_is_sentence(const char *message)
+{
+    return strncmp(message, "model '", strlen("model '")) == 0;
+}
+
 /* --- width ---------------------------------------------------------------------------------------
  */
 

@@ -27,6 +27,9 @@ char *format_clean(char *text, enum format_clean how);
  * (` E `) rather than others, indented. The caller frees it. */
 char *format_failure(const char *model, const char *message);
 
+/* Whether such a message begins with the model, and so is a sentence of its own. */
+bool format_is_sentence(const char *message);
+
 /* Terminal columns that UTF-8 `text` takes. A byte that is no UTF-8 counts as one. */
 size_t format_width(const char *text);
 /* Bytes of the longest beginning of `text` that takes at most `columns`, and no half letter. */

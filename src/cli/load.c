@@ -77,7 +77,9 @@ static void tell_failure(const struct load *l, const struct target *t)
 {
     char *message =
         format_failure(t->model, t->message ? t->message : "why is in the server's log");
-    if (strcmp(t->reason, "load_failed") == 0)
+    if (format_is_sentence(message))
+        cli_error(l->cli, "%s", message);
+    else if (strcmp(t->reason, "load_failed") == 0)
         cli_error(l->cli, "model '%s' failed to load: %s", t->model, message);
     else if (strcmp(t->reason, "evicted") == 0)
         cli_error(l->cli, "model '%s' %s", t->model, message);

@@ -200,9 +200,8 @@ static int tell_refused(struct run_session *s, const struct chat *c)
         cli_hint(s->cli, "name the router with --url or HOSTLER_URL");
         return CLI_NO_SERVER;
     }
-    /* A message that begins with the model is a sentence of its own. */
     char *text = format_failure(s->model, c->err.text);
-    if (strncmp(text, "model '", strlen("model '")) == 0)
+    if (format_is_sentence(text))
         cli_error(s->cli, "%s", text);
     else
         cli_error(s->cli, "model '%s' did not answer: %s", s->model, text);

@@ -99,6 +99,13 @@ def test_unpin_tells_of_what_was_not_pinned(cli, server):
     assert cli("unpin", "m1", server=server).stdout == "m1 unpinned\n"
 
 
+def test_a_model_without_room_did_not_fail_while_loading(cli, hostler, models, tmp_path):
+    (tmp_path / "p.ini").write_text("[m1]\nmemory = 2G\n", encoding="utf-8")
+    server = hostler("--models-dir", models, "--models-preset", tmp_path / "p.ini", "--memory", "host=1G")
+    assert cli("load", "m1", server=server).returncode == 1
+    assert re.search(r"^state +failed \(no room\)$", cli("show", "m1", server=server).stdout, re.M)
+
+
 def test_hold_wants_models_or_all(cli, server):
     assert cli("hold", server=server).returncode == 2
     assert cli("hold", "m1", "--all", server=server).returncode == 2

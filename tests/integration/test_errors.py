@@ -174,6 +174,12 @@ def broken(s):
     fake(s, qwen3={"exit_at_load": 1, "log": "error: tensor 'blk.0' is missing"})
 
 
+def no_room(s):
+    """It takes more than engines may have."""
+    (s.folder / "p.ini").write_text("[qwen3]\nmemory = 2G\n", encoding="utf-8")
+    fake(s, "--models-preset", s.folder / "p.ini", "--memory", "host=1G", qwen3={})
+
+
 def slow(s):
     """It never gets ready."""
     fake(s, qwen3={"never_ready": True})
@@ -255,7 +261,7 @@ def serve(s):
 
 SITUATIONS = {f.__name__: f for f in (
     usage, nobody, web_page, not_found, no_http, silent, address, models, held, held_for_a_time,
-    no_autoload, broken, slow, crashing, busy, key_wanted, key_wrong, key_with_a_newline,
+    no_autoload, broken, no_room, slow, crashing, busy, key_wanted, key_wrong, key_with_a_newline,
     stock, single, tls, disk_full, serve)}
 
 
