@@ -90,13 +90,14 @@ static void draw_sums(const struct top *t, unsigned width)
                  s.waiting ? format_took((uint64_t)s.oldest_ms, time, sizeof time) : "");
         add(line, sizeof line, part);
     }
-    if (s.tokens >= 0) {
-        snprintf(part, sizeof part, "%.1f tok/s (10 s)", s.tokens);
-        add(line, sizeof line, part);
-    }
     if (s.held) {
         snprintf(part, sizeof part, "%zu held", s.held);
         add(line, sizeof line, part);
+    }
+    if (s.tokens >= 0) {
+        snprintf(part, sizeof part, "%.1f tok/s (10 s)", s.tokens);
+        if (strlen(line) + 3 + strlen(part) <= width - TOP_LEFT) /* else it would cut the others */
+            add(line, sizeof line, part);
     }
     if (*top_text(t->facts.status, "problem"))
         add(line, sizeof line, "presets or models: a problem, see `hostler ps`");
@@ -245,6 +246,9 @@ static void draw_foot(const struct top *t, unsigned row, unsigned width, uint64_
 /* --- other pictures -----------------------------------------------------------------------------
  */
 
+#define NOTES 15 /* their first row */
+
+/* Nothing of it is cut where 60 columns and 20 rows are. */
 static void draw_help(unsigned rows, unsigned width)
 {
     static const struct key_hint keys[] = {
@@ -252,14 +256,21 @@ static void draw_help(unsigned rows, unsigned width)
         {"l", "load it; ends a hold"},
         {"u", "unload it, after its requests"},
         {"U", "unload all; asks first"},
-        {"h", "hold it, so that requests do not load it, or release it"},
-        {"p", "pin it, so that it is not evicted, or unpin it"},
+        {"h", "hold it against requests, or release it"},
+        {"p", "pin it against eviction, or unpin it"},
         {"f, Enter", "follow its log"},
-        {"/", "show only models with this in their name; Esc ends that"},
-        {"s, r", "sort by the next column; the other way round"},
-        {"Tab", "requests in place of recent events, where one has room"},
+        {"/", "filter by a part of the name; Esc ends that"},
+        {"s, r", "sort by the next column; turn the order"},
+        {"Tab", "requests or recent events, if one has room"},
         {"q, Ctrl-C", "quit"},
         {0},
+    };
+    static const char *const notes[] = {
+        "Bars: engines from the left, other programs from the right,",
+        "| what engines may have. REQS 2+1: 2 running, 1 waiting.",
+        "TOK/S: of running answers since each began, and of what",
+        "ended in the last 10 s.",
+        NULL,
     };
     screen_text(0, TOP_LEFT, width - TOP_LEFT, SCREEN_ACCENT, "hostler top: keys");
     for (unsigned i = 0; keys[i].key && i + 2 < rows; i++) {
@@ -267,15 +278,8 @@ static void draw_help(unsigned rows, unsigned width)
         if (width > 20)
             screen_text(i + 2, TOP_LEFT + 16, width - TOP_LEFT - 16, TABLE_PLAIN, keys[i].what);
     }
-    if (rows > 17)
-        screen_text(15, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT,
-                    "The bars: engines from the left, other programs from the right, | what");
-    if (rows > 17)
-        screen_text(16, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT,
-                    "engines may have. REQS 2+1: two running, one waiting.");
-    if (rows > 18)
-        screen_text(17, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT,
-                    "TOK/S: running answers, each since it began; what ended in the last 10 s.");
+    for (unsigned i = 0; notes[i] && NOTES + i + 1 < rows; i++)
+        screen_text(NOTES + i, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT, notes[i]);
 }
 
 static void draw_log(struct top *t, unsigned rows, unsigned width)

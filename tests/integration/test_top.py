@@ -91,6 +91,17 @@ def test_a_screen(top, scripted, name, columns, rows, env):
     quits(t)
 
 
+def test_a_narrow_terminal_cuts_no_help(top, scripted):
+    t = top(scripted, 60, 20)
+    t.shows("1 held")
+    t.keys("?")
+    t.shows("hostler top: keys", "ended in the last 10 s.")
+    assert "…" not in t.text()
+    t.keys("q")
+    t.shows(FULL)
+    quits(t)
+
+
 def test_other_screens(top, scripted):
     t = top(scripted)
     t.shows(FULL)
