@@ -327,7 +327,7 @@ static int run(struct doctor *d, const struct cli *cli)
         return status;
     d->asking.told = &d->told;
     d->local = d->router.url.loopback;
-    log_setup(LOG_ERROR, LOG_TEXT); /* the catalog's warnings come as findings */
+    log_setup(LOG_ERROR, LOG_TEXT); /* what is wrong with a file comes as a finding */
     check_all(d);
     drop_failures_of_files(d);
     if (cli->json)

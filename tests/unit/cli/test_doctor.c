@@ -19,12 +19,12 @@ static void raises(unsigned long soft, unsigned long hard, const char *want)
 static void test_a_limit_is_raised_never_lowered(void **state)
 {
     (void)state;
-    raises(1000, 500000, "prlimit --pid 7 --nofile=65536:   #");
-    raises(1000, 8192, "prlimit --pid 7 --nofile=8192:   #");
-    raises(1000, 1000, "prlimit --pid 7 --nofile=65536:65536   #");
-    raises(70000, 500000, "prlimit --pid 7 --nofile=140000:   #");
-    raises(70000, 100000, "prlimit --pid 7 --nofile=100000:   #");
-    raises(100000, 100000, "prlimit --pid 7 --nofile=200000:200000   #");
+    raises(1000, 500000, "prlimit --pid 7 --nofile=65536:" DOCTOR_REMARK);
+    raises(1000, 8192, "prlimit --pid 7 --nofile=8192:" DOCTOR_REMARK);
+    raises(1000, 1000, "prlimit --pid 7 --nofile=65536:65536" DOCTOR_REMARK);
+    raises(70000, 500000, "prlimit --pid 7 --nofile=140000:" DOCTOR_REMARK);
+    raises(70000, 100000, "prlimit --pid 7 --nofile=100000:" DOCTOR_REMARK);
+    raises(100000, 100000, "prlimit --pid 7 --nofile=200000:200000" DOCTOR_REMARK);
 }
 
 int main(void)
