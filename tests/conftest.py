@@ -154,7 +154,9 @@ class Hostler(Server):
         return self.models()[model]["status"]["value"]
 
     def loaded(self):
-        return sorted(m for m, e in self.models().items() if e["status"]["value"] == "loaded")
+        """Without those that are on their way out."""
+        return sorted(m for m, e in self.models().items()
+                      if e["status"]["value"] == "loaded" and not e["status"].get("draining"))
 
     def engines(self):
         return {e["model"]: e for e in self.get("/hostler/v1/status").json["engines"]}
