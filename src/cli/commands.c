@@ -165,8 +165,8 @@ const struct cli_command cli_commands[] = {
      "Lists requests: when, from whom, which one loaded a model", NULL, requests_options, 0, 1,
      NULL, false},
     {"events", cli_events, "[MODEL]", "Follows what happens to models, a line each",
-     "The time is local. With --json each event is as the server sends it, and a `time`\n"
-     "in UTC is added. Ends with Ctrl-C. Works on a stock llama.cpp router, too.",
+     "The time is local. With --json each event is as the server sends it, and a\n"
+     "`time` in UTC is added. Ends with Ctrl-C. Works on a stock llama.cpp router, too.",
      json_options, 0, 1, NULL, false},
     {"logs", cli_logs, "[MODEL]", "Prints the log: the server's, and the engines'",
      "With MODEL what its engine wrote, and what the server says of it. The time is\n"

@@ -138,7 +138,10 @@ static char *sign_of_writing(const char *path, bool by_time)
     struct stat st;
     if (procfs_is_written(path))
         return mem_strdup("a program has it open for writing");
-    if (!by_time || stat(path, &st) || time(NULL) - st.st_mtime > WRITTEN_WITHIN)
+    if (!by_time || stat(path, &st))
+        return NULL;
+    time_t ago = time(NULL) - st.st_mtime; /* a time in the future says nothing */
+    if (ago < 0 || ago > WRITTEN_WITHIN)
         return NULL;
     return mem_strdup("it was written to within the last minute");
 }
@@ -252,6 +255,7 @@ void doctor_file(struct doctor *d, const struct doctor_file *f)
                    mem_printf("the %s of %s %s", f->noun, f->model,
                               rc == -ENOENT ? "is not there" : "cannot be used"),
                    evidence(why.text, f), f->edit ? mem_strdup(f->edit) : NULL);
+        doctor_about(d, mem_strdup(f->model));
     }
 }
 
@@ -262,6 +266,7 @@ static void add_incomplete(struct doctor *d, const struct folder_model *m)
 {
     doctor_add(d, DOCTOR_WRONG, "file", mem_printf("'%s' cannot be loaded", m->id),
                mem_strdup(m->problem), NULL);
+    doctor_about(d, mem_printf("'%s'", m->id));
     if (m->shards > 1)
         doctor_advise(d, mem_strdup("fetch the part that is missing"));
 }

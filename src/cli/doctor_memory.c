@@ -90,9 +90,10 @@ static bool is_engine_of(json_t *status, pid_t pid)
  * upgrade replaces the file below a daemon that runs. */
 static bool belongs_to_server(const struct doctor *d, const struct procfs_process *p)
 {
-    pid_t told = (pid_t)json_integer_value(json_object_get(d->router.status, "pid"));
-    return p->pid == d->process.pid || is_engine_of(d->router.status, p->pid) ||
-           procfs_descends_from(p, d->process.pid) || procfs_descends_from(p, told);
+    pid_t server =
+        d->process.pid; /* what the status tells may be a container's or another machine's */
+    return server && (p->pid == server || is_engine_of(d->router.status, p->pid) ||
+                      procfs_descends_from(p, server));
 }
 
 static bool is_stranger(const struct doctor *d, const struct procfs_process *p)

@@ -73,9 +73,9 @@ static struct context context_of(struct doctor *d, const struct router_model *m)
     if (router_ask(&d->router, "GET", path, NULL, d->router.timeout_ms, &a) == CLI_OK)
         json_array_foreach (json_object_get(a.body, "arguments"), i, argument) {
             long long given = strtoll(text_of(argument, "value"), NULL, 10);
-            if (strcmp(text_of(argument, "option"), "--ctx-size") != 0 || given <= 0)
+            if (strcmp(text_of(argument, "option"), "--ctx-size") != 0)
                 continue;
-            c.tokens = given;
+            c.tokens = given > 0 ? given : c.tokens; /* 0: the model's own */
             c.of_command_line = strcmp(text_of(argument, "origin"), "command line") == 0;
         }
     router_answer_finish(&a);
@@ -348,18 +348,22 @@ static void add_returning(struct doctor *d, const char *model, const struct chan
             d, mem_strdup("ttl = 30m in its section of --models-preset, or serve --ttl 30m"));
 }
 
-/* Whether it comes back often, and went the last time because one went in its place that does so, too.
- * To pin them all would leave no room for any. */
+static bool went_for(const struct doctor *d, const struct changes *all, size_t i, size_t j)
+{
+    char *why = mem_printf("evicted to make room for '%s'", d->models.v[j].id);
+    bool went = i != j && begins(all[i].ended_by, why);
+    free(why);
+    return went;
+}
+
+/* Whether it and another come back often, and one of the two went the last time for the other. To pin them
+ * all would leave no room for any. */
 static bool takes_turns(const struct doctor *d, const struct changes *all, size_t i)
 {
-    bool found = false;
-    for (size_t j = 0; j < d->models.n && all[i].loads >= OFTEN && !found; j++) {
-        char *why = mem_printf("evicted to make room for '%s'", d->models.v[j].id);
-        found = j != i && all[j].loads >= OFTEN && begins(all[i].ended_by, why) &&
-                begins(all[j].ended_by, "evicted");
-        free(why);
-    }
-    return found;
+    for (size_t j = 0; j < d->models.n && all[i].loads >= OFTEN; j++)
+        if (all[j].loads >= OFTEN && (went_for(d, all, i, j) || went_for(d, all, j, i)))
+            return true;
+    return false;
 }
 
 static void add_turns(struct doctor *d, const struct changes *all)

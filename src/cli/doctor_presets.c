@@ -55,9 +55,15 @@ static char *place(const struct look *l, const struct engine_arg *arg)
                    : mem_printf("%s = %s in [%s] of %s", key, arg->value, p->name, file);
 }
 
+/* It may run and refuse our key. */
+static bool server_runs(const struct doctor *d)
+{
+    return d->reached == CLI_OK || d->process.pid;
+}
+
 static char *edit_command(const struct look *l)
 {
-    bool runs = l->doctor->reached == CLI_OK;
+    bool runs = server_runs(l->doctor);
     unsigned number = l->preset->line ? l->preset->line : 1;
     char *word = format_shell(l->config->models_preset);
     char *line = mem_printf("${EDITOR:-vi} +%u %s" DOCTOR_REMARK "or put the file there%s", number,
@@ -88,6 +94,7 @@ static void add_blank(const struct look *l, const struct engine_arg *arg, const 
                mem_printf("the %s of %s%s%s is given without a name", noun, quote,
                           *quote ? name : "[*]", quote),
                place(l, arg), edit_command(l));
+    doctor_about(l->doctor, mem_printf("'%s'", name));
 }
 
 /* Older builds take the weight as a second value, newer ones behind a colon. */
@@ -136,7 +143,7 @@ static bool check_section(struct look *l, const struct preset *p)
 static char *way_to_take(const struct doctor *d, const struct config *c, bool missing)
 {
     static const char once[] = DOCTOR_REMARK "once that is mended";
-    bool runs = d->reached == CLI_OK;
+    bool runs = server_runs(d);
     if (runs && !missing)
         return mem_printf("hostler list --reload%s", once);
     if (!runs && missing)

@@ -35,8 +35,8 @@ size_t format_width(const char *text);
 /* Bytes of the longest beginning of `text` that takes at most `columns`, and no half letter. */
 size_t format_fit(const char *text, size_t columns);
 
-/* `text` as one word of a POSIX shell, in quotes only when it must, and as `$'\012'` where control
- * characters are in it: it stays one line, and whole in a terminal. The caller frees it. */
+/* `text` as one word of a shell, in quotes only when it must, and as `$'\012'` where control characters
+ * are in it, which bash, zsh and POSIX.1-2024 know, dash not: it stays one line, and whole in a terminal. The caller frees it. */
 char *format_shell(const char *text);
 
 #endif

@@ -65,15 +65,17 @@ static void hint_denied(const struct router *r)
     const char *path = r->url.socket;
     bool found = stat(path, &st) == 0; /* else a folder before it is closed */
     const struct group *g = found ? group_to_join(&st) : NULL;
+    char *word = format_shell(path);
     if (!found)
-        cli_hint(r->cli, "`namei -l %s` shows who may, and which folder is closed", path);
+        cli_hint(r->cli, "`namei -l %s` shows who may, and which folder is closed", word);
     else if (!g)
-        cli_hint(r->cli, "`ls -l %s` shows who may", path);
+        cli_hint(r->cli, "`ls -l %s` shows who may", word);
     else if (lists_me(g))
         cli_hint(r->cli, "its group %s may, and you are in it: log in again", g->gr_name);
     else
         cli_hint(r->cli, "its group may: `sudo usermod -aG %s $USER`, then log in again",
                  g->gr_name);
+    free(word);
 }
 
 int router_unreachable(const struct router *r, int code, const struct error *err)

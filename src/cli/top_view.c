@@ -94,13 +94,13 @@ static void draw_sums(const struct top *t, unsigned width)
         snprintf(part, sizeof part, "%zu held", s.held);
         add(line, sizeof line, part);
     }
+    if (*top_text(t->facts.status, "problem"))
+        add(line, sizeof line, "presets or models: a problem, see `hostler ps`");
     if (s.tokens >= 0) {
         snprintf(part, sizeof part, "%.1f tok/s (10 s)", s.tokens);
         if (strlen(line) + 3 + strlen(part) <= width - TOP_LEFT) /* else it would cut the others */
             add(line, sizeof line, part);
     }
-    if (*top_text(t->facts.status, "problem"))
-        add(line, sizeof line, "presets or models: a problem, see `hostler ps`");
     screen_text(1, TOP_LEFT, width - TOP_LEFT, TABLE_PLAIN, line);
 }
 
