@@ -158,6 +158,10 @@ class Hostler(Server):
         return sorted(m for m, e in self.models().items()
                       if e["status"]["value"] == "loaded" and not e["status"].get("draining"))
 
+    def until_gone(self, model, reason):
+        """Out of memory, not only out of service."""
+        until(lambda: self.models()[model]["status"].get("reason") == reason, what=f"the end of {model}, {reason}")
+
     def engines(self):
         return {e["model"]: e for e in self.get("/hostler/v1/status").json["engines"]}
 

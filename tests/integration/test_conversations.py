@@ -156,7 +156,7 @@ def test_the_model_is_not_evicted_meanwhile(hostler, talkers):
     assert reader.head().status == 200
     assert is_whole(b"".join(reader.chunks()))
     assert other.result(PATIENCE).status == 200
-    assert server.models()["a"]["status"]["reason"] == "evicted"
+    server.until_gone("a", "evicted")
     assert is_json_error(again(server, "c"), 404) == "Stream not found or expired"
 
 

@@ -167,7 +167,7 @@ def test_a_load_without_memory_is_tried_again_with_all_there_is(tight):
     assert answer.status == 200, answer.body
     assert starts(server, "m2") == 2
     assert server.loaded() == ["m2"]  # the others made room for the second try
-    assert server.models()["m1"]["status"]["reason"] == "evicted"
+    server.until_gone("m1", "evicted")
     (failed,) = [c for c in show(server, "m2")["recent"] if c["event"] == "failed"]
     assert "exited with code 1" in failed["why"]
     # It is known now what it takes: they may come back beside it.

@@ -212,7 +212,7 @@ def test_the_least_recently_used_is_evicted(hostler, models):
         if any(e["load_ms"] >= 1000 for e in server.engines().values()):
             pytest.skip("needs loads of less than a second: longer ones decide who goes, too")
         assert server.loaded() == loaded
-    assert server.models()["m1"]["status"]["reason"] == "evicted"
+    server.until_gone("m1", "evicted")
 
 
 def test_looking_at_a_model_is_no_use_of_it(hostler, models):
@@ -235,7 +235,7 @@ def test_an_engine_in_use_is_not_evicted(fake):
         assert b"".join(a.chunks()).endswith(b"data: [DONE]\n\n")
         assert b.answer().status == 200
     assert server.loaded() == ["b"]
-    assert server.models()["a"]["status"]["reason"] == "evicted"
+    server.until_gone("a", "evicted")
 
 
 @pytest.mark.parametrize("option,query,loads", [
@@ -349,7 +349,7 @@ def test_ttl(fake):
     with Wire(server) as busy:
         busy.ask("POST", CHAT, chat("a", stream=True))
         assert busy.head().status == 200
-        until(lambda: server.models()["b"]["status"].get("reason") == "idle", what="the end of the idle one")
+        server.until_gone("b", "idle")
         assert server.loaded() == ["a"]
         assert server.engines()["a"]["requests"] == 1
     until(lambda: not server.loaded(), what="the end of the other, now idle")

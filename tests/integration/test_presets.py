@@ -123,7 +123,8 @@ def test_times_and_pins_of_a_model(start):
         assert server.tokenize(model).status == 200
         assert server.engines()[model]["ttl_ms"] == ttl_ms
     until(lambda: server.loaded() == ["m2", "m3"], what="the others' being idle")
-    assert status(server, "m1")["reason"] == status(server, "m4")["reason"] == "idle"
+    server.until_gone("m1", "idle")
+    server.until_gone("m4", "idle")
 
 
 def test_what_is_pinned_is_not_evicted(start):

@@ -49,7 +49,7 @@ def test_a_real_model_from_load_to_unload(server):
 
     assert server.tokenize("tiny").status == 200
     assert server.loaded() == ["tiny"]
-    assert server.models()["real"]["status"]["reason"] == "evicted"
+    server.until_gone("real", "evicted")
 
     assert "x-hostler-loaded" in ask(server, max_tokens=1).headers
     report = server.post("/models/unload-all").json
