@@ -23,7 +23,7 @@ import tempfile
 import pytest
 
 import tiny_model
-from conftest import HOSTLER, PATIENCE, SAN, clean_env, run_cli, until
+from conftest import FAKE_ENGINE, HOSTLER, PATIENCE, SAN, clean_env, run_cli, until
 from fake_http import Fake, Handler
 from fake_llama_swap import FakeLlamaSwap
 from fake_ollama import FakeOllama
@@ -697,11 +697,12 @@ def test_a_folder_and_a_file_that_may_not_be_read():
         shutil.rmtree(place)
 
 
-def test_a_part_that_may_not_be_read(engine):
-    """That one is named, not the first."""
+def test_a_part_that_may_not_be_read():
+    """That one is named, not the first. The engine is a copy: the checkout may be closed to others."""
     place = pathlib.Path(tempfile.mkdtemp())
     try:
         place.chmod(0o755)
+        engine = shutil.copy(FAKE_ENGINE, place / "llama-server")
         paths = tiny_model.make_shards(str(place), "big", 3)
         os.chmod(paths[2], 0o600)
         (place / "p.ini").write_text(f"[big]\nmodel = {paths[0]}\n", encoding="utf-8")
