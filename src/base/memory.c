@@ -55,14 +55,20 @@ char *mem_strndup(const char *text, size_t len)
     return must(strndup(text, len));
 }
 
-char *mem_printf(const char *fmt, ...)
+char *mem_vprintf(const char *fmt, va_list ap)
 {
     char *text = NULL;
+    int n = vasprintf(&text, fmt, ap);
+    return must(n < 0 ? NULL : text);
+}
+
+char *mem_printf(const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    int n = vasprintf(&text, fmt, ap);
+    char *text = mem_vprintf(fmt, ap);
     va_end(ap);
-    return must(n < 0 ? NULL : text);
+    return text;
 }
 
 void mem_replace(char **text, const char *value)

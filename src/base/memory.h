@@ -8,6 +8,7 @@
 #ifndef HOSTLER_BASE_MEMORY_H
 #define HOSTLER_BASE_MEMORY_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 /* Says that memory is out, and aborts. */
@@ -20,6 +21,8 @@ void *mem_zalloc(size_t size) __attribute__((malloc, returns_nonnull, alloc_size
 void *mem_realloc(void *old, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));
+char *mem_vprintf(const char *fmt, va_list ap)
+    __attribute__((malloc, returns_nonnull, format(printf, 1, 0)));
 char *mem_printf(const char *fmt, ...)
     __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
 /* Puts a copy of `value`, or NULL, in place of what `*text` holds. */

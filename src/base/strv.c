@@ -32,11 +32,9 @@ void strv_add(struct strv *s, const char *text)
 
 void strv_addf(struct strv *s, const char *fmt, ...)
 {
-    char *text = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        abort();
+    char *text = mem_vprintf(fmt, ap);
     va_end(ap);
     strv_add_take(s, text);
 }

@@ -65,9 +65,7 @@ void cli_init(struct cli *cli)
 
 static void say(const char *before, const char *after, const char *fmt, va_list ap)
 {
-    char *text = NULL;
-    if (vasprintf(&text, fmt, ap) < 0)
-        return;
+    char *text = mem_vprintf(fmt, ap);
     format_clean(text, FORMAT_KEEP_NEWLINES);
     fflush(stdout); /* so that both appear in order where they are the same file */
     fprintf(stderr, "%s%s%s\n", before, text, after);
@@ -77,9 +75,7 @@ static void say(const char *before, const char *after, const char *fmt, va_list 
 /* A server's names may be in it: a newline of theirs would begin a line that looks like ours. */
 static void say_below(const struct cli *cli, const char *fmt, va_list ap)
 {
-    char *text = NULL;
-    if (vasprintf(&text, fmt, ap) < 0)
-        return;
+    char *text = mem_vprintf(fmt, ap);
     fflush(stdout);
     fputs(cli->err_colour ? "\033[2m" : "", stderr);
     cli_print_beside(stderr, cli->err_width, "", BELOW, text);
@@ -121,11 +117,9 @@ void cli_hint(const struct cli *cli, const char *fmt, ...)
 
 void cli_print(const char *fmt, ...)
 {
-    char *text = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        mem_out();
+    char *text = mem_vprintf(fmt, ap);
     va_end(ap);
     puts(format_clean(text, FORMAT_ONE_LINE));
     free(text);

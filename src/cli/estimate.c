@@ -34,11 +34,9 @@ static void line(const struct cli *cli, const char *title, const char *fmt, ...)
 
 static void line(const struct cli *cli, const char *title, const char *fmt, ...)
 {
-    char *text = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        mem_out();
+    char *text = mem_vprintf(fmt, ap);
     va_end(ap);
     cli_print_beside(stdout, cli->width, title, TITLE, text);
     free(text);

@@ -23,11 +23,9 @@ static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static void say(const char *fmt, ...)
 {
-    char *text;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        mem_out();
+    char *text = mem_vprintf(fmt, ap);
     va_end(ap);
     fprintf(stderr, "%s\n", format_clean(text, FORMAT_KEEP_NEWLINES));
     free(text);

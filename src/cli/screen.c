@@ -324,11 +324,9 @@ unsigned screen_text(unsigned row, unsigned column, unsigned width, unsigned sty
 unsigned screen_textf(unsigned row, unsigned column, unsigned width, unsigned style,
                       const char *fmt, ...)
 {
-    char *text = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        mem_out();
+    char *text = mem_vprintf(fmt, ap);
     va_end(ap);
     unsigned used = screen_text(row, column, width, style, text);
     free(text);

@@ -76,11 +76,9 @@ void table_cell(struct table *t, const char *text)
 
 void table_cellf(struct table *t, const char *fmt, ...)
 {
-    char *text = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        mem_out();
+    char *text = mem_vprintf(fmt, ap);
     va_end(ap);
     table_cell(t, text);
     free(text);

@@ -37,7 +37,6 @@ struct engine {
     enum engine_state state;
     struct process process;
 
-    uint64_t started_at;  /* uv_now() */
     uint64_t spawned;     /* uv_hrtime(), ns */
     uint64_t ready_after; /* ms */
     struct engine_exit how;
@@ -286,7 +285,6 @@ int engine_start(struct engine **out, uv_loop_t *loop, const struct engine_spec 
         error_set(err, rc, "cannot start %s: %s", spec->binary, strerror(-rc));
         goto fail;
     }
-    e->started_at = uv_now(loop);
     set_state(e, ENGINE_STARTING);
     *out = e;
     return 0;
@@ -316,11 +314,6 @@ pid_t engine_pid(const struct engine *e)
 const char *engine_socket(const struct engine *e)
 {
     return e->socket;
-}
-
-uint64_t engine_started_at(const struct engine *e)
-{
-    return e->started_at;
 }
 
 uint64_t engine_ready_after(const struct engine *e)

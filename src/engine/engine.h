@@ -88,7 +88,6 @@ void engine_destroy(struct engine *e);
 enum engine_state engine_state(const struct engine *e);
 pid_t engine_pid(const struct engine *e);
 const char *engine_socket(const struct engine *e);   /* path of its unix socket */
-uint64_t engine_started_at(const struct engine *e);  /* uv_now() at spawn, ms */
 uint64_t engine_ready_after(const struct engine *e); /* ms from spawn to ready; 0 before */
 /* The payload of the last progress report ({stages[],current,value}); NULL when none came. Both
  * are borrowed. */
