@@ -28,8 +28,8 @@ SANFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 ALL_CFLAGS = $(STD) $(WARN) $(LLHTTP_CFLAGS) -Isrc -MMD -MP
 LIBS     := $(LLHTTP_LIBS) -luv -ljansson -lssl -lcrypto -ldl -lpthread -lm
 
-SRC   := $(filter-out src/main.c,$(wildcard src/*/*.c))
-UNIT  := $(wildcard tests/unit/*/test_*.c)
+SRC   := $(filter-out src/main.c,$(wildcard src/*/*.c src/*/*/*.c))
+UNIT  := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 SIM   := $(wildcard tests/sim/*.c)
 FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
@@ -159,7 +159,7 @@ $(BUILD)/san/fake_nvml.so: tests/fake_nvml.c
 	$(Q)$(CC) $(STD) -shared -fPIC -O1 -g -o $@ $<
 
 -include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(BUILD)/obj/main.d $(BUILD)/san/obj/main.d
--include $(wildcard $(BUILD)/san/unit/*/*.d)
+-include $(wildcard $(BUILD)/san/unit/*/*.d $(BUILD)/san/unit/*/*/*.d)
 
 # --- for the scripts ------------------------------------------------------------------------------
 .PHONY: print-flags print-libs print-llhttp-src

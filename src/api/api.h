@@ -55,7 +55,7 @@ api_handler api_inference_body, api_inference_query;
  * there, but the request neither loads it nor keeps it. */
 api_handler api_inference_page;
 /* The same as above for a model that is known already, and loaded. */
-void api_inference_of(struct api *api, struct http_exchange *x, struct hosted *h);
+void api_inference_of(struct api *api, struct http_exchange *x, struct model *h);
 /* streams.c */
 api_handler api_stream_get, api_stream_delete, api_streams_lookup;
 /* status.c */

@@ -55,10 +55,10 @@ json_t *names_download(const struct downloads_item *item)
 }
 
 /* The model that is in the cache already by that name; NULL when none is. */
-static const struct hosted *find_cached(const struct api *api, const char *repo)
+static const struct model *find_cached(const struct api *api, const char *repo)
 {
     char *id = cache_id(repo);
-    const struct hosted *h = host_find(api->host, repo);
+    const struct model *h = host_find(api->host, repo);
     if (!h && id)
         h = host_find(api->host, id);
     free(id);
@@ -87,9 +87,9 @@ static void start(struct api *api, struct http_exchange *x, json_t *body)
         reply_error(x, 400, "model must be a non-empty string: USER/REPO or USER/REPO:TAG");
         return;
     }
-    const struct hosted *there = find_cached(api, repo);
+    const struct model *there = find_cached(api, repo);
     if (there) {
-        reply_error(x, 400, "model '%s' already exists", there->model->id);
+        reply_error(x, 400, "model '%s' already exists", there->entry->id);
         return;
     }
     int rc = downloads_start(api->downloads, repo, &err);
@@ -147,7 +147,7 @@ static void removal_free(struct removal *r)
 /* Unless an operator holds it by now. Before the sources are read again: a hold outlasts the model. */
 static void release(const struct removal *r)
 {
-    struct hosted *h = r->holds ? host_find(r->api->host, r->id) : NULL;
+    struct model *h = r->holds ? host_find(r->api->host, r->id) : NULL;
     if (h && h->held_reason && strcmp(h->held_reason, REMOVAL_REASON) == 0)
         host_release(h, "its removal");
 }
@@ -213,7 +213,7 @@ static void on_client_gone(struct http_exchange *x, void *ctx)
     r->x = NULL;
 }
 
-static void remove_model(struct api *api, struct http_exchange *x, struct hosted *h)
+static void remove_model(struct api *api, struct http_exchange *x, struct model *h)
 {
     static const struct http_exchange_events events = {.gone = on_client_gone};
     struct removal *r = mem_zalloc(sizeof *r);
@@ -226,18 +226,18 @@ static void remove_model(struct api *api, struct http_exchange *x, struct hosted
         .hold_ms = c->drain_timeout_ms + h->settings.stop_timeout_ms + REMOVAL_MS,
         .reason = REMOVAL_REASON,
         .by = by};
-    *r = (struct removal){.api = api, .x = x, .id = mem_strdup(h->model->id), .holds = wish.hold};
+    *r = (struct removal){.api = api, .x = x, .id = mem_strdup(h->entry->id), .holds = wish.hold};
     http_exchange_take(x, &events, r);
     host_operation_begin(api->host);
-    unload_add(u, h->model->id, h);
+    unload_add(u, h->entry->id, h);
     unload_start(u, &wish, on_unloaded, r);
     free(by);
 }
 
 /* NULL: it may be deleted. */
-static const char *why_it_stays(const struct hosted *h)
+static const char *why_it_stays(const struct model *h)
 {
-    switch (h->model->source) {
+    switch (h->entry->source) {
     case MODEL_SOURCE_CACHE:
         return NULL;
     case MODEL_SOURCE_FOLDER:
@@ -250,11 +250,11 @@ static const char *why_it_stays(const struct hosted *h)
 
 static void delete_named(struct api *api, struct http_exchange *x, const char *name)
 {
-    struct hosted *h = host_find(api->host, name);
+    struct model *h = host_find(api->host, name);
     if (!h)
         names_not_found(api, x, 404, name);
     else if (why_it_stays(h))
-        reply_error(x, 400, "model '%s' cannot be deleted: %s", h->model->id, why_it_stays(h));
+        reply_error(x, 400, "model '%s' cannot be deleted: %s", h->entry->id, why_it_stays(h));
     else
         remove_model(api, x, h);
 }

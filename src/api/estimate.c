@@ -35,11 +35,11 @@ static void estimate_free(struct estimate *e)
 /* --- the answer ---------------------------------------------------------------------------------
  */
 
-static json_t *evictions(struct hosted *const *evicted, unsigned n)
+static json_t *evictions(struct model *const *evicted, unsigned n)
 {
     json_t *all = json_array();
     for (unsigned i = 0; i < n; i++)
-        json_array_append_new(all, reply_string(evicted[i]->model->id));
+        json_array_append_new(all, reply_string(evicted[i]->entry->id));
     return all;
 }
 
@@ -71,7 +71,7 @@ static const char *message(bool fits, bool never, unsigned evicted)
 
 /* What a person shall know beside the figures: why they are no better, and that a request could not
  * make use of its context. The caller frees it; NULL. */
-static char *note(const struct estimate *e, const struct model *m, const char *why)
+static char *note(const struct estimate *e, const struct catalog_model *m, const char *why)
 {
     uint64_t context = footprint_context(m, host_config(e->api->host), &e->args);
     uint64_t trained = m->info.context_length;
@@ -86,8 +86,8 @@ static char *note(const struct estimate *e, const struct model *m, const char *w
 /* `fitted`: what llama-fit-params said, for these arguments; or UNKNOWN. */
 static void answer(struct estimate *e, const struct footprint *fitted, const char *why)
 {
-    struct hosted *evicted[HOST_EVICTED_MAX];
-    struct hosted *h = host_find(e->api->host, e->model);
+    struct model *evicted[HOST_EVICTED_MAX];
+    struct model *h = host_find(e->api->host, e->model);
     const struct footprint *f = fitted->source == FOOTPRINT_UNKNOWN ? &e->computed : fitted;
     unsigned n = 0;
     bool never = false;
@@ -112,7 +112,7 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     json_object_set_new(o, "measured",
                         !e->other && known ? names_footprint(h->host, &h->footprint) : json_null());
     json_object_set_new(o, "message", json_string(message(fits, never, n)));
-    char *text = note(e, h->model, why);
+    char *text = note(e, h->entry, why);
     json_object_set_new(o, "note", reply_string_or_null(text));
     free(text);
     reply_json(e->x, 200, o);
@@ -122,9 +122,9 @@ static void on_fitted(const struct fit *fit, const char *why, void *ctx)
 {
     struct estimate *e = ctx;
     struct footprint fitted = {0};
-    struct hosted *h = host_find(e->api->host, e->model);
+    struct model *h = host_find(e->api->host, e->model);
     if (fit && h)
-        footprint_from_fit(&fitted, fit, h->model, host_config(e->api->host), &e->args,
+        footprint_from_fit(&fitted, fit, h->entry, host_config(e->api->host), &e->args,
                            host_budget(e->api->host)->figures.n);
     answer(e, &fitted, why);
     estimate_free(e);
@@ -219,18 +219,18 @@ void api_estimate(struct api *api, struct http_exchange *x)
 {
     static const struct http_exchange_events events = {.gone = on_gone};
     struct error err;
-    struct hosted *h = names_queried(api, x);
+    struct model *h = names_queried(api, x);
     if (!h)
         return;
     struct estimate *e = mem_zalloc(sizeof *e);
-    *e = (struct estimate){.api = api, .x = x, .model = mem_strdup(h->model->id)};
+    *e = (struct estimate){.api = api, .x = x, .model = mem_strdup(h->entry->id)};
     engine_args_merge(&e->args, &h->composed.args);
     if (read_options(e, http_exchange_target(x), &err)) {
         reply_error(x, 400, "%s", err.text);
         estimate_free(e);
         return;
     }
-    footprint_estimate(&e->computed, h->model, host_config(api->host), &e->args,
+    footprint_estimate(&e->computed, h->entry, host_config(api->host), &e->args,
                        host_budget(api->host)->figures.n);
     http_exchange_take(x, &events, e);
     if (!e->other && h->fitted.source != FOOTPRINT_UNKNOWN) { /* it was asked for before */

@@ -139,7 +139,7 @@ static json_t *with_cause(json_t *data, const char *cause)
     return data;
 }
 
-static json_t *loading(const struct hosted *h)
+static json_t *loading(const struct model *h)
 {
     json_t *data = status("loading");
     if (engine_progress(h->engine))
@@ -148,7 +148,7 @@ static json_t *loading(const struct hosted *h)
 }
 
 /* `info` as the engine gives it comes with its first `ready` only, as in llama.cpp. */
-static json_t *loaded(const struct hosted *h)
+static json_t *loaded(const struct model *h)
 {
     json_t *data = status("loaded");
     if (h->sched.state == SCHED_LOADING && engine_info(h->engine))
@@ -156,7 +156,7 @@ static json_t *loaded(const struct hosted *h)
     return data;
 }
 
-static json_t *unloaded(const struct hosted *h)
+static json_t *unloaded(const struct model *h)
 {
     const char *reason = host_reason_name(h->reason);
     json_t *data = status("unloaded");
@@ -167,7 +167,7 @@ static json_t *unloaded(const struct hosted *h)
 }
 
 /* A hold or a pin, of which llama.cpp knows nothing. */
-static void send_wish(struct events *e, const struct hosted *h)
+static void send_wish(struct events *e, const struct model *h)
 {
     const struct history_entry *newest = history_at(host_history(h->host), 0);
     json_t *data = json_object();
@@ -177,10 +177,10 @@ static void send_wish(struct events *e, const struct hosted *h)
         json_object_set(data, "reason", json_object_get(hold, "reason"));
         json_decref(hold);
     }
-    events_send(e, h->model->id, newest->event, with_cause(data, newest->why));
+    events_send(e, h->entry->id, newest->event, with_cause(data, newest->why));
 }
 
-static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
+static void on_told(struct host_listener *l, enum host_event event, struct model *h)
 {
     struct events *e = container_of(l, struct events, listener);
     if (event == HOST_EV_SHUTDOWN)
@@ -189,19 +189,19 @@ static void on_told(struct host_listener *l, enum host_event event, struct hoste
         return;
     switch (event) {
     case HOST_EV_SPAWNED:
-        events_send(e, h->model->id, "model_status", with_cause(status("loading"), h->loaded_by));
+        events_send(e, h->entry->id, "model_status", with_cause(status("loading"), h->loaded_by));
         return;
     case HOST_EV_LOADING:
-        events_send(e, h->model->id, "status_change", loading(h));
+        events_send(e, h->entry->id, "status_change", loading(h));
         return;
     case HOST_EV_READY:
-        events_send(e, h->model->id, "status_change", loaded(h));
+        events_send(e, h->entry->id, "status_change", loaded(h));
         return;
     case HOST_EV_SLEEPING:
-        events_send(e, h->model->id, "status_change", status("sleeping"));
+        events_send(e, h->entry->id, "status_change", status("sleeping"));
         return;
     case HOST_EV_GONE:
-        events_send(e, h->model->id, "status_change", unloaded(h));
+        events_send(e, h->entry->id, "status_change", unloaded(h));
         return;
     case HOST_EV_WISHED:
         send_wish(e, h);

@@ -7,7 +7,7 @@
 #include "api/names.h"
 #include "api/reply.h"
 
-typedef void model_action(struct hosted *h, void *ctx);
+typedef void model_action(struct model *h, void *ctx);
 
 /* Calls `action` for the models that `body` names: "model", "models" or "all". -1 after answering.
  */
@@ -16,7 +16,7 @@ static int for_each_named(struct api *api, struct http_exchange *x, json_t *body
 {
     json_t *list = json_object_get(body, "models");
     json_t *one = json_object_get(body, "model");
-    struct hosted *h;
+    struct model *h;
     size_t i;
     json_t *name;
     json_t *names = json_is_array(list) ? json_incref(list) : json_array();
@@ -43,13 +43,13 @@ struct hold {
     const char *by;
 };
 
-static void hold_one(struct hosted *h, void *ctx)
+static void hold_one(struct model *h, void *ctx)
 {
     const struct hold *hold = ctx;
     host_hold(h, hold->until, hold->reason, hold->by);
 }
 
-static void release_one(struct hosted *h, void *ctx)
+static void release_one(struct model *h, void *ctx)
 {
     host_release(h, ctx);
 }
@@ -57,7 +57,7 @@ static void release_one(struct hosted *h, void *ctx)
 static void reply_holds(struct api *api, struct http_exchange *x)
 {
     json_t *held = json_array();
-    struct hosted *h;
+    struct model *h;
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
         if (host_is_held(h))
             json_array_append_new(held, names_hold(h));
@@ -107,12 +107,12 @@ void api_models_release(struct api *api, struct http_exchange *x)
 /* --- POST /models/pin, /models/unpin ------------------------------------------------------------
  */
 
-static void pin_one(struct hosted *h, void *ctx)
+static void pin_one(struct model *h, void *ctx)
 {
     host_pin(h, true, ctx);
 }
 
-static void unpin_one(struct hosted *h, void *ctx)
+static void unpin_one(struct model *h, void *ctx)
 {
     host_pin(h, false, ctx);
 }

@@ -127,9 +127,9 @@ static void end_begun_answer(struct inference *i)
 }
 
 /* What to tell the client: asked while the record still tells of the engine that broke off. */
-static char *explanation(const struct hosted *h)
+static char *explanation(const struct model *h)
 {
-    const char *id = h->model->id;
+    const char *id = h->entry->id;
     const char *reason = host_reason_name(h->reason);
     if (h->engine)
         return mem_printf("the engine of model '%s' closed the connection without an answer; try "
@@ -142,7 +142,7 @@ static char *explanation(const struct hosted *h)
 }
 
 /* The same as a word, for the list of requests. */
-static const char *state_of_end(const struct hosted *h)
+static const char *state_of_end(const struct model *h)
 {
     const char *reason = host_reason_name(h->reason);
     return h->engine || !reason ? "broken_off" : reason;
@@ -164,8 +164,8 @@ static void explain_now(struct inference *i)
     if (uv_is_closing((uv_handle_t *)&i->timer))
         return;
     host_unlisten(i->api->host, &i->listener);
-    i->explanation = explanation(i->request.hosted);
-    record_error(i, state_of_end(i->request.hosted));
+    i->explanation = explanation(i->request.model);
+    record_error(i, state_of_end(i->request.model));
     uv_close((uv_handle_t *)&i->timer, explain_end);
 }
 
@@ -174,10 +174,10 @@ static void on_explain_timeout(uv_timer_t *timer)
     explain_now(timer->data);
 }
 
-static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
+static void on_told(struct host_listener *l, enum host_event event, struct model *h)
 {
     struct inference *i = container_of(l, struct inference, listener);
-    if (event == HOST_EV_GONE && h == i->request.hosted)
+    if (event == HOST_EV_GONE && h == i->request.model)
         explain_now(i);
 }
 
@@ -190,7 +190,7 @@ static void explain(struct inference *i, bool begun)
     host_listen(i->api->host, &i->listener);
     uv_timer_init(loop, &i->timer);
     i->timer.data = i;
-    if (i->request.hosted->engine)
+    if (i->request.model->engine)
         uv_timer_start(&i->timer, on_explain_timeout, EXPLAIN_MS, 0);
     else
         explain_now(i);
@@ -203,12 +203,12 @@ static void refuse_queue(struct inference *i, const char *state, const char *why
 
 static void retry(struct inference *i)
 {
-    struct hosted *h = i->request.hosted;
+    struct model *h = i->request.model;
     i->retried = true;
     i->record->granted = 0;
     i->phase = WAITING;
     log_warn("model %s: its engine cannot be reached; the request waits for a new one",
-             h->model->id);
+             h->entry->id);
     host_withdraw(&i->request);
     host_engine_broken(h);
     host_submit(&i->request, h, i->may_load);
@@ -223,7 +223,7 @@ static void on_relay_done(struct relay *r, enum relay_result result)
         inference_free(i);
         return;
     case RELAY_NOT_SENT:
-        if (i->retried || host_is_stopping(i->request.hosted))
+        if (i->retried || host_is_stopping(i->request.model))
             explain(i, false);
         else
             retry(i);
@@ -243,7 +243,7 @@ static void on_relay_done(struct relay *r, enum relay_result result)
 static void on_passed(struct relay *r, const char *data, size_t len)
 {
     struct inference *i = container_of(r, struct inference, relay);
-    i->request.hosted->pulse.heard = uv_now(host_loop(i->api->host));
+    i->request.model->pulse.heard = uv_now(host_loop(i->api->host));
     usage_add(&i->record->usage, data, len);
 }
 
@@ -263,14 +263,14 @@ static void on_granted(struct host_request *r)
     i->relay.fields = i->fields;
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
-    relay_start(&i->relay, r->hosted->client);
+    relay_start(&i->relay, r->model->client);
 }
 
 /* --- refusals of the scheduler ------------------------------------------------------------------
  */
 
 /* When the model may be there, and how many wait before one who comes now; Retry-After's seconds. */
-static unsigned add_outlook(json_t *error, const struct hosted *h)
+static unsigned add_outlook(json_t *error, const struct model *h)
 {
     uint64_t ms = host_eta(h);
     if (ms != SCHED_NEVER)
@@ -282,13 +282,13 @@ static unsigned add_outlook(json_t *error, const struct hosted *h)
 /* Who holds it is for operators: in the status. */
 static void refuse_held(struct inference *i)
 {
-    const struct hosted *h = i->request.hosted;
+    const struct model *h = i->request.model;
     uint64_t now = uv_now(host_loop(i->api->host));
     uint64_t until = h->sched.held_until;
     uint64_t left = until == SCHED_NEVER ? 60000 : until > now ? until - now : 0;
     char time[32];
     char *message =
-        mem_printf("model '%s' is held%s%s; it will not load %s%s", h->model->id,
+        mem_printf("model '%s' is held%s%s; it will not load %s%s", h->entry->id,
                    h->held_reason ? ": " : "", h->held_reason ? h->held_reason : "",
                    until == SCHED_NEVER ? "until it is released" : "for another ",
                    until == SCHED_NEVER ? "" : duration_format(left, time, sizeof time));
@@ -300,8 +300,8 @@ static void refuse_held(struct inference *i)
 
 static void refuse_queue(struct inference *i, const char *state, const char *why)
 {
-    struct hosted *h = i->request.hosted;
-    char *message = mem_printf("model '%s': %s; try again later", h->model->id, why);
+    struct model *h = i->request.model;
+    char *message = mem_printf("model '%s': %s; try again later", h->entry->id, why);
     json_t *error = reply_error_object(503, message);
     json_object_set_new(error, "state", json_string(state));
     free(message);
@@ -310,9 +310,9 @@ static void refuse_queue(struct inference *i, const char *state, const char *why
 
 static void refuse_failed(struct inference *i)
 {
-    const struct hosted *h = i->request.hosted;
+    const struct model *h = i->request.model;
     char *message =
-        h->failure ? mem_strdup(h->failure) : mem_printf("model '%s' failed to load", h->model->id);
+        h->failure ? mem_strdup(h->failure) : mem_printf("model '%s' failed to load", h->entry->id);
     inference_fail(i, 500, message);
     free(message);
 }
@@ -320,11 +320,11 @@ static void refuse_failed(struct inference *i)
 /* It failed too often, or there is no room: the client can only come later. */
 static void refuse_unavailable(struct inference *i, enum sched_reject_reason why)
 {
-    const struct hosted *h = i->request.hosted;
+    const struct model *h = i->request.model;
     char *message = why == SCHED_REJECT_TOO_LARGE || why == SCHED_REJECT_NO_ROOM
                         ? host_explain_room(h)
                     : h->failure ? mem_strdup(h->failure)
-                                 : mem_printf("model '%s' does not load", h->model->id);
+                                 : mem_printf("model '%s' does not load", h->entry->id);
     json_t *error = reply_error_object(503, message);
     json_object_set_new(error, "state", json_string(sched_reject_name(why)));
     free(message);
@@ -334,8 +334,8 @@ static void refuse_unavailable(struct inference *i, enum sched_reject_reason why
 /* Its model's file changed: there is another record of it now. */
 static bool follow(struct inference *i)
 {
-    struct hosted *h = host_find(i->api->host, i->request.hosted->model->id);
-    if (!h || h == i->request.hosted)
+    struct model *h = host_find(i->api->host, i->request.model->entry->id);
+    if (!h || h == i->request.model)
         return false;
     host_submit(&i->request, h, i->may_load);
     return true;
@@ -395,13 +395,13 @@ static void on_stopped(struct stream_waiter *w)
 
 /* The engine generates on for a conversation when its client is gone, so that it can read the
  * answer later: then the client's leaving must end neither the lease nor the wait for it. */
-static void begin_conversation(struct inference *i, const struct hosted *h)
+static void begin_conversation(struct inference *i, const struct model *h)
 {
     const char *id = http_head_get(http_exchange_head(i->x), "x-conversation-id");
     if (!id || !*id || host_config(i->api->host)->classic || i->request.passive)
         return;
     i->waiter.stopped = on_stopped;
-    if (streams_begin(i->api->streams, id, h->model->id, &i->waiter))
+    if (streams_begin(i->api->streams, id, h->entry->id, &i->waiter))
         http_exchange_outlive(i->x);
 }
 
@@ -421,7 +421,7 @@ static bool autoload(struct api *api, struct http_exchange *x)
 
 static void inference_submit(struct inference *i, const char *name)
 {
-    struct hosted *h = host_find(i->api->host, name);
+    struct model *h = host_find(i->api->host, name);
     if (!h) {
         struct http_exchange *x = i->x;
         char *copy = mem_strdup(name);
@@ -440,7 +440,7 @@ static void inference_submit(struct inference *i, const char *name)
     if (!i->relay.body_complete)
         http_exchange_pause(i->x);
     begin_conversation(i, h);
-    i->record->model = mem_strdup(h->model->id);
+    i->record->model = mem_strdup(h->entry->id);
     host_submit(&i->request, h, i->may_load);
 }
 
@@ -615,10 +615,10 @@ void api_inference_page(struct api *api, struct http_exchange *x)
     inference_submit(i, NULL);
 }
 
-void api_inference_of(struct api *api, struct http_exchange *x, struct hosted *h)
+void api_inference_of(struct api *api, struct http_exchange *x, struct model *h)
 {
     struct inference *i = inference_create(api, x);
     i->may_load = false;
     i->request.passive = true;
-    inference_submit(i, h->model->id);
+    inference_submit(i, h->entry->id);
 }

@@ -84,7 +84,7 @@ static void on_gone(struct http_exchange *x, void *ctx)
 }
 
 /* The server ends. */
-static void on_told(struct host_listener *listener, enum host_event event, struct hosted *h)
+static void on_told(struct host_listener *listener, enum host_event event, struct model *h)
 {
     struct logs *l = container_of(listener, struct logs, listener);
     struct follower *f;
@@ -170,11 +170,11 @@ void api_logs(struct api *api, struct http_exchange *x)
     unsigned lines = LINES;
     if (names_count(x, "lines", &lines))
         return;
-    const struct hosted *h = has(target, "model") ? names_queried(api, x) : NULL;
+    const struct model *h = has(target, "model") ? names_queried(api, x) : NULL;
     if (has(target, "model") && !h)
         return;
     if (is_set(target, "follow") && !http_exchange_is_head(x) && !api->logs->over)
-        follow(api, x, h ? h->model->id : NULL, lines);
+        follow(api, x, h ? h->entry->id : NULL, lines);
     else
-        send_last(x, h ? h->model->id : NULL, lines);
+        send_last(x, h ? h->entry->id : NULL, lines);
 }

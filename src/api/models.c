@@ -24,24 +24,24 @@ static json_t *strings(const struct strv *v)
     return a;
 }
 
-static json_t *args_of(const struct hosted *h)
+static json_t *args_of(const struct model *h)
 {
     json_t *args = strings(&h->composed.argv);
     json_array_insert_new(args, 0, reply_string(host_config(h->host)->engine));
     return args;
 }
 
-static json_t *preset_of(const struct hosted *h)
+static json_t *preset_of(const struct model *h)
 {
     char *ini =
-        composed_ini(&h->composed, host_config(h->host), host_presets(h->host), h->model->id);
+        composed_ini(&h->composed, host_config(h->host), host_presets(h->host), h->entry->id);
     json_t *text = reply_string(ini);
     free(ini);
     return text;
 }
 
 /* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
-static void add_end(json_t *status, const struct hosted *h)
+static void add_end(json_t *status, const struct model *h)
 {
     const char *reason = host_reason_name(h->reason);
     if (h->sched.state != SCHED_UNLOADED)
@@ -50,7 +50,7 @@ static void add_end(json_t *status, const struct hosted *h)
         json_object_set_new(status, "reason", json_string(reason));
     if (!host_has_failed(h))
         return;
-    const char *message = h->failure ? h->failure : h->model->problem;
+    const char *message = h->failure ? h->failure : h->entry->problem;
     json_object_set_new(status, "failed", json_true());
     json_object_set_new(status, "exit_code", json_integer(host_exit_code(h)));
     if (h->last_exit.signal)
@@ -59,7 +59,7 @@ static void add_end(json_t *status, const struct hosted *h)
         json_object_set_new(status, "message", reply_string(message));
 }
 
-static json_t *status_of(const struct hosted *h)
+static json_t *status_of(const struct model *h)
 {
     json_t *status = json_object();
     json_object_set_new(status, "value", json_string(host_status(h)));
@@ -73,7 +73,7 @@ static json_t *status_of(const struct hosted *h)
     return status;
 }
 
-static json_t *architecture_of(const struct model *m)
+static json_t *architecture_of(const struct catalog_model *m)
 {
     json_t *input = json_pack("[s]", "text");
     if (m->mmproj && m->mmproj_info.has_vision)
@@ -85,7 +85,7 @@ static json_t *architecture_of(const struct model *m)
 
 /* What the engine itself tells of its model while it runs, in `ready`'s report: it knows more of what
  * it takes than the files' headers do. */
-static void merge_engine_info(json_t *entry, const struct hosted *h)
+static void merge_engine_info(json_t *entry, const struct model *h)
 {
     json_t *info = h->engine ? engine_info(h->engine) : NULL;
     static const char *const members[] = {"meta", "architecture"};
@@ -96,9 +96,9 @@ static void merge_engine_info(json_t *entry, const struct hosted *h)
     }
 }
 
-json_t *names_entry(struct hosted *h)
+json_t *names_entry(struct model *h)
 {
-    const struct model *m = h->model;
+    const struct catalog_model *m = h->entry;
     json_t *e = json_object();
     json_object_set_new(e, "id", reply_string(m->id));
     json_object_set_new(e, "aliases", strings(&m->aliases));
@@ -136,7 +136,7 @@ static int append_entry(struct buf *list, json_t *entry)
 static int write_list(struct api *api, struct buf *list)
 {
     struct downloads_item item;
-    struct hosted *h;
+    struct model *h;
     int rc = buf_puts(list, "{\"data\":[");
     for (size_t i = 0; !rc && (h = host_at(api->host, i)); i++)
         rc = append_entry(list, names_entry(h));
@@ -202,7 +202,7 @@ void api_models_list(struct api *api, struct http_exchange *x)
 
 static void load(struct api *api, struct http_exchange *x, json_t *body)
 {
-    struct hosted *h = names_model(api, x, body);
+    struct model *h = names_model(api, x, body);
     if (!h)
         return;
     bool runs =

@@ -38,28 +38,28 @@ void names_not_found(struct api *api, struct http_exchange *x, int status, const
 
 typedef void refusal(struct api *api, struct http_exchange *x, int status, const char *name);
 
-static struct hosted *find(struct api *api, struct http_exchange *x, const char *name,
-                           refusal *refuse)
+static struct model *find(struct api *api, struct http_exchange *x, const char *name,
+                          refusal *refuse)
 {
     if (!name && !host_config(api->host)->classic) {
         reply_error(x, 400, "model name is missing from the request");
         return NULL;
     }
-    struct hosted *h = host_find(api->host, name);
+    struct model *h = host_find(api->host, name);
     if (!h)
         refuse(api, x, 404, name);
     return h;
 }
 
-struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body)
+struct model *names_model(struct api *api, struct http_exchange *x, json_t *body)
 {
     return find(api, x, json_string_value(json_object_get(body, "model")), names_not_found);
 }
 
-struct hosted *names_queried(struct api *api, struct http_exchange *x)
+struct model *names_queried(struct api *api, struct http_exchange *x)
 {
     char *name = target_query(http_exchange_target(x), "model");
-    struct hosted *h = find(api, x, name, names_unknown);
+    struct model *h = find(api, x, name, names_unknown);
     free(name);
     return h;
 }
@@ -84,7 +84,7 @@ json_t *names_bytes(const struct host *host, const uint64_t *bytes)
     return o;
 }
 
-void names_add_memory(struct hosted *h, json_t *o)
+void names_add_memory(struct model *h, json_t *o)
 {
     enum footprint_source source = h->engine ? FOOTPRINT_MEASURED : h->footprint.source;
     if (source == FOOTPRINT_UNKNOWN)
@@ -128,12 +128,12 @@ char *names_client(struct api *api, struct http_exchange *x)
     return who_describe(&who);
 }
 
-json_t *names_hold(const struct hosted *h)
+json_t *names_hold(const struct model *h)
 {
     json_t *o = json_object();
     uint64_t now = uv_now(host_loop(h->host));
     uint64_t until = h->sched.held_until;
-    json_object_set_new(o, "model", reply_string(h->model->id));
+    json_object_set_new(o, "model", reply_string(h->entry->id));
     json_object_set_new(
         o, "until",
         until == SCHED_NEVER

@@ -8,7 +8,7 @@
 #include "api/api.h"
 
 /* The model that `body` names in "model"; NULL after answering 400 or 404. */
-struct hosted *names_model(struct api *api, struct http_exchange *x, json_t *body);
+struct model *names_model(struct api *api, struct http_exchange *x, json_t *body);
 /* Answers for a name that no model has, naming the nearest: 404 where the model is what is asked
  * for, 400 where a request merely names it. As hostler's commands say it; and, on llama.cpp's
  * routes, in its words. */
@@ -21,11 +21,11 @@ int names_check(struct api *api, struct http_exchange *x, const char *member, js
 /* `POST /models/load from 127.0.0.1:4711 (curl/8.0)`; the caller frees. */
 char *names_client(struct api *api, struct http_exchange *x);
 /* A model as GET /models lists it. */
-json_t *names_entry(struct hosted *h);
+json_t *names_entry(struct model *h);
 /* A model that is being downloaded, likewise. */
 json_t *names_download(const struct downloads_item *item);
 /* The model that the query names in `model`; NULL after answering 400 or 404. */
-struct hosted *names_queried(struct api *api, struct http_exchange *x);
+struct model *names_queried(struct api *api, struct http_exchange *x);
 /* A whole number of the query, which leaves `*n` alone when it is not there. 0, or -1 after answering
  * 400. */
 int names_count(struct http_exchange *x, const char *name, unsigned *n)
@@ -36,10 +36,10 @@ json_t *names_bytes(const struct host *host, const uint64_t *bytes);
 json_t *names_footprint(const struct host *host, const struct footprint *f);
 /* `memory` by device and `memory_source`: what its engine has now, without an engine what one would
  * take; without what it maps of a file, which goes on being free memory. Nothing while unknown. */
-void names_add_memory(struct hosted *h, json_t *o);
+void names_add_memory(struct model *h, json_t *o);
 /* {"at","model","event","why"} */
 json_t *names_change(const struct history_entry *e);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */
-json_t *names_hold(const struct hosted *h);
+json_t *names_hold(const struct model *h);
 
 #endif

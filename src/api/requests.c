@@ -214,9 +214,9 @@ static int read_filter(struct api *api, struct http_exchange *x, struct filter *
         return -1;
     }
     f->model = target_query(target, "model");
-    const struct hosted *h = f->model ? host_find(api->host, f->model) : NULL;
+    const struct model *h = f->model ? host_find(api->host, f->model) : NULL;
     if (h) /* an alias */
-        mem_replace(&f->model, h->model->id);
+        mem_replace(&f->model, h->entry->id);
     return 0;
 }
 

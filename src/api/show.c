@@ -43,11 +43,11 @@ static json_t *arguments(const struct engine_args *args)
 }
 
 /* A token is an option that goes by the environment (compose.h). */
-static enum args_origin origin_of_token(const struct hosted *h)
+static enum args_origin origin_of_token(const struct model *h)
 {
     const struct config *c = host_config(h->host);
     const struct presets *p = host_presets(h->host);
-    const struct engine_args *const by_precedence[] = {&c->args, &presets_of(p, h->model->id)->args,
+    const struct engine_args *const by_precedence[] = {&c->args, &presets_of(p, h->entry->id)->args,
                                                        &p->defaults.args, &c->env_args, NULL};
     const struct engine_option *token = c->known.hf_token;
     for (size_t i = 0; token && by_precedence[i]; i++) {
@@ -67,7 +67,7 @@ static bool is_own(const struct config *c, const char *line)
     return len && strncmp(line, name, len) == 0 && line[len] == '=';
 }
 
-static enum args_origin origin_of_variable(const struct hosted *h, const char *line)
+static enum args_origin origin_of_variable(const struct model *h, const char *line)
 {
     const struct config *c = host_config(h->host);
     if (strv_has(&host_presets(h->host)->defaults.settings.env, line))
@@ -80,7 +80,7 @@ static enum args_origin origin_of_variable(const struct hosted *h, const char *l
 }
 
 /* Values may be secrets: only hostler's own are told. */
-static json_t *environment(const struct hosted *h)
+static json_t *environment(const struct model *h)
 {
     json_t *all = json_array();
     const struct strv *env = &h->composed.env;
@@ -103,7 +103,7 @@ static void add_number(json_t *o, const char *name, uint64_t value)
         json_object_set_new(o, name, json_integer((json_int_t)value));
 }
 
-static json_t *header(const struct model *m)
+static json_t *header(const struct catalog_model *m)
 {
     const struct gguf_info *g = &m->info;
     if (m->header != MODEL_HEADER_READ)
@@ -128,10 +128,10 @@ static json_t *header(const struct model *m)
     return o;
 }
 
-static json_t *footprints(struct hosted *h)
+static json_t *footprints(struct model *h)
 {
     struct footprint computed;
-    footprint_estimate(&computed, h->model, host_config(h->host), &h->composed.args,
+    footprint_estimate(&computed, h->entry, host_config(h->host), &h->composed.args,
                        host_budget(h->host)->figures.n);
     const bool measured = h->footprint.source == FOOTPRINT_MEASURED;
     const bool given = h->footprint.source == FOOTPRINT_GIVEN;
@@ -141,7 +141,7 @@ static json_t *footprints(struct hosted *h)
                      given ? names_footprint(h->host, &h->footprint) : json_null());
 }
 
-static json_t *last_exit(const struct hosted *h)
+static json_t *last_exit(const struct model *h)
 {
     const char *reason = host_reason_name(h->reason);
     if (!reason)
@@ -151,26 +151,26 @@ static json_t *last_exit(const struct hosted *h)
                      "message", reply_string_or_null(h->failure));
 }
 
-static json_t *changes(const struct hosted *h)
+static json_t *changes(const struct model *h)
 {
     json_t *all = json_array();
     const struct history_entry *e;
     for (size_t i = 0; (e = history_at(host_history(h->host), i)); i++)
-        if (strcmp(e->model, h->model->id) == 0)
+        if (strcmp(e->model, h->entry->id) == 0)
             json_array_append_new(all, names_change(e));
     return all;
 }
 
 void api_show(struct api *api, struct http_exchange *x)
 {
-    struct hosted *h = names_queried(api, x);
+    struct model *h = names_queried(api, x);
     if (!h)
         return;
     json_t *o = names_entry(h);
-    json_object_set_new(o, "path", reply_string_or_null(h->model->path));
-    json_object_set_new(o, "mmproj", reply_string_or_null(h->model->mmproj));
-    json_object_set_new(o, "draft", reply_string_or_null(h->model->draft));
-    json_object_set_new(o, "header", header(h->model));
+    json_object_set_new(o, "path", reply_string_or_null(h->entry->path));
+    json_object_set_new(o, "mmproj", reply_string_or_null(h->entry->mmproj));
+    json_object_set_new(o, "draft", reply_string_or_null(h->entry->draft));
+    json_object_set_new(o, "header", header(h->entry));
     json_object_set_new(o, "arguments", arguments(&h->composed.args));
     json_object_set_new(o, "environment", environment(h));
     json_object_set_new(o, "footprint", footprints(h));

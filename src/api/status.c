@@ -15,7 +15,7 @@
 
 void api_health(struct api *api, struct http_exchange *x)
 {
-    const struct hosted *h = host_config(api->host)->classic ? host_at(api->host, 0) : NULL;
+    const struct model *h = host_config(api->host)->classic ? host_at(api->host, 0) : NULL;
     /* A single-model llama-server says here whether its model can be used. */
     if (h && h->sched.state == SCHED_LOADING)
         reply_error(x, 503, "Loading model");
@@ -70,7 +70,7 @@ static json_t *memory_now(const struct budget *budget)
     return o;
 }
 
-static const char *state_of(const struct hosted *h)
+static const char *state_of(const struct model *h)
 {
     if (h->sched.state == SCHED_STOPPING)
         return "stopping";
@@ -79,14 +79,14 @@ static const char *state_of(const struct hosted *h)
     return host_status(h);
 }
 
-static json_t *engine_of(struct api *api, struct hosted *h)
+static json_t *engine_of(struct api *api, struct model *h)
 {
     json_t *o = json_object();
     uint64_t now = uv_now(host_loop(h->host));
     bool idle = h->sched.state == SCHED_READY && !h->sched.leases;
     uint64_t idle_ms = idle ? now - h->sched.last_used : 0;
     bool ends = idle && h->sched.ttl_ms && !h->sched.pinned;
-    json_object_set_new(o, "model", reply_string(h->model->id));
+    json_object_set_new(o, "model", reply_string(h->entry->id));
     json_object_set_new(o, "state", json_string(state_of(h)));
     json_object_set_new(o, "pid", json_integer(engine_pid(h->engine)));
     names_add_memory(h, o);
@@ -105,7 +105,7 @@ static json_t *engine_of(struct api *api, struct hosted *h)
     json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
     json_object_set_new(o, "priority", json_integer(h->sched.priority));
     json_object_set_new(o, "tokens_per_second",
-                        json_real(requests_rate(api->requests, h->model->id)));
+                        json_real(requests_rate(api->requests, h->entry->id)));
     json_t *progress = h->sched.state == SCHED_LOADING ? engine_progress(h->engine) : NULL;
     json_object_set(o, "progress", progress ? progress : json_null());
     return o;
@@ -126,16 +126,16 @@ static void add_leaving(struct api *api, json_t *engines)
 {
     const struct sched_model *m;
     TAILQ_FOREACH (m, &host_sched(api->host)->running_models, link) {
-        struct hosted *h = container_of(m, struct hosted, sched);
-        if (h->model->removed && h->engine)
+        struct model *h = container_of(m, struct model, sched);
+        if (h->entry->removed && h->engine)
             json_array_append_new(engines, engine_of(api, h));
     }
 }
 
-static json_t *queue_of(const struct hosted *h)
+static json_t *queue_of(const struct model *h)
 {
     uint64_t now = uv_now(host_loop(h->host));
-    return json_pack("{s:o, s:i, s:I}", "model", reply_string(h->model->id), "waiting",
+    return json_pack("{s:o, s:i, s:I}", "model", reply_string(h->entry->id), "waiting",
                      (int)h->sched.waiting, "oldest_ms",
                      (json_int_t)(now - h->sched.waiting_since));
 }
@@ -145,7 +145,7 @@ void api_status(struct api *api, struct http_exchange *x)
     json_t *o = json_object(), *engines = json_array(), *queue = json_array();
     json_t *holds = json_array();
     const struct config *c = host_config(api->host);
-    struct hosted *h;
+    struct model *h;
     json_object_set_new(o, "version", json_string(HOSTLER_VERSION));
     json_object_set_new(o, "engine_version", reply_string(engine_options_version(c->options)));
     json_object_set_new(o, "pid", json_integer(getpid()));

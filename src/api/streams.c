@@ -117,7 +117,7 @@ bool streams_begin(struct streams *s, const char *id, const char *model, struct 
 }
 
 /* The model whose engine has the session; NULL when nobody can tell. */
-static struct hosted *owner(struct api *api, const char *id)
+static struct model *owner(struct api *api, const char *id)
 {
     const char *model = streams_model(api->streams, id);
     if (model)
@@ -144,7 +144,7 @@ static char *id_of(struct http_exchange *x)
 void api_stream_get(struct api *api, struct http_exchange *x)
 {
     char *id = id_of(x);
-    struct hosted *h = id ? owner(api, id) : NULL;
+    struct model *h = id ? owner(api, id) : NULL;
     if (!id)
         return;
     free(id);
@@ -190,7 +190,7 @@ static void on_deleter_gone(struct http_exchange *x, void *ctx)
     d->x = NULL;
 }
 
-static void delete_at(struct api *api, struct http_exchange *x, struct hosted *h, const char *id)
+static void delete_at(struct api *api, struct http_exchange *x, struct model *h, const char *id)
 {
     static const struct http_exchange_events events = {.gone = on_deleter_gone};
     struct deletion *d = mem_zalloc(sizeof *d);
@@ -212,7 +212,7 @@ void api_stream_delete(struct api *api, struct http_exchange *x)
     char *id = id_of(x);
     if (!id)
         return;
-    struct hosted *h = owner(api, id);
+    struct model *h = owner(api, id);
     streams_stop(api->streams, id);
     if (h && h->client)
         delete_at(api, x, h, id);
@@ -292,20 +292,20 @@ static void on_asker_gone(struct http_exchange *x, void *ctx)
 }
 
 /* Those of `ids` that `h` may have: its own, and those of which nobody knows whose they are. */
-static json_t *ids_for(struct api *api, json_t *ids, const struct hosted *h)
+static json_t *ids_for(struct api *api, json_t *ids, const struct model *h)
 {
     size_t i;
     json_t *id, *some = json_array();
     json_array_foreach (ids, i, id) {
         const char *text = json_string_value(id);
-        const struct hosted *has = text && *text ? owner(api, text) : NULL;
+        const struct model *has = text && *text ? owner(api, text) : NULL;
         if (text && *text && (!has || has == h))
             json_array_append(some, id);
     }
     return some;
 }
 
-static void ask(struct api *api, struct lookup *l, struct hosted *h, json_t *ids)
+static void ask(struct api *api, struct lookup *l, struct model *h, json_t *ids)
 {
     json_t *some = ids_for(api, ids, h);
     if (json_array_size(some)) {
@@ -333,7 +333,7 @@ static void look_up(struct api *api, struct http_exchange *x, json_t *body)
 {
     static const struct http_exchange_events events = {.gone = on_asker_gone};
     json_t *ids = json_object_get(body, "conversation_ids");
-    struct hosted *h;
+    struct model *h;
     struct lookup *l = mem_zalloc(sizeof *l);
     l->x = x;
     l->found = json_array();

@@ -74,7 +74,7 @@ static json_t *use(const struct memory_use *u, const struct memory_figures *name
 static json_t *result(const struct unload_target *t, const struct memory_figures *names)
 {
     json_t *o = json_object();
-    json_object_set_new(o, "model", reply_string(t->model));
+    json_object_set_new(o, "model", reply_string(t->id));
     json_object_set_new(o, "result", json_string(unload_result_name(t->result)));
     if (t->reason)
         json_object_set_new(o, "reason", json_string(t->reason));
@@ -154,7 +154,7 @@ static void run(struct api *api, struct http_exchange *x, struct unload *u,
 /* --- POST /models/unload-all --------------------------------------------------------------------
  */
 
-static bool excepted(struct api *api, json_t *except, const struct hosted *h)
+static bool excepted(struct api *api, json_t *except, const struct model *h)
 {
     size_t i;
     json_t *name;
@@ -164,7 +164,7 @@ static bool excepted(struct api *api, json_t *except, const struct hosted *h)
     return false;
 }
 
-static bool is_in_service(const struct hosted *h)
+static bool is_in_service(const struct model *h)
 {
     return h->sched.state != SCHED_UNLOADED || h->sched.queued;
 }
@@ -175,7 +175,7 @@ static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
                                         "reason", "dry_run", NULL};
     struct unload_wish wish;
     bool dry_run;
-    struct hosted *h;
+    struct model *h;
     json_t *except = json_object_get(body, "except");
     if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run) ||
         names_check(api, x, "except", except))
@@ -186,7 +186,7 @@ static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
         if (excepted(api, except, h))
             continue;
         if (is_in_service(h))
-            unload_add(u, h->model->id, h);
+            unload_add(u, h->entry->id, h);
         else if (wish.hold && !dry_run)
             host_hold(h, wish.hold_ms ? uv_now(host_loop(api->host)) + wish.hold_ms : SCHED_NEVER,
                       wish.reason, by);
@@ -241,7 +241,7 @@ static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
     }
     if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run))
         return;
-    struct hosted *h = name || host_config(api->host)->classic ? host_find(api->host, name) : NULL;
+    struct model *h = name || host_config(api->host)->classic ? host_find(api->host, name) : NULL;
     if (!name && !h) {
         reply_error(x, 400, "model name is missing from the request");
         return;

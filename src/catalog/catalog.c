@@ -33,7 +33,7 @@ struct alias {
 };
 
 struct entry {
-    struct model model;                        /* first, so that a model is its entry */
+    struct catalog_model model;                /* first, so that a model is its entry */
     uint64_t stamp, mmproj_stamp, draft_stamp; /* as in struct folder_model */
     bool info_known, mmproj_known; /* that header was read, whatever became of the other */
     bool queued, reading, released;
@@ -79,7 +79,7 @@ struct catalog {
     void *closed_ctx;
 };
 
-static struct entry *entry_of(struct model *model)
+static struct entry *entry_of(struct catalog_model *model)
 {
     return (struct entry *)model;
 }
@@ -91,16 +91,16 @@ static struct entry *entry_of(struct model *model)
 static struct entry *entry_create(struct folder_model *m)
 {
     struct entry *e = mem_zalloc(sizeof *e);
-    e->model = (struct model){.id = m->id,
-                              .source = m->source,
-                              .path = m->path,
-                              .mmproj = m->mmproj,
-                              .draft = m->draft,
-                              .problem = m->problem,
-                              .shards = m->shards,
-                              .size = m->size,
-                              .created = m->mtime,
-                              .header = m->path ? MODEL_HEADER_PENDING : MODEL_HEADER_NONE};
+    e->model = (struct catalog_model){.id = m->id,
+                                      .source = m->source,
+                                      .path = m->path,
+                                      .mmproj = m->mmproj,
+                                      .draft = m->draft,
+                                      .problem = m->problem,
+                                      .shards = m->shards,
+                                      .size = m->size,
+                                      .created = m->mtime,
+                                      .header = m->path ? MODEL_HEADER_PENDING : MODEL_HEADER_NONE};
     e->stamp = m->stamp;
     e->mmproj_stamp = m->mmproj_stamp;
     e->draft_stamp = m->draft_stamp;
@@ -234,7 +234,7 @@ static int check_split(const char *path, unsigned shards, const struct gguf_info
                      path, info->split_no + 1u, info->split_count, info->split_count);
 }
 
-static int read_shards(const struct model *m, struct gguf_info *info, struct error *err)
+static int read_shards(const struct catalog_model *m, struct gguf_info *info, struct error *err)
 {
     int rc = gguf_read(m->path, info, err);
     if (rc == 0)
@@ -252,7 +252,7 @@ static int read_shards(const struct model *m, struct gguf_info *info, struct err
 
 static void read_one(struct reading *r)
 {
-    const struct model *m = &r->entry->model;
+    const struct catalog_model *m = &r->entry->model;
     r->rc = 0;
     if (!r->info_known) {
         r->rc = read_shards(m, &r->info, &r->err);
@@ -405,7 +405,7 @@ static void leave(struct catalog *c, struct entry *e)
         catalog_model_release(c, &e->model);
 }
 
-void catalog_model_release(struct catalog *c, struct model *model)
+void catalog_model_release(struct catalog *c, struct catalog_model *model)
 {
     struct entry *e = entry_of(model);
     assert(model->removed && !e->released);
@@ -472,10 +472,11 @@ size_t catalog_update(struct catalog *c, struct folder *models, bool patient)
 /* --- looking up ---------------------------------------------------------------------------------
  */
 
-int catalog_add_alias(struct catalog *c, struct model *model, const char *alias, struct error *err)
+int catalog_add_alias(struct catalog *c, struct catalog_model *model, const char *alias,
+                      struct error *err)
 {
     assert(!model->removed);
-    const struct model *other = catalog_find(c, alias);
+    const struct catalog_model *other = catalog_find(c, alias);
     if (other == model && strcmp(model->id, alias) != 0)
         return 0;
     if (other)
@@ -490,13 +491,13 @@ int catalog_add_alias(struct catalog *c, struct model *model, const char *alias,
     return 0;
 }
 
-void catalog_clear_aliases(struct catalog *c, struct model *model)
+void catalog_clear_aliases(struct catalog *c, struct catalog_model *model)
 {
     drop_aliases(c, entry_of(model));
     strv_finish(&model->aliases);
 }
 
-struct model *catalog_find(const struct catalog *c, const char *name)
+struct catalog_model *catalog_find(const struct catalog *c, const char *name)
 {
     struct entry *e = find_id(c, name);
     if (e)
@@ -510,7 +511,7 @@ size_t catalog_count(const struct catalog *c)
     return c->n;
 }
 
-struct model *catalog_at(const struct catalog *c, size_t index)
+struct catalog_model *catalog_at(const struct catalog *c, size_t index)
 {
     return index < c->n ? &c->order[index]->model : NULL;
 }

@@ -29,7 +29,7 @@ enum model_header {
     MODEL_HEADER_BROKEN, /* `problem` says why */
 };
 
-struct model {
+struct catalog_model {
     char *id;
     struct strv aliases;
     enum model_source source;
@@ -57,9 +57,9 @@ struct catalog_events {
      * longer needs it, now or later. Any of them may be NULL; without `removed` nobody releases.
      * `added` and `removed` must not change the catalog but by catalog_add_alias() and
      * catalog_model_release(). */
-    void (*added)(struct model *model, void *ctx);
-    void (*header)(struct model *model, void *ctx);
-    void (*removed)(struct model *model, void *ctx);
+    void (*added)(struct catalog_model *model, void *ctx);
+    void (*header)(struct catalog_model *model, void *ctx);
+    void (*removed)(struct catalog_model *model, void *ctx);
 };
 
 /* `events` is copied. Never NULL. */
@@ -81,20 +81,20 @@ size_t catalog_update(struct catalog *c, struct folder *models, bool patient);
 
 /* Another name for `model`, as long as it is in the table. -EEXIST when that is another model's
  * alias, or any model's id; naming it again is 0. An id that comes later goes before the alias. */
-int catalog_add_alias(struct catalog *c, struct model *model, const char *alias, struct error *err)
-    __attribute__((warn_unused_result));
+int catalog_add_alias(struct catalog *c, struct catalog_model *model, const char *alias,
+                      struct error *err) __attribute__((warn_unused_result));
 /* Takes all of its aliases away. */
-void catalog_clear_aliases(struct catalog *c, struct model *model);
+void catalog_clear_aliases(struct catalog *c, struct catalog_model *model);
 
 /* By id, or else by alias; NULL when there is none. O(1). */
-struct model *catalog_find(const struct catalog *c, const char *name);
+struct catalog_model *catalog_find(const struct catalog *c, const char *name);
 size_t catalog_count(const struct catalog *c);
 /* In order of id; NULL behind the last. Indices shift when models come or go. */
-struct model *catalog_at(const struct catalog *c, size_t index);
+struct catalog_model *catalog_at(const struct catalog *c, size_t index);
 /* The id or alias nearest to `wanted`, for "did you mean"; NULL when none is near. Owned by `c`. */
 const char *catalog_nearest(const struct catalog *c, const char *wanted);
 /* The owner of a removed model is done with it; it is freed. */
-void catalog_model_release(struct catalog *c, struct model *model);
+void catalog_model_release(struct catalog *c, struct catalog_model *model);
 
 /* `preset`, `models_dir`, `cache`: as in a list entry's `source`. */
 const char *model_source_name(enum model_source source);

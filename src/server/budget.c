@@ -91,26 +91,26 @@ void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint
     b->read_at = now;
 }
 
-static void note_apart(const struct hosted *h, const struct footprint *f, struct sched_model *m)
+static void note_apart(const struct model *h, const struct footprint *f, struct sched_model *m)
 {
-    m->apart = footprint_is_apart(f, h->model, host_config(h->host), &h->composed.args);
+    m->apart = footprint_is_apart(f, h->entry, host_config(h->host), &h->composed.args);
 }
 
-void budget_learn(const struct budget *b, struct hosted *h, const struct memory_use *use)
+void budget_learn(const struct budget *b, struct model *h, const struct memory_use *use)
 {
     if (h->footprint.source == FOOTPRINT_GIVEN)
         h->footprint.alone = false; /* it found room */
     if (!b->devices || h->footprint.source == FOOTPRINT_GIVEN || h->outdated)
         return;
     if (h->footprint.source == FOOTPRINT_UNKNOWN) /* then it is not known either what it maps */
-        footprint_estimate(&h->footprint, h->model, host_config(h->host), &h->composed.args,
+        footprint_estimate(&h->footprint, h->entry, host_config(h->host), &h->composed.args,
                            b->devices);
     footprint_measure(&h->footprint, use);
     memcpy(h->sched.bytes, h->footprint.bytes, b->devices * sizeof *h->sched.bytes);
     note_apart(h, &h->footprint, &h->sched);
 }
 
-void budget_measure(const struct budget *b, struct hosted *h, uint64_t ours[MEMORY_DEVICES_MAX])
+void budget_measure(const struct budget *b, struct model *h, uint64_t ours[MEMORY_DEVICES_MAX])
 {
     struct memory_use use;
     host_memory(h, &use);
@@ -149,7 +149,7 @@ static uint64_t less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-static bool is_in_use(const struct hosted *h, const struct sched_weights *w)
+static bool is_in_use(const struct model *h, const struct sched_weights *w)
 {
     const struct sched_model *m;
     TAILQ_FOREACH (m, &host_sched(h->host)->running_models, link)
@@ -160,16 +160,16 @@ static bool is_in_use(const struct hosted *h, const struct sched_weights *w)
 
 /* What an engine holds already is not less because another model finds less room; so that one, which
  * cannot be beside it, asks for less beside the file, or it would be refused. */
-static void ask_for_file(struct budget *b, const struct hosted *h, uint64_t mapped,
+static void ask_for_file(struct budget *b, const struct model *h, uint64_t mapped,
                          struct sched_model *m)
 {
     uint64_t capacity = budget_capacity(b, 0);
     m->weights = NULL;
-    if (!mapped || !h->model->path)
+    if (!mapped || !h->entry->path)
         return;
     if (!b->limit[0])
         mapped = least(mapped, less(capacity, m->bytes[0]));
-    m->weights = weights_of(b, h->model->path);
+    m->weights = weights_of(b, h->entry->path);
     if (mapped > m->weights->bytes || !is_in_use(h, m->weights))
         m->weights->bytes = mapped;
     if (!b->limit[0] && m->bytes[0] <= capacity)
@@ -185,7 +185,7 @@ static void ask_for_all(const struct budget *b, struct sched_model *m)
         m->bytes[0] = less(m->bytes[0], m->weights->bytes);
 }
 
-void budget_ask_for(struct budget *b, const struct hosted *h, const struct footprint *f,
+void budget_ask_for(struct budget *b, const struct model *h, const struct footprint *f,
                     struct sched_model *m)
 {
     for (size_t d = 0; d < b->devices; d++)
@@ -196,7 +196,7 @@ void budget_ask_for(struct budget *b, const struct hosted *h, const struct footp
         ask_for_all(b, m);
 }
 
-void budget_take_given(const struct budget *b, struct hosted *h)
+void budget_take_given(const struct budget *b, struct model *h)
 {
     if (!h->settings.memory.n)
         return;
@@ -206,15 +206,15 @@ void budget_take_given(const struct budget *b, struct hosted *h)
         h->footprint.bytes[d] = memory_limit_of(&h->settings.memory, b->figures.device[d].name);
 }
 
-void budget_ask(struct budget *b, struct hosted *h)
+void budget_ask(struct budget *b, struct model *h)
 {
     if (h->footprint.source == FOOTPRINT_UNKNOWN)
-        footprint_estimate(&h->footprint, h->model, host_config(h->host), &h->composed.args,
+        footprint_estimate(&h->footprint, h->entry, host_config(h->host), &h->composed.args,
                            b->devices);
     budget_ask_for(b, h, &h->footprint, &h->sched);
 }
 
-char *budget_explain(const struct budget *b, const struct hosted *h)
+char *budget_explain(const struct budget *b, const struct model *h)
 {
     const struct footprint *f = &h->footprint;
     for (size_t d = 0; d < b->devices; d++) {
@@ -224,10 +224,10 @@ char *budget_explain(const struct budget *b, const struct hosted *h)
                 "model '%s' needs %.2f GiB on %s (%s), and engines may have %.2f GiB there now, "
                 "%.2f GiB at most%s; give it a smaller --ctx-size, unload or unpin others, or "
                 "raise --memory",
-                h->model->id, (double)needs / GIB, b->figures.device[d].name,
+                h->entry->id, (double)needs / GIB, b->figures.device[d].name,
                 footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
                 (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "");
     }
     return mem_printf("model '%s' finds no room: what is loaded is pinned; unload or unpin others",
-                      h->model->id);
+                      h->entry->id);
 }

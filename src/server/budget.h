@@ -18,7 +18,7 @@
 #include "server/config.h"
 #include "server/footprint.h"
 
-struct hosted;
+struct model;
 struct budget_file;
 
 struct budget {
@@ -43,18 +43,18 @@ bool budget_is_stale(const struct budget *b, uint64_t now);
 /* `ours`: what our engines have. */
 void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint64_t now);
 /* Adds what the model's engine has now to `ours`, and learns from it. */
-void budget_measure(const struct budget *b, struct hosted *h, uint64_t ours[MEMORY_DEVICES_MAX]);
+void budget_measure(const struct budget *b, struct model *h, uint64_t ours[MEMORY_DEVICES_MAX]);
 /* What an engine that is ready has corrects what its model was thought to need. */
-void budget_learn(const struct budget *b, struct hosted *h, const struct memory_use *use);
+void budget_learn(const struct budget *b, struct model *h, const struct memory_use *use);
 /* What the presets say that the model takes, if they say it. */
-void budget_take_given(const struct budget *b, struct hosted *h);
+void budget_take_given(const struct budget *b, struct model *h);
 /* Sets what the scheduler is told of the model's footprint, which is found out before if it is not
  * known. */
-void budget_ask(struct budget *b, struct hosted *h);
+void budget_ask(struct budget *b, struct model *h);
 /* The same into `m`, for a footprint that the model might have. */
-void budget_ask_for(struct budget *b, const struct hosted *h, const struct footprint *f,
+void budget_ask_for(struct budget *b, const struct model *h, const struct footprint *f,
                     struct sched_model *m);
 /* `model 'x' needs 20.1 GiB on host (estimated), 16.0 GiB may be used…`; the caller frees. */
-char *budget_explain(const struct budget *b, const struct hosted *h);
+char *budget_explain(const struct budget *b, const struct model *h);
 
 #endif

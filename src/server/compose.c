@@ -15,7 +15,8 @@ static void set(struct engine_args *args, const struct engine_option *option, co
         engine_args_set(args, option, false, value, origin);
 }
 
-static void add_files(struct engine_args *args, const struct config *c, const struct model *m)
+static void add_files(struct engine_args *args, const struct config *c,
+                      const struct catalog_model *m)
 {
     if (m->path && !presets_model_arg(c, args))
         set(args, c->known.model, m->path, ARGS_FROM_SOURCE);
@@ -23,7 +24,8 @@ static void add_files(struct engine_args *args, const struct config *c, const st
     set(args, c->known.draft, m->draft, ARGS_FROM_SOURCE);
 }
 
-static void add_names(struct engine_args *args, const struct config *c, const struct model *m)
+static void add_names(struct engine_args *args, const struct config *c,
+                      const struct catalog_model *m)
 {
     char *names = NULL;
     if (!c->classic) {
@@ -112,7 +114,7 @@ static void move_secrets(struct composed *out, const struct config *c)
 }
 
 void compose(struct composed *out, const struct config *c, const struct presets *p,
-             const struct model *m)
+             const struct catalog_model *m)
 {
     const struct preset *preset = presets_of(p, m->id);
     *out = (struct composed){0};

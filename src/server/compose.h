@@ -19,7 +19,7 @@ struct composed {
  * goes by the environment, where no other user and no list of processes shows it.
  */
 void compose(struct composed *out, const struct config *c, const struct presets *p,
-             const struct model *m);
+             const struct catalog_model *m);
 void composed_finish(struct composed *out);
 /* Whether an engine started with one is as good as one started with the other. */
 bool composed_equal(const struct composed *a, const struct composed *b);

@@ -86,12 +86,12 @@ static void fail(struct item *i, const char *why)
 /* Whether a model of that repository, and tag if it has one, is there now. */
 static bool is_listed(const struct item *i)
 {
-    struct hosted *h;
+    struct model *h;
     size_t len = strlen(i->repo);
     char *wanted = cache_id(i->repo);
     bool found = false;
     for (size_t k = 0; !found && (h = host_at(i->all->host, k)); k++) {
-        const char *id = h->model->id;
+        const char *id = h->entry->id;
         found = wanted ? strcmp(id, wanted) == 0 : strncmp(id, i->repo, len) == 0 && id[len] == ':';
     }
     free(wanted);
@@ -197,7 +197,8 @@ static int start_process(struct item *i, struct error *err)
     static const struct download_events events = {.progress = on_progress, .done = on_done};
     struct host *host = i->all->host;
     struct composed composed;
-    compose(&composed, host_config(host), host_presets(host), &(struct model){.id = i->repo});
+    compose(&composed, host_config(host), host_presets(host),
+            &(struct catalog_model){.id = i->repo});
     const struct download_spec spec = {
         .repo = i->repo, .binary = host_config(host)->engine, .env = &composed.env};
     int rc = download_start(&i->process, host_loop(host), &spec, &events, i, err);
@@ -283,7 +284,7 @@ bool downloads_at(const struct downloads *d, size_t index, struct downloads_item
  */
 
 /* What was fetched of a file stays, and the next download of it goes on from there. */
-static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
+static void on_told(struct host_listener *l, enum host_event event, struct model *h)
 {
     struct downloads *d = container_of(l, struct downloads, listener);
     struct item *i;

@@ -94,8 +94,8 @@ static bool is_mapped(const struct config *c, const struct engine_args *args)
            (!mode || strcmp(mode, "auto") == 0 || strcmp(mode, "mmap") == 0);
 }
 
-void footprint_estimate(struct footprint *out, const struct model *m, const struct config *c,
-                        const struct engine_args *args, size_t devices)
+void footprint_estimate(struct footprint *out, const struct catalog_model *m,
+                        const struct config *c, const struct engine_args *args, size_t devices)
 {
     bool offloads = devices > 1 && !is_off(c, args, "--n-gpu-layers");
     uint64_t rest = m->mmproj_info.tensor_bytes;
@@ -123,7 +123,7 @@ static size_t device_of(const char *name, size_t devices)
     return name[letters] && number + 1 < devices ? number + 1 : 0;
 }
 
-void footprint_from_fit(struct footprint *out, const struct fit *fit, const struct model *m,
+void footprint_from_fit(struct footprint *out, const struct fit *fit, const struct catalog_model *m,
                         const struct config *c, const struct engine_args *args, size_t devices)
 {
     size_t last = 0;
@@ -151,7 +151,7 @@ void footprint_measure(struct footprint *f, const struct memory_use *use)
     f->alone = false;
 }
 
-uint64_t footprint_context(const struct model *m, const struct config *c,
+uint64_t footprint_context(const struct catalog_model *m, const struct config *c,
                            const struct engine_args *args)
 {
     const struct engine_arg *unified =
@@ -160,8 +160,8 @@ uint64_t footprint_context(const struct model *m, const struct config *c,
     return context_of(&m->info, c, args) / (shared ? 1 : number_of(c, args, "--parallel", 1));
 }
 
-bool footprint_is_apart(const struct footprint *f, const struct model *m, const struct config *c,
-                        const struct engine_args *args)
+bool footprint_is_apart(const struct footprint *f, const struct catalog_model *m,
+                        const struct config *c, const struct engine_args *args)
 {
     uint64_t sum = f->mapped;
     for (size_t d = 0; d < MEMORY_DEVICES_MAX; d++)

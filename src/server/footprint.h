@@ -34,22 +34,22 @@ struct footprint {
  * micro-batch of logits and of a few states, and what attention keeps of it for each token of the
  * context. Errs to the high side, since the engine's first load corrects it.
  */
-void footprint_estimate(struct footprint *out, const struct model *m, const struct config *c,
-                        const struct engine_args *args, size_t devices);
+void footprint_estimate(struct footprint *out, const struct catalog_model *m,
+                        const struct config *c, const struct engine_args *args, size_t devices);
 /* The same from llama-fit-params' answer, with what it does not count: the process, and the model that
  * sees and hears. */
-void footprint_from_fit(struct footprint *out, const struct fit *fit, const struct model *m,
+void footprint_from_fit(struct footprint *out, const struct fit *fit, const struct catalog_model *m,
                         const struct config *c, const struct engine_args *args, size_t devices);
 /* Takes what an engine that is ready has now, if that is more than was measured before. */
 void footprint_measure(struct footprint *f, const struct memory_use *use);
 /* Tokens that one request of several at once may have with these arguments. */
-uint64_t footprint_context(const struct model *m, const struct config *c,
+uint64_t footprint_context(const struct catalog_model *m, const struct config *c,
                            const struct engine_args *args);
 /* Whether its load and its end must not overlap with another's: what it takes is not all in its figures
  * (drivers and containers keep some from us: then they come to less than its file), or its engine was
  * told how much to leave free (--fit-target). */
-bool footprint_is_apart(const struct footprint *f, const struct model *m, const struct config *c,
-                        const struct engine_args *args);
+bool footprint_is_apart(const struct footprint *f, const struct catalog_model *m,
+                        const struct config *c, const struct engine_args *args);
 /* `estimated`, `fit-params`, … */
 const char *footprint_source_name(enum footprint_source source);
 

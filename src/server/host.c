@@ -54,7 +54,7 @@ const char *host_reason_name(enum host_reason reason)
     return NULL;
 }
 
-const char *host_status(const struct hosted *h)
+const char *host_status(const struct model *h)
 {
     switch (h->sched.state) {
     case SCHED_UNLOADED:
@@ -71,13 +71,13 @@ const char *host_status(const struct hosted *h)
     return "unloaded";
 }
 
-bool host_has_failed(const struct hosted *h)
+bool host_has_failed(const struct model *h)
 {
     return h->reason == HOST_LOAD_FAILED || h->reason == HOST_CRASHED ||
            h->reason == HOST_BROKEN_FILE;
 }
 
-int host_exit_code(const struct hosted *h)
+int host_exit_code(const struct model *h)
 {
     if (!host_has_failed(h))
         return 0;
@@ -87,7 +87,7 @@ int host_exit_code(const struct hosted *h)
 /* --- the pump -----------------------------------------------------------------------------------
  */
 
-void host_announce(struct host *host, enum host_event event, struct hosted *h)
+void host_announce(struct host *host, enum host_event event, struct model *h)
 {
     struct host_listener *l, *next;
     for (l = TAILQ_FIRST(&host->listeners); l; l = next) {
@@ -96,12 +96,12 @@ void host_announce(struct host *host, enum host_event event, struct hosted *h)
     }
 }
 
-void host_record(struct hosted *h, const char *event, const char *why)
+void host_record(struct model *h, const char *event, const char *why)
 {
-    history_add(&h->host->history, h->model->id, event, why);
+    history_add(&h->host->history, h->entry->id, event, why);
 }
 
-void host_set_failure(struct hosted *h, char *text)
+void host_set_failure(struct model *h, char *text)
 {
     free(h->failure);
     h->failure = text;
@@ -123,7 +123,7 @@ static struct host_request *request_of(struct sched_request *r)
 
 static void perform(const struct sched_action *action)
 {
-    struct hosted *h = container_of(action->model, struct hosted, sched);
+    struct model *h = container_of(action->model, struct model, sched);
     struct host_request *r = request_of(action->request);
     switch (action->type) {
     case SCHED_ACT_GRANT:
@@ -198,28 +198,28 @@ void host_tell(struct host *h, const struct sched_event *event)
 /* --- requests -----------------------------------------------------------------------------------
  */
 
-void host_submit(struct host_request *r, struct hosted *hosted, bool may_load)
+void host_submit(struct host_request *r, struct model *model, bool may_load)
 {
-    r->hosted = hosted;
-    r->arrived = uv_now(hosted->host->loop);
-    host_consider(hosted);
-    r->sched = (struct sched_request){
-        .model = &hosted->sched, .may_load = may_load, .passive = r->passive};
-    host_tell(hosted->host, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
+    r->model = model;
+    r->arrived = uv_now(model->host->loop);
+    host_consider(model);
+    r->sched =
+        (struct sched_request){.model = &model->sched, .may_load = may_load, .passive = r->passive};
+    host_tell(model->host, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
 }
 
 void host_withdraw(struct host_request *r)
 {
-    if (r->sched.state == SCHED_REQUEST_NEW || !r->hosted)
+    if (r->sched.state == SCHED_REQUEST_NEW || !r->model)
         return;
-    struct hosted *h = r->hosted;
+    struct model *h = r->model;
     bool granted = r->sched.state == SCHED_REQUEST_GRANTED;
     host_note_removed(h);
     host_tell(h->host, &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
                                              .request = &r->sched});
 }
 
-void host_engine_broken(struct hosted *h)
+void host_engine_broken(struct model *h)
 {
     if (!h->engine || h->sched.state != SCHED_READY)
         return;
@@ -227,12 +227,12 @@ void host_engine_broken(struct hosted *h)
     host_tell(h->host, &(struct sched_event){.type = SCHED_EV_BROKEN, .model = &h->sched});
 }
 
-bool host_is_stopping(const struct hosted *h)
+bool host_is_stopping(const struct model *h)
 {
     return h->sched.state == SCHED_STOPPING && !h->broken;
 }
 
-uint64_t host_eta(const struct hosted *h)
+uint64_t host_eta(const struct model *h)
 {
     return sched_eta(&h->host->sched, &h->sched);
 }
@@ -249,7 +249,7 @@ const struct budget *host_budget(const struct host *h)
 
 unsigned host_position(const struct host_request *r)
 {
-    return sched_position(&r->hosted->host->sched, &r->sched);
+    return sched_position(&r->model->host->sched, &r->sched);
 }
 
 void host_operation_begin(struct host *h)
@@ -278,7 +278,7 @@ void host_unlisten(struct host *h, struct host_listener *l)
     TAILQ_REMOVE(&h->listeners, l, link);
 }
 
-void host_memory(struct hosted *h, struct memory_use *use)
+void host_memory(struct model *h, struct memory_use *use)
 {
     memset(use, 0, sizeof *use);
     if (h->engine)
@@ -287,7 +287,7 @@ void host_memory(struct hosted *h, struct memory_use *use)
     h->used_at = uv_now(h->host->loop);
 }
 
-const struct memory_use *host_memory_lately(struct hosted *h)
+const struct memory_use *host_memory_lately(struct model *h)
 {
     struct memory_use use;
     if (!h->used_at || uv_now(h->host->loop) - h->used_at >= USE_MS)
@@ -313,17 +313,17 @@ uv_loop_t *host_loop(const struct host *h)
     return h->loop;
 }
 
-struct hosted *host_find(const struct host *h, const char *name)
+struct model *host_find(const struct host *h, const char *name)
 {
     if (h->config->classic)
         return host_at(h, 0);
-    struct model *m = name ? catalog_find(h->catalog, name) : NULL;
+    struct catalog_model *m = name ? catalog_find(h->catalog, name) : NULL;
     return m ? m->owner : NULL;
 }
 
-struct hosted *host_at(const struct host *h, size_t index)
+struct model *host_at(const struct host *h, size_t index)
 {
-    struct model *m = catalog_at(h->catalog, index);
+    struct catalog_model *m = catalog_at(h->catalog, index);
     return m ? m->owner : NULL;
 }
 
@@ -411,7 +411,7 @@ const struct presets *host_presets(const struct host *h)
     return &h->presets;
 }
 
-static void load_at_start(struct hosted *h, const char *by)
+static void load_at_start(struct model *h, const char *by)
 {
     mem_replace(&h->wanted_by, by);
     host_tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
@@ -429,7 +429,7 @@ int host_start(struct host *host, struct sources *s, struct error *err)
 {
     const struct config *c = host->config;
     unsigned wanted = count_startup(s);
-    struct hosted *h;
+    struct model *h;
     if (!c->classic && c->models_max && wanted > c->models_max) {
         sources_finish(s);
         return error_set(err, -EINVAL,
@@ -496,14 +496,14 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
     uv_timer_stop(&h->timer);
     h->closed = closed;
     h->closed_ctx = ctx;
-    struct hosted *hosted, *next;
-    for (hosted = TAILQ_FIRST(&h->all); hosted; hosted = next) {
-        next = TAILQ_NEXT(hosted, link);
-        pulse_end(hosted);
-        http_client_close(hosted->client);
-        if (hosted->engine)
-            engine_destroy(hosted->engine);
-        host_free_record(hosted);
+    struct model *model, *next;
+    for (model = TAILQ_FIRST(&h->all); model; model = next) {
+        next = TAILQ_NEXT(model, link);
+        pulse_end(model);
+        http_client_close(model->client);
+        if (model->engine)
+            engine_destroy(model->engine);
+        host_free_record(model);
     }
     state_close(h->state);
     fitter_close(h->fitter);

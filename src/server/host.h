@@ -47,9 +47,9 @@ enum host_reason {
 enum pin { PIN_AS_CONFIGURED, PIN_ON, PIN_OFF };
 
 /* The server's record of a model. Readable by api/; changed by host.c alone. */
-struct hosted {
+struct model {
     struct host *host;
-    struct model *model;
+    struct catalog_model *entry; /* of the catalog */
     struct sched_model sched;
     struct engine *engine;      /* NULL when UNLOADED */
     struct http_client *client; /* NULL when UNLOADED */
@@ -80,14 +80,14 @@ struct hosted {
     unsigned unloads;           /* operations (unload.h) that wait for its end */
     struct pulse pulse;         /* whether its engine hangs */
     bool broken;                /* the engine does not answer and is being stopped for it */
-    TAILQ_ENTRY(hosted) link;   /* among all records, those of removed models included */
+    TAILQ_ENTRY(model) link;    /* among all records, those of removed models included */
 };
 
 /* A request's place with the scheduler. Embedded by its owner. */
 struct host_request {
     struct sched_request sched;
-    struct hosted *hosted;
-    /* It is the request's turn: `hosted->client` reaches the engine. */
+    struct model *model;
+    /* It is the request's turn: `model->client` reaches the engine. */
     void (*granted)(struct host_request *r);
     void (*rejected)(struct host_request *r, enum sched_reject_reason why);
     bool passive; /* does not count as use of the model */
@@ -115,7 +115,7 @@ enum host_event {
 
 /* Somebody who wants to know. Embedded; may leave while it is told. */
 struct host_listener {
-    void (*told)(struct host_listener *l, enum host_event event, struct hosted *h);
+    void (*told)(struct host_listener *l, enum host_event event, struct model *h);
     TAILQ_ENTRY(host_listener) link;
 };
 
@@ -142,9 +142,9 @@ const struct config *host_config(const struct host *h);
 const struct catalog *host_catalog(const struct host *h);
 uv_loop_t *host_loop(const struct host *h);
 /* By id or alias; in classic mode any name, NULL included, is the model. */
-struct hosted *host_find(const struct host *h, const char *name);
+struct model *host_find(const struct host *h, const char *name);
 /* In order of id; NULL behind the last. */
-struct hosted *host_at(const struct host *h, size_t index);
+struct model *host_at(const struct host *h, size_t index);
 const struct presets *host_presets(const struct host *h);
 const struct history *host_history(const struct host *h);
 struct fitter *host_fitter(const struct host *h);
@@ -155,26 +155,26 @@ const struct sched *host_sched(const struct host *h);
  * now; `evicted` are those that would go (at most `max`; `*n`). `*never`: it could not be placed
  * whoever goes.
  */
-bool host_would_fit(struct hosted *h, const struct footprint *f, struct hosted **evicted,
+bool host_would_fit(struct model *h, const struct footprint *f, struct model **evicted,
                     unsigned max, unsigned *n, bool *never);
 
 /* --- requests -----------------------------------------------------------------------------------
  */
 /* `may_load`: whether it may cause a load. Set the first part before. */
-void host_submit(struct host_request *r, struct hosted *hosted, bool may_load);
+void host_submit(struct host_request *r, struct model *model, bool may_load);
 /* The lease ends, or the place in the queue is given up. No-op when it has neither. */
 void host_withdraw(struct host_request *r);
 /* A granted request found the engine unreachable: stops it by force, as crashed. Later requests
  * wait for the next engine. */
-void host_engine_broken(struct hosted *h);
+void host_engine_broken(struct model *h);
 /* Whether its engine is being stopped on purpose, so that a request that is cut off by it must not
  * bring the model back. */
-bool host_is_stopping(const struct hosted *h);
+bool host_is_stopping(const struct model *h);
 /* Why there is no room for it, with figures, for a person; the caller frees. */
-char *host_explain_room(const struct hosted *h);
+char *host_explain_room(const struct model *h);
 /* In how many ms it will be ready if it is asked for now, by what loads took before; SCHED_NEVER
  * when nobody knows. */
-uint64_t host_eta(const struct hosted *h);
+uint64_t host_eta(const struct model *h);
 /* How many requests wait, for all models together. */
 unsigned host_waiting(const struct host *h);
 const struct budget *host_budget(const struct host *h);
@@ -184,19 +184,19 @@ unsigned host_position(const struct host_request *r);
 /* --- the operator's wishes ----------------------------------------------------------------------
  */
 /* Loads the model; releases a hold on it. `by` is copied. */
-void host_load(struct hosted *h, const char *by);
+void host_load(struct model *h, const char *by);
 /* `drain_until`: uv_now() milliseconds, 0 at once, SCHED_NEVER as long as it takes. `reason` may be
  * NULL. */
-void host_unload(struct hosted *h, uint64_t drain_until, const char *reason, const char *by);
+void host_unload(struct model *h, uint64_t drain_until, const char *reason, const char *by);
 /* Ends a drain that was begun and is not over: the model goes on serving. */
-void host_keep(struct hosted *h);
+void host_keep(struct model *h);
 /* `until`: uv_now() milliseconds or SCHED_NEVER. Texts are copied; may be NULL. */
-void host_hold(struct hosted *h, uint64_t until, const char *reason, const char *by);
-void host_release(struct hosted *h, const char *by);
-bool host_is_held(const struct hosted *h);
+void host_hold(struct model *h, uint64_t until, const char *reason, const char *by);
+void host_release(struct model *h, const char *by);
+bool host_is_held(const struct model *h);
 /* Whatever the preset says, from now on; kept like a hold. */
-void host_pin(struct hosted *h, bool on, const char *by);
-bool host_is_pinned(const struct hosted *h);
+void host_pin(struct model *h, bool on, const char *by);
+bool host_is_pinned(const struct model *h);
 
 /* Something that uses the host for a while: host_shutdown() is not over before it is. */
 void host_operation_begin(struct host *h);
@@ -208,16 +208,16 @@ void host_listen(struct host *h, struct host_listener *l);
 void host_unlisten(struct host *h, struct host_listener *l);
 
 /* Memory of the running engine now; zeroes without one. */
-void host_memory(struct hosted *h, struct memory_use *use);
+void host_memory(struct model *h, struct memory_use *use);
 /* The same as of a moment ago: asking the kernel and drivers takes up to milliseconds an engine, and some
  * clients ask for the list several times a second. */
-const struct memory_use *host_memory_lately(struct hosted *h);
+const struct memory_use *host_memory_lately(struct model *h);
 const char *host_reason_name(enum host_reason reason);
 /* `unloaded`, `loading`, `loaded`, `sleeping`: as clients of llama.cpp's router know them. */
-const char *host_status(const struct hosted *h);
+const char *host_status(const struct model *h);
 /* Whether its last load or run ended by itself; it is cleared when somebody loads it again. */
-bool host_has_failed(const struct hosted *h);
+bool host_has_failed(const struct model *h);
 /* Of the last end, as llama.cpp's router counts: 0 when it was meant, never 0 when not. */
-int host_exit_code(const struct hosted *h);
+int host_exit_code(const struct model *h);
 
 #endif

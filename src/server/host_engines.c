@@ -19,7 +19,7 @@
 /* --- what engines tell -------------------------------------------------------------------------- */
 
 /* It can serve for the first time. */
-static void on_engine_ready(struct hosted *h)
+static void on_engine_ready(struct model *h)
 {
     struct host *host = h->host;
     struct memory_use use;
@@ -39,7 +39,7 @@ static void on_engine_ready(struct hosted *h)
 
 static void on_engine_state(struct engine *e, enum engine_state state, void *ctx)
 {
-    struct hosted *h = ctx;
+    struct model *h = ctx;
     (void)e;
     switch (state) {
     case ENGINE_LOADING:
@@ -93,26 +93,26 @@ static void describe_exit(const struct engine_exit *how, char *out, size_t size)
         snprintf(out, size, "exited with code %d", how->code);
 }
 
-static void explain_end(struct hosted *h, const struct engine_exit *how)
+static void explain_end(struct model *h, const struct engine_exit *how)
 {
     char what[128];
     describe_exit(how, what, sizeof what);
     char *tail = engine_log_tail(h->engine, FAILURE_LINES);
     if (h->broken)
         snprintf(what, sizeof what, "stopped answering");
-    const char *problem = h->model->problem; /* a header that looks broken is the likely cause */
+    const char *problem = h->entry->problem; /* a header that looks broken is the likely cause */
     host_set_failure(h, mem_printf("the engine of model '%s' %s%s%s%s; its last log lines:\n%s",
-                                   h->model->id, what, how->was_ready ? "" : " while loading",
+                                   h->entry->id, what, how->was_ready ? "" : " while loading",
                                    problem ? ": " : "", problem ? problem : "",
                                    *tail ? tail : "(none)"));
-    log_error("model %s: the engine %s%s", h->model->id, what,
+    log_error("model %s: the engine %s%s", h->entry->id, what,
               how->was_ready ? "" : " while loading");
     free(tail);
 }
 
 /* Whether an engine that ended while it was loaded did so for want of memory: by its own words, or
  * because the kernel killed it for that. */
-static bool ran_out_of_memory(const struct hosted *h, const struct engine_exit *how)
+static bool ran_out_of_memory(const struct model *h, const struct engine_exit *how)
 {
     if (how->was_ready || how->timed_out || how->was_stopped || !h->failure)
         return false;
@@ -121,7 +121,7 @@ static bool ran_out_of_memory(const struct hosted *h, const struct engine_exit *
 
 static void on_engine_gone(struct engine *e, const struct engine_exit *how, void *ctx)
 {
-    struct hosted *h = ctx;
+    struct model *h = ctx;
     struct host *host = h->host;
     char took[32];
     h->last_exit = *how;
@@ -168,25 +168,25 @@ static const struct engine_events engine_events = {
 };
 
 /* Whose request it is, else which operator's wish; the caller frees. */
-static char *asker(const struct host_request *r, const struct hosted *h)
+static char *asker(const struct host_request *r, const struct model *h)
 {
     if (r)
         return r->describe(r);
     return mem_strdup(h->wanted_by ? h->wanted_by : "hostler itself, which was asked before");
 }
 
-void host_spawn(struct hosted *h, const struct host_request *cause)
+void host_spawn(struct model *h, const struct host_request *cause)
 {
     struct host *host = h->host;
     struct error err;
     struct engine_spec spec = {
-        .name = h->model->id,
+        .name = h->entry->id,
         .binary = host->config->engine,
         .args = &h->composed.argv,
         .env = &h->composed.env,
         .socket_dir = host->rundir.path,
         /* One that must fetch its file first takes as long as that takes. */
-        .load_timeout_ms = h->model->path ? host->config->load_timeout_ms : 0,
+        .load_timeout_ms = h->entry->path ? host->config->load_timeout_ms : 0,
         .stop_timeout_ms = h->settings.stop_timeout_ms,
     };
     free(h->loaded_by);
@@ -201,7 +201,7 @@ void host_spawn(struct hosted *h, const struct host_request *cause)
     host_set_failure(h, NULL);
     int rc = engine_start(&h->engine, host->loop, &spec, &engine_events, h, &err);
     if (rc) {
-        log_error("model %s: %s", h->model->id, err.text);
+        log_error("model %s: %s", h->entry->id, err.text);
         h->engine = NULL;
         h->reason = HOST_LOAD_FAILED;
         h->last_exit = (struct engine_exit){.code = -1};
@@ -212,32 +212,32 @@ void host_spawn(struct hosted *h, const struct host_request *cause)
         return;
     }
     host->engines++;
-    log_info("model %s is loaded for %s", h->model->id, h->loaded_by);
+    log_info("model %s is loaded for %s", h->entry->id, h->loaded_by);
     host_record(h, "load", h->loaded_by);
     host_announce(host, HOST_EV_SPAWNED, h);
 }
 
 /* Who wants a model that waits for its place; the caller frees. */
-static char *asker_of(const struct hosted *h)
+static char *asker_of(const struct model *h)
 {
     const struct sched_request *first = TAILQ_FIRST(&h->sched.queue);
     return asker(first ? container_of(first, struct host_request, sched) : NULL, h);
 }
 
-static char *why_evicted(const struct hosted *cause)
+static char *why_evicted(const struct model *cause)
 {
     char *who = asker_of(cause);
     char *why =
-        mem_printf("evicted to make room for '%s', which %s asked for", cause->model->id, who);
+        mem_printf("evicted to make room for '%s', which %s asked for", cause->entry->id, who);
     free(who);
     return why;
 }
 
 /* The caller frees. */
-static char *why_stopped(const struct hosted *h, const struct sched_action *action)
+static char *why_stopped(const struct model *h, const struct sched_action *action)
 {
-    const struct hosted *cause =
-        action->cause ? container_of(action->cause, struct hosted, sched) : NULL;
+    const struct model *cause =
+        action->cause ? container_of(action->cause, struct model, sched) : NULL;
     char time[32];
     switch (action->stop) {
     case SCHED_STOP_UNLOADED:
@@ -259,7 +259,7 @@ static char *why_stopped(const struct hosted *h, const struct sched_action *acti
 }
 
 /* An engine grows as prompts fill its batches: what it came to have is known at its end. */
-static void learn_at_end(struct hosted *h)
+static void learn_at_end(struct model *h)
 {
     struct memory_use use;
     if (!engine_ready_after(h->engine))
@@ -268,14 +268,14 @@ static void learn_at_end(struct hosted *h)
     budget_learn(&h->host->budget, h, &use);
 }
 
-void host_stop_engine(struct hosted *h, const struct sched_action *action)
+void host_stop_engine(struct model *h, const struct sched_action *action)
 {
     if (!h->engine)
         return;
     learn_at_end(h);
     free(h->ended_by);
     h->ended_by = why_stopped(h, action);
-    log_info("model %s is being stopped: %s%s", h->model->id, h->ended_by,
+    log_info("model %s is being stopped: %s%s", h->entry->id, h->ended_by,
              action->force ? ", by force" : "");
     host_record(h, "stop", h->ended_by);
     /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
@@ -286,13 +286,13 @@ void host_stop_engine(struct hosted *h, const struct sched_action *action)
     host_announce(h->host, HOST_EV_STOPPING, h);
 }
 
-char *host_explain_room(const struct hosted *h)
+char *host_explain_room(const struct model *h)
 {
     return budget_explain(&h->host->budget, h);
 }
 
 /* Nobody waits for the answer any more: the list of models tells it. */
-void host_drop(struct hosted *h, enum sched_reject_reason why)
+void host_drop(struct model *h, enum sched_reject_reason why)
 {
     if (why == SCHED_REJECT_FAILED)
         return; /* its failure is known */

@@ -12,9 +12,9 @@
 /* --- records ------------------------------------------------------------------------------------
  */
 
-void host_free_record(struct hosted *h)
+void host_free_record(struct model *h)
 {
-    h->model->owner = NULL;
+    h->entry->owner = NULL;
     fitter_forget(h->host->fitter, h);
     TAILQ_REMOVE(&h->host->all, h, link);
     composed_finish(&h->composed);
@@ -30,12 +30,12 @@ void host_free_record(struct hosted *h)
     free(h);
 }
 
-static void on_model_added(struct model *m, void *ctx)
+static void on_model_added(struct catalog_model *m, void *ctx)
 {
     struct host *host = ctx;
-    struct hosted *h = mem_zalloc(sizeof *h);
+    struct model *h = mem_zalloc(sizeof *h);
     h->host = host;
-    h->model = m;
+    h->entry = m;
     m->owner = h;
     TAILQ_INSERT_TAIL(&host->all, h, link);
     host->changed = true;
@@ -44,9 +44,9 @@ static void on_model_added(struct model *m, void *ctx)
     host_restore_wishes(h);
 }
 
-static void on_model_header(struct model *m, void *ctx)
+static void on_model_header(struct catalog_model *m, void *ctx)
 {
-    struct hosted *h = m->owner;
+    struct model *h = m->owner;
     (void)ctx;
     if (h->footprint.source == FOOTPRINT_ESTIMATED && h->sched.state == SCHED_UNLOADED)
         h->footprint.source = FOOTPRINT_UNKNOWN; /* it was made without the header */
@@ -58,24 +58,24 @@ static void on_model_header(struct model *m, void *ctx)
 
 /* A removed model's record goes when its engine and its leases are gone, and no action names it any
  * more: at the end of a pump. So nobody touches a record after host_tell() that may be a removed one's. */
-static void release_if_removed(struct hosted *h)
+static void release_if_removed(struct model *h)
 {
-    if (!h->model->removed || h->sched.state != SCHED_UNLOADED || h->sched.leases || h->engine)
+    if (!h->entry->removed || h->sched.state != SCHED_UNLOADED || h->sched.leases || h->engine)
         return;
-    struct model *m = h->model;
+    struct catalog_model *m = h->entry;
     struct catalog *catalog = h->host->catalog;
     host_free_record(h);
     catalog_model_release(catalog, m);
 }
 
-void host_note_removed(struct hosted *h)
+void host_note_removed(struct model *h)
 {
-    h->host->release_due |= h->model->removed;
+    h->host->release_due |= h->entry->removed;
 }
 
 void host_release_removed(struct host *host)
 {
-    struct hosted *h, *next;
+    struct model *h, *next;
     host->release_due = false;
     for (h = TAILQ_FIRST(&host->all); h; h = next) {
         next = TAILQ_NEXT(h, link);
@@ -83,10 +83,10 @@ void host_release_removed(struct host *host)
     }
 }
 
-static void on_model_removed(struct model *m, void *ctx)
+static void on_model_removed(struct catalog_model *m, void *ctx)
 {
     struct host *host = ctx;
-    struct hosted *h = m->owner;
+    struct model *h = m->owner;
     log_info("model %s is gone from its source, or its file changed", m->id);
     host->changed = true;
     if (h->sched.wanted || h->sched.state == SCHED_LOADING)
@@ -102,7 +102,7 @@ const struct catalog_events host_catalog_events = {on_model_added, on_model_head
  */
 
 /* It is found out anew. */
-static void forget_footprint(struct hosted *h)
+static void forget_footprint(struct model *h)
 {
     struct host *host = h->host;
     fitter_forget(host->fitter, h);
@@ -111,12 +111,12 @@ static void forget_footprint(struct hosted *h)
     learned_recall(host->state, &host->budget, h);
 }
 
-void host_configure(struct hosted *h)
+void host_configure(struct model *h)
 {
     struct host *host = h->host;
-    const struct preset *preset = presets_of(&host->presets, h->model->id);
+    const struct preset *preset = presets_of(&host->presets, h->entry->id);
     struct composed composed;
-    compose(&composed, host->config, &host->presets, h->model);
+    compose(&composed, host->config, &host->presets, h->entry);
     bool changed = !composed_equal(&composed, &h->composed);
     composed_finish(&h->composed);
     h->composed = composed;
@@ -139,7 +139,7 @@ void host_configure(struct hosted *h)
         h->reason = HOST_NEVER; /* what failed may work now */
         host_set_failure(h, NULL);
     } else if (h->sched.state != SCHED_UNLOADED) {
-        log_info("model %s: its arguments changed", h->model->id);
+        log_info("model %s: its arguments changed", h->entry->id);
     }
     host_tell(host, &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &h->sched});
 }
@@ -147,15 +147,15 @@ void host_configure(struct hosted *h)
 /* Conflicts were ruled out by sources_read(); a name that came in between is only worth a word. */
 static void name_all(struct host *host)
 {
-    struct hosted *h;
+    struct model *h;
     struct error err;
     TAILQ_FOREACH (h, &host->all, link)
-        if (!h->model->removed)
-            catalog_clear_aliases(host->catalog, h->model);
+        if (!h->entry->removed)
+            catalog_clear_aliases(host->catalog, h->entry);
     TAILQ_FOREACH (h, &host->all, link) {
-        const struct preset *preset = presets_of(&host->presets, h->model->id);
-        for (size_t i = 0; !h->model->removed && i < preset->aliases.n; i++)
-            if (catalog_add_alias(host->catalog, h->model, preset->aliases.v[i], &err))
+        const struct preset *preset = presets_of(&host->presets, h->entry->id);
+        for (size_t i = 0; !h->entry->removed && i < preset->aliases.n; i++)
+            if (catalog_add_alias(host->catalog, h->entry, preset->aliases.v[i], &err))
                 log_warn("%s", err.text);
     }
 }
@@ -166,7 +166,7 @@ static void load_again(struct host *host)
     struct strv ids = host->reload;
     host->reload = (struct strv){0};
     for (size_t i = 0; i < ids.n; i++) {
-        struct hosted *h = host_find(host, ids.v[i]);
+        struct model *h = host_find(host, ids.v[i]);
         if (!h)
             continue;
         mem_replace(&h->wanted_by, "a change of its file while it was loaded");
@@ -178,14 +178,14 @@ static void load_again(struct host *host)
 /* All is told before anything is done about it. */
 size_t host_apply(struct host *host, struct sources *s, bool patient)
 {
-    struct hosted *h;
+    struct model *h;
     host->pumping = true;
     presets_finish(&host->presets);
     host->presets = s->presets;
     s->presets = (struct presets){0};
     size_t left = catalog_update(host->catalog, &s->models, patient);
     TAILQ_FOREACH (h, &host->all, link)
-        if (!h->model->removed)
+        if (!h->entry->removed)
             host_configure(h);
     name_all(host);
     load_again(host);

@@ -19,7 +19,7 @@
 void host_read_memory(struct host *host)
 {
     uint64_t ours[MEMORY_DEVICES_MAX] = {0};
-    struct hosted *h;
+    struct model *h;
     if (!budget_is_stale(&host->budget, uv_now(host->loop)))
         return;
     TAILQ_FOREACH (h, &host->all, link)
@@ -32,13 +32,13 @@ void host_read_memory(struct host *host)
 
 static void on_fitted(const struct fit *fit, const char *why, void *ctx)
 {
-    struct hosted *h = ctx;
+    struct model *h = ctx;
     struct host *host = h->host;
     if (fit)
-        footprint_from_fit(&h->fitted, fit, h->model, host->config, &h->composed.args,
+        footprint_from_fit(&h->fitted, fit, h->entry, host->config, &h->composed.args,
                            host->budget.devices);
     else
-        log_info("model %s: its memory is estimated: %s", h->model->id, why);
+        log_info("model %s: its memory is estimated: %s", h->entry->id, why);
     if (fit && h->footprint.source == FOOTPRINT_ESTIMATED && !h->footprint.alone)
         h->footprint = h->fitted;
     h->sched.unsure = false;
@@ -46,7 +46,7 @@ static void on_fitted(const struct fit *fit, const char *why, void *ctx)
 }
 
 /* Whether its place depends on what it takes: not when places are what it lacks. */
-static bool depends_on_memory(struct hosted *h)
+static bool depends_on_memory(struct model *h)
 {
     struct sched *s = &h->host->sched;
     struct sched_model without = {.priority = h->sched.priority};
@@ -59,11 +59,11 @@ static bool depends_on_memory(struct hosted *h)
 
 /* The header's arithmetic errs to the high side. Before somebody has to go for it, or it is refused,
  * llama.cpp's own word is waited for. */
-static void make_sure(struct hosted *h)
+static void make_sure(struct model *h)
 {
     uint64_t now = uv_now(h->host->loop);
     if (h->footprint.source != FOOTPRINT_ESTIMATED || h->footprint.alone || h->fit_asked ||
-        !h->model->path || (h->sure_at && now - h->sure_at < SURE_MS))
+        !h->entry->path || (h->sure_at && now - h->sure_at < SURE_MS))
         return;
     h->sure_at = now;
     if (!depends_on_memory(h))
@@ -72,7 +72,7 @@ static void make_sure(struct hosted *h)
     fitter_ask(h->host->fitter, &h->composed.args, &h->composed.env, FITTER_FIRST, on_fitted, h);
 }
 
-bool host_would_fit(struct hosted *h, const struct footprint *f, struct hosted **evicted,
+bool host_would_fit(struct model *h, const struct footprint *f, struct model **evicted,
                     unsigned max, unsigned *n, bool *never)
 {
     struct host *host = h->host;
@@ -100,7 +100,7 @@ bool host_would_fit(struct hosted *h, const struct footprint *f, struct hosted *
         s->config.models_max -= s->config.models_max > 0;
     }
     for (unsigned i = 0; i < *n; i++)
-        evicted[i] = container_of(victims[i], struct hosted, sched);
+        evicted[i] = container_of(victims[i], struct model, sched);
     *never = !fits && !sched_could_ever_fit(s, &probe);
     return fits;
 }
@@ -109,13 +109,13 @@ bool host_would_fit(struct hosted *h, const struct footprint *f, struct hosted *
  */
 
 /* A load out of the page cache is as quick beside another. */
-static void look_for_file(struct hosted *h)
+static void look_for_file(struct model *h)
 {
     uint64_t now = uv_now(h->host->loop);
-    if (!h->model->path || (h->looked_at && now - h->looked_at < COLD_MS))
+    if (!h->entry->path || (h->looked_at && now - h->looked_at < COLD_MS))
         return;
     h->looked_at = now;
-    h->sched.cold = pagecache_share(h->model->path) < WARM_SHARE;
+    h->sched.cold = pagecache_share(h->entry->path) < WARM_SHARE;
 }
 
 /* A load that reads from the disk needs it for itself. */
@@ -132,13 +132,13 @@ void host_read_ahead(struct host *h)
 {
     struct sched_model *m = sched_first_waiting(&h->sched);
     bool may = m && !disk_is_busy(h);
-    warm_next(h->warm, may ? container_of(m, struct hosted, sched)->model : NULL);
+    warm_next(h->warm, may ? container_of(m, struct model, sched)->entry : NULL);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------
  */
 
-void host_consider(struct hosted *h)
+void host_consider(struct model *h)
 {
     if (h->sched.state != SCHED_UNLOADED)
         return;
@@ -157,5 +157,5 @@ void host_consider_waiting(struct host *host)
     if (host->budget.devices)
         host_read_memory(host);
     TAILQ_FOREACH (m, &host->sched.waiting_models, queue_link)
-        host_consider(container_of(m, struct hosted, sched));
+        host_consider(container_of(m, struct model, sched));
 }

@@ -18,15 +18,15 @@ static void add_text(EVP_MD_CTX *md, const char *text)
 
 /* What tells one load from another. Its text is secret-free, and so short that a file with
  * thousands of them is read at once. */
-static const char *key_of(const struct hosted *h, char key[2 * KEY_BYTES + 1])
+static const char *key_of(const struct model *h, char key[2 * KEY_BYTES + 1])
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-    add_text(md, h->model->id);
+    add_text(md, h->entry->id);
     for (size_t i = 0; i < h->composed.argv.n; i++)
         add_text(md, h->composed.argv.v[i]);
-    EVP_DigestUpdate(md, &h->model->size, sizeof h->model->size);
+    EVP_DigestUpdate(md, &h->entry->size, sizeof h->entry->size);
     EVP_DigestFinal_ex(md, digest, NULL);
     EVP_MD_CTX_free(md);
     for (size_t i = 0; i < KEY_BYTES; i++)
@@ -57,7 +57,7 @@ static void recall_memory(const struct budget *b, struct footprint *f, json_t *m
     }
 }
 
-void learned_recall(const struct state *s, const struct budget *b, struct hosted *h)
+void learned_recall(const struct state *s, const struct budget *b, struct model *h)
 {
     char key[2 * KEY_BYTES + 1];
     json_t *kept = state_get(s, SECTION, key_of(h, key));
@@ -78,12 +78,12 @@ static json_t *memory_of(const struct budget *b, const struct footprint *f)
 }
 
 /* What was measured before stays until it is measured again: memory is not always looked at. */
-void learned_keep(struct state *s, const struct budget *b, const struct hosted *h)
+void learned_keep(struct state *s, const struct budget *b, const struct model *h)
 {
     char key[2 * KEY_BYTES + 1];
     json_t *before = state_get(s, SECTION, key_of(h, key));
     json_t *kept = before ? json_copy(before) : json_object();
-    json_object_set_new(kept, "model", json_string(h->model->id));
+    json_object_set_new(kept, "model", json_string(h->entry->id));
     json_object_set_new(kept, "load_ms", json_integer((json_int_t)h->load_ms));
     if (h->footprint.source == FOOTPRINT_MEASURED) {
         json_object_set_new(kept, "memory", memory_of(b, &h->footprint));

@@ -7,11 +7,11 @@
 #include "server/budget.h"
 #include "server/state.h"
 
-struct hosted;
+struct model;
 
 /* Sets the footprint and the load time, if they are known from before. */
-void learned_recall(const struct state *s, const struct budget *b, struct hosted *h);
+void learned_recall(const struct state *s, const struct budget *b, struct model *h);
 /* Keeps them, if they were measured. */
-void learned_keep(struct state *s, const struct budget *b, const struct hosted *h);
+void learned_keep(struct state *s, const struct budget *b, const struct model *h);
 
 #endif

@@ -16,7 +16,7 @@ static uint64_t part_of(const struct pulse_clock *c)
 
 static void on_answer(int status, const char *body, size_t len, void *ctx)
 {
-    struct hosted *h = ctx;
+    struct model *h = ctx;
     (void)body;
     (void)len;
     h->pulse.question = NULL;
@@ -28,7 +28,7 @@ static void on_answer(int status, const char *body, size_t len, void *ctx)
     }
 }
 
-static void ask(struct pulse_clock *c, struct hosted *h)
+static void ask(struct pulse_clock *c, struct model *h)
 {
     struct http_fetch_request request = {
         .method = "GET", .target = "/health", .max = ANSWER_MAX, .timeout_ms = part_of(c)};
@@ -36,7 +36,7 @@ static void ask(struct pulse_clock *c, struct hosted *h)
 }
 
 /* Whether it has requests, so that somebody must look again. */
-static bool look(struct pulse_clock *c, struct hosted *h)
+static bool look(struct pulse_clock *c, struct model *h)
 {
     struct pulse *p = &h->pulse;
     uint64_t silent = uv_now(host_loop(c->host)) - p->heard;
@@ -48,7 +48,7 @@ static bool look(struct pulse_clock *c, struct hosted *h)
     } else if (p->unanswered >= QUESTIONS) {
         log_error("model %s: its engine has requests, and has neither sent anything nor answered "
                   "/health for %llu ms (--health-timeout): it hangs",
-                  h->model->id, (unsigned long long)silent);
+                  h->entry->id, (unsigned long long)silent);
         c->hangs(h);
     } else if (!p->question) {
         ask(c, h);
@@ -63,14 +63,14 @@ static void on_tick(uv_timer_t *timer)
     bool again = false;
     for (m = TAILQ_FIRST(&host_sched(c->host)->running_models); m; m = next) {
         next = TAILQ_NEXT(m, link);
-        again |= look(c, container_of(m, struct hosted, sched));
+        again |= look(c, container_of(m, struct model, sched));
     }
     if (!again)
         uv_timer_stop(timer);
 }
 
 void pulse_init(struct pulse_clock *c, struct host *host, uint64_t timeout_ms,
-                void (*hangs)(struct hosted *h))
+                void (*hangs)(struct model *h))
 {
     *c = (struct pulse_clock){.host = host, .timeout_ms = timeout_ms, .hangs = hangs};
     uv_timer_init(host_loop(host), &c->timer);
@@ -89,12 +89,12 @@ void pulse_close(struct pulse_clock *c, void (*closed)(struct host *host))
     uv_close((uv_handle_t *)&c->timer, on_closed);
 }
 
-void pulse_begin(const struct pulse_clock *c, struct hosted *h)
+void pulse_begin(const struct pulse_clock *c, struct model *h)
 {
     h->pulse = (struct pulse){.watched = c->timeout_ms && h->composed.connections > HTTP_RESERVED};
 }
 
-void pulse_end(struct hosted *h)
+void pulse_end(struct model *h)
 {
     if (h->pulse.question)
         http_fetch_cancel(h->pulse.question);
@@ -102,7 +102,7 @@ void pulse_end(struct hosted *h)
 }
 
 /* Its silence is counted from when it had nothing to do: others that come hide nothing. */
-void pulse_expect(struct pulse_clock *c, struct hosted *h)
+void pulse_expect(struct pulse_clock *c, struct model *h)
 {
     uint64_t ms = part_of(c) / TICKS;
     if (!h->pulse.busy)

@@ -17,7 +17,7 @@
 #include "http/fetch.h"
 
 struct host;
-struct hosted;
+struct model;
 
 /* Of one engine; zeroed: none runs. */
 struct pulse {
@@ -33,18 +33,18 @@ struct pulse_clock {
     struct host *host;
     uint64_t timeout_ms;
     uv_timer_t timer;
-    void (*hangs)(struct hosted *h);
+    void (*hangs)(struct model *h);
     void (*closed)(struct host *host);
 };
 
 void pulse_init(struct pulse_clock *c, struct host *host, uint64_t timeout_ms,
-                void (*hangs)(struct hosted *h));
+                void (*hangs)(struct model *h));
 void pulse_close(struct pulse_clock *c, void (*closed)(struct host *host));
 /* Its engine is ready, and has a client. One with hardly a thread to answer with is not watched. */
-void pulse_begin(const struct pulse_clock *c, struct hosted *h);
+void pulse_begin(const struct pulse_clock *c, struct model *h);
 /* Its client is about to be closed. */
-void pulse_end(struct hosted *h);
+void pulse_end(struct model *h);
 /* It got a request. */
-void pulse_expect(struct pulse_clock *c, struct hosted *h);
+void pulse_expect(struct pulse_clock *c, struct model *h);
 
 #endif

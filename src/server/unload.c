@@ -67,14 +67,14 @@ void unload_destroy(struct unload *u)
     free(u);
 }
 
-void unload_add(struct unload *u, const char *name, struct hosted *hosted)
+void unload_add(struct unload *u, const char *name, struct model *model)
 {
-    for (size_t i = 0; hosted && i < u->n; i++)
-        if (u->targets[i].hosted == hosted)
+    for (size_t i = 0; model && i < u->n; i++)
+        if (u->targets[i].model == model)
             return;
     u->targets = mem_realloc(u->targets, (u->n + 1) * sizeof *u->targets);
-    u->targets[u->n++] = (struct unload_target){
-        .model = mem_strdup(hosted ? hosted->model->id : name), .hosted = hosted};
+    u->targets[u->n++] =
+        (struct unload_target){.id = mem_strdup(model ? model->entry->id : name), .model = model};
 }
 
 bool unload_left_something(const struct unload *u)
@@ -140,12 +140,12 @@ static size_t pending(const struct unload *u)
 
 static void resolve(struct unload_target *t, enum unload_result result, const char *reason)
 {
-    if (t->begun && t->hosted)
-        t->hosted->unloads--;
+    if (t->begun && t->model)
+        t->model->unloads--;
     t->begun = false;
     t->result = result;
     t->reason = reason;
-    t->hosted = NULL;
+    t->model = NULL;
 }
 
 /* All processes are gone (or given up on): now the devices' own figures must agree. */
@@ -167,10 +167,10 @@ static void settle_if_resolved(struct operation *op)
 /* --- on the way ---------------------------------------------------------------------------------
  */
 
-static struct unload_target *target_of(struct operation *op, const struct hosted *h)
+static struct unload_target *target_of(struct operation *op, const struct model *h)
 {
     for (size_t i = 0; i < op->u.n; i++)
-        if (op->u.targets[i].hosted == h && op->u.targets[i].result == UNLOAD_PENDING)
+        if (op->u.targets[i].model == h && op->u.targets[i].result == UNLOAD_PENDING)
             return &op->u.targets[i];
     return NULL;
 }
@@ -183,12 +183,12 @@ static void on_stopping(struct operation *op, struct unload_target *t)
 
 static void on_gone(struct operation *op, struct unload_target *t)
 {
-    t->stopped_ms = t->hosted->last_exit.stop_ms;
-    resolve(t, UNLOAD_UNLOADED, t->hosted->reason == HOST_CRASHED ? "crashed" : NULL);
+    t->stopped_ms = t->model->last_exit.stop_ms;
+    resolve(t, UNLOAD_UNLOADED, t->model->reason == HOST_CRASHED ? "crashed" : NULL);
     settle_if_resolved(op);
 }
 
-static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
+static void on_told(struct host_listener *l, enum host_event event, struct model *h)
 {
     struct operation *op = container_of(l, struct operation, listener);
     struct unload_target *t = h ? target_of(op, h) : NULL;
@@ -213,8 +213,8 @@ static void watch_for_stuck(struct operation *op)
     op->phase = STOPPING;
     for (size_t i = 0; i < op->u.n; i++) {
         const struct unload_target *t = &op->u.targets[i];
-        if (t->result == UNLOAD_PENDING && t->hosted->settings.stop_timeout_ms > longest)
-            longest = t->hosted->settings.stop_timeout_ms;
+        if (t->result == UNLOAD_PENDING && t->model->settings.stop_timeout_ms > longest)
+            longest = t->model->settings.stop_timeout_ms;
     }
     uv_timer_start(&op->timer, on_stuck, longest + GRACE_MS, 0);
 }
@@ -223,11 +223,11 @@ static void watch_for_stuck(struct operation *op)
 static void end_drain(struct operation *op, struct unload_target *t)
 {
     if (!op->keep_busy) {
-        host_unload(t->hosted, 0, NULL, NULL);
+        host_unload(t->model, 0, NULL, NULL);
         return;
     }
-    if (t->hosted->unloads == 1)
-        host_keep(t->hosted);
+    if (t->model->unloads == 1)
+        host_keep(t->model);
     resolve(t, UNLOAD_BUSY, "requests_in_flight");
 }
 
@@ -236,7 +236,7 @@ static void on_drained(uv_timer_t *timer)
     struct operation *op = timer->data;
     for (size_t i = 0; i < op->u.n; i++) {
         struct unload_target *t = &op->u.targets[i];
-        if (t->result == UNLOAD_PENDING && t->hosted->sched.state == SCHED_READY)
+        if (t->result == UNLOAD_PENDING && t->model->sched.state == SCHED_READY)
             end_drain(op, t);
     }
     watch_for_stuck(op);
@@ -251,12 +251,12 @@ static void triage(struct unload *u)
 {
     for (size_t i = 0; i < u->n; i++) {
         struct unload_target *t = &u->targets[i];
-        if (!t->hosted)
+        if (!t->model)
             resolve(t, UNLOAD_FAILED, "not_found");
-        else if (t->hosted->sched.state == SCHED_UNLOADED && !t->hosted->sched.queued)
+        else if (t->model->sched.state == SCHED_UNLOADED && !t->model->sched.queued)
             resolve(t, UNLOAD_SKIPPED, "not_loaded");
         else
-            host_memory(t->hosted, &t->freed);
+            host_memory(t->model, &t->freed);
     }
 }
 
@@ -270,7 +270,7 @@ void unload_preview(struct unload *u, const struct unload_wish *wish)
         struct unload_target *t = &u->targets[i];
         if (t->result != UNLOAD_PENDING)
             continue;
-        bool busy = t->hosted->sched.leases && !wish->force;
+        bool busy = t->model->sched.leases && !wish->force;
         for (size_t d = 0; d < u->before.n; d++)
             u->freed.bytes[d] += t->freed.bytes[d];
         resolve(t, UNLOAD_UNLOADED, busy ? "would_wait_for_requests" : "would_be_unloaded");
@@ -283,8 +283,8 @@ static void hold_targets(struct unload *u, const struct unload_wish *wish)
     struct operation *op = of(u);
     uint64_t now = uv_now(host_loop(op->host));
     for (size_t i = 0; wish->hold && i < u->n; i++)
-        if (u->targets[i].hosted)
-            host_hold(u->targets[i].hosted, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER,
+        if (u->targets[i].model)
+            host_hold(u->targets[i].model, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER,
                       wish->reason, wish->by);
     u->held = wish->hold;
 }
@@ -296,7 +296,7 @@ static void begin_unloads(struct operation *op, uint64_t drain_until,
 {
     for (size_t i = 0; i < op->u.n; i++) {
         struct unload_target *t = &op->u.targets[i];
-        struct hosted *h = t->hosted;
+        struct model *h = t->model;
         if (t->result != UNLOAD_PENDING)
             continue;
         t->begun = true;

@@ -27,9 +27,9 @@ enum unload_result {
 };
 
 struct unload_target {
-    char *model;           /* id, or the unknown name that was asked for */
-    struct hosted *hosted; /* while PENDING */
-    bool begun;            /* while PENDING: counted in hosted->unloads */
+    char *id;            /* id, or the unknown name that was asked for */
+    struct model *model; /* while PENDING */
+    bool begun;          /* while PENDING: counted in model->unloads */
     enum unload_result result;
     const char *reason; /* static text: `not_loaded`, `not_found`, …; NULL */
     uint64_t drained_ms, stopped_ms;
@@ -60,8 +60,8 @@ typedef void unload_done(struct unload *u, void *ctx);
 
 /* An operation without targets yet. */
 struct unload *unload_create(struct host *host);
-/* `hosted` NULL: an unknown name, whose result is FAILED. A model named twice counts once. */
-void unload_add(struct unload *u, const char *name, struct hosted *hosted);
+/* `model` NULL: an unknown name, whose result is FAILED. A model named twice counts once. */
+void unload_add(struct unload *u, const char *name, struct model *model);
 /* Copies what it needs of `wish`. */
 void unload_start(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx);
 /* Instead of starting: what it would do, as results; nothing is changed. Frees with _destroy(). */

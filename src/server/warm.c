@@ -27,9 +27,9 @@ struct reading {
 
 struct warm {
     uv_loop_t *loop;
-    const struct model *model; /* as last told: for comparison only */
-    struct reading *reading;   /* its files; NULL when they are read */
-    unsigned readings;         /* that one, and those dropped in the middle of a slice */
+    const struct catalog_model *model; /* as last told: for comparison only */
+    struct reading *reading;           /* its files; NULL when they are read */
+    unsigned readings;                 /* that one, and those dropped in the middle of a slice */
     bool closing;
     void (*closed)(void *ctx);
     void *ctx;
@@ -120,7 +120,7 @@ static uint64_t room(void)
     return figures.device[0].available / 2;
 }
 
-static void begin(struct warm *w, const struct model *m)
+static void begin(struct warm *w, const struct catalog_model *m)
 {
     struct reading *r = mem_zalloc(sizeof *r);
     w->readings++;
@@ -142,7 +142,7 @@ struct warm *warm_create(uv_loop_t *loop)
     return w;
 }
 
-void warm_next(struct warm *w, const struct model *m)
+void warm_next(struct warm *w, const struct catalog_model *m)
 {
     if (m == w->model || w->closing)
         return;

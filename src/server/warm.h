@@ -19,7 +19,7 @@ struct warm;
 struct warm *warm_create(uv_loop_t *loop);
 /* The model that waits, or NULL: called whenever that may have changed, and nearly free when it has not.
  * Another one than before ends the reading of that. `m` is not looked at after the call. */
-void warm_next(struct warm *w, const struct model *m);
+void warm_next(struct warm *w, const struct catalog_model *m);
 /* No more reading; `closed` is called on the loop once the last slice is over and `w` is freed. */
 void warm_close(struct warm *w, void (*closed)(void *ctx), void *ctx);
 

@@ -61,7 +61,7 @@ struct engine {
     uint64_t at; /* in the end phase: when it does its next step */
 };
 
-struct model {
+struct catalog_model {
     struct sched_model m;
     struct engine engine;
     bool listed, wanted;
@@ -82,7 +82,7 @@ struct client {
 struct world {
     struct sched s;
     struct sched_config config;
-    struct model models[MODELS];
+    struct catalog_model models[MODELS];
     struct client clients[CLIENTS];
     struct sched_weights files[FILES];
     unsigned n_models;
@@ -90,7 +90,7 @@ struct world {
     bool fixed;    /* max_leases does not change */
     bool plain;    /* only places are short: then much more can be said of what must happen */
     bool resident; /* in the end phase: whoever is served asks again */
-    const struct model *victim; /* that is being judged */
+    const struct catalog_model *victim; /* that is being judged */
     uint64_t seed, random, now, event, arrivals;
     unsigned op; /* of random_event(): what is drawn in it depends on this and the seed alone */
     unsigned engines; /* how many there were */
@@ -174,7 +174,7 @@ __attribute__((noreturn)) static void fail(const struct world *w, int line, cons
 
 static unsigned index_of(const struct world *w, const struct sched_model *m)
 {
-    return (unsigned)((const struct model *)m - w->models);
+    return (unsigned)((const struct catalog_model *)m - w->models);
 }
 
 static unsigned number_of(const struct world *w, const struct sched_request *r)
@@ -198,8 +198,8 @@ static unsigned count_engines(const struct world *w)
 }
 
 /* Clients of `m` in `state`; of those served, only at its present engine if `present`. */
-static unsigned count_clients(const struct world *w, const struct model *m, enum client_state state,
-                              bool present)
+static unsigned count_clients(const struct world *w, const struct catalog_model *m,
+                              enum client_state state, bool present)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -218,7 +218,7 @@ static unsigned count_asked(const struct world *w)
     return n;
 }
 
-static uint64_t oldest_client(const struct world *w, const struct model *m)
+static uint64_t oldest_client(const struct world *w, const struct catalog_model *m)
 {
     uint64_t since = SCHED_NEVER;
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -230,30 +230,30 @@ static uint64_t oldest_client(const struct world *w, const struct model *m)
 }
 
 /* Since when somebody has wished that it were loaded. */
-static uint64_t oldest_wish(const struct world *w, const struct model *m)
+static uint64_t oldest_wish(const struct world *w, const struct catalog_model *m)
 {
     uint64_t since = oldest_client(w, m);
     return m->wanted && m->wanted_since < since ? m->wanted_since : since;
 }
 
-static bool wishes_place(const struct world *w, const struct model *m)
+static bool wishes_place(const struct world *w, const struct catalog_model *m)
 {
     return m->engine.state == ENGINE_NONE && oldest_wish(w, m) != SCHED_NEVER;
 }
 
-static bool is_held(const struct world *w, const struct model *m)
+static bool is_held(const struct world *w, const struct catalog_model *m)
 {
     return m->held_until > w->now;
 }
 
-static bool is_open(const struct model *m)
+static bool is_open(const struct catalog_model *m)
 {
     return m->engine.state == ENGINE_UP && m->m.state == SCHED_READY && !m->engine.draining &&
            !m->m.yielding;
 }
 
 /* Leases at its engine that count for max_leases. */
-static unsigned count_active(const struct world *w, const struct model *m)
+static unsigned count_active(const struct world *w, const struct catalog_model *m)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -264,7 +264,7 @@ static unsigned count_active(const struct world *w, const struct model *m)
     return n;
 }
 
-static bool is_full(const struct world *w, const struct model *m)
+static bool is_full(const struct world *w, const struct catalog_model *m)
 {
     return m->m.max_leases && count_active(w, m) >= m->m.max_leases;
 }
@@ -277,7 +277,7 @@ static struct places count_places(const struct world *w)
 {
     struct places p = {0};
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct model *m = &w->models[i];
+        const struct catalog_model *m = &w->models[i];
         p.wishes += wishes_place(w, m);
         p.overdue += wishes_place(w, m) && sum(oldest_wish(w, m), w->config.max_wait_ms) <= w->now;
         p.stopping += m->engine.state == ENGINE_STOPPING;
@@ -289,20 +289,20 @@ static struct places count_places(const struct world *w)
 
 /* --- Room, from the record --------------------------------------------------------------- */
 
-typedef bool filter(const struct world *w, const struct model *m);
+typedef bool filter(const struct world *w, const struct catalog_model *m);
 
-static bool leaves(const struct model *m)
+static bool leaves(const struct catalog_model *m)
 {
     return m->engine.state == ENGINE_STOPPING;
 }
 
-static bool is_idle(const struct world *w, const struct model *m)
+static bool is_idle(const struct world *w, const struct catalog_model *m)
 {
     return m->engine.state == ENGINE_UP && !m->engine.draining && !m->m.pinned &&
            !count_clients(w, m, CLIENT_SERVED, true);
 }
 
-static bool stayed(const struct world *w, const struct model *m)
+static bool stayed(const struct world *w, const struct catalog_model *m)
 {
     uint64_t twice = 2 * m->m.load_ms, pause = m->m.load_ms / 4;
     uint64_t resident = twice < w->config.residence_ms ? twice : w->config.residence_ms;
@@ -312,76 +312,76 @@ static bool stayed(const struct world *w, const struct model *m)
 }
 
 /* A residence holds nobody of a higher priority out. */
-static bool has_stayed(const struct world *w, const struct model *m)
+static bool has_stayed(const struct world *w, const struct catalog_model *m)
 {
     bool better = false;
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct model *o = &w->models[i];
+        const struct catalog_model *o = &w->models[i];
         better |= o->m.priority > m->m.priority && is_idle(w, o) && stayed(w, o);
     }
     return better || stayed(w, m);
 }
 
-static bool is_late(const struct world *w, const struct model *m)
+static bool is_late(const struct world *w, const struct catalog_model *m)
 {
     return sum(oldest_wish(w, m), w->config.max_wait_ms) <= w->now;
 }
 
-static bool nobody(const struct world *w, const struct model *m)
+static bool nobody(const struct world *w, const struct catalog_model *m)
 {
     (void)w;
     (void)m;
     return false;
 }
 
-static bool who_leaves(const struct world *w, const struct model *m)
+static bool who_leaves(const struct world *w, const struct catalog_model *m)
 {
     (void)w;
     return leaves(m);
 }
 
-static bool who_leaves_or_yields(const struct world *w, const struct model *m)
+static bool who_leaves_or_yields(const struct world *w, const struct catalog_model *m)
 {
     (void)w;
     return leaves(m) || m->m.yielding || m->engine.draining;
 }
 
-static bool who_leaves_or_is_idle(const struct world *w, const struct model *m)
+static bool who_leaves_or_is_idle(const struct world *w, const struct catalog_model *m)
 {
     return leaves(m) || (is_idle(w, m) && has_stayed(w, m));
 }
 
-static bool who_leaves_or_is_idle_anyhow(const struct world *w, const struct model *m)
+static bool who_leaves_or_is_idle_anyhow(const struct world *w, const struct catalog_model *m)
 {
     return leaves(m) || is_idle(w, m);
 }
 
-static bool who_could_yield(const struct world *w, const struct model *m)
+static bool who_could_yield(const struct world *w, const struct catalog_model *m)
 {
     (void)w;
     return leaves(m) || m->engine.draining || (m->engine.state == ENGINE_UP && !m->m.pinned);
 }
 
-static bool who_is_not_pinned(const struct world *w, const struct model *m)
+static bool who_is_not_pinned(const struct world *w, const struct catalog_model *m)
 {
     (void)w;
     return leaves(m) || !m->m.pinned || m->engine.draining;
 }
 
 /* Its place is for another though it is still there. */
-static bool leaves_for_good(const struct world *w, const struct model *m)
+static bool leaves_for_good(const struct world *w, const struct catalog_model *m)
 {
     return w->config.overlap && leaves(m) && !m->m.apart && oldest_wish(w, m) == SCHED_NEVER;
 }
 
 /* Whether `m` would fit if those engines were gone. Where it needs nothing more it always does. */
-static bool fits_without(const struct world *w, const struct model *m, filter *gone)
+static bool fits_without(const struct world *w, const struct catalog_model *m, filter *gone)
 {
     unsigned places = 1, leaving = 0;
     uint64_t used[DEVICES] = {0}, needs[DEVICES];
     bool mapped[FILES] = {false};
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct model *o = &w->models[i];
+        const struct catalog_model *o = &w->models[i];
         if (o == m || o->engine.state == ENGINE_NONE || gone(w, o))
             continue;
         places++;
@@ -404,12 +404,13 @@ static bool fits_without(const struct world *w, const struct model *m, filter *g
     return !beside || (places - leaving <= w->config.models_max && !m->m.apart);
 }
 
-static bool may_be_placed(const struct world *w, const struct model *m)
+static bool may_be_placed(const struct world *w, const struct catalog_model *m)
 {
     return wishes_place(w, m) && !m->m.unsure && m->m.retry_at <= w->now;
 }
 
-static bool comes_before(const struct world *w, const struct model *a, const struct model *b)
+static bool comes_before(const struct world *w, const struct catalog_model *a,
+                         const struct catalog_model *b)
 {
     bool late_a = is_late(w, a), late_b = is_late(w, b);
     if (late_a != late_b)
@@ -420,9 +421,9 @@ static bool comes_before(const struct world *w, const struct model *a, const str
 }
 
 /* Whose turn it is: of several as old, any. NULL: nobody waits, or nobody can be loaded yet. */
-static const struct model *first_in_turn(const struct world *w)
+static const struct catalog_model *first_in_turn(const struct world *w)
 {
-    const struct model *first = NULL;
+    const struct catalog_model *first = NULL;
     for (unsigned i = 0; i < w->n_models; i++)
         if (may_be_placed(w, &w->models[i]) && (!first || comes_before(w, &w->models[i], first)))
             first = &w->models[i];
@@ -430,7 +431,7 @@ static const struct model *first_in_turn(const struct world *w)
 }
 
 /* Before all others, and as old as none of them. */
-static bool is_first(const struct world *w, const struct model *m)
+static bool is_first(const struct world *w, const struct catalog_model *m)
 {
     for (unsigned i = 0; i < w->n_models; i++)
         if (&w->models[i] != m && may_be_placed(w, &w->models[i]) &&
@@ -439,7 +440,7 @@ static bool is_first(const struct world *w, const struct model *m)
     return true;
 }
 
-static bool may_load_more(const struct world *w, const struct model *m)
+static bool may_load_more(const struct world *w, const struct catalog_model *m)
 {
     unsigned loading = 0, cold = 0;
     for (unsigned i = 0; i < w->n_models; i++) {
@@ -452,7 +453,7 @@ static bool may_load_more(const struct world *w, const struct model *m)
 
 /* --- Checks at an action ----------------------------------------------------------------- */
 
-static void check_grant(struct world *w, const struct model *m, const struct client *c)
+static void check_grant(struct world *w, const struct catalog_model *m, const struct client *c)
 {
     CHECK(c->state == CLIENT_ASKED, "grant for one who did not ask, or has been answered");
     CHECK(m->engine.state == ENGINE_UP && !m->engine.stop_given,
@@ -481,7 +482,7 @@ static void check_reject(struct world *w, const struct client *c, enum sched_rej
     CHECK(reason != SCHED_REJECT_FAILED || w->config.max_failures, "failures have no limit");
 }
 
-static void check_spawn(struct world *w, const struct model *m, const struct client *c)
+static void check_spawn(struct world *w, const struct catalog_model *m, const struct client *c)
 {
     CHECK(m->engine.state == ENGINE_NONE, "spawn of what runs");
     CHECK(m->listed && !is_held(w, m) && !w->shutdown, "spawn of what must not be loaded");
@@ -502,7 +503,7 @@ static void check_spawn(struct world *w, const struct model *m, const struct cli
     CHECK(may_be_placed(w, m), "spawn of what must not be loaded yet");
     CHECK(fits_without(w, m, nobody), "spawn without room");
     CHECK(may_load_more(w, m), "too many loads");
-    const struct model *first = first_in_turn(w);
+    const struct catalog_model *first = first_in_turn(w);
     CHECK(first == m || !is_first(w, first) || !fits_without(w, first, nobody) ||
               !fits_without(w, first, who_leaves) || !may_load_more(w, first),
           "spawn before a model whose turn it is, and which fits");
@@ -511,13 +512,14 @@ static void check_spawn(struct world *w, const struct model *m, const struct cli
               "spawn before a model that has waited longer");
 }
 
-static bool will_leave(const struct world *w, const struct model *m)
+static bool will_leave(const struct world *w, const struct catalog_model *m)
 {
     return leaves(m) || (m != w->victim && m->m.stop_due);
 }
 
 /* Nobody is stopped who need not go: at least of the one whose turn it is this can be said. */
-static void check_need(struct world *w, const struct model *m, const struct model *cause)
+static void check_need(struct world *w, const struct catalog_model *m,
+                       const struct catalog_model *cause)
 {
     CHECK(cause && cause != m, "an eviction for nobody");
     CHECK(is_idle(w, m) && (has_stayed(w, m) || is_late(w, cause)), "not evictable");
@@ -526,7 +528,7 @@ static void check_need(struct world *w, const struct model *m, const struct mode
 }
 
 /* An eviction is chosen when it is pulled, so that it can be checked in all worlds. */
-static void check_eviction(struct world *w, const struct model *m)
+static void check_eviction(struct world *w, const struct catalog_model *m)
 {
     struct places p = count_places(w);
     CHECK(w->config.models_max && count_engines(w) == w->config.models_max,
@@ -534,7 +536,7 @@ static void check_eviction(struct world *w, const struct model *m)
     CHECK(p.stopping < p.wishes, "more engines stopped than models wait for");
     CHECK(!m->m.pinned && !m->engine.draining && m->engine.state == ENGINE_UP, "not evictable");
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct model *o = &w->models[i];
+        const struct catalog_model *o = &w->models[i];
         bool idle = is_open(o) && !o->m.pinned && o != m &&
                     !count_clients(w, o, CLIENT_SERVED, true) && oldest_wish(w, o) == SCHED_NEVER;
         CHECK(!idle || (o->engine.last_used >= m->engine.last_used &&
@@ -543,7 +545,7 @@ static void check_eviction(struct world *w, const struct model *m)
     }
 }
 
-static void check_stop(struct world *w, const struct model *m, const struct sched_action *a)
+static void check_stop(struct world *w, const struct catalog_model *m, const struct sched_action *a)
 {
     const struct engine *e = &m->engine;
     CHECK(e->state != ENGINE_NONE, "stop of what does not run");
@@ -560,7 +562,7 @@ static void check_stop(struct world *w, const struct model *m, const struct sche
         break;
     case SCHED_STOP_EVICTED:
         if (!e->stop_given)
-            check_need(w, m, (const struct model *)a->cause);
+            check_need(w, m, (const struct catalog_model *)a->cause);
         if (!e->stop_given && w->plain)
             check_eviction(w, m);
         break;
@@ -576,7 +578,7 @@ static void check_stop(struct world *w, const struct model *m, const struct sche
 
 /* --- Performing actions ------------------------------------------------------------------ */
 
-static void perform_grant(struct world *w, struct model *m, struct client *c)
+static void perform_grant(struct world *w, struct catalog_model *m, struct client *c)
 {
     trace(w, "    grant %u at %c", number_of(w, &c->r), 'A' + index_of(w, &m->m));
     check_grant(w, m, c);
@@ -587,7 +589,8 @@ static void perform_grant(struct world *w, struct model *m, struct client *c)
 }
 
 /* For want of room: at the very moment, as events may change it before the answer is pulled. */
-static void check_no_room(struct world *w, const struct model *m, enum sched_reject_reason reason)
+static void check_no_room(struct world *w, const struct catalog_model *m,
+                          enum sched_reject_reason reason)
 {
     uint64_t most[DEVICES];
     if (!w->strict || (reason != SCHED_REJECT_NO_ROOM && reason != SCHED_REJECT_TOO_LARGE))
@@ -606,14 +609,14 @@ static void perform_reject(struct world *w, struct client *c, enum sched_reject_
 {
     trace(w, "    reject %u: %s", number_of(w, &c->r), sched_reject_name(reason));
     check_reject(w, c, reason);
-    check_no_room(w, (const struct model *)c->r.model, reason);
+    check_no_room(w, (const struct catalog_model *)c->r.model, reason);
     c->state = CLIENT_OUT;
     c->rejected = true;
     c->reason = reason;
     totals.rejects++;
 }
 
-static void perform_spawn(struct world *w, struct model *m, const struct sched_request *r)
+static void perform_spawn(struct world *w, struct catalog_model *m, const struct sched_request *r)
 {
     trace(w, "    spawn %c (%s %d)", 'A' + index_of(w, &m->m), r ? "for" : "operator",
           r ? (int)number_of(w, r) : 0);
@@ -624,7 +627,7 @@ static void perform_spawn(struct world *w, struct model *m, const struct sched_r
     totals.spawns++;
 }
 
-static void perform_stop(struct world *w, struct model *m, const struct sched_action *a)
+static void perform_stop(struct world *w, struct catalog_model *m, const struct sched_action *a)
 {
     trace(w, "    stop %c: %s%s", 'A' + index_of(w, &m->m), sched_stop_name(a->stop),
           a->force ? ", by force" : "");
@@ -639,7 +642,7 @@ static void perform_stop(struct world *w, struct model *m, const struct sched_ac
 
 static void perform(struct world *w, const struct sched_action *a)
 {
-    struct model *m = (struct model *)a->model;
+    struct catalog_model *m = (struct catalog_model *)a->model;
     struct client *c = (struct client *)a->request;
     switch (a->type) {
     case SCHED_ACT_GRANT:
@@ -685,7 +688,7 @@ static enum sched_state expected_state(const struct engine *e)
     return SCHED_STOPPING;
 }
 
-static void check_model_counters(struct world *w, const struct model *m)
+static void check_model_counters(struct world *w, const struct catalog_model *m)
 {
     unsigned leases = count_clients(w, m, CLIENT_SERVED, false);
     CHECK(m->m.state == expected_state(&m->engine), "model.state");
@@ -699,7 +702,7 @@ static void check_model_counters(struct world *w, const struct model *m)
     CHECK(!m->m.stop_due, "a stop is due that was not given");
 }
 
-static void check_model(struct world *w, const struct model *m)
+static void check_model(struct world *w, const struct catalog_model *m)
 {
     bool busy = count_clients(w, m, CLIENT_SERVED, true) > 0;
     bool waited = oldest_wish(w, m) != SCHED_NEVER;
@@ -716,7 +719,7 @@ static void check_model(struct world *w, const struct model *m)
     CHECK(!m->engine.killed || m->engine.force_given, "was to be stopped at once");
 }
 
-static void check_order(struct world *w, const struct model *m)
+static void check_order(struct world *w, const struct catalog_model *m)
 {
     const struct sched_request *r;
     const struct client *before = NULL;
@@ -734,7 +737,7 @@ static void check_order(struct world *w, const struct model *m)
 /* Nobody waits who could be served, and nobody gives way without need. */
 static void check_turn(struct world *w)
 {
-    const struct model *first = first_in_turn(w);
+    const struct catalog_model *first = first_in_turn(w);
     if (!first || !is_first(w, first) || sched_deadline(&w->s) <= w->now)
         return;
     bool overdue = is_late(w, first);
@@ -758,7 +761,7 @@ static void check_places(struct world *w)
     CHECK(!max || count_engines(w) <= max, "too many engines");
     CHECK(!p.wishes || (max && count_engines(w) == max), "waits, though there is a place");
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct model *m = &w->models[i];
+        const struct catalog_model *m = &w->models[i];
         bool able = is_open(m) && !m->m.pinned;
         CHECK(!able || p.wishes <= p.stopping || count_clients(w, m, CLIENT_SERVED, true),
               "waits, though an engine is idle");
@@ -788,7 +791,7 @@ static uint64_t expected_deadline(const struct world *w)
 {
     uint64_t at = SCHED_NEVER;
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct model *m = &w->models[i];
+        const struct catalog_model *m = &w->models[i];
         const struct engine *e = &m->engine;
         uint64_t t[4] = {SCHED_NEVER, SCHED_NEVER, SCHED_NEVER, SCHED_NEVER};
         if (w->config.wait_timeout_ms)
@@ -810,11 +813,11 @@ static uint64_t expected_deadline(const struct world *w)
 
 static void random_event(struct world *w);
 
-static void check_yield(struct world *w, const struct model *m)
+static void check_yield(struct world *w, const struct catalog_model *m)
 {
     totals.yields++;
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct model *o = &w->models[i];
+        const struct catalog_model *o = &w->models[i];
         CHECK(!is_open(o) || o->m.pinned || o->m.last_granted >= m->m.last_granted,
               "one yields that was granted more recently than another");
     }
@@ -824,7 +827,7 @@ static void check_yield(struct world *w, const struct model *m)
 static void notice(struct world *w, const bool *yielded)
 {
     for (unsigned i = 0; i < w->n_models; i++) {
-        struct model *m = &w->models[i];
+        struct catalog_model *m = &w->models[i];
         if (!yielded[i] && m->m.yielding && w->plain)
             check_yield(w, m);
         if (is_open(m))
@@ -889,14 +892,14 @@ static void feed(struct world *w, const struct sched_event *event)
         pull(w);
 }
 
-static void feed_model(struct world *w, enum sched_event_type type, struct model *m)
+static void feed_model(struct world *w, enum sched_event_type type, struct catalog_model *m)
 {
     feed(w, &(struct sched_event){.type = type, .model = &m->m});
 }
 
 /* In a strict world: who was rejected by the event, and that nobody waits any more if `all`. */
-static void check_answers(struct world *w, const struct model *m, enum sched_reject_reason why,
-                          bool all)
+static void check_answers(struct world *w, const struct catalog_model *m,
+                          enum sched_reject_reason why, bool all)
 {
     for (unsigned i = 0; i < CLIENTS && w->strict; i++) {
         const struct client *c = &w->clients[i];
@@ -923,7 +926,7 @@ static void tick(struct world *w)
 
 enum answer { ANSWER_WAIT = -1, ANSWER_GRANT = -2 }; /* others: the reason of a rejection */
 
-static int expected_answer(const struct world *w, const struct model *m, bool may_load,
+static int expected_answer(const struct world *w, const struct catalog_model *m, bool may_load,
                            bool passive)
 {
     if (is_open(m) && (passive || !is_full(w, m)))
@@ -958,7 +961,7 @@ static int answer_of(const struct client *c)
     return (int)c->reason;
 }
 
-static void ask(struct world *w, struct client *c, struct model *m)
+static void ask(struct world *w, struct client *c, struct catalog_model *m)
 {
     int expected;
     memset(c, 0, sizeof *c);
@@ -985,7 +988,7 @@ static void ask(struct world *w, struct client *c, struct model *m)
 
 static void leave(struct world *w, struct client *c, enum sched_event_type type)
 {
-    struct model *m = (struct model *)c->r.model;
+    struct catalog_model *m = (struct catalog_model *)c->r.model;
     bool granted = c->state == CLIENT_ASKED && c->r.state == SCHED_REQUEST_GRANTED;
     bool leased = c->state == CLIENT_SERVED && c->engine == m->engine.id;
     if ((granted || leased) && !c->r.passive)
@@ -998,7 +1001,7 @@ static void leave(struct world *w, struct client *c, enum sched_event_type type)
 static void client_event(struct world *w)
 {
     struct client *c = &w->clients[below(w, CLIENTS)];
-    struct model *m = &w->models[below(w, w->n_models)];
+    struct catalog_model *m = &w->models[below(w, w->n_models)];
     switch (c->state) {
     case CLIENT_OUT:
         if (c->r.model && one_in(w, 10))
@@ -1018,7 +1021,7 @@ static void client_event(struct world *w)
 
 /* --- Engines ----------------------------------------------------------------------------- */
 
-static void become_ready(struct world *w, struct model *m)
+static void become_ready(struct world *w, struct catalog_model *m)
 {
     if (m->engine.state == ENGINE_LOADING) {
         m->engine.state = ENGINE_UP;
@@ -1030,7 +1033,7 @@ static void become_ready(struct world *w, struct model *m)
         check_answers(w, m, SCHED_REJECT_LOAD_FAILED, false);
 }
 
-static bool has_patient_client(const struct world *w, const struct model *m)
+static bool has_patient_client(const struct world *w, const struct catalog_model *m)
 {
     for (unsigned i = 0; i < CLIENTS; i++)
         if (w->clients[i].r.model == &m->m && w->clients[i].r.may_load &&
@@ -1040,7 +1043,7 @@ static bool has_patient_client(const struct world *w, const struct model *m)
 }
 
 /* A load that ends for want of memory shows what it needs; it is tried once more. */
-static void become_gone(struct world *w, struct model *m)
+static void become_gone(struct world *w, struct catalog_model *m)
 {
     bool loading = m->engine.state == ENGINE_LOADING;
     bool oom = loading && !w->plain && one_in(w, 3);
@@ -1058,7 +1061,7 @@ static void become_gone(struct world *w, struct model *m)
         check_answers(w, m, SCHED_REJECT_LOAD_FAILED, loading);
 }
 
-static void become_broken(struct world *w, struct model *m)
+static void become_broken(struct world *w, struct catalog_model *m)
 {
     if (m->m.state == SCHED_READY)
         m->engine.broken = m->engine.killed = true;
@@ -1067,7 +1070,7 @@ static void become_broken(struct world *w, struct model *m)
 
 static void engine_event(struct world *w)
 {
-    struct model *m = &w->models[below(w, w->n_models)];
+    struct catalog_model *m = &w->models[below(w, w->n_models)];
     switch (m->engine.state) {
     case ENGINE_NONE: /* a second report, or one from somebody mistaken */
         feed_model(w,
@@ -1112,7 +1115,7 @@ static uint64_t random_deadline(struct world *w)
 }
 
 /* What the record knows of an order to end an engine. */
-static void order_end(struct world *w, struct model *m, enum sched_stop_reason reason,
+static void order_end(struct world *w, struct catalog_model *m, enum sched_stop_reason reason,
                       uint64_t until)
 {
     struct engine *e = &m->engine;
@@ -1130,7 +1133,7 @@ static void order_end(struct world *w, struct model *m, enum sched_stop_reason r
     e->killed |= until <= w->now;
 }
 
-static void load(struct world *w, struct model *m)
+static void load(struct world *w, struct catalog_model *m)
 {
     bool wanted = m->wanted && !m->m.drop_due; /* what is given up can be wished for again */
     if (!w->shutdown && m->listed && !is_held(w, m) && !wanted && !is_open(m) &&
@@ -1141,7 +1144,7 @@ static void load(struct world *w, struct model *m)
     feed_model(w, SCHED_EV_LOAD, m);
 }
 
-static void unload(struct world *w, struct model *m)
+static void unload(struct world *w, struct catalog_model *m)
 {
     uint64_t until = random_deadline(w);
     order_end(w, m, SCHED_STOP_UNLOADED, until);
@@ -1150,7 +1153,7 @@ static void unload(struct world *w, struct model *m)
 }
 
 /* Its arguments changed: nobody is told off but who could not wait for the next engine anyway. */
-static void replace(struct world *w, struct model *m)
+static void replace(struct world *w, struct catalog_model *m)
 {
     bool wanted = m->wanted;
     bool again =
@@ -1166,7 +1169,7 @@ static void replace(struct world *w, struct model *m)
               "replaced is not unloaded");
 }
 
-static void keep(struct world *w, struct model *m)
+static void keep(struct world *w, struct catalog_model *m)
 {
     struct engine *e = &m->engine;
     if (m->m.state == SCHED_READY && e->draining && e->drain_reason == SCHED_STOP_UNLOADED) {
@@ -1177,7 +1180,7 @@ static void keep(struct world *w, struct model *m)
     check_answers(w, m, SCHED_REJECT_UNLOADED, false);
 }
 
-static void hold(struct world *w, struct model *m)
+static void hold(struct world *w, struct catalog_model *m)
 {
     m->held_until = one_in(w, 3) ? SCHED_NEVER : w->now + below(w, 3000);
     if (is_held(w, m) && m->m.state != SCHED_LOADING && !is_open(m))
@@ -1190,13 +1193,13 @@ static void hold(struct world *w, struct model *m)
         CHECK(!w->clients[i].rejected || !w->plain, "a hold does not end a load");
 }
 
-static void release(struct world *w, struct model *m)
+static void release(struct world *w, struct catalog_model *m)
 {
     m->held_until = 0;
     feed_model(w, SCHED_EV_RELEASE, m);
 }
 
-static void remove_model(struct world *w, struct model *m)
+static void remove_model(struct world *w, struct catalog_model *m)
 {
     m->listed = false;
     order_end(w, m, SCHED_STOP_REMOVED, SCHED_NEVER);
@@ -1204,7 +1207,7 @@ static void remove_model(struct world *w, struct model *m)
     check_answers(w, m, SCHED_REJECT_REMOVED, true);
 }
 
-static void set_attributes(struct world *w, struct model *m)
+static void set_attributes(struct world *w, struct catalog_model *m)
 {
     m->m.pinned = one_in(w, 5);
     m->m.ttl_ms = one_in(w, 2) ? 0 : 50 + below(w, 3000);
@@ -1226,7 +1229,7 @@ static void set_attributes(struct world *w, struct model *m)
 }
 
 /* As new, if it may be freed; then nothing in the scheduler may remember it. */
-static void add_model(struct world *w, struct model *m)
+static void add_model(struct world *w, struct catalog_model *m)
 {
     if (!m->listed && m->m.state == SCHED_UNLOADED && !m->m.leases && w->strict) {
         memset(m, 0, sizeof *m);
@@ -1249,7 +1252,7 @@ static void shut_down(struct world *w, uint64_t until)
 }
 
 /* A preset was changed; felt at the tick. Only where a stop cannot be due for what was before. */
-static void change_model(struct world *w, struct model *m)
+static void change_model(struct world *w, struct catalog_model *m)
 {
     if (!w->strict)
         return;
@@ -1268,7 +1271,7 @@ static void change_capacity(struct world *w)
 
 static void operator_event(struct world *w)
 {
-    struct model *m = &w->models[below(w, w->n_models)];
+    struct catalog_model *m = &w->models[below(w, w->n_models)];
     switch (below(w, 28)) {
     case 26 ... 27:
         change_capacity(w);
@@ -1386,7 +1389,7 @@ static uint64_t next_time(const struct world *w)
 static void step_engines(struct world *w)
 {
     for (unsigned i = 0; i < w->n_models; i++) {
-        struct model *m = &w->models[i];
+        struct catalog_model *m = &w->models[i];
         if (m->engine.at > w->now)
             continue;
         if (m->engine.state == ENGINE_STOPPING ||
@@ -1401,7 +1404,7 @@ static void step_clients(struct world *w)
 {
     for (unsigned i = 0; i < CLIENTS; i++) {
         struct client *c = &w->clients[i];
-        struct model *m = (struct model *)c->r.model;
+        struct catalog_model *m = (struct catalog_model *)c->r.model;
         if (c->state != CLIENT_SERVED || c->at > w->now)
             continue;
         leave(w, c, SCHED_EV_DONE);
@@ -1517,7 +1520,7 @@ static void create_world(struct world *w, uint64_t seed)
         enrich(w);
     sched_init(&w->s, &w->config);
     for (unsigned i = 0; i < w->n_models; i++) {
-        struct model *m = &w->models[i];
+        struct catalog_model *m = &w->models[i];
         set_attributes(w, m);
         m->listed = !one_in(w, 10);
         if (m->listed)

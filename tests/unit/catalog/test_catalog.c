@@ -19,11 +19,11 @@ static struct catalog *c;
 static struct error err;
 
 static int added, headers, removed, closed;
-static struct model *kept[64]; /* removed and not released, when `keep` */
+static struct catalog_model *kept[64]; /* removed and not released, when `keep` */
 static int n_kept;
 static bool keep;
 
-static void on_added(struct model *model, void *ctx)
+static void on_added(struct catalog_model *model, void *ctx)
 {
     assert_ptr_equal(ctx, &t);
     assert_int_equal(model->header, model->path ? MODEL_HEADER_PENDING : MODEL_HEADER_NONE);
@@ -31,7 +31,7 @@ static void on_added(struct model *model, void *ctx)
     added++;
 }
 
-static void on_header(struct model *model, void *ctx)
+static void on_header(struct catalog_model *model, void *ctx)
 {
     assert_ptr_equal(ctx, &t);
     assert_int_not_equal(model->header, MODEL_HEADER_PENDING);
@@ -40,7 +40,7 @@ static void on_header(struct model *model, void *ctx)
     headers++;
 }
 
-static void on_removed(struct model *model, void *ctx)
+static void on_removed(struct catalog_model *model, void *ctx)
 {
     assert_ptr_equal(ctx, &t);
     assert_true(model->removed);
@@ -141,9 +141,9 @@ static void assert_counts(int want_added, int want_headers, int want_removed)
     assert_int_equal(removed, want_removed);
 }
 
-static struct model *model(const char *id)
+static struct catalog_model *model(const char *id)
 {
-    struct model *m = catalog_find(c, id);
+    struct catalog_model *m = catalog_find(c, id);
     assert_non_null(m);
     return m;
 }
@@ -175,7 +175,7 @@ static void rescan_without_change(void **state)
     (void)state;
     put("a.gguf");
     scan_and_wait();
-    const struct model *before = model("a");
+    const struct catalog_model *before = model("a");
     scan_and_wait();
     assert_ptr_equal(model("a"), before);
     scan(); /* also while the header is being read */
@@ -261,7 +261,7 @@ static void shards_add_up(void **state)
     put_shard("s-00002-of-00003.gguf", 1, 3);
     put_shard("s-00003-of-00003.gguf", 2, 3);
     scan_and_wait();
-    const struct model *m = model("s-00001-of-00003");
+    const struct catalog_model *m = model("s-00001-of-00003");
     assert_int_equal(m->header, MODEL_HEADER_READ);
     assert_int_equal(m->shards, 3);
     assert_int_equal(m->info.n_params, 3 * 64);
@@ -339,7 +339,7 @@ static void source_changes(void **state)
     struct folder f;
     put("a.gguf");
     scan_and_wait();
-    struct model *before = model("a");
+    struct catalog_model *before = model("a");
     assert_int_equal(folder_read(&f, t.root, &err), 0);
     folder_find(&f, "a")->source = MODEL_SOURCE_PRESET;
     assert_int_equal(catalog_update(c, &f, false), 0);
@@ -433,7 +433,7 @@ static void close_in_flight(void **state)
     assert_int_equal(headers, before);
 }
 
-static void close_in_header(struct model *m, void *ctx)
+static void close_in_header(struct catalog_model *m, void *ctx)
 {
     (void)m;
     (void)ctx;
@@ -458,7 +458,7 @@ static void close_from_an_event(void **state)
     assert_int_equal(closed, 1);
 }
 
-static void rescan_in_header(struct model *m, void *ctx)
+static void rescan_in_header(struct catalog_model *m, void *ctx)
 {
     (void)m;
     (void)ctx;

@@ -16,7 +16,7 @@
 
 static char id[] = "m", path[] = "/m.gguf";
 static struct config c;
-static struct model model;
+static struct catalog_model model;
 static struct engine_args args;
 
 static inline void smol_set_up(void)
@@ -34,7 +34,7 @@ static inline void smol_set_up(void)
     struct error err;
     if (!c.options && engine_options_parse(&c.options, help, "--model", &err))
         fail_msg("%s", err.text);
-    model = (struct model){
+    model = (struct catalog_model){
         .id = id,
         .path = path,
         .size = SIZE,

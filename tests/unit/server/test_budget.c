@@ -14,7 +14,7 @@
 
 static struct host host;
 static struct budget *b = &host.budget;
-static struct hosted h, other;
+static struct model h, other;
 
 static void set_devices(size_t n)
 {
@@ -32,8 +32,8 @@ static int set_up(void **state)
     host = (struct host){.config = &c};
     TAILQ_INIT(&host.sched.running_models);
     set_devices(2);
-    h = (struct hosted){.host = &host, .model = &model};
-    other = (struct hosted){.host = &host, .model = &model};
+    h = (struct model){.host = &host, .entry = &model};
+    other = (struct model){.host = &host, .entry = &model};
     return 0;
 }
 
@@ -59,7 +59,7 @@ static void assert_asks(uint64_t on_host, uint64_t on_card, uint64_t weights)
     assert_int_equal(h.sched.weights ? h.sched.weights->bytes : 0, weights);
 }
 
-static void run_beside(struct hosted *one)
+static void run_beside(struct model *one)
 {
     one->sched.state = SCHED_READY;
     TAILQ_INSERT_TAIL(&host.sched.running_models, &one->sched, link);
@@ -155,7 +155,7 @@ static void what_was_found_is_a_guess(void **state)
 static void the_file_counts_once(void **state)
 {
     char another[] = "/other.gguf";
-    struct model second = {.id = id, .path = another, .size = SIZE};
+    struct catalog_model second = {.id = id, .path = another, .size = SIZE};
     (void)state;
     set_footprint(GIB, 0, 7 * GIB);
     budget_ask(b, &h);
@@ -163,7 +163,7 @@ static void the_file_counts_once(void **state)
     budget_ask(b, &other);
     assert_non_null(h.sched.weights);
     assert_ptr_equal(h.sched.weights, other.sched.weights);
-    other.model = &second;
+    other.entry = &second;
     budget_ask(b, &other);
     assert_ptr_not_equal(h.sched.weights, other.sched.weights);
     model.path = NULL; /* the engine fetches it */

@@ -7,13 +7,13 @@
 static struct presets p;
 static struct composed out;
 static char id[] = "m", file[] = "/m.gguf";
-static struct model model = {.id = id, .path = file};
+static struct catalog_model model = {.id = id, .path = file};
 
 static int forget(void **state)
 {
     composed_finish(&out);
     presets_finish(&p);
-    model = (struct model){.id = id, .path = file};
+    model = (struct catalog_model){.id = id, .path = file};
     return finish(state);
 }
 

@@ -47,7 +47,7 @@ static int destroy(void **state)
     return 0;
 }
 
-static void on_told(struct host_listener *l, enum host_event event, struct hosted *h)
+static void on_told(struct host_listener *l, enum host_event event, struct model *h)
 {
     struct ear *e = container_of(l, struct ear, listener);
     assert_int_equal(event, HOST_EV_SHUTDOWN);
@@ -110,7 +110,7 @@ static void the_end_waits_for_operations(void **state)
     assert_int_equal(idle, 1);
 }
 
-static struct hosted *apply(const char *presets)
+static struct model *apply(const char *presets)
 {
     struct sources s;
     if (sources_read(&s, &c, presets, &err))
@@ -123,7 +123,7 @@ static struct hosted *apply(const char *presets)
 static void what_a_preset_gave_goes_with_it(void **state)
 {
     (void)state;
-    struct hosted *h = apply("[m]\nmodel = /m.gguf\nmemory = host=1G\n");
+    struct model *h = apply("[m]\nmodel = /m.gguf\nmemory = host=1G\n");
     assert_non_null(h);
     assert_int_equal(memory_limit_of(&h->settings.memory, "host"), 1u << 30);
     h->footprint.source = FOOTPRINT_GIVEN; /* as when it is asked for */
@@ -193,7 +193,7 @@ static void holds_outlast_a_restart(void **state)
     host_hold(host_find(host, "n"), uv_now(&loop) + 3600000, NULL, NULL);
     host_hold(host_find(host, "p"), uv_now(&loop), NULL, NULL); /* over by then */
     restart(state);
-    struct hosted *m = host_find(host, "m"), *n = host_find(host, "n");
+    struct model *m = host_find(host, "m"), *n = host_find(host, "n");
     assert_true(host_is_held(m) && m->sched.held_until == SCHED_NEVER);
     assert_string_equal(m->held_reason, "a backup");
     assert_string_equal(m->held_by, "alice");

@@ -16,8 +16,8 @@
 static uv_loop_t loop;
 static struct state *s;
 static struct budget b;
-static struct model model;
-static struct hosted h;
+static struct catalog_model model;
+static struct model h;
 static char id[] = "m";
 
 static void set_devices(const char *second)
@@ -47,8 +47,8 @@ static int set_up(void **state)
 {
     struct error err;
     (void)state;
-    model = (struct model){.id = id, .size = 5 * GIB};
-    h = (struct hosted){.model = &model};
+    model = (struct catalog_model){.id = id, .size = 5 * GIB};
+    h = (struct model){.entry = &model};
     set_devices("gpu0");
     set_argument("4096");
     return state_open(&s, NULL, NULL, &err);

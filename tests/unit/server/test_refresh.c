@@ -144,7 +144,7 @@ static int end(void **state)
 
 static const char *ctx_of(const char *model)
 {
-    struct hosted *h = host_find(host, model);
+    struct model *h = host_find(host, model);
     assert_non_null(h);
     const struct engine_arg *a =
         engine_args_get(&h->composed.args, engine_options_find(c.options, "-c", NULL));

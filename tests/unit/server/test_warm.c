@@ -108,7 +108,7 @@ static bool cannot_drop(const char *name)
 static void a_file_is_read_whole(void **state)
 {
     (void)state;
-    struct model m = {.path = write_file("a.gguf", 40), .shards = 1};
+    struct catalog_model m = {.path = write_file("a.gguf", 40), .shards = 1};
     if (cannot_drop("a.gguf"))
         skip();
     warm_next(warm, &m);
@@ -120,7 +120,7 @@ static void all_shards_are_read(void **state)
 {
     (void)state;
     write_file("m-00002-of-00002.gguf", 3);
-    struct model m = {.path = write_file("m-00001-of-00002.gguf", 3), .shards = 2};
+    struct catalog_model m = {.path = write_file("m-00001-of-00002.gguf", 3), .shards = 2};
     if (cannot_drop("m-00002-of-00002.gguf"))
         skip();
     warm_next(warm, &m);
@@ -132,9 +132,9 @@ static void all_shards_are_read(void **state)
 static void a_change_of_plans_ends_it(void **state)
 {
     (void)state;
-    struct model none = {.path = NULL, .shards = 1}, other = {.shards = 1};
+    struct catalog_model none = {.path = NULL, .shards = 1}, other = {.shards = 1};
     char *path = strdup(write_file("a.gguf", 200));
-    struct model m = {.path = path, .shards = 1};
+    struct catalog_model m = {.path = path, .shards = 1};
     if (cannot_drop("a.gguf")) {
         free(path);
         skip();
@@ -152,7 +152,7 @@ static void a_change_of_plans_ends_it(void **state)
 static void a_file_that_is_not_there(void **state)
 {
     (void)state;
-    struct model m = {.path = path_of("none.gguf"), .shards = 3};
+    struct catalog_model m = {.path = path_of("none.gguf"), .shards = 3};
     warm_next(warm, &m);
     settle();
 }
@@ -160,7 +160,7 @@ static void a_file_that_is_not_there(void **state)
 static void closed_in_the_middle(void **state)
 {
     (void)state;
-    struct model m = {.path = write_file("a.gguf", 64), .shards = 1};
+    struct catalog_model m = {.path = write_file("a.gguf", 64), .shards = 1};
     warm_next(warm, &m); /* and then tear_down() */
 }
 
