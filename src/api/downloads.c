@@ -148,8 +148,8 @@ static void removal_free(struct removal *r)
 static void release(const struct removal *r)
 {
     struct model *h = r->holds ? host_find(r->api->host, r->id) : NULL;
-    if (h && h->held_reason && strcmp(h->held_reason, REMOVAL_REASON) == 0)
-        host_release(h, "its removal");
+    if (h && h->intent.hold_reason && strcmp(h->intent.hold_reason, REMOVAL_REASON) == 0)
+        intent_release(h, "its removal");
 }
 
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
@@ -221,7 +221,7 @@ static void remove_model(struct api *api, struct http_exchange *x, struct model 
     struct unload *u = unload_create(api->host);
     const struct config *c = host_config(api->host);
     const struct unload_wish wish = {
-        .hold = !host_is_held(h),
+        .hold = !intent_is_held(h),
         /* A reading may take the record away meanwhile: the hold that it leaves must end, too. */
         .hold_ms = c->drain_timeout_ms + h->settings.stop_timeout_ms + REMOVAL_MS,
         .reason = REMOVAL_REASON,

@@ -15,6 +15,7 @@
 #include "base/value.h"
 #include "http/target.h"
 #include "server/fitter.h"
+#include "server/placement.h"
 
 struct estimate {
     struct api *api;
@@ -86,7 +87,7 @@ static char *note(const struct estimate *e, const struct catalog_model *m, const
 /* `fitted`: what llama-fit-params said, for these arguments; or UNKNOWN. */
 static void answer(struct estimate *e, const struct footprint *fitted, const char *why)
 {
-    struct model *evicted[HOST_EVICTED_MAX];
+    struct model *evicted[PLACEMENT_VICTIMS_MAX];
     struct model *h = host_find(e->api->host, e->model);
     const struct footprint *f = fitted->source == FOOTPRINT_UNKNOWN ? &e->computed : fitted;
     unsigned n = 0;
@@ -95,11 +96,11 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
         reply_error(e->x, 404, "model '%s' is gone meanwhile", e->model);
         return;
     }
-    bool known =
-        h->footprint.source == FOOTPRINT_MEASURED || h->footprint.source == FOOTPRINT_GIVEN;
+    bool known = h->learned.footprint.source == FOOTPRINT_MEASURED ||
+                 h->learned.footprint.source == FOOTPRINT_GIVEN;
     if (!e->other && known)
-        f = &h->footprint;
-    bool fits = host_would_fit(h, f, evicted, HOST_EVICTED_MAX, &n, &never);
+        f = &h->learned.footprint;
+    bool fits = placement_would_fit(h, f, evicted, PLACEMENT_VICTIMS_MAX, &n, &never);
     json_t *o = names_footprint(h->host, f);
     json_object_set_new(o, "model", reply_string(e->model));
     json_object_set_new(o, "fits", json_boolean(fits));
@@ -110,7 +111,8 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     json_object_set_new(o, "estimated", names_footprint(h->host, &e->computed));
     json_object_set_new(o, "fitted", names_footprint(h->host, fitted));
     json_object_set_new(o, "measured",
-                        !e->other && known ? names_footprint(h->host, &h->footprint) : json_null());
+                        !e->other && known ? names_footprint(h->host, &h->learned.footprint)
+                                           : json_null());
     json_object_set_new(o, "message", json_string(message(fits, never, n)));
     char *text = note(e, h->entry, why);
     json_object_set_new(o, "note", reply_string_or_null(text));
@@ -233,8 +235,8 @@ void api_estimate(struct api *api, struct http_exchange *x)
     footprint_estimate(&e->computed, h->entry, host_config(api->host), &e->args,
                        host_budget(api->host)->figures.n);
     http_exchange_take(x, &events, e);
-    if (!e->other && h->fitted.source != FOOTPRINT_UNKNOWN) { /* it was asked for before */
-        answer(e, &h->fitted, NULL);
+    if (!e->other && h->learned.fitted.source != FOOTPRINT_UNKNOWN) { /* it was asked for before */
+        answer(e, &h->learned.fitted, NULL);
         estimate_free(e);
     } else if (!fitter_ask(host_fitter(api->host), &e->args, &h->composed.env, FITTER_LAST,
                            on_fitted, e)) {

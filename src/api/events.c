@@ -142,8 +142,8 @@ static json_t *with_cause(json_t *data, const char *cause)
 static json_t *loading(const struct model *h)
 {
     json_t *data = status("loading");
-    if (engine_progress(h->engine))
-        json_object_set(data, "progress", engine_progress(h->engine));
+    if (engine_progress(model_engine(h)))
+        json_object_set(data, "progress", engine_progress(model_engine(h)));
     return data;
 }
 
@@ -151,19 +151,19 @@ static json_t *loading(const struct model *h)
 static json_t *loaded(const struct model *h)
 {
     json_t *data = status("loaded");
-    if (h->sched.state == SCHED_LOADING && engine_info(h->engine))
-        json_object_set(data, "info", engine_info(h->engine));
+    if (h->sched.state == SCHED_LOADING && engine_info(model_engine(h)))
+        json_object_set(data, "info", engine_info(model_engine(h)));
     return data;
 }
 
 static json_t *unloaded(const struct model *h)
 {
-    const char *reason = host_reason_name(h->reason);
+    const char *reason = outcome_reason_name(h->outcome.reason);
     json_t *data = status("unloaded");
-    json_object_set_new(data, "exit_code", json_integer(host_exit_code(h)));
+    json_object_set_new(data, "exit_code", json_integer(outcome_exit_code(&h->outcome)));
     if (reason)
         json_object_set_new(data, "reason", json_string(reason));
-    return with_cause(data, h->ended_by);
+    return with_cause(data, h->outcome.stop_cause);
 }
 
 /* A hold or a pin, of which llama.cpp knows nothing. */
@@ -180,16 +180,19 @@ static void send_wish(struct events *e, const struct model *h)
     events_send(e, h->entry->id, newest->event, with_cause(data, newest->why));
 }
 
-static void on_told(struct host_listener *l, enum host_event event, struct model *h)
+static void on_host_event(struct host_listener *l, enum host_event event, struct model *h,
+                          struct instance *instance)
 {
     struct events *e = container_of(l, struct events, listener);
+    (void)instance;
     if (event == HOST_EV_SHUTDOWN)
         end_all(e);
     if (TAILQ_EMPTY(&e->subscribers))
         return;
     switch (event) {
     case HOST_EV_SPAWNED:
-        events_send(e, h->entry->id, "model_status", with_cause(status("loading"), h->loaded_by));
+        events_send(e, h->entry->id, "model_status",
+                    with_cause(status("loading"), model_instance(h)->loaded_by));
         return;
     case HOST_EV_LOADING:
         events_send(e, h->entry->id, "status_change", loading(h));
@@ -203,7 +206,7 @@ static void on_told(struct host_listener *l, enum host_event event, struct model
     case HOST_EV_GONE:
         events_send(e, h->entry->id, "status_change", unloaded(h));
         return;
-    case HOST_EV_WISHED:
+    case HOST_EV_INTENT:
         send_wish(e, h);
         return;
     case HOST_EV_RELOADED:
@@ -222,7 +225,7 @@ struct events *events_create(struct host *host)
 {
     struct events *e = mem_zalloc(sizeof *e);
     e->host = host;
-    e->listener = (struct host_listener){.told = on_told};
+    e->listener = (struct host_listener){.on_event = on_host_event};
     TAILQ_INIT(&e->subscribers);
     uv_timer_init(host_loop(host), &e->ping);
     e->ping.data = e;

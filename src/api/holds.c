@@ -46,12 +46,12 @@ struct hold {
 static void hold_one(struct model *h, void *ctx)
 {
     const struct hold *hold = ctx;
-    host_hold(h, hold->until, hold->reason, hold->by);
+    intent_hold(h, hold->until, hold->reason, hold->by);
 }
 
 static void release_one(struct model *h, void *ctx)
 {
-    host_release(h, ctx);
+    intent_release(h, ctx);
 }
 
 static void reply_holds(struct api *api, struct http_exchange *x)
@@ -59,7 +59,7 @@ static void reply_holds(struct api *api, struct http_exchange *x)
     json_t *held = json_array();
     struct model *h;
     for (size_t i = 0; (h = host_at(api->host, i)); i++)
-        if (host_is_held(h))
+        if (intent_is_held(h))
             json_array_append_new(held, names_hold(h));
     reply_json(x, 200, json_pack("{s:o}", "held", held));
 }
@@ -109,12 +109,12 @@ void api_models_release(struct api *api, struct http_exchange *x)
 
 static void pin_one(struct model *h, void *ctx)
 {
-    host_pin(h, true, ctx);
+    intent_pin(h, true, ctx);
 }
 
 static void unpin_one(struct model *h, void *ctx)
 {
-    host_pin(h, false, ctx);
+    intent_pin(h, false, ctx);
 }
 
 static void set_pins(struct api *api, struct http_exchange *x, json_t *body, model_action *action)

@@ -27,6 +27,7 @@
 #include "http/peek.h"
 #include "http/relay.h"
 #include "http/target.h"
+#include "server/placement.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
 #define RETRY_LATER_S 30                     /* to clients whose model will hardly load before */
@@ -130,13 +131,13 @@ static void end_begun_answer(struct inference *i)
 static char *explanation(const struct model *h)
 {
     const char *id = h->entry->id;
-    const char *reason = host_reason_name(h->reason);
-    if (h->engine)
+    const char *reason = outcome_reason_name(h->outcome.reason);
+    if (model_engine(h))
         return mem_printf("the engine of model '%s' closed the connection without an answer; try "
                           "again",
                           id);
-    if (h->failure)
-        return mem_strdup(h->failure);
+    if (h->outcome.failure)
+        return mem_strdup(h->outcome.failure);
     return mem_printf("the engine of model '%s' was stopped (%s) while it answered; try again", id,
                       reason ? reason : "unloaded");
 }
@@ -144,8 +145,8 @@ static char *explanation(const struct model *h)
 /* The same as a word, for the list of requests. */
 static const char *state_of_end(const struct model *h)
 {
-    const char *reason = host_reason_name(h->reason);
-    return h->engine || !reason ? "broken_off" : reason;
+    const char *reason = outcome_reason_name(h->outcome.reason);
+    return model_engine(h) || !reason ? "broken_off" : reason;
 }
 
 static void explain_end(uv_handle_t *handle)
@@ -174,10 +175,12 @@ static void on_explain_timeout(uv_timer_t *timer)
     explain_now(timer->data);
 }
 
-static void on_told(struct host_listener *l, enum host_event event, struct model *h)
+static void on_host_event(struct host_listener *l, enum host_event event, struct model *m,
+                          struct instance *instance)
 {
     struct inference *i = container_of(l, struct inference, listener);
-    if (event == HOST_EV_GONE && h == i->request.model)
+    (void)m;
+    if (event == HOST_EV_GONE && instance == i->request.instance)
         explain_now(i);
 }
 
@@ -186,11 +189,11 @@ static void explain(struct inference *i, bool begun)
     uv_loop_t *loop = host_loop(i->api->host);
     i->phase = EXPLAIN;
     i->begun = begun;
-    i->listener = (struct host_listener){.told = on_told};
+    i->listener = (struct host_listener){.on_event = on_host_event};
     host_listen(i->api->host, &i->listener);
     uv_timer_init(loop, &i->timer);
     i->timer.data = i;
-    if (i->request.model->engine)
+    if (model_engine(i->request.model))
         uv_timer_start(&i->timer, on_explain_timeout, EXPLAIN_MS, 0);
     else
         explain_now(i);
@@ -210,7 +213,7 @@ static void retry(struct inference *i)
     log_warn("model %s: its engine cannot be reached; the request waits for a new one",
              h->entry->id);
     host_withdraw(&i->request);
-    host_engine_broken(h);
+    instance_broken(i->request.instance);
     host_submit(&i->request, h, i->may_load);
 }
 
@@ -223,7 +226,7 @@ static void on_relay_done(struct relay *r, enum relay_result result)
         inference_free(i);
         return;
     case RELAY_NOT_SENT:
-        if (i->retried || host_is_stopping(i->request.model))
+        if (i->retried || host_is_stopping(&i->request))
             explain(i, false);
         else
             retry(i);
@@ -243,7 +246,7 @@ static void on_relay_done(struct relay *r, enum relay_result result)
 static void on_passed(struct relay *r, const char *data, size_t len)
 {
     struct inference *i = container_of(r, struct inference, relay);
-    i->request.model->pulse.heard = uv_now(host_loop(i->api->host));
+    i->request.instance->pulse.heard = uv_now(host_loop(i->api->host));
     usage_add(&i->record->usage, data, len);
 }
 
@@ -263,7 +266,7 @@ static void on_granted(struct host_request *r)
     i->relay.fields = i->fields;
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
-    relay_start(&i->relay, r->model->client);
+    relay_start(&i->relay, r->instance->client);
 }
 
 /* --- refusals of the scheduler ------------------------------------------------------------------
@@ -287,11 +290,11 @@ static void refuse_held(struct inference *i)
     uint64_t until = h->sched.held_until;
     uint64_t left = until == SCHED_NEVER ? 60000 : until > now ? until - now : 0;
     char time[32];
-    char *message =
-        mem_printf("model '%s' is held%s%s; it will not load %s%s", h->entry->id,
-                   h->held_reason ? ": " : "", h->held_reason ? h->held_reason : "",
-                   until == SCHED_NEVER ? "until it is released" : "for another ",
-                   until == SCHED_NEVER ? "" : duration_format(left, time, sizeof time));
+    char *message = mem_printf(
+        "model '%s' is held%s%s; it will not load %s%s", h->entry->id,
+        h->intent.hold_reason ? ": " : "", h->intent.hold_reason ? h->intent.hold_reason : "",
+        until == SCHED_NEVER ? "until it is released" : "for another ",
+        until == SCHED_NEVER ? "" : duration_format(left, time, sizeof time));
     json_t *error = reply_error_object(503, message);
     json_object_set_new(error, "state", json_string("held"));
     free(message);
@@ -311,8 +314,8 @@ static void refuse_queue(struct inference *i, const char *state, const char *why
 static void refuse_failed(struct inference *i)
 {
     const struct model *h = i->request.model;
-    char *message =
-        h->failure ? mem_strdup(h->failure) : mem_printf("model '%s' failed to load", h->entry->id);
+    char *message = h->outcome.failure ? mem_strdup(h->outcome.failure)
+                                       : mem_printf("model '%s' failed to load", h->entry->id);
     inference_fail(i, 500, message);
     free(message);
 }
@@ -322,9 +325,9 @@ static void refuse_unavailable(struct inference *i, enum sched_reject_reason why
 {
     const struct model *h = i->request.model;
     char *message = why == SCHED_REJECT_TOO_LARGE || why == SCHED_REJECT_NO_ROOM
-                        ? host_explain_room(h)
-                    : h->failure ? mem_strdup(h->failure)
-                                 : mem_printf("model '%s' does not load", h->entry->id);
+                        ? placement_explain(h)
+                    : h->outcome.failure ? mem_strdup(h->outcome.failure)
+                                         : mem_printf("model '%s' does not load", h->entry->id);
     json_t *error = reply_error_object(503, message);
     json_object_set_new(error, "state", json_string(sched_reject_name(why)));
     free(message);

@@ -84,11 +84,12 @@ static void on_gone(struct http_exchange *x, void *ctx)
 }
 
 /* The server ends. */
-static void on_told(struct host_listener *listener, enum host_event event, struct model *h)
+static void on_host_event(struct host_listener *listener, enum host_event event, struct model *h,
+                          struct instance *instance)
 {
     struct logs *l = container_of(listener, struct logs, listener);
     struct follower *f;
-    (void)h;
+    (void)h, (void)instance;
     l->over |= event == HOST_EV_SHUTDOWN;
     while (l->over && (f = TAILQ_FIRST(&l->followers))) {
         struct http_exchange *x = f->x; // NOLINT(clang-analyzer-unix.Malloc): it is taken out
@@ -101,7 +102,7 @@ struct logs *logs_create(struct host *host)
 {
     struct logs *l = mem_zalloc(sizeof *l);
     l->host = host;
-    l->listener = (struct host_listener){.told = on_told};
+    l->listener = (struct host_listener){.on_event = on_host_event};
     TAILQ_INIT(&l->followers);
     uv_async_init(host_loop(host), &l->async, on_lines);
     l->async.data = l;

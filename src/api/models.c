@@ -43,18 +43,18 @@ static json_t *preset_of(const struct model *h)
 /* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
 static void add_end(json_t *status, const struct model *h)
 {
-    const char *reason = host_reason_name(h->reason);
+    const char *reason = outcome_reason_name(h->outcome.reason);
     if (h->sched.state != SCHED_UNLOADED)
         return;
     if (reason)
         json_object_set_new(status, "reason", json_string(reason));
-    if (!host_has_failed(h))
+    if (!outcome_is_failure(&h->outcome))
         return;
-    const char *message = h->failure ? h->failure : h->entry->problem;
+    const char *message = h->outcome.failure ? h->outcome.failure : h->entry->problem;
     json_object_set_new(status, "failed", json_true());
-    json_object_set_new(status, "exit_code", json_integer(host_exit_code(h)));
-    if (h->last_exit.signal)
-        json_object_set_new(status, "signal", json_integer(h->last_exit.signal));
+    json_object_set_new(status, "exit_code", json_integer(outcome_exit_code(&h->outcome)));
+    if (h->outcome.exit.signal)
+        json_object_set_new(status, "signal", json_integer(h->outcome.exit.signal));
     if (message)
         json_object_set_new(status, "message", reply_string(message));
 }
@@ -62,13 +62,13 @@ static void add_end(json_t *status, const struct model *h)
 static json_t *status_of(const struct model *h)
 {
     json_t *status = json_object();
-    json_object_set_new(status, "value", json_string(host_status(h)));
+    json_object_set_new(status, "value", json_string(model_status(h)));
     json_object_set_new(status, "args", args_of(h));
     json_object_set_new(status, "preset", preset_of(h));
     if (h->sched.draining || h->sched.yielding || h->sched.state == SCHED_STOPPING)
         json_object_set_new(status, "draining", json_true());
-    if (h->sched.state == SCHED_LOADING && h->engine && engine_progress(h->engine))
-        json_object_set(status, "progress", engine_progress(h->engine));
+    if (h->sched.state == SCHED_LOADING && model_engine(h) && engine_progress(model_engine(h)))
+        json_object_set(status, "progress", engine_progress(model_engine(h)));
     add_end(status, h);
     return status;
 }
@@ -87,7 +87,7 @@ static json_t *architecture_of(const struct catalog_model *m)
  * it takes than the files' headers do. */
 static void merge_engine_info(json_t *entry, const struct model *h)
 {
-    json_t *info = h->engine ? engine_info(h->engine) : NULL;
+    json_t *info = model_engine(h) ? engine_info(model_engine(h)) : NULL;
     static const char *const members[] = {"meta", "architecture"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *member = json_object_get(info, members[i]);
@@ -114,7 +114,7 @@ json_t *names_entry(struct model *h)
         json_object_set_new(e, "context_length", json_integer(m->info.context_length));
     json_object_set_new(e, "size", json_integer((json_int_t)m->size));
     names_add_memory(h, e);
-    if (host_is_held(h))
+    if (intent_is_held(h))
         json_object_set_new(e, "held", names_hold(h));
     if (h->sched.pinned)
         json_object_set_new(e, "pinned", json_true());
@@ -207,15 +207,15 @@ static void load(struct api *api, struct http_exchange *x, json_t *body)
         return;
     bool runs =
         h->sched.state != SCHED_UNLOADED && h->sched.state != SCHED_STOPPING && !h->sched.draining;
-    if (runs && !host_is_held(h)) {
+    if (runs && !intent_is_held(h)) {
         reply_error(x, 400, "model is already running");
         return;
     }
     char *by = names_client(api, x);
     if (runs)
-        host_release(h, by);
+        intent_release(h, by);
     else
-        host_load(h, by);
+        intent_load(h, by);
     free(by);
     reply_success(x);
 }

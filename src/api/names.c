@@ -86,12 +86,13 @@ json_t *names_bytes(const struct host *host, const uint64_t *bytes)
 
 void names_add_memory(struct model *h, json_t *o)
 {
-    enum footprint_source source = h->engine ? FOOTPRINT_MEASURED : h->footprint.source;
+    enum footprint_source source =
+        model_engine(h) ? FOOTPRINT_MEASURED : h->learned.footprint.source;
     if (source == FOOTPRINT_UNKNOWN)
         return;
-    json_object_set_new(
-        o, "memory",
-        names_bytes(h->host, h->engine ? host_memory_lately(h)->bytes : h->footprint.bytes));
+    json_object_set_new(o, "memory",
+                        names_bytes(h->host, model_engine(h) ? model_memory_cached(h)->bytes
+                                                             : h->learned.footprint.bytes));
     json_object_set_new(o, "memory_source", json_string(footprint_source_name(source)));
 }
 
@@ -140,8 +141,8 @@ json_t *names_hold(const struct model *h)
             ? json_null()
             : json_integer(
                   (json_int_t)(clock_unix() + (double)(until > now ? until - now : 0) / 1000)));
-    json_object_set_new(o, "reason", reply_string_or_null(h->held_reason));
-    json_object_set_new(o, "by", reply_string_or_null(h->held_by));
+    json_object_set_new(o, "reason", reply_string_or_null(h->intent.hold_reason));
+    json_object_set_new(o, "by", reply_string_or_null(h->intent.hold_by));
     return o;
 }
 

@@ -133,22 +133,24 @@ static json_t *footprints(struct model *h)
     struct footprint computed;
     footprint_estimate(&computed, h->entry, host_config(h->host), &h->composed.args,
                        host_budget(h->host)->figures.n);
-    const bool measured = h->footprint.source == FOOTPRINT_MEASURED;
-    const bool given = h->footprint.source == FOOTPRINT_GIVEN;
+    const bool measured = h->learned.footprint.source == FOOTPRINT_MEASURED;
+    const bool given = h->learned.footprint.source == FOOTPRINT_GIVEN;
     return json_pack("{s:o, s:o, s:o, s:o}", "estimated", names_footprint(h->host, &computed),
-                     "fitted", names_footprint(h->host, &h->fitted), "measured",
-                     measured ? names_footprint(h->host, &h->footprint) : json_null(), "given",
-                     given ? names_footprint(h->host, &h->footprint) : json_null());
+                     "fitted", names_footprint(h->host, &h->learned.fitted), "measured",
+                     measured ? names_footprint(h->host, &h->learned.footprint) : json_null(),
+                     "given",
+                     given ? names_footprint(h->host, &h->learned.footprint) : json_null());
 }
 
 static json_t *last_exit(const struct model *h)
 {
-    const char *reason = host_reason_name(h->reason);
+    const char *reason = outcome_reason_name(h->outcome.reason);
     if (!reason)
         return json_null();
-    return json_pack("{s:s, s:i, s:i, s:o, s:o}", "reason", reason, "exit_code", host_exit_code(h),
-                     "signal", h->last_exit.signal, "cause", reply_string_or_null(h->ended_by),
-                     "message", reply_string_or_null(h->failure));
+    return json_pack("{s:s, s:i, s:i, s:o, s:o}", "reason", reason, "exit_code",
+                     outcome_exit_code(&h->outcome), "signal", h->outcome.exit.signal, "cause",
+                     reply_string_or_null(h->outcome.stop_cause), "message",
+                     reply_string_or_null(h->outcome.failure));
 }
 
 static json_t *changes(const struct model *h)
@@ -174,12 +176,14 @@ void api_show(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "arguments", arguments(&h->composed.args));
     json_object_set_new(o, "environment", environment(h));
     json_object_set_new(o, "footprint", footprints(h));
-    json_object_set_new(o, "load_ms", json_integer((json_int_t)h->load_ms));
+    json_object_set_new(o, "load_ms", json_integer((json_int_t)h->sched.load_ms));
     json_object_set_new(o, "ttl_ms", json_integer((json_int_t)h->settings.ttl_ms));
     json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
     json_object_set_new(o, "priority", json_integer(h->settings.priority));
     json_object_set_new(o, "max_requests", json_integer(h->settings.max_requests));
-    json_object_set_new(o, "loaded_by", reply_string_or_null(h->engine ? h->loaded_by : NULL));
+    json_object_set_new(
+        o, "loaded_by",
+        reply_string_or_null(model_engine(h) ? model_instance(h)->loaded_by : NULL));
     json_object_set_new(o, "last_exit", last_exit(h));
     json_object_set_new(o, "recent", changes(h));
     reply_json(x, 200, o);

@@ -19,8 +19,8 @@ void api_health(struct api *api, struct http_exchange *x)
     /* A single-model llama-server says here whether its model can be used. */
     if (h && h->sched.state == SCHED_LOADING)
         reply_error(x, 503, "Loading model");
-    else if (h && h->sched.state == SCHED_UNLOADED && h->failure)
-        reply_error(x, 503, "%s", h->failure);
+    else if (h && h->sched.state == SCHED_UNLOADED && h->outcome.failure)
+        reply_error(x, 503, "%s", h->outcome.failure);
     else
         reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
 }
@@ -76,7 +76,7 @@ static const char *state_of(const struct model *h)
         return "stopping";
     if (h->sched.state == SCHED_READY && (h->sched.draining || h->sched.yielding))
         return "draining";
-    return host_status(h);
+    return model_status(h);
 }
 
 static json_t *engine_of(struct api *api, struct model *h)
@@ -88,9 +88,9 @@ static json_t *engine_of(struct api *api, struct model *h)
     bool ends = idle && h->sched.ttl_ms && !h->sched.pinned;
     json_object_set_new(o, "model", reply_string(h->entry->id));
     json_object_set_new(o, "state", json_string(state_of(h)));
-    json_object_set_new(o, "pid", json_integer(engine_pid(h->engine)));
+    json_object_set_new(o, "pid", json_integer(engine_pid(model_engine(h))));
     names_add_memory(h, o);
-    json_object_set_new(o, "footprint", names_footprint(h->host, &h->footprint));
+    json_object_set_new(o, "footprint", names_footprint(h->host, &h->learned.footprint));
     json_object_set_new(o, "requests", json_integer(h->sched.leases));
     json_object_set_new(o, "waiting", json_integer(h->sched.waiting));
     json_object_set_new(o, "idle_ms", idle ? json_integer((json_int_t)idle_ms) : json_null());
@@ -99,14 +99,14 @@ static json_t *engine_of(struct api *api, struct model *h)
         o, "ends_in_ms",
         ends ? json_integer(h->sched.ttl_ms > idle_ms ? (json_int_t)(h->sched.ttl_ms - idle_ms) : 0)
              : json_null());
-    json_object_set_new(o, "loaded_by", reply_string_or_null(h->loaded_by));
-    json_object_set_new(o, "loaded_at", json_real(h->loaded_at));
-    json_object_set_new(o, "load_ms", json_integer((json_int_t)h->load_ms));
+    json_object_set_new(o, "loaded_by", reply_string_or_null(model_instance(h)->loaded_by));
+    json_object_set_new(o, "loaded_at", json_real(model_instance(h)->loaded_at));
+    json_object_set_new(o, "load_ms", json_integer((json_int_t)h->sched.load_ms));
     json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
     json_object_set_new(o, "priority", json_integer(h->sched.priority));
     json_object_set_new(o, "tokens_per_second",
                         json_real(requests_rate(api->requests, h->entry->id)));
-    json_t *progress = h->sched.state == SCHED_LOADING ? engine_progress(h->engine) : NULL;
+    json_t *progress = h->sched.state == SCHED_LOADING ? engine_progress(model_engine(h)) : NULL;
     json_object_set(o, "progress", progress ? progress : json_null());
     return o;
 }
@@ -127,7 +127,7 @@ static void add_leaving(struct api *api, json_t *engines)
     const struct sched_model *m;
     TAILQ_FOREACH (m, &host_sched(api->host)->running_models, link) {
         struct model *h = container_of(m, struct model, sched);
-        if (h->entry->removed && h->engine)
+        if (h->entry->removed && model_engine(h))
             json_array_append_new(engines, engine_of(api, h));
     }
 }
@@ -156,11 +156,11 @@ void api_status(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "memory", memory_now(host_budget(api->host)));
     add_leaving(api, engines);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
-        if (h->engine)
+        if (model_engine(h))
             json_array_append_new(engines, engine_of(api, h));
         if (h->sched.waiting || h->sched.queued)
             json_array_append_new(queue, queue_of(h));
-        if (host_is_held(h))
+        if (intent_is_held(h))
             json_array_append_new(holds, names_hold(h));
     }
     if (c->classic) /* where GET /models is the engine's own */

@@ -199,7 +199,7 @@ static void delete_at(struct api *api, struct http_exchange *x, struct model *h,
     d->x = x;
     http_exchange_take(x, &events, d);
     http_fetch(
-        host_loop(api->host), h->client,
+        host_loop(api->host), model_client(h),
         &(struct http_fetch_request){
             .method = "DELETE", .target = target, .max = ANSWER_MAX, .timeout_ms = ANSWER_MS},
         on_deleted, d);
@@ -214,7 +214,7 @@ void api_stream_delete(struct api *api, struct http_exchange *x)
         return;
     struct model *h = owner(api, id);
     streams_stop(api->streams, id);
-    if (h && h->client)
+    if (h && model_client(h))
         delete_at(api, x, h, id);
     else
         reply_deleted(x);
@@ -316,7 +316,7 @@ static void ask(struct api *api, struct lookup *l, struct model *h, json_t *ids)
         l->fetches = mem_realloc(l->fetches, l->n * sizeof(struct http_fetch *));
         l->open++;
         l->fetches[q->index] =
-            http_fetch(host_loop(api->host), h->client,
+            http_fetch(host_loop(api->host), model_client(h),
                        &(struct http_fetch_request){.method = "POST",
                                                     .target = "/v1/streams/lookup",
                                                     .body = text,
@@ -339,7 +339,7 @@ static void look_up(struct api *api, struct http_exchange *x, json_t *body)
     l->found = json_array();
     http_exchange_take(x, &events, l);
     for (size_t i = 0; json_is_array(ids) && (h = host_at(api->host, i)); i++)
-        if (h->client)
+        if (model_client(h))
             ask(api, l, h, ids);
     if (!l->open)
         finish_lookup(l);

@@ -188,8 +188,8 @@ static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
         if (is_in_service(h))
             unload_add(u, h->entry->id, h);
         else if (wish.hold && !dry_run)
-            host_hold(h, wish.hold_ms ? uv_now(host_loop(api->host)) + wish.hold_ms : SCHED_NEVER,
-                      wish.reason, by);
+            intent_hold(h, wish.hold_ms ? uv_now(host_loop(api->host)) + wish.hold_ms : SCHED_NEVER,
+                        wish.reason, by);
     }
     free(by);
     run(api, x, u, &wish, dry_run);

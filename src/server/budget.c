@@ -96,28 +96,30 @@ static void note_apart(const struct model *h, const struct footprint *f, struct 
     m->apart = footprint_is_apart(f, h->entry, host_config(h->host), &h->composed.args);
 }
 
-void budget_learn(const struct budget *b, struct model *h, const struct memory_use *use)
+void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use)
 {
-    if (h->footprint.source == FOOTPRINT_GIVEN)
-        h->footprint.alone = false; /* it found room */
-    if (!b->devices || h->footprint.source == FOOTPRINT_GIVEN || h->outdated)
+    struct model *h = i->model;
+    if (h->learned.footprint.source == FOOTPRINT_GIVEN)
+        h->learned.footprint.alone = false; /* it found room */
+    if (!b->devices || h->learned.footprint.source == FOOTPRINT_GIVEN || i->outdated)
         return;
-    if (h->footprint.source == FOOTPRINT_UNKNOWN) /* then it is not known either what it maps */
-        footprint_estimate(&h->footprint, h->entry, host_config(h->host), &h->composed.args,
+    if (h->learned.footprint.source ==
+        FOOTPRINT_UNKNOWN) /* then it is not known either what it maps */
+        footprint_estimate(&h->learned.footprint, h->entry, host_config(h->host), &h->composed.args,
                            b->devices);
-    footprint_measure(&h->footprint, use);
-    memcpy(h->sched.bytes, h->footprint.bytes, b->devices * sizeof *h->sched.bytes);
-    note_apart(h, &h->footprint, &h->sched);
+    footprint_measure(&h->learned.footprint, use);
+    memcpy(h->sched.bytes, h->learned.footprint.bytes, b->devices * sizeof *h->sched.bytes);
+    note_apart(h, &h->learned.footprint, &h->sched);
 }
 
-void budget_measure(const struct budget *b, struct model *h, uint64_t ours[MEMORY_DEVICES_MAX])
+void budget_measure(const struct budget *b, struct instance *i, uint64_t ours[MEMORY_DEVICES_MAX])
 {
     struct memory_use use;
-    host_memory(h, &use);
+    instance_memory(i, &use);
     for (size_t d = 0; d < use.n; d++)
         ours[d] += use.bytes[d];
-    if (h->sched.state == SCHED_READY)
-        budget_learn(b, h, &use);
+    if (i->model->sched.state == SCHED_READY)
+        budget_learn(b, i, &use);
 }
 
 static struct sched_weights *weights_of(struct budget *b, const char *path)
@@ -200,23 +202,24 @@ void budget_take_given(const struct budget *b, struct model *h)
 {
     if (!h->settings.memory.n)
         return;
-    h->footprint.source = FOOTPRINT_GIVEN;
-    h->footprint.mapped = 0;
+    h->learned.footprint.source = FOOTPRINT_GIVEN;
+    h->learned.footprint.mapped = 0;
     for (size_t d = 0; d < b->figures.n; d++)
-        h->footprint.bytes[d] = memory_limit_of(&h->settings.memory, b->figures.device[d].name);
+        h->learned.footprint.bytes[d] =
+            memory_limit_of(&h->settings.memory, b->figures.device[d].name);
 }
 
 void budget_ask(struct budget *b, struct model *h)
 {
-    if (h->footprint.source == FOOTPRINT_UNKNOWN)
-        footprint_estimate(&h->footprint, h->entry, host_config(h->host), &h->composed.args,
+    if (h->learned.footprint.source == FOOTPRINT_UNKNOWN)
+        footprint_estimate(&h->learned.footprint, h->entry, host_config(h->host), &h->composed.args,
                            b->devices);
-    budget_ask_for(b, h, &h->footprint, &h->sched);
+    budget_ask_for(b, h, &h->learned.footprint, &h->sched);
 }
 
 char *budget_explain(const struct budget *b, const struct model *h)
 {
-    const struct footprint *f = &h->footprint;
+    const struct footprint *f = &h->learned.footprint;
     for (size_t d = 0; d < b->devices; d++) {
         uint64_t needs = f->bytes[d] + (d == 0 ? f->mapped : 0);
         if (needs > budget_capacity(b, d))

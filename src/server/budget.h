@@ -18,6 +18,7 @@
 #include "server/config.h"
 #include "server/footprint.h"
 
+struct instance;
 struct model;
 struct budget_file;
 
@@ -42,10 +43,10 @@ uint64_t budget_capacity(const struct budget *b, size_t device);
 bool budget_is_stale(const struct budget *b, uint64_t now);
 /* `ours`: what our engines have. */
 void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint64_t now);
-/* Adds what the model's engine has now to `ours`, and learns from it. */
-void budget_measure(const struct budget *b, struct model *h, uint64_t ours[MEMORY_DEVICES_MAX]);
-/* What an engine that is ready has corrects what its model was thought to need. */
-void budget_learn(const struct budget *b, struct model *h, const struct memory_use *use);
+/* Adds what the instance has now to `ours`, and learns from it. */
+void budget_measure(const struct budget *b, struct instance *i, uint64_t ours[MEMORY_DEVICES_MAX]);
+/* What a ready engine has corrects the footprint that its model was expected to have. */
+void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use);
 /* What the presets say that the model takes, if they say it. */
 void budget_take_given(const struct budget *b, struct model *h);
 /* Sets what the scheduler is told of the model's footprint, which is found out before if it is not

@@ -284,11 +284,12 @@ bool downloads_at(const struct downloads *d, size_t index, struct downloads_item
  */
 
 /* What was fetched of a file stays, and the next download of it goes on from there. */
-static void on_told(struct host_listener *l, enum host_event event, struct model *h)
+static void on_host_event(struct host_listener *l, enum host_event event, struct model *m,
+                          struct instance *instance)
 {
     struct downloads *d = container_of(l, struct downloads, listener);
     struct item *i;
-    (void)h;
+    (void)m, (void)instance;
     if (event != HOST_EV_SHUTDOWN)
         return;
     d->ending = true;
@@ -305,7 +306,7 @@ struct downloads *downloads_create(struct host *host, struct refresh *refresh, d
     d->refresh = refresh;
     d->told = told;
     d->ctx = ctx;
-    d->listener.told = on_told;
+    d->listener.on_event = on_host_event;
     TAILQ_INIT(&d->items);
     host_listen(host, &d->listener);
     return d;

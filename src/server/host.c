@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that happens goes the same way: an event is given to the scheduler (tell), its actions
- * are pulled and performed (pump), and what they cause comes back as further events. An event that
- * arises while actions are performed is only noted: the pump that runs already will see to it.
+ * Everything that happens goes the same way: an event is given to the scheduler, its actions are
+ * pulled and performed (pump), and what they cause comes back as further events. An event that arises
+ * while actions are performed is only given to the scheduler: the pump that runs already performs
+ * what follows from it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,93 +19,27 @@
 /* What an engine leaves free when it fits its context to what it finds (--fit-target's default): with less
  * beside one that goes it would take a smaller one than it gets later. */
 #define FIT_TARGET ((uint64_t)1 << 30)
-#define USE_MS 250    /* how long it is believed what an engine has */
-#define MEMORY_MS 500 /* how often memory is looked at while somebody waits for it */
+#define MEMORY_MS 500 /* how often memory is read while a model waits for it */
 #define RESIDENCE_MS 30000
-#define HOPELESS_MS 10000 /* how long somebody may wait for other programs' memory */
+#define HOPELESS_MS 10000 /* how long a model may wait for other programs' memory */
 #define FAILURES_MAX 5
 #define BACK_OFF_MS 1000
-
-/* --- names --------------------------------------------------------------------------------------
- */
-
-const char *host_reason_name(enum host_reason reason)
-{
-    switch (reason) {
-    case HOST_NEVER:
-        return NULL;
-    case HOST_UNLOADED:
-        return "unloaded";
-    case HOST_EVICTED:
-        return "evicted";
-    case HOST_IDLE:
-        return "idle";
-    case HOST_REPLACED:
-        return "replaced";
-    case HOST_REMOVED:
-        return "removed";
-    case HOST_SHUTDOWN:
-        return "shutdown";
-    case HOST_CRASHED:
-        return "crashed";
-    case HOST_LOAD_FAILED:
-    case HOST_BROKEN_FILE:
-        return "load_failed";
-    }
-    return NULL;
-}
-
-const char *host_status(const struct model *h)
-{
-    switch (h->sched.state) {
-    case SCHED_UNLOADED:
-        return "unloaded";
-    case SCHED_LOADING:
-        return "loading";
-    case SCHED_READY:
-        return engine_state(h->engine) == ENGINE_SLEEPING ? "sleeping"
-               : engine_state(h->engine) == ENGINE_WAKING ? "loading"
-                                                          : "loaded";
-    case SCHED_STOPPING: /* its memory is not back yet, so it is not unloaded */
-        return h->engine && engine_ready_after(h->engine) ? "loaded" : "loading";
-    }
-    return "unloaded";
-}
-
-bool host_has_failed(const struct model *h)
-{
-    return h->reason == HOST_LOAD_FAILED || h->reason == HOST_CRASHED ||
-           h->reason == HOST_BROKEN_FILE;
-}
-
-int host_exit_code(const struct model *h)
-{
-    if (!host_has_failed(h))
-        return 0;
-    return h->last_exit.code > 0 ? h->last_exit.code : 1;
-}
 
 /* --- the pump -----------------------------------------------------------------------------------
  */
 
-void host_announce(struct host *host, enum host_event event, struct model *h)
+void host_announce(struct host *host, enum host_event event, struct model *m, struct instance *i)
 {
     struct host_listener *l, *next;
     for (l = TAILQ_FIRST(&host->listeners); l; l = next) {
         next = TAILQ_NEXT(l, link);
-        l->told(l, event, h);
+        l->on_event(l, event, m, i);
     }
 }
 
-void host_record(struct model *h, const char *event, const char *why)
+void host_record(struct model *m, const char *event, const char *why)
 {
-    history_add(&h->host->history, h->entry->id, event, why);
-}
-
-void host_set_failure(struct model *h, char *text)
-{
-    free(h->failure);
-    h->failure = text;
+    history_add(&m->host->history, m->entry->id, event, why);
 }
 
 void host_check_idle(struct host *h)
@@ -123,11 +58,13 @@ static struct host_request *request_of(struct sched_request *r)
 
 static void perform(const struct sched_action *action)
 {
-    struct model *h = container_of(action->model, struct model, sched);
+    struct model *m = container_of(action->model, struct model, sched);
     struct host_request *r = request_of(action->request);
     switch (action->type) {
     case SCHED_ACT_GRANT:
-        pulse_expect(&h->host->pulse, h);
+        r->instance = model_instance(m);
+        instance_lease(r->instance);
+        pulse_expect(&m->host->pulse, r->instance);
         r->granted(r);
         return;
     case SCHED_ACT_REJECT:
@@ -136,13 +73,13 @@ static void perform(const struct sched_action *action)
     case SCHED_ACT_SPAWN:
         if (r)
             r->loaded = true;
-        host_spawn(h, r);
+        instance_spawn(m, r);
         return;
     case SCHED_ACT_DROP:
-        host_drop(h, action->reject);
+        instance_drop_load(m, action->reject);
         return;
     case SCHED_ACT_STOP:
-        host_stop_engine(h, action);
+        instance_stop(model_instance(m), action);
         return;
     }
 }
@@ -151,8 +88,8 @@ static void on_timer(uv_timer_t *timer)
 {
     struct host *h = timer->data;
     h->timer_at = SCHED_NEVER;
-    host_end_holds(h);
-    host_tell(h, &(struct sched_event){.type = SCHED_EV_TICK});
+    intent_end_holds(h);
+    host_sched_event(h, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 
 static void arm_timer(struct host *h)
@@ -179,17 +116,17 @@ void host_pump(struct host *h)
     if (h->pumping || h->closing)
         return;
     h->pumping = true;
-    host_consider_waiting(h);
+    placement_prepare_waiting(h);
     while (sched_next(&h->sched, uv_now(h->loop), &action))
         perform(&action);
     h->pumping = false;
-    host_read_ahead(h);
+    placement_read_ahead(h);
     arm_timer(h);
     if (h->release_due)
         host_release_removed(h);
 }
 
-void host_tell(struct host *h, const struct sched_event *event)
+void host_sched_event(struct host *h, const struct sched_event *event)
 {
     sched_event(&h->sched, event, uv_now(h->loop));
     host_pump(h);
@@ -201,35 +138,33 @@ void host_tell(struct host *h, const struct sched_event *event)
 void host_submit(struct host_request *r, struct model *model, bool may_load)
 {
     r->model = model;
+    r->instance = NULL;
     r->arrived = uv_now(model->host->loop);
-    host_consider(model);
+    placement_prepare(model);
     r->sched =
         (struct sched_request){.model = &model->sched, .may_load = may_load, .passive = r->passive};
-    host_tell(model->host, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
+    host_sched_event(model->host,
+                     &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
 }
 
 void host_withdraw(struct host_request *r)
 {
     if (r->sched.state == SCHED_REQUEST_NEW || !r->model)
         return;
-    struct model *h = r->model;
+    struct model *m = r->model;
     bool granted = r->sched.state == SCHED_REQUEST_GRANTED;
-    host_note_removed(h);
-    host_tell(h->host, &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
-                                             .request = &r->sched});
+    host_note_removed(m);
+    host_sched_event(m->host,
+                     &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
+                                           .request = &r->sched});
+    if (granted)
+        instance_release(r->instance);
+    r->instance = NULL;
 }
 
-void host_engine_broken(struct model *h)
+bool host_is_stopping(const struct host_request *r)
 {
-    if (!h->engine || h->sched.state != SCHED_READY)
-        return;
-    h->broken = true;
-    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_BROKEN, .model = &h->sched});
-}
-
-bool host_is_stopping(const struct model *h)
-{
-    return h->sched.state == SCHED_STOPPING && !h->broken;
+    return r->model->sched.state == SCHED_STOPPING && !r->instance->broken;
 }
 
 uint64_t host_eta(const struct model *h)
@@ -276,23 +211,6 @@ void host_listen(struct host *h, struct host_listener *l)
 void host_unlisten(struct host *h, struct host_listener *l)
 {
     TAILQ_REMOVE(&h->listeners, l, link);
-}
-
-void host_memory(struct model *h, struct memory_use *use)
-{
-    memset(use, 0, sizeof *use);
-    if (h->engine)
-        memory_of_process(engine_pid(h->engine), use);
-    h->use = *use;
-    h->used_at = uv_now(h->host->loop);
-}
-
-const struct memory_use *host_memory_lately(struct model *h)
-{
-    struct memory_use use;
-    if (!h->used_at || uv_now(h->host->loop) - h->used_at >= USE_MS)
-        host_memory(h, &use);
-    return &h->use;
 }
 
 /* --- the host -----------------------------------------------------------------------------------
@@ -365,7 +283,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     h->config = config;
     h->timer_at = h->hold_ends = SCHED_NEVER;
     TAILQ_INIT(&h->listeners);
-    TAILQ_INIT(&h->all);
+    TAILQ_INIT(&h->models);
     memory_init();
     int rc = open_state(h, err);
     if (!rc)
@@ -381,7 +299,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     }
     init_scheduler(h);
     h->fitter = fitter_create(loop, config->engine);
-    pulse_init(&h->pulse, h, config->health_timeout_ms, host_engine_broken);
+    pulse_init(&h->pulse, h, config->health_timeout_ms, instance_broken);
     uv_timer_init(loop, &h->timer);
     h->timer.data = h;
     presets_init(&h->presets, config);
@@ -413,8 +331,8 @@ const struct presets *host_presets(const struct host *h)
 
 static void load_at_start(struct model *h, const char *by)
 {
-    mem_replace(&h->wanted_by, by);
-    host_tell(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
+    mem_replace(&h->intent.load_by, by);
+    host_sched_event(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
 }
 
 static unsigned count_startup(const struct sources *s)
@@ -453,9 +371,10 @@ void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), v
 {
     h->idle = idle;
     h->idle_ctx = ctx;
-    host_announce(h, HOST_EV_SHUTDOWN, NULL);
-    host_tell(h, &(struct sched_event){.type = SCHED_EV_SHUTDOWN,
-                                       .drain_until = drain_ms ? uv_now(h->loop) + drain_ms : 0});
+    host_announce(h, HOST_EV_SHUTDOWN, NULL, NULL);
+    host_sched_event(
+        h, &(struct sched_event){.type = SCHED_EV_SHUTDOWN,
+                                 .drain_until = drain_ms ? uv_now(h->loop) + drain_ms : 0});
     host_check_idle(h);
 }
 
@@ -496,14 +415,12 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
     uv_timer_stop(&h->timer);
     h->closed = closed;
     h->closed_ctx = ctx;
-    struct model *model, *next;
-    for (model = TAILQ_FIRST(&h->all); model; model = next) {
-        next = TAILQ_NEXT(model, link);
-        pulse_end(model);
-        http_client_close(model->client);
-        if (model->engine)
-            engine_destroy(model->engine);
-        host_free_record(model);
+    struct model *m, *next;
+    for (m = TAILQ_FIRST(&h->models); m; m = next) {
+        next = TAILQ_NEXT(m, link);
+        while (model_instance(m))
+            instance_destroy(model_instance(m));
+        model_destroy(m);
     }
     state_close(h->state);
     fitter_close(h->fitter);

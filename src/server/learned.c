@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/host.h"
+#include "server/budget.h"
+#include "server/model.h"
+#include "server/state.h"
 
 #define SECTION "footprints"
 #define MOST 2000
@@ -63,8 +65,8 @@ void learned_recall(const struct state *s, const struct budget *b, struct model 
     json_t *kept = state_get(s, SECTION, key_of(h, key));
     json_t *load_ms = json_object_get(kept, "load_ms");
     if (is_size(load_ms))
-        h->load_ms = h->sched.load_ms = (uint64_t)json_integer_value(load_ms);
-    recall_memory(b, &h->footprint, json_object_get(kept, "memory"),
+        h->sched.load_ms = (uint64_t)json_integer_value(load_ms);
+    recall_memory(b, &h->learned.footprint, json_object_get(kept, "memory"),
                   json_object_get(kept, "mapped"));
 }
 
@@ -84,10 +86,10 @@ void learned_keep(struct state *s, const struct budget *b, const struct model *h
     json_t *before = state_get(s, SECTION, key_of(h, key));
     json_t *kept = before ? json_copy(before) : json_object();
     json_object_set_new(kept, "model", json_string(h->entry->id));
-    json_object_set_new(kept, "load_ms", json_integer((json_int_t)h->load_ms));
-    if (h->footprint.source == FOOTPRINT_MEASURED) {
-        json_object_set_new(kept, "memory", memory_of(b, &h->footprint));
-        json_object_set_new(kept, "mapped", json_integer((json_int_t)h->footprint.mapped));
+    json_object_set_new(kept, "load_ms", json_integer((json_int_t)h->sched.load_ms));
+    if (h->learned.footprint.source == FOOTPRINT_MEASURED) {
+        json_object_set_new(kept, "memory", memory_of(b, &h->learned.footprint));
+        json_object_set_new(kept, "mapped", json_integer((json_int_t)h->learned.footprint.mapped));
     }
     state_set(s, SECTION, key, kept, MOST);
 }

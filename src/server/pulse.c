@@ -16,31 +16,31 @@ static uint64_t part_of(const struct pulse_clock *c)
 
 static void on_answer(int status, const char *body, size_t len, void *ctx)
 {
-    struct model *h = ctx;
+    struct instance *i = ctx;
     (void)body;
     (void)len;
-    h->pulse.question = NULL;
+    i->pulse.question = NULL;
     if (status) {
-        h->pulse.heard = uv_now(host_loop(h->host));
-        h->pulse.unanswered = 0;
+        i->pulse.heard = uv_now(host_loop(i->model->host));
+        i->pulse.unanswered = 0;
     } else {
-        h->pulse.unanswered++;
+        i->pulse.unanswered++;
     }
 }
 
-static void ask(struct pulse_clock *c, struct model *h)
+static void ask(struct pulse_clock *c, struct instance *i)
 {
     struct http_fetch_request request = {
         .method = "GET", .target = "/health", .max = ANSWER_MAX, .timeout_ms = part_of(c)};
-    h->pulse.question = http_fetch(host_loop(c->host), h->client, &request, on_answer, h);
+    i->pulse.question = http_fetch(host_loop(c->host), i->client, &request, on_answer, i);
 }
 
-/* Whether it has requests, so that somebody must look again. */
-static bool look(struct pulse_clock *c, struct model *h)
+/* Whether it has requests, so that it must be checked again. */
+static bool check(struct pulse_clock *c, struct instance *i)
 {
-    struct pulse *p = &h->pulse;
+    struct pulse *p = &i->pulse;
     uint64_t silent = uv_now(host_loop(c->host)) - p->heard;
-    p->busy = h->sched.leases > h->sched.stale;
+    p->busy = i->model->sched.leases > i->model->sched.stale;
     if (!p->watched || !p->busy)
         return false;
     if (silent < part_of(c)) {
@@ -48,10 +48,10 @@ static bool look(struct pulse_clock *c, struct model *h)
     } else if (p->unanswered >= QUESTIONS) {
         log_error("model %s: its engine has requests, and has neither sent anything nor answered "
                   "/health for %llu ms (--health-timeout): it hangs",
-                  h->entry->id, (unsigned long long)silent);
-        c->hangs(h);
+                  i->model->entry->id, (unsigned long long)silent);
+        c->hangs(i);
     } else if (!p->question) {
-        ask(c, h);
+        ask(c, i);
     }
     return true;
 }
@@ -63,14 +63,15 @@ static void on_tick(uv_timer_t *timer)
     bool again = false;
     for (m = TAILQ_FIRST(&host_sched(c->host)->running_models); m; m = next) {
         next = TAILQ_NEXT(m, link);
-        again |= look(c, container_of(m, struct model, sched));
+        struct instance *i = model_instance(container_of(m, struct model, sched));
+        again |= i && check(c, i);
     }
     if (!again)
         uv_timer_stop(timer);
 }
 
 void pulse_init(struct pulse_clock *c, struct host *host, uint64_t timeout_ms,
-                void (*hangs)(struct model *h))
+                void (*hangs)(struct instance *i))
 {
     *c = (struct pulse_clock){.host = host, .timeout_ms = timeout_ms, .hangs = hangs};
     uv_timer_init(host_loop(host), &c->timer);
@@ -89,25 +90,26 @@ void pulse_close(struct pulse_clock *c, void (*closed)(struct host *host))
     uv_close((uv_handle_t *)&c->timer, on_closed);
 }
 
-void pulse_begin(const struct pulse_clock *c, struct model *h)
+void pulse_begin(const struct pulse_clock *c, struct instance *i)
 {
-    h->pulse = (struct pulse){.watched = c->timeout_ms && h->composed.connections > HTTP_RESERVED};
+    i->pulse =
+        (struct pulse){.watched = c->timeout_ms && i->model->composed.connections > HTTP_RESERVED};
 }
 
-void pulse_end(struct model *h)
+void pulse_end(struct instance *i)
 {
-    if (h->pulse.question)
-        http_fetch_cancel(h->pulse.question);
-    h->pulse = (struct pulse){0};
+    if (i->pulse.question)
+        http_fetch_cancel(i->pulse.question);
+    i->pulse = (struct pulse){0};
 }
 
-/* Its silence is counted from when it had nothing to do: others that come hide nothing. */
-void pulse_expect(struct pulse_clock *c, struct model *h)
+/* Starts the clock on idle → busy; later grants must not reset it. */
+void pulse_expect(struct pulse_clock *c, struct instance *i)
 {
     uint64_t ms = part_of(c) / TICKS;
-    if (!h->pulse.busy)
-        h->pulse.heard = uv_now(host_loop(c->host));
-    h->pulse.busy = true;
-    if (h->pulse.watched && !uv_is_active((uv_handle_t *)&c->timer))
+    if (!i->pulse.busy)
+        i->pulse.heard = uv_now(host_loop(c->host));
+    i->pulse.busy = true;
+    if (i->pulse.watched && !uv_is_active((uv_handle_t *)&c->timer))
         uv_timer_start(&c->timer, on_tick, ms, ms ? ms : 1);
 }

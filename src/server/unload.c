@@ -57,7 +57,7 @@ struct unload *unload_create(struct host *host)
 static void free_targets(struct unload *u)
 {
     for (size_t i = 0; i < u->n; i++)
-        free(u->targets[i].model);
+        free(u->targets[i].id);
     free(u->targets);
 }
 
@@ -141,7 +141,7 @@ static size_t pending(const struct unload *u)
 static void resolve(struct unload_target *t, enum unload_result result, const char *reason)
 {
     if (t->begun && t->model)
-        t->model->unloads--;
+        t->model->intent.unloads--;
     t->begun = false;
     t->result = result;
     t->reason = reason;
@@ -183,15 +183,17 @@ static void on_stopping(struct operation *op, struct unload_target *t)
 
 static void on_gone(struct operation *op, struct unload_target *t)
 {
-    t->stopped_ms = t->model->last_exit.stop_ms;
-    resolve(t, UNLOAD_UNLOADED, t->model->reason == HOST_CRASHED ? "crashed" : NULL);
+    t->stopped_ms = t->model->outcome.exit.stop_ms;
+    resolve(t, UNLOAD_UNLOADED, t->model->outcome.reason == OUTCOME_CRASHED ? "crashed" : NULL);
     settle_if_resolved(op);
 }
 
-static void on_told(struct host_listener *l, enum host_event event, struct model *h)
+static void on_host_event(struct host_listener *l, enum host_event event, struct model *m,
+                          struct instance *i)
 {
     struct operation *op = container_of(l, struct operation, listener);
-    struct unload_target *t = h ? target_of(op, h) : NULL;
+    struct unload_target *t = m ? target_of(op, m) : NULL;
+    (void)i;
     if (t && event == HOST_EV_STOPPING)
         on_stopping(op, t);
     else if (t && event == HOST_EV_GONE)
@@ -223,11 +225,11 @@ static void watch_for_stuck(struct operation *op)
 static void end_drain(struct operation *op, struct unload_target *t)
 {
     if (!op->keep_busy) {
-        host_unload(t->model, 0, NULL, NULL);
+        intent_unload(t->model, 0, NULL, NULL);
         return;
     }
-    if (t->model->unloads == 1)
-        host_keep(t->model);
+    if (t->model->intent.unloads == 1)
+        intent_cancel_unload(t->model);
     resolve(t, UNLOAD_BUSY, "requests_in_flight");
 }
 
@@ -256,7 +258,7 @@ static void triage(struct unload *u)
         else if (t->model->sched.state == SCHED_UNLOADED && !t->model->sched.queued)
             resolve(t, UNLOAD_SKIPPED, "not_loaded");
         else
-            host_memory(t->model, &t->freed);
+            model_memory(t->model, &t->freed);
     }
 }
 
@@ -284,8 +286,8 @@ static void hold_targets(struct unload *u, const struct unload_wish *wish)
     uint64_t now = uv_now(host_loop(op->host));
     for (size_t i = 0; wish->hold && i < u->n; i++)
         if (u->targets[i].model)
-            host_hold(u->targets[i].model, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER,
-                      wish->reason, wish->by);
+            intent_hold(u->targets[i].model, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER,
+                        wish->reason, wish->by);
     u->held = wish->hold;
 }
 
@@ -300,8 +302,8 @@ static void begin_unloads(struct operation *op, uint64_t drain_until,
         if (t->result != UNLOAD_PENDING)
             continue;
         t->begun = true;
-        h->unloads++;
-        host_unload(h, drain_until, wish->reason, wish->by);
+        h->intent.unloads++;
+        intent_unload(h, drain_until, wish->reason, wish->by);
         if (t->result == UNLOAD_PENDING && h->sched.state == SCHED_UNLOADED)
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
     }
@@ -316,7 +318,7 @@ void unload_start(struct unload *u, const struct unload_wish *wish, unload_done 
     op->done = done;
     op->ctx = ctx;
     op->keep_busy = !wish->force && !wish->has_drain;
-    op->listener = (struct host_listener){.told = on_told};
+    op->listener = (struct host_listener){.on_event = on_host_event};
     host_operation_begin(op->host);
     host_listen(op->host, &op->listener);
     uv_timer_init(loop, &op->timer);

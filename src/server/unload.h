@@ -29,7 +29,7 @@ enum unload_result {
 struct unload_target {
     char *id;            /* id, or the unknown name that was asked for */
     struct model *model; /* while PENDING */
-    bool begun;          /* while PENDING: counted in model->unloads */
+    bool begun;          /* while PENDING: counted in model->intent.unloads */
     enum unload_result result;
     const char *reason; /* static text: `not_loaded`, `not_found`, …; NULL */
     uint64_t drained_ms, stopped_ms;

@@ -15,6 +15,7 @@
 static struct host host;
 static struct budget *b = &host.budget;
 static struct model h, other;
+static struct instance instance;
 
 static void set_devices(size_t n)
 {
@@ -33,6 +34,7 @@ static int set_up(void **state)
     TAILQ_INIT(&host.sched.running_models);
     set_devices(2);
     h = (struct model){.host = &host, .entry = &model};
+    instance = (struct instance){.model = &h};
     other = (struct model){.host = &host, .entry = &model};
     return 0;
 }
@@ -47,7 +49,7 @@ static int tear_down(void **state)
 
 static void set_footprint(uint64_t on_host, uint64_t on_card, uint64_t mapped)
 {
-    h.footprint = (struct footprint){
+    h.learned.footprint = (struct footprint){
         .source = FOOTPRINT_MEASURED, .bytes = {on_host, on_card}, .mapped = mapped};
 }
 
@@ -159,7 +161,7 @@ static void the_file_counts_once(void **state)
     (void)state;
     set_footprint(GIB, 0, 7 * GIB);
     budget_ask(b, &h);
-    other.footprint = h.footprint;
+    other.learned.footprint = h.learned.footprint;
     budget_ask(b, &other);
     assert_non_null(h.sched.weights);
     assert_ptr_equal(h.sched.weights, other.sched.weights);
@@ -176,7 +178,7 @@ static void the_file_is_in_use(void **state)
 {
     const uint64_t found = 40 * GIB - MARGIN;
     (void)state;
-    other.footprint =
+    other.learned.footprint =
         (struct footprint){.source = FOOTPRINT_MEASURED, .bytes = {GIB}, .mapped = 20 * GIB};
     budget_ask(b, &other);
     run_beside(&other);
@@ -194,14 +196,14 @@ static void after_a_failure_all_there_is(void **state)
     const uint64_t found = 40 * GIB - MARGIN;
     (void)state;
     set_footprint(GIB, GIB, 7 * GIB);
-    h.footprint.alone = true;
+    h.learned.footprint.alone = true;
     assert_asks(found - 7 * GIB, 20 * GIB - CARD_MARGIN, 7 * GIB);
     /* Not more than a limit: it would be refused in place of being tried. */
     b->limit[0] = 8 * GIB;
     b->limit[1] = 4 * GIB;
     assert_asks(GIB, 4 * GIB, 7 * GIB);
     set_footprint(GIB, GIB, 0);
-    h.footprint.alone = true;
+    h.learned.footprint.alone = true;
     assert_asks(8 * GIB, 4 * GIB, 0);
 }
 
@@ -214,13 +216,13 @@ static void what_the_preset_gives(void **state)
     assert_int_equal(memory_limits_parse("host=2G,gpu0=3G", &h.settings.memory, &err), 0);
     budget_take_given(b, &h);
     assert_asks(2 * GIB, 3 * GIB, 0);
-    assert_int_equal(h.footprint.source, FOOTPRINT_GIVEN);
+    assert_int_equal(h.learned.footprint.source, FOOTPRINT_GIVEN);
     /* It failed for want of memory: what was given was not enough. */
-    h.footprint.alone = true;
+    h.learned.footprint.alone = true;
     assert_asks(40 * GIB - MARGIN, 20 * GIB - CARD_MARGIN, 0);
-    budget_learn(b, &h, &use); /* it runs: once is enough, and what is given stays */
+    budget_learn(b, &instance, &use); /* it runs: once is enough, and what is given stays */
     assert_asks(2 * GIB, 3 * GIB, 0);
-    assert_int_equal(h.footprint.source, FOOTPRINT_GIVEN);
+    assert_int_equal(h.learned.footprint.source, FOOTPRINT_GIVEN);
     assert_int_equal(memory_limits_parse("gpu0=3G", &h.settings.memory, &err), 0);
     budget_take_given(b, &h);
     assert_asks(0, 3 * GIB, 0);
@@ -232,7 +234,7 @@ static void what_is_not_known_is_estimated(void **state)
     (void)state;
     footprint_estimate(&wanted, &model, &c, &args, 2);
     assert_asks(wanted.bytes[0], wanted.bytes[1], 0);
-    assert_int_equal(h.footprint.source, FOOTPRINT_ESTIMATED);
+    assert_int_equal(h.learned.footprint.source, FOOTPRINT_ESTIMATED);
 }
 
 static void it_learns(void **state)
@@ -240,16 +242,16 @@ static void it_learns(void **state)
     struct memory_use use = {.n = 2, .bytes = {5 * GIB, 6 * GIB}};
     (void)state;
     budget_ask(b, &h);
-    h.footprint.alone = true;
-    budget_learn(b, &h, &use);
-    assert_int_equal(h.footprint.source, FOOTPRINT_MEASURED);
+    h.learned.footprint.alone = true;
+    budget_learn(b, &instance, &use);
+    assert_int_equal(h.learned.footprint.source, FOOTPRINT_MEASURED);
     assert_int_equal(h.sched.bytes[0], 5 * GIB); /* it counts at once */
     assert_int_equal(h.sched.bytes[1], 6 * GIB);
     assert_asks(5 * GIB, 6 * GIB, 0);
     b->devices = 0;
-    h.footprint = (struct footprint){0};
-    budget_learn(b, &h, &use);
-    assert_int_equal(h.footprint.source, FOOTPRINT_UNKNOWN);
+    h.learned.footprint = (struct footprint){0};
+    budget_learn(b, &instance, &use);
+    assert_int_equal(h.learned.footprint.source, FOOTPRINT_UNKNOWN);
 }
 
 static void assert_explained(const char *wanted)

@@ -47,11 +47,13 @@ static int destroy(void **state)
     return 0;
 }
 
-static void on_told(struct host_listener *l, enum host_event event, struct model *h)
+static void on_told(struct host_listener *l, enum host_event event, struct model *m,
+                    struct instance *i)
 {
     struct ear *e = container_of(l, struct ear, listener);
     assert_int_equal(event, HOST_EV_SHUTDOWN);
-    assert_null(h);
+    assert_null(m);
+    assert_null(i);
     e->told++;
     if (e->leaves)
         host_unlisten(host, l);
@@ -72,7 +74,7 @@ static void one_may_leave_while_it_is_told(void **state)
     unsigned idle = 0;
     (void)state;
     for (size_t i = 0; i < 4; i++) {
-        ears[i].listener.told = on_told;
+        ears[i].listener.on_event = on_told;
         host_listen(host, &ears[i].listener);
     }
     host_shutdown(host, 0, note_idle, &idle);
@@ -85,8 +87,8 @@ static void one_may_leave_while_it_is_told(void **state)
 
 static void one_may_come_meanwhile(void **state)
 {
-    struct ear late = {.listener.told = on_told};
-    struct ear first = {.listener.told = on_told, .leaves = true, .brings = &late};
+    struct ear late = {.listener.on_event = on_told};
+    struct ear first = {.listener.on_event = on_told, .leaves = true, .brings = &late};
     unsigned idle = 0;
     (void)state;
     host_listen(host, &first.listener);
@@ -126,17 +128,17 @@ static void what_a_preset_gave_goes_with_it(void **state)
     struct model *h = apply("[m]\nmodel = /m.gguf\nmemory = host=1G\n");
     assert_non_null(h);
     assert_int_equal(memory_limit_of(&h->settings.memory, "host"), 1u << 30);
-    h->footprint.source = FOOTPRINT_GIVEN; /* as when it is asked for */
+    h->learned.footprint.source = FOOTPRINT_GIVEN; /* as when it is asked for */
     apply("[m]\nmodel = /m.gguf\nmemory = host=2G\n");
-    assert_int_equal(h->footprint.source, FOOTPRINT_GIVEN);
+    assert_int_equal(h->learned.footprint.source, FOOTPRINT_GIVEN);
     apply("[m]\nmodel = /m.gguf\n");
     assert_ptr_equal(apply("[m]\nmodel = /m.gguf\n"), h);
-    assert_int_equal(h->footprint.source, FOOTPRINT_UNKNOWN);
-    h->footprint.source = FOOTPRINT_MEASURED; /* this stays as long as its arguments do */
+    assert_int_equal(h->learned.footprint.source, FOOTPRINT_UNKNOWN);
+    h->learned.footprint.source = FOOTPRINT_MEASURED; /* this stays as long as its arguments do */
     apply("[m]\nmodel = /m.gguf\n");
-    assert_int_equal(h->footprint.source, FOOTPRINT_MEASURED);
+    assert_int_equal(h->learned.footprint.source, FOOTPRINT_MEASURED);
     apply("[m]\nmodel = /m.gguf\nctx-size = 5\n");
-    assert_int_equal(h->footprint.source, FOOTPRINT_UNKNOWN);
+    assert_int_equal(h->learned.footprint.source, FOOTPRINT_UNKNOWN);
 }
 
 /* --- what operators wished ----------------------------------------------------------------------
@@ -189,39 +191,39 @@ static size_t changes(void)
 
 static void holds_outlast_a_restart(void **state)
 {
-    host_hold(host_find(host, "m"), SCHED_NEVER, "a backup", "alice");
-    host_hold(host_find(host, "n"), uv_now(&loop) + 3600000, NULL, NULL);
-    host_hold(host_find(host, "p"), uv_now(&loop), NULL, NULL); /* over by then */
+    intent_hold(host_find(host, "m"), SCHED_NEVER, "a backup", "alice");
+    intent_hold(host_find(host, "n"), uv_now(&loop) + 3600000, NULL, NULL);
+    intent_hold(host_find(host, "p"), uv_now(&loop), NULL, NULL); /* over by then */
     restart(state);
     struct model *m = host_find(host, "m"), *n = host_find(host, "n");
-    assert_true(host_is_held(m) && m->sched.held_until == SCHED_NEVER);
-    assert_string_equal(m->held_reason, "a backup");
-    assert_string_equal(m->held_by, "alice");
+    assert_true(intent_is_held(m) && m->sched.held_until == SCHED_NEVER);
+    assert_string_equal(m->intent.hold_reason, "a backup");
+    assert_string_equal(m->intent.hold_by, "alice");
     assert_in_range(n->sched.held_until, uv_now(&loop) + 3590000, uv_now(&loop) + 3600001);
-    assert_null(n->held_reason);
-    assert_false(host_is_held(host_find(host, "p")));
+    assert_null(n->intent.hold_reason);
+    assert_false(intent_is_held(host_find(host, "p")));
     assert_int_equal(changes(), 0); /* nothing happened now */
-    host_release(m, "bob");
-    host_release(n, "bob");
+    intent_release(m, "bob");
+    intent_release(n, "bob");
     restart(state);
-    assert_false(host_is_held(host_find(host, "m")));
-    assert_false(host_is_held(host_find(host, "n")));
+    assert_false(intent_is_held(host_find(host, "m")));
+    assert_false(intent_is_held(host_find(host, "n")));
 }
 
 static void pins_outlast_a_restart(void **state)
 {
-    host_pin(host_find(host, "m"), true, "alice");
-    host_pin(host_find(host, "p"), false, "alice");
+    intent_pin(host_find(host, "m"), true, "alice");
+    intent_pin(host_find(host, "p"), false, "alice");
     assert_int_equal(changes(), 2);
-    host_pin(host_find(host, "m"), true, "bob"); /* nothing new */
-    host_pin(host_find(host, "n"), false, "bob");
+    intent_pin(host_find(host, "m"), true, "bob"); /* nothing new */
+    intent_pin(host_find(host, "n"), false, "bob");
     assert_int_equal(changes(), 2);
     restart(state);
     assert_true(host_find(host, "m")->sched.pinned);
     assert_false(host_find(host, "n")->sched.pinned);
     assert_false(host_find(host, "p")->sched.pinned);
-    host_pin(host_find(host, "m"), false, "alice");
-    host_pin(host_find(host, "p"), true, "alice");
+    intent_pin(host_find(host, "m"), false, "alice");
+    intent_pin(host_find(host, "p"), true, "alice");
     restart(state);
     assert_false(host_find(host, "m")->sched.pinned);
     assert_true(host_find(host, "p")->sched.pinned);

@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "../catalog/tree.h"
-#include "server/host.h"
+#include "server/budget.h"
 #include "server/learned.h"
+#include "server/model.h"
+#include "server/state.h"
 
 #define GIB ((uint64_t)1 << 30)
 
@@ -39,8 +41,8 @@ static void set_argument(const char *text)
 /* As another daemon finds the model. */
 static void begin(void)
 {
-    h.footprint = (struct footprint){0};
-    h.load_ms = h.sched.load_ms = 0;
+    h.learned.footprint = (struct footprint){0};
+    h.sched.load_ms = 0;
 }
 
 static int set_up(void **state)
@@ -64,9 +66,9 @@ static int tear_down(void **state)
 
 static void keep_measured(void)
 {
-    h.footprint = (struct footprint){
+    h.learned.footprint = (struct footprint){
         .source = FOOTPRINT_MEASURED, .bytes = {1 * GIB, 3 * GIB}, .mapped = 2 * GIB};
-    h.load_ms = 1234;
+    h.sched.load_ms = 1234;
     learned_keep(s, &b, &h);
     begin();
 }
@@ -75,7 +77,7 @@ static bool is_recalled(void)
 {
     begin();
     learned_recall(s, &b, &h);
-    return h.footprint.source == FOOTPRINT_MEASURED;
+    return h.learned.footprint.source == FOOTPRINT_MEASURED;
 }
 
 static void what_was_measured(void **state)
@@ -84,11 +86,11 @@ static void what_was_measured(void **state)
     assert_false(is_recalled());
     keep_measured();
     assert_true(is_recalled());
-    assert_int_equal(h.footprint.bytes[0], 1 * GIB);
-    assert_int_equal(h.footprint.bytes[1], 3 * GIB);
-    assert_int_equal(h.footprint.mapped, 2 * GIB);
-    assert_false(h.footprint.alone);
-    assert_int_equal(h.load_ms, 1234);
+    assert_int_equal(h.learned.footprint.bytes[0], 1 * GIB);
+    assert_int_equal(h.learned.footprint.bytes[1], 3 * GIB);
+    assert_int_equal(h.learned.footprint.mapped, 2 * GIB);
+    assert_false(h.learned.footprint.alone);
+    assert_int_equal(h.sched.load_ms, 1234);
     assert_int_equal(h.sched.load_ms, 1234);
 }
 
@@ -98,7 +100,7 @@ static void only_of_the_same_load(void **state)
     keep_measured();
     set_argument("8192");
     assert_false(is_recalled());
-    assert_int_equal(h.load_ms, 0);
+    assert_int_equal(h.sched.load_ms, 0);
     set_argument("4096");
     assert_true(is_recalled());
     model.size++;
@@ -120,8 +122,8 @@ static void only_on_the_same_devices(void **state)
     keep_measured();
     set_devices("gpu1");
     assert_false(is_recalled());
-    assert_int_equal(h.load_ms, 1234); /* it is as good a guess as any */
-    set_devices(NULL);                 /* what was on the card goes to the host */
+    assert_int_equal(h.sched.load_ms, 1234); /* it is as good a guess as any */
+    set_devices(NULL);                       /* what was on the card goes to the host */
     assert_false(is_recalled());
     b.devices = 0; /* nobody looks */
     assert_false(is_recalled());
@@ -136,12 +138,12 @@ static void only_if_measured(void **state)
                                                    FOOTPRINT_FITTED, FOOTPRINT_GIVEN};
     (void)state;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        h.footprint = (struct footprint){.source = others[i], .bytes = {GIB}};
-        h.load_ms = 10 + i;
+        h.learned.footprint = (struct footprint){.source = others[i], .bytes = {GIB}};
+        h.sched.load_ms = 10 + i;
         learned_keep(s, &b, &h);
         assert_false(is_recalled());
-        assert_int_equal(h.footprint.source, FOOTPRINT_UNKNOWN);
-        assert_int_equal(h.load_ms, 10 + i);
+        assert_int_equal(h.learned.footprint.source, FOOTPRINT_UNKNOWN);
+        assert_int_equal(h.sched.load_ms, 10 + i);
     }
 }
 
@@ -151,12 +153,12 @@ static void what_is_known_stays_known(void **state)
     (void)state;
     keep_measured();
     b.devices = 0;
-    h.load_ms = 99;
+    h.sched.load_ms = 99;
     learned_keep(s, &b, &h);
     set_devices("gpu0");
     assert_true(is_recalled());
-    assert_int_equal(h.footprint.bytes[1], 3 * GIB);
-    assert_int_equal(h.load_ms, 99);
+    assert_int_equal(h.learned.footprint.bytes[1], 3 * GIB);
+    assert_int_equal(h.sched.load_ms, 99);
 }
 
 static void open_in(const char *folder)
@@ -208,7 +210,7 @@ static void nonsense_is_passed_over(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         replace(tree_path(&t, "state.json"), texts[i]);
         open_in(t.root);
-        if (is_recalled() || h.load_ms)
+        if (is_recalled() || h.sched.load_ms)
             fail_msg("it was taken: %s", texts[i]);
         close_it();
     }

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The catalog's models come, change and go: their records follow. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "server/host_core.h"
+#include "server/learned.h"
+
+/* --- what the catalog reports -------------------------------------------------------------------
+ */
+
+static void on_model_added(struct catalog_model *entry, void *ctx)
+{
+    struct host *host = ctx;
+    struct model *m = model_create(host, entry);
+    host->changed = true;
+    /* Now, since a request may come while others still hear of their end. */
+    model_configure(m);
+    intent_restore(m);
+}
+
+static void on_model_header(struct catalog_model *entry, void *ctx)
+{
+    struct model *m = entry->owner;
+    (void)ctx;
+    if (m->learned.footprint.source == FOOTPRINT_ESTIMATED && m->sched.state == SCHED_UNLOADED)
+        m->learned.footprint.source = FOOTPRINT_UNKNOWN; /* it was made without the header */
+    if (entry->header == MODEL_HEADER_BROKEN) {
+        log_warn("model %s: %s", entry->id, entry->problem);
+        m->outcome.reason = OUTCOME_BROKEN_FILE;
+    }
+}
+
+/*
+ * The record of a removed entry is freed when its engine and its leases are gone, and no action names
+ * it any more: at the end of a pump. So a record whose entry may be removed must not be touched after
+ * host_sched_event().
+ */
+static void release_if_removed(struct model *m)
+{
+    if (!m->entry->removed || m->sched.state != SCHED_UNLOADED || m->sched.leases ||
+        model_instance(m))
+        return;
+    struct catalog_model *entry = m->entry;
+    struct catalog *catalog = m->host->catalog;
+    model_destroy(m);
+    catalog_model_release(catalog, entry);
+}
+
+void host_note_removed(struct model *m)
+{
+    m->host->release_due |= m->entry->removed;
+}
+
+void host_release_removed(struct host *host)
+{
+    struct model *m, *next;
+    host->release_due = false;
+    for (m = TAILQ_FIRST(&host->models); m; m = next) {
+        next = TAILQ_NEXT(m, link);
+        release_if_removed(m);
+    }
+}
+
+static void on_model_removed(struct catalog_model *entry, void *ctx)
+{
+    struct host *host = ctx;
+    struct model *m = entry->owner;
+    log_info("model %s is gone from its source, or its file changed", entry->id);
+    host->changed = true;
+    if (m->sched.wanted || m->sched.state == SCHED_LOADING)
+        strv_add(&host->reload, entry->id);
+    host_note_removed(m);
+    host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &m->sched});
+}
+
+const struct catalog_events host_catalog_events = {on_model_added, on_model_header,
+                                                   on_model_removed};
+
+/* --- the sources --------------------------------------------------------------------------------
+ */
+
+/* sources_read() refused conflicts; one that arose since then is only logged. */
+static void assign_aliases(struct host *host)
+{
+    struct model *m;
+    struct error err;
+    TAILQ_FOREACH (m, &host->models, link)
+        if (!m->entry->removed)
+            catalog_clear_aliases(host->catalog, m->entry);
+    TAILQ_FOREACH (m, &host->models, link) {
+        const struct preset *preset = presets_of(&host->presets, m->entry->id);
+        for (size_t i = 0; !m->entry->removed && i < preset->aliases.n; i++)
+            if (catalog_add_alias(host->catalog, m->entry, preset->aliases.v[i], &err))
+                log_warn("%s", err.text);
+    }
+}
+
+/* A model whose file changed has a new record: what was wanted of the old one is wanted of it. */
+static void load_replaced(struct host *host)
+{
+    struct strv ids = host->reload;
+    host->reload = (struct strv){0};
+    for (size_t i = 0; i < ids.n; i++) {
+        struct model *m = host_find(host, ids.v[i]);
+        if (!m)
+            continue;
+        mem_replace(&m->intent.load_by, "a change of its file while it was loaded");
+        host_sched_event(host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});
+    }
+    strv_finish(&ids);
+}
+
+/* The scheduler gets all changes before its first action is performed. */
+size_t host_apply(struct host *host, struct sources *s, bool patient)
+{
+    struct model *m;
+    host->pumping = true;
+    presets_finish(&host->presets);
+    host->presets = s->presets;
+    s->presets = (struct presets){0};
+    size_t left = catalog_update(host->catalog, &s->models, patient);
+    TAILQ_FOREACH (m, &host->models, link)
+        if (!m->entry->removed)
+            model_configure(m);
+    assign_aliases(host);
+    load_replaced(host);
+    host->pumping = false;
+    host_sched_event(
+        host, &(struct sched_event){.type = SCHED_EV_TICK}); /* ttl and pins may have changed */
+    if (host->changed || !patient)
+        host_announce(host, HOST_EV_RELOADED, NULL, NULL);
+    host->changed = false;
+    sources_finish(s);
+    return left;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/* Engines of models: what the scheduler's actions do to them, and what they report. */
+#include "server/instance.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/container_of.h"
+#include "base/duration.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "engine/oom.h"
+#include "server/host_core.h"
+
+#define FAILURE_LINES 20 /* of the engine's log, in an error */
+
+/* --- records ------------------------------------------------------------------------------------
+ */
+
+static struct instance *create(struct model *m)
+{
+    struct instance *i = mem_zalloc(sizeof *i);
+    i->model = m;
+    i->loaded_at = clock_unix();
+    i->oom_kills = oom_kills();
+    TAILQ_INSERT_HEAD(&m->instances, i, link);
+    return i;
+}
+
+/* Requests that it was granted may still name it. */
+static void free_if_unused(struct instance *i)
+{
+    if (i->engine || i->leases)
+        return;
+    free(i->loaded_by);
+    free(i);
+}
+
+static void leave_model(struct instance *i)
+{
+    TAILQ_REMOVE(&i->model->instances, i, link);
+    i->engine = NULL;
+    free_if_unused(i);
+}
+
+void instance_lease(struct instance *i)
+{
+    i->leases++;
+}
+
+void instance_release(struct instance *i)
+{
+    i->leases--;
+    free_if_unused(i);
+}
+
+void instance_destroy(struct instance *i)
+{
+    pulse_end(i);
+    http_client_close(i->client);
+    i->client = NULL;
+    engine_destroy(i->engine);
+    leave_model(i);
+}
+
+void instance_memory(struct instance *i, struct memory_use *use)
+{
+    memory_of_process(engine_pid(i->engine), use);
+    i->use = *use;
+    i->used_at = uv_now(i->model->host->loop);
+}
+
+void instance_broken(struct instance *i)
+{
+    struct model *m = i->model;
+    if (!i->engine || m->sched.state != SCHED_READY)
+        return;
+    i->broken = true;
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_BROKEN, .model = &m->sched});
+}
+
+/* --- what engines report ------------------------------------------------------------------------
+ */
+
+/* What it has now goes into what its next load is expected to take. */
+static void learn(struct instance *i)
+{
+    struct memory_use use;
+    instance_memory(i, &use);
+    budget_learn(&i->model->host->budget, i, &use);
+}
+
+static void keep_learned(const struct instance *i)
+{
+    struct host *host = i->model->host;
+    if (!i->outdated)
+        learned_keep(host->state, &host->budget, i->model);
+}
+
+/* It can serve for the first time. */
+static void on_ready(struct instance *i)
+{
+    struct model *m = i->model;
+    struct host *host = m->host;
+    char took[32];
+    m->sched.load_ms = engine_ready_after(i->engine);
+    learn(i);
+    keep_learned(i);
+    snprintf(took, sizeof took, "after %.1f s", (double)m->sched.load_ms / 1000);
+    host_record(m, "ready", took);
+    i->client = http_client_create(host->loop, engine_socket(i->engine), m->composed.connections,
+                                   host->config->load_timeout_ms);
+    pulse_begin(&host->pulse, i);
+    host_sched_event(host, &(struct sched_event){.type = SCHED_EV_READY, .model = &m->sched});
+}
+
+static void on_engine_state(struct engine *e, enum engine_state state, void *ctx)
+{
+    struct instance *i = ctx;
+    struct model *m = i->model;
+    (void)e;
+    switch (state) {
+    case ENGINE_LOADING:
+    case ENGINE_WAKING:
+        host_announce(m->host, HOST_EV_LOADING, m, i);
+        return;
+    case ENGINE_READY: /* announced first: what READY makes possible may already be its end */
+        host_announce(m->host, HOST_EV_READY, m, i);
+        if (m->sched.state == SCHED_LOADING)
+            on_ready(i);
+        return;
+    case ENGINE_SLEEPING:
+        host_announce(m->host, HOST_EV_SLEEPING, m, i);
+        return;
+    case ENGINE_STARTING:
+    case ENGINE_STOPPING:
+    case ENGINE_GONE:
+        return;
+    }
+}
+
+/* `ended by signal 9 (Killed)`, `exited with code 1`, … */
+static void describe_exit(const struct engine_exit *how, char *out, size_t size)
+{
+    if (how->timed_out)
+        snprintf(out, size, "was not ready in time (--load-timeout) and was stopped");
+    else if (how->signal)
+        snprintf(out, size, "ended by signal %d (%s)", how->signal, strsignal(how->signal));
+    else
+        snprintf(out, size, "exited with code %d", how->code);
+}
+
+static void explain_end(struct instance *i, const struct engine_exit *how)
+{
+    struct model *m = i->model;
+    char what[128];
+    describe_exit(how, what, sizeof what);
+    char *tail = engine_log_tail(i->engine, FAILURE_LINES);
+    if (i->broken)
+        snprintf(what, sizeof what, "stopped answering");
+    const char *problem = m->entry->problem; /* a header that looks broken is the likely cause */
+    outcome_set_failure(&m->outcome,
+                        mem_printf("the engine of model '%s' %s%s%s%s; its last log lines:\n%s",
+                                   m->entry->id, what, how->was_ready ? "" : " while loading",
+                                   problem ? ": " : "", problem ? problem : "",
+                                   *tail ? tail : "(none)"));
+    log_error("model %s: the engine %s%s", m->entry->id, what,
+              how->was_ready ? "" : " while loading");
+    free(tail);
+}
+
+/* Whether an engine that ended while it loaded did so for want of memory: its log says so, or the
+ * kernel killed it for that. */
+static bool ran_out_of_memory(const struct instance *i, const struct engine_exit *how)
+{
+    const char *failure = i->model->outcome.failure;
+    if (how->was_ready || how->timed_out || how->was_stopped || !failure)
+        return false;
+    return oom_is_told(failure) || (how->signal == SIGKILL && oom_kills() != i->oom_kills);
+}
+
+static void note_end(struct instance *i, const struct engine_exit *how)
+{
+    struct model *m = i->model;
+    char took[32];
+    m->outcome.exit = *how;
+    if (how->was_stopped && !i->broken && !how->timed_out) {
+        m->outcome.reason = outcome_of_stop(m->sched.stop_reason);
+        snprintf(took, sizeof took, "after %llu ms", (unsigned long long)how->stop_ms);
+        host_record(m, "end", took);
+        return;
+    }
+    m->outcome.reason = how->was_ready ? OUTCOME_CRASHED : OUTCOME_LOAD_FAILED;
+    explain_end(i, how);
+    mem_replace(&m->outcome.stop_cause, NULL);
+    host_record(m, "failed", m->outcome.failure);
+}
+
+static void on_engine_gone(struct engine *e, const struct engine_exit *how, void *ctx)
+{
+    struct instance *i = ctx;
+    struct model *m = i->model;
+    struct host *host = m->host;
+    note_end(i, how);
+    mem_replace(&m->intent.unload_by, NULL);
+    if (how->was_ready)
+        keep_learned(i);
+    bool oom = ran_out_of_memory(i, how);
+    m->learned.footprint.alone |= oom;
+    if (oom)
+        mem_replace(&m->intent.load_by, "another try, with all the memory there is");
+    struct http_client *client = i->client;
+    pulse_end(i);
+    i->client = NULL;
+    i->engine = NULL;
+    host->engines--;
+    /* All is announced before anything new begins: requests that broke off with this engine still
+     * find why. */
+    host->pumping = true;
+    TAILQ_REMOVE(&m->instances, i, link);
+    sched_event(&host->sched,
+                &(struct sched_event){.type = SCHED_EV_GONE, .model = &m->sched, .oom = oom},
+                uv_now(host->loop));
+    host_announce(host, HOST_EV_GONE, m, i);
+    http_client_close(client);
+    engine_destroy(e);
+    free_if_unused(i);
+    host->pumping = false;
+    host_note_removed(m);
+    host_pump(host);
+    host_check_idle(host);
+}
+
+static const struct engine_events engine_events = {
+    .state = on_engine_state,
+    .gone = on_engine_gone,
+};
+
+/* --- the scheduler's actions --------------------------------------------------------------------
+ */
+
+/* Whose request it is, else which operator asked; the caller frees. */
+static char *asker(const struct host_request *r, const struct model *m)
+{
+    if (r)
+        return r->describe(r);
+    return mem_strdup(m->intent.load_by ? m->intent.load_by
+                                        : "hostler itself, which was asked before");
+}
+
+static int start(struct instance *i, struct error *err)
+{
+    struct model *m = i->model;
+    const struct config *c = m->host->config;
+    struct engine_spec spec = {
+        .name = m->entry->id,
+        .binary = c->engine,
+        .args = &m->composed.argv,
+        .env = &m->composed.env,
+        .socket_dir = m->host->rundir.path,
+        /* One that fetches its file first takes as long as that takes. */
+        .load_timeout_ms = m->entry->path ? c->load_timeout_ms : 0,
+        .stop_timeout_ms = m->settings.stop_timeout_ms,
+    };
+    return engine_start(&i->engine, m->host->loop, &spec, &engine_events, i, err);
+}
+
+static void note_failed_start(struct instance *i, const struct error *err)
+{
+    struct model *m = i->model;
+    log_error("model %s: %s", m->entry->id, err->text);
+    m->outcome.reason = OUTCOME_LOAD_FAILED;
+    m->outcome.exit = (struct engine_exit){.code = -1};
+    outcome_set_failure(&m->outcome, mem_strdup(err->text));
+    host_record(m, "failed", m->outcome.failure);
+    leave_model(i);
+    host_announce(m->host, HOST_EV_GONE, m, NULL);
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_GONE, .model = &m->sched});
+}
+
+void instance_spawn(struct model *m, const struct host_request *cause)
+{
+    struct error err;
+    struct instance *i = create(m);
+    i->loaded_by = asker(cause, m);
+    mem_replace(&m->outcome.stop_cause, NULL);
+    mem_replace(&m->intent.load_by, NULL);
+    m->outcome.reason = OUTCOME_NONE;
+    outcome_set_failure(&m->outcome, NULL);
+    if (start(i, &err)) {
+        i->engine = NULL;
+        note_failed_start(i, &err);
+        return;
+    }
+    m->host->engines++;
+    log_info("model %s is loaded for %s", m->entry->id, i->loaded_by);
+    host_record(m, "load", i->loaded_by);
+    host_announce(m->host, HOST_EV_SPAWNED, m, i);
+}
+
+/* Who asks for a model that waits for its place; the caller frees. */
+static char *asker_of(const struct model *m)
+{
+    const struct sched_request *first = TAILQ_FIRST(&m->sched.queue);
+    return asker(first ? container_of(first, struct host_request, sched) : NULL, m);
+}
+
+static char *why_evicted(const struct model *cause)
+{
+    char *who = asker_of(cause);
+    char *why =
+        mem_printf("evicted to make room for '%s', which %s asked for", cause->entry->id, who);
+    free(who);
+    return why;
+}
+
+/* The caller frees. */
+static char *why_stopped(const struct model *m, const struct sched_action *action)
+{
+    const struct model *cause =
+        action->cause ? container_of(action->cause, struct model, sched) : NULL;
+    char time[32];
+    switch (action->stop) {
+    case SCHED_STOP_UNLOADED:
+        return mem_printf("unloaded by %s",
+                          m->intent.unload_by ? m->intent.unload_by : "an operator");
+    case SCHED_STOP_EVICTED:
+        return cause ? why_evicted(cause) : mem_strdup("evicted");
+    case SCHED_STOP_IDLE:
+        return mem_printf("idle for %s (ttl)", duration_format(m->sched.ttl_ms, time, sizeof time));
+    case SCHED_STOP_REPLACED:
+        return mem_strdup("its arguments changed");
+    case SCHED_STOP_REMOVED:
+        return mem_strdup("it is gone from its source, or its file changed");
+    case SCHED_STOP_BROKEN:
+        return mem_strdup("it did not answer");
+    case SCHED_STOP_SHUTDOWN:
+        return mem_strdup("the server ends");
+    }
+    return NULL;
+}
+
+void instance_stop(struct instance *i, const struct sched_action *action)
+{
+    if (!i || !i->engine)
+        return;
+    struct model *m = i->model;
+    if (engine_ready_after(i->engine))
+        learn(
+            i); /* it grew while prompts filled its batches: its end is the last chance to see that */
+    free(m->outcome.stop_cause);
+    m->outcome.stop_cause = why_stopped(m, action);
+    log_info("model %s is being stopped: %s%s", m->entry->id, m->outcome.stop_cause,
+             action->force ? ", by force" : "");
+    host_record(m, "stop", m->outcome.stop_cause);
+    /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
+    pulse_end(i);
+    http_client_close(i->client);
+    i->client = NULL;
+    engine_stop(i->engine, action->force);
+    host_announce(m->host, HOST_EV_STOPPING, m, i);
+}
+
+void instance_drop_load(struct model *m, enum sched_reject_reason why)
+{
+    if (why == SCHED_REJECT_FAILED)
+        return; /* its failure is known */
+    m->outcome.reason = OUTCOME_LOAD_FAILED;
+    m->outcome.exit = (struct engine_exit){.code = -1};
+    mem_replace(&m->outcome.stop_cause, NULL);
+    outcome_set_failure(&m->outcome, placement_explain(m));
+    log_error("%s", m->outcome.failure);
+    host_record(m, "failed", m->outcome.failure);
+    host_announce(m->host, HOST_EV_GONE, m, NULL);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* What operators ask for: to load and unload, holds, pins. Holds and pins belong to the name: they
+ * outlast a file that is replaced, and the daemon. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "server/host_core.h"
+
+#define KEPT_MAX 20000 /* names that have a hold, or a pin, in the state folder */
+#define LATEST 1e12    /* Unix time of a hold's end that is still one; the file may say anything */
+
+/* `event`: of the history, static. */
+static void record(struct model *m, const char *event, const char *why)
+{
+    host_record(m, event, why);
+    host_announce(m->host, HOST_EV_INTENT, m, NULL);
+}
+
+void intent_load(struct model *m, const char *by)
+{
+    if (m->sched.state == SCHED_UNLOADED) {
+        outcome_set_failure(&m->outcome, NULL);
+        m->outcome.reason = OUTCOME_NONE;
+    }
+    mem_replace(&m->intent.load_by, by);
+    intent_release(m, by);
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});
+}
+
+void intent_unload(struct model *m, uint64_t drain_until, const char *reason, const char *by)
+{
+    if (by) {
+        free(m->intent.unload_by);
+        m->intent.unload_by = mem_printf("%s%s%s", by, reason ? ": " : "", reason ? reason : "");
+    }
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_UNLOAD,
+                                                    .model = &m->sched,
+                                                    .drain_until = drain_until});
+}
+
+void intent_cancel_unload(struct model *m)
+{
+    log_warn("model %s is still busy: it stays loaded", m->entry->id);
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_KEEP, .model = &m->sched});
+}
+
+/* --- holds --------------------------------------------------------------------------------------
+ */
+
+static void store_hold(struct model *m)
+{
+    uint64_t now = uv_now(m->host->loop), until = m->sched.held_until;
+    uint64_t left = until > now ? until - now : 0; /* the loop's clock may have gone on since */
+    json_t *kept = json_object();
+    json_object_set_new(kept, "until",
+                        until == SCHED_NEVER ? json_null()
+                                             : json_real(clock_unix() + (double)left / 1000));
+    json_object_set_new(kept, "reason",
+                        m->intent.hold_reason ? json_string(m->intent.hold_reason) : NULL);
+    json_object_set_new(kept, "by", m->intent.hold_by ? json_string(m->intent.hold_by) : NULL);
+    state_set(m->host->state, "holds", m->entry->id, kept, KEPT_MAX);
+}
+
+static void begin_hold(struct model *m, uint64_t until, const char *reason, const char *by)
+{
+    mem_replace(&m->intent.hold_reason, reason);
+    mem_replace(&m->intent.hold_by, by);
+    if (until < m->host->hold_ends)
+        m->host->hold_ends = until;
+    host_sched_event(m->host, &(struct sched_event){
+                                  .type = SCHED_EV_HOLD, .model = &m->sched, .hold_until = until});
+}
+
+void intent_hold(struct model *m, uint64_t until, const char *reason, const char *by)
+{
+    log_info("model %s is held by %s%s%s", m->entry->id, by ? by : "an operator",
+             reason ? ": " : "", reason ? reason : "");
+    begin_hold(m, until, reason, by);
+    store_hold(m);
+    record(m, "hold", m->intent.hold_by);
+}
+
+bool intent_is_held(const struct model *m)
+{
+    return m->sched.held_until > uv_now(m->host->loop);
+}
+
+/* The caller calls host_pump() afterwards. */
+static void end_hold(struct model *m, const char *why)
+{
+    state_set(m->host->state, "holds", m->entry->id, NULL, KEPT_MAX);
+    sched_event(&m->host->sched,
+                &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &m->sched},
+                uv_now(m->host->loop));
+    record(m, "release", why);
+}
+
+void intent_release(struct model *m, const char *by)
+{
+    if (!intent_is_held(m))
+        return;
+    log_info("model %s is released by %s", m->entry->id, by ? by : "an operator");
+    end_hold(m, by);
+    host_pump(m->host);
+}
+
+static void end_hold_in_time(struct model *m)
+{
+    log_info("model %s is not held any more: its time is over", m->entry->id);
+    end_hold(m, "its time is up");
+}
+
+void intent_end_holds(struct host *host)
+{
+    struct model *m;
+    uint64_t now = uv_now(host->loop);
+    if (now < host->hold_ends)
+        return;
+    host->hold_ends = SCHED_NEVER;
+    TAILQ_FOREACH (m, &host->models, link) {
+        uint64_t until =
+            m->entry->removed ? 0 : m->sched.held_until; /* the hold is the next record's then */
+        if (until && until <= now)
+            end_hold_in_time(m);
+        else if (until && until < host->hold_ends)
+            host->hold_ends = until;
+    }
+}
+
+static void restore_hold(struct model *m)
+{
+    json_t *kept = state_get(m->host->state, "holds", m->entry->id);
+    json_t *until = json_object_get(kept, "until");
+    double left = json_number_value(until) - clock_unix();
+    bool ends = json_is_number(until) && json_number_value(until) < LATEST;
+    if (!kept)
+        return;
+    if (ends && left <= 0) {
+        state_set(m->host->state, "holds", m->entry->id, NULL, KEPT_MAX);
+        return;
+    }
+    begin_hold(m, ends ? uv_now(m->host->loop) + (uint64_t)(left * 1000) + 1 : SCHED_NEVER,
+               json_string_value(json_object_get(kept, "reason")),
+               json_string_value(json_object_get(kept, "by")));
+}
+
+/* --- pins ---------------------------------------------------------------------------------------
+ */
+
+bool intent_is_pinned(const struct model *m)
+{
+    if (m->host->config->classic || m->intent.pin == PIN_ON)
+        return true;
+    return m->settings.pinned && m->intent.pin != PIN_OFF;
+}
+
+void intent_pin(struct model *m, bool on, const char *by)
+{
+    bool before = intent_is_pinned(m);
+    m->intent.pin = on ? PIN_ON : PIN_OFF;
+    m->sched.pinned = intent_is_pinned(m);
+    state_set(m->host->state, "pins", m->entry->id, json_boolean(on), KEPT_MAX);
+    if (before == m->sched.pinned)
+        return;
+    log_info("model %s is %s by %s", m->entry->id, on ? "pinned" : "unpinned", by);
+    record(m, on ? "pin" : "unpin", by);
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_TICK});
+}
+
+void intent_restore(struct model *m)
+{
+    json_t *pin = state_get(m->host->state, "pins", m->entry->id);
+    if (pin)
+        m->intent.pin = json_is_true(pin) ? PIN_ON : PIN_OFF;
+    m->sched.pinned = intent_is_pinned(m);
+    restore_hold(m);
+}
+
+void intent_finish(struct intent *i)
+{
+    free(i->hold_reason);
+    free(i->hold_by);
+    free(i->load_by);
+    free(i->unload_by);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A model that the host serves: what it is (the catalog's entry), how it is to be run (options of the
+ * command line and presets), and, each a struct of its own with one owner, what operators want of it
+ * (intent.h), what loads before taught (learned.h), how the last engine ended (outcome.h), and its
+ * engines (instance.h).
+ */
+#ifndef HOSTLER_SERVER_MODEL_H
+#define HOSTLER_SERVER_MODEL_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "catalog/catalog.h"
+#include "engine/memory.h"
+#include "sched/sched.h"
+#include "server/compose.h"
+#include "server/instance.h"
+#include "server/intent.h"
+#include "server/learned.h"
+#include "server/outcome.h"
+
+struct host;
+
+/* Readable by api/; changed by the files of server/ that own its parts. */
+struct model {
+    struct host *host;
+    struct catalog_model *entry;
+    struct sched_model sched;
+    struct composed composed; /* what its next engine is started with */
+    struct settings settings;
+    struct strv tags; /* sorted; its aliases are the entry's */
+    struct intent intent;
+    struct learned learned;
+    struct outcome outcome;
+    struct instances instances; /* newest first */
+    TAILQ_ENTRY(model) link;    /* in host.models, those of removed entries included */
+};
+
+/* A record for `entry`, in service with the scheduler. */
+struct model *model_create(struct host *host, struct catalog_model *entry);
+/* It has no instance, and the scheduler does not know it any more. */
+void model_destroy(struct model *m);
+/* Takes over what the presets say now. A changed command line replaces its engine. */
+void model_configure(struct model *m);
+
+/* The instance that clients are told of: the newest. NULL when it is not loaded. */
+struct instance *model_instance(const struct model *m);
+/* That instance's engine; NULL without one. */
+struct engine *model_engine(const struct model *m);
+/* The connections to it; NULL unless it serves. */
+struct http_client *model_client(const struct model *m);
+/* `unloaded`, `loading`, `loaded`, `sleeping`: as clients of llama.cpp's router know them. */
+const char *model_status(const struct model *m);
+/* What all its instances have now; zeroes without one. Reads the kernel and drivers: up to
+ * milliseconds an instance. */
+void model_memory(struct model *m, struct memory_use *use);
+/* The same as of at most 250 ms ago. */
+const struct memory_use *model_memory_cached(struct model *m);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the scheduler must know of a model before it places it: what its engine takes, whether its
+ * file is in the page cache; and what engines may have on each device.
+ */
+#ifndef HOSTLER_SERVER_PLACEMENT_H
+#define HOSTLER_SERVER_PLACEMENT_H
+
+#include <stdbool.h>
+
+#include "server/footprint.h"
+
+struct host;
+struct model;
+
+#define PLACEMENT_VICTIMS_MAX 64
+
+/* Sets what engines may have now. Nearly free when that was read a moment ago. */
+void placement_read_memory(struct host *host);
+/* Of one model that waits, and of all. */
+void placement_prepare(struct model *m);
+void placement_prepare_waiting(struct host *host);
+/* Reads the files of the model whose turn is next into the page cache. */
+void placement_read_ahead(struct host *host);
+/*
+ * Whether an engine of the model with that footprint, in place of one that runs, would be placed
+ * now; `evicted` are the models that would be stopped for it (at most `max`; `*n`). `*never`: it could
+ * not be placed if all were stopped.
+ */
+bool placement_would_fit(struct model *m, const struct footprint *f, struct model **evicted,
+                         unsigned max, unsigned *n, bool *never);
+/* Why there is no room for it, with figures, for a person; the caller frees. */
+char *placement_explain(const struct model *m);
+
+#endif
