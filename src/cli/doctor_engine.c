@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "cli/doctor.h"
 #include "cli/format.h"
-#include "engine/options.h"
+#include "engine/llama/help.h"
 
 #define ENGINE_NAME "llama-server"
 
@@ -46,7 +46,7 @@ void doctor_engine(struct doctor *d)
     if (path)
         setenv("PATH", path, 1); /* where the server looks */
     char *name = doctor_engine_name(d);
-    int rc = engine_options_load(&o, name, &err);
+    int rc = llama_help_load(&o, name, &err);
     if (rc)
         doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' does not run", name),
                    mem_strdup(err.text), remedy());

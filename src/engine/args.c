@@ -9,62 +9,6 @@
 #include "base/memory.h"
 #include "base/value.h"
 
-static bool is_one_of(const struct engine_option *option, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strv_has(&option->names, list[i]))
-            return true;
-    return false;
-}
-#define IS_ONE_OF(option, list) is_one_of(option, list, sizeof(list) / sizeof(list)[0])
-
-bool engine_args_owned_by_router(const struct engine_option *option)
-{
-    static const char *const owned[] = {
-        "--host",
-        "--port",
-        "--alias",
-        "--api-key",
-        "--api-key-file",
-        "--ssl-key-file",
-        "--ssl-cert-file",
-        "--models-dir",
-        "--models-max",
-        "--models-preset",
-        "--models-autoload",
-        "--api-prefix",
-        "--reuse-port",
-        "--cors-origins",
-        "--cors-methods",
-        "--cors-headers",
-        "--cors-credentials",
-    };
-    return IS_ONE_OF(option, owned);
-}
-
-/*
- * --help does not say so, and the warning that llama-server prints for any repeated option ("only
- * last value will be used") is not true of these: each value is added to those before it.
- */
-static bool accumulates(const struct engine_option *option)
-{
-    static const char *const adding[] = {
-        "--lora",
-        "--lora-scaled",
-        "--control-vector",
-        "--control-vector-scaled",
-        "--override-kv",
-        "--override-tensor",
-        "--override-tensor-draft",
-        "--logit-bias",
-        "--dry-sequence-breaker",
-        "--reverse-prompt",
-        "--spec-type",
-        "--tags",
-    };
-    return IS_ONE_OF(option, adding);
-}
-
 void engine_args_finish(struct engine_args *a)
 {
     for (size_t i = 0; i < a->n; i++)
@@ -118,7 +62,7 @@ void engine_args_set(struct engine_args *a, const struct engine_option *option, 
     /* `value` may be one of ours, which is about to be freed. */
     char *copy = value ? mem_strdup(value) : NULL;
     struct engine_arg arg = {.option = option, .negated = negated, .value = copy, .origin = origin};
-    bool adds = accumulates(option);
+    bool adds = option->accumulates;
     size_t place = take_out(a, option, adds ? &origin : NULL);
     append(a, &arg);
     if (!adds)

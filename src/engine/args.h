@@ -38,9 +38,8 @@ struct engine_args {
 };
 
 void engine_args_finish(struct engine_args *a);
-/* Sets the option, in place of an earlier value of it. Options that llama-server accumulates
- * (--lora, --override-kv, --override-tensor, …) are added beside those of the same origin and
- * replace those of another. `value` is NULL exactly for a switch; it is copied. */
+/* Sets the option, in place of an earlier value of it. An option that accumulates is added beside
+ * those of the same origin and replaces those of another. `value` is NULL exactly for a switch; it is copied. */
 void engine_args_set(struct engine_args *a, const struct engine_option *option, bool negated,
                      const char *value, enum args_origin origin);
 /*
@@ -66,8 +65,5 @@ void engine_args_print_ini(const struct engine_args *a, struct buf *out);
 /* Appends them to a command line: canonical name, value, canonical name, … A switch that is turned
  * off is written as its negation, and left out where it has none. */
 void engine_args_append(const struct engine_args *a, struct strv *argv);
-
-/* Options that belong to the router and never reach an engine (router contract, "Presets"). */
-bool engine_args_owned_by_router(const struct engine_option *option);
 
 #endif

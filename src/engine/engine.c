@@ -17,7 +17,7 @@
 #include "base/memory.h"
 #include "engine/environment.h"
 #include "engine/process.h"
-#include "engine/protocol.h"
+#include "engine/llama/protocol.h"
 
 /* An engine that has not ended this long after it was told to hangs in its own shutdown, as
  * llama-server does when a request was running (docs/engine.md). Told again, it exits at once. */

@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The layout of the help text, as llama.cpp prints it: an option's line begins in column 0 with
- * `-`; its names are parted by a comma and blanks (the first one is padded), its value follows the
- * last name after one blank, its description after two or more or on the next line. Everything
- * indented belongs to the option above.
- */
 #include "engine/options.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
-#include "engine/probe.h"
-
-#define PROBE_TIMEOUT_MS 10000
 
 struct engine_options {
     struct engine_option *v;
@@ -24,168 +12,26 @@ struct engine_options {
     char *version;
 };
 
-/* --- names --------------------------------------------------------------------------------------
- */
-static bool is_long(const char *name)
+struct engine_options *engine_options_create(void)
 {
-    return strncmp(name, "--", 2) == 0;
+    struct engine_options *o = mem_zalloc(sizeof *o);
+    o->version = mem_strdup("");
+    return o;
 }
 
-static bool is_name_start(const char *p)
-{
-    p += *p == '-';
-    p += *p == '-';
-    return (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
-}
-
-/* A section's title (`----- common params -----`) begins with a dash as well. */
-static bool is_option_line(const char *line)
-{
-    return *line == '-' && is_name_start(line);
-}
-
-/* Takes the comma list of names; returns what follows it. */
-static const char *take_names(const char *p, struct strv *names)
-{
-    for (;;) {
-        size_t len = strcspn(p, ", \t\r\n");
-        strv_add_take(names, mem_strndup(p, len));
-        p += len;
-        if (*p != ',')
-            return p;
-        const char *next = p + 1 + strspn(p + 1, " \t");
-        if (!is_option_line(next))
-            return p;
-        p = next;
-    }
-}
-
-/*
- * Index of the first negation: names come first, negations behind them. What marks them is a
- * `--no-…` behind a positive long name; a short form stands directly before it (`-nkvo`, `-no-ag`).
- */
-static size_t first_negation(const struct strv *all)
-{
-    size_t positive = 0;
-    while (positive < all->n &&
-           (!is_long(all->v[positive]) || strncmp(all->v[positive], "--no-", 5) == 0))
-        positive++;
-    size_t i = positive;
-    while (i < all->n && strncmp(all->v[i], "--no-", 5) != 0)
-        i++;
-    while (i < all->n && i > positive + 1 && !is_long(all->v[i - 1]) && all->v[i - 1][1] == 'n')
-        i--;
-    return i;
-}
-
-static void split_names(struct engine_option *o, struct strv *all)
-{
-    size_t from = o->takes_value ? all->n : first_negation(all);
-    for (size_t i = 0; i < all->n; i++)
-        strv_add(i < from ? &o->names : &o->negations, all->v[i]);
-    assert(o->names.v); /* the first one is never a negation */
-    o->canonical = o->names.v[o->names.n - 1];
-    for (size_t i = 0; i < o->names.n; i++)
-        if (is_long(o->names.v[i]))
-            o->canonical = o->names.v[i];
-}
-
-/* --- values -------------------------------------------------------------------------------------
- */
-/* How `c` changes the number of open brackets: a placeholder may have blanks inside them
- * (`<tensor name pattern>=<buffer type>`). */
-static int bracket(char c)
-{
-    if (c == '<' || c == '[' || c == '{')
-        return 1;
-    return c == '>' || c == ']' || c == '}' ? -1 : 0;
-}
-
-/* Length of the placeholder at `p`: it ends where two blanks or the line do. `*words` counts its
- * parts. */
-static size_t placeholder_len(const char *p, unsigned *words)
-{
-    size_t n = 0;
-    int open = 0;
-    for (*words = 1; p[n] && !strchr("\r\n\t", p[n]); n++) {
-        open += bracket(p[n]);
-        if (p[n] != ' ')
-            continue;
-        if (!p[n + 1] || strchr(" \t\r\n", p[n + 1]))
-            break;
-        *words += open <= 0;
-    }
-    return n;
-}
-
-static void take_value(struct engine_option *o, const char *p)
-{
-    if (*p != ' ' || !p[1] || strchr(" \t\r\n", p[1]))
-        return;
-    unsigned words;
-    size_t len = placeholder_len(p + 1, &words);
-    o->takes_value = true;
-    o->two_values = words == 2;
-    o->value = mem_strndup(p + 1, len);
-}
-
-/* `(env: NAME)` somewhere in a line of the description; the last one counts. */
-static void take_env(struct engine_option *o, const char *line, size_t len)
-{
-    static const char mark[] = "(env: ";
-    const char *at = memmem(line, len, mark, sizeof mark - 1);
-    if (!at)
-        return;
-    at += sizeof mark - 1;
-    size_t n = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-    if (!n || at[n] != ')')
-        return;
-    free(o->env);
-    o->env = mem_strndup(at, n);
-}
-
-/* --- the text -----------------------------------------------------------------------------------
- */
-static struct engine_option *add_option(struct engine_options *o, const char *line)
+struct engine_option *engine_options_add(struct engine_options *o)
 {
     /* Grows by doubling: whenever n is a power of two (or none). */
     if ((o->n & (o->n - 1)) == 0)
         o->v = mem_realloc(o->v, (o->n ? o->n * 2 : 1) * sizeof *o->v);
-    struct engine_option *option = &o->v[o->n++];
-    *option = (struct engine_option){0};
-    struct strv all = {0};
-    take_value(option, take_names(line, &all));
-    split_names(option, &all);
-    strv_finish(&all);
-    return option;
+    o->v[o->n] = (struct engine_option){0};
+    return &o->v[o->n++];
 }
 
-static bool has_value(const struct engine_options *o, const char *name)
+void engine_options_set_version(struct engine_options *o, char *version)
 {
-    const struct engine_option *option = engine_options_find(o, name, NULL);
-    return option && option->takes_value;
-}
-
-int engine_options_parse(struct engine_options **out, const char *help, const char *own,
-                         struct error *err)
-{
-    struct engine_options *o = mem_zalloc(sizeof *o);
-    struct engine_option *last = NULL;
-    o->version = mem_strdup("");
-    while (*help) {
-        size_t len = strcspn(help, "\n");
-        if (is_option_line(help))
-            last = add_option(o, help);
-        if (last)
-            take_env(last, help, len);
-        help += len + (help[len] == '\n');
-    }
-    if (!has_value(o, "--model") || !has_value(o, own)) {
-        engine_options_destroy(o);
-        return error_set(err, -EPROTO, "its --help names no --model and %s", own);
-    }
-    *out = o;
-    return 0;
+    free(o->version);
+    o->version = version;
 }
 
 void engine_options_destroy(struct engine_options *o)
@@ -203,128 +49,9 @@ void engine_options_destroy(struct engine_options *o)
     free(o);
 }
 
-/* --- the binary ---------------------------------------------------------------------------------
- */
-/*
- * LLAMA_ARG_… in our environment are options for the engines to come: a wrong value among them
- * would keep --help from being printed and be blamed on the binary. And with
- * LLAMA_SERVER_ROUTER_PORT it would believe itself an engine.
- */
-static void probe_environment(struct strv *env)
-{
-    for (char **e = environ; e && *e; e++)
-        if (strncmp(*e, "LLAMA_ARG_", 10) != 0 && strncmp(*e, "LLAMA_SERVER_ROUTER_PORT=", 25) != 0)
-            strv_add(env, *e);
-}
-
-static int ask(struct probe *p, const char *binary, const char *question, struct error *err)
-{
-    struct strv argv = {0}, env = {0};
-    strv_add(&argv, binary);
-    strv_add(&argv, question);
-    probe_environment(&env);
-    struct error why = {0};
-    int rc = probe_run(p, argv.v, env.v, PROBE_TIMEOUT_MS, &why);
-    if (rc)
-        error_set(err, rc,
-                  "%s; an engine is llama.cpp's llama-server: have it on PATH, or name it with "
-                  "--engine PATH or LLAMA_SERVER",
-                  why.text);
-    strv_finish(&argv);
-    strv_finish(&env);
-    return rc;
-}
-
-/* The last line that is not empty; it is what programs die with. */
-static const char *last_line(struct buf *text, int *len)
-{
-    while (text->len && strchr("\n\r ", text->data[text->len - 1]))
-        text->len--;
-    if (!text->len) {
-        *len = 0;
-        return "";
-    }
-    const char *newline = memrchr(text->data, '\n', text->len);
-    const char *line = newline ? newline + 1 : text->data;
-    size_t n = (size_t)(text->data + text->len - line);
-    *len = n < 400 ? (int)n : 400;
-    return line;
-}
-
-static int help_failed(struct error *err, const char *binary, struct probe *p)
-{
-    int len;
-    const char *line = last_line(&p->err, &len);
-    if (p->signal)
-        return error_set(err, -EPROTO, "%s --help was killed by signal %d (%s)", binary, p->signal,
-                         strsignal(p->signal));
-    return error_set(err, -EPROTO,
-                     "%s --help failed with exit code %d%s%.*s: is it a llama-server? Name one "
-                     "with --engine PATH or LLAMA_SERVER=PATH",
-                     binary, p->code, len ? ": " : "", len, line);
-}
-
-static int load_help(struct engine_options **out, const char *binary, struct error *err)
-{
-    struct probe p;
-    struct error why = {0};
-    int rc = ask(&p, binary, "--help", err);
-    if (rc)
-        goto done;
-    if (p.code != 0) {
-        rc = help_failed(err, binary, &p);
-        goto done;
-    }
-    const char *help = buf_cstr(&p.out);
-    rc = engine_options_parse(out, help ? help : "", "--port", &why);
-    if (rc)
-        error_set(err, rc, "%s is no llama-server: %s", binary, why.text);
-done:
-    probe_finish(&p);
-    return rc;
-}
-
-/* The first line that begins with `version:`; it is printed on stderr, in some builds on stdout. */
-static char *find_version(struct buf *text)
-{
-    const char *at = buf_cstr(text);
-    while (at && *at && strncmp(at, "version:", 8) != 0) {
-        at = strchr(at, '\n');
-        at = at ? at + 1 : NULL;
-    }
-    return at && *at ? mem_strndup(at, strcspn(at, "\r\n")) : NULL;
-}
-
-/* A binary that does not say its version is none the worse for it. */
-static void load_version(struct engine_options *o, const char *binary)
-{
-    struct probe p;
-    struct error ignored = {0};
-    if (ask(&p, binary, "--version", &ignored) == 0) {
-        char *version = find_version(&p.err);
-        if (!version)
-            version = find_version(&p.out);
-        if (version) {
-            free(o->version);
-            o->version = version;
-        }
-    }
-    probe_finish(&p);
-}
-
-int engine_options_load(struct engine_options **out, const char *binary, struct error *err)
-{
-    int rc = load_help(out, binary, err);
-    if (!rc)
-        load_version(*out, binary);
-    return rc;
-}
-
-/* --- look-up ------------------------------------------------------------------------------------
- */
 bool engine_option_same_name(const char *known, const char *asked)
 {
-    if (!is_long(asked))
+    if (strncmp(asked, "--", 2) != 0)
         return strcmp(known, asked) == 0;
     while (*known && *known == (*asked == '_' ? '-' : *asked)) {
         known++;
@@ -360,6 +87,15 @@ const struct engine_option *engine_options_find_env(const struct engine_options 
 {
     for (size_t i = 0; i < o->n; i++)
         if (o->v[i].env && strcmp(o->v[i].env, name) == 0)
+            return &o->v[i];
+    return NULL;
+}
+
+const struct engine_option *engine_options_find_role(const struct engine_options *o,
+                                                     enum engine_option_role role)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (o->v[i].role == role)
             return &o->v[i];
     return NULL;
 }

@@ -20,7 +20,7 @@
 #include "base/error.h"
 #include "engine/lines.h"
 #include "engine/logring.h"
-#include "engine/protocol.h"
+#include "engine/llama/protocol.h"
 
 struct process;
 

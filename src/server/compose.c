@@ -66,39 +66,11 @@ static unsigned set_threads(struct composed *out, const struct config *c)
     return threads;
 }
 
-/* Whether an engine that has it goes to the hub: for its model, or for one that stands beside it. */
-static bool option_fetches(const struct engine_option *option)
-{
-    static const char *const options[] = {
-        "--hf-repo",
-        "--model-url",
-        "--docker-repo",
-        "--hf-repo-draft",
-        "--mmproj-url",
-        /* llama.cpp's names for models of its choice */
-        "--embd-gemma-default",
-        "--fim-qwen-1.5b-default",
-        "--fim-qwen-3b-default",
-        "--fim-qwen-7b-default",
-        "--fim-qwen-7b-spec",
-        "--fim-qwen-14b-spec",
-        "--fim-qwen-30b-default",
-        "--gpt-oss-20b-default",
-        "--gpt-oss-120b-default",
-        "--vision-gemma-4b-default",
-        "--vision-gemma-12b-default",
-    };
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        if (strv_has(&option->names, options[i]))
-            return true;
-    return false;
-}
-
-/* A model has few arguments, and an engine knows hundreds: so it is these that are gone through. */
+/* Whether the engine goes to the hub: for its model, or for one that stands beside it. */
 static bool fetches(const struct engine_args *args)
 {
     for (size_t i = 0; i < args->n; i++)
-        if (option_fetches(args->v[i].option))
+        if (args->v[i].option->fetches)
             return true;
     return false;
 }

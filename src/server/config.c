@@ -11,6 +11,7 @@
 #include "base/nearest.h"
 #include "catalog/cache.h"
 #include "engine/environment.h"
+#include "engine/llama/help.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "server/config_table.h"
@@ -102,18 +103,6 @@ static int read_command_line(struct config *c, int argc, char **argv, struct err
     return 0;
 }
 
-/* LLAMA_ARG_NO_X turns off what LLAMA_ARG_X turns on, whatever its value; --help does not say so. */
-static const struct engine_option *find_negation(const struct engine_options *known,
-                                                 const char *name)
-{
-    if (strncmp(name, "LLAMA_ARG_NO_", 13) != 0)
-        return NULL;
-    char *positive = mem_printf("LLAMA_ARG_%s", name + 13);
-    const struct engine_option *o = engine_options_find_env(known, positive);
-    free(positive);
-    return o && o->negations.n ? o : NULL;
-}
-
 static int read_variable(struct config *c, const char *name, const char *value, struct error *err)
 {
     struct error why;
@@ -127,9 +116,7 @@ static int read_variable(struct config *c, const char *name, const char *value, 
     if (strncmp(name, "LLAMA_ARG_", 10) != 0)
         return 0;
     bool off = false;
-    const struct engine_option *o = engine_options_find_env(c->options, name);
-    if (!o)
-        off = (o = find_negation(c->options, name)) != NULL;
+    const struct engine_option *o = llama_help_find_env(c->options, name, &off);
     if (o &&
         engine_args_set_text(&c->env_args, o, off, off ? "on" : value, ARGS_FROM_ENVIRONMENT, &why))
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
@@ -195,7 +182,7 @@ static int load_engine(struct config *c, int argc, char **argv, char **env, stru
                          "no engine: '%s' is not there or not executable. Install llama.cpp's "
                          "llama-server, or name it with --engine PATH or LLAMA_SERVER=PATH",
                          wanted);
-    int rc = engine_options_load(&c->options, path, err);
+    int rc = llama_help_load(&c->options, path, err);
     free(c->engine);
     c->engine = path;
     return rc;
@@ -310,14 +297,12 @@ static int check_tls(const struct config *c, struct error *err)
  * may, as with llama-server. */
 static const char *default_origins(const struct config *c)
 {
-    static const char *const powerful[] = {"--tools", "--agent", "--mcp-servers-config",
-                                           "--mcp-servers-json"};
-    for (size_t i = 0; i < sizeof powerful / sizeof *powerful; i++) {
-        const struct engine_option *o = engine_options_find(c->options, powerful[i], NULL);
-        const struct engine_arg *arg = o ? engine_args_get(&c->args, o) : NULL;
-        if (!arg && o)
-            arg = engine_args_get(&c->env_args, o);
-        if (arg && !arg->negated)
+    for (size_t i = 0; i < c->args.n; i++)
+        if (c->args.v[i].option->powerful && !c->args.v[i].negated)
+            return "localhost";
+    for (size_t i = 0; i < c->env_args.n; i++) {
+        const struct engine_arg *a = &c->env_args.v[i];
+        if (a->option->powerful && !a->negated && !engine_args_get(&c->args, a->option))
             return "localhost";
     }
     return "*";

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "engine/fit.h"
+#include "engine/llama/fit.h"
 
 struct fitter;
 

@@ -7,7 +7,7 @@
 #define HOSTLER_SERVER_FOOTPRINT_H
 
 #include "catalog/catalog.h"
-#include "engine/fit.h"
+#include "engine/llama/fit.h"
 #include "engine/memory.h"
 #include "server/config.h"
 

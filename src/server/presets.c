@@ -149,7 +149,7 @@ static bool is_taken(const struct reader *r, struct preset *p, const struct engi
         strv_split(names, line->value, ',');
         strv_sort(names);
     }
-    bool taken = engine_args_owned_by_router(o);
+    bool taken = o->owned_by_router;
     if (taken && !names && r->warns)
         log_warn("%s: line %u: %s belongs to the router and does not count here: give it to "
                  "`hostler serve`",

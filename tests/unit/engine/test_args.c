@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "engine/args.h"
+#include "engine/llama/help.h"
 
 static const char help[] = "-m, --model FNAME\n"
                            "-c, --ctx-size N\n"
@@ -38,7 +39,7 @@ static int set_up(void **state)
 {
     (void)state;
     struct error err;
-    return engine_options_parse(&options, help, "--port", &err);
+    return llama_help_parse(&options, help, "--port", &err);
 }
 
 static int tear_down(void **state)
@@ -314,9 +315,9 @@ static void owned_by_router(void **state)
     };
     static const char *const passed_on[] = {"-m", "-c", "--no-host", "--timeout", "--lora"};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
-        assert_true(engine_args_owned_by_router(opt(owned[i])));
+        assert_true(opt(owned[i])->owned_by_router);
     for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
-        assert_false(engine_args_owned_by_router(opt(passed_on[i])));
+        assert_false(opt(passed_on[i])->owned_by_router);
 }
 
 int main(void)

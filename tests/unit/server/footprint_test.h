@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "engine/llama/help.h"
 #include "server/footprint.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -32,7 +33,7 @@ static inline void smol_set_up(void)
                                "-lm,   --load-mode MODE\n"
                                "-m,    --model FNAME\n";
     struct error err;
-    if (!c.options && engine_options_parse(&c.options, help, "--model", &err))
+    if (!c.options && llama_help_parse(&c.options, help, "--model", &err))
         fail_msg("%s", err.text);
     model = (struct catalog_model){
         .id = id,

@@ -5,6 +5,7 @@
 
 #include "../catalog/tree.h"
 #include "base/memory.h"
+#include "engine/llama/help.h"
 #include "server/fitter.h"
 
 #define OPTIONS                                                                                    \
@@ -40,7 +41,7 @@ static int set_up(void **state)
     loop_test_init(&l);
     tree_put(&t, "llama-fit-params", program, sizeof program - 1);
     assert_int_equal(chmod(tree_path(&t, "llama-fit-params"), 0700), 0);
-    assert_int_equal(engine_options_parse(&options, OPTIONS, "--model", &err), 0);
+    assert_int_equal(llama_help_parse(&options, OPTIONS, "--model", &err), 0);
     assert_int_equal(setenv("PATH", "/usr/bin:/bin", 1), 0);
     fitter = fitter_create(&l.loop, tree_path(&t, "llama-server"));
     return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine/fit.h"
+#include "engine/llama/fit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "base/memory.h"
 #include "engine/environment.h"
+#include "engine/llama/help.h"
 #include "engine/probe.h"
 
 #define NAME "llama-fit-params"
@@ -95,7 +96,7 @@ int fit_options(struct engine_options **out, const char *program, struct error *
     struct buf help;
     int rc = run(&help, argv, NULL, err);
     if (!rc) {
-        rc = engine_options_parse(out, buf_cstr(&help), "--fit-print", err);
+        rc = llama_help_parse(out, buf_cstr(&help), "--fit-print", err);
         buf_finish(&help);
     }
     free(argv[0]);

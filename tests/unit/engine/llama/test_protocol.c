@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "engine/lines.h"
-#include "engine/protocol.h"
+#include "engine/llama/protocol.h"
 
 #define HEAD "cmd_child_to_router:state:"
 

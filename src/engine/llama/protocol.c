@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine/protocol.h"
+#include "engine/llama/protocol.h"
 
 #include <errno.h>
 #include <string.h>

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "engine/options.h"
+#include "engine/llama/help.h"
 
 #define INDENT "                                        "
 
@@ -57,7 +57,7 @@ static struct engine_options *parse(const char *text)
 {
     struct engine_options *o = NULL;
     struct error err = {0};
-    assert_int_equal(engine_options_parse(&o, text, "--port", &err), 0);
+    assert_int_equal(llama_help_parse(&o, text, "--port", &err), 0);
     return o;
 }
 
@@ -157,7 +157,7 @@ static void not_a_help(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct engine_options *o;
         struct error err = {0};
-        assert_int_equal(engine_options_parse(&o, texts[i], "--port", &err), -EPROTO);
+        assert_int_equal(llama_help_parse(&o, texts[i], "--port", &err), -EPROTO);
         assert_true(err.text[0]);
     }
     engine_options_destroy(NULL);
@@ -188,7 +188,7 @@ static int load_script(const char *body, struct engine_options **o, struct error
 {
     char path[64];
     write_script(path, body);
-    int rc = engine_options_load(o, path, err);
+    int rc = llama_help_load(o, path, err);
     remove_script(path);
     return rc;
 }
@@ -253,11 +253,11 @@ static void load_nothing(void **state)
     (void)state;
     struct engine_options *o;
     struct error err = {0};
-    assert_int_equal(engine_options_load(&o, "/nonexistent/llama-server", &err), -ENOENT);
+    assert_int_equal(llama_help_load(&o, "/nonexistent/llama-server", &err), -ENOENT);
     assert_non_null(strstr(err.text, "--engine PATH"));
-    assert_int_equal(engine_options_load(&o, "hostler-no-such-engine", &err), -ENOENT);
+    assert_int_equal(llama_help_load(&o, "hostler-no-such-engine", &err), -ENOENT);
     assert_non_null(strstr(err.text, "not on PATH"));
-    assert_int_equal(engine_options_load(&o, "/etc/passwd", &err), -EACCES);
+    assert_int_equal(llama_help_load(&o, "/etc/passwd", &err), -EACCES);
 }
 
 /* --- the real one ------------------------------------------------------------------------ */
@@ -294,7 +294,7 @@ static void real(void **state)
         skip();
     struct engine_options *o;
     struct error err = {0};
-    if (engine_options_load(&o, binary, &err))
+    if (llama_help_load(&o, binary, &err))
         fail_msg("%s", err.text);
     assert_true(engine_options_count(o) > 150);
     assert_int_equal(strncmp(engine_options_version(o), "version: ", 9), 0);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/options.h"
+#include "engine/llama/help.h"
 
 static void check_found(const struct engine_options *o, const struct strv *names)
 {
@@ -42,13 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[sizeof must - 1 + size] = '\0';
     struct engine_options *o;
     struct error err;
-    if (engine_options_parse(&o, text, "--port", &err))
+    if (llama_help_parse(&o, text, "--port", &err))
         abort();
     for (size_t i = 0; i < engine_options_count(o); i++)
         check_option(o, engine_options_at(o, i));
     engine_options_destroy(o);
     /* And alone, where it is most often refused. */
-    if (!engine_options_parse(&o, text + sizeof must - 1, "--port", &err))
+    if (!llama_help_parse(&o, text + sizeof must - 1, "--port", &err))
         engine_options_destroy(o);
     free(text);
     return 0;

@@ -4,8 +4,8 @@
  * loads nothing and is there in 0.1 to 0.5 s. It stands beside llama-server in llama.cpp's releases,
  * and in Debian's llama.cpp-tools-extra.
  */
-#ifndef HOSTLER_ENGINE_FIT_H
-#define HOSTLER_ENGINE_FIT_H
+#ifndef HOSTLER_ENGINE_LLAMA_FIT_H
+#define HOSTLER_ENGINE_LLAMA_FIT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * What an engine in child mode says on stdout: lines `cmd_child_to_router:state:{…}` with a state
  * and its payload (docs/engine.md). Everything else on stdout is log.
  */
-#ifndef HOSTLER_ENGINE_PROTOCOL_H
-#define HOSTLER_ENGINE_PROTOCOL_H
+#ifndef HOSTLER_ENGINE_LLAMA_PROTOCOL_H
+#define HOSTLER_ENGINE_LLAMA_PROTOCOL_H
 
 #include <jansson.h>
 #include <stddef.h>

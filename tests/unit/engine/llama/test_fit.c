@@ -9,9 +9,10 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "../catalog/tree.h"
+#include "../../catalog/tree.h"
 #include "base/memory.h"
-#include "engine/fit.h"
+#include "engine/llama/fit.h"
+#include "engine/llama/help.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -183,7 +184,7 @@ static void read_engine(void)
         "-m,    --model FNAME                    model path to load\n"
         "-a,    --alias STRING                   names of the model\n"
         "--metrics                               enable metrics\n";
-    assert_int_equal(engine_options_parse(&of_engine, help, "--alias", &err), 0);
+    assert_int_equal(llama_help_parse(&of_engine, help, "--alias", &err), 0);
 }
 
 static void set(const char *name, const char *value)
