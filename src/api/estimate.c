@@ -105,7 +105,7 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     json_object_set_new(o, "model", reply_string(e->model));
     json_object_set_new(o, "fits", json_boolean(fits));
     json_object_set_new(o, "never", json_boolean(never));
-    json_object_set_new(o, "loaded", json_boolean(h->sched.state != SCHED_UNLOADED));
+    json_object_set_new(o, "loaded", json_boolean(model_state(h) != SCHED_UNLOADED));
     json_object_set_new(o, "evicts", evictions(evicted, n));
     add_budget(o, h->host);
     json_object_set_new(o, "estimated", names_footprint(h->host, &e->computed));

@@ -151,7 +151,7 @@ static json_t *loading(const struct model *h)
 static json_t *loaded(const struct model *h)
 {
     json_t *data = status("loaded");
-    if (h->sched.state == SCHED_LOADING && engine_info(model_engine(h)))
+    if (model_state(h) == SCHED_LOADING && engine_info(model_engine(h)))
         json_object_set(data, "info", engine_info(model_engine(h)));
     return data;
 }

@@ -44,7 +44,7 @@ static json_t *preset_of(const struct model *h)
 static void add_end(json_t *status, const struct model *h)
 {
     const char *reason = outcome_reason_name(h->outcome.reason);
-    if (h->sched.state != SCHED_UNLOADED)
+    if (model_state(h) != SCHED_UNLOADED)
         return;
     if (reason)
         json_object_set_new(status, "reason", json_string(reason));
@@ -65,9 +65,9 @@ static json_t *status_of(const struct model *h)
     json_object_set_new(status, "value", json_string(model_status(h)));
     json_object_set_new(status, "args", args_of(h));
     json_object_set_new(status, "preset", preset_of(h));
-    if (h->sched.draining || h->sched.yielding || h->sched.state == SCHED_STOPPING)
+    if (model_is_draining(h) || model_state(h) == SCHED_STOPPING)
         json_object_set_new(status, "draining", json_true());
-    if (h->sched.state == SCHED_LOADING && model_engine(h) && engine_progress(model_engine(h)))
+    if (model_state(h) == SCHED_LOADING && model_engine(h) && engine_progress(model_engine(h)))
         json_object_set(status, "progress", engine_progress(model_engine(h)));
     add_end(status, h);
     return status;
@@ -205,8 +205,8 @@ static void load(struct api *api, struct http_exchange *x, json_t *body)
     struct model *h = names_model(api, x, body);
     if (!h)
         return;
-    bool runs =
-        h->sched.state != SCHED_UNLOADED && h->sched.state != SCHED_STOPPING && !h->sched.draining;
+    bool runs = model_state(h) != SCHED_UNLOADED && model_state(h) != SCHED_STOPPING &&
+                !model_is_draining(h);
     if (runs && !intent_is_held(h)) {
         reply_error(x, 400, "model is already running");
         return;

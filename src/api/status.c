@@ -17,9 +17,9 @@ void api_health(struct api *api, struct http_exchange *x)
 {
     const struct model *h = host_config(api->host)->classic ? host_at(api->host, 0) : NULL;
     /* A single-model llama-server says here whether its model can be used. */
-    if (h && h->sched.state == SCHED_LOADING)
+    if (h && model_state(h) == SCHED_LOADING)
         reply_error(x, 503, "Loading model");
-    else if (h && h->sched.state == SCHED_UNLOADED && h->outcome.failure)
+    else if (h && model_state(h) == SCHED_UNLOADED && h->outcome.failure)
         reply_error(x, 503, "%s", h->outcome.failure);
     else
         reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
@@ -72,9 +72,9 @@ static json_t *memory_now(const struct budget *budget)
 
 static const char *state_of(const struct model *h)
 {
-    if (h->sched.state == SCHED_STOPPING)
+    if (model_state(h) == SCHED_STOPPING)
         return "stopping";
-    if (h->sched.state == SCHED_READY && (h->sched.draining || h->sched.yielding))
+    if (model_state(h) == SCHED_READY && (model_is_draining(h)))
         return "draining";
     return model_status(h);
 }
@@ -83,7 +83,7 @@ static json_t *engine_of(struct api *api, struct model *h)
 {
     json_t *o = json_object();
     uint64_t now = uv_now(host_loop(h->host));
-    bool idle = h->sched.state == SCHED_READY && !h->sched.leases;
+    bool idle = model_state(h) == SCHED_READY && !h->sched.leases;
     uint64_t idle_ms = idle ? now - h->sched.last_used : 0;
     bool ends = idle && h->sched.ttl_ms && !h->sched.pinned;
     json_object_set_new(o, "model", reply_string(h->entry->id));
@@ -106,7 +106,7 @@ static json_t *engine_of(struct api *api, struct model *h)
     json_object_set_new(o, "priority", json_integer(h->sched.priority));
     json_object_set_new(o, "tokens_per_second",
                         json_real(requests_rate(api->requests, h->entry->id)));
-    json_t *progress = h->sched.state == SCHED_LOADING ? engine_progress(model_engine(h)) : NULL;
+    json_t *progress = model_state(h) == SCHED_LOADING ? engine_progress(model_engine(h)) : NULL;
     json_object_set(o, "progress", progress ? progress : json_null());
     return o;
 }
@@ -158,7 +158,7 @@ void api_status(struct api *api, struct http_exchange *x)
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
         if (model_engine(h))
             json_array_append_new(engines, engine_of(api, h));
-        if (h->sched.waiting || h->sched.queued)
+        if (h->sched.waiting || model_waits(h))
             json_array_append_new(queue, queue_of(h));
         if (intent_is_held(h))
             json_array_append_new(holds, names_hold(h));

@@ -148,12 +148,12 @@ void api_stream_get(struct api *api, struct http_exchange *x)
     if (!id)
         return;
     free(id);
-    bool leaves = h && (h->sched.draining || h->sched.yielding);
-    if (h && h->sched.state == SCHED_READY && !leaves)
+    bool leaves = h && (model_is_draining(h));
+    if (h && model_state(h) == SCHED_READY && !leaves)
         api_inference_of(api, x, h);
-    else if (h && h->sched.state == SCHED_READY)
+    else if (h && model_state(h) == SCHED_READY)
         reply_error(x, 503, "Stream owner model is about to be unloaded");
-    else if (h && (h->sched.state == SCHED_LOADING || h->sched.queued))
+    else if (h && (model_state(h) == SCHED_LOADING || model_waits(h)))
         reply_error(x, 503, "Stream owner model is loading, retry later");
     else
         reply_error(x, 404, "Stream not found or expired");

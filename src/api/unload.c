@@ -166,7 +166,7 @@ static bool excepted(struct api *api, json_t *except, const struct model *h)
 
 static bool is_in_service(const struct model *h)
 {
-    return h->sched.state != SCHED_UNLOADED || h->sched.queued;
+    return model_state(h) != SCHED_UNLOADED || model_waits(h);
 }
 
 static void unload_all(struct api *api, struct http_exchange *x, json_t *body)

@@ -26,7 +26,7 @@ static void on_model_header(struct catalog_model *entry, void *ctx)
 {
     struct model *m = entry->owner;
     (void)ctx;
-    if (m->learned.footprint.source == FOOTPRINT_ESTIMATED && m->sched.state == SCHED_UNLOADED)
+    if (m->learned.footprint.source == FOOTPRINT_ESTIMATED && model_state(m) == SCHED_UNLOADED)
         m->learned.footprint.source = FOOTPRINT_UNKNOWN; /* it was made without the header */
     if (entry->header == MODEL_HEADER_BROKEN) {
         log_warn("model %s: %s", entry->id, entry->problem);
@@ -41,7 +41,7 @@ static void on_model_header(struct catalog_model *entry, void *ctx)
  */
 static void release_if_removed(struct model *m)
 {
-    if (!m->entry->removed || m->sched.state != SCHED_UNLOADED || m->sched.leases ||
+    if (!m->entry->removed || model_state(m) != SCHED_UNLOADED || m->sched.leases ||
         model_instance(m))
         return;
     struct catalog_model *entry = m->entry;
@@ -71,7 +71,7 @@ static void on_model_removed(struct catalog_model *entry, void *ctx)
     struct model *m = entry->owner;
     log_info("model %s is gone from its source, or its file changed", entry->id);
     host->changed = true;
-    if (m->sched.wanted || m->sched.state == SCHED_LOADING)
+    if (m->sched.wanted || model_state(m) == SCHED_LOADING)
         strv_add(&host->reload, entry->id);
     host_note_removed(m);
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &m->sched});

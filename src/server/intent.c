@@ -20,7 +20,7 @@ static void record(struct model *m, const char *event, const char *why)
 
 void intent_load(struct model *m, const char *by)
 {
-    if (m->sched.state == SCHED_UNLOADED) {
+    if (model_state(m) == SCHED_UNLOADED) {
         outcome_set_failure(&m->outcome, NULL);
         m->outcome.reason = OUTCOME_NONE;
     }

@@ -102,6 +102,21 @@ void model_configure(struct model *m)
 /* --- reading ------------------------------------------------------------------------------------
  */
 
+enum sched_state model_state(const struct model *m)
+{
+    return m->sched.state;
+}
+
+bool model_is_draining(const struct model *m)
+{
+    return m->sched.draining || m->sched.yielding;
+}
+
+bool model_waits(const struct model *m)
+{
+    return m->sched.queued;
+}
+
 struct instance *model_instance(const struct model *m)
 {
     return TAILQ_FIRST(&m->instances);
@@ -122,7 +137,7 @@ struct http_client *model_client(const struct model *m)
 const char *model_status(const struct model *m)
 {
     const struct engine *engine = model_engine(m);
-    switch (m->sched.state) {
+    switch (model_state(m)) {
     case SCHED_UNLOADED:
         return "unloaded";
     case SCHED_LOADING:

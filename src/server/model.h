@@ -44,6 +44,12 @@ void model_destroy(struct model *m);
 /* Takes over what the presets say now. A changed command line replaces its engine. */
 void model_configure(struct model *m);
 
+/* The state of the instance that clients are told of. */
+enum sched_state model_state(const struct model *m);
+/* It gets no new requests: they wait for its next instance. */
+bool model_is_draining(const struct model *m);
+/* It waits for room. */
+bool model_waits(const struct model *m);
 /* The instance that clients are told of: the newest. NULL when it is not loaded. */
 struct instance *model_instance(const struct model *m);
 /* That instance's engine; NULL without one. */

@@ -238,7 +238,7 @@ static void on_drained(uv_timer_t *timer)
     struct operation *op = timer->data;
     for (size_t i = 0; i < op->u.n; i++) {
         struct unload_target *t = &op->u.targets[i];
-        if (t->result == UNLOAD_PENDING && t->model->sched.state == SCHED_READY)
+        if (t->result == UNLOAD_PENDING && model_state(t->model) == SCHED_READY)
             end_drain(op, t);
     }
     watch_for_stuck(op);
@@ -255,7 +255,7 @@ static void triage(struct unload *u)
         struct unload_target *t = &u->targets[i];
         if (!t->model)
             resolve(t, UNLOAD_FAILED, "not_found");
-        else if (t->model->sched.state == SCHED_UNLOADED && !t->model->sched.queued)
+        else if (model_state(t->model) == SCHED_UNLOADED && !model_waits(t->model))
             resolve(t, UNLOAD_SKIPPED, "not_loaded");
         else
             model_memory(t->model, &t->freed);
@@ -304,7 +304,7 @@ static void begin_unloads(struct operation *op, uint64_t drain_until,
         t->begun = true;
         h->intent.unloads++;
         intent_unload(h, drain_until, wish->reason, wish->by);
-        if (t->result == UNLOAD_PENDING && h->sched.state == SCHED_UNLOADED)
+        if (t->result == UNLOAD_PENDING && model_state(h) == SCHED_UNLOADED)
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
     }
 }
