@@ -6,18 +6,18 @@
  *
  * Each folder uses only those below it (docs/design.md has the reasons):
  *
- *   cli/      a file a command. All but `serve` are clients that talk HTTP to a running server
+ *   cli/      a file or a folder a command. All but `serve` are clients that talk HTTP to a running server
  *     cli.h       what commands share; errors and hints on stderr, exit statuses
  *     options.h   parsing, --help; commands.c has the tables, completion.c the shells' scripts,
  *                 man.h manual pages
- *     router.h    what is at the other end; peer.h the kinds: llama.cpp's router, llama-swap, Ollama
- *     client.h    HTTP by libcurl, loaded when it is needed; url.h the server's address
- *     sse.h chat.h hold.h    the events of an answer, a conversation, holds
- *     unload.h    unloading, and its report
- *     doctor.h    what doctor looks at, a file a group of checks; procfs.h processes of this machine
- *     table.h format.h progress.h    what a person sees
- *     screen.h    the whole terminal, by ncurses, loaded when it is needed
- *     top.h       the parts of top: what is known, the network, the picture, the keys
+ *     facts.h hold.h    asking a route that only hostler has; holds
+ *     peer/       the server at the other end: url.h its address, client.h HTTP by libcurl, sse.h events,
+ *                 router.h what kind it is and which models it lists, peer.h the kinds
+ *     terminal/   what a person sees: table.h format.h progress.h; screen.h the whole terminal, by ncurses
+ *     top/        snapshot.h what is known of the server, feed.h the network, view.h the picture, keys.c
+ *     run/        chat.h an answer, session.h a conversation, editor.h the line that is typed
+ *     doctor/     a file a group of checks; procfs.h processes of this machine
+ *     unload/     on hostler, on other routers, and the report
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
  *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h

@@ -12,7 +12,7 @@
 
 #include "base/memory.h"
 #include "base/strv.h"
-#include "cli/format.h"
+#include "cli/terminal/format.h"
 
 const char cli_default_url[] = "http://localhost:8080";
 

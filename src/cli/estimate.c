@@ -6,10 +6,10 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
-#include "cli/cells.h"
 #include "cli/facts.h"
-#include "cli/format.h"
 #include "cli/options.h"
+#include "cli/terminal/format.h"
+#include "cli/terminal/format_model.h"
 
 static char *path_of(const struct cli_args *a)
 {

@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "cli/facts.h"
-#include "cli/format.h"
 #include "cli/hold.h"
 #include "cli/options.h"
-#include "cli/sse.h"
+#include "cli/peer/sse.h"
+#include "cli/terminal/format.h"
 
 struct follower {
     const struct cli *cli;

@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "base/memory.h"
-#include "cli/format.h"
-#include "cli/peer.h"
-#include "cli/url.h"
+#include "cli/peer/peer.h"
+#include "cli/peer/url.h"
+#include "cli/terminal/format.h"
 
 int facts_open_any(struct router *r, const struct cli *cli)
 {

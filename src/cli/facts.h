@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "cli/options.h"
-#include "cli/router.h"
+#include "cli/peer/router.h"
 
 /* Opens, and makes sure that it is a router, hostler or stock. router_close() in any case. */
 int facts_open_any(struct router *r, const struct cli *cli);

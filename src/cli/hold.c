@@ -9,9 +9,9 @@
 #include "base/duration.h"
 #include "base/memory.h"
 #include "cli/facts.h"
-#include "cli/format.h"
 #include "cli/options.h"
-#include "cli/router.h"
+#include "cli/peer/router.h"
+#include "cli/terminal/format.h"
 
 char *hold_text(json_t *hold)
 {

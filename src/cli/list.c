@@ -5,11 +5,11 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
-#include "cli/cells.h"
-#include "cli/format.h"
 #include "cli/options.h"
-#include "cli/router.h"
-#include "cli/table.h"
+#include "cli/peer/router.h"
+#include "cli/terminal/format.h"
+#include "cli/terminal/format_model.h"
+#include "cli/terminal/table.h"
 
 static char *joined(json_t *strings)
 {

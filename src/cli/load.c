@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cli/format.h"
 #include "cli/hold.h"
 #include "cli/options.h"
-#include "cli/progress.h"
-#include "cli/router.h"
+#include "cli/peer/router.h"
+#include "cli/terminal/format.h"
+#include "cli/terminal/progress.h"
 
 #define ASK_TIMEOUT_MS 120000 /* a stock router answers when it has made room */
 #define FIRST_POLL_MS 100

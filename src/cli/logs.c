@@ -7,8 +7,8 @@
 #include "base/buf.h"
 #include "base/memory.h"
 #include "cli/facts.h"
-#include "cli/format.h"
 #include "cli/options.h"
+#include "cli/terminal/format.h"
 
 #define LONGEST 65536 /* bytes of a line; what is longer is printed in pieces */
 

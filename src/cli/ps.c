@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cli/cells.h"
-#include "cli/format.h"
 #include "cli/hold.h"
 #include "cli/options.h"
-#include "cli/router.h"
-#include "cli/table.h"
+#include "cli/peer/router.h"
+#include "cli/terminal/format.h"
+#include "cli/terminal/format_model.h"
+#include "cli/terminal/table.h"
 
 static const struct table_column columns[] = {
     {"MODEL", TABLE_LEFT, TABLE_LAST},      {"STATE", TABLE_LEFT, TABLE_WHOLE},

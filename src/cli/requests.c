@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cli/cells.h"
 #include "cli/facts.h"
-#include "cli/format.h"
 #include "cli/options.h"
-#include "cli/table.h"
+#include "cli/terminal/format.h"
+#include "cli/terminal/format_model.h"
+#include "cli/terminal/table.h"
 
 static const struct table_column columns[] = {
     {"WHEN", TABLE_LEFT, TABLE_WHOLE},    {"MODEL", TABLE_LEFT, TABLE_LAST},

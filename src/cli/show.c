@@ -5,11 +5,11 @@
 
 #include "base/duration.h"
 #include "base/memory.h"
-#include "cli/cells.h"
 #include "cli/facts.h"
-#include "cli/format.h"
 #include "cli/hold.h"
 #include "cli/options.h"
+#include "cli/terminal/format.h"
+#include "cli/terminal/format_model.h"
 
 #define TITLE 13 /* columns */
 #define WHEN 10  /* of `59m59s ago` */

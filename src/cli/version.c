@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/format.h"
 #include "cli/options.h"
-#include "cli/router.h"
+#include "cli/peer/router.h"
+#include "cli/terminal/format.h"
 
 #define TIMEOUT_MS 2000
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checks of `hostler doctor`. Each looks at one thing, changes nothing, and adds what it found:
+ * what is so, how that was seen, and the command that mends it.
+ *
+ * Checks of this machine (files, processes) are made only when the server is on it; they are the
+ * one place among the client commands that uses the modules of the catalog, the engine and the
+ * server's configuration, so that a file or a binary is judged as the daemon judges it.
+ */
+#ifndef HOSTLER_CLI_DOCTOR_DOCTOR_H
+#define HOSTLER_CLI_DOCTOR_DOCTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/strv.h"
+#include "cli/doctor/procfs.h"
+#include "cli/peer/router.h"
+
+enum doctor_level {
+    DOCTOR_OK,
+    DOCTOR_NOTE, /* worth knowing; nothing is wrong */
+    DOCTOR_WRONG,
+};
+
+struct doctor_finding {
+    enum doctor_level level;
+    const char *check; /* static: `server`, `key`, `model`, … */
+    char *what, *evidence;
+    char *fix;    /* a command, and a remark behind DOCTOR_REMARK; several are lines */
+    char *advice; /* what no command does */
+    char *model;  /* `'m1'`, where it is of one that does not load; NULL */
+};
+
+/* Stands between a command and what is to be said of it. No word of a command has a tab or a newline
+ * in it: format_shell() writes them otherwise. */
+#define DOCTOR_REMARK "\t# "
+
+struct doctor {
+    const struct cli *cli;
+    struct cli asking;    /* the same, with its errors kept in `told` */
+    struct cli_told told; /* of the last question */
+    struct router router;
+    struct router_models models;     /* empty when it was not reached */
+    int reached;                     /* of enum cli_exit: whether the server was */
+    const char *model;               /* that it is asked about; NULL */
+    bool local;                      /* the server is, or would be, on this machine */
+    struct procfs_process process;   /* the server's, when it is to be seen; pid 0 else */
+    struct strv judged;              /* files, by their real paths: each is judged once */
+    struct doctor_finding *findings; /* in the order in which they were found */
+    size_t n;
+};
+
+/* Takes the texts, of which `evidence` and `fix` may be NULL. */
+void doctor_add(struct doctor *d, enum doctor_level level, const char *check, char *what,
+                char *evidence, char *fix);
+/* Gives the last finding its advice (taken; NULL: none). */
+void doctor_advise(struct doctor *d, char *advice);
+/* Says of which model the last finding is, for those of one fault (taken). */
+void doctor_about(struct doctor *d, char *model);
+/* Adds what an operation on `d->router` has told, and forgets it. `fix` (taken) NULL: its hint is
+ * the advice. */
+void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix);
+
+/* The server: whether it answers, what it is, whether the key is right. Fills in `reached`, `models`
+ * and `process`. */
+void doctor_server(struct doctor *d);
+/* Models: the one that it is asked about, those that failed, those that come back. */
+void doctor_model(struct doctor *d);
+void doctor_failed(struct doctor *d);
+void doctor_returning(struct doctor *d);
+
+/* --- this machine -------------------------------------------------------------------------------
+ */
+
+/* An option of the server's process, else a variable of its or, without one, our environment. */
+const char *doctor_setting(const struct doctor *d, const char *option, const char *env);
+
+/* A path as the server sees it, which may have been started elsewhere. The caller frees it. */
+char *doctor_path(const struct doctor *d, const char *path);
+
+/* The command that ends a process. The caller frees it. */
+char *doctor_kill(const struct procfs_process *p);
+
+/* The engine that is, or would be, started. The caller frees it. */
+char *doctor_engine_name(const struct doctor *d);
+void doctor_engine(struct doctor *d);
+
+/* A file of a model that presets name. */
+struct doctor_file {
+    const char *noun;  /* `file`, `mmproj`, … */
+    const char *model; /* `'m1'`, `[*]` */
+    const char *path;  /* of the first part */
+    const char *where; /* what names it, for a person; NULL: it lies in a folder of models */
+    const char *edit;  /* the command that changes that; NULL */
+};
+
+/* Judges it with all its parts. */
+void doctor_file(struct doctor *d, const struct doctor_file *f);
+/* Those that the presets name. How many models they add. */
+size_t doctor_presets(struct doctor *d);
+void doctor_files(struct doctor *d);
+void doctor_open_files(struct doctor *d);
+/* The command that gives a process more files, given its limits. The caller frees it. */
+char *doctor_raise_command(int pid, unsigned long soft, unsigned long hard);
+void doctor_leftovers(struct doctor *d);
+void doctor_memory(struct doctor *d);
+
+#endif

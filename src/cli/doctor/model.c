@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/* Doctor's look at models: the one that is asked about, those that failed, those that come back. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/duration.h"
+#include "base/memory.h"
+#include "cli/doctor/doctor.h"
+#include "cli/facts.h"
+#include "cli/hold.h"
+#include "cli/terminal/format.h"
+#include "cli/terminal/format_model.h"
+
+#define OFTEN 3          /* loads … */
+#define OFTEN_WITHIN 600 /* … in so many seconds are too many */
+#define RETURNED_WITHIN 60
+#define CONTEXT_MIN 2048
+
+static const char *text_of(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* `hostler WHAT -- MODEL`, and a remark */
+static char *command(const char *what, const char *model, const char *note)
+{
+    char *word = format_shell(model);
+    char *line = mem_printf("hostler %s%s %s%s%s", what, *word == '-' ? " --" : "", word,
+                            note ? DOCTOR_REMARK : "", note ? note : "");
+    free(word);
+    return line;
+}
+
+/* --- room ---------------------------------------------------------------------------------------
+ */
+
+/* *answer is an estimate, or NULL when the server gives none. */
+static void ask_estimate(struct doctor *d, const char *model, json_int_t context,
+                         struct router_answer *a)
+{
+    char *own = facts_path("estimate", model);
+    char *path = context ? mem_printf("%s&ctx-size=%" JSON_INTEGER_FORMAT, own, context) : NULL;
+    if (router_ask(&d->router, "GET", path ? path : own, NULL, d->router.timeout_ms, a) ||
+        a->status != 200) {
+        router_answer_finish(a);
+        *a = (struct router_answer){0};
+    }
+    free(path);
+    free(own);
+}
+
+static bool fits(const struct router_answer *a)
+{
+    return json_is_true(json_object_get(a->body, "fits"));
+}
+
+/* The context that is in force, in tokens. */
+struct context {
+    json_int_t tokens;    /* 0: unknown */
+    bool of_command_line; /* which goes before the presets */
+};
+
+static struct context context_of(struct doctor *d, const struct router_model *m)
+{
+    struct context c = {.tokens = router_context(m)};
+    struct router_answer a;
+    size_t i;
+    json_t *argument;
+    char *path = facts_path("show", m->id);
+    if (router_ask(&d->router, "GET", path, NULL, d->router.timeout_ms, &a) == CLI_OK)
+        json_array_foreach (json_object_get(a.body, "arguments"), i, argument) {
+            long long given = strtoll(text_of(argument, "value"), NULL, 10);
+            if (strcmp(text_of(argument, "option"), "--ctx-size") != 0)
+                continue;
+            c.tokens = given > 0 ? given : c.tokens; /* 0: the model's own */
+            c.of_command_line = strcmp(text_of(argument, "origin"), "command line") == 0;
+        }
+    router_answer_finish(&a);
+    free(path);
+    return c;
+}
+
+/* The largest half, quarter, … of a context with which it fits; 0 when none does. */
+static json_int_t fitting_context(struct doctor *d, const char *model, json_int_t context)
+{
+    for (context /= 2; context >= CONTEXT_MIN; context /= 2) {
+        struct router_answer a;
+        ask_estimate(d, model, context, &a);
+        bool yes = fits(&a);
+        router_answer_finish(&a);
+        if (yes)
+            return context;
+    }
+    return 0;
+}
+
+/* It does not go by itself: it is busy or pinned. */
+static bool stays(json_t *engine)
+{
+    return json_is_true(json_object_get(engine, "pinned")) ||
+           json_number_value(json_object_get(engine, "requests")) > 0;
+}
+
+/* Such engines. NULL when there are none. */
+static char *stayers(const struct doctor *d, const char *but)
+{
+    struct buf b;
+    size_t i;
+    json_t *engine;
+    buf_init(&b, BUF_UNBOUNDED);
+    json_array_foreach (json_object_get(d->router.status, "engines"), i, engine) {
+        const char *id = text_of(engine, "model");
+        char *word = format_shell(id);
+        if (strcmp(id, but) != 0 && stays(engine))
+            buf_printf(&b, " %s", word);
+        free(word);
+    }
+    return buf_take(&b);
+}
+
+/* NULL where that is not enough, or nothing stays. */
+static char *way_to_room(const struct doctor *d, const struct router_model *m, json_t *estimate)
+{
+    char *loaded = stayers(d, m->id);
+    bool never = json_is_true(json_object_get(estimate, "never"));
+    char *fix = !never && loaded && *loaded ? mem_printf("hostler unload --%s", loaded) : NULL;
+    free(loaded);
+    return fix;
+}
+
+static char *advice_on_room(struct doctor *d, const struct router_model *m, json_t *estimate)
+{
+    struct context now = context_of(d, m);
+    json_int_t context = fitting_context(d, m->id, now.tokens);
+    if (context && now.of_command_line)
+        return mem_printf("start the server with --ctx-size %" JSON_INTEGER_FORMAT
+                          ": so it fits; that goes before any preset",
+                          context);
+    if (context)
+        return mem_printf("ctx-size = %" JSON_INTEGER_FORMAT
+                          " in its section of --models-preset: so it fits",
+                          context);
+    return mem_strdup(json_is_true(json_object_get(estimate, "never"))
+                          ? "use a smaller quantization of it, or raise --memory"
+                          : "end what else uses the memory: see `memory` below");
+}
+
+/* `; 2.0 GiB is left`; of several memories with their names. The caller frees it. */
+static char *what_is_left(json_t *available)
+{
+    char *left = cells_memory(available);
+    const char *blank = json_object_size(available) == 1 ? strchr(left, ' ') : NULL;
+    char *text = *left ? mem_printf("; %s is left", blank ? blank + 1 : left) : mem_strdup("");
+    free(left);
+    return text;
+}
+
+static char *figures(json_t *estimate)
+{
+    char *needs = cells_memory(json_object_get(estimate, "memory"));
+    char *budget = cells_memory(json_object_get(estimate, "budget"));
+    char *left = what_is_left(json_object_get(estimate, "available"));
+    const char *message = text_of(estimate, "message");
+    char *text = mem_printf("it takes %s (%s)%s%s%s%s%s", *needs ? needs : "an unknown amount",
+                            text_of(estimate, "source"), *budget ? "\nengines may have " : "",
+                            budget, *budget ? left : "", *message ? "\n" : "", message);
+    free(needs);
+    free(budget);
+    free(left);
+    return text;
+}
+
+static json_t *hold_of(const struct router_model *m)
+{
+    json_t *held = json_object_get(m->entry, "held");
+    return json_is_object(held) ? held : NULL;
+}
+
+static void add_fit(struct doctor *d, const struct router_model *m, json_t *estimate)
+{
+    size_t evicted = json_array_size(json_object_get(estimate, "evicts"));
+    const char *may = hold_of(m) ? "would fit" : "can be loaded";
+    char *what = evicted ? mem_printf("'%s' %s; %zu other%s must go for it", m->id, may, evicted,
+                                      evicted == 1 ? "" : "s")
+                         : mem_printf("'%s' %s", m->id, may);
+    doctor_add(d, DOCTOR_OK, "room", what, NULL, NULL);
+}
+
+static void add_no_room(struct doctor *d, const struct router_model *m, json_t *estimate)
+{
+    char *fix = way_to_room(d, m, estimate);
+    char *advice = fix ? NULL : advice_on_room(d, m, estimate);
+    doctor_add(d, DOCTOR_WRONG, "room", mem_printf("there is no room for '%s'", m->id),
+               figures(estimate), fix);
+    doctor_advise(d, advice);
+}
+
+static void check_room(struct doctor *d, const struct router_model *m)
+{
+    struct router_answer a;
+    ask_estimate(d, m->id, 0, &a);
+    if (a.body && fits(&a))
+        add_fit(d, m, a.body);
+    else if (a.body)
+        add_no_room(d, m, a.body);
+    router_answer_finish(&a);
+}
+
+/* --- the one that is asked about ----------------------------------------------------------------
+ */
+
+static void check_held(struct doctor *d, const struct router_model *m)
+{
+    json_t *held = hold_of(m);
+    if (held)
+        doctor_add(d, DOCTOR_WRONG, "hold",
+                   mem_printf("'%s' is held: requests do not load it", m->id), hold_text(held),
+                   command("release", m->id, NULL));
+}
+
+static void unknown(struct doctor *d)
+{
+    const char *near = router_nearest(&d->models, d->model);
+    router_unknown(&d->router, &d->models, d->model);
+    doctor_add_told(d, "model", mem_printf("the server lists %zu", d->models.n),
+                    near ? command("doctor", near, "the nearest name") : NULL);
+}
+
+void doctor_model(struct doctor *d)
+{
+    if (d->reached)
+        return;
+    const struct router_model *m = router_find(&d->models, d->model);
+    if (!m) {
+        unknown(d);
+        return;
+    }
+    bool failed = m->failed && !router_is_active(m); /* which doctor_failed() has told */
+    if (!failed)
+        doctor_add(d, DOCTOR_OK, "model", mem_printf("'%s' is %s", m->id, m->state), NULL, NULL);
+    check_held(d, m);
+    if (!router_is_active(m) && !failed && d->router.kind == ROUTER_HOSTLER)
+        check_room(d, m);
+}
+
+/* --- those that failed --------------------------------------------------------------------------
+ */
+
+void doctor_failed(struct doctor *d)
+{
+    for (size_t i = 0; i < d->models.n; i++) {
+        const struct router_model *m = &d->models.v[i];
+        const char *message = text_of(m->status, "message");
+        if (!m->failed || router_is_active(m))
+            continue;
+        char *state = facts_state(m->state, m->status);
+        doctor_add(d, DOCTOR_WRONG, "model", mem_printf("'%s' is %s", m->id, state),
+                   *message ? format_failure(m->id, message)
+                            : mem_strdup("why is in the server's log"),
+                   command("load", m->id, "tries again, once that is mended"));
+        doctor_about(d, mem_printf("'%s'", m->id));
+        free(state);
+    }
+}
+
+/* --- those that come back -----------------------------------------------------------------------
+ */
+
+/* What the last changes say of one model; texts are borrowed from the status. */
+struct changes {
+    unsigned loads;
+    double loaded_at, ended_at;
+    const char *loaded_by, *ended_by; /* of the last load, and of the end before it */
+    bool stopped;                     /* it did not end by itself */
+};
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Somebody loaded it on purpose, which is no coming back. */
+static bool is_wanted(json_t *load)
+{
+    return begins(text_of(load, "why"), "POST /models/load");
+}
+
+/* What stands before the last load: it was gone (`end`), or broke down (`failed`), and that, unless it
+ * did so by itself, because it was made to (`stop`). */
+static void note_end(struct changes *c, const char *event, double at, const char *why)
+{
+    bool end = strcmp(event, "end") == 0 || strcmp(event, "failed") == 0;
+    if (end && c->ended_at <= 0)
+        c->ended_at = at;
+    bool stop = strcmp(event, "stop") == 0 && !c->stopped;
+    if (stop || (end && !*c->ended_by))
+        c->ended_by = why;
+    c->stopped |= stop;
+}
+
+/* The newest change stands first. */
+static struct changes changes_of(json_t *recent, const char *model, double now)
+{
+    struct changes c = {.loaded_by = "", .ended_by = ""};
+    size_t i;
+    json_t *change;
+    json_array_foreach (recent, i, change) {
+        double at = json_number_value(json_object_get(change, "at"));
+        const char *event = text_of(change, "event");
+        if (strcmp(text_of(change, "model"), model) != 0 || now - at > OFTEN_WITHIN)
+            continue;
+        if (strcmp(event, "load") == 0 && !is_wanted(change) && c.loads++ == 0)
+            c.loaded_at = at, c.loaded_by = text_of(change, "why");
+        else if (c.loads == 1)
+            note_end(&c, event, at, text_of(change, "why"));
+    }
+    return c;
+}
+
+static char *way_to_rest(const struct changes *c, const char *model)
+{
+    if (begins(c->ended_by, "evicted"))
+        return command("pin", model, "or allow more at once: serve --models-max, --memory");
+    if (begins(c->ended_by, "idle"))
+        return NULL;
+    if (begins(c->ended_by, "unloaded"))
+        return command("unload --hold", model, NULL);
+    return command("logs", model, "why it ends");
+}
+
+static void add_returning(struct doctor *d, const char *model, const struct changes *c)
+{
+    char within[32];
+    bool often = c->loads >= OFTEN;
+    duration_format(OFTEN_WITHIN * 1000ULL, within, sizeof within);
+    char *what =
+        often ? mem_printf("'%s' was loaded %u times in the last %s", model, c->loads, within)
+              : mem_printf("'%s' came back %.1f s after it was unloaded", model,
+                           c->loaded_at - c->ended_at);
+    char *evidence = mem_printf("last by %s%s%s", *c->loaded_by ? c->loaded_by : "an operator",
+                                *c->ended_by ? "\nbefore that it was " : "", c->ended_by);
+    doctor_add(d, DOCTOR_WRONG, "reload", what, evidence, way_to_rest(c, model));
+    if (begins(c->ended_by, "idle"))
+        doctor_advise(
+            d, mem_strdup("ttl = 30m in its section of --models-preset, or serve --ttl 30m"));
+}
+
+static bool went_for(const struct doctor *d, const struct changes *all, size_t i, size_t j)
+{
+    char *why = mem_printf("evicted to make room for '%s'", d->models.v[j].id);
+    bool went = i != j && begins(all[i].ended_by, why);
+    free(why);
+    return went;
+}
+
+/* Whether it and another come back often, and one of the two went the last time for the other. To pin them
+ * all would leave no room for any. */
+static bool takes_turns(const struct doctor *d, const struct changes *all, size_t i)
+{
+    for (size_t j = 0; j < d->models.n && all[i].loads >= OFTEN; j++)
+        if (all[j].loads >= OFTEN && (went_for(d, all, i, j) || went_for(d, all, j, i)))
+            return true;
+    return false;
+}
+
+static void add_turns(struct doctor *d, const struct changes *all)
+{
+    struct buf names, evidence;
+    char within[32];
+    size_t n = 0;
+    buf_init(&names, BUF_UNBOUNDED);
+    buf_init(&evidence, BUF_UNBOUNDED);
+    for (size_t i = 0; i < d->models.n; i++) {
+        if (!takes_turns(d, all, i))
+            continue;
+        buf_printf(&names, "%s'%s'", n ? ", " : "", d->models.v[i].id);
+        buf_printf(&evidence, "%s'%s' was loaded %u times, and %s", n ? "\n" : "",
+                   d->models.v[i].id, all[i].loads, all[i].ended_by);
+        n++;
+    }
+    char *all_names = buf_take(&names), *seen = buf_take(&evidence);
+    duration_format(OFTEN_WITHIN * 1000ULL, within, sizeof within);
+    if (n)
+        doctor_add(
+            d, DOCTOR_WRONG, "reload",
+            mem_printf("%s took turns in the last %s: each goes for another", all_names, within),
+            mem_strdup(seen), NULL);
+    if (n)
+        doctor_advise(d, mem_strdup("allow them at once: serve --models-max, --memory; or give "
+                                    "them less: a smaller --ctx-size"));
+    free(all_names);
+    free(seen);
+}
+
+void doctor_returning(struct doctor *d)
+{
+    json_t *recent = json_object_get(d->router.status, "recent");
+    double now = (double)time(NULL);
+    size_t before = d->n;
+    struct changes *all = mem_zalloc((d->models.n + 1) * sizeof *all);
+    for (size_t i = 0; i < d->models.n; i++)
+        all[i] = changes_of(recent, d->models.v[i].id, now);
+    add_turns(d, all);
+    for (size_t i = 0; i < d->models.n; i++) {
+        const struct router_model *m = &d->models.v[i];
+        const struct changes *c = &all[i];
+        bool returned = router_is_active(m) && begins(c->ended_by, "unloaded") && *c->loaded_by &&
+                        c->loaded_at - c->ended_at < RETURNED_WITHIN;
+        if ((c->loads >= OFTEN || returned) && !takes_turns(d, all, i))
+            add_returning(d, m->id, c);
+    }
+    free(all);
+    if (recent && d->n == before)
+        doctor_add(d, DOCTOR_OK, "reload", mem_strdup("no model comes back or changes often"), NULL,
+                   NULL);
+}

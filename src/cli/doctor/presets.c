@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* Doctor's look at the presets: would the daemon take them, and are the files there that they name. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/memory.h"
+#include "cli/doctor/doctor.h"
+#include "cli/terminal/format.h"
+#include "server/presets.h"
+
+/* Options of the engine that name a file of tensors, by a name that every build knows. */
+static const struct file_option {
+    const char *name;
+    const char *noun;
+    bool is_list;   /* several files, between commas */
+    bool is_scaled; /* a file has its weight behind it */
+} file_options[] = {
+    {"--model", "file", false, false},
+    {"--mmproj", "mmproj", false, false},
+    {"-md", "draft", false, false},
+    {"--model-vocoder", "vocoder", false, false},
+    {"--lora", "LoRA", true, false},
+    {"--lora-scaled", "LoRA", true, true},
+    {"--control-vector", "control vector", true, false},
+    {"--control-vector-scaled", "control vector", true, true},
+};
+
+static const struct file_option *file_option(const struct engine_option *option)
+{
+    for (size_t i = 0; i < sizeof file_options / sizeof *file_options; i++)
+        if (strv_has(&option->names, file_options[i].name))
+            return &file_options[i];
+    return NULL;
+}
+
+struct look {
+    struct doctor *doctor;
+    const struct config *config;
+    const struct preset *preset;
+};
+
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+/* `model = x.gguf in [coder], /etc/models.ini:12`, the line being the section's. */
+static char *place(const struct look *l, const struct engine_arg *arg)
+{
+    const char *file = l->config->models_preset, *key = arg->option->canonical;
+    const struct preset *p = l->preset;
+    key += strspn(key, "-");
+    return p->line ? mem_printf("%s = %s in [%s], %s:%u", key, arg->value, p->name, file, p->line)
+                   : mem_printf("%s = %s in [%s] of %s", key, arg->value, p->name, file);
+}
+
+/* It may run and refuse our key. */
+static bool server_runs(const struct doctor *d)
+{
+    return d->reached == CLI_OK || d->process.pid;
+}
+
+static char *edit_command(const struct look *l)
+{
+    bool runs = server_runs(l->doctor);
+    unsigned number = l->preset->line ? l->preset->line : 1;
+    char *word = format_shell(l->config->models_preset);
+    char *line = mem_printf("${EDITOR:-vi} +%u %s" DOCTOR_REMARK "or put the file there%s", number,
+                            word, runs ? "; then: hostler list --reload" : "");
+    free(word);
+    return line;
+}
+
+static void check_path(const struct look *l, const struct engine_arg *arg, const char *noun,
+                       const char *given)
+{
+    const char *name = l->preset->name;
+    char *model = strcmp(name, "*") == 0 ? mem_strdup("[*]") : mem_printf("'%s'", name);
+    char *path = doctor_path(l->doctor, given);
+    char *where = place(l, arg), *edit = edit_command(l);
+    doctor_file(l->doctor, &(struct doctor_file){noun, model, path, where, edit});
+    free(edit);
+    free(where);
+    free(path);
+    free(model);
+}
+
+static void add_blank(const struct look *l, const struct engine_arg *arg, const char *noun)
+{
+    const char *name = l->preset->name;
+    const char *quote = strcmp(name, "*") == 0 ? "" : "'";
+    doctor_add(l->doctor, DOCTOR_WRONG, "file",
+               mem_printf("the %s of %s%s%s is given without a name", noun, quote,
+                          *quote ? name : "[*]", quote),
+               place(l, arg), edit_command(l));
+    doctor_about(l->doctor, mem_printf("'%s'", name));
+}
+
+/* Older builds take the weight as a second value, newer ones behind a colon. */
+static void drop_weight(char *value, const struct engine_option *option)
+{
+    char *weight = strrchr(value, option->two_values ? ' ' : ':');
+    if (weight)
+        *weight = '\0';
+}
+
+static void check_argument(const struct look *l, const struct engine_arg *arg)
+{
+    const struct file_option *o = file_option(arg->option);
+    struct strv paths = {0};
+    if (!o || !arg->value)
+        return;
+    if (!*arg->value) {
+        add_blank(l, arg, o->noun);
+        return;
+    }
+    if (o->is_list)
+        strv_split(&paths, arg->value, ',');
+    else
+        strv_add(&paths, arg->value);
+    for (size_t i = 0; i < paths.n; i++) {
+        if (o->is_scaled)
+            drop_weight(paths.v[i], arg->option);
+        check_path(l, arg, o->noun, paths.v[i]);
+    }
+    strv_finish(&paths);
+}
+
+/* Whether it adds a model with a file of its own. */
+static bool check_section(struct look *l, const struct preset *p)
+{
+    l->preset = p;
+    for (size_t i = 0; i < p->args.n; i++)
+        check_argument(l, &p->args.v[i]);
+    return l->config->known.model && engine_args_get(&p->args, l->config->known.model);
+}
+
+/* --- presets ------------------------------------------------------------------------------------
+ */
+
+/* Without a server, only the environment names presets. */
+static char *way_to_take(const struct doctor *d, const struct config *c, bool missing)
+{
+    static const char once[] = DOCTOR_REMARK "once that is mended";
+    bool runs = server_runs(d);
+    if (runs && !missing)
+        return mem_printf("hostler list --reload%s", once);
+    if (!runs && missing)
+        return mem_strdup("unset LLAMA_ARG_MODELS_PRESET" DOCTOR_REMARK "or create that file");
+    char *word = format_shell(c->models_preset);
+    char *fix =
+        runs ? mem_printf("touch %s" DOCTOR_REMARK "or start the server without --models-preset",
+                          word)
+             : mem_printf("hostler serve --models-preset %s%s", word, once);
+    free(word);
+    return fix;
+}
+
+/* One that was told is not told again: the server has met it itself. */
+static void add_mistake(struct doctor *d, const struct config *c, int code, const char *why)
+{
+    bool is_mistake = code == -EINVAL;
+    if (json_is_string(json_object_get(d->router.status, "problem")))
+        return;
+    doctor_add(d, DOCTOR_WRONG, "presets",
+               mem_strdup(is_mistake
+                              ? "the presets hold a mistake: the server does not take them so"
+                              : "the presets cannot be read"),
+               mem_strdup(why), way_to_take(d, c, code == -ENOENT));
+}
+
+/* The engine says which keys there are. One that does not run was told of already. */
+static int read_config(struct config *c, const struct doctor *d, const char *preset)
+{
+    struct error err;
+    char *engine = doctor_engine_name(d);
+    const char *path = env_get(environ, "PATH"); /* where doctor_engine() looked, too */
+    char *search = mem_printf("PATH=%s", path ? path : "");
+    char *argv[] = {"--engine", engine, "--models-preset", (char *)preset, NULL};
+    char *env[] = {search, NULL};
+    int rc = config_parse(c, 4, argv, env, &err);
+    free(search);
+    free(engine);
+    return rc;
+}
+
+static size_t check_presets(struct doctor *d, const struct config *c)
+{
+    struct look l = {.doctor = d, .config = c};
+    struct presets p = {0};
+    struct error err;
+    char *text;
+    size_t n = 0;
+    int rc = presets_load(&text, c, &err);
+    if (!rc)
+        rc = presets_parse(&p, c, text, false, &err);
+    if (rc)
+        add_mistake(d, c, rc, err.text);
+    else
+        check_section(&l, &p.defaults);
+    for (size_t i = 0; !rc && i < p.n; i++)
+        n += check_section(&l, &p.v[i]);
+    if (!rc)
+        presets_finish(&p);
+    free(text);
+    return n;
+}
+
+size_t doctor_presets(struct doctor *d)
+{
+    const char *named = doctor_setting(d, "--models-preset", "LLAMA_ARG_MODELS_PRESET");
+    struct config c;
+    if (!named)
+        return 0;
+    char *path = doctor_path(d, named);
+    int rc = read_config(&c, d, path);
+    size_t n = rc ? 0 : check_presets(d, &c);
+    if (!rc)
+        config_finish(&c);
+    free(path);
+    return n;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* The processes of this machine and what they listen on, as /proc tells this user. */
+#ifndef HOSTLER_CLI_DOCTOR_PROCFS_H
+#define HOSTLER_CLI_DOCTOR_PROCFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/strv.h"
+
+struct procfs_process {
+    pid_t pid, parent;
+    uid_t uid;
+    char name[32]; /* its program's, without a path */
+    struct strv argv;
+    struct strv env; /* empty when this user may not read it */
+};
+
+/* False when there is none of that pid. procfs_process_finish() in any case. */
+bool procfs_read(pid_t pid, struct procfs_process *p);
+void procfs_process_finish(struct procfs_process *p);
+/* Calls `each` for every process; what it gets is its own until it returns. */
+void procfs_each(void (*each)(const struct procfs_process *p, void *ctx), void *ctx);
+
+/* The value of one of its options (`--name V`, `--name=V`), else of the variable `env` (NULL: none);
+ * NULL when it has neither. Borrowed. */
+const char *procfs_setting(const struct procfs_process *p, const char *option, const char *env);
+/* Whether one that it descends from is, by its name, a server that has engines. */
+bool procfs_has_owner(const struct procfs_process *p);
+bool procfs_descends_from(const struct procfs_process *p, pid_t pid);
+/* Whether whoever started it is gone: its parent is who adopts orphans, init or a user's systemd. */
+bool procfs_is_orphan(const struct procfs_process *p);
+/* Such a server's program: hostler, llama-server, llama-swap, ollama. */
+bool procfs_is_server(const char *name);
+
+/* Whether a process, of those that this user sees, has the file open for writing. */
+bool procfs_is_written(const char *path);
+
+struct procfs_listener {
+    unsigned port;
+    uid_t uid; /* whose it is */
+    unsigned long inode;
+    pid_t pid; /* 0: not to be seen by this user */
+};
+
+/* TCP ports that can be reached by the loopback, each once; how many were written. */
+size_t procfs_listeners(struct procfs_listener *out, size_t max);
+/* Who listens on the unix socket; 0 when that cannot be seen. */
+pid_t procfs_unix_listener(const char *path);
+
+#endif

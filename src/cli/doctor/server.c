@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* Doctor's look at the server: does one answer, is it a router, does it take the key. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/memory.h"
+#include "cli/doctor/doctor.h"
+#include "cli/peer/peer.h"
+#include "cli/terminal/format.h"
+
+#define LISTENERS_MAX 128
+#define PROBES_MAX 24 /* strangers' ports that are asked */
+#define PROBE_MS 400
+#define PORT_MIN 1024 /* below are services of other kinds, which log what they do not understand */
+
+/* --- what listens in its place ------------------------------------------------------------------
+ */
+
+/* What answers on the port, `hostler`; NULL when it is no router. It gets no key: anybody may listen
+ * there. */
+static const char *probe(const struct doctor *d, const char *url)
+{
+    struct cli quiet = *d->cli;
+    struct router r;
+    struct router_models models = {0};
+    const char *name = NULL;
+    quiet.url = url;
+    quiet.key = NULL;
+    quiet.quiet = true;
+    int status = router_open(&r, &quiet);
+    r.timeout_ms = PROBE_MS;
+    if (!status)
+        status = router_detect(&r);
+    if (!status && r.kind == ROUTER_STOCK)
+        status = router_list(&r, &models, false);
+    if (!status || status == CLI_REFUSED)
+        name = status                     ? "a server that wants a key"
+               : r.kind == ROUTER_HOSTLER ? "hostler"
+                                          : r.peer->name;
+    router_models_finish(&models);
+    router_close(&r);
+    return name;
+}
+
+/* What is known to be something else is not asked. */
+static bool may_be_router(const struct procfs_listener *l)
+{
+    struct procfs_process p;
+    bool known = l->pid && procfs_read(l->pid, &p);
+    bool may = known ? procfs_is_server(p.name) : l->port >= PORT_MIN;
+    if (known)
+        procfs_process_finish(&p);
+    return may;
+}
+
+/* A router that listens elsewhere on this machine. */
+struct neighbour {
+    const char *kind; /* NULL: none was found */
+    unsigned port;
+    pid_t pid; /* 0: not to be seen */
+    uid_t uid;
+};
+
+static bool is_ours(const struct neighbour *n)
+{
+    return n->kind && n->uid == geteuid();
+}
+
+/* The first of this user's; else the first of somebody else's. */
+static struct neighbour find_router(const struct doctor *d)
+{
+    struct procfs_listener *all = mem_zalloc(LISTENERS_MAX * sizeof *all);
+    size_t n = procfs_listeners(all, LISTENERS_MAX), probes = 0;
+    struct neighbour found = {0};
+    for (size_t i = 0; i < n && !is_ours(&found) && probes < PROBES_MAX; i++) {
+        bool ours = all[i].uid == geteuid();
+        if ((found.kind && !ours) || !may_be_router(&all[i]))
+            continue;
+        probes++;
+        char *url = mem_printf("http://localhost:%u", all[i].port);
+        const char *kind = probe(d, url);
+        if (kind)
+            found = (struct neighbour){kind, all[i].port, all[i].pid, all[i].uid};
+        free(url);
+    }
+    free(all);
+    return found;
+}
+
+static const char *source_of_address(const struct cli *cli)
+{
+    if (cli->url == getenv("HOSTLER_URL"))
+        return "HOSTLER_URL";
+    if (cli->url == getenv("LLAMA_SERVER_URL"))
+        return "LLAMA_SERVER_URL";
+    return cli->url == cli_default_url ? "the default" : "--url";
+}
+
+/* ` (pid 4711)`, or nothing. The caller frees it. */
+static char *told_pid(pid_t pid)
+{
+    return pid ? mem_printf(" (pid %d)", (int)pid) : mem_strdup("");
+}
+
+/* What names it where the wrong address came from: an option goes before any variable. *advice is for
+ * that one, which no command of the shell's changes. */
+static char *way_to(const struct doctor *d, const struct neighbour *n, char **advice)
+{
+    const char *source = source_of_address(d->cli);
+    const char *name = strcmp(source, "LLAMA_SERVER_URL") == 0 ? "LLAMA_SERVER_URL" : "HOSTLER_URL";
+    char *pid = told_pid(n->pid), *fix = NULL;
+    if (strcmp(source, "--url") == 0)
+        *advice = mem_printf("use --url http://localhost:%u (%s answers)", n->port, n->kind);
+    else
+        fix = mem_printf("export %s=http://localhost:%u" DOCTOR_REMARK "%s%s answers there", name,
+                         n->port, n->kind, pid);
+    free(pid);
+    return fix;
+}
+
+/* Whoever runs it may not want this user there, and this user may mean another. */
+static void add_neighbour(struct doctor *d, const struct neighbour *n)
+{
+    const struct passwd *user = getpwuid(n->uid);
+    char *name = user ? mem_strdup(user->pw_name) : mem_printf("%u", (unsigned)n->uid);
+    char *pid = told_pid(n->pid);
+    doctor_add(
+        d, DOCTOR_NOTE, "server",
+        mem_printf("%s of user %s%s answers at http://localhost:%u", n->kind, name, pid, n->port),
+        mem_strdup("it is not yours: ask that user before you use it"), NULL);
+    free(pid);
+    free(name);
+}
+
+/* --- whose process it is ------------------------------------------------------------------------
+ */
+
+static pid_t listener_of(const struct doctor *d)
+{
+    const struct url *url = &d->router.url;
+    pid_t pid = 0;
+    if (url->socket)
+        return procfs_unix_listener(url->socket);
+    struct procfs_listener *all = mem_zalloc(LISTENERS_MAX * sizeof *all);
+    size_t n = procfs_listeners(all, LISTENERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (all[i].port == url_port(url))
+            pid = all[i].pid;
+    free(all);
+    return pid;
+}
+
+/* hostler tells its pid, also when its sockets are not ours to see; another machine's, seen through
+ * a tunnel, is somebody else here. */
+static void find_process(struct doctor *d)
+{
+    json_t *told = json_object_get(d->router.status, "pid");
+    pid_t listener = listener_of(d), own = (pid_t)json_integer_value(told);
+    pid_t pid = listener ? listener : own;
+    bool certain = listener && listener == own; /* also where its program has another name */
+    if (pid && procfs_read(pid, &d->process) && (certain || procfs_is_server(d->process.name)))
+        return;
+    procfs_process_finish(&d->process);
+    d->process = (struct procfs_process){0};
+}
+
+/* --- the server ---------------------------------------------------------------------------------
+ */
+
+/* A server of one model is no router; it holds memory all the same, which is what people look for. */
+static char *way_to_router(const struct doctor *d, char *found)
+{
+    if (!d->router.single_model || strcmp(d->process.name, "llama-server") != 0)
+        return found;
+    char *end = doctor_kill(&d->process);
+    char *fix = mem_printf("%s%s%s" DOCTOR_REMARK "ends this one, and gives its memory back",
+                           found ? found : "", found ? "\n" : "", end);
+    free(end);
+    free(found);
+    return fix;
+}
+
+static char *seen_instead(const struct doctor *d, const struct neighbour *found)
+{
+    const char *none = !d->local || is_ours(found) ? ""
+                       : found->kind ? "; no router of yours was found on another port"
+                                     : "; no router was found on another port of this machine";
+    if (d->process.pid)
+        return mem_printf("it is pid %d", (int)d->process.pid);
+    return mem_printf("%s comes from %s%s", d->router.url.shown, source_of_address(d->cli), none);
+}
+
+/* A llama-server that reads its model answers so whatever it is asked. */
+static bool is_loading(const struct doctor *d)
+{
+    return d->reached == CLI_SOME_FAILED && d->told.error &&
+           strcmp(d->told.error, "Loading model") == 0;
+}
+
+static void add_loading(struct doctor *d)
+{
+    doctor_add(d, DOCTOR_NOTE, "server",
+               mem_printf("the llama-server at %s is loading its model", d->router.url.shown),
+               d->process.pid ? mem_printf("it is pid %d", (int)d->process.pid) : NULL, NULL);
+    doctor_advise(d, mem_strdup("ask again: until then it answers nothing else"));
+}
+
+/* Of a server of one model, whose pid the usual hint sends here for. */
+static char *way_to_see(const struct doctor *d)
+{
+    return mem_printf(
+        "its process is not to be seen %s: `hostler doctor` %s tells its pid; or name "
+        "a router with --url or HOSTLER_URL",
+        d->local ? "by this user" : "from here",
+        d->local ? "of the user who started it" : "on its own machine");
+}
+
+static void not_reached(struct doctor *d)
+{
+    struct neighbour found = {0};
+    if (d->local)
+        found = find_router(d);
+    char *advice = NULL, *other = is_ours(&found) ? way_to(d, &found, &advice) : NULL;
+    doctor_add_told(d, "server", seen_instead(d, &found), way_to_router(d, other));
+    if (!advice && !other && d->router.single_model && !d->process.pid)
+        advice = way_to_see(d);
+    if (advice)
+        doctor_advise(d, advice);
+    if (found.kind && !is_ours(&found))
+        add_neighbour(d, &found);
+}
+
+/* Where the daemon's keys are, when they are in a file that its command line names. */
+static void refused(struct doctor *d)
+{
+    const char *file = doctor_setting(d, "--api-key-file", "LLAMA_ARG_API_KEY_FILE");
+    char *path = d->process.pid && file ? doctor_path(d, file) : NULL;
+    char *word = path ? format_shell(path) : NULL;
+    char *evidence =
+        !d->cli->key ? mem_strdup("none was given: HOSTLER_API_KEY and LLAMA_API_KEY are not set")
+                     : mem_printf("one of %zu characters was given", strlen(d->cli->key));
+    /* The first key, as the daemon reads such a file. */
+    char *fix =
+        word ? mem_printf("export HOSTLER_API_KEY=\"$(sed -n '/^#/d;s/\\r$//;/./{p;q}' %s)\"", word)
+             : mem_strdup("export HOSTLER_API_KEY=..." DOCTOR_REMARK "the server's key");
+    doctor_add_told(d, "key", evidence, fix);
+    free(word);
+    free(path);
+}
+
+static void reached(struct doctor *d)
+{
+    const char *version = json_string_value(json_object_get(d->router.status, "version"));
+    const char *problem = json_string_value(json_object_get(d->router.status, "problem"));
+    char *name = version ? mem_printf("hostler %s", version) : mem_strdup(d->router.peer->name);
+    doctor_add(d, DOCTOR_OK, "server",
+               mem_printf("%s answers at %s, with %zu model%s", name, d->router.url.shown,
+                          d->models.n, d->models.n == 1 ? "" : "s"),
+               NULL, NULL);
+    if (problem)
+        doctor_add(d, DOCTOR_WRONG, "server",
+                   mem_strdup("its models or presets could not be read again: it goes on with what "
+                              "it had before"),
+                   mem_strdup(problem),
+                   mem_strdup("hostler list --reload" DOCTOR_REMARK "when that is mended"));
+    free(name);
+}
+
+void doctor_server(struct doctor *d)
+{
+    int status = router_detect(&d->router);
+    if (!status)
+        status = router_list(&d->router, &d->models, false);
+    d->reached = status;
+    if (d->local)
+        find_process(d);
+    if (status == CLI_OK)
+        reached(d);
+    else if (status == CLI_REFUSED)
+        refused(d);
+    else if (is_loading(d))
+        add_loading(d);
+    else
+        not_reached(d);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kinds of servers that the commands can talk to: what each calls its models and their states,
+ * and how it is told to unload one. Whatever a kind answers comes in the shape of llama.cpp's list
+ * (router.h), so that commands know of no kind.
+ *
+ * hostler speaks llama.cpp's API, so it is that kind with more to it (enum router_kind).
+ */
+#ifndef HOSTLER_CLI_PEER_PEER_H
+#define HOSTLER_CLI_PEER_PEER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "cli/peer/router.h"
+
+struct peer_request {
+    const char *method;
+    char *path;   /* owned */
+    json_t *body; /* owned; NULL */
+};
+
+struct peer {
+    enum router_kind kind;
+    const char *name;      /* with its article: `a stock llama.cpp router` */
+    const char *in_flight; /* what an unload does to requests: `are cut off` */
+    /* Whether the server is of this kind, by a route that no other kind has. An exit status. NULL:
+     * taken when it is no other. */
+    int (*recognise)(struct router *r, bool *is);
+    /* As router_list(). */
+    int (*list)(struct router *r, struct router_models *m, bool reload);
+    /* What to send to unload `model`. */
+    void (*unload)(const char *model, struct peer_request *out);
+    bool unload_waits; /* it answers that when the model is gone */
+    /* A GET that unloads all at once; NULL: there is none. */
+    const char *unload_all;
+    /* Of two entries of one model, both active: whether it was unloaded and loaded anew in between;
+     * NULL: nothing there tells. */
+    bool (*is_another)(const struct router_model *before, const struct router_model *now);
+};
+
+extern const struct peer peer_llama_cpp, peer_llama_swap, peer_ollama;
+
+#endif

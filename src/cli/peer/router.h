@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server at the other end, as the commands see it: hostler, a router of another kind (peer.h),
+ * or something that is none. All functions that return an exit status have told a person what is
+ * wrong when it is not CLI_OK.
+ *
+ * A list entry is read the way clients of llama.cpp must, because servers differ: the id is in
+ * `id`, `model` or `name`, the status is a string or an object with `value`.
+ */
+#ifndef HOSTLER_CLI_PEER_ROUTER_H
+#define HOSTLER_CLI_PEER_ROUTER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/cli.h"
+#include "cli/peer/client.h"
+
+enum router_kind {
+    ROUTER_UNKNOWN, /* not asked yet */
+    ROUTER_HOSTLER,
+    ROUTER_STOCK, /* llama.cpp's own, or one that lists models as it does */
+    ROUTER_LLAMA_SWAP,
+    ROUTER_OLLAMA,
+};
+
+struct peer;
+
+/* A model as the server lists it. Everything is borrowed from the list. */
+struct router_model {
+    const char *id;
+    const char *state; /* `unloaded`, `loading`, `loaded`, `sleeping`, … */
+    json_t *entry;     /* the whole entry */
+    json_t *status;    /* its status; a string in some servers */
+    bool failed;       /* the last load failed, and no other was tried since */
+    bool draining;     /* its requests are being finished, then it goes */
+};
+
+struct router_models {
+    json_t *list; /* owned */
+    struct router_model *v;
+    size_t n;
+};
+
+struct router {
+    const struct cli *cli;
+    struct url url;
+    struct client *client;
+    enum router_kind kind;
+    const struct peer *peer; /* how it is talked to; hostler speaks llama.cpp's API */
+    bool single_model;       /* router_list() saw that it is a llama-server with one model */
+    unsigned timeout_ms;     /* for what is only looked up */
+    json_t *status; /* hostler's GET /hostler/v1/status, since router_detect(); NULL else */
+};
+
+/* Reads the address and loads the HTTP library; nothing is sent. router_close() in any case. */
+int router_open(struct router *r, const struct cli *cli);
+void router_close(struct router *r);
+
+/* Asks what it is; again, for a newer status. What is no router at all, router_list() finds out. */
+int router_detect(struct router *r);
+/* For commands that need llama.cpp's API: tells of a server that has another.
+ * CLI_NO_SERVER then. */
+int router_wants_llama_cpp(const struct router *r);
+
+/* The models; of a hostler in classic mode, whose GET /models is the engine's, what its status
+ * lists, if router_detect() came before. router_models_finish() in any case. */
+int router_list(struct router *r, struct router_models *m, bool reload);
+void router_models_finish(struct router_models *m);
+/* The list without a word on stderr: what is wrong with the server, something else will tell. */
+int router_list_quietly(struct router *r, struct router_models *m);
+/* The same from an answer's body; false when there is no list in it. Releases nothing. */
+bool router_models_read(struct router_models *m, json_t *body);
+/* Whether hostler's `status` says that it serves one model. */
+bool router_is_classic(json_t *status);
+/* Why the server could not read its models or presets again, if it could not, as the last line on
+ * stderr; as of router_detect(). */
+void router_tell_problem(const struct router *r);
+/* By id or alias; NULL when there is none. */
+const struct router_model *router_find(const struct router_models *m, const char *name);
+/* The id or alias most like `name`: but for case, the only one that begins with or holds it, else
+ * by fewest edits. NULL when none is near. Borrowed. */
+const char *router_nearest(const struct router_models *m, const char *name);
+/* `there is no model 'x'`, and below it which one is near. */
+void router_unknown(const struct router *r, const struct router_models *m, const char *name);
+/* The same when the server, which has refused something about `name`, lists no such model; false
+ * when that is not why. */
+bool router_tell_unknown(struct router *r, const char *name);
+
+/* --- one model ----------------------------------------------------------------------------------
+ */
+
+/* Whether it has, or is about to have, a process. */
+bool router_is_active(const struct router_model *m);
+/* Ready for requests, or asleep and woken by one. */
+bool router_is_ready(const struct router_model *m);
+/* Its context in tokens, as the engine has it, else as its file says; 0 unknown. */
+json_int_t router_context(const struct router_model *m);
+/* Bytes of its file (or of its tensors, where only that is told); 0 unknown. */
+json_int_t router_size(const struct router_model *m);
+/* A member of the status object; NULL where the status is a string or lacks it. */
+json_t *router_status_get(const struct router_model *m, const char *key);
+
+/* --- talking ------------------------------------------------------------------------------------
+ */
+
+struct router_answer {
+    int status;     /* HTTP's */
+    json_t *body;   /* owned; NULL when it is no JSON */
+    char *text;     /* owned; the error's message, or a piece of what came instead; NULL */
+    bool page;      /* it is a web page */
+    char *redirect; /* owned; where a 3xx leads; NULL */
+};
+
+/*
+ * One request. CLI_OK means that an HTTP answer came that is not about the key. `body` is released;
+ * NULL for none. router_answer_finish() in any case.
+ */
+int router_ask(struct router *r, const char *method, const char *path, json_t *body,
+               unsigned timeout_ms, struct router_answer *a);
+/* The same with a callback about once a second (see client.h). */
+int router_ask_patiently(struct router *r, const char *method, const char *path, json_t *body,
+                         unsigned timeout_ms, int (*tick)(void *ctx), void *ctx,
+                         struct router_answer *a);
+void router_answer_finish(struct router_answer *a);
+/* Why it was refused: the message of `error`, wherever the server put it. Never NULL. */
+const char *router_message(const struct router_answer *a);
+
+/*
+ * Tells of an answer to `what` (`GET /models`) that no router gives: a web page, a proxy's error,
+ * a redirect to a login. CLI_NO_SERVER; or CLI_SOME_FAILED when it is a router's after all, which
+ * says why it does not answer now.
+ */
+int router_foreign(const struct router *r, const struct router_answer *a, const char *what);
+/* Tells that it is no router. `hint` NULL: how to name one. Returns CLI_NO_SERVER. */
+int router_is_none(const struct router *r, const char *why, const char *hint);
+/* Tells of a transfer that failed. Returns CLI_NO_SERVER. */
+int router_unreachable(const struct router *r, int code, const struct error *err);
+/* Tells of a 401 or 403. Returns CLI_REFUSED. */
+int router_refused(const struct router *r);
+/* The message of an error's body: {"error":{"message"}}, {"error":"…"}, {"detail"}; else the title
+ * of a web page or the text, cut. The caller frees it; NULL when there is none. */
+char *router_error_text(const char *body, size_t len);
+
+#endif

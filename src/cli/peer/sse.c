@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/peer/sse.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define EVENT_MAX ((size_t)16 << 20)
+#define STRAY_MAX ((size_t)512)
+
+void cli_sse_init(struct cli_sse *s)
+{
+    *s = (struct cli_sse){0};
+    buf_init(&s->line, EVENT_MAX);
+    buf_init(&s->data, EVENT_MAX);
+    buf_init(&s->stray, STRAY_MAX);
+}
+
+void cli_sse_finish(struct cli_sse *s)
+{
+    buf_finish(&s->line);
+    buf_finish(&s->data);
+    buf_finish(&s->stray);
+}
+
+static int dispatch(struct cli_sse *s, cli_sse_event *event, void *ctx)
+{
+    int rc = 0;
+    if (s->has_data) {
+        const char *data = buf_cstr(&s->data);
+        rc = data ? event(data, s->data.len, s->error, ctx) : -ENOMEM;
+    }
+    buf_clear(&s->data);
+    s->has_data = s->error = false;
+    return rc;
+}
+
+static int add_data(struct cli_sse *s, const char *value, size_t len, bool error)
+{
+    int rc = s->has_data ? buf_append(&s->data, "\n", 1) : 0;
+    s->has_data = true;
+    s->error |= error;
+    return rc ? rc : buf_append(&s->data, value, len);
+}
+
+static bool is(const char *name, size_t len, const char *field)
+{
+    return len == strlen(field) && memcmp(name, field, len) == 0;
+}
+
+static int read_field(struct cli_sse *s, const char *line, size_t len)
+{
+    const char *colon = memchr(line, ':', len);
+    size_t name = colon ? (size_t)(colon - line) : len;
+    const char *value = colon ? colon + 1 : line + len;
+    size_t n = (size_t)(line + len - value);
+    if (n && *value == ' ')
+        value++, n--;
+    if (is(line, name, "data") || is(line, name, "error"))
+        return add_data(s, value, n, *line == 'e');
+    if (name && !is(line, name, "event") && !is(line, name, "id") && !is(line, name, "retry")) {
+        buf_clear(&s->stray);
+        return buf_append(&s->stray, line, len < STRAY_MAX ? len : STRAY_MAX);
+    }
+    return 0; /* a comment, or nothing that concerns us */
+}
+
+/* The line in s->line is complete. */
+static int end_line(struct cli_sse *s, cli_sse_event *event, void *ctx)
+{
+    const char *line = s->line.data;
+    size_t len = s->line.len;
+    if (!s->begun && len >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
+        line += 3, len -= 3;
+    s->begun = true;
+    int rc = len ? read_field(s, line, len) : dispatch(s, event, ctx);
+    buf_clear(&s->line);
+    return rc;
+}
+
+int cli_sse_feed(struct cli_sse *s, const char *bytes, size_t len, cli_sse_event *event, void *ctx)
+{
+    const char *end = bytes + len;
+    while (bytes < end) {
+        if (s->after_cr && *bytes == '\n') {
+            s->after_cr = false;
+            bytes++;
+            continue;
+        }
+        const char *stop = bytes;
+        while (stop < end && *stop != '\n' && *stop != '\r')
+            stop++;
+        s->after_cr = stop < end && *stop == '\r';
+        int rc = buf_append(&s->line, bytes, (size_t)(stop - bytes));
+        if (!rc && stop < end)
+            rc = end_line(s, event, ctx);
+        if (rc)
+            return rc;
+        bytes = stop < end ? stop + 1 : end;
+    }
+    return 0;
+}
+
+int cli_sse_end(struct cli_sse *s, cli_sse_event *event, void *ctx)
+{
+    int rc = s->line.len ? end_line(s, event, ctx) : 0;
+    return rc ? rc : dispatch(s, event, ctx);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An answer as it comes: the text on stdout; what is waited for, what the model thinks and how fast
+ * it was on stderr, and only when that is a terminal.
+ */
+#ifndef HOSTLER_CLI_RUN_ANSWER_H
+#define HOSTLER_CLI_RUN_ANSWER_H
+
+#include "cli/run/chat.h"
+#include "cli/terminal/progress.h"
+
+struct run_answer {
+    const struct cli *cli;
+    const char *model;
+    uint64_t thinking_since; /* ms; 0: what is shown now is no thought */
+    bool out_failed;         /* stdout is closed or full */
+    char last, last_thought; /* the last letter on stdout, and of what it thinks */
+    uint64_t asked;          /* ms; 0: nothing is waited for */
+    struct progress progress;
+    struct router watch; /* asks how it stands while the other is busy; opened when needed */
+};
+
+/* Before the question; the listener for chat_run(), which Ctrl-C stops (signals.h). */
+struct chat_listener run_answer_begin(struct run_answer *a, const struct cli *cli,
+                                      const char *model);
+/* After it, whatever came. */
+void run_answer_end(struct run_answer *a, const struct chat *c);
+void run_answer_finish(struct run_answer *a);
+
+#endif

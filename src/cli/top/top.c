@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hostler top: the server live on the whole terminal. One thread and one place to wait: for keys,
+ * signals and the network, so that none of them keeps the others waiting.
+ */
+#include "cli/top/top.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "cli/options.h"
+#include "cli/terminal/screen.h"
+
+#define SHORTEST_INTERVAL_MS 100
+#define LAST_WISHES_MS 1000 /* how long an end waits for wishes to be sent */
+
+/* --- signals ------------------------------------------------------------------------------------
+ * They are read like keys: an end in the middle of a picture would leave the terminal as it is.
+ */
+
+static int open_signals(sigset_t *before)
+{
+    static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        sigaddset(&set, wanted[i]);
+    sigprocmask(SIG_BLOCK, &set, before);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* Returns the signal that asks for an end; 0 for none. */
+static int read_signals(int fd)
+{
+    struct signalfd_siginfo info;
+    int end = 0;
+    while (read(fd, &info, sizeof info) == sizeof info)
+        if (info.ssi_signo == SIGWINCH)
+            screen_resize();
+        else
+            end = (int)info.ssi_signo;
+    return end;
+}
+
+/* Ends as that signal ends others, so that whoever started us sees it. */
+static void die_of(int number, const sigset_t *before)
+{
+    sigprocmask(SIG_SETMASK, before, NULL);
+    if (!number)
+        return;
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* --- the loop -----------------------------------------------------------------------------------
+ */
+
+static void note_facts(struct top *t)
+{
+    if (t->feed.said)
+        top_say(t, t->feed.said_bad, t->feed.said);
+    t->feed.said = NULL;
+    if (!t->selected && t->facts.n_rows)
+        t->selected = mem_strdup(t->facts.rows[0].id);
+}
+
+/* Returns the signal that ended it; 0 for none. */
+static int turn(struct top *t, int signals)
+{
+    int fds[] = {STDIN_FILENO, signals}, ended = 0, key;
+    while (!t->over && !ended) {
+        unsigned wait = top_feed_go_on(&t->feed, cli_now_ms());
+        note_facts(t);
+        top_draw(t, cli_now_ms());
+        client_wait(t->router.client, fds, 2, wait);
+        ended = read_signals(signals);
+        while (!t->over && (key = screen_key()) != SCREEN_NO_KEY)
+            top_key(t, key);
+        t->over |= screen_is_gone();
+    }
+    return ended;
+}
+
+/* A key and `q` right behind it: what the key wanted shall reach the server. */
+static void send_last_wishes(struct top *t)
+{
+    uint64_t end = cli_now_ms() + LAST_WISHES_MS;
+    while (!LIST_EMPTY(&t->feed.acts) && cli_now_ms() < end)
+        client_wait(t->router.client, NULL, 0, 50);
+}
+
+static int run(struct top *t)
+{
+    struct error err;
+    sigset_t before;
+    int signals = open_signals(&before), ended = 0, status = CLI_OK;
+    if (signals < 0 || screen_open(t->router.cli->out_colour, &err)) {
+        cli_error(t->router.cli, "top: %s", signals < 0 ? strerror(errno) : err.text);
+        cli_hint(t->router.cli, "`hostler ps` tells the same once, and in lines");
+        status = CLI_USAGE;
+    } else {
+        ended = turn(t, signals);
+        screen_close();
+        send_last_wishes(t);
+    }
+    if (signals >= 0)
+        close(signals);
+    die_of(ended, &before);
+    return status;
+}
+
+/* --- the command --------------------------------------------------------------------------------
+ */
+
+/* What is wrong from the start is told as every command tells it. */
+static int open_server(struct top *t, const struct cli *cli)
+{
+    struct router_models models = {0};
+    int status = router_open(&t->router, cli);
+    if (!status)
+        status = router_detect(&t->router);
+    if (!status)
+        status = router_wants_llama_cpp(&t->router);
+    if (!status)
+        status = router_list(&t->router, &models, false);
+    router_models_finish(&models);
+    return status;
+}
+
+static int top(struct cli *cli, unsigned interval_ms)
+{
+    struct top t = {0};
+    top_facts_init(&t.facts);
+    int status = open_server(&t, cli);
+    if (!status) {
+        top_feed_init(&t.feed, &t.router, &t.facts, interval_ms);
+        status = run(&t);
+        top_feed_finish(&t.feed);
+    }
+    top_facts_finish(&t.facts);
+    router_close(&t.router);
+    free(t.selected);
+    free(t.asked);
+    free(t.message);
+    return status;
+}
+
+int cli_top(struct cli *cli, int argc, char **argv)
+{
+    struct cli_args a;
+    unsigned long long interval = 1000;
+    int status;
+    if (cli_parse(&a, cli, "top", argc, argv, &status)) {
+        status = CLI_USAGE;
+        if (cli_arg_time(&a, cli, "--interval", &interval))
+            status = top(cli, interval < SHORTEST_INTERVAL_MS ? SHORTEST_INTERVAL_MS
+                              : interval > INT32_MAX          ? INT32_MAX
+                                                              : (unsigned)interval);
+    }
+    cli_args_finish(&a);
+    return status;
+}

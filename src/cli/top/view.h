@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of top's picture: each draws itself from `row` on, in `rows` at most. */
+#ifndef HOSTLER_CLI_TOP_VIEW_H
+#define HOSTLER_CLI_TOP_VIEW_H
+
+#include "cli/terminal/screen.h"
+#include "cli/top/top.h"
+
+#define TOP_LEFT 1 /* the margin */
+#define TOP_GAP 2  /* between columns, as in tables */
+
+/* The string that `object` has there; "" when it has none. */
+const char *top_text(json_t *object, const char *key);
+void top_draw_right(unsigned row, unsigned column, unsigned width, unsigned style,
+                    const char *text);
+
+/* memory.c. Returns the rows used, an empty one behind it included. */
+unsigned top_draw_memory(const struct top *t, unsigned row, unsigned rows, unsigned width);
+/* models.c. Returns the rows used, the titles included. */
+unsigned top_draw_models(struct top *t, unsigned row, unsigned rows, unsigned width, uint64_t now);
+/* Columns of the longest name. */
+unsigned top_longest_name(const struct top_facts *f);
+/* lists.c */
+void top_draw_recent(const struct top *t, unsigned row, unsigned rows, unsigned width);
+void top_draw_requests(const struct top *t, unsigned row, unsigned rows, unsigned width);
+
+#endif
