@@ -4,11 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define CLOSE_MAX 65536 /* descriptors that are closed one by one, where nothing better is there */
 
 /* A pair of descriptors for each of these; [0] is for reading. */
 enum channel { CHANNEL_IN, CHANNEL_OUT, CHANNEL_ERR, CHANNEL_STATUS, CHANNELS };
@@ -50,6 +56,58 @@ static int channels_open(struct channels *c)
 
 /* --- in the child: only async-signal-safe calls, as other threads may have held locks at fork */
 
+/* As getdents64(2) gives them; libc's readdir() allocates, which must not be done here. */
+struct dirent_head {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size; /* of the whole entry */
+    uint8_t type;
+    char name[];
+};
+
+/* The number that the name is, -1 for `.` and `..`. */
+static int number_of(const char *name)
+{
+    int n = *name >= '0' && *name <= '9' ? 0 : -1;
+    for (; *name >= '0' && *name <= '9'; name++)
+        n = n * 10 + (*name - '0');
+    return n;
+}
+
+/* Closes what /proc lists; false when it cannot be read. An entry's place in the folder follows from
+ * its number, so closing some while others are read is safe. */
+static bool close_listed(int first)
+{
+    alignas(struct dirent_head) char entries[2048];
+    int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    long n = -1;
+    if (folder < 0)
+        return false;
+    while ((n = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0) {
+        for (long at = 0; at < n;) {
+            const struct dirent_head *e = (const struct dirent_head *)(entries + at);
+            int fd = number_of(e->name);
+            if (fd >= first && fd != folder)
+                close(fd);
+            at += e->size;
+        }
+    }
+    close(folder);
+    return n == 0;
+}
+
+/* close_range() came with Linux 5.9, and old seccomp filters refuse it. Without /proc either, it is
+ * every number up to the limit, but not a billion of them. */
+static void close_from(int first)
+{
+    struct rlimit limit;
+    if (close_range((unsigned)first, ~0U, 0) == 0 || close_listed(first))
+        return;
+    rlim_t end = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : CLOSE_MAX;
+    for (int fd = first; fd < CLOSE_MAX && (rlim_t)fd < end; fd++)
+        close(fd);
+}
+
 /*
  * The process gets its three descriptors and 3, where exec's failure is reported; the rest is
  * closed. All are first moved above these four: any of ours may have one of those numbers, when the
@@ -65,7 +123,8 @@ static bool arrange_descriptors(const struct channels *c)
     for (int i = 0; i < CHANNELS; i++)
         if (dup3(from[i], i, i == CHANNEL_STATUS ? O_CLOEXEC : 0) < 0)
             return false;
-    return close_range(CHANNELS, ~0U, 0) == 0;
+    close_from(CHANNELS);
+    return true;
 }
 
 static void reset_signals(void)

@@ -21,8 +21,9 @@ struct spawned {
 
 /*
  * Runs `path` (no search in PATH) and comes back when it is executing or has failed to: 0, or a
- * negative errno of whatever failed, execve() included, and then there is no process. `argv` and
- * `envp` end with NULL.
+ * negative errno of whatever failed, and then there is no process: error_is_ours() is true where
+ * descriptors, processes or memory ran out (pipes, fork, execve()); else it is execve()'s word on
+ * `path` (-ENOENT, -EACCES, -ENOEXEC, …). `argv` and `envp` end with NULL.
  *
  * To be called from the thread that lives as long as the program: the kernel sends the death signal
  * when the thread that forked ends, not the process (prctl(2), PR_SET_PDEATHSIG).
