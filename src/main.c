@@ -29,13 +29,14 @@
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
  *     fitter.h learned.h      what llama-fit-params says of it, and what loads before took
  *     state.h history.h       what outlasts the daemon; what happened, and why
- *     daemon.h    the whole; supervisor.h what systemd hands over and is told
+ *     daemon.h    the whole; supervisor.h what systemd hands over and is told;
+ *                 reload.h the files that SIGHUP reads again
  *     host.h      models and their engines; unload.h downloads.h operations on them
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
  *   engine/   a running llama-server: options, spawn, protocol, state, logs, memory; downloads
  *   catalog/  which models exist: folders, the cache, GGUF headers, INI
  *   http/     server, TLS, client, relay, finding `model` in a body
- *   base/     buffers, strings, errors, durations, log
+ *   base/     buffers, strings, errors, durations, log; log_sink.h a thread that writes it
  */
 #include <string.h>
 

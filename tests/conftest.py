@@ -3,6 +3,7 @@
 
 Every unit test, fuzz corpus and simulation built by the Makefile is collected as a test too.
 """
+import contextlib
 import http.client
 import json
 import os
@@ -103,7 +104,18 @@ class Server:
                                             stdin=subprocess.DEVNULL, start_new_session=True)
         self.pid = self.process.pid
 
+    def is_writing_log(self):
+        """Whether a thread that writes hostler's log (base/log_sink) has something to do."""
+        for task in pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with contextlib.suppress(OSError):  # it has just ended
+                name, rest = task.read_text(errors="replace").split("(", 1)[1].rsplit(")", 1)
+                if name.startswith("log ") and rest.split()[0] != "S":
+                    return True
+        return False
+
     def log(self):
+        """All that was logged before the call."""
+        until(lambda: not self.is_writing_log(), what="the writing of the log")
         return self.log_path.read_text(errors="replace")
 
     def connect(self, timeout=PATIENCE):

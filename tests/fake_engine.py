@@ -26,6 +26,7 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   garbage        lines on stdout that are no protocol, or nearly
   huge_logs      lines of this many KiB on stderr and stdout
   log            a line to log at start
+  log_lines      that many lines of 1 KiB on stderr at start
   big_body       GET /big answers this many MiB
   gzip           answers in JSON are compressed for who accepts that
   endless        streams have no end
@@ -278,6 +279,8 @@ class Engine:
     def noise(self):
         fake = self.fake
         sys.stderr.write("fake engine: " + str(fake.get("log", "loading")) + "\n")
+        for i in range(fake.get("log_lines", 0)):
+            sys.stderr.write(f"line {i} ".ljust(1024, "x") + "\n")
         if fake.get("garbage"):
             for line in ("hello", REPORT + "{", REPORT + '{"state":"singing"}', REPORT + "[1]",
                          REPORT + '{"state":7,"payload":[]}', REPORT + "{" * 5000, "a\0b\x1b[31m",

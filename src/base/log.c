@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,13 +16,23 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log_sink.h"
 #include "base/logbook.h"
 #include "base/memory.h"
 #include "base/text.h"
 
+#define FLUSH_MAX_MS 2000 /* at the end: for how long queued lines are waited for */
+
+/* Where lines go: by `sink` once log_start() was called, before that straight to `fd`. */
+struct output {
+    int fd; /* -1: nowhere */
+    struct log_sink *sink;
+};
+
 static enum log_level max_level = LOG_INFO;
 static enum log_format line_format = LOG_TEXT;
-static int file = -1;
+static struct output to_stderr = {.fd = STDERR_FILENO}, to_file = {.fd = -1};
+static bool started;
 static bool in_journal; /* stderr is systemd's journal */
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -46,15 +57,119 @@ void log_setup(enum log_level level, enum log_format format)
     in_journal = stderr_is_journal();
 }
 
-int log_to_file(const char *path, struct error *err)
+/* --- where lines go -----------------------------------------------------------------------------
+ */
+
+/* What precedes each line of stderr. In the journal that is the priority, which the journal takes
+ * off, and it notes the time itself. */
+static const char *stderr_head(char *out, size_t size, enum log_level level, const char *time)
 {
-    int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640) : -1;
-    if (path && fd < 0)
+    if (in_journal)
+        snprintf(out, size, "<%d>", priorities[level]);
+    else
+        snprintf(out, size, "%s", time);
+    return out;
+}
+
+static size_t dropped_line(char *out, size_t size, uint64_t n, bool journal)
+{
+    char when[CLOCK_SIZE], time[CLOCK_SIZE + 1], head[CLOCK_SIZE + 1], text[128];
+    snprintf(text, sizeof text, "%llu line%s dropped because the log could not be written",
+             (unsigned long long)n, n == 1 ? " was" : "s were");
+    clock_stamp(when, sizeof when);
+    snprintf(time, sizeof time, "%s%s", line_format == LOG_TEXT ? when : "",
+             line_format == LOG_TEXT ? " " : "");
+    const char *before = journal ? stderr_head(head, sizeof head, LOG_WARN, time) : time;
+    int len = line_format == LOG_JSON
+                  ? snprintf(out, size, "%s{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"%s\"}\n",
+                             before, when, level_names[LOG_WARN], text)
+                  : snprintf(out, size, "%s%-5s %s\n", before, level_names[LOG_WARN], text);
+    return (size_t)len < size ? (size_t)len : size - 1;
+}
+
+static size_t stderr_dropped(char *out, size_t size, uint64_t n)
+{
+    return dropped_line(out, size, n, true);
+}
+
+static size_t file_dropped(char *out, size_t size, uint64_t n)
+{
+    return dropped_line(out, size, n, false);
+}
+
+static void start(struct output *o, log_sink_notice *notice)
+{
+    if (o->fd >= 0 && !o->sink)
+        o->sink = log_sink_create(o->fd, notice);
+}
+
+static void stop(struct output *o)
+{
+    struct log_sink *sink = o->sink;
+    o->sink = NULL;
+    if (sink && o->fd != STDERR_FILENO)
+        o->fd = -1; /* the sink closes it */
+    log_sink_close(sink, FLUSH_MAX_MS);
+}
+
+void log_start(void)
+{
+    started = true;
+    start(&to_stderr, stderr_dropped);
+    start(&to_file, file_dropped);
+}
+
+void log_stop(void)
+{
+    started = false;
+    stop(&to_stderr);
+    stop(&to_file);
+}
+
+int log_open(const char *path, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (fd < 0)
         return error_set(err, -errno, "cannot write the log to %s: %s", path, strerror(errno));
-    if (file >= 0)
-        close(file);
-    file = fd;
-    return 0;
+    return fd;
+}
+
+void log_to_fd(int fd)
+{
+    if (to_file.sink) {
+        log_sink_replace(to_file.sink, fd);
+        return;
+    }
+    if (to_file.fd >= 0)
+        close(to_file.fd);
+    to_file.fd = fd;
+    if (started)
+        start(&to_file, file_dropped);
+}
+
+/* One write, so that lines of several processes on one stderr do not mix. */
+static void put(struct output *o, const char *head, const struct buf *line)
+{
+    struct iovec parts[] = {{(char *)head, strlen(head)}, {line->data, line->len}};
+    if (o->sink) {
+        log_sink_write(o->sink, parts, 2);
+    } else if (o->fd >= 0) {
+        ssize_t ignored = writev(o->fd, parts, 2);
+        (void)ignored;
+    }
+}
+
+void log_last_words(const char *line)
+{
+    struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (to_file.sink)
+        log_sink_flush(to_file.sink, FLUSH_MAX_MS);
+    if (to_stderr.sink)
+        log_sink_flush(to_stderr.sink, FLUSH_MAX_MS);
+    if (poll(&writable, 1, 0) == 1) {
+        ssize_t ignored = write(STDERR_FILENO, line, strlen(line));
+        (void)ignored;
+    }
 }
 
 int log_level_parse(const char *text)
@@ -80,17 +195,12 @@ static void append_json(struct buf *line, const char *when, enum log_level level
     json_decref(o);
 }
 
-/* One write, so that lines of several processes on one stderr do not mix. */
-static void write_line(int fd, const char *head, const struct buf *line)
-{
-    struct iovec parts[] = {{(char *)head, strlen(head)}, {line->data, line->len}};
-    ssize_t ignored = writev(fd, parts, 2);
-    (void)ignored;
-}
+/* --- lines --------------------------------------------------------------------------------------
+ */
 
 static void emit(enum log_level level, const char *model, const char *raw)
 {
-    char when[CLOCK_SIZE], head[48] = "", priority[8];
+    char when[CLOCK_SIZE], head[CLOCK_SIZE + 1] = "", other[CLOCK_SIZE + 1];
     struct buf line;
     char *text = mem_strdup(raw);
     text_mend(text, strlen(text)); /* it may quote a client or an engine */
@@ -107,10 +217,8 @@ static void emit(enum log_level level, const char *model, const char *raw)
         buf_printf(&line, "%-5s %s\n", level_names[level], text);
     if (line_format == LOG_TEXT)
         snprintf(head, sizeof head, "%s ", when);
-    snprintf(priority, sizeof priority, "<%d>", priorities[level]);
-    write_line(STDERR_FILENO, in_journal ? priority : head, &line);
-    if (file >= 0)
-        write_line(file, head, &line);
+    put(&to_stderr, stderr_head(other, sizeof other, level, head), &line);
+    put(&to_file, head, &line);
     logbook_add(model, head, line.data, line.len, text);
     buf_finish(&line);
     free(text);
@@ -118,13 +226,16 @@ static void emit(enum log_level level, const char *model, const char *raw)
 
 void log_plain(enum log_level level, const char *fmt, ...)
 {
+    char head[CLOCK_SIZE + 1];
+    struct buf line;
     va_list ap;
-    if (in_journal)
-        fprintf(stderr, "<%d>", priorities[level]);
+    buf_init(&line, BUF_UNBOUNDED);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    buf_vprintf(&line, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    buf_puts(&line, "\n");
+    put(&to_stderr, stderr_head(head, sizeof head, level, ""), &line);
+    buf_finish(&line);
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

@@ -3,6 +3,9 @@
  * The daemon's log: one line an event on stderr, as text or as JSON, and in a file if there is one.
  * Lines of one call never mix.
  *
+ * Until log_start() a line is written when it is logged. From then on it is queued, and a thread for each
+ * place writes it (base/log_sink): whoever logs never waits for a terminal, a pipe or a disk.
+ *
  * Where stderr is systemd's journal, each line begins with its priority (`<3>` for an error, see
  * sd-daemon(3)), which the journal takes off, and text has no time, which the journal notes itself.
  */
@@ -15,16 +18,24 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_format format);
-/* Appends every line to the file at `path`, too; opened again when there is one already, for whoever
- * moves it away. On error, a negative errno with a text, lines go where they went before. NULL: to
- * no file. */
-int log_to_file(const char *path, struct error *err) __attribute__((warn_unused_result));
+/* From here to log_stop() lines are queued. For the main thread, while no other thread logs. */
+void log_start(void);
+/* Writes what is queued, for 2 s at most for each place, and goes back to writing at once. */
+void log_stop(void);
+/* Opens, or creates, a file to append to: a descriptor, or a negative errno with a text. May wait
+ * for a disk. */
+int log_open(const char *path, struct error *err) __attribute__((warn_unused_result));
+/* Writes every line to `fd`, too, which it takes, in place of the one before. -1, before log_start(): to no file. */
+void log_to_fd(int fd);
 /* Parses `error`, `warn`, `info` or `debug`; negative when it is none of them. */
 int log_level_parse(const char *text);
 
-/* What a program says that ends at its start: as it is, on stderr only. */
+/* What a program says that ends at its start: without time and level, on stderr only. */
 void log_plain(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Before an abort(): what is queued, and then `line` on stderr where that does not block. Allocates
+ * nothing. */
+void log_last_words(const char *line);
 /* A line that an engine wrote, under its model's name. */
 void log_engine(const char *model, const char *line);
 

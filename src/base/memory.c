@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 /* Up to this size glibc's malloc has a quick list for each thread, which its calloc does not look at. */
 #define SMALL 1032
 
 void mem_out(void)
 {
-    fputs("hostler: out of memory\n", stderr);
+    log_last_words("hostler: out of memory\n");
     abort();
 }
 

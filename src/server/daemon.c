@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strv.h"
+#include "server/reload.h"
 
 #define N_SIGNALS 3
 #define FLUSH_STEP_MS 10  /* how often it is looked whether all answers are sent, at the end */
@@ -29,7 +30,10 @@ struct daemon {
     struct refresh *refresh;
     struct refresh_waiter reloaded; /* for SIGHUP */
     bool reloading;                 /* it waits */
-    struct error mistake;           /* of the last reload, in other files than models and presets */
+    struct reload reload;           /* of the log file and the certificate */
+    bool reload_running;
+    bool reload_again;    /* SIGHUP came while it ran */
+    struct error mistake; /* of the last reload, in other files than models and presets */
     struct http_server *server;
     const struct daemon_api *handlers;
     void *api;
@@ -134,6 +138,14 @@ static void end(struct daemon *d, int signum)
 /* --- signals ------------------------------------------------------------------------------------
  */
 
+static void use_identity(struct daemon *d, struct tls_identity *identity)
+{
+    if (tls_identity_has_expired(identity))
+        log_warn("the certificate in %s has expired: clients will refuse it",
+                 d->config->ssl_cert_file);
+    http_server_secure(d->server, identity);
+}
+
 static int read_identity(struct daemon *d, struct error *err)
 {
     struct tls_identity *identity;
@@ -141,12 +153,9 @@ static int read_identity(struct daemon *d, struct error *err)
     if (!c->ssl_cert_file)
         return 0;
     int rc = tls_identity_load(&identity, c->ssl_cert_file, c->ssl_key_file, err);
-    if (rc)
-        return rc;
-    if (tls_identity_has_expired(identity))
-        log_warn("the certificate in %s has expired: clients will refuse it", c->ssl_cert_file);
-    http_server_secure(d->server, identity);
-    return 0;
+    if (!rc)
+        use_identity(d, identity);
+    return rc;
 }
 
 static void tell_ready(const struct daemon *d)
@@ -177,22 +186,51 @@ static void note_mistake(struct daemon *d, const struct error *err, const char *
         error_set(&d->mistake, -EIO, "%s; %s", err->text, instead);
 }
 
-static void reload(struct daemon *d)
+static void use_reloaded(struct daemon *d, struct reload *r)
 {
-    struct error err;
-    d->mistake = (struct error){0};
-    if (!d->asked_to_end)
-        supervisor_tell_reloading(d->supervisor);
-    if (log_to_file(d->config->log_file, &err))
-        note_mistake(d, &err, "it goes on in the file that was open before");
-    if (read_identity(d, &err))
-        note_mistake(d, &err, "the certificate that was read before stays in use");
-    else if (d->config->ssl_cert_file)
+    if (r->log_fd >= 0)
+        log_to_fd(r->log_fd);
+    else if (d->config->log_file)
+        note_mistake(d, &r->log_problem, "it goes on in the file that was open before");
+    if (r->identity) {
+        use_identity(d, r->identity);
         log_info("the certificate was read again");
+    } else if (d->config->ssl_cert_file) {
+        note_mistake(d, &r->tls_problem, "the certificate that was read before stays in use");
+    }
+}
+
+static void reload(struct daemon *d);
+
+static void on_reload_done(struct reload *r)
+{
+    struct daemon *d = container_of(r, struct daemon, reload);
+    d->reload_running = false;
+    if (d->closing) { /* the server may be gone */
+        if (r->log_fd >= 0)
+            log_to_fd(r->log_fd);
+        tls_identity_destroy(r->identity);
+        return;
+    }
+    use_reloaded(d, r);
     if (d->reloading) /* what it waits for may have been read before this signal */
         refresh_leave(d->refresh, &d->reloaded);
     d->reloading = true;
     refresh_ask(d->refresh, &d->reloaded);
+    if (d->reload_again)
+        reload(d);
+}
+
+static void reload(struct daemon *d)
+{
+    d->reload_again = d->reload_running;
+    if (d->reload_running)
+        return;
+    d->mistake = (struct error){0};
+    if (!d->asked_to_end)
+        supervisor_tell_reloading(d->supervisor);
+    d->reload_running = true;
+    reload_start(&d->reload, &d->loop, d->config, on_reload_done);
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
@@ -315,6 +353,14 @@ static void open_standard_streams(void)
         close(fd);
 }
 
+static int open_log(const struct config *config, struct error *err)
+{
+    int fd = config->log_file ? log_open(config->log_file, err) : -1;
+    if (fd >= 0)
+        log_to_fd(fd);
+    return config->log_file && fd < 0 ? fd : 0;
+}
+
 int daemon_run(const struct config *config, struct supervisor *supervisor,
                const struct daemon_api *api)
 {
@@ -333,7 +379,8 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     d->timer.data = d;
     watch_signals(d);
     supervisor_watch(supervisor, &d->loop);
-    int rc = log_to_file(config->log_file, &err);
+    log_start();
+    int rc = open_log(config, &err);
     if (!rc)
         rc = daemon_start(d, api, &err);
     if (rc) {
@@ -344,5 +391,6 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
     free(d);
+    log_stop();
     return rc ? 1 : 0;
 }

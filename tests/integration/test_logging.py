@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""The log's readers cannot hold the daemon up, and learn what they missed."""
+import json
+import os
+import re
+import resource
+
+import pytest
+from background import background
+from conftest import PATIENCE, until, answers
+from wire import FAKE_ENGINE, fake_models
+
+DROPPED = re.compile(r"(\d+) lines were dropped because the log could not be written")
+LINES = 4000  # of 1 KiB each: more than a pipe (64 KiB) and the queue (1 MiB) take
+
+
+def read_fifo(fd, wanted):
+    """What comes until `wanted` (a regular expression) is in it."""
+    text = ""
+
+    def more():
+        nonlocal text
+        text += os.read(fd, 1 << 20).decode(errors="replace")
+        return re.search(wanted, text)
+
+    until(more, what=f"{wanted} in the log")
+    return text
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_stderr_that_nobody_reads(hostler, tmp_path, form):
+    fifo = tmp_path / "stderr"
+    os.mkfifo(fifo)
+    server = hostler("--models-dir", fake_models(tmp_path / "m", a={"log_lines": LINES}), "--log-format", form,
+                     engine=FAKE_ENGINE, wait=False, unix=True,
+                     launcher=("sh", "-c", 'exec 2<>"$0"; exec "$@"', fifo))
+    server.socket = tmp_path / "h0.sock"
+    until(lambda: answers(server), what="the daemon's answer")
+    assert server.tokenize("a").status == 200
+    log = server.get("/hostler/v1/logs?lines=1000000").body.decode()
+    assert f"line {LINES - 1} " in log  # the daemon itself forgot nothing
+    assert server.get("/health").status == 200
+
+    fd = os.open(fifo, os.O_RDONLY)
+    text = read_fifo(fd, DROPPED)
+    written = [int(n) for n in re.findall(r"line (\d+) x", text)]
+    assert written == list(range(len(written)))  # from the first on, in order, and none of those behind
+    assert 0 < len(written) < LINES
+    assert LINES - len(written) <= int(DROPPED.search(text)[1]) < LINES
+    if form == "json":
+        assert all(json.loads(line)["message"] for line in text.splitlines())
+    server.post("/models/hold", {"model": "a"})
+    read_fifo(fd, "a is held")
+    stopped = background(server.stop)
+    read_fifo(fd, "all engines are gone")
+    assert stopped.result(PATIENCE) == 0
+    os.close(fd)
+
+
+def test_it_ends_though_nobody_reads_stderr(hostler, tmp_path):
+    fifo = tmp_path / "stderr"
+    os.mkfifo(fifo)
+    server = hostler("--models-dir", fake_models(tmp_path / "m", a={"log_lines": LINES}), engine=FAKE_ENGINE,
+                     wait=False, unix=True, launcher=("sh", "-c", 'exec 2<>"$0"; exec "$@"', fifo))
+    server.socket = tmp_path / "h0.sock"
+    until(lambda: answers(server), what="the daemon's answer")
+    assert server.tokenize("a").status == 200
+    assert server.stop() == 0
+
+
+def test_a_log_file_on_a_full_disk(hostler, tmp_path):
+    """A limit on a file's size stands in for the disk: write() fails the same way."""
+    def grow_to(n):
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (n, resource.RLIM_INFINITY))
+
+    file = tmp_path / "a.log"
+    server = hostler("--models-dir", fake_models(tmp_path / "m", a={"log_lines": 100}), "--log-file", file,
+                     engine=FAKE_ENGINE, launcher=("sh", "-c", 'trap "" XFSZ; exec "$0" "$@"'))
+    begun = file.stat().st_size
+    grow_to(0)
+    assert server.tokenize("a").status == 200
+    assert not server.is_writing_log() or until(lambda: not server.is_writing_log())
+    assert file.stat().st_size == begun
+    grow_to(resource.RLIM_INFINITY)
+    server.post("/models/hold", {"model": "a"})
+    text = until(lambda: "a is held" in file.read_text() and file.read_text())
+    assert int(DROPPED.search(text)[1]) >= 100
+    assert text.index("dropped") < text.index("a is held")
+    assert server.stop(PATIENCE) == 0
