@@ -2,20 +2,6 @@
 #include "api/access.h"
 
 #include <string.h>
-#include <strings.h>
-
-static const char *without_scheme(const char *value)
-{
-    return strncasecmp(value, "Bearer ", 7) == 0 ? value + 7 : value;
-}
-
-const char *access_key(const struct keys *keys, const struct http_head *head)
-{
-    const char *value = http_head_get(head, "authorization");
-    if (!value || !*value)
-        value = http_head_get(head, "x-api-key");
-    return value ? keys_find(keys, without_scheme(value)) : NULL;
-}
 
 /* Letters, digits and a few signs: nothing that another reader could take for another path. */
 static bool is_simple(const char *path, size_t len)
@@ -42,10 +28,15 @@ static bool has_page_ending(const char *path, size_t len)
     return false;
 }
 
+bool access_is_plain_get(const char *method, const char *path, size_t len)
+{
+    return (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) && len && *path == '/' &&
+           is_simple(path, len);
+}
+
 bool access_is_page(const char *method, const char *path, size_t len)
 {
-    if ((strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) || !len || *path != '/' ||
-        !is_simple(path, len))
+    if (!access_is_plain_get(method, path, len))
         return false;
     if (len == 1 || strncmp(path, "/_app/", 6) == 0)
         return true;

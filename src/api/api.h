@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "api/caller.h"
+#include "api/hosts.h"
 #include "http/server.h"
 #include "server/downloads.h"
 #include "server/host.h"
@@ -21,17 +23,21 @@ struct api {
     struct downloads *downloads;
     struct requests *requests;
     struct logs *logs;
-    uint64_t started; /* uv_now(), ms */
+    struct hosts hosts; /* by which requests may name the server */
+    uint64_t started;   /* uv_now(), ms */
 };
 
 struct api *api_create(struct host *host, struct refresh *refresh);
 /* When no exchange is left. */
 void api_destroy(struct api *api);
 
-typedef void api_handler(struct api *api, struct http_exchange *x);
+/* `caller` is the route's for the time of the call. */
+typedef void api_handler(struct api *api, struct http_exchange *x, const struct caller *caller);
 
 /* The http_handler of the server; `ctx` is the struct api. */
 void api_handle(struct http_exchange *x, void *ctx);
+/* The server listens; before the first request. */
+void api_listening(struct api *api, const struct http_server *server);
 /* Adds what every answer's head has; for http_server_on_answer(). */
 void api_add_fields(struct http_exchange *x, void *ctx);
 
@@ -51,11 +57,9 @@ api_handler api_models_pin, api_models_unpin;
 api_handler api_requests, api_show, api_estimate, api_logs;
 /* inference.c: what is passed on to an engine; the model is named in the body or the query */
 api_handler api_inference_body, api_inference_query;
-/* In classic mode, for whoever fetches a public page without a key: the engine answers if it is
- * there, but the request neither loads it nor keeps it. */
-api_handler api_inference_page;
 /* The same as above for a model that is known already, and loaded. */
-void api_inference_of(struct api *api, struct http_exchange *x, struct model *h);
+void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
+                      struct model *h);
 /* streams.c */
 api_handler api_stream_get, api_stream_delete, api_streams_lookup;
 /* status.c */

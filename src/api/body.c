@@ -13,6 +13,7 @@
 
 struct reader {
     struct api *api;
+    struct caller caller;
     body_handler *handler;
     struct buf data;
 };
@@ -36,12 +37,13 @@ static void on_end(struct http_exchange *x, void *ctx)
 {
     struct reader *r = ctx;
     struct api *api = r->api;
+    const struct caller caller = r->caller;
     body_handler *handler = r->handler;
     json_error_t why = {0};
     json_t *body = r->data.len ? json_loadb(r->data.data, r->data.len, 0, &why) : json_object();
     reader_free(r);
     if (json_is_object(body))
-        handler(api, x, body);
+        handler(api, x, &caller, body);
     else if (body)
         reply_error(x, 400, "the request's body is no JSON object");
     else
@@ -56,12 +58,14 @@ static void on_gone(struct http_exchange *x, void *ctx)
     reader_free(ctx);
 }
 
-void body_read_json(struct api *api, struct http_exchange *x, body_handler *handler)
+void body_read_json(struct api *api, struct http_exchange *x, const struct caller *caller,
+                    body_handler *handler)
 {
     static const struct http_exchange_events events = {
         .body = on_body, .body_end = on_end, .gone = on_gone};
     struct reader *r = mem_zalloc(sizeof *r);
     r->api = api;
+    r->caller = *caller;
     r->handler = handler;
     buf_init(&r->data, BODY_MAX);
     http_exchange_take(x, &events, r);

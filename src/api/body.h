@@ -8,11 +8,13 @@
 #include "api/api.h"
 
 /* `body` is an object (an empty one when the request has no body) and is released afterwards. */
-typedef void body_handler(struct api *api, struct http_exchange *x, json_t *body);
+typedef void body_handler(struct api *api, struct http_exchange *x, const struct caller *caller,
+                          json_t *body);
 
 /* Collects and parses; answers 400 or 413 itself. `handler` is not called when the client leaves.
  */
-void body_read_json(struct api *api, struct http_exchange *x, body_handler *handler);
+void body_read_json(struct api *api, struct http_exchange *x, const struct caller *caller,
+                    body_handler *handler);
 
 /* 0, or -1 after answering 400 because `body` has a member that is none of `known` (NULL-ended):
  * a mistyped one must not be passed over where something is undone. */

@@ -79,10 +79,12 @@ static int status_of(int error)
     return 500;
 }
 
-static void start(struct api *api, struct http_exchange *x, json_t *body)
+static void start(struct api *api, struct http_exchange *x, const struct caller *caller,
+                  json_t *body)
 {
     struct error err;
     const char *repo = json_string_value(json_object_get(body, "model"));
+    (void)caller;
     if (!repo || !*repo) {
         reply_error(x, 400, "model must be a non-empty string: USER/REPO or USER/REPO:TAG");
         return;
@@ -99,9 +101,9 @@ static void start(struct api *api, struct http_exchange *x, json_t *body)
         reply_success(x);
 }
 
-void api_models_download(struct api *api, struct http_exchange *x)
+void api_models_download(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, start);
+    body_read_json(api, x, caller, start);
 }
 
 bool api_download_cancel(struct api *api, struct http_exchange *x, const char *name)
@@ -213,11 +215,12 @@ static void on_client_gone(struct http_exchange *x, void *ctx)
     r->x = NULL;
 }
 
-static void remove_model(struct api *api, struct http_exchange *x, struct model *h)
+static void remove_model(struct api *api, struct http_exchange *x, const struct caller *caller,
+                         struct model *h)
 {
     static const struct http_exchange_events events = {.gone = on_client_gone};
     struct removal *r = mem_zalloc(sizeof *r);
-    char *by = names_client(api, x);
+    char *by = caller_describe(caller);
     struct unload *u = unload_create(api->host);
     const struct config *c = host_config(api->host);
     const struct unload_wish wish = {
@@ -248,7 +251,8 @@ static const char *why_it_stays(const struct model *h)
     return NULL;
 }
 
-static void delete_named(struct api *api, struct http_exchange *x, const char *name)
+static void delete_named(struct api *api, struct http_exchange *x, const struct caller *caller,
+                         const char *name)
 {
     struct model *h = host_find(api->host, name);
     if (!h)
@@ -256,15 +260,15 @@ static void delete_named(struct api *api, struct http_exchange *x, const char *n
     else if (why_it_stays(h))
         reply_error(x, 400, "model '%s' cannot be deleted: %s", h->entry->id, why_it_stays(h));
     else
-        remove_model(api, x, h);
+        remove_model(api, x, caller, h);
 }
 
-void api_models_delete(struct api *api, struct http_exchange *x)
+void api_models_delete(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     char *name = target_query(http_exchange_target(x), "model");
     if (!name || !*name)
         reply_error(x, 400, "model must be a non-empty string: ?model=USER/REPO:TAG");
     else if (!api_download_cancel(api, x, name))
-        delete_named(api, x, name);
+        delete_named(api, x, caller, name);
     free(name);
 }

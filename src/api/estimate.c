@@ -217,11 +217,12 @@ static int read_options(struct estimate *e, const char *target, struct error *er
     return rc;
 }
 
-void api_estimate(struct api *api, struct http_exchange *x)
+void api_estimate(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     static const struct http_exchange_events events = {.gone = on_gone};
     struct error err;
     struct model *h = names_queried(api, x);
+    (void)caller;
     if (!h)
         return;
     struct estimate *e = mem_zalloc(sizeof *e);

@@ -85,10 +85,11 @@ static void end_all(struct events *e)
     }
 }
 
-void api_events(struct api *api, struct http_exchange *x)
+void api_events(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     static const struct http_exchange_events exchange_events = {.gone = on_gone};
     struct events *e = api->events;
+    (void)caller;
     http_exchange_begin(x, 200, HTTP_STREAMED);
     http_exchange_field(x, "Content-Type", "text/event-stream");
     http_exchange_field(x, "Cache-Control", "no-cache");

@@ -64,7 +64,8 @@ static void reply_holds(struct api *api, struct http_exchange *x)
     reply_json(x, 200, json_pack("{s:o}", "held", held));
 }
 
-static void hold(struct api *api, struct http_exchange *x, json_t *body)
+static void hold(struct api *api, struct http_exchange *x, const struct caller *caller,
+                 json_t *body)
 {
     static const char *const known[] = {"model", "models", "all", "for", "reason", NULL};
     uint64_t ms = 0;
@@ -73,7 +74,7 @@ static void hold(struct api *api, struct http_exchange *x, json_t *body)
     if (given < 0 || body_check_members(x, body, known) ||
         body_get_text(x, body, "reason", &reason))
         return;
-    char *by = names_client(api, x);
+    char *by = caller_describe(caller);
     struct hold wish = {.until = given ? uv_now(host_loop(api->host)) + ms : SCHED_NEVER,
                         .reason = reason,
                         .by = by};
@@ -83,25 +84,26 @@ static void hold(struct api *api, struct http_exchange *x, json_t *body)
         reply_holds(api, x);
 }
 
-static void release(struct api *api, struct http_exchange *x, json_t *body)
+static void release(struct api *api, struct http_exchange *x, const struct caller *caller,
+                    json_t *body)
 {
     static const char *const known[] = {"model", "models", "all", NULL};
     if (body_check_members(x, body, known))
         return;
-    char *by = names_client(api, x);
+    char *by = caller_describe(caller);
     if (!for_each_named(api, x, body, release_one, by))
         reply_holds(api, x);
     free(by);
 }
 
-void api_models_hold(struct api *api, struct http_exchange *x)
+void api_models_hold(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, hold);
+    body_read_json(api, x, caller, hold);
 }
 
-void api_models_release(struct api *api, struct http_exchange *x)
+void api_models_release(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, release);
+    body_read_json(api, x, caller, release);
 }
 
 /* --- POST /models/pin, /models/unpin ------------------------------------------------------------
@@ -117,33 +119,35 @@ static void unpin_one(struct model *h, void *ctx)
     intent_pin(h, false, ctx);
 }
 
-static void set_pins(struct api *api, struct http_exchange *x, json_t *body, model_action *action)
+static void set_pins(struct api *api, struct http_exchange *x, const struct caller *caller,
+                     json_t *body, model_action *action)
 {
     static const char *const known[] = {"model", "models", "all", NULL};
     if (body_check_members(x, body, known))
         return;
-    char *by = names_client(api, x);
+    char *by = caller_describe(caller);
     if (!for_each_named(api, x, body, action, by))
         reply_success(x);
     free(by);
 }
 
-static void pin(struct api *api, struct http_exchange *x, json_t *body)
+static void pin(struct api *api, struct http_exchange *x, const struct caller *caller, json_t *body)
 {
-    set_pins(api, x, body, pin_one);
+    set_pins(api, x, caller, body, pin_one);
 }
 
-static void unpin(struct api *api, struct http_exchange *x, json_t *body)
+static void unpin(struct api *api, struct http_exchange *x, const struct caller *caller,
+                  json_t *body)
 {
-    set_pins(api, x, body, unpin_one);
+    set_pins(api, x, caller, body, unpin_one);
 }
 
-void api_models_pin(struct api *api, struct http_exchange *x)
+void api_models_pin(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, pin);
+    body_read_json(api, x, caller, pin);
 }
 
-void api_models_unpin(struct api *api, struct http_exchange *x)
+void api_models_unpin(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, unpin);
+    body_read_json(api, x, caller, unpin);
 }

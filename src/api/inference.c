@@ -47,7 +47,7 @@ struct inference {
     struct host_listener listener; /* in EXPLAIN */
     uv_timer_t timer;              /* in EXPLAIN */
     bool may_load;
-    bool keyless; /* let in only because its path is public: so it may not load */
+    bool barred; /* its caller may not load a model by it */
     bool retried;
     bool begun;        /* in EXPLAIN: an answer has begun */
     char *explanation; /* in EXPLAIN */
@@ -349,9 +349,11 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
     struct inference *i = container_of(r, struct inference, request);
     switch (why) {
     case SCHED_REJECT_NOT_LOADED:
-        if (i->keyless)
+        if (i->barred)
             refuse_queue(i, "not_loaded",
-                         "it is not loaded, and only a request with an API key loads it");
+                         i->record->caller.page == PAGE_FOREIGN
+                             ? "it is not loaded, and a page of another origin cannot load it so"
+                             : "it is not loaded, and only a request with an API key loads it");
         else
             inference_fail(i, 400, "model is not loaded");
         return;
@@ -562,10 +564,11 @@ static const struct http_exchange_events events = {
 
 static char *describe(const struct host_request *r)
 {
-    return who_describe(&container_of(r, struct inference, request)->record->who);
+    return caller_describe(&container_of(r, struct inference, request)->record->caller);
 }
 
-static struct inference *inference_create(struct api *api, struct http_exchange *x)
+static struct inference *inference_create(struct api *api, struct http_exchange *x,
+                                          const struct caller *caller)
 {
     struct inference *i = mem_zalloc(sizeof *i);
     i->api = api;
@@ -574,7 +577,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     i->request.granted = on_granted;
     i->request.rejected = on_rejected;
     i->request.describe = describe;
-    i->record = requests_begin(api->requests, &host_config(api->host)->api_keys, x, &i->request);
+    i->record = requests_begin(api->requests, caller, &i->request);
     relay_init(&i->relay);
     i->relay.body.max = BODY_MAX;
     i->relay.body_complete = http_exchange_body_length(x) == 0;
@@ -582,9 +585,9 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     return i;
 }
 
-void api_inference_body(struct api *api, struct http_exchange *x)
+void api_inference_body(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    struct inference *i = inference_create(api, x);
+    struct inference *i = inference_create(api, x, caller);
     char *name = target_query(http_exchange_target(x), "model");
     i->peek = peek_create(http_head_get(http_exchange_head(x), "content-type"));
     /* A name in the query needs no look into the body: some clients can only send it there. */
@@ -595,7 +598,7 @@ void api_inference_body(struct api *api, struct http_exchange *x)
     free(name);
 }
 
-void api_inference_query(struct api *api, struct http_exchange *x)
+void api_inference_query(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     bool classic = host_config(api->host)->classic;
     char *name = target_query(http_exchange_target(x), "model");
@@ -604,23 +607,22 @@ void api_inference_query(struct api *api, struct http_exchange *x)
         free(name);
         return;
     }
-    struct inference *i = inference_create(api, x);
-    i->request.passive = i->relay.urgent = !classic;
+    struct inference *i = inference_create(api, x, caller);
+    /* The web interface's files are public in classic mode, but who has no key makes no use of the
+     * model by them. */
+    bool uses = classic && caller_may(caller, RIGHT_INFER, NULL);
+    i->request.passive = !uses;
+    i->relay.urgent = !classic;
+    i->barred = !uses && !caller_may(caller, RIGHT_LOAD, NULL);
+    i->may_load &= !i->barred;
     inference_submit(i, name);
     free(name);
 }
 
-void api_inference_page(struct api *api, struct http_exchange *x)
+void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
+                      struct model *h)
 {
-    struct inference *i = inference_create(api, x);
-    i->keyless = i->request.passive = true;
-    i->may_load = false;
-    inference_submit(i, NULL);
-}
-
-void api_inference_of(struct api *api, struct http_exchange *x, struct model *h)
-{
-    struct inference *i = inference_create(api, x);
+    struct inference *i = inference_create(api, x, caller);
     i->may_load = false;
     i->request.passive = true;
     inference_submit(i, h->entry->id);

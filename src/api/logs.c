@@ -165,10 +165,11 @@ static bool has(const char *target, const char *name)
     return value != NULL;
 }
 
-void api_logs(struct api *api, struct http_exchange *x)
+void api_logs(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     const char *target = http_exchange_target(x);
     unsigned lines = LINES;
+    (void)caller;
     if (names_count(x, "lines", &lines))
         return;
     const struct model *h = has(target, "model") ? names_queried(api, x) : NULL;

@@ -181,11 +181,12 @@ static void on_client_gone(struct http_exchange *x, void *ctx)
     free(r);
 }
 
-void api_models_list(struct api *api, struct http_exchange *x)
+void api_models_list(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     static const struct http_exchange_events events = {.gone = on_client_gone};
     char *reload = target_query(http_exchange_target(x), "reload");
     bool anew = reload && *reload;
+    (void)caller;
     free(reload);
     if (!anew) {
         send_list(api, x);
@@ -200,7 +201,8 @@ void api_models_list(struct api *api, struct http_exchange *x)
 /* --- load ---------------------------------------------------------------------------------------
  */
 
-static void load(struct api *api, struct http_exchange *x, json_t *body)
+static void load(struct api *api, struct http_exchange *x, const struct caller *caller,
+                 json_t *body)
 {
     struct model *h = names_model(api, x, body);
     if (!h)
@@ -211,7 +213,7 @@ static void load(struct api *api, struct http_exchange *x, json_t *body)
         reply_error(x, 400, "model is already running");
         return;
     }
-    char *by = names_client(api, x);
+    char *by = caller_describe(caller);
     if (runs)
         intent_release(h, by);
     else
@@ -220,7 +222,7 @@ static void load(struct api *api, struct http_exchange *x, json_t *body)
     reply_success(x);
 }
 
-void api_models_load(struct api *api, struct http_exchange *x)
+void api_models_load(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, load);
+    body_read_json(api, x, caller, load);
 }

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "api/reply.h"
-#include "api/who.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/value.h"
@@ -120,13 +119,6 @@ int names_check(struct api *api, struct http_exchange *x, const char *member, js
         }
     }
     return 0;
-}
-
-char *names_client(struct api *api, struct http_exchange *x)
-{
-    struct who who;
-    who_set(&who, &host_config(api->host)->api_keys, x);
-    return who_describe(&who);
 }
 
 json_t *names_hold(const struct model *h)

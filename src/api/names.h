@@ -18,8 +18,6 @@ void names_not_found(struct api *api, struct http_exchange *x, int status, const
  * no model has: likely a slip, so nothing is done. */
 int names_check(struct api *api, struct http_exchange *x, const char *member, json_t *list)
     __attribute__((warn_unused_result));
-/* `POST /models/load from 127.0.0.1:4711 (curl/8.0)`; the caller frees. */
-char *names_client(struct api *api, struct http_exchange *x);
 /* A model as GET /models lists it. */
 json_t *names_entry(struct model *h);
 /* A model that is being downloaded, likewise. */

@@ -44,6 +44,8 @@ static const char *error_type(int status)
     case 400:
     case 405:
     case 413:
+    case 415:
+    case 421:
     case 431:
         return "invalid_request_error";
     case 401:

@@ -70,8 +70,7 @@ static struct request_record *new_record(struct requests *r)
     return memset(take_oldest(r), 0, sizeof(struct request_record));
 }
 
-struct request_record *requests_begin(struct requests *r, const struct keys *keys,
-                                      const struct http_exchange *x,
+struct request_record *requests_begin(struct requests *r, const struct caller *caller,
                                       const struct host_request *place)
 {
     struct request_record *e = new_record(r);
@@ -79,7 +78,7 @@ struct request_record *requests_begin(struct requests *r, const struct keys *key
     e->at = clock_unix();
     e->arrived = uv_now(r->loop);
     e->place = place;
-    who_set(&e->who, keys, x);
+    e->caller = *caller;
     TAILQ_INSERT_HEAD(&r->running, e, link);
     return e;
 }
@@ -168,13 +167,13 @@ static json_t *record_json(const struct requests *r, const struct request_record
     json_object_set_new(o, "id", json_integer((json_int_t)e->id));
     json_object_set_new(o, "at", json_real(e->at));
     json_object_set_new(o, "model", reply_string_or_null(e->model));
-    json_object_set_new(o, "request", reply_string(e->who.request));
+    json_object_set_new(o, "request", reply_string(e->caller.request));
     json_object_set_new(o, "state", json_string(state_of(e)));
     json_object_set_new(o, "status", e->status ? json_integer(e->status) : json_null());
     json_object_set_new(o, "error", field(e->error));
-    json_object_set_new(o, "client", reply_string(e->who.client));
-    json_object_set_new(o, "key", field(e->who.key));
-    json_object_set_new(o, "user_agent", field(e->who.agent));
+    json_object_set_new(o, "client", reply_string(e->caller.client));
+    json_object_set_new(o, "key", field(e->caller.key));
+    json_object_set_new(o, "user_agent", field(e->caller.agent));
     json_object_set_new(o, "waited_ms",
                         json_integer((json_int_t)((e->granted ? e->granted : end) - e->arrived)));
     json_object_set_new(o, "elapsed_ms", json_integer((json_int_t)(end - e->arrived)));
@@ -220,10 +219,11 @@ static int read_filter(struct api *api, struct http_exchange *x, struct filter *
     return 0;
 }
 
-void api_requests(struct api *api, struct http_exchange *x)
+void api_requests(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     const struct requests *r = api->requests;
     struct filter f = {0};
+    (void)caller;
     if (!read_filter(api, x, &f)) {
         json_t *out = json_array();
         add_matching(out, r, &r->running, &f);

@@ -9,7 +9,7 @@
 #include <sys/queue.h>
 
 #include "api/usage.h"
-#include "api/who.h"
+#include "api/caller.h"
 #include "http/server.h"
 #include "server/host.h"
 
@@ -19,7 +19,7 @@ struct request_record {
     uint64_t id;
     double at;                        /* Unix time, seconds */
     uint64_t arrived, granted, ended; /* uv_now(), ms; 0: not yet */
-    struct who who;
+    struct caller caller;
     char error[24]; /* the error's `state`; empty: none */
     char *model;    /* id, or the name that no model has; NULL */
     int status;     /* of the answer; 0: none yet */
@@ -31,9 +31,7 @@ struct request_record {
 
 struct requests *requests_create(uv_loop_t *loop);
 void requests_destroy(struct requests *r);
-/* `keys`: to tell which one it came with. */
-struct request_record *requests_begin(struct requests *r, const struct keys *keys,
-                                      const struct http_exchange *x,
+struct request_record *requests_begin(struct requests *r, const struct caller *caller,
                                       const struct host_request *place);
 void requests_grant(struct requests *r, struct request_record *record);
 /* It is over; the record is the list's own. `forget`: it is not worth a place there. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds the route, checks the key. In router mode the table below says it all; in classic mode
- * whatever hostler does not answer itself goes to the one engine, so that the server behaves as a
- * llama-server would.
+ * Finds the route, and refuses who may not use it. In router mode the table below says it all; in
+ * classic mode whatever hostler does not answer itself goes to the one engine, so that the server
+ * behaves as a llama-server would.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/access.h"
 #include "api/api.h"
@@ -16,89 +16,93 @@
 #include "api/reply.h"
 #include "api/requests.h"
 #include "api/streams.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "http/target.h"
 
 enum route_flags {
-    PUBLIC = 1, /* no key needed */
-    ROUTER = 2, /* only in router mode: in classic mode it is the engine's */
+    ROUTER = 1,  /* only in router mode: in classic mode it is the engine's */
+    RELOADS = 2, /* with `?reload=` it reads the models anew, which needs RIGHT_ADMIN */
 };
 
 static const struct route {
     const char *method; /* GET also answers HEAD */
     const char *path;   /* a trailing `*` matches one more segment */
     api_handler *handler;
+    enum right right;
     unsigned flags;
 } routes[] = {
-    {"GET", "/health", api_health, PUBLIC},
-    {"GET", "/v1/health", api_health, PUBLIC},
-    {"GET", "/models", api_models_list, ROUTER},
-    {"GET", "/v1/models", api_models_list, ROUTER},
-    {"POST", "/models", api_models_download, ROUTER},
-    {"DELETE", "/models", api_models_delete, ROUTER},
-    {"GET", "/models/sse", api_events, ROUTER},
-    {"GET", "/props", api_props, ROUTER},
-    {"POST", "/models/load", api_models_load, 0},
-    {"POST", "/models/unload", api_models_unload, 0},
-    {"POST", "/models/unload-all", api_models_unload_all, 0},
-    {"POST", "/models/hold", api_models_hold, 0},
-    {"POST", "/models/release", api_models_release, 0},
-    {"POST", "/models/pin", api_models_pin, 0},
-    {"POST", "/models/unpin", api_models_unpin, 0},
-    {"GET", "/hostler/v1/status", api_status, 0},
-    {"GET", "/hostler/v1/requests", api_requests, 0},
-    {"GET", "/hostler/v1/show", api_show, 0},
-    {"GET", "/hostler/v1/estimate", api_estimate, 0},
-    {"GET", "/hostler/v1/logs", api_logs, 0},
+    {"GET", "/health", api_health, RIGHT_NONE, 0},
+    {"GET", "/v1/health", api_health, RIGHT_NONE, 0},
+    {"GET", "/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS},
+    {"GET", "/v1/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS},
+    {"POST", "/models", api_models_download, RIGHT_DOWNLOAD, ROUTER},
+    {"DELETE", "/models", api_models_delete, RIGHT_DELETE, ROUTER},
+    {"GET", "/models/sse", api_events, RIGHT_STATUS, ROUTER},
+    {"GET", "/props", api_props, RIGHT_LIST, ROUTER},
+    {"POST", "/models/load", api_models_load, RIGHT_LOAD, 0},
+    {"POST", "/models/unload", api_models_unload, RIGHT_UNLOAD, 0},
+    {"POST", "/models/unload-all", api_models_unload_all, RIGHT_UNLOAD, 0},
+    {"POST", "/models/hold", api_models_hold, RIGHT_HOLD, 0},
+    {"POST", "/models/release", api_models_release, RIGHT_HOLD, 0},
+    {"POST", "/models/pin", api_models_pin, RIGHT_HOLD, 0},
+    {"POST", "/models/unpin", api_models_unpin, RIGHT_HOLD, 0},
+    {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, 0},
+    {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, 0},
+    {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, 0},
+    {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0},
+    {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0},
 
-    {"GET", "/v1/stream", api_stream_get, ROUTER},
-    {"DELETE", "/v1/stream", api_stream_delete, ROUTER},
-    {"POST", "/v1/streams/lookup", api_streams_lookup, ROUTER},
+    {"GET", "/v1/stream", api_stream_get, RIGHT_RESUME, ROUTER},
+    {"DELETE", "/v1/stream", api_stream_delete, RIGHT_RESUME, ROUTER},
+    {"POST", "/v1/streams/lookup", api_streams_lookup, RIGHT_RESUME, ROUTER},
 
-    {"GET", "/metrics", api_inference_query, ROUTER},
-    {"GET", "/slots", api_inference_query, ROUTER},
-    {"GET", "/lora-adapters", api_inference_query, ROUTER},
+    {"GET", "/metrics", api_inference_query, RIGHT_STATUS, ROUTER},
+    {"GET", "/slots", api_inference_query, RIGHT_STATUS, ROUTER},
+    {"GET", "/lora-adapters", api_inference_query, RIGHT_LIST, ROUTER},
 
-    {"POST", "/props", api_inference_body, ROUTER},
-    {"POST", "/completion", api_inference_body, ROUTER},
-    {"POST", "/completions", api_inference_body, ROUTER},
-    {"POST", "/v1/completions", api_inference_body, ROUTER},
-    {"POST", "/infill", api_inference_body, ROUTER},
-    {"POST", "/chat/completions", api_inference_body, ROUTER},
-    {"POST", "/v1/chat/completions", api_inference_body, ROUTER},
-    {"POST", "/v1/chat/completions/control", api_inference_body, ROUTER},
-    {"POST", "/responses", api_inference_body, ROUTER},
-    {"POST", "/v1/responses", api_inference_body, ROUTER},
-    {"POST", "/audio/transcriptions", api_inference_body, ROUTER},
-    {"POST", "/v1/audio/transcriptions", api_inference_body, ROUTER},
-    {"POST", "/v1/messages", api_inference_body, ROUTER},
-    {"POST", "/v1/messages/count_tokens", api_inference_body, ROUTER},
-    {"POST", "/chat/completions/input_tokens", api_inference_body, ROUTER},
-    {"POST", "/v1/chat/completions/input_tokens", api_inference_body, ROUTER},
-    {"POST", "/responses/input_tokens", api_inference_body, ROUTER},
-    {"POST", "/v1/responses/input_tokens", api_inference_body, ROUTER},
-    {"POST", "/embedding", api_inference_body, ROUTER},
-    {"POST", "/embeddings", api_inference_body, ROUTER},
-    {"POST", "/v1/embeddings", api_inference_body, ROUTER},
-    {"POST", "/rerank", api_inference_body, ROUTER},
-    {"POST", "/v1/rerank", api_inference_body, ROUTER},
-    {"POST", "/reranking", api_inference_body, ROUTER},
-    {"POST", "/v1/reranking", api_inference_body, ROUTER},
-    {"POST", "/tokenize", api_inference_body, ROUTER},
-    {"POST", "/detokenize", api_inference_body, ROUTER},
-    {"POST", "/apply-template", api_inference_body, ROUTER},
-    {"POST", "/slots/*", api_inference_body, ROUTER},
-    {"POST", "/lora-adapters", api_inference_body, ROUTER},
-    {"POST", "/v1/systemone", api_inference_body, ROUTER},
+    {"POST", "/props", api_inference_body, RIGHT_ADMIN, ROUTER},
+    {"POST", "/completion", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/completions", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/completions", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/infill", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/chat/completions", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/chat/completions", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/chat/completions/control", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/responses", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/responses", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/audio/transcriptions", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/audio/transcriptions", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/messages", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/messages/count_tokens", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/chat/completions/input_tokens", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/chat/completions/input_tokens", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/responses/input_tokens", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/responses/input_tokens", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/embedding", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/embeddings", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/embeddings", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/rerank", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/rerank", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/reranking", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/v1/reranking", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/tokenize", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/detokenize", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/apply-template", api_inference_body, RIGHT_INFER, ROUTER},
+    {"POST", "/slots/*", api_inference_body, RIGHT_ADMIN, ROUTER},
+    {"POST", "/lora-adapters", api_inference_body, RIGHT_ADMIN, ROUTER},
+    {"POST", "/v1/systemone", api_inference_body, RIGHT_INFER, ROUTER},
 
-    {"GET", "/tools", api_disabled, ROUTER},
-    {"POST", "/tools", api_disabled, ROUTER},
-    {"GET", "/cors-proxy", api_disabled, ROUTER},
-    {"POST", "/cors-proxy", api_disabled, ROUTER},
+    {"GET", "/tools", api_disabled, RIGHT_ADMIN, ROUTER},
+    {"POST", "/tools", api_disabled, RIGHT_ADMIN, ROUTER},
+    {"GET", "/cors-proxy", api_disabled, RIGHT_ADMIN, ROUTER},
+    {"POST", "/cors-proxy", api_disabled, RIGHT_ADMIN, ROUTER},
 };
 
+#define N_ROUTES (sizeof routes / sizeof *routes)
+
 /* Of each route's path: a request's path differs from most in its length already. */
-static unsigned char path_len[sizeof routes / sizeof *routes];
+static unsigned char path_len[N_ROUTES];
 
 static bool path_matches(const char *pattern, size_t n, const char *path, size_t len)
 {
@@ -114,38 +118,124 @@ static bool method_matches(const char *wanted, const char *method)
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* NULL when there is none; `*other_method` tells that the path exists for another method. */
-static const struct route *find_route(const char *method, const char *target,
-                                      const char **other_method)
+/* The next route of the path from number `*i` on, whatever its method; NULL behind the last. */
+static const struct route *next_of_path(const char *target, size_t *i)
 {
     size_t len = target_path_len(target);
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        const struct route *r = &routes[i];
-        if (!path_matches(r->path, path_len[i], target, len))
-            continue;
-        if (method_matches(r->method, method))
-            return r;
-        *other_method = r->method;
+    while (*i < N_ROUTES) {
+        const size_t at = (*i)++;
+        if (path_matches(routes[at].path, path_len[at], target, len))
+            return &routes[at];
     }
     return NULL;
+}
+
+static const struct route *find_route(const char *method, const char *target)
+{
+    size_t i = 0;
+    const struct route *r;
+    while ((r = next_of_path(target, &i)) && !method_matches(r->method, method))
+        ;
+    return r;
+}
+
+/* --- who may use it -----------------------------------------------------------------------------
+ */
+
+static bool wants_reload(const char *target)
+{
+    char *reload = target[target_path_len(target)] ? target_query(target, "reload") : NULL;
+    bool wanted = reload && *reload;
+    free(reload);
+    return wanted;
+}
+
+/* In classic mode what is none of our routes is the engine's. Other spellings of a path could lead to
+ * one of its routes that the table protects, so they need all rights. */
+static enum right right_of_unknown(const struct config *c, const char *method, const char *target)
+{
+    const size_t len = target_path_len(target);
+    if (!c->classic)
+        return RIGHT_LIST; /* to be told that there is no such route */
+    if (access_is_page(method, target, len))
+        return RIGHT_NONE;
+    return access_is_plain_get(method, target, len) ? RIGHT_INFER : RIGHT_ADMIN;
+}
+
+/* `r`: NULL where there is no route. */
+static enum right right_of(const struct config *c, const struct route *r, const char *method,
+                           const char *target)
+{
+    if (!r)
+        return right_of_unknown(c, method, target);
+    return (r->flags & RELOADS) && wants_reload(target) ? RIGHT_ADMIN : r->right;
+}
+
+/* A form, which a page may send without asking first, is no JSON. */
+static bool has_json_body(const struct http_exchange *x)
+{
+    static const char json[] = "application/json";
+    const char *type = http_head_get(http_exchange_head(x), "content-type");
+    if (!http_exchange_body_length(x))
+        return true;
+    if (!type || strncasecmp(type, json, sizeof json - 1) != 0)
+        return false;
+    type += sizeof json - 1;
+    return strchr("; \t", *type) != NULL;
+}
+
+/* Whether the request may go on; else it is answered. */
+static bool admit(const struct caller *caller, enum right right, struct http_exchange *x)
+{
+    if (!caller_may(caller, right, NULL)) {
+        caller_refuse(caller, right, x);
+        return false;
+    }
+    if (caller->page == PAGE_NONE || caller_foreign_page_may(right) || has_json_body(x))
+        return true;
+    reply_error(x, 415, "a page's request to this route needs Content-Type: application/json");
+    return false;
+}
+
+static void refuse_host(struct http_exchange *x)
+{
+    size_t len;
+    const char *authority = http_exchange_authority(x, &len);
+    const char *host = http_head_get(http_exchange_head(x), "host");
+    if (!authority)
+        len = strlen(authority = host);
+    http_exchange_omit_fields(x);
+    reply_error(x, 421,
+                "'%.*s' is no name of this server: ask it by its address or as localhost, or start "
+                "it with --allowed-hosts and that name",
+                (int)(len < 128 ? len : 128), authority);
 }
 
 /* --- dispatch -----------------------------------------------------------------------------------
  */
 
-/* RFC 9110, 15.5.6: it must say what is allowed. */
-static void refuse_method(struct http_exchange *x, const char *method, const char *allowed)
+/* `GET, HEAD, POST`: of the path's routes. The caller frees it; NULL: it has none. */
+static char *methods_of(const char *target)
 {
-    char text[96], field[48];
-    snprintf(text, sizeof text, "%s is not possible here: use %s", method, allowed);
-    snprintf(field, sizeof field, "Allow: %s\r\n", allowed);
-    reply_error_fields(x, 405, text, field);
+    char *all = NULL;
+    const struct route *r;
+    for (size_t i = 0; (r = next_of_path(target, &i));) {
+        const char *more = strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method;
+        char *longer = all ? mem_printf("%s, %s", all, more) : mem_strdup(more);
+        free(all);
+        all = longer;
+    }
+    return all;
 }
 
-void api_add_fields(struct http_exchange *x, void *ctx)
+/* RFC 9110, 15.5.6: it must say what is allowed. */
+static void refuse_method(struct http_exchange *x, const char *methods)
 {
-    const struct api *api = ctx;
-    cors_add_fields(host_config(api->host), x);
+    char *text = mem_printf("%s is not possible here: use %s", http_exchange_method(x), methods);
+    char *field = mem_printf("Allow: %s, OPTIONS\r\n", methods);
+    reply_error_fields(x, 405, text, field);
+    free(field);
+    free(text);
 }
 
 static void refuse_path(const struct config *c, struct http_exchange *x)
@@ -157,24 +247,20 @@ static void refuse_path(const struct config *c, struct http_exchange *x)
                 c->api_prefix ? c->api_prefix : "");
 }
 
-static bool may_ask(const struct config *c, const struct http_exchange *x)
+static void refuse_route(const struct config *c, struct http_exchange *x, bool inside)
 {
-    const struct keys *keys = &c->api_keys;
-    return !keys->n || access_key(keys, http_exchange_head(x));
+    char *methods = inside ? methods_of(http_exchange_target(x)) : NULL;
+    if (methods)
+        refuse_method(x, methods);
+    else
+        refuse_path(c, x);
+    free(methods);
 }
 
 /* In classic mode the one engine answers what hostler does not answer itself. */
 static bool is_engines(const struct config *c, const struct route *r)
 {
     return c->classic && (!r || (r->flags & ROUTER));
-}
-
-static bool is_public(const struct config *c, const struct route *r, const struct http_exchange *x)
-{
-    const char *target = http_exchange_target(x);
-    if (r)
-        return r->flags & PUBLIC;
-    return c->classic && access_is_page(http_exchange_method(x), target, target_path_len(target));
 }
 
 /* From here on the target is what stands below --api-prefix; false when it is not below it. */
@@ -188,6 +274,59 @@ static bool enter_prefix(const struct config *c, struct http_exchange *x)
     return true;
 }
 
+/* Permits what the request that it asks for would be granted, and nothing else. Without a key: a
+ * browser sends none here. */
+static void answer_preflight(const struct config *c, struct http_exchange *x,
+                             const struct caller *caller)
+{
+    const char *target = http_exchange_target(x);
+    const char *method = http_head_get(http_exchange_head(x), "access-control-request-method");
+    enum right right = RIGHT_NONE;
+    if (method)
+        right = right_of(c, find_route(method, target), method, target);
+    if (caller->page == PAGE_FOREIGN && !caller_foreign_page_may(right))
+        caller_refuse(caller, right, x);
+    else
+        cors_answer_preflight(c, x);
+}
+
+void api_add_fields(struct http_exchange *x, void *ctx)
+{
+    const struct api *api = ctx;
+    cors_add_fields(host_config(api->host), x);
+}
+
+/* O(routes), beside what the handler does. */
+void api_handle(struct http_exchange *x, void *ctx)
+{
+    struct api *api = ctx;
+    const struct config *c = host_config(api->host);
+    struct caller caller;
+    if (!hosts_accept(&api->hosts, x)) {
+        refuse_host(x);
+        return;
+    }
+    const bool inside = enter_prefix(c, x);
+    caller_init(&caller, c, x);
+    const char *method = http_exchange_method(x), *target = http_exchange_target(x);
+    if (strcmp(method, "OPTIONS") == 0) {
+        answer_preflight(c, x, &caller);
+        return;
+    }
+    const struct route *r = inside ? find_route(method, target) : NULL;
+    if (!admit(&caller, inside ? right_of(c, r, method, target) : RIGHT_LIST, x))
+        return;
+    if (inside && is_engines(c, r))
+        api_inference_query(api, x, &caller);
+    else if (r)
+        r->handler(api, x, &caller);
+    else
+        refuse_route(c, x, inside);
+}
+
+/* --- the whole ----------------------------------------------------------------------------------
+ */
+
 struct api *api_create(struct host *host, struct refresh *refresh)
 {
     struct api *api = mem_zalloc(sizeof *api);
@@ -199,7 +338,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->logs = logs_create(host);
     api->downloads = downloads_create(host, refresh, api_downloads_told, api);
     api->started = uv_now(host_loop(host));
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+    for (size_t i = 0; i < N_ROUTES; i++)
         path_len[i] = (unsigned char)strlen(routes[i].path);
     return api;
 }
@@ -211,31 +350,16 @@ void api_destroy(struct api *api)
     streams_destroy(api->streams);
     requests_destroy(api->requests);
     logs_destroy(api->logs);
+    hosts_finish(&api->hosts);
     free(api);
 }
 
-void api_handle(struct http_exchange *x, void *ctx)
+/* Bound to all addresses, it can be reached by any name. */
+void api_listening(struct api *api, const struct http_server *server)
 {
-    struct api *api = ctx;
-    const struct config *c = host_config(api->host);
-    const char *method = http_exchange_method(x);
-    const char *other_method = NULL;
-    if (strcmp(method, "OPTIONS") == 0) {
-        cors_answer_preflight(c, x);
-        return;
-    }
-    bool inside = enter_prefix(c, x);
-    const struct route *r =
-        inside ? find_route(method, http_exchange_target(x), &other_method) : NULL;
-    bool has_right = may_ask(c, x);
-    if (!(inside && is_public(c, r, x)) && !has_right)
-        reply_error(x, 401, "Invalid API Key");
-    else if (inside && is_engines(c, r))
-        (has_right ? api_inference_query : api_inference_page)(api, x);
-    else if (r)
-        r->handler(api, x);
-    else if (other_method)
-        refuse_method(x, method, other_method);
-    else
-        refuse_path(c, x);
+    hosts_finish(&api->hosts);
+    hosts_init(&api->hosts, host_config(api->host), server);
+    if (api->hosts.any_name && api->hosts.any_address)
+        log_warn("requests are answered whatever host they name, so that a web page could lead its "
+                 "own name here: --allowed-hosts lists the names that count");
 }

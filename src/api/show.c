@@ -163,9 +163,10 @@ static json_t *changes(const struct model *h)
     return all;
 }
 
-void api_show(struct api *api, struct http_exchange *x)
+void api_show(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     struct model *h = names_queried(api, x);
+    (void)caller;
     if (!h)
         return;
     json_t *o = names_entry(h);

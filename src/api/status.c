@@ -13,9 +13,10 @@
 
 #define RECENT_MAX 32 /* changes that the status tells */
 
-void api_health(struct api *api, struct http_exchange *x)
+void api_health(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     const struct model *h = host_config(api->host)->classic ? host_at(api->host, 0) : NULL;
+    (void)caller;
     /* A single-model llama-server says here whether its model can be used. */
     if (h && model_state(h) == SCHED_LOADING)
         reply_error(x, 503, "Loading model");
@@ -25,13 +26,13 @@ void api_health(struct api *api, struct http_exchange *x)
         reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
 }
 
-void api_props(struct api *api, struct http_exchange *x)
+void api_props(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     const struct config *c = host_config(api->host);
     char *model = target_query(http_exchange_target(x), "model");
     if (model && *model) {
         free(model);
-        api_inference_query(api, x);
+        api_inference_query(api, x, caller);
         return;
     }
     free(model);
@@ -43,9 +44,10 @@ void api_props(struct api *api, struct http_exchange *x)
                          "build_info", "hostler-" HOSTLER_VERSION, "cors_proxy_enabled", 0));
 }
 
-void api_disabled(struct api *api, struct http_exchange *x)
+void api_disabled(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     json_t *error = reply_error_object(403, "this feature is disabled");
+    (void)caller;
     (void)api;
     json_object_set_new(error, "type", json_string("feature_disabled"));
     reply_error_json(x, 403, error, 0);
@@ -140,12 +142,13 @@ static json_t *queue_of(const struct model *h)
                      (json_int_t)(now - h->sched.waiting_since));
 }
 
-void api_status(struct api *api, struct http_exchange *x)
+void api_status(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     json_t *o = json_object(), *engines = json_array(), *queue = json_array();
     json_t *holds = json_array();
     const struct config *c = host_config(api->host);
     struct model *h;
+    (void)caller;
     json_object_set_new(o, "version", json_string(HOSTLER_VERSION));
     json_object_set_new(o, "engine_version", reply_string(engine_options_version(c->options)));
     json_object_set_new(o, "pid", json_integer(getpid()));

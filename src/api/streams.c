@@ -141,7 +141,7 @@ static char *id_of(struct http_exchange *x)
     return NULL;
 }
 
-void api_stream_get(struct api *api, struct http_exchange *x)
+void api_stream_get(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     char *id = id_of(x);
     struct model *h = id ? owner(api, id) : NULL;
@@ -150,7 +150,7 @@ void api_stream_get(struct api *api, struct http_exchange *x)
     free(id);
     bool leaves = h && (model_is_draining(h));
     if (h && model_state(h) == SCHED_READY && !leaves)
-        api_inference_of(api, x, h);
+        api_inference_of(api, x, caller, h);
     else if (h && model_state(h) == SCHED_READY)
         reply_error(x, 503, "Stream owner model is about to be unloaded");
     else if (h && (model_state(h) == SCHED_LOADING || model_waits(h)))
@@ -207,9 +207,10 @@ static void delete_at(struct api *api, struct http_exchange *x, struct model *h,
     free(escaped);
 }
 
-void api_stream_delete(struct api *api, struct http_exchange *x)
+void api_stream_delete(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     char *id = id_of(x);
+    (void)caller;
     if (!id)
         return;
     struct model *h = owner(api, id);
@@ -329,7 +330,8 @@ static void ask(struct api *api, struct lookup *l, struct model *h, json_t *ids)
     json_decref(some);
 }
 
-static void look_up(struct api *api, struct http_exchange *x, json_t *body)
+static void look_up(struct api *api, struct http_exchange *x, const struct caller *caller,
+                    json_t *body)
 {
     static const struct http_exchange_events events = {.gone = on_asker_gone};
     json_t *ids = json_object_get(body, "conversation_ids");
@@ -337,6 +339,7 @@ static void look_up(struct api *api, struct http_exchange *x, json_t *body)
     struct lookup *l = mem_zalloc(sizeof *l);
     l->x = x;
     l->found = json_array();
+    (void)caller;
     http_exchange_take(x, &events, l);
     for (size_t i = 0; json_is_array(ids) && (h = host_at(api->host, i)); i++)
         if (model_client(h))
@@ -345,7 +348,7 @@ static void look_up(struct api *api, struct http_exchange *x, json_t *body)
         finish_lookup(l);
 }
 
-void api_streams_lookup(struct api *api, struct http_exchange *x)
+void api_streams_lookup(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, look_up);
+    body_read_json(api, x, caller, look_up);
 }

@@ -133,7 +133,7 @@ static void on_done_unseen(struct unload *u, void *ctx)
 }
 
 /* Starts the operation, or only tells what it would do. */
-static void run(struct api *api, struct http_exchange *x, struct unload *u,
+static void run(struct http_exchange *x, const struct caller *caller, struct unload *u,
                 struct unload_wish *wish, bool dry_run)
 {
     if (dry_run) {
@@ -142,7 +142,7 @@ static void run(struct api *api, struct http_exchange *x, struct unload *u,
         unload_destroy(u);
         return;
     }
-    char *by = names_client(api, x);
+    char *by = caller_describe(caller);
     struct waiter *w = mem_zalloc(sizeof *w);
     w->x = x;
     http_exchange_take(x, &waiter_events, w);
@@ -169,7 +169,8 @@ static bool is_in_service(const struct model *h)
     return model_state(h) != SCHED_UNLOADED || model_waits(h);
 }
 
-static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
+static void unload_all(struct api *api, struct http_exchange *x, const struct caller *caller,
+                       json_t *body)
 {
     static const char *const known[] = {"drain",  "force",   "hold", "except",
                                         "reason", "dry_run", NULL};
@@ -181,7 +182,7 @@ static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
         names_check(api, x, "except", except))
         return;
     struct unload *u = unload_create(api->host);
-    char *by = names_client(api, x);
+    char *by = caller_describe(caller);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
         if (excepted(api, except, h))
             continue;
@@ -192,19 +193,20 @@ static void unload_all(struct api *api, struct http_exchange *x, json_t *body)
                         wish.reason, by);
     }
     free(by);
-    run(api, x, u, &wish, dry_run);
+    run(x, caller, u, &wish, dry_run);
 }
 
-void api_models_unload_all(struct api *api, struct http_exchange *x)
+void api_models_unload_all(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, unload_all);
+    body_read_json(api, x, caller, unload_all);
 }
 
 /* --- POST /models/unload ------------------------------------------------------------------------
  */
 
 /* Several by name, and the full report. */
-static void unload_several(struct api *api, struct http_exchange *x, json_t *body, json_t *models)
+static void unload_several(struct api *api, struct http_exchange *x, const struct caller *caller,
+                           json_t *body, json_t *models)
 {
     static const char *const known[] = {"models", "drain",   "force", "hold",
                                         "reason", "dry_run", NULL};
@@ -224,11 +226,12 @@ static void unload_several(struct api *api, struct http_exchange *x, json_t *bod
         const char *text = json_string_value(name);
         unload_add(u, text ? text : "", text ? host_find(api->host, text) : NULL);
     }
-    run(api, x, u, &wish, dry_run);
+    run(x, caller, u, &wish, dry_run);
 }
 
 /* llama.cpp's form: one model, answered at once. */
-static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
+static void unload_one(struct api *api, struct http_exchange *x, const struct caller *caller,
+                       json_t *body)
 {
     static const char *const known[] = {"model",  "drain",   "force", "hold",
                                         "reason", "dry_run", NULL};
@@ -236,7 +239,7 @@ static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
     bool dry_run;
     const char *name = json_string_value(json_object_get(body, "model"));
     if (json_object_get(body, "models")) {
-        unload_several(api, x, body, json_object_get(body, "models"));
+        unload_several(api, x, caller, body, json_object_get(body, "models"));
         return;
     }
     if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run))
@@ -259,17 +262,17 @@ static void unload_one(struct api *api, struct http_exchange *x, json_t *body)
     struct unload *u = unload_create(api->host);
     unload_add(u, name, h);
     if (dry_run) {
-        run(api, x, u, &wish, dry_run);
+        run(x, caller, u, &wish, dry_run);
         return;
     }
-    char *by = names_client(api, x);
+    char *by = caller_describe(caller);
     wish.by = by;
     unload_start(u, &wish, on_done_unseen, NULL);
     free(by);
     reply_success(x);
 }
 
-void api_models_unload(struct api *api, struct http_exchange *x)
+void api_models_unload(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    body_read_json(api, x, unload_one);
+    body_read_json(api, x, caller, unload_one);
 }

@@ -58,6 +58,11 @@ static void destroy_api(void *api)
     api_destroy(api);
 }
 
+static void tell_listening(void *api, const struct http_server *server)
+{
+    api_listening(api, server);
+}
+
 static bool asks_for_help(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++)
@@ -68,7 +73,8 @@ static bool asks_for_help(int argc, char **argv)
 
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
-    static const struct daemon_api api = {create_api, destroy_api, api_handle, api_add_fields};
+    static const struct daemon_api api = {create_api, destroy_api, tell_listening, api_handle,
+                                          api_add_fields};
     struct supervisor supervisor;
     struct config config;
     struct error err;

@@ -166,7 +166,7 @@ static int on_message_begin(llhttp_t *p)
     x->request = REQUEST_HEAD;
     x->answer = ANSWER_NONE;
     x->body_seen = 0;
-    x->paused = x->full = x->taken = x->outlives = x->expects = false;
+    x->paused = x->full = x->taken = x->outlives = x->expects = x->plain_answer = false;
     return 0;
 }
 
@@ -185,8 +185,8 @@ static const char *framing_problem(const llhttp_t *p, const struct http_head *he
     return NULL;
 }
 
-/* A whole URL is as good as a path (RFC 9112, 3.2.2). Returns where the path begins in `target`, which
- * gets a slash in the place of its host's last byte when it has no path. */
+/* A whole URL is as good as a path (RFC 9112, 3.2.2). Returns where the path begins in `target`. When
+ * it has none it gets a slash, for which scheme and host move by a byte to the left. */
 static size_t path_of(char *target)
 {
     size_t at = strncasecmp(target, "http://", 7) == 0    ? 7
@@ -195,8 +195,10 @@ static size_t path_of(char *target)
     if (!at)
         return 0;
     at += strcspn(target + at, "/?#");
-    if (target[at] != '/')
-        target[--at] = '/';
+    if (target[at] != '/') {
+        memmove(target, target + 1, --at);
+        target[at] = '/';
+    }
     return at;
 }
 

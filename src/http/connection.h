@@ -48,10 +48,11 @@ struct http_exchange {
     bool paused;   /* the handler wants no more body */
     bool full;     /* the client did not take all: `drain` is owed */
     bool keep_alive;
-    bool chunked;  /* the answer is sent in chunks */
-    bool bodyless; /* the answer has no body on the wire: HEAD, 204, 304 */
-    bool expects;  /* 100-continue is owed before the body is read */
-    bool parsing;  /* inside llhttp_execute */
+    bool chunked;      /* the answer is sent in chunks */
+    bool bodyless;     /* the answer has no body on the wire: HEAD, 204, 304 */
+    bool plain_answer; /* without what `add_fields` adds */
+    bool expects;      /* 100-continue is owed before the body is read */
+    bool parsing;      /* inside llhttp_execute */
     bool lingering;
     bool shut;     /* our side is closed */
     bool has_next; /* its next request is to be parsed, in the next turn of the loop */

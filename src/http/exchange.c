@@ -24,6 +24,18 @@ const char *http_exchange_target(const struct http_exchange *x)
     return x->head.text.data + x->target_at;
 }
 
+const char *http_exchange_authority(const struct http_exchange *x, size_t *len)
+{
+    const char *target = x->head.text.data;
+    const char *begin = x->target_at ? strstr(target, "://") : NULL;
+    *len = 0;
+    if (!begin || begin - target > 5) /* `https`, or less a byte: connection.c, path_of() */
+        return NULL;
+    begin += 3;
+    *len = strcspn(begin, "/");
+    return begin;
+}
+
 void http_exchange_skip_target(struct http_exchange *x, size_t len)
 {
     x->target_at += len;
@@ -42,6 +54,11 @@ int64_t http_exchange_body_length(const struct http_exchange *x)
 const char *http_exchange_peer(const struct http_exchange *x)
 {
     return x->peer;
+}
+
+bool http_exchange_is_unix(const struct http_exchange *x)
+{
+    return x->stream.stream.type == UV_NAMED_PIPE;
 }
 
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
@@ -69,6 +86,11 @@ void http_exchange_resume(struct http_exchange *x)
     x->paused = false;
     if (!x->parsing)
         connection_update_reading(x);
+}
+
+void http_exchange_omit_fields(struct http_exchange *x)
+{
+    x->plain_answer = true;
 }
 
 /* --- the answer ---------------------------------------------------------------------------------
@@ -142,7 +164,7 @@ void http_exchange_begin(struct http_exchange *x, int status, int64_t length)
         put(x, "Connection: close\r\n");
     else if (old)
         put(x, "Connection: keep-alive\r\n");
-    if (x->all->add_fields)
+    if (x->all->add_fields && !x->plain_answer)
         x->all->add_fields(x, x->all->ctx);
 }
 

@@ -44,6 +44,9 @@ const struct http_head *http_exchange_head(const struct http_exchange *x);
 const char *http_exchange_method(const struct http_exchange *x); /* `GET`, … */
 /* The path and what follows it, also when the request named a whole URL. */
 const char *http_exchange_target(const struct http_exchange *x);
+/* The host, and port, in a target that is a whole URL: `*len` bytes, not terminated. NULL when the
+ * target is a path. Before http_exchange_skip_target(). */
+const char *http_exchange_authority(const struct http_exchange *x, size_t *len);
 /* The target's first `len` bytes lead here, and are no business of whoever handles it. */
 void http_exchange_skip_target(struct http_exchange *x, size_t len);
 bool http_exchange_is_head(const struct http_exchange *x);
@@ -51,6 +54,8 @@ bool http_exchange_is_head(const struct http_exchange *x);
 int64_t http_exchange_body_length(const struct http_exchange *x);
 /* `127.0.0.1:5123`, or `unix`. */
 const char *http_exchange_peer(const struct http_exchange *x);
+/* Whether it came over a unix socket. */
+bool http_exchange_is_unix(const struct http_exchange *x);
 
 /* Whose it is from now on. `events` must outlive the exchange; members may be NULL. */
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
@@ -66,6 +71,8 @@ void http_exchange_resume(struct http_exchange *x);
  */
 #define HTTP_STREAMED ((int64_t)-1)
 
+/* The answer's head goes without the fields that http_server_on_answer() adds. */
+void http_exchange_omit_fields(struct http_exchange *x);
 /* Starts the head. `length` is the body's, or HTTP_STREAMED when it is not known. */
 void http_exchange_begin(struct http_exchange *x, int status, int64_t length);
 void http_exchange_field(struct http_exchange *x, const char *name, const char *value);

@@ -84,6 +84,7 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
     if (own) {
         if (config_table_set(c, own, value, &why))
             return error_set(err, -EINVAL, "%s: %s", argv[0], why.text);
+        c->api_key_in_arguments |= strcmp(own->public.names[0], "--api-key") == 0;
         if (own->passed && o)
             engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
     } else {
@@ -367,6 +368,7 @@ void config_finish(struct config *c)
     keys_finish(&c->api_keys);
     strv_finish(&c->hub_env);
     strv_finish(&c->cors_origins);
+    strv_finish(&c->allowed_hosts);
     free(c->cors_methods);
     free(c->cors_headers);
     engine_args_finish(&c->args);

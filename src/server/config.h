@@ -39,7 +39,9 @@ struct config {
     char *api_prefix;                   /* what every path begins with, `/a`; NULL: nothing */
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct keys api_keys;
-    struct strv cors_origins; /* `*`, `localhost`, or an origin each */
+    bool api_key_in_arguments; /* --api-key, which shows in the list of processes */
+    struct strv allowed_hosts; /* names by which requests may ask; `*`: any */
+    struct strv cors_origins;  /* `*`, `localhost`, or an origin each */
     char *cors_methods, *cors_headers;
     bool cors_credentials;
     uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms,

@@ -143,6 +143,19 @@ static int set_cors_origins(struct config *c, const char *value, struct error *e
     return 0;
 }
 
+/* Names and addresses; a port in them is of no account, since any may be asked. */
+static int set_allowed_hosts(struct config *c, const char *value, struct error *err)
+{
+    strv_finish(&c->allowed_hosts);
+    strv_split(&c->allowed_hosts, value, ',');
+    for (size_t i = 0; i < c->allowed_hosts.n; i++)
+        if (strpbrk(c->allowed_hosts.v[i], "/@ \t"))
+            return error_set(err, -EINVAL,
+                             "'%s' is no host name: write models.example, without http://",
+                             c->allowed_hosts.v[i]);
+    return 0;
+}
+
 /* It becomes a field of answers' heads, which a line break would end. */
 static int set_field_value(char **field, const char *value, struct error *err)
 {
@@ -314,6 +327,12 @@ static const struct config_entry options[] = {
       NULL,
       "file with such keys, one a line"},
      OTHER(set_api_key_file)},
+    {{{"--allowed-hosts"},
+      "NAMES",
+      "HOSTLER_ALLOWED_HOSTS",
+      "localhost and the addresses of --host; any name where that is 0.0.0.0 or ::",
+      "host names by which requests may reach it, beside these, separated by commas; *: any"},
+     OTHER(set_allowed_hosts)},
     {{{"--cors-origins"},
       "ORIGINS",
       "LLAMA_ARG_CORS_ORIGINS",

@@ -314,6 +314,10 @@ static void say_where(const struct daemon *d)
         if (exposed && !c->api_keys.n)
             log_warn("no --api-key is set: whoever reaches %s can use it", address);
     }
+    if (c->api_key_in_arguments)
+        log_warn(
+            "--api-key shows in the list of processes: use --api-key-file, or LLAMA_API_KEY in "
+            "the environment");
 }
 
 /* Listens first, so that a port in use costs nothing; requests are answered from the next turn of
@@ -337,6 +341,7 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
         rc = refresh_first(d->refresh, err);
     if (!rc) {
         say_where(d);
+        api->listening(d->api, d->server);
         tell_ready(d);
     }
     return rc;

@@ -17,6 +17,7 @@ struct daemon_api {
     /* Makes what `handler` gets as its context; `destroy` frees it at the end. */
     void *(*create)(struct host *host, struct refresh *refresh);
     void (*destroy)(void *api);
+    void (*listening)(void *api, const struct http_server *server); /* before the first request */
     http_handler *handler;
     http_handler *add_fields; /* to every answer */
 };

@@ -216,8 +216,21 @@ differs("an origin that is not allowed is not told which one is", *(
 TARGETS = "test_http.py::test_forms_of_the_target"
 differs("a target may be a whole URL (RFC 9112, 3.2.2); a route is compared as it is sent, as a proxy in front "
         "of it would",
-        (TARGETS + "[http://elsewhere.test/health-404]", "status", 404, 200),
+        (TARGETS + "[http://localhost/health-404]", "status", 404, 200),
         (TARGETS + "[/%68ealth-200]", "status", 200, 404))
+differs("a request for another host is not for this server (RFC 9110, 15.5.20): the name may be a page's own, made "
+        "to lead here",
+        (TARGETS + "[http://elsewhere.test/health-404]", "status", 404, 421))
+PAGE_OPERATES = "test_http.py::test_an_answer_to_another_origin"
+differs("a page of an origin that is not trusted cannot operate the server, nor read who uses it, and it is not "
+        "permitted to try",
+        ("test_http.py::test_a_preflight[http://web.test-/models/load]", "cors.status", 200, 403),
+        *(("test_http.py::test_a_preflight[http://web.test-/models/load]", f"cors.access-control-allow-{field}", str, None)
+          for field in ("origin", "methods", "headers", "credentials")),
+        *((f"{PAGE_OPERATES}[{origin}-POST-/models/load]", "cors.status", 400, 403) for origin in ("http://web.test", "null")),
+        *((f"{PAGE_OPERATES}[{origin}-POST-/models/load]", "cors.access-control-allow-origin", origin, None)
+          for origin in ("http://web.test", "null")),
+        ("test_events.py::test_head_to_another_origin", "origin", "http://web.test", None))
 differs("an authentication scheme has no case (RFC 9110, 11.1)",
         ("test_keys.py::test_keys[case of the scheme]", "status", 401, 200),
         ("test_keys.py::test_keys[case of the scheme]", "answer", {"status": 401}, {"status": 200}))

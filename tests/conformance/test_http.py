@@ -140,8 +140,8 @@ def test_a_long_answer(router, see):
 
 
 @pytest.mark.parametrize("target,status", [
-    ("/health#x", 200), ("http://elsewhere.test/health", 404), ("/%68ealth", 200), ("/health?a=%zz", 200),
-    ("/health;x=1", 404), ("/./health", 404)])
+    ("/health#x", 200), ("http://localhost/health", 404), ("http://elsewhere.test/health", 404), ("/%68ealth", 200),
+    ("/health?a=%zz", 200), ("/health;x=1", 404), ("/./health", 404)])
 def test_forms_of_the_target(router, see, target, status):
     with router.wire() as wire:
         see("status", wire.ask("GET", target).answer().status, status)
@@ -168,7 +168,7 @@ def test_the_case_of_headers(router, see):
     router.be_loaded("m1")
     body = json.dumps(TOKENIZE)
     with router.wire() as wire:
-        wire.send(f"POST /tokenize HTTP/1.1\r\nHOST: x\r\ncontent-LENGTH: {len(body)}\r\n\r\n{body}".encode())
+        wire.send(f"POST /tokenize HTTP/1.1\r\nHOST: localhost\r\ncontent-LENGTH: {len(body)}\r\n\r\n{body}".encode())
         see("answer", shown(wire.answer()), {"status": 200})
 
 

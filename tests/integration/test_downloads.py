@@ -522,7 +522,7 @@ def test_the_daemon_waits_for_a_delete_that_begins_at_its_end(hostler, hub, repo
         server.get("/health")  # what was sent before has been read by now
         server.process.send_signal(signal.SIGTERM)
         until(lambda: "all engines are gone" in server.log(), what="the engines' end")
-        wire.send(b"Host: x\r\n\r\n")
+        wire.send(b"Host: localhost\r\n\r\n")
         until(lambda: "was deleted" in server.log(), what="the files' end")
     with pytest.raises(subprocess.TimeoutExpired):
         server.process.wait(0.3)

@@ -130,7 +130,7 @@ def test_a_request_that_does_not_come(hostler, models):
     server = hostler("--models-dir", models, "--timeout", "1")
     with Wire(server) as wire, Wire(server) as head:
         head.send(b"GET /health HTTP/1.1\r\nHo")
-        wire.send(b"POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{\"model\":\"m1\",")
+        wire.send(b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{\"model\":\"m1\",")
         begin = time.monotonic()
         for w in (wire, head):
             assert "--timeout" in is_json_error(w.answer(), 408)

@@ -93,7 +93,7 @@ def test_versions_and_resumption(secure, certificate, version):
         raw = socket.create_connection(("127.0.0.1", secure.port))
         with context.wrap_socket(raw, server_hostname="127.0.0.1", session=session) as s:
             assert s.selected_alpn_protocol() == "http/1.1"
-            s.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            s.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert s.recv(1000).startswith(b"HTTP/1.1 200 OK")
             return s.session, s.session_reused
 
@@ -211,7 +211,7 @@ def plain_answer(server, request):
 
 @pytest.mark.parametrize("request_line", [b"GET /health", b"POST /tokenize", b"OPTIONS *"])
 def test_plain_http_is_told_so(secure, request_line):
-    answer = plain_answer(secure, request_line + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = plain_answer(secure, request_line + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request")
     assert "https://" in json.loads(body)["error"]["message"]

@@ -32,7 +32,7 @@ def request_bytes(method, target, body=b"", version="HTTP/1.1", **fields):
     """A request with a length; a field's `_` becomes `-`, and None leaves it out."""
     if isinstance(body, dict):
         body = json.dumps(body).encode()
-    fields = {"Host": "test", "Content-Length": len(body) if body or method == "POST" else None,
+    fields = {"Host": "localhost", "Content-Length": len(body) if body or method == "POST" else None,
               **{k.replace("_", "-"): v for k, v in fields.items()}}
     lines = [f"{k}: {v}\r\n" for k, v in fields.items() if v is not None]
     return f"{method} {target} {version}\r\n{''.join(lines)}\r\n".encode("latin-1") + body

@@ -54,7 +54,7 @@ static void peer_forget(struct peer *p)
 static void assert_told(const char *origin, const char *wanted)
 {
     char text[256];
-    snprintf(text, sizeof text, "GET / HTTP/1.1\r\nOrigin: %s\r\n\r\n", origin);
+    snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\nOrigin: %s\r\n\r\n", origin);
     struct peer *p = peer_connect(&f.t);
     peer_send(p, text);
     loop_settle(&f.t);
@@ -71,7 +71,7 @@ static void no_origin_no_fields(void **state)
 {
     (void)state;
     allow("*");
-    assert_text(ask("GET / HTTP/1.1\r\n\r\n"), HELLO);
+    assert_text(ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), HELLO);
 }
 
 static void everybody(void **state)
@@ -134,9 +134,9 @@ static void streams_and_refusals_too(void **state)
     (void)state;
     allow("*");
     f.on_request = stream;
-    struct peer *p = ask("GET / HTTP/1.1\r\nOrigin: http://a\r\n\r\n");
+    struct peer *p = ask("GET / HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\n\r\n");
     assert_true(peer_has(p, "\r\nAccess-Control-Allow-Origin: http://a\r\n"));
-    p = ask("GET / HTTP/1.1\r\nOrigin: http://a\r\nContent-Length: x\r\n\r\n");
+    p = ask("GET / HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\nContent-Length: x\r\n\r\n");
     assert_true(peer_has(p, "HTTP/1.1 400 "));
     assert_true(peer_has(p, "\r\nAccess-Control-Allow-Origin: http://a\r\n"));
 }
@@ -146,14 +146,14 @@ static void before_a_request(void **state)
     (void)state;
     allow("http://a");
     f.on_request = preflight;
-    struct peer *p = ask("OPTIONS /x HTTP/1.1\r\nOrigin: http://a\r\n\r\n");
+    struct peer *p = ask("OPTIONS /x HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\n\r\n");
     assert_text(p, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
                    "Access-Control-Allow-Origin: http://a\r\nVary: Origin\r\n"
                    "Access-Control-Allow-Credentials: true\r\n"
                    "Access-Control-Allow-Methods: GET, PUT\r\n"
                    "Access-Control-Allow-Headers: X-A\r\n\r\n");
     config.cors_credentials = false;
-    p = ask("OPTIONS /x HTTP/1.1\r\n\r\n");
+    p = ask("OPTIONS /x HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_true(peer_has(p, "Access-Control-Allow-Credentials: false\r\n"));
     assert_false(peer_has(p, "Access-Control-Allow-Origin"));
 }

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "../http/server_test.h"
 
-#include "api/who.h"
+#include "api/caller.h"
 #include "http/connection.h"
 
-static struct keys keys;
-static struct who w;
+static struct config config;
+static struct caller w;
 static const char *peer; /* from where it seems to come */
 
-static void note_who(struct http_exchange *x)
+static void note_caller(struct http_exchange *x)
 {
     if (peer)
         snprintf(x->peer, sizeof x->peer, "%s", peer);
-    who_set(&w, &keys, x);
+    caller_init(&w, &config, x);
     reply(x);
 }
 
@@ -20,8 +20,9 @@ static void note_who(struct http_exchange *x)
 static void come(const char *target, const char *fields)
 {
     char text[4096];
-    snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nContent-Length: 0\r\n%s\r\n", target, fields);
-    f.on_request = note_who;
+    snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n%s\r\n",
+             target, fields);
+    f.on_request = note_caller;
     memset(&w, 'x', sizeof w);
     unsigned before = f.requests;
     ask(text);
@@ -30,7 +31,7 @@ static void come(const char *target, const char *fields)
 
 static void assert_described(const char *wanted)
 {
-    char *text = who_describe(&w);
+    char *text = caller_describe(&w);
     assert_string_equal(text, wanted);
     free(text);
 }
@@ -43,7 +44,8 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    keys_finish(&keys);
+    keys_finish(&config.api_keys);
+    strv_finish(&config.cors_origins);
     return tear_down(state);
 }
 
@@ -55,8 +57,8 @@ static void as_people_read_it(void **state)
     assert_described("POST /v1/chat/completions from 127.0.0.1:4711");
     come("/props", "User-Agent: curl/8.0\r\n");
     assert_described("POST /props from 127.0.0.1:4711 (curl/8.0)");
-    keys_add(&keys, "k1", "alice");
-    keys_add(&keys, "k2", NULL);
+    keys_add(&config.api_keys, "k1", "alice");
+    keys_add(&config.api_keys, "k2", NULL);
     come("/props", "User-Agent: curl/8.0\r\nAuthorization: Bearer k1\r\n");
     assert_described("POST /props from 127.0.0.1:4711 (key alice, curl/8.0)");
     come("/props", "Authorization: Bearer k2\r\n");
@@ -102,7 +104,7 @@ static void whatever_is_sent(void **state)
     assert_string_equal(w.agent, "a? b\xc3\xa4");
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = '\0';
-    keys_add(&keys, "k", name);
+    keys_add(&config.api_keys, "k", name);
     snprintf(fields, sizeof fields, "X-Api-Key: k\r\nUser-Agent: %s\r\nX-Forwarded-For: %s\r\n",
              name, name);
     memset(long_path, 'p', sizeof long_path - 1);
@@ -125,14 +127,71 @@ static void whatever_is_sent(void **state)
     assert_null(strchr(w.client, '?'));
 }
 
-#define WHO_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+static bool has_key(const char *fields)
+{
+    come("/", fields);
+    assert_int_equal(caller_may(&w, RIGHT_INFER, NULL), caller_may(&w, RIGHT_ADMIN, NULL));
+    assert_true(caller_may(&w, RIGHT_NONE, NULL));
+    return caller_may(&w, RIGHT_INFER, NULL);
+}
+
+static void where_a_key_may_stand(void **state)
+{
+    (void)state;
+    assert_true(has_key(""));
+    keys_add(&config.api_keys, "k", NULL);
+    assert_true(has_key("Authorization: Bearer k\r\n"));
+    assert_true(has_key("authorization: bearer k\r\n"));
+    assert_true(has_key("Authorization: k\r\n"));
+    assert_true(has_key("X-Api-Key: k\r\n"));
+    assert_true(has_key("X-Api-Key: Bearer k\r\n"));
+    assert_true(has_key("Authorization:\r\nX-Api-Key: k\r\n"));
+    assert_false(has_key(""));
+    assert_false(has_key("Authorization: Basic k\r\n"));
+    assert_false(has_key("Authorization: Bearer\r\n"));
+    assert_false(has_key("Authorization: Bearer x\r\nX-Api-Key: k\r\n"));
+}
+
+/* `wanted`: the rights that a page has whose browser sends `fields`. */
+static void assert_rights(const char *fields, const enum right *wanted, size_t n)
+{
+    come("/", fields);
+    for (int right = 0; right < RIGHT_COUNT; right++) {
+        bool has = false;
+        for (size_t i = 0; i < n; i++)
+            has |= wanted[i] == (enum right)right;
+        if (caller_may(&w, (enum right)right, NULL) != has)
+            fail_msg("%s: right %d is %d", fields, right, !has);
+    }
+}
+
+static void what_a_page_may_do(void **state)
+{
+    static const enum right all[] = {RIGHT_NONE,   RIGHT_LIST,     RIGHT_INFER,  RIGHT_RESUME,
+                                     RIGHT_STATUS, RIGHT_LOGS,     RIGHT_LOAD,   RIGHT_HOLD,
+                                     RIGHT_UNLOAD, RIGHT_DOWNLOAD, RIGHT_DELETE, RIGHT_ADMIN};
+    static const enum right of_a_page[] = {RIGHT_NONE, RIGHT_LIST, RIGHT_INFER};
+    (void)state;
+    strv_add(&config.cors_origins, "*");
+    assert_rights("", all, 12);
+    assert_rights("Origin: http://localhost:3000\r\n", all, 12);
+    assert_rights("Origin: https://evil.example\r\n", of_a_page, 3);
+    assert_rights("Sec-Fetch-Site: cross-site\r\n", of_a_page, 3);
+    keys_add(&config.api_keys, "k", NULL);
+    assert_rights("Origin: https://evil.example\r\nX-Api-Key: k\r\n", of_a_page, 3);
+    assert_rights("Origin: https://evil.example\r\n", of_a_page, 1);
+    assert_rights("Origin: http://localhost\r\n", all, 1);
+    assert_rights("Origin: http://localhost\r\nX-Api-Key: k\r\n", all, 12);
+}
+
+#define CALLER_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WHO_TEST(as_people_read_it),
-        WHO_TEST(through_a_proxy),
-        WHO_TEST(whatever_is_sent),
+        CALLER_TEST(as_people_read_it),  CALLER_TEST(through_a_proxy),
+        CALLER_TEST(whatever_is_sent),   CALLER_TEST(where_a_key_may_stand),
+        CALLER_TEST(what_a_page_may_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/caller.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/reply.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "http/target.h"
+#include "server/keys.h"
+
+static bool is_local(const char *peer)
+{
+    static const char *const local[] = {"127.", "[::1]:", "[::ffff:127.", "unix"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if (strncmp(peer, local[i], strlen(local[i])) == 0)
+            return true;
+    return false;
+}
+
+static void set_text(char *out, size_t size, const char *text)
+{
+    text_copy(out, size, text ? text : "", text ? strlen(text) : 0);
+}
+
+static void set_client(struct caller *c, const struct http_exchange *x)
+{
+    const char *peer = http_exchange_peer(x);
+    const char *through = http_head_get(http_exchange_head(x), "x-forwarded-for");
+    char via[48]; /* a local peer is short */
+    if (!through || !*through || !is_local(peer)) {
+        set_text(c->client, sizeof c->client, peer);
+        return;
+    }
+    snprintf(via, sizeof via, " via %s", peer);
+    text_copy(c->client, sizeof c->client - strlen(via), through, strcspn(through, ","));
+    memcpy(c->client + strlen(c->client), via, strlen(via) + 1);
+}
+
+static void set_request(struct caller *c, const struct http_exchange *x)
+{
+    const char *method = http_exchange_method(x), *target = http_exchange_target(x);
+    size_t len = strlen(method); /* the longest has 11 */
+    memcpy(c->request, method, len);
+    c->request[len++] = ' ';
+    text_copy(c->request + len, sizeof c->request - len, target, target_path_len(target));
+}
+
+/* --- the key ------------------------------------------------------------------------------------
+ */
+
+static const char *without_scheme(const char *value)
+{
+    return strncasecmp(value, "Bearer ", 7) == 0 ? value + 7 : value;
+}
+
+/* The name of the key that the request carries, as llama-server looks for it: in Authorization, with
+ * `Bearer ` or without, or when that is not there or empty in X-Api-Key. NULL: none of `keys`. */
+static const char *key_of(const struct keys *keys, const struct http_head *head)
+{
+    const char *value = http_head_get(head, "authorization");
+    if (!value || !*value)
+        value = http_head_get(head, "x-api-key");
+    return value ? keys_find(keys, without_scheme(value)) : NULL;
+}
+
+/* --- rights -------------------------------------------------------------------------------------
+ */
+
+#define BIT(right) (1U << (right))
+#define ALL_RIGHTS (BIT(RIGHT_COUNT) - 1)
+/* A page of any origin may use models, as llama-server has it by default (--cors-origins), and
+ * nothing that changes the server or tells of its other users. */
+#define FOREIGN_PAGE_RIGHTS (BIT(RIGHT_NONE) | BIT(RIGHT_LIST) | BIT(RIGHT_INFER))
+
+static void set_rights(struct caller *c, bool has_key)
+{
+    c->rights = has_key ? ALL_RIGHTS : BIT(RIGHT_NONE);
+    if (c->page == PAGE_FOREIGN)
+        c->rights &= FOREIGN_PAGE_RIGHTS;
+}
+
+void caller_init(struct caller *c, const struct config *config, const struct http_exchange *x)
+{
+    const struct http_head *head = http_exchange_head(x);
+    const char *key = config->api_keys.n ? key_of(&config->api_keys, head) : NULL;
+    set_request(c, x);
+    set_client(c, x);
+    set_text(c->key, sizeof c->key, key);
+    set_text(c->agent, sizeof c->agent, http_head_get(head, "user-agent"));
+    c->page = origins_page(&config->cors_origins, x);
+    set_rights(c, key || !config->api_keys.n);
+}
+
+bool caller_may(const struct caller *c, enum right right, const struct model *model)
+{
+    (void)model; /* every key is for all models */
+    return c->rights & BIT(right);
+}
+
+bool caller_foreign_page_may(enum right right)
+{
+    return FOREIGN_PAGE_RIGHTS & BIT(right);
+}
+
+static void refuse_page(struct http_exchange *x)
+{
+    const char *origin = http_head_get(http_exchange_head(x), "origin");
+    http_exchange_omit_fields(x);
+    if (origin && strncmp(origin, "http", 4) == 0)
+        reply_error(x, 403,
+                    "pages of %.128s may not use this route; to allow it, start the server with "
+                    "--cors-origins %.128s",
+                    origin, origin);
+    else
+        reply_error(x, 403,
+                    "pages of other origins may not use this route; --cors-origins names those "
+                    "that may");
+}
+
+void caller_refuse(const struct caller *c, enum right right, struct http_exchange *x)
+{
+    if (c->page == PAGE_FOREIGN && !caller_foreign_page_may(right))
+        refuse_page(x);
+    else
+        reply_error(x, 401, "Invalid API Key");
+}
+
+/* --- in words -----------------------------------------------------------------------------------
+ */
+
+char *caller_describe(const struct caller *c)
+{
+    const char *open = *c->key || *c->agent ? " (" : "", *close = *open ? ")" : "";
+    const char *comma = *c->key && *c->agent ? ", " : "";
+    return mem_printf("%s from %s%s%s%s%s%s%s", c->request, c->client, open,
+                      *c->key && strncmp(c->key, "key ", 4) != 0 ? "key " : "", c->key, comma,
+                      c->agent, close);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who asks, made once a request: what people are told of it, and what it may do. That depends on the
+ * key that it carries and on the web page, if any, that sent it.
+ */
+#ifndef HOSTLER_API_CALLER_H
+#define HOSTLER_API_CALLER_H
+
+#include <stdbool.h>
+
+#include "api/origins.h"
+#include "http/server.h"
+#include "server/config.h"
+
+struct model;
+
+/* What a route needs. */
+enum right {
+    RIGHT_NONE,   /* /health, the web interface's files: everybody has it */
+    RIGHT_LIST,   /* which models there are, and their properties */
+    RIGHT_INFER,  /* requests that an engine answers, and the loads that they cause */
+    RIGHT_RESUME, /* read again, find and stop the streams of conversations */
+    RIGHT_STATUS, /* what runs, and who asked for it: status, requests, events, slots, metrics */
+    RIGHT_LOGS,
+    RIGHT_LOAD,
+    RIGHT_UNLOAD,
+    RIGHT_HOLD, /* hold, release, pin, unpin */
+    RIGHT_DOWNLOAD,
+    RIGHT_DELETE,
+    RIGHT_ADMIN, /* change settings: an engine's properties, adapters and saved slots, the models' sources */
+    RIGHT_COUNT,
+};
+
+/* Copied where it must outlast the exchange. */
+struct caller {
+    char request[64]; /* `POST /v1/chat/completions` */
+    char client[64];  /* `127.0.0.1:4711`; behind a proxy of this machine whom that names, too */
+    char key[32];     /* the key's name; empty: none */
+    char agent[80];   /* User-Agent; empty: none */
+    enum page page;
+    unsigned rights; /* bits: 1 << enum right */
+};
+
+/* Hashes the request's key, if there are keys at all. The exchange's Host must have been accepted
+ * (api/hosts.h). */
+void caller_init(struct caller *c, const struct config *config, const struct http_exchange *x);
+/* `model`: of which model, where the right is for one; NULL: of any. */
+bool caller_may(const struct caller *c, enum right right, const struct model *model);
+/* Whether a page of any origin has the right: it changes nothing, and tells nothing of other users. */
+bool caller_foreign_page_may(enum right right);
+/* Answers a request for which the caller lacks a right: 401 without a valid key, 403 when the page is
+ * what bars it. The latter is not for the page to read. */
+void caller_refuse(const struct caller *c, enum right right, struct http_exchange *x);
+/* `POST /v1/chat/completions from 127.0.0.1:4711 (key alice, curl/8.0)`; the caller frees. */
+char *caller_describe(const struct caller *c);
+
+#endif
