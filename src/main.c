@@ -31,7 +31,7 @@
  *     state.h history.h       what outlasts the daemon; what happened, and why
  *     daemon.h    the whole; supervisor.h what systemd hands over and is told;
  *                 reload.h the files that SIGHUP reads again
- *     host.h      models and their engines; unload.h downloads.h operations on them
+ *     host.h      models and their engines; unload.h downloads.h operations on them; model_set.h
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
  *   engine/   a running llama-server: options, spawn, protocol, state, logs, memory; downloads
  *   catalog/  which models exist: folders, the cache, GGUF headers, INI

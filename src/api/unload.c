@@ -13,6 +13,7 @@
 #include "base/duration.h"
 #include "base/memory.h"
 #include "http/target.h"
+#include "server/model_set.h"
 #include "server/unload.h"
 
 #define MODELS_MAX 10000 /* names in one request */
@@ -154,14 +155,14 @@ static void run(struct http_exchange *x, const struct caller *caller, struct unl
 /* --- POST /models/unload-all --------------------------------------------------------------------
  */
 
-static bool excepted(struct api *api, json_t *except, const struct model *h)
+static struct model_set *models_named(struct api *api, json_t *list)
 {
+    struct model_set *set = NULL;
     size_t i;
     json_t *name;
-    json_array_foreach (except, i, name)
-        if (host_find(api->host, json_string_value(name)) == h)
-            return true;
-    return false;
+    json_array_foreach (list, i, name)
+        model_set_add(&set, host_find(api->host, json_string_value(name)), 0);
+    return set;
 }
 
 static bool is_in_service(const struct model *h)
@@ -181,10 +182,11 @@ static void unload_all(struct api *api, struct http_exchange *x, const struct ca
     if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run) ||
         names_check(api, x, "except", except))
         return;
+    struct model_set *excepted = models_named(api, except);
     struct unload *u = unload_create(api->host);
     char *by = caller_describe(caller);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
-        if (excepted(api, except, h))
+        if (model_set_find(excepted, h, NULL))
             continue;
         if (is_in_service(h))
             unload_add(u, h->entry->id, h);
@@ -193,6 +195,7 @@ static void unload_all(struct api *api, struct http_exchange *x, const struct ca
                         wish.reason, by);
     }
     free(by);
+    model_set_finish(&excepted);
     run(x, caller, u, &wish, dry_run);
 }
 

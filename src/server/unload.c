@@ -6,6 +6,7 @@
 
 #include "base/container_of.h"
 #include "base/memory.h"
+#include "server/model_set.h"
 
 #define SETTLE_STEP_MS 10  /* how often a device's figure is read while it should fall */
 #define SETTLE_MAX_MS 5000 /* and for how long */
@@ -19,7 +20,8 @@ struct operation {
     uv_timer_t
         timer; /* first for the drain, then for stuck processes, then for devices to settle */
     enum { DRAINING, STOPPING, SETTLING } phase;
-    bool keep_busy; /* at the drain's end, busy models stay */
+    struct model_set *models; /* of `u.targets`, with the target's index */
+    bool keep_busy;           /* at the drain's end, busy models stay */
     uint64_t started, settle_until;
     unload_done *done;
     void *ctx;
@@ -63,16 +65,17 @@ static void free_targets(struct unload *u)
 
 void unload_destroy(struct unload *u)
 {
+    model_set_finish(&of(u)->models);
     free_targets(u);
     free(u);
 }
 
 void unload_add(struct unload *u, const char *name, struct model *model)
 {
-    for (size_t i = 0; model && i < u->n; i++)
-        if (u->targets[i].model == model)
-            return;
-    u->targets = mem_realloc(u->targets, (u->n + 1) * sizeof *u->targets);
+    if (model && !model_set_add(&of(u)->models, model, u->n))
+        return;
+    if ((u->n & (u->n - 1)) == 0) /* full: no target yet, or a power of two */
+        u->targets = mem_realloc(u->targets, (u->n ? u->n * 2 : 1) * sizeof *u->targets);
     u->targets[u->n++] =
         (struct unload_target){.id = mem_strdup(model ? model->entry->id : name), .model = model};
 }
@@ -167,12 +170,13 @@ static void settle_if_resolved(struct operation *op)
 /* --- on the way ---------------------------------------------------------------------------------
  */
 
+/* NULL when the model is none of the targets, or is over. */
 static struct unload_target *target_of(struct operation *op, const struct model *h)
 {
-    for (size_t i = 0; i < op->u.n; i++)
-        if (op->u.targets[i].model == h && op->u.targets[i].result == UNLOAD_PENDING)
-            return &op->u.targets[i];
-    return NULL;
+    size_t i;
+    if (!model_set_find(op->models, h, &i) || op->u.targets[i].result != UNLOAD_PENDING)
+        return NULL;
+    return &op->u.targets[i];
 }
 
 static void on_stopping(struct operation *op, struct unload_target *t)
