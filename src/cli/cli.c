@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +65,7 @@ void cli_init(struct cli *cli)
 static void say(const char *before, const char *after, const char *fmt, va_list ap)
 {
     char *text = mem_vprintf(fmt, ap);
-    format_clean(text, FORMAT_KEEP_NEWLINES);
+    format_sanitize(text, FORMAT_KEEP_NEWLINES);
     fflush(stdout); /* so that both appear in order where they are the same file */
     fprintf(stderr, "%s%s%s\n", before, text, after);
     free(text);
@@ -78,7 +77,7 @@ static void say_below(const struct cli *cli, const char *fmt, va_list ap)
     char *text = mem_vprintf(fmt, ap);
     fflush(stdout);
     fputs(cli->err_colour ? "\033[2m" : "", stderr);
-    cli_print_beside(stderr, cli->err_width, "", BELOW, text);
+    cli_print_titled(stderr, cli->err_width, "", BELOW, text);
     fputs(cli->err_colour ? "\033[0m" : "", stderr);
     free(text);
 }
@@ -95,8 +94,8 @@ void cli_error(const struct cli *cli, const char *fmt, ...)
     if (cli->quiet)
         return;
     va_start(ap, fmt);
-    if (cli->told)
-        keep(&cli->told->error, fmt, ap);
+    if (cli->capture)
+        keep(&cli->capture->error, fmt, ap);
     else
         say(cli->err_colour ? "\033[31mhostler:\033[0m " : "hostler: ", "", fmt, ap);
     va_end(ap);
@@ -108,8 +107,8 @@ void cli_hint(const struct cli *cli, const char *fmt, ...)
     if (cli->quiet)
         return;
     va_start(ap, fmt);
-    if (cli->told)
-        keep(&cli->told->hint, fmt, ap);
+    if (cli->capture)
+        keep(&cli->capture->hint, fmt, ap);
     else
         say_below(cli, fmt, ap);
     va_end(ap);
@@ -121,13 +120,13 @@ void cli_print(const char *fmt, ...)
     va_start(ap, fmt);
     char *text = mem_vprintf(fmt, ap);
     va_end(ap);
-    puts(format_clean(text, FORMAT_ONE_LINE));
+    puts(format_sanitize(text, FORMAT_ONE_LINE));
     free(text);
 }
 
-void cli_print_from(FILE *out, unsigned width, size_t at, size_t column, const char *text)
+void cli_print_wrapped(FILE *out, unsigned width, size_t at, size_t column, const char *text)
 {
-    char *clean = format_clean(mem_strdup(text), FORMAT_ONE_LINE), *rest = clean;
+    char *clean = format_sanitize(mem_strdup(text), FORMAT_ONE_LINE), *rest = clean;
     for (;;) {
         size_t n = format_fit(rest, width > at ? width - at : SIZE_MAX), end = n;
         while (rest[n] && end && rest[end] != ' ')
@@ -145,11 +144,11 @@ void cli_print_from(FILE *out, unsigned width, size_t at, size_t column, const c
     free(clean);
 }
 
-void cli_print_beside(FILE *out, unsigned width, const char *title, size_t column, const char *text)
+void cli_print_titled(FILE *out, unsigned width, const char *title, size_t column, const char *text)
 {
     size_t own = format_width(title), at = own < column ? column : own + (own > 0);
     fprintf(out, "%s%*s", title, (int)(at - own), "");
-    cli_print_from(out, width, at, column, text);
+    cli_print_wrapped(out, width, at, column, text);
 }
 
 int cli_finish(struct cli *cli, int status)
@@ -173,37 +172,4 @@ void cli_sleep_ms(unsigned ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
     nanosleep(&t, NULL);
-}
-
-json_t *cli_json_string(const char *text)
-{
-    json_t *s = json_string(text);
-    if (s)
-        return s;
-    char *copy = mem_strdup(text);
-    for (char *p = copy; *p; p++)
-        if ((unsigned char)*p >= 0x80)
-            *p = '?';
-    s = json_string(copy);
-    free(copy);
-    return s;
-}
-
-/* jansson escapes C0, and leaves C1, which steer some terminals, too. */
-static void print_json(json_t *value, size_t layout)
-{
-    size_t escapes = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
-    json_dumpf(value, stdout, layout | escapes | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    putchar('\n');
-    json_decref(value);
-}
-
-void cli_print_json(json_t *value)
-{
-    print_json(value, JSON_INDENT(2));
-}
-
-void cli_print_json_line(json_t *value)
-{
-    print_json(value, JSON_COMPACT);
 }

@@ -22,7 +22,7 @@ enum cli_exit {
 };
 
 /* What a person would have been told, kept for `doctor`, which tells it in its own form. */
-struct cli_told {
+struct cli_capture {
     char *error, *hint; /* owned; the first of each; NULL */
 };
 
@@ -36,7 +36,7 @@ struct cli {
     bool url_given;  /* address or key come from an option or the environment */
     bool json;       /* the command was given --json */
     bool quiet;      /* says nothing on stderr: for completion, which runs while a person types */
-    struct cli_told *told; /* takes errors and hints in place of stderr; NULL */
+    struct cli_capture *capture; /* takes errors and hints in place of stderr; NULL */
     bool out_is_tty, err_is_tty;
     bool out_colour, err_colour; /* a terminal, and no NO_COLOR */
     unsigned width;              /* columns of the terminal on stdout; 0 when it is none */
@@ -54,10 +54,10 @@ void cli_hint(const struct cli *cli, const char *fmt, ...) __attribute__((format
 /* A line of the answer on stdout. Control characters, which a server may send, are replaced. */
 void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* `title`, and from `column` on `text`, broken at blanks where `width` (0: never) ends. */
-void cli_print_beside(FILE *out, unsigned width, const char *title, size_t column,
+void cli_print_titled(FILE *out, unsigned width, const char *title, size_t column,
                       const char *text);
 /* The same where the first line is printed already as far as column `at`. */
-void cli_print_from(FILE *out, unsigned width, size_t at, size_t column, const char *text);
+void cli_print_wrapped(FILE *out, unsigned width, size_t at, size_t column, const char *text);
 /* Flushes stdout, at the very end. `status`, or CLI_SOME_FAILED when what was printed did not arrive. */
 int cli_finish(struct cli *cli, int status);
 
@@ -65,14 +65,6 @@ int cli_finish(struct cli *cli, int status);
 uint64_t cli_now_ms(void);
 /* Sleeps; shorter when a signal comes. */
 void cli_sleep_ms(unsigned ms);
-
-struct json_t;
-/* `text` as a JSON string; bytes that are no UTF-8, which a command line may hold, are replaced. */
-struct json_t *cli_json_string(const char *text);
-/* Prints `value` and a newline on stdout, and releases it; on a terminal in ASCII. */
-void cli_print_json(struct json_t *value);
-/* The same in one line. */
-void cli_print_json_line(struct json_t *value);
 
 /* The commands. argv[0] is the command's name. They return an enum cli_exit. */
 int cli_serve(struct cli *cli, int argc, char **argv);

@@ -6,19 +6,21 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
-#include "cli/facts.h"
+#include "cli/hostler_command.h"
+#include "cli/json.h"
 #include "cli/options.h"
+#include "cli/peer/router.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_model.h"
 
 static char *path_of(const struct cli_args *a)
 {
-    char *path = facts_path("estimate", a->operands[0]);
+    char *path = hostler_path("estimate", a->operands[0]);
     for (const struct cli_option *o = a->command->options; o->name; o++) {
         const char *value = cli_arg(a, o->name);
         if (!value || strcmp(o->name, "--json") == 0)
             continue;
-        char *piece = facts_path("", value); /* encodes */
+        char *piece = hostler_path("", value); /* encodes */
         char *longer = mem_printf("%s&%s=%s", path, o->name + 2, strchr(piece, '=') + 1);
         free(piece);
         free(path);
@@ -38,17 +40,18 @@ static void line(const struct cli *cli, const char *title, const char *fmt, ...)
     va_start(ap, fmt);
     char *text = mem_vprintf(fmt, ap);
     va_end(ap);
-    cli_print_beside(stdout, cli->width, title, TITLE, text);
+    cli_print_titled(stdout, cli->width, title, TITLE, text);
     free(text);
 }
 
 static void print_footprint(const struct cli *cli, const char *title, json_t *f)
 {
     char mapped[FORMAT_SIZE];
-    json_int_t file = json_integer_value(json_object_get(f, "mapped"));
+    json_int_t file = cli_json_integer(f, "mapped");
     if (!json_is_object(f))
         return;
-    char *memory = cells_footprint(json_object_get(f, "memory"), facts_text(f, "source"));
+    char *memory =
+        format_model_footprint(json_object_get(f, "memory"), cli_json_text_or(f, "source", NULL));
     line(cli, title, "%s%s%s%s", *memory ? memory : "nothing", file > 0 ? ", and " : "",
          file > 0 ? format_bytes((uint64_t)file, mapped, sizeof mapped) : "",
          file > 0 ? " of its file in the page cache" : "");
@@ -71,9 +74,9 @@ static void print_evictions(const struct cli *cli, json_t *evicts)
 /* Of a server that looks at memory. */
 static void print_budget(const struct cli *cli, json_t *e)
 {
-    char *budget = cells_memory(json_object_get(e, "budget"));
-    char *used = cells_memory(json_object_get(e, "used"));
-    char *available = cells_memory(json_object_get(e, "available"));
+    char *budget = format_model_memory(json_object_get(e, "budget"));
+    char *used = format_model_memory(json_object_get(e, "used"));
+    char *available = format_model_memory(json_object_get(e, "available"));
     if (*budget) {
         line(cli, "budget", "%s for all engines", budget);
         line(cli, "used", "%s by them", *used ? used : "nothing");
@@ -86,7 +89,8 @@ static void print_budget(const struct cli *cli, json_t *e)
 
 static void print_answer(const struct cli *cli, json_t *e)
 {
-    const char *note = facts_text(e, "note"), *message = facts_text(e, "message");
+    const char *note = cli_json_text_or(e, "note", NULL),
+               *message = cli_json_text_or(e, "message", NULL);
     print_footprint(cli, "needs", e);
     print_footprint(cli, "measured", json_object_get(e, "measured"));
     print_footprint(cli, "fit-params", json_object_get(e, "fitted"));
@@ -94,21 +98,22 @@ static void print_answer(const struct cli *cli, json_t *e)
     print_budget(cli, e);
     print_evictions(cli, json_object_get(e, "evicts"));
     line(cli, "so", "%s%s", message ? message : "?",
-         json_is_true(json_object_get(e, "loaded")) ? " (it is loaded)" : "");
+         cli_json_true(e, "loaded") ? " (it is loaded)" : "");
     if (note)
         line(cli, "note", "%s", note);
 }
 
-static int show(struct router *r, const struct cli_args *a)
+static int show(struct router *r, const struct cli_args *a, void *ctx)
 {
+    (void)ctx;
     json_t *answer = NULL;
     char *path = path_of(a);
-    int status = facts_get(r, path, a->operands[0], &answer);
+    int status = router_get(r, path, a->operands[0], &answer);
     if (!status && r->cli->json)
         cli_print_json(json_incref(answer));
     else if (!status)
         print_answer(r->cli, answer);
-    if (!status && !json_is_true(json_object_get(answer, "fits")))
+    if (!status && !cli_json_true(answer, "fits"))
         status = CLI_SOME_FAILED;
     json_decref(answer);
     free(path);
@@ -117,5 +122,6 @@ static int show(struct router *r, const struct cli_args *a)
 
 int cli_estimate(struct cli *cli, int argc, char **argv)
 {
-    return facts_command(cli, argc, argv, "estimate", "does not estimate memory", show);
+    static const struct hostler_command command = {"estimate", "does not estimate memory", show};
+    return hostler_command(cli, argc, argv, &command, NULL);
 }

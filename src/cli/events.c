@@ -7,16 +7,18 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "cli/facts.h"
-#include "cli/hold.h"
+#include "cli/json.h"
 #include "cli/options.h"
+#include "cli/peer/router.h"
 #include "cli/peer/sse.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_hold.h"
+#include "cli/terminal/format_time.h"
 
 struct follower {
     const struct cli *cli;
     char *model; /* only of this one; NULL: of all */
-    struct cli_sse sse;
+    struct sse_reader sse;
 };
 
 /* `hold until released, by POST …: backup`, as `hostler ps` has it. */
@@ -25,7 +27,7 @@ static char *describe_hold(json_t *data)
     json_t *hold = json_copy(data);
     if (hold)
         json_object_set(hold, "by", json_object_get(data, "cause"));
-    char *text = hold_text(hold), *line = mem_printf("hold %s", text);
+    char *text = format_hold(hold), *line = mem_printf("hold %s", text);
     json_decref(hold);
     free(text);
     return line;
@@ -43,7 +45,7 @@ static const char *without(const char *cause, const char *what)
 static char *details(const char *what, json_t *data)
 {
     json_t *value = json_object_get(json_object_get(data, "progress"), "value");
-    const char *reason = facts_text(data, "reason");
+    const char *reason = cli_json_text_or(data, "reason", NULL);
     if (json_is_number(value))
         return mem_printf(" %.0f%%", json_number_value(value) * 100);
     return reason && strcmp(reason, what) != 0 ? mem_printf(" (%s)", reason) : mem_strdup("");
@@ -51,7 +53,7 @@ static char *details(const char *what, json_t *data)
 
 static char *describe(const char *what, json_t *data)
 {
-    const char *why = without(facts_text(data, "cause"), what);
+    const char *why = without(cli_json_text_or(data, "cause", NULL), what);
     char *more = details(what, data);
     char *text = mem_printf("%s%s%s%s", what, more, why ? "  " : "", why ? why : "");
     free(more);
@@ -62,11 +64,11 @@ static void print_event(json_t *event)
 {
     char when[FORMAT_SIZE];
     json_t *data = json_object_get(event, "data");
-    const char *status = facts_text(data, "status");
-    const char *what = status ? status : facts_word(event, "event");
+    const char *status = cli_json_text_or(data, "status", NULL);
+    const char *what = status ? status : cli_json_text_or(event, "event", "?");
     char *text = strcmp(what, "hold") == 0 ? describe_hold(data) : describe(what, data);
-    cli_print("%s  %s  %s", facts_time((double)time(NULL), when, sizeof when),
-              facts_word(event, "model"), text);
+    cli_print("%s  %s  %s", format_time((double)time(NULL), when, sizeof when),
+              cli_json_text_or(event, "model", "?"), text);
     free(text);
 }
 
@@ -82,7 +84,7 @@ static int on_event(const char *data, size_t len, bool error, void *ctx)
 {
     struct follower *f = ctx;
     json_t *event = json_loadb(data, len, 0, NULL);
-    const char *model = facts_text(event, "model");
+    const char *model = cli_json_text_or(event, "model", NULL);
     (void)error;
     bool wanted = json_is_object(event) &&
                   (!f->model || (model && (strcmp(model, f->model) == 0 || *model == '*')));
@@ -97,7 +99,7 @@ static int on_event(const char *data, size_t len, bool error, void *ctx)
 static int on_data(const char *data, size_t len, void *ctx)
 {
     struct follower *f = ctx;
-    return cli_sse_feed(&f->sse, data, len, on_event, f);
+    return sse_feed(&f->sse, data, len, on_event, f);
 }
 
 /* `name`, which may be an alias, as events have it. */
@@ -109,7 +111,7 @@ static int find_model(struct follower *f, struct router *r, const char *name)
     if (m)
         f->model = mem_strdup(m->id);
     else if (!status) {
-        router_unknown(r, &models, name);
+        router_report_unknown(r, &models, name);
         status = CLI_SOME_FAILED;
     }
     router_models_finish(&models);
@@ -122,17 +124,17 @@ int cli_events(struct cli *cli, int argc, char **argv)
     struct router r = {0};
     struct follower f = {.cli = cli};
     int status;
-    cli_sse_init(&f.sse);
+    sse_init(&f.sse);
     if (cli_parse(&a, cli, "events", argc, argv, &status)) {
-        status = facts_open_any(&r, cli);
+        status = router_connect_router(&r, cli);
         if (!status)
-            status = router_wants_llama_cpp(&r);
+            status = router_require_llama_cpp(&r);
         if (!status && a.n_operands)
             status = find_model(&f, &r, a.operands[0]);
         if (!status)
-            status = facts_stream(&r, "/models/sse", NULL, on_data, &f, true);
+            status = router_stream(&r, "/models/sse", NULL, on_data, &f, true);
     }
-    cli_sse_finish(&f.sse);
+    sse_finish(&f.sse);
     free(f.model);
     router_close(&r);
     cli_args_finish(&a);

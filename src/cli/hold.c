@@ -1,40 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* hostler hold and release: keeps models from loading, and lets them again. Only hostler has that. */
-#include "cli/hold.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/duration.h"
 #include "base/memory.h"
-#include "cli/facts.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/peer/router.h"
 #include "cli/terminal/format.h"
-
-char *hold_text(json_t *hold)
-{
-    const char *reason = json_string_value(json_object_get(hold, "reason"));
-    const char *by = json_string_value(json_object_get(hold, "by"));
-    json_t *until = json_object_get(hold, "until");
-    char when[40] = "until released";
-    struct tm tm;
-    if (json_is_number(until) && facts_local(json_number_value(until), &tm))
-        strftime(when, sizeof when, "until %F %T", &tm);
-    char *text = mem_printf("%s%s%s%s%s", when, by ? ", by " : "", by ? by : "", reason ? ": " : "",
-                            reason ? reason : "");
-    return format_clean(text, FORMAT_ONE_LINE);
-}
-
-char *hold_line(json_t *hold)
-{
-    const char *model = json_string_value(json_object_get(hold, "model"));
-    char *text = hold_text(hold);
-    char *line = mem_printf("%s %s", model ? model : "?", text);
-    free(text);
-    return format_clean(line, FORMAT_ONE_LINE);
-}
+#include "cli/terminal/format_hold.h"
 
 struct wish {
     const char *path;
@@ -71,7 +47,7 @@ static int read_names(struct wish *w, const struct cli_args *a, struct router *r
         if (m)
             json_array_append_new(w->ids, cli_json_string(m->id));
         else
-            router_unknown(r, &models, a->operands[i]);
+            router_report_unknown(r, &models, a->operands[i]);
         w->unknown |= !m;
     }
     router_models_finish(&models);
@@ -80,13 +56,6 @@ static int read_names(struct wish *w, const struct cli_args *a, struct router *r
     else
         json_object_set(w->body, "models", w->ids);
     return status;
-}
-
-void hold_print(const struct cli *cli, json_t *hold)
-{
-    char *line = hold_line(hold);
-    cli_print_beside(stdout, cli->width, "held:", strlen("held: "), line);
-    free(line);
 }
 
 static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool hold)
@@ -99,7 +68,7 @@ static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool
     }
     json_array_foreach (held, i, h)
         if (hold && concerns(w, h))
-            hold_print(cli, h);
+            format_hold_print(cli, h);
     if (!hold && w->all)
         puts("no model is held any more");
     if (!hold)
@@ -125,7 +94,7 @@ static int send(struct router *r, struct wish *w, bool hold)
 
 static int hold_or_release(struct wish *w, const struct cli_args *a, struct router *r, bool hold)
 {
-    int status = facts_open(r, r->cli, "has no holds");
+    int status = router_connect_hostler(r, r->cli, "has no holds");
     if (!status)
         status = read_names(w, a, r);
     if (!status && (w->all || json_array_size(w->ids)))

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/peer/router.h"
 #include "cli/terminal/format.h"
@@ -60,8 +61,7 @@ static json_t *model_json(const struct router_model *m)
     copy(o, "aliases", json_object_get(m->entry, "aliases"));
     copy(o, "tags", json_object_get(m->entry, "tags"));
     copy(o, "held", json_object_get(m->entry, "held"));
-    json_object_set_new(o, "pinned",
-                        json_boolean(json_is_true(json_object_get(m->entry, "pinned"))));
+    json_object_set_new(o, "pinned", json_boolean(cli_json_true(m->entry, "pinned")));
     return o;
 }
 
@@ -87,17 +87,17 @@ static void add_state(struct table *t, const struct router_model *m)
 {
     bool failed = m->failed && !router_is_active(m);
     bool held = json_is_object(json_object_get(m->entry, "held"));
-    bool pinned = json_is_true(json_object_get(m->entry, "pinned"));
-    char *text = cells_state(state_of(m), failed, held, pinned);
-    table_styled(t, cells_state_style(text), text);
+    bool pinned = cli_json_true(m->entry, "pinned");
+    char *text = format_model_state(state_of(m), failed, held, pinned);
+    table_styled(t, format_model_state_style(text), text);
     free(text);
 }
 
 static void add_model(struct table *t, const struct router_model *m)
 {
     char size[FORMAT_SIZE] = "", context[FORMAT_SIZE] = "";
-    char *memory = cells_footprint(json_object_get(m->entry, "memory"),
-                                   json_string_value(json_object_get(m->entry, "memory_source")));
+    char *memory = format_model_footprint(json_object_get(m->entry, "memory"),
+                                          cli_json_text_or(m->entry, "memory_source", NULL));
     char *aliases = joined(json_object_get(m->entry, "aliases"));
     if (router_size(m))
         format_bytes((uint64_t)router_size(m), size, sizeof size);
@@ -109,7 +109,7 @@ static void add_model(struct table *t, const struct router_model *m)
     table_cell(t, size);
     table_cell(t, context);
     table_cell(t, memory);
-    table_cell(t, json_string_value(json_object_get(m->entry, "source")));
+    table_cell(t, cli_json_text_or(m->entry, "source", NULL));
     table_cell(t, aliases);
     free(memory);
     free(aliases);
@@ -140,8 +140,8 @@ static void note_draining(struct router_models *models, json_t *status)
     size_t i;
     json_t *engine;
     json_array_foreach (json_object_get(status, "engines"), i, engine) {
-        const char *state = json_string_value(json_object_get(engine, "state"));
-        const char *id = json_string_value(json_object_get(engine, "model"));
+        const char *state = cli_json_text_or(engine, "state", NULL);
+        const char *id = cli_json_text_or(engine, "model", NULL);
         for (size_t j = 0; state && id && j < models->n; j++)
             if (strcmp(state, "draining") == 0 && strcmp(models->v[j].id, id) == 0)
                 models->v[j].draining = true;
@@ -169,7 +169,7 @@ static int list(struct cli *cli, const struct cli_args *a)
     else if (!status)
         print_table(cli, &models);
     if (!status && !cli->json && !cli_arg(a, "--reload")) /* which has just ended any */
-        router_tell_problem(&r);
+        router_report_problem(&r);
     router_models_finish(&models);
     router_close(&r);
     return status;

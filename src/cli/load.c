@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cli/hold.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/peer/router.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_hold.h"
 #include "cli/terminal/progress.h"
 
 #define ASK_TIMEOUT_MS 120000 /* a stock router answers when it has made room */
@@ -73,7 +74,7 @@ static const char *state_name(enum target_state state)
 /* --- telling ------------------------------------------------------------------------------------
  */
 
-static void tell_failure(const struct load *l, const struct target *t)
+static void report_failure(const struct load *l, const struct target *t)
 {
     char *message =
         format_failure(t->model, t->message ? t->message : "why is in the server's log");
@@ -100,13 +101,13 @@ static void settle(struct load *l, struct target *t, enum target_state state)
     progress_clear(&l->progress);
     t->took = cli_now_ms() - t->asked;
     if (state == TARGET_FAILED && strcmp(t->reason, "not_found") == 0)
-        router_unknown(&l->router, &l->models, t->model);
+        router_report_unknown(&l->router, &l->models, t->model);
     else if (state == TARGET_FAILED)
-        tell_failure(l, t);
+        report_failure(l, t);
     if (state == TARGET_FAILED || l->cli->json)
         return;
     if (state == TARGET_LOADED)
-        cli_print("%s loaded in %s", t->model, format_took(t->took, took, sizeof took));
+        cli_print("%s loaded in %s", t->model, format_elapsed(t->took, took, sizeof took));
     else
         cli_print("%s %s", t->model, state == TARGET_ALREADY ? "already loaded" : "requested");
     fflush(stdout);
@@ -118,9 +119,9 @@ static void note_hold(struct load *l, struct target *t, json_t *hold)
     t->hold = json_incref(hold);
     if (l->cli->json)
         return;
-    char *hold_said = hold_text(hold);
+    char *hold_said = format_hold(hold);
     char *text = mem_printf("%s: the hold is over (%s)", t->model, hold_said);
-    cli_print_from(stdout, l->cli->width, 0, 2, text);
+    cli_print_wrapped(stdout, l->cli->width, 0, 2, text);
     free(text);
     free(hold_said);
 }
@@ -139,9 +140,9 @@ static char *live_line(const struct target *t, int width, uint64_t now)
 {
     char time[FORMAT_SIZE];
     uint64_t left;
-    char *name = format_clean(mem_strdup(t->model), FORMAT_ONE_LINE), *line;
+    char *name = format_sanitize(mem_strdup(t->model), FORMAT_ONE_LINE), *line;
     int pad = width - (int)format_width(name);
-    format_took(now - t->asked, time, sizeof time);
+    format_elapsed(now - t->asked, time, sizeof time);
     if (t->fraction < 0) {
         line = mem_printf("%s%*s  %s %s", name, pad, "", t->seen ? "loading" : "waiting", time);
     } else {
@@ -150,7 +151,7 @@ static char *live_line(const struct target *t, int width, uint64_t now)
         bool known = !read && progress_rate_left(&t->rate, now, &left);
         char *bar = progress_bar(t->fraction, 16);
         if (known)
-            format_took(left, time, sizeof time);
+            format_elapsed(left, time, sizeof time);
         line = mem_printf("%s%*s  %s  %s%s  %s", name, pad, "", bar, time, known ? " left" : "",
                           read       ? "warming up"
                           : t->stage ? t->stage
@@ -257,7 +258,7 @@ static void fail_load(struct load *l, struct target *t, const struct router_mode
 static void fail_gone(struct load *l, struct target *t, const struct router_model *m)
 {
     const char *reason = json_string_value(router_status_get(m, "reason"));
-    json_int_t max = json_integer_value(json_object_get(l->router.status, "models_max"));
+    json_int_t max = cli_json_integer(l->router.status, "models_max");
     char *evicted = max > 0 ? mem_printf("was evicted for another model: --models-max is "
                                          "%" JSON_INTEGER_FORMAT,
                                          max)
@@ -284,13 +285,13 @@ static bool is_gone(const struct load *l, const struct target *t, const struct r
 static void note_progress(struct target *t, const struct router_model *m)
 {
     json_t *progress = router_status_get(m, "progress");
-    const char *stage = json_string_value(json_object_get(progress, "current"));
+    const char *stage = cli_json_text_or(progress, "current", NULL);
     t->seen = true;
     t->fraction = progress_fraction(progress);
     if (t->fraction >= 0)
         progress_rate_add(&t->rate, t->fraction, cli_now_ms());
     free(t->stage);
-    t->stage = stage ? format_clean(mem_strdup(stage), FORMAT_ONE_LINE) : NULL;
+    t->stage = stage ? format_sanitize(mem_strdup(stage), FORMAT_ONE_LINE) : NULL;
 }
 
 static void look_at(struct load *l, struct target *t)
@@ -386,13 +387,7 @@ static json_t *results(const struct load *l)
 static int load(struct load *l, const struct cli_args *a)
 {
     bool wait = !cli_arg(a, "--no-wait");
-    int status = router_open(&l->router, l->cli);
-    if (!status)
-        status = router_detect(&l->router);
-    if (!status)
-        status = router_wants_llama_cpp(&l->router);
-    if (!status)
-        status = router_list(&l->router, &l->models, false);
+    int status = router_connect_llama_cpp(&l->router, l->cli, &l->models);
     if (status)
         return status;
     l->started = cli_now_ms();

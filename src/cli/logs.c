@@ -6,9 +6,12 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
-#include "cli/facts.h"
+#include "cli/hostler_command.h"
+#include "cli/json.h"
 #include "cli/options.h"
+#include "cli/peer/router.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_time.h"
 
 #define LONGEST 65536 /* bytes of a line; what is longer is printed in pieces */
 
@@ -24,8 +27,8 @@ static void print_line(struct printer *p, const char *end)
     if (p->cli->json) {
         cli_print_json_line(json_pack("{s:o}", "line", cli_json_string(text)));
     } else {
-        char *line = facts_log_line(text);
-        fputs(p->cli->out_is_tty ? format_clean(line, FORMAT_KEEP_NEWLINES) : line, stdout);
+        char *line = format_log_line(text);
+        fputs(p->cli->out_is_tty ? format_sanitize(line, FORMAT_KEEP_NEWLINES) : line, stdout);
         fputs(end, stdout);
         free(line);
     }
@@ -54,19 +57,20 @@ static int print(const char *data, size_t len, void *ctx)
     return fflush(stdout) != 0;
 }
 
-static int show(struct router *r, const struct cli_args *a)
+static int show(struct router *r, const struct cli_args *a, void *ctx)
 {
+    (void)ctx;
     unsigned lines = 100;
     if (!cli_arg_count(a, r->cli, "-n", 0, 100000, &lines))
         return CLI_USAGE;
     bool follow = cli_arg(a, "-f");
     const char *model = a->n_operands ? a->operands[0] : NULL;
-    char *base = facts_path("logs", model);
+    char *base = hostler_path("logs", model);
     char *path =
         mem_printf("%s%slines=%u%s", base, model ? "&" : "?", lines, follow ? "&follow=1" : "");
     struct printer p = {.cli = r->cli};
     buf_init(&p.line, LONGEST);
-    int status = facts_stream(r, path, model, print, &p, follow);
+    int status = router_stream(r, path, model, print, &p, follow);
     if (p.line.len)
         print_line(&p, "");
     buf_finish(&p.line);
@@ -77,5 +81,6 @@ static int show(struct router *r, const struct cli_args *a)
 
 int cli_logs(struct cli *cli, int argc, char **argv)
 {
-    return facts_command(cli, argc, argv, "logs", "does not show its log", show);
+    static const struct hostler_command command = {"logs", "does not show its log", show};
+    return hostler_command(cli, argc, argv, &command, NULL);
 }

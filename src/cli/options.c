@@ -345,7 +345,7 @@ static void print_entry(const struct cli *cli, FILE *out, const char *left, size
                         const char *text)
 {
     char *title = mem_printf("  %s", left);
-    cli_print_beside(out, text_width(cli), title, column, text);
+    cli_print_titled(out, text_width(cli), title, column, text);
     free(title);
 }
 
@@ -379,7 +379,7 @@ void cli_print_command_help(const struct cli *cli, const struct cli_command *c)
     char *text = mem_printf("%s.%s%s", c->summary, c->help ? "\n" : "", c->help ? c->help : ""),
          *at;
     for (char *rest = text; (at = strsep(&rest, "\n"));)
-        cli_print_beside(stdout, text_width(cli), "", 0, at);
+        cli_print_titled(stdout, text_width(cli), "", 0, at);
     free(text);
     printf("\noptions:\n");
     print_options(cli, c->options, NULL, stdout);
@@ -389,7 +389,7 @@ void cli_print_command_help(const struct cli *cli, const struct cli_command *c)
 void cli_print_help(const struct cli *cli, FILE *out)
 {
     fprintf(out, "usage: hostler [--url URL] [--api-key KEY] COMMAND ...\n\n");
-    cli_print_beside(out, text_width(cli), "", 0, CLI_SUMMARY ".");
+    cli_print_titled(out, text_width(cli), "", 0, CLI_SUMMARY ".");
     fprintf(out, "\ncommands:\n");
     for (const struct cli_command *c = cli_commands; c->name; c++)
         print_entry(cli, out, c->name, 15, c->summary);

@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cli/hold.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/peer/router.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_hold.h"
 #include "cli/terminal/format_model.h"
 #include "cli/terminal/table.h"
 
@@ -22,31 +23,26 @@ static const struct table_column columns[] = {
     {"LOADED BY", TABLE_LEFT, TABLE_FIRST},
 };
 
-static const char *text_of(json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
 static void add_engine(struct table *t, json_t *engine)
 {
-    const char *state = text_of(engine, "state");
+    const char *state = cli_json_text_or(engine, "state", NULL);
     json_t *pid = json_object_get(engine, "pid");
     char text[FORMAT_SIZE];
-    char *memory =
-        cells_footprint(json_object_get(engine, "memory"), text_of(engine, "memory_source"));
+    char *memory = format_model_footprint(json_object_get(engine, "memory"),
+                                          cli_json_text_or(engine, "memory_source", NULL));
     table_row(t);
-    table_cell(t, text_of(engine, "model"));
-    table_styled(t, cells_state_style(state ? state : ""), state);
+    table_cell(t, cli_json_text_or(engine, "model", NULL));
+    table_styled(t, format_model_state_style(state ? state : ""), state);
     if (json_is_integer(pid))
         table_cellf(t, "%" JSON_INTEGER_FORMAT, json_integer_value(pid));
     else
         table_cell(t, NULL);
     table_cell(t, memory);
-    table_cell(t, cells_requests(engine, text, sizeof text));
-    table_cell(t, cells_idle(engine, text, sizeof text));
-    table_cell(t, cells_ends_in(engine, text, sizeof text));
-    table_cell(t, cells_loaded(engine, text, sizeof text));
-    table_cell(t, text_of(engine, "loaded_by"));
+    table_cell(t, format_model_requests(engine, text, sizeof text));
+    table_cell(t, format_model_idle(engine, text, sizeof text));
+    table_cell(t, format_model_ends_in(engine, text, sizeof text));
+    table_cell(t, format_model_loaded(engine, text, sizeof text));
+    table_cell(t, cli_json_text_or(engine, "loaded_by", NULL));
     free(memory);
 }
 
@@ -59,11 +55,12 @@ static void print_queue(json_t *queue)
     json_t *q;
     char oldest[FORMAT_SIZE];
     json_array_foreach (queue, i, q) {
-        double ms = json_number_value(json_object_get(q, "oldest_ms"));
-        json_int_t n = json_integer_value(json_object_get(q, "waiting"));
+        double ms = cli_json_number(q, "oldest_ms");
+        json_int_t n = cli_json_integer(q, "waiting");
         cli_print("waiting: %s, %" JSON_INTEGER_FORMAT " request%s, the oldest for %s",
-                  text_of(q, "model") ? text_of(q, "model") : "?", n, n == 1 ? "" : "s",
-                  format_took(ms > 0 ? (uint64_t)ms : 0, oldest, sizeof oldest));
+                  cli_json_text_or(q, "model", NULL) ? cli_json_text_or(q, "model", NULL) : "?", n,
+                  n == 1 ? "" : "s",
+                  format_elapsed(ms > 0 ? (uint64_t)ms : 0, oldest, sizeof oldest));
     }
 }
 
@@ -74,11 +71,11 @@ static void print_below(const struct cli *cli, json_t *status)
     const char *device;
     print_queue(json_object_get(status, "queue"));
     json_array_foreach (json_object_get(status, "holds"), i, hold)
-        hold_print(cli, hold);
+        format_hold_print(cli, hold);
     json_object_foreach (json_object_get(status, "memory"), device, figures) {
         char free_now[FORMAT_SIZE], total[FORMAT_SIZE];
-        json_int_t available = json_integer_value(json_object_get(figures, "available"));
-        json_int_t all = json_integer_value(json_object_get(figures, "total"));
+        json_int_t available = cli_json_integer(figures, "available");
+        json_int_t all = cli_json_integer(figures, "total");
         if (all > 0 && available >= 0)
             cli_print("memory: %s, %s of %s available", device,
                       format_bytes((uint64_t)available, free_now, sizeof free_now),
@@ -108,10 +105,10 @@ static json_t *engines_of(const struct router_models *models)
 static int read_engines(struct router *r, json_t **engines)
 {
     struct router_models models = {0};
-    int status = router_detect(r);
-    if (!status && r->kind == ROUTER_HOSTLER) {
+    int status = CLI_OK;
+    if (r->kind == ROUTER_HOSTLER) {
         *engines = json_incref(json_object_get(r->status, "engines"));
-    } else if (!status) {
+    } else {
         status = router_list(r, &models, false);
         *engines = status ? NULL : engines_of(&models);
     }
@@ -147,7 +144,7 @@ int cli_ps(struct cli *cli, int argc, char **argv)
     json_t *engines = NULL;
     int status;
     if (cli_parse(&a, cli, "ps", argc, argv, &status)) {
-        status = router_open(&r, cli);
+        status = router_connect(&r, cli);
         if (!status)
             status = read_engines(&r, &engines);
         if (!status && cli->json)
@@ -155,7 +152,7 @@ int cli_ps(struct cli *cli, int argc, char **argv)
         else if (!status)
             print_table(&r, engines);
         if (!status && !cli->json)
-            router_tell_problem(&r);
+            router_report_problem(&r);
     }
     json_decref(engines);
     router_close(&r);

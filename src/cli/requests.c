@@ -4,10 +4,13 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cli/facts.h"
+#include "cli/hostler_command.h"
+#include "cli/json.h"
 #include "cli/options.h"
+#include "cli/peer/router.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_model.h"
+#include "cli/terminal/format_time.h"
 #include "cli/terminal/table.h"
 
 static const struct table_column columns[] = {
@@ -22,16 +25,17 @@ static void time_cell(struct table *t, json_t *ms)
 {
     char text[FORMAT_SIZE];
     double n = json_number_value(ms);
-    table_cell(t,
-               json_is_number(ms) ? format_took(n > 0 ? (uint64_t)n : 0, text, sizeof text) : NULL);
+    table_cell(t, json_is_number(ms) ? format_elapsed(n > 0 ? (uint64_t)n : 0, text, sizeof text)
+                                     : NULL);
 }
 
 /* `running`, `waiting, 3 before it`, `200`, `503 held`. */
 static void state_cell(struct table *t, json_t *r)
 {
-    const char *state = facts_text(r, "state"), *error = facts_text(r, "error");
-    json_int_t status = json_integer_value(json_object_get(r, "status"));
-    json_int_t before = json_integer_value(json_object_get(r, "position"));
+    const char *state = cli_json_text_or(r, "state", NULL),
+               *error = cli_json_text_or(r, "error", NULL);
+    json_int_t status = cli_json_integer(r, "status");
+    json_int_t before = cli_json_integer(r, "position");
     bool bad = status >= 400 || (error && !status);
     char text[96];
     if (status)
@@ -56,8 +60,9 @@ static void number_cell(struct table *t, json_t *n)
 
 static void from_cell(struct table *t, json_t *r)
 {
-    const char *client = facts_text(r, "client"), *key = facts_text(r, "key");
-    const char *agent = facts_text(r, "user_agent");
+    const char *client = cli_json_text_or(r, "client", NULL),
+               *key = cli_json_text_or(r, "key", NULL);
+    const char *agent = cli_json_text_or(r, "user_agent", NULL);
     table_cellf(t, "%s%s%s%s%s", client ? client : "", key ? ", key " : "", key ? key : "",
                 agent ? ", " : "", agent ? agent : "");
 }
@@ -66,15 +71,15 @@ static void add_request(struct table *t, json_t *r)
 {
     char when[FORMAT_SIZE];
     table_row(t);
-    table_cell(t, cells_ago(json_number_value(json_object_get(r, "at")), when, sizeof when));
-    table_cell(t, facts_text(r, "model"));
+    table_cell(t, format_ago(cli_json_number(r, "at"), when, sizeof when));
+    table_cell(t, cli_json_text_or(r, "model", NULL));
     state_cell(t, r);
     time_cell(t, json_object_get(r, "waited_ms"));
     time_cell(t, json_object_get(r, "elapsed_ms"));
     number_cell(t, json_object_get(r, "tokens"));
     number_cell(t, json_object_get(r, "tokens_per_second"));
-    table_styled(t, TABLE_BUSY, json_is_true(json_object_get(r, "loaded")) ? "yes" : NULL);
-    table_cell(t, facts_text(r, "request"));
+    table_styled(t, TABLE_BUSY, cli_json_true(r, "loaded") ? "yes" : NULL);
+    table_cell(t, cli_json_text_or(r, "request", NULL));
     from_cell(t, r);
 }
 
@@ -101,21 +106,22 @@ static bool is_state(const struct cli *cli, const char *text)
     return false;
 }
 
-static int show(struct router *r, const struct cli_args *a)
+static int show(struct router *r, const struct cli_args *a, void *ctx)
 {
+    (void)ctx;
     json_t *answer = NULL;
     unsigned limit = 20;
     const char *state = cli_arg(a, "--state");
     if (!is_state(r->cli, state) || !cli_arg_count(a, r->cli, "-n", 1, 1000, &limit))
         return CLI_USAGE;
-    char *base = facts_path("requests", a->n_operands ? a->operands[0] : NULL);
+    char *base = hostler_path("requests", a->n_operands ? a->operands[0] : NULL);
     char *path = mem_printf("%s%slimit=%u%s%s", base, a->n_operands ? "&" : "?", limit,
                             state ? "&state=" : "", state ? state : "");
-    int status = facts_get(r, path, NULL, &answer);
+    int status = router_get(r, path, NULL, &answer);
     json_t *requests = json_object_get(answer, "requests");
     /* Of a model that has gone, what it was asked is told all the same. */
     if (!status && a->n_operands && !json_array_size(requests) &&
-        router_tell_unknown(r, a->operands[0]))
+        router_report_if_unknown(r, a->operands[0]))
         status = CLI_SOME_FAILED;
     else if (!status && r->cli->json)
         cli_print_json(json_incref(answer));
@@ -129,5 +135,6 @@ static int show(struct router *r, const struct cli_args *a)
 
 int cli_requests(struct cli *cli, int argc, char **argv)
 {
-    return facts_command(cli, argc, argv, "requests", "keeps no list of requests", show);
+    static const struct hostler_command command = {"requests", "keeps no list of requests", show};
+    return hostler_command(cli, argc, argv, &command, NULL);
 }

@@ -5,11 +5,14 @@
 
 #include "base/duration.h"
 #include "base/memory.h"
-#include "cli/facts.h"
-#include "cli/hold.h"
+#include "cli/hostler_command.h"
+#include "cli/json.h"
 #include "cli/options.h"
+#include "cli/peer/router.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_hold.h"
 #include "cli/terminal/format_model.h"
+#include "cli/terminal/format_time.h"
 
 #define TITLE 13 /* columns */
 #define WHEN 10  /* of `59m59s ago` */
@@ -18,12 +21,7 @@
 static void line(const struct cli *cli, const char *title, const char *value)
 {
     if (value && *value)
-        cli_print_beside(stdout, cli->width, title, TITLE, value);
-}
-
-static json_int_t number(json_t *o, const char *key)
-{
-    return json_integer_value(json_object_get(o, key));
+        cli_print_titled(stdout, cli->width, title, TITLE, value);
 }
 
 /* --- what it is ---------------------------------------------------------------------------------
@@ -32,16 +30,15 @@ static json_int_t number(json_t *o, const char *key)
 static void print_state(const struct cli *cli, json_t *m)
 {
     json_t *status = json_object_get(m, "status");
-    const char *by = facts_text(m, "loaded_by");
+    const char *by = cli_json_text_or(m, "loaded_by", NULL);
     char took[FORMAT_SIZE];
-    json_int_t ms = number(m, "load_ms");
-    char *state = facts_state(facts_word(status, "value"), status);
-    char *text =
-        mem_printf("%s%s%s%s", state, json_is_true(json_object_get(m, "pinned")) ? ", pinned" : "",
-                   by ? ", for " : "", by ? by : "");
+    json_int_t ms = cli_json_integer(m, "load_ms");
+    char *state = format_model_state_reason(cli_json_text_or(status, "value", "?"), status);
+    char *text = mem_printf("%s%s%s%s", state, cli_json_true(m, "pinned") ? ", pinned" : "",
+                            by ? ", for " : "", by ? by : "");
     line(cli, "state", text);
     if (ms > 0)
-        line(cli, "loads in", format_took((uint64_t)ms, took, sizeof took));
+        line(cli, "loads in", format_elapsed((uint64_t)ms, took, sizeof took));
     free(text);
     free(state);
 }
@@ -49,16 +46,16 @@ static void print_state(const struct cli *cli, json_t *m)
 static void print_file(const struct cli *cli, json_t *m)
 {
     char bytes[FORMAT_SIZE];
-    const char *path = facts_text(m, "path");
-    json_int_t size = number(m, "size");
+    const char *path = cli_json_text_or(m, "path", NULL);
+    json_int_t size = cli_json_integer(m, "size");
     char *file = path
                      ? mem_printf("%s%s%s", path, size > 0 ? ", " : "",
                                   size > 0 ? format_bytes((uint64_t)size, bytes, sizeof bytes) : "")
                      : NULL;
     line(cli, "file", file);
-    line(cli, "mmproj", facts_text(m, "mmproj"));
-    line(cli, "draft", facts_text(m, "draft"));
-    line(cli, "source", facts_text(m, "source"));
+    line(cli, "mmproj", cli_json_text_or(m, "mmproj", NULL));
+    line(cli, "draft", cli_json_text_or(m, "draft", NULL));
+    line(cli, "source", cli_json_text_or(m, "source", NULL));
     free(file);
 }
 
@@ -80,15 +77,17 @@ static const char *short_number(json_int_t n, char *out, size_t size)
 static void print_header(const struct cli *cli, json_t *h)
 {
     char text[256], params[FORMAT_SIZE];
-    line(cli, "name", facts_text(h, "name"));
-    line(cli, "problem", facts_text(h, "problem"));
-    if (!facts_text(h, "architecture"))
+    line(cli, "name", cli_json_text_or(h, "name", NULL));
+    line(cli, "problem", cli_json_text_or(h, "problem", NULL));
+    if (!cli_json_text_or(h, "architecture", NULL))
         return;
-    snprintf(text, sizeof text, "%s, %s parameters, %lld layers", facts_text(h, "architecture"),
-             short_number(number(h, "parameters"), params, sizeof params),
-             (long long)number(h, "layers"));
+    snprintf(text, sizeof text, "%s, %s parameters, %lld layers",
+             cli_json_text_or(h, "architecture", NULL),
+             short_number(cli_json_integer(h, "parameters"), params, sizeof params),
+             (long long)cli_json_integer(h, "layers"));
     line(cli, "model", text);
-    snprintf(text, sizeof text, "%lld tokens at most", (long long)number(h, "context_length"));
+    snprintf(text, sizeof text, "%lld tokens at most",
+             (long long)cli_json_integer(h, "context_length"));
     line(cli, "context", text);
 }
 
@@ -97,7 +96,7 @@ static void print_header(const struct cli *cli, json_t *h)
 /* A newcomer never set what comes from hostler itself, and shall not look for it. */
 static const char *origin_of(json_t *value)
 {
-    const char *origin = facts_word(value, "origin");
+    const char *origin = cli_json_text_or(value, "origin", "?");
     return strcmp(origin, "hostler") == 0 ? "set by hostler" : origin;
 }
 
@@ -108,12 +107,12 @@ static void print_values(const struct cli *cli, const char *title, json_t *list,
     size_t i, width = 0;
     json_t *a;
     json_array_foreach (list, i, a) {
-        size_t n = format_width(facts_word(a, key));
+        size_t n = format_width(cli_json_text_or(a, key, "?"));
         width = n > width ? n : width;
     }
     json_array_foreach (list, i, a) {
-        const char *value = facts_text(a, "value");
-        char *text = mem_printf("%-*s %s  (%s)", (int)width, facts_word(a, key),
+        const char *value = cli_json_text_or(a, "value", NULL);
+        char *text = mem_printf("%-*s %s  (%s)", (int)width, cli_json_text_or(a, key, "?"),
                                 value ? value : no_value, origin_of(a));
         line(cli, i ? "" : title, text);
         free(text);
@@ -129,10 +128,11 @@ static void print_footprints(const struct cli *cli, json_t *all)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         char bytes[FORMAT_SIZE];
         json_t *f = json_object_get(all, kinds[i]);
-        json_int_t mapped = number(f, "mapped");
+        json_int_t mapped = cli_json_integer(f, "mapped");
         if (!json_is_object(f))
             continue;
-        char *memory = cells_footprint(json_object_get(f, "memory"), facts_text(f, "source"));
+        char *memory = format_model_footprint(json_object_get(f, "memory"),
+                                              cli_json_text_or(f, "source", NULL));
         char *text = mem_printf(
             "%s%s%s, %s", memory, mapped > 0 ? " + file " : "",
             mapped > 0 ? format_bytes((uint64_t)mapped, bytes, sizeof bytes) : "", names[i]);
@@ -148,8 +148,8 @@ static void print_footprints(const struct cli *cli, json_t *all)
 static void print_rules(const struct cli *cli, json_t *m)
 {
     char text[FORMAT_SIZE];
-    json_int_t ttl = number(m, "ttl_ms"), priority = number(m, "priority");
-    json_int_t max = number(m, "max_requests");
+    json_int_t ttl = cli_json_integer(m, "ttl_ms"), priority = cli_json_integer(m, "priority");
+    json_int_t max = cli_json_integer(m, "max_requests");
     if (ttl > 0)
         line(cli, "ttl", duration_format((uint64_t)ttl, text, sizeof text));
     if (priority) {
@@ -161,15 +161,16 @@ static void print_rules(const struct cli *cli, json_t *m)
         line(cli, "requests", text);
     }
     json_t *held = json_object_get(m, "held");
-    char *hold = json_is_object(held) ? hold_line(held) : NULL;
+    char *hold = json_is_object(held) ? format_hold_line(held) : NULL;
     line(cli, "held", hold);
     free(hold);
 }
 
 static void print_last_exit(const struct cli *cli, json_t *e)
 {
-    const char *reason = facts_text(e, "reason"), *cause = facts_text(e, "cause");
-    const char *message = facts_text(e, "message");
+    const char *reason = cli_json_text_or(e, "reason", NULL),
+               *cause = cli_json_text_or(e, "cause", NULL);
+    const char *message = cli_json_text_or(e, "message", NULL);
     if (!reason)
         return;
     char *text = mem_printf("%s%s%s", reason, cause ? ": " : "", cause ? cause : "");
@@ -186,9 +187,10 @@ static void print_changes(const struct cli *cli, json_t *recent)
     for (size_t i = json_array_size(recent); i-- > 0;) {
         json_t *e = json_array_get(recent, i);
         char when[FORMAT_SIZE];
-        const char *why = facts_text(e, "why");
-        cells_ago(json_number_value(json_object_get(e, "at")), when, sizeof when);
-        char *text = mem_printf("%-*s %-7s %s", WHEN, when, facts_word(e, "event"), why ? why : "");
+        const char *why = cli_json_text_or(e, "why", NULL);
+        format_ago(cli_json_number(e, "at"), when, sizeof when);
+        char *text = mem_printf("%-*s %-7s %s", WHEN, when, cli_json_text_or(e, "event", "?"),
+                                why ? why : "");
         line(cli, i + 1 == json_array_size(recent) ? "history" : "", text);
         free(text);
     }
@@ -196,7 +198,7 @@ static void print_changes(const struct cli *cli, json_t *recent)
 
 static void print_model(const struct cli *cli, json_t *m)
 {
-    line(cli, "id", facts_text(m, "id"));
+    line(cli, "id", cli_json_text_or(m, "id", NULL));
     size_t i;
     json_t *alias;
     json_array_foreach (json_object_get(m, "aliases"), i, alias)
@@ -212,11 +214,12 @@ static void print_model(const struct cli *cli, json_t *m)
     print_changes(cli, json_object_get(m, "recent"));
 }
 
-static int show(struct router *r, const struct cli_args *a)
+static int show(struct router *r, const struct cli_args *a, void *ctx)
 {
+    (void)ctx;
     json_t *answer = NULL;
-    char *path = facts_path("show", a->operands[0]);
-    int status = facts_get(r, path, a->operands[0], &answer);
+    char *path = hostler_path("show", a->operands[0]);
+    int status = router_get(r, path, a->operands[0], &answer);
     if (!status && r->cli->json)
         cli_print_json(json_incref(answer));
     else if (!status)
@@ -228,5 +231,7 @@ static int show(struct router *r, const struct cli_args *a)
 
 int cli_show(struct cli *cli, int argc, char **argv)
 {
-    return facts_command(cli, argc, argv, "show", "tells no more than `hostler list`", show);
+    static const struct hostler_command command = {"show", "tells no more than `hostler list`",
+                                                   show};
+    return hostler_command(cli, argc, argv, &command, NULL);
 }

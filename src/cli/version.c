@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/peer/router.h"
 #include "cli/terminal/format.h"
@@ -18,8 +19,8 @@ struct found {
 
 static void found_props(struct found *f, json_t *props)
 {
-    const char *build = json_string_value(json_object_get(props, "build_info"));
-    const char *role = json_string_value(json_object_get(props, "role"));
+    const char *build = cli_json_text_or(props, "build_info", NULL);
+    const char *role = cli_json_text_or(props, "role", NULL);
     bool router = role && strcmp(role, "router") == 0;
     snprintf(f->kind, sizeof f->kind, router ? "llama.cpp router" : "llama-server");
     snprintf(f->version, sizeof f->version, "%s", build ? build : "");
@@ -48,7 +49,7 @@ static void find_server(struct router *r, struct found *f)
 {
     json_t *body;
     if (look(r, "/hostler/v1/status", f, &body)) {
-        const char *version = json_string_value(json_object_get(body, "version"));
+        const char *version = cli_json_text_or(body, "version", NULL);
         snprintf(f->kind, sizeof f->kind, "hostler");
         snprintf(f->version, sizeof f->version, "%s", version ? version : "");
     } else if (!*f->problem) {
@@ -66,7 +67,7 @@ static void print_found(const struct router *r, struct found *f)
 {
     const struct cli *cli = r->cli;
     if (!cli->json)
-        format_clean(f->version, FORMAT_ONE_LINE);
+        format_sanitize(f->version, FORMAT_ONE_LINE);
     if (cli->json && *f->kind)
         cli_print_json(json_pack("{s:s, s:{s:s, s:s, s:s}}", "version", HOSTLER_VERSION, "server",
                                  "url", r->url.shown, "kind", f->kind, "version", f->version));

@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/peer/peer.h"
 #include "cli/terminal/format.h"
@@ -27,14 +28,14 @@ void doctor_add(struct doctor *d, enum doctor_level level, const char *check, ch
         .level = level, .check = check, .what = what, .evidence = evidence, .fix = fix};
 }
 
-void doctor_advise(struct doctor *d, char *advice)
+void doctor_set_advice(struct doctor *d, char *advice)
 {
     struct doctor_finding *last = &d->findings[d->n - 1];
     free(last->advice);
     last->advice = advice;
 }
 
-void doctor_about(struct doctor *d, char *model)
+void doctor_set_model(struct doctor *d, char *model)
 {
     d->findings[d->n - 1].model = model;
 }
@@ -73,17 +74,17 @@ static void drop_failures_of_files(struct doctor *d)
 
 static void forget_told(struct doctor *d)
 {
-    free(d->told.error);
-    free(d->told.hint);
-    d->told = (struct cli_told){0};
+    free(d->captured.error);
+    free(d->captured.hint);
+    d->captured = (struct cli_capture){0};
 }
 
-void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix)
+void doctor_add_captured(struct doctor *d, const char *check, char *evidence, char *fix)
 {
-    const char *what = d->told.error ? d->told.error : "it does not say why";
+    const char *what = d->captured.error ? d->captured.error : "it does not say why";
     doctor_add(d, DOCTOR_WRONG, check, mem_strdup(what), evidence, fix);
-    if (!fix && d->told.hint)
-        doctor_advise(d, mem_strdup(d->told.hint));
+    if (!fix && d->captured.hint)
+        doctor_set_advice(d, mem_strdup(d->captured.hint));
     forget_told(d);
 }
 
@@ -102,7 +103,7 @@ char *doctor_path(const struct doctor *d, const char *path)
     return n > 0 ? mem_printf("%.*s/%s", (int)n, cwd, path) : mem_strdup(path);
 }
 
-char *doctor_kill(const struct procfs_process *p)
+char *doctor_kill_command(const struct procfs_process *p)
 {
     bool ours = geteuid() == 0 || p->uid == geteuid();
     return mem_printf("%skill %d", ours ? "" : "sudo ", (int)p->pid);
@@ -139,7 +140,7 @@ static void print_evidence(const char *text, unsigned width, size_t column)
     for (char *rest = lines; (line = strsep(&rest, "\n"));) {
         size_t indent = strspn(line, " ");
         if (line[indent])
-            cli_print_beside(stdout, width, "", column + (indent ? 2 : 0), line + indent);
+            cli_print_titled(stdout, width, "", column + (indent ? 2 : 0), line + indent);
     }
     free(lines);
 }
@@ -166,10 +167,10 @@ static void print_command(char *command, unsigned width, size_t column)
     bool fits = column + format_width(whole) <= width;
     if (remark && !fits) {
         whole[own] = '\0';
-        cli_print_from(stdout, 0, column, column, whole);
-        cli_print_beside(stdout, 0, "", column, remark + 1);
+        cli_print_wrapped(stdout, 0, column, column, whole);
+        cli_print_titled(stdout, 0, "", column, remark + 1);
     } else {
-        cli_print_from(stdout, 0, column, column, whole);
+        cli_print_wrapped(stdout, 0, column, column, whole);
     }
     free(whole);
 }
@@ -191,7 +192,7 @@ static void print_fix(const char *fix, unsigned width, size_t column)
 static void print_advice(const char *advice, unsigned width, size_t column)
 {
     char *title = mem_printf("%*sadvice:", (int)column, "");
-    cli_print_beside(stdout, width, title, strlen(title) + 1, advice);
+    cli_print_titled(stdout, width, title, strlen(title) + 1, advice);
     free(title);
 }
 
@@ -203,7 +204,7 @@ static void print_finding(const struct cli *cli, const struct doctor_finding *f)
     unsigned width = cli->out_is_tty ? cli->width : WIDTH;
     printf("%s%s%s %-11s ", cli->out_colour ? colours[f->level] : "", sign,
            cli->out_colour ? "\033[0m" : "", f->check);
-    cli_print_from(stdout, width, column, column, f->what);
+    cli_print_wrapped(stdout, width, column, column, f->what);
     if (f->evidence)
         print_evidence(f->evidence, width, column);
     if (f->fix)
@@ -294,7 +295,7 @@ static void check_all(struct doctor *d)
     doctor_server(d);
     if (d->reached == CLI_OK) {
         doctor_failed(d);
-        doctor_returning(d);
+        doctor_reloads(d);
     }
     if (d->model)
         doctor_model(d);
@@ -304,7 +305,7 @@ static void check_all(struct doctor *d)
                               "not looked at",
                               d->router.url.shown),
                    NULL, NULL);
-        doctor_advise(d, mem_strdup("run `hostler doctor` there"));
+        doctor_set_advice(d, mem_strdup("run `hostler doctor` there"));
         return;
     }
     if (sees_as_server(d)) {
@@ -325,7 +326,7 @@ static int run(struct doctor *d, const struct cli *cli)
     int status = router_open(&d->router, &d->asking);
     if (status)
         return status;
-    d->asking.told = &d->told;
+    d->asking.capture = &d->captured;
     d->local = d->router.url.loopback;
     log_setup(LOG_ERROR, LOG_TEXT); /* what is wrong with a file comes as a finding */
     check_all(d);

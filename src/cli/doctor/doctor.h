@@ -38,8 +38,8 @@ struct doctor_finding {
 
 struct doctor {
     const struct cli *cli;
-    struct cli asking;    /* the same, with its errors kept in `told` */
-    struct cli_told told; /* of the last question */
+    struct cli asking;           /* the same, with its errors kept in `captured` */
+    struct cli_capture captured; /* of the last question */
     struct router router;
     struct router_models models;     /* empty when it was not reached */
     int reached;                     /* of enum cli_exit: whether the server was */
@@ -55,12 +55,12 @@ struct doctor {
 void doctor_add(struct doctor *d, enum doctor_level level, const char *check, char *what,
                 char *evidence, char *fix);
 /* Gives the last finding its advice (taken; NULL: none). */
-void doctor_advise(struct doctor *d, char *advice);
+void doctor_set_advice(struct doctor *d, char *advice);
 /* Says of which model the last finding is, for those of one fault (taken). */
-void doctor_about(struct doctor *d, char *model);
+void doctor_set_model(struct doctor *d, char *model);
 /* Adds what an operation on `d->router` has told, and forgets it. `fix` (taken) NULL: its hint is
  * the advice. */
-void doctor_add_told(struct doctor *d, const char *check, char *evidence, char *fix);
+void doctor_add_captured(struct doctor *d, const char *check, char *evidence, char *fix);
 
 /* The server: whether it answers, what it is, whether the key is right. Fills in `reached`, `models`
  * and `process`. */
@@ -68,7 +68,7 @@ void doctor_server(struct doctor *d);
 /* Models: the one that it is asked about, those that failed, those that come back. */
 void doctor_model(struct doctor *d);
 void doctor_failed(struct doctor *d);
-void doctor_returning(struct doctor *d);
+void doctor_reloads(struct doctor *d);
 
 /* --- this machine -------------------------------------------------------------------------------
  */
@@ -80,7 +80,7 @@ const char *doctor_setting(const struct doctor *d, const char *option, const cha
 char *doctor_path(const struct doctor *d, const char *path);
 
 /* The command that ends a process. The caller frees it. */
-char *doctor_kill(const struct procfs_process *p);
+char *doctor_kill_command(const struct procfs_process *p);
 
 /* The engine that is, or would be, started. The caller frees it. */
 char *doctor_engine_name(const struct doctor *d);

@@ -66,7 +66,7 @@ static void add_unreadable(struct doctor *d, const char *path, int code)
                : code == ENOENT ? commandf("mkdir -p", path, "or name another with --models-dir")
                                 : NULL);
     if (!denied && code != ENOENT)
-        doctor_advise(d, mem_strdup("name a folder with --models-dir"));
+        doctor_set_advice(d, mem_strdup("name a folder with --models-dir"));
 }
 
 /* 0, or the errno. */
@@ -136,7 +136,7 @@ static char *way_to_replace(const struct doctor_file *f, const char *path, const
 static char *sign_of_writing(const char *path, bool by_time)
 {
     struct stat st;
-    if (procfs_is_written(path))
+    if (procfs_has_writer(path))
         return mem_strdup("a program has it open for writing");
     if (!by_time || stat(path, &st))
         return NULL;
@@ -195,8 +195,8 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
     }
     doctor_add(d, DOCTOR_WRONG, "file", mem_printf("the %s of %s %s", f->noun, f->model, what),
                evidence(why, f), fix);
-    doctor_advise(d, advice);
-    doctor_about(d, mem_strdup(f->model));
+    doctor_set_advice(d, advice);
+    doctor_set_model(d, mem_strdup(f->model));
 }
 
 /* Whether it is the first time that the file is met. */
@@ -255,7 +255,7 @@ void doctor_file(struct doctor *d, const struct doctor_file *f)
                    mem_printf("the %s of %s %s", f->noun, f->model,
                               rc == -ENOENT ? "is not there" : "cannot be used"),
                    evidence(why.text, f), f->edit ? mem_strdup(f->edit) : NULL);
-        doctor_about(d, mem_strdup(f->model));
+        doctor_set_model(d, mem_strdup(f->model));
     }
 }
 
@@ -266,9 +266,9 @@ static void add_incomplete(struct doctor *d, const struct folder_model *m)
 {
     doctor_add(d, DOCTOR_WRONG, "file", mem_printf("'%s' cannot be loaded", m->id),
                mem_strdup(m->problem), NULL);
-    doctor_about(d, mem_printf("'%s'", m->id));
+    doctor_set_model(d, mem_printf("'%s'", m->id));
     if (m->shards > 1)
-        doctor_advise(d, mem_strdup("fetch the part that is missing"));
+        doctor_set_advice(d, mem_strdup("fetch the part that is missing"));
 }
 
 static void check_model(struct doctor *d, const struct folder_model *m)

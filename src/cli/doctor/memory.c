@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/memory.h"
 #include "cli/doctor/doctor.h"
+#include "cli/json.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_model.h"
 #include "engine/memory.h"
@@ -31,7 +32,7 @@ static char *held_by(const struct look *l, pid_t pid)
         if (use.bytes[i])
             json_object_set_new(memory, l->figures.device[i].name,
                                 json_integer((json_int_t)use.bytes[i]));
-    char *text = cells_memory(memory);
+    char *text = format_model_memory(memory);
     json_decref(memory);
     return text;
 }
@@ -71,7 +72,8 @@ static void add_holder(const struct look *l, const struct procfs_process *p,
     if (*held)
         doctor_add(l->doctor, level, "memory",
                    mem_printf("pid %d, %s, holds %s", (int)p->pid, p->name, held),
-                   mem_printf("%s\n%s", what, line), level == DOCTOR_WRONG ? doctor_kill(p) : NULL);
+                   mem_printf("%s\n%s", what, line),
+                   level == DOCTOR_WRONG ? doctor_kill_command(p) : NULL);
     free(line);
     free(held);
 }
@@ -81,7 +83,7 @@ static bool is_engine_of(json_t *status, pid_t pid)
     size_t i;
     json_t *engine;
     json_array_foreach (json_object_get(status, "engines"), i, engine)
-        if (json_integer_value(json_object_get(engine, "pid")) == pid)
+        if (cli_json_integer(engine, "pid") == pid)
             return true;
     return false;
 }
@@ -93,12 +95,12 @@ static bool belongs_to_server(const struct doctor *d, const struct procfs_proces
     pid_t server =
         d->process.pid; /* what the status tells may be a container's or another machine's */
     return server && (p->pid == server || is_engine_of(d->router.status, p->pid) ||
-                      procfs_descends_from(p, server));
+                      procfs_has_ancestor(p, server));
 }
 
 static bool is_stranger(const struct doctor *d, const struct procfs_process *p)
 {
-    return !belongs_to_server(d, p) && !procfs_has_owner(p);
+    return !belongs_to_server(d, p) && !procfs_has_server_ancestor(p);
 }
 
 /* The server of one model has that from its options or its environment. */
@@ -139,7 +141,8 @@ static void look_at_gpus(struct look *l)
     size_t n = memory_gpu_processes(pids, GPU_PROCESSES_MAX);
     for (size_t i = 0; i < n; i++) {
         struct procfs_process p;
-        if (procfs_read(pids[i], &p) && !procfs_is_server(p.name) && is_stranger(l->doctor, &p))
+        if (procfs_read(pids[i], &p) && !procfs_is_server_name(p.name) &&
+            is_stranger(l->doctor, &p))
             add_holder(l, &p, DOCTOR_NOTE, "none of the server's engines");
         procfs_process_finish(&p);
     }

@@ -8,21 +8,17 @@
 #include "base/duration.h"
 #include "base/memory.h"
 #include "cli/doctor/doctor.h"
-#include "cli/facts.h"
-#include "cli/hold.h"
+#include "cli/hostler_command.h"
+#include "cli/json.h"
+#include "cli/peer/router.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_hold.h"
 #include "cli/terminal/format_model.h"
 
 #define OFTEN 3          /* loads … */
 #define OFTEN_WITHIN 600 /* … in so many seconds are too many */
 #define RETURNED_WITHIN 60
 #define CONTEXT_MIN 2048
-
-static const char *text_of(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
 
 /* `hostler WHAT -- MODEL`, and a remark */
 static char *command(const char *what, const char *model, const char *note)
@@ -41,7 +37,7 @@ static char *command(const char *what, const char *model, const char *note)
 static void ask_estimate(struct doctor *d, const char *model, json_int_t context,
                          struct router_answer *a)
 {
-    char *own = facts_path("estimate", model);
+    char *own = hostler_path("estimate", model);
     char *path = context ? mem_printf("%s&ctx-size=%" JSON_INTEGER_FORMAT, own, context) : NULL;
     if (router_ask(&d->router, "GET", path ? path : own, NULL, d->router.timeout_ms, a) ||
         a->status != 200) {
@@ -54,7 +50,7 @@ static void ask_estimate(struct doctor *d, const char *model, json_int_t context
 
 static bool fits(const struct router_answer *a)
 {
-    return json_is_true(json_object_get(a->body, "fits"));
+    return cli_json_true(a->body, "fits");
 }
 
 /* The context that is in force, in tokens. */
@@ -69,14 +65,14 @@ static struct context context_of(struct doctor *d, const struct router_model *m)
     struct router_answer a;
     size_t i;
     json_t *argument;
-    char *path = facts_path("show", m->id);
+    char *path = hostler_path("show", m->id);
     if (router_ask(&d->router, "GET", path, NULL, d->router.timeout_ms, &a) == CLI_OK)
         json_array_foreach (json_object_get(a.body, "arguments"), i, argument) {
-            long long given = strtoll(text_of(argument, "value"), NULL, 10);
-            if (strcmp(text_of(argument, "option"), "--ctx-size") != 0)
+            long long given = strtoll(cli_json_text(argument, "value"), NULL, 10);
+            if (strcmp(cli_json_text(argument, "option"), "--ctx-size") != 0)
                 continue;
             c.tokens = given > 0 ? given : c.tokens; /* 0: the model's own */
-            c.of_command_line = strcmp(text_of(argument, "origin"), "command line") == 0;
+            c.of_command_line = strcmp(cli_json_text(argument, "origin"), "command line") == 0;
         }
     router_answer_finish(&a);
     free(path);
@@ -100,8 +96,7 @@ static json_int_t fitting_context(struct doctor *d, const char *model, json_int_
 /* It does not go by itself: it is busy or pinned. */
 static bool stays(json_t *engine)
 {
-    return json_is_true(json_object_get(engine, "pinned")) ||
-           json_number_value(json_object_get(engine, "requests")) > 0;
+    return cli_json_true(engine, "pinned") || cli_json_number(engine, "requests") > 0;
 }
 
 /* Such engines. NULL when there are none. */
@@ -112,7 +107,7 @@ static char *stayers(const struct doctor *d, const char *but)
     json_t *engine;
     buf_init(&b, BUF_UNBOUNDED);
     json_array_foreach (json_object_get(d->router.status, "engines"), i, engine) {
-        const char *id = text_of(engine, "model");
+        const char *id = cli_json_text(engine, "model");
         char *word = format_shell(id);
         if (strcmp(id, but) != 0 && stays(engine))
             buf_printf(&b, " %s", word);
@@ -125,7 +120,7 @@ static char *stayers(const struct doctor *d, const char *but)
 static char *way_to_room(const struct doctor *d, const struct router_model *m, json_t *estimate)
 {
     char *loaded = stayers(d, m->id);
-    bool never = json_is_true(json_object_get(estimate, "never"));
+    bool never = cli_json_true(estimate, "never");
     char *fix = !never && loaded && *loaded ? mem_printf("hostler unload --%s", loaded) : NULL;
     free(loaded);
     return fix;
@@ -143,7 +138,7 @@ static char *advice_on_room(struct doctor *d, const struct router_model *m, json
         return mem_printf("ctx-size = %" JSON_INTEGER_FORMAT
                           " in its section of --models-preset: so it fits",
                           context);
-    return mem_strdup(json_is_true(json_object_get(estimate, "never"))
+    return mem_strdup(cli_json_true(estimate, "never")
                           ? "use a smaller quantization of it, or raise --memory"
                           : "end what else uses the memory: see `memory` below");
 }
@@ -151,7 +146,7 @@ static char *advice_on_room(struct doctor *d, const struct router_model *m, json
 /* `; 2.0 GiB is left`; of several memories with their names. The caller frees it. */
 static char *what_is_left(json_t *available)
 {
-    char *left = cells_memory(available);
+    char *left = format_model_memory(available);
     const char *blank = json_object_size(available) == 1 ? strchr(left, ' ') : NULL;
     char *text = *left ? mem_printf("; %s is left", blank ? blank + 1 : left) : mem_strdup("");
     free(left);
@@ -160,12 +155,12 @@ static char *what_is_left(json_t *available)
 
 static char *figures(json_t *estimate)
 {
-    char *needs = cells_memory(json_object_get(estimate, "memory"));
-    char *budget = cells_memory(json_object_get(estimate, "budget"));
+    char *needs = format_model_memory(json_object_get(estimate, "memory"));
+    char *budget = format_model_memory(json_object_get(estimate, "budget"));
     char *left = what_is_left(json_object_get(estimate, "available"));
-    const char *message = text_of(estimate, "message");
+    const char *message = cli_json_text(estimate, "message");
     char *text = mem_printf("it takes %s (%s)%s%s%s%s%s", *needs ? needs : "an unknown amount",
-                            text_of(estimate, "source"), *budget ? "\nengines may have " : "",
+                            cli_json_text(estimate, "source"), *budget ? "\nengines may have " : "",
                             budget, *budget ? left : "", *message ? "\n" : "", message);
     free(needs);
     free(budget);
@@ -195,7 +190,7 @@ static void add_no_room(struct doctor *d, const struct router_model *m, json_t *
     char *advice = fix ? NULL : advice_on_room(d, m, estimate);
     doctor_add(d, DOCTOR_WRONG, "room", mem_printf("there is no room for '%s'", m->id),
                figures(estimate), fix);
-    doctor_advise(d, advice);
+    doctor_set_advice(d, advice);
 }
 
 static void check_room(struct doctor *d, const struct router_model *m)
@@ -217,16 +212,16 @@ static void check_held(struct doctor *d, const struct router_model *m)
     json_t *held = hold_of(m);
     if (held)
         doctor_add(d, DOCTOR_WRONG, "hold",
-                   mem_printf("'%s' is held: requests do not load it", m->id), hold_text(held),
+                   mem_printf("'%s' is held: requests do not load it", m->id), format_hold(held),
                    command("release", m->id, NULL));
 }
 
 static void unknown(struct doctor *d)
 {
     const char *near = router_nearest(&d->models, d->model);
-    router_unknown(&d->router, &d->models, d->model);
-    doctor_add_told(d, "model", mem_printf("the server lists %zu", d->models.n),
-                    near ? command("doctor", near, "the nearest name") : NULL);
+    router_report_unknown(&d->router, &d->models, d->model);
+    doctor_add_captured(d, "model", mem_printf("the server lists %zu", d->models.n),
+                        near ? command("doctor", near, "the nearest name") : NULL);
 }
 
 void doctor_model(struct doctor *d)
@@ -253,15 +248,15 @@ void doctor_failed(struct doctor *d)
 {
     for (size_t i = 0; i < d->models.n; i++) {
         const struct router_model *m = &d->models.v[i];
-        const char *message = text_of(m->status, "message");
+        const char *message = cli_json_text(m->status, "message");
         if (!m->failed || router_is_active(m))
             continue;
-        char *state = facts_state(m->state, m->status);
+        char *state = format_model_state_reason(m->state, m->status);
         doctor_add(d, DOCTOR_WRONG, "model", mem_printf("'%s' is %s", m->id, state),
                    *message ? format_failure(m->id, message)
                             : mem_strdup("why is in the server's log"),
                    command("load", m->id, "tries again, once that is mended"));
-        doctor_about(d, mem_printf("'%s'", m->id));
+        doctor_set_model(d, mem_printf("'%s'", m->id));
         free(state);
     }
 }
@@ -285,7 +280,7 @@ static bool begins(const char *text, const char *with)
 /* Somebody loaded it on purpose, which is no coming back. */
 static bool is_wanted(json_t *load)
 {
-    return begins(text_of(load, "why"), "POST /models/load");
+    return begins(cli_json_text(load, "why"), "POST /models/load");
 }
 
 /* What stands before the last load: it was gone (`end`), or broke down (`failed`), and that, unless it
@@ -308,14 +303,14 @@ static struct changes changes_of(json_t *recent, const char *model, double now)
     size_t i;
     json_t *change;
     json_array_foreach (recent, i, change) {
-        double at = json_number_value(json_object_get(change, "at"));
-        const char *event = text_of(change, "event");
-        if (strcmp(text_of(change, "model"), model) != 0 || now - at > OFTEN_WITHIN)
+        double at = cli_json_number(change, "at");
+        const char *event = cli_json_text(change, "event");
+        if (strcmp(cli_json_text(change, "model"), model) != 0 || now - at > OFTEN_WITHIN)
             continue;
         if (strcmp(event, "load") == 0 && !is_wanted(change) && c.loads++ == 0)
-            c.loaded_at = at, c.loaded_by = text_of(change, "why");
+            c.loaded_at = at, c.loaded_by = cli_json_text(change, "why");
         else if (c.loads == 1)
-            note_end(&c, event, at, text_of(change, "why"));
+            note_end(&c, event, at, cli_json_text(change, "why"));
     }
     return c;
 }
@@ -344,7 +339,7 @@ static void add_returning(struct doctor *d, const char *model, const struct chan
                                 *c->ended_by ? "\nbefore that it was " : "", c->ended_by);
     doctor_add(d, DOCTOR_WRONG, "reload", what, evidence, way_to_rest(c, model));
     if (begins(c->ended_by, "idle"))
-        doctor_advise(
+        doctor_set_advice(
             d, mem_strdup("ttl = 30m in its section of --models-preset, or serve --ttl 30m"));
 }
 
@@ -389,13 +384,13 @@ static void add_turns(struct doctor *d, const struct changes *all)
             mem_printf("%s took turns in the last %s: each goes for another", all_names, within),
             mem_strdup(seen), NULL);
     if (n)
-        doctor_advise(d, mem_strdup("allow them at once: serve --models-max, --memory; or give "
-                                    "them less: a smaller --ctx-size"));
+        doctor_set_advice(d, mem_strdup("allow them at once: serve --models-max, --memory; or give "
+                                        "them less: a smaller --ctx-size"));
     free(all_names);
     free(seen);
 }
 
-void doctor_returning(struct doctor *d)
+void doctor_reloads(struct doctor *d)
 {
     json_t *recent = json_object_get(d->router.status, "recent");
     double now = (double)time(NULL);

@@ -94,7 +94,7 @@ static void add_blank(const struct look *l, const struct engine_arg *arg, const 
                mem_printf("the %s of %s%s%s is given without a name", noun, quote,
                           *quote ? name : "[*]", quote),
                place(l, arg), edit_command(l));
-    doctor_about(l->doctor, mem_printf("'%s'", name));
+    doctor_set_model(l->doctor, mem_printf("'%s'", name));
 }
 
 /* Older builds take the weight as a second value, newer ones behind a colon. */

@@ -125,7 +125,7 @@ const char *procfs_setting(const struct procfs_process *p, const char *option, c
     return env ? env_get(p->env.v, env) : NULL;
 }
 
-bool procfs_is_server(const char *name)
+bool procfs_is_server_name(const char *name)
 {
     static const char *const names[] = {"hostler", "llama-server", "llama-swap", "ollama"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -154,7 +154,7 @@ static bool descends(const struct procfs_process *p,
 static bool is_server(const struct procfs_process *p, pid_t any)
 {
     (void)any;
-    return procfs_is_server(p->name);
+    return procfs_is_server_name(p->name);
 }
 
 static bool is_pid(const struct procfs_process *p, pid_t wanted)
@@ -162,12 +162,12 @@ static bool is_pid(const struct procfs_process *p, pid_t wanted)
     return p->pid == wanted;
 }
 
-bool procfs_has_owner(const struct procfs_process *p)
+bool procfs_has_server_ancestor(const struct procfs_process *p)
 {
     return descends(p, is_server, 0);
 }
 
-bool procfs_descends_from(const struct procfs_process *p, pid_t pid)
+bool procfs_has_ancestor(const struct procfs_process *p, pid_t pid)
 {
     return pid > 0 && descends(p, is_pid, pid);
 }
@@ -214,7 +214,7 @@ static bool has_writer(const char *pid, const struct stat *file)
     return found;
 }
 
-bool procfs_is_written(const char *path)
+bool procfs_has_writer(const char *path)
 {
     struct stat file;
     bool found = false;

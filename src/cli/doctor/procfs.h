@@ -27,15 +27,15 @@ void procfs_each(void (*each)(const struct procfs_process *p, void *ctx), void *
  * NULL when it has neither. Borrowed. */
 const char *procfs_setting(const struct procfs_process *p, const char *option, const char *env);
 /* Whether one that it descends from is, by its name, a server that has engines. */
-bool procfs_has_owner(const struct procfs_process *p);
-bool procfs_descends_from(const struct procfs_process *p, pid_t pid);
+bool procfs_has_server_ancestor(const struct procfs_process *p);
+bool procfs_has_ancestor(const struct procfs_process *p, pid_t pid);
 /* Whether whoever started it is gone: its parent is who adopts orphans, init or a user's systemd. */
 bool procfs_is_orphan(const struct procfs_process *p);
 /* Such a server's program: hostler, llama-server, llama-swap, ollama. */
-bool procfs_is_server(const char *name);
+bool procfs_is_server_name(const char *name);
 
 /* Whether a process, of those that this user sees, has the file open for writing. */
-bool procfs_is_written(const char *path);
+bool procfs_has_writer(const char *path);
 
 struct procfs_listener {
     unsigned port;

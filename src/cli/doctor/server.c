@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "base/memory.h"
 #include "cli/doctor/doctor.h"
+#include "cli/json.h"
 #include "cli/peer/peer.h"
 #include "cli/terminal/format.h"
 
@@ -52,7 +53,7 @@ static bool may_be_router(const struct procfs_listener *l)
 {
     struct procfs_process p;
     bool known = l->pid && procfs_read(l->pid, &p);
-    bool may = known ? procfs_is_server(p.name) : l->port >= PORT_MIN;
+    bool may = known ? procfs_is_server_name(p.name) : l->port >= PORT_MIN;
     if (known)
         procfs_process_finish(&p);
     return may;
@@ -163,7 +164,7 @@ static void find_process(struct doctor *d)
     pid_t listener = listener_of(d), own = (pid_t)json_integer_value(told);
     pid_t pid = listener ? listener : own;
     bool certain = listener && listener == own; /* also where its program has another name */
-    if (pid && procfs_read(pid, &d->process) && (certain || procfs_is_server(d->process.name)))
+    if (pid && procfs_read(pid, &d->process) && (certain || procfs_is_server_name(d->process.name)))
         return;
     procfs_process_finish(&d->process);
     d->process = (struct procfs_process){0};
@@ -177,7 +178,7 @@ static char *way_to_router(const struct doctor *d, char *found)
 {
     if (!d->router.single_model || strcmp(d->process.name, "llama-server") != 0)
         return found;
-    char *end = doctor_kill(&d->process);
+    char *end = doctor_kill_command(&d->process);
     char *fix = mem_printf("%s%s%s" DOCTOR_REMARK "ends this one, and gives its memory back",
                            found ? found : "", found ? "\n" : "", end);
     free(end);
@@ -198,8 +199,8 @@ static char *seen_instead(const struct doctor *d, const struct neighbour *found)
 /* A llama-server that reads its model answers so whatever it is asked. */
 static bool is_loading(const struct doctor *d)
 {
-    return d->reached == CLI_SOME_FAILED && d->told.error &&
-           strcmp(d->told.error, "Loading model") == 0;
+    return d->reached == CLI_SOME_FAILED && d->captured.error &&
+           strcmp(d->captured.error, "Loading model") == 0;
 }
 
 static void add_loading(struct doctor *d)
@@ -207,7 +208,7 @@ static void add_loading(struct doctor *d)
     doctor_add(d, DOCTOR_NOTE, "server",
                mem_printf("the llama-server at %s is loading its model", d->router.url.shown),
                d->process.pid ? mem_printf("it is pid %d", (int)d->process.pid) : NULL, NULL);
-    doctor_advise(d, mem_strdup("ask again: until then it answers nothing else"));
+    doctor_set_advice(d, mem_strdup("ask again: until then it answers nothing else"));
 }
 
 /* Of a server of one model, whose pid the usual hint sends here for. */
@@ -226,11 +227,11 @@ static void not_reached(struct doctor *d)
     if (d->local)
         found = find_router(d);
     char *advice = NULL, *other = is_ours(&found) ? way_to(d, &found, &advice) : NULL;
-    doctor_add_told(d, "server", seen_instead(d, &found), way_to_router(d, other));
+    doctor_add_captured(d, "server", seen_instead(d, &found), way_to_router(d, other));
     if (!advice && !other && d->router.single_model && !d->process.pid)
         advice = way_to_see(d);
     if (advice)
-        doctor_advise(d, advice);
+        doctor_set_advice(d, advice);
     if (found.kind && !is_ours(&found))
         add_neighbour(d, &found);
 }
@@ -248,15 +249,15 @@ static void refused(struct doctor *d)
     char *fix =
         word ? mem_printf("export HOSTLER_API_KEY=\"$(sed -n '/^#/d;s/\\r$//;/./{p;q}' %s)\"", word)
              : mem_strdup("export HOSTLER_API_KEY=..." DOCTOR_REMARK "the server's key");
-    doctor_add_told(d, "key", evidence, fix);
+    doctor_add_captured(d, "key", evidence, fix);
     free(word);
     free(path);
 }
 
 static void reached(struct doctor *d)
 {
-    const char *version = json_string_value(json_object_get(d->router.status, "version"));
-    const char *problem = json_string_value(json_object_get(d->router.status, "problem"));
+    const char *version = cli_json_text_or(d->router.status, "version", NULL);
+    const char *problem = cli_json_text_or(d->router.status, "problem", NULL);
     char *name = version ? mem_printf("hostler %s", version) : mem_strdup(d->router.peer->name);
     doctor_add(d, DOCTOR_OK, "server",
                mem_printf("%s answers at %s, with %zu model%s", name, d->router.url.shown,

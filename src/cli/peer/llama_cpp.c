@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/peer/peer.h"
 
 /* No entry tells a state. With no entry at all, /props says what it is. */
@@ -13,21 +14,22 @@ static int check_role(struct router *r, const struct router_models *m)
     if (r->kind == ROUTER_HOSTLER)
         return CLI_OK;
     int status = router_ask(r, "GET", "/props", NULL, r->timeout_ms, &a);
-    const char *role = json_string_value(json_object_get(a.body, "role"));
+    const char *role = cli_json_text_or(a.body, "role", NULL);
     bool engine = json_is_object(json_object_get(a.body, "default_generation_settings"));
     bool router = role && strcmp(role, "router") == 0;
     r->single_model = !status && engine && !router && m->n == 1;
     if (r->single_model) {
         char *what = mem_printf("it is a llama-server with one model, '%s'", m->v[0].id);
-        status = router_is_none(r, what,
-                                "its memory comes back when it ends: `hostler doctor` tells its "
-                                "pid. Or name a router with --url or HOSTLER_URL");
+        status = router_report_no_router(
+            r, what,
+            "its memory comes back when it ends: `hostler doctor` tells its "
+            "pid. Or name a router with --url or HOSTLER_URL");
         free(what);
     } else if (!status && !(router && !m->n)) {
-        status = router_is_none(r,
-                                m->n ? "its list of models tells no states"
-                                     : "it has no models, and does not say what it is",
-                                NULL);
+        status = router_report_no_router(r,
+                                         m->n ? "its list of models tells no states"
+                                              : "it has no models, and does not say what it is",
+                                         NULL);
     }
     router_answer_finish(&a);
     return status;
@@ -53,7 +55,7 @@ static int list(struct router *r, struct router_models *m, bool reload)
     int status = router_ask(r, "GET", path, NULL, r->timeout_ms, &a);
     bool listed = router_models_read(m, a.status == 200 ? a.body : NULL);
     if (!status && !listed)
-        status = router_foreign(r, &a, "GET /models");
+        status = router_report_foreign(r, &a, "GET /models");
     else if (!status)
         status = check_states(r, m);
     router_answer_finish(&a);

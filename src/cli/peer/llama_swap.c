@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/peer/peer.h"
 #include "cli/peer/url.h"
 
@@ -29,7 +30,7 @@ static int recognise(struct router *r, bool *is)
 /* What it calls stopped has no process. */
 static const char *state_of(json_t *running)
 {
-    const char *state = json_string_value(json_object_get(running, "state"));
+    const char *state = cli_json_text_or(running, "state", NULL);
     if (!state || strcmp(state, "ready") == 0)
         return "loaded";
     return strcmp(state, "starting") == 0 ? "loading" : state;
@@ -47,12 +48,12 @@ static json_t *merged(json_t *all, json_t *running)
     json_t *seen = json_object();
     size_t i;
     json_array_foreach (running, i, entry) {
-        const char *id = json_string_value(json_object_get(entry, "model"));
+        const char *id = cli_json_text_or(entry, "model", NULL);
         if (id && json_object_set_new(seen, id, json_true()) == 0)
             json_array_append_new(list, entry_of(id, state_of(entry)));
     }
     json_array_foreach (all, i, entry) {
-        const char *id = json_string_value(json_object_get(entry, "id"));
+        const char *id = cli_json_text_or(entry, "id", NULL);
         if (id && !json_object_get(seen, id))
             json_array_append_new(list, entry_of(id, "unloaded"));
     }
@@ -66,7 +67,7 @@ static int list(struct router *r, struct router_models *m, bool reload)
     (void)reload; /* it watches its configuration itself */
     int status = router_ask(r, "GET", "/running", NULL, r->timeout_ms, &running);
     if (!status && !running_in(&running))
-        status = router_foreign(r, &running, "GET /running");
+        status = router_report_foreign(r, &running, "GET /running");
     if (!status)
         status = router_ask(r, "GET", "/v1/models", NULL, r->timeout_ms, &all);
     json_t *both = status ? NULL : merged(json_object_get(all.body, "data"), running_in(&running));

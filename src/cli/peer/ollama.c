@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/peer/peer.h"
 
 static json_t *models_in(const struct router_answer *a)
@@ -27,8 +28,8 @@ static int recognise(struct router *r, bool *is)
 
 static const char *name_of(json_t *model)
 {
-    const char *name = json_string_value(json_object_get(model, "name"));
-    return name ? name : json_string_value(json_object_get(model, "model"));
+    const char *name = cli_json_text_or(model, "name", NULL);
+    return name ? name : cli_json_text_or(model, "model", NULL);
 }
 
 /* `llama3` is short for `llama3:latest`. */
@@ -45,8 +46,8 @@ static json_t *aliases_of(const char *name)
 /* Its figures are the whole and the part of it on GPUs, of which it does not say which. */
 static json_t *memory_of(json_t *loaded)
 {
-    json_int_t all = json_integer_value(json_object_get(loaded, "size"));
-    json_int_t gpu = json_integer_value(json_object_get(loaded, "size_vram"));
+    json_int_t all = cli_json_integer(loaded, "size");
+    json_int_t gpu = cli_json_integer(loaded, "size_vram");
     return json_pack("{s:I, s:I}", "host", all > gpu ? all - gpu : 0, "gpu", gpu);
 }
 
@@ -94,7 +95,7 @@ static int list(struct router *r, struct router_models *m, bool reload)
     (void)reload; /* it looks anew each time */
     int status = router_ask(r, "GET", "/api/ps", NULL, r->timeout_ms, &loaded);
     if (!status && !models_in(&loaded))
-        status = router_foreign(r, &loaded, "GET /api/ps");
+        status = router_report_foreign(r, &loaded, "GET /api/ps");
     if (!status)
         status = router_ask(r, "GET", "/api/tags", NULL, r->timeout_ms, &all);
     json_t *both = status ? NULL : merged(models_in(&all), models_in(&loaded));
@@ -118,8 +119,8 @@ static void unload(const char *model, struct peer_request *out)
  * are the server's times in one format, so the later one is the greater text. */
 static bool is_another(const struct router_model *before, const struct router_model *now)
 {
-    const char *first = json_string_value(json_object_get(before->entry, "expires_at"));
-    const char *last = json_string_value(json_object_get(now->entry, "expires_at"));
+    const char *first = cli_json_text_or(before->entry, "expires_at", NULL);
+    const char *last = cli_json_text_or(now->entry, "expires_at", NULL);
     return first && last && strcmp(last, first) > 0;
 }
 

@@ -58,11 +58,22 @@ struct router {
 int router_open(struct router *r, const struct cli *cli);
 void router_close(struct router *r);
 
+/* Opens and detects: what most commands begin with. router_close() in any case. */
+int router_connect(struct router *r, const struct cli *cli);
+/* The same, and fails where the server is no router of any kind. */
+int router_connect_router(struct router *r, const struct cli *cli);
+/* The same, and fails where it does not speak llama.cpp's API. Lists the models, which
+ * router_models_finish() releases in any case. */
+int router_connect_llama_cpp(struct router *r, const struct cli *cli, struct router_models *m);
+/* The same, and fails where it is not hostler. `what` completes the error: it is another router, which
+ * `keeps no list of requests`. */
+int router_connect_hostler(struct router *r, const struct cli *cli, const char *what);
+
 /* Asks what it is; again, for a newer status. What is no router at all, router_list() finds out. */
 int router_detect(struct router *r);
 /* For commands that need llama.cpp's API: tells of a server that has another.
  * CLI_NO_SERVER then. */
-int router_wants_llama_cpp(const struct router *r);
+int router_require_llama_cpp(const struct router *r);
 
 /* The models; of a hostler in classic mode, whose GET /models is the engine's, what its status
  * lists, if router_detect() came before. router_models_finish() in any case. */
@@ -76,17 +87,17 @@ bool router_models_read(struct router_models *m, json_t *body);
 bool router_is_classic(json_t *status);
 /* Why the server could not read its models or presets again, if it could not, as the last line on
  * stderr; as of router_detect(). */
-void router_tell_problem(const struct router *r);
+void router_report_problem(const struct router *r);
 /* By id or alias; NULL when there is none. */
 const struct router_model *router_find(const struct router_models *m, const char *name);
 /* The id or alias most like `name`: but for case, the only one that begins with or holds it, else
  * by fewest edits. NULL when none is near. Borrowed. */
 const char *router_nearest(const struct router_models *m, const char *name);
 /* `there is no model 'x'`, and below it which one is near. */
-void router_unknown(const struct router *r, const struct router_models *m, const char *name);
+void router_report_unknown(const struct router *r, const struct router_models *m, const char *name);
 /* The same when the server, which has refused something about `name`, lists no such model; false
  * when that is not why. */
-bool router_tell_unknown(struct router *r, const char *name);
+bool router_report_if_unknown(struct router *r, const char *name);
 
 /* --- one model ----------------------------------------------------------------------------------
  */
@@ -120,9 +131,16 @@ struct router_answer {
 int router_ask(struct router *r, const char *method, const char *path, json_t *body,
                unsigned timeout_ms, struct router_answer *a);
 /* The same with a callback about once a second (see client.h). */
-int router_ask_patiently(struct router *r, const char *method, const char *path, json_t *body,
+int router_ask_with_tick(struct router *r, const char *method, const char *path, json_t *body,
                          unsigned timeout_ms, int (*tick)(void *ctx), void *ctx,
                          struct router_answer *a);
+/* GET `path`, which is about `model` (NULL: about none): the JSON object of a 200 in *answer, owned. Other
+ * answers are errors and printed: a 404 of an unknown model with the nearest name. */
+int router_get(struct router *r, const char *path, const char *model, json_t **answer);
+/* The same as a stream: passes the bytes of a 200 to `data` (client.h) until the stream ends or `data` ends
+ * it. `endless`: only the server's shutdown ends it, so that its end is an error. */
+int router_stream(struct router *r, const char *path, const char *model,
+                  int (*data)(const char *data, size_t len, void *ctx), void *ctx, bool endless);
 void router_answer_finish(struct router_answer *a);
 /* Why it was refused: the message of `error`, wherever the server put it. Never NULL. */
 const char *router_message(const struct router_answer *a);
@@ -132,13 +150,13 @@ const char *router_message(const struct router_answer *a);
  * a redirect to a login. CLI_NO_SERVER; or CLI_SOME_FAILED when it is a router's after all, which
  * says why it does not answer now.
  */
-int router_foreign(const struct router *r, const struct router_answer *a, const char *what);
+int router_report_foreign(const struct router *r, const struct router_answer *a, const char *what);
 /* Tells that it is no router. `hint` NULL: how to name one. Returns CLI_NO_SERVER. */
-int router_is_none(const struct router *r, const char *why, const char *hint);
+int router_report_no_router(const struct router *r, const char *why, const char *hint);
 /* Tells of a transfer that failed. Returns CLI_NO_SERVER. */
-int router_unreachable(const struct router *r, int code, const struct error *err);
+int router_report_unreachable(const struct router *r, int code, const struct error *err);
 /* Tells of a 401 or 403. Returns CLI_REFUSED. */
-int router_refused(const struct router *r);
+int router_report_refused(const struct router *r);
 /* The message of an error's body: {"error":{"message"}}, {"error":"…"}, {"detail"}; else the title
  * of a web page or the text, cut. The caller frees it; NULL when there is none. */
 char *router_error_text(const char *body, size_t len);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "cli/json.h"
 #include "cli/peer/router.h"
 
 /* --- reading ------------------------------------------------------------------------------------
@@ -48,8 +49,8 @@ bool router_models_read(struct router_models *m, json_t *body)
                 .status = status,
                 .state = json_string_value(json_is_string(value) ? value
                                                                  : json_object_get(entry, "state")),
-                .draining = json_is_true(json_object_get(status, "draining")),
-                .failed = json_is_true(json_object_get(status, "failed"))};
+                .draining = cli_json_true(status, "draining"),
+                .failed = cli_json_true(status, "failed")};
     }
     return list;
 }
@@ -138,7 +139,7 @@ const char *router_nearest(const struct router_models *m, const char *name)
     return g.same ? g.same : g.beginnings == 1 ? g.beginning : g.parts == 1 ? g.part : g.edited;
 }
 
-void router_unknown(const struct router *r, const struct router_models *m, const char *name)
+void router_report_unknown(const struct router *r, const struct router_models *m, const char *name)
 {
     const char *near = router_nearest(m, name);
     cli_error(r->cli, "there is no model '%s'", name);
@@ -159,12 +160,12 @@ int router_list_quietly(struct router *r, struct router_models *m)
     return status;
 }
 
-bool router_tell_unknown(struct router *r, const char *name)
+bool router_report_if_unknown(struct router *r, const char *name)
 {
     struct router_models models = {0};
     bool unknown = !router_list_quietly(r, &models) && !router_find(&models, name);
     if (unknown)
-        router_unknown(r, &models, name);
+        router_report_unknown(r, &models, name);
     router_models_finish(&models);
     return unknown;
 }
@@ -214,20 +215,20 @@ static json_int_t context_from_args(json_t *args)
 json_int_t router_context(const struct router_model *m)
 {
     json_t *meta = json_object_get(m->entry, "meta");
-    json_int_t n = json_integer_value(json_object_get(meta, "n_ctx"));
+    json_int_t n = cli_json_integer(meta, "n_ctx");
     if (n <= 0)
         n = context_from_args(router_status_get(m, "args"));
     if (n <= 0)
-        n = json_integer_value(json_object_get(m->entry, "context_length"));
+        n = cli_json_integer(m->entry, "context_length");
     if (n <= 0)
-        n = json_integer_value(json_object_get(meta, "n_ctx_train"));
+        n = cli_json_integer(meta, "n_ctx_train");
     return n > 0 ? n : 0;
 }
 
 json_int_t router_size(const struct router_model *m)
 {
-    json_int_t n = json_integer_value(json_object_get(m->entry, "size"));
+    json_int_t n = cli_json_integer(m->entry, "size");
     if (n <= 0)
-        n = json_integer_value(json_object_get(json_object_get(m->entry, "meta"), "size"));
+        n = cli_json_integer(json_object_get(m->entry, "meta"), "size");
     return n > 0 ? n : 0;
 }

@@ -7,22 +7,22 @@
 #define EVENT_MAX ((size_t)16 << 20)
 #define STRAY_MAX ((size_t)512)
 
-void cli_sse_init(struct cli_sse *s)
+void sse_init(struct sse_reader *s)
 {
-    *s = (struct cli_sse){0};
+    *s = (struct sse_reader){0};
     buf_init(&s->line, EVENT_MAX);
     buf_init(&s->data, EVENT_MAX);
     buf_init(&s->stray, STRAY_MAX);
 }
 
-void cli_sse_finish(struct cli_sse *s)
+void sse_finish(struct sse_reader *s)
 {
     buf_finish(&s->line);
     buf_finish(&s->data);
     buf_finish(&s->stray);
 }
 
-static int dispatch(struct cli_sse *s, cli_sse_event *event, void *ctx)
+static int dispatch(struct sse_reader *s, sse_on_event *event, void *ctx)
 {
     int rc = 0;
     if (s->has_data) {
@@ -34,7 +34,7 @@ static int dispatch(struct cli_sse *s, cli_sse_event *event, void *ctx)
     return rc;
 }
 
-static int add_data(struct cli_sse *s, const char *value, size_t len, bool error)
+static int add_data(struct sse_reader *s, const char *value, size_t len, bool error)
 {
     int rc = s->has_data ? buf_append(&s->data, "\n", 1) : 0;
     s->has_data = true;
@@ -47,7 +47,7 @@ static bool is(const char *name, size_t len, const char *field)
     return len == strlen(field) && memcmp(name, field, len) == 0;
 }
 
-static int read_field(struct cli_sse *s, const char *line, size_t len)
+static int read_field(struct sse_reader *s, const char *line, size_t len)
 {
     const char *colon = memchr(line, ':', len);
     size_t name = colon ? (size_t)(colon - line) : len;
@@ -65,7 +65,7 @@ static int read_field(struct cli_sse *s, const char *line, size_t len)
 }
 
 /* The line in s->line is complete. */
-static int end_line(struct cli_sse *s, cli_sse_event *event, void *ctx)
+static int end_line(struct sse_reader *s, sse_on_event *event, void *ctx)
 {
     const char *line = s->line.data;
     size_t len = s->line.len;
@@ -77,7 +77,7 @@ static int end_line(struct cli_sse *s, cli_sse_event *event, void *ctx)
     return rc;
 }
 
-int cli_sse_feed(struct cli_sse *s, const char *bytes, size_t len, cli_sse_event *event, void *ctx)
+int sse_feed(struct sse_reader *s, const char *bytes, size_t len, sse_on_event *event, void *ctx)
 {
     const char *end = bytes + len;
     while (bytes < end) {
@@ -100,7 +100,7 @@ int cli_sse_feed(struct cli_sse *s, const char *bytes, size_t len, cli_sse_event
     return 0;
 }
 
-int cli_sse_end(struct cli_sse *s, cli_sse_event *event, void *ctx)
+int sse_end(struct sse_reader *s, sse_on_event *event, void *ctx)
 {
     int rc = s->line.len ? end_line(s, event, ctx) : 0;
     return rc ? rc : dispatch(s, event, ctx);

@@ -16,7 +16,7 @@
 
 #include "base/buf.h"
 
-struct cli_sse {
+struct sse_reader {
     struct buf line, data;
     struct buf stray; /* what was no field: its last line */
     bool has_data;
@@ -26,14 +26,14 @@ struct cli_sse {
 };
 
 /* An event's data, ended by a zero that is not counted. Not zero stops the reading. */
-typedef int cli_sse_event(const char *data, size_t len, bool error, void *ctx);
+typedef int sse_on_event(const char *data, size_t len, bool error, void *ctx);
 
-void cli_sse_init(struct cli_sse *s);
-void cli_sse_finish(struct cli_sse *s);
+void sse_init(struct sse_reader *s);
+void sse_finish(struct sse_reader *s);
 /* What `event` returned if not zero; -ENOBUFS when a line or an event is longer than 16 MiB. */
-int cli_sse_feed(struct cli_sse *s, const char *bytes, size_t len, cli_sse_event *event, void *ctx);
+int sse_feed(struct sse_reader *s, const char *bytes, size_t len, sse_on_event *event, void *ctx);
 /* The stream is over: an event without its empty line is given out all the same, because some
  * servers end so. */
-int cli_sse_end(struct cli_sse *s, cli_sse_event *event, void *ctx);
+int sse_end(struct sse_reader *s, sse_on_event *event, void *ctx);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/run/signals.h"
 #include "cli/terminal/format.h"
 
@@ -16,7 +17,7 @@ static void show(const char *text, FILE *out, bool is_tty)
         fputs(text, out);
         return;
     }
-    char *clean = format_clean(mem_strdup(text), FORMAT_KEEP_NEWLINES);
+    char *clean = format_sanitize(mem_strdup(text), FORMAT_KEEP_NEWLINES);
     fputs(clean, out);
     free(clean);
 }
@@ -60,7 +61,7 @@ static void show_waiting(struct run_answer *a)
     bool ready = state && (strcmp(state, "loaded") == 0 || strcmp(state, "sleeping") == 0);
     char *line = mem_printf("waiting for %s%s%s%s", a->model, state && !ready ? " (" : "",
                             state && !ready ? state : "", state && !ready ? ")" : "");
-    format_clean(line, FORMAT_ONE_LINE);
+    format_sanitize(line, FORMAT_ONE_LINE);
     if (a->asked)
         progress_draw(&a->progress, &line, 1);
     free(line);
@@ -69,7 +70,7 @@ static void show_waiting(struct run_answer *a)
 
 static bool was_stopped(void *ctx)
 {
-    bool stopped = run_signals_came(SIGINT);
+    bool stopped = run_signals_received(SIGINT);
     if (!stopped)
         show_waiting(ctx);
     return stopped;
@@ -93,7 +94,7 @@ static void end_thinking(struct run_answer *a)
     if (!a->thinking_since)
         return;
     snprintf(line, sizeof line, "%s[thought for %s]", a->last_thought == '\n' ? "" : "\n",
-             format_took(cli_now_ms() - a->thinking_since, took, sizeof took));
+             format_elapsed(cli_now_ms() - a->thinking_since, took, sizeof took));
     show_dim(a, line);
     fputs("\n\n", stderr);
     a->thinking_since = 0;
@@ -105,14 +106,14 @@ static int on_reasoning(const char *text, void *ctx)
     if (a->asked)
         end_waiting(a);
     if (!a->cli->err_is_tty || a->cli->json)
-        return run_signals_came(SIGINT);
+        return run_signals_received(SIGINT);
     if (!a->thinking_since)
         show_dim(a, a->last == '\n' ? "[thinking]\n" : "\n[thinking]\n");
     if (!a->thinking_since)
         a->thinking_since = cli_now_ms();
     show_dim(a, text);
     a->last_thought = text[strlen(text) - 1];
-    return run_signals_came(SIGINT);
+    return run_signals_received(SIGINT);
 }
 
 static int on_content(const char *text, void *ctx)
@@ -121,12 +122,12 @@ static int on_content(const char *text, void *ctx)
     if (a->asked)
         end_waiting(a);
     if (a->cli->json)
-        return run_signals_came(SIGINT);
+        return run_signals_received(SIGINT);
     end_thinking(a);
     show(text, stdout, a->cli->out_is_tty);
     a->last = text[strlen(text) - 1];
     a->out_failed = fflush(stdout) != 0;
-    return run_signals_came(SIGINT) || a->out_failed;
+    return run_signals_received(SIGINT) || a->out_failed;
 }
 
 /* --- the whole ----------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ static void show_speed(const struct run_answer *a, const struct chat *c)
         snprintf(rate, sizeof rate, ", %.1f tokens/s", per_second);
     char *line = mem_printf("[%" JSON_INTEGER_FORMAT " token%s%s, the first after %s%s]", tokens,
                             tokens == 1 ? "" : "s", rate,
-                            format_took(c->first - c->started, first, sizeof first),
+                            format_elapsed(c->first - c->started, first, sizeof first),
                             c->end == CHAT_STOPPED ? ", stopped"
                             : chat_was_cut(c)      ? ", cut off"
                                                    : "");

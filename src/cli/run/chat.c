@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/peer/sse.h"
 
 #define ANSWER_MAX ((size_t)64 << 20)
@@ -16,7 +17,7 @@ enum { STOP_LISTENER = 1, STOP_ERROR, STOP_DONE };
 struct stream {
     struct chat *chat;
     const struct chat_listener *listener;
-    struct cli_sse sse;
+    struct sse_reader sse;
     bool done; /* `[DONE]` came */
     int rc;    /* of the reading: not zero ended it */
 };
@@ -58,7 +59,7 @@ static int take_text(struct chat *c, struct buf *b, json_t *text,
 static int take_choice(struct chat *c, json_t *choice, const struct chat_listener *l)
 {
     json_t *delta = json_object_get(choice, "delta");
-    const char *reason = json_string_value(json_object_get(choice, "finish_reason"));
+    const char *reason = cli_json_text_or(choice, "finish_reason", NULL);
     if (reason) {
         free(c->finish_reason);
         c->finish_reason = mem_strdup(reason);
@@ -90,7 +91,7 @@ int chat_event(struct chat *c, const char *data, size_t len, bool error,
     int rc = 0;
     if (error || json_object_get(chunk, "error")) {
         char *text = router_error_text(data, len);
-        const char *bare = json_string_value(json_object_get(chunk, "message"));
+        const char *bare = cli_json_text_or(chunk, "message", NULL);
         error_set(&c->err, -EIO, "%s", bare ? bare : text ? text : "it does not say why");
         free(text);
         rc = STOP_ERROR;
@@ -116,7 +117,7 @@ static int on_event(const char *data, size_t len, bool error, void *ctx)
 static int on_data(const char *data, size_t len, void *ctx)
 {
     struct stream *s = ctx;
-    int rc = cli_sse_feed(&s->sse, data, len, on_event, s);
+    int rc = sse_feed(&s->sse, data, len, on_event, s);
     if (rc == STOP_DONE) {
         s->done = true; /* what comes behind it is none of ours; the connection is kept */
         return 0;
@@ -136,7 +137,7 @@ static int on_tick(void *ctx)
 /* --- asking -------------------------------------------------------------------------------------
  */
 
-static char *request_text(const struct chat_wish *w)
+static char *request_text(const struct chat_request *w)
 {
     json_t *o =
         json_pack("{s:o, s:O, s:b, s:{s:b}}", "model", cli_json_string(w->model), "messages",
@@ -181,15 +182,14 @@ static void ended(struct chat *c, struct stream *s, const struct router *r,
         c->end = CHAT_REFUSED;
         c->status = a->status;
         json_t *root = a->body.len ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
-        const char *state =
-            json_string_value(json_object_get(json_object_get(root, "error"), "state"));
+        const char *state = cli_json_text_or(json_object_get(root, "error"), "state", NULL);
         snprintf(c->state, sizeof c->state, "%s", state ? state : "");
         json_decref(root);
         error_set(&c->err, -EIO, "%s", text ? text : "it does not say why");
         free(text);
         return;
     }
-    int rc = s->done ? 0 : cli_sse_end(&s->sse, on_event, s);
+    int rc = s->done ? 0 : sse_end(&s->sse, on_event, s);
     c->end = CHAT_COMPLETE;
     if (rc == STOP_DONE || s->done || (!rc && c->finish_reason))
         return;
@@ -205,14 +205,14 @@ static void ended(struct chat *c, struct stream *s, const struct router *r,
         error_set(&c->err, -EIO, "the server ended it in the middle");
 }
 
-void chat_run(struct chat *c, struct router *r, const struct chat_wish *wish,
+void chat_run(struct chat *c, struct router *r, const struct chat_request *wish,
               const struct chat_listener *listener)
 {
     struct stream s = {.chat = c, .listener = listener};
     struct client_answer a;
     struct error err = {0};
     chat_init(c);
-    cli_sse_init(&s.sse);
+    sse_init(&s.sse);
     char *body = request_text(wish);
     struct client_request request = {.method = "POST",
                                      .path = "/v1/chat/completions",
@@ -229,7 +229,7 @@ void chat_run(struct chat *c, struct router *r, const struct chat_wish *wish,
     else
         ended(c, &s, r, &a);
     client_answer_finish(&a);
-    cli_sse_finish(&s.sse);
+    sse_finish(&s.sse);
     free(body);
 }
 
@@ -245,10 +245,10 @@ void chat_speed(const struct chat *c, json_int_t *tokens, double *per_second)
 {
     json_t *timings = json_object_get(c->last, "timings");
     json_t *usage = json_object_get(c->last, "usage");
-    double ms = json_number_value(json_object_get(timings, "predicted_ms"));
-    *tokens = json_integer_value(json_object_get(timings, "predicted_n"));
+    double ms = cli_json_number(timings, "predicted_ms");
+    *tokens = cli_json_integer(timings, "predicted_n");
     if (!*tokens)
-        *tokens = json_integer_value(json_object_get(usage, "completion_tokens"));
+        *tokens = cli_json_integer(usage, "completion_tokens");
     if (!*tokens)
         *tokens = c->pieces; /* llama.cpp sends a piece a token */
     if (ms <= 0)

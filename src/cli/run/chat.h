@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "cli/peer/router.h"
 
-struct chat_wish {
+struct chat_request {
     const char *model;
     json_t *messages;   /* borrowed */
     json_t *parameters; /* borrowed; more members of the request; NULL */
@@ -46,7 +46,7 @@ struct chat {
 };
 
 /* Asks and reads the answer to its end. chat_finish() afterwards, whatever came. */
-void chat_run(struct chat *c, struct router *r, const struct chat_wish *wish,
+void chat_run(struct chat *c, struct router *r, const struct chat_request *wish,
               const struct chat_listener *listener);
 void chat_finish(struct chat *c);
 

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "cli/json.h"
 #include "cli/terminal/format.h"
 
 struct command {
@@ -27,7 +28,7 @@ static void say(const char *fmt, ...)
     va_start(ap, fmt);
     char *text = mem_vprintf(fmt, ap);
     va_end(ap);
-    fprintf(stderr, "%s\n", format_clean(text, FORMAT_KEEP_NEWLINES));
+    fprintf(stderr, "%s\n", format_sanitize(text, FORMAT_KEEP_NEWLINES));
     free(text);
 }
 
@@ -36,7 +37,7 @@ static void explain(const struct cli *cli, const char *name, size_t name_width, 
                     size_t value_width, const char *text)
 {
     char *title = mem_printf("  %-*s %-*s", (int)name_width, name, (int)value_width, value);
-    cli_print_beside(stderr, cli->width, title, 2 + name_width + 1 + value_width + 1, text);
+    cli_print_titled(stderr, cli->width, title, 2 + name_width + 1 + value_width + 1, text);
     free(title);
 }
 
@@ -84,7 +85,7 @@ static bool clear(struct run_session *s, char *rest)
 {
     (void)rest;
     run_session_clear(s);
-    run_session_detach(s);
+    run_session_clear_images(s);
     say("What was said is forgotten.");
     return true;
 }
@@ -103,9 +104,9 @@ static bool model(struct run_session *s, char *rest)
         if (!*rest)
             list_models(s, &models);
         else if (!router_find(&models, rest))
-            router_unknown(&s->router, &models, rest);
+            router_report_unknown(&s->router, &models, rest);
         else
-            run_session_use(s, rest);
+            run_session_set_model(s, rest);
     }
     router_models_finish(&models);
     return true;
@@ -147,7 +148,7 @@ static void write_conversation(const struct run_session *s, FILE *file, bool as_
         json_decref(o);
     } else {
         json_array_foreach (messages, i, m)
-            fprintf(file, "## %s\n\n%s\n\n", json_string_value(json_object_get(m, "role")),
+            fprintf(file, "## %s\n\n%s\n\n", cli_json_text_or(m, "role", NULL),
                     text_of(json_object_get(m, "content")));
     }
     json_decref(messages);
@@ -207,7 +208,7 @@ static bool help(struct run_session *s, char *rest)
         explain(s->cli, c->name, 6, c->operands, 11, c->help);
     fputc('\n', stderr);
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-        cli_print_beside(stderr, s->cli->width, "", 2, more[i]);
+        cli_print_titled(stderr, s->cli->width, "", 2, more[i]);
     return true;
 }
 

@@ -59,7 +59,7 @@ static enum run_editor_end read_plainly(struct run_input *in, const char *prompt
     }
     clearerr(stdin);
     fputc('\n', stderr);
-    return interrupt || run_signals_came(SIGINT) ? RUN_EDITOR_INTERRUPTED : RUN_EDITOR_END;
+    return interrupt || run_signals_received(SIGINT) ? RUN_EDITOR_INTERRUPTED : RUN_EDITOR_END;
 }
 
 static enum run_editor_end read_line(struct run_input *in, const char *prompt)

@@ -69,7 +69,7 @@ static int read_stdin(const struct cli *cli, struct buf *prompt)
     }
 }
 
-static int tell_no_text(const struct cli *cli, const char *data, size_t len)
+static int report_no_text(const struct cli *cli, const char *data, size_t len)
 {
     cli_error(cli, "the prompt is not UTF-8 text");
     if (run_image_type((const unsigned char *)data, len))
@@ -97,7 +97,7 @@ static int read_prompt(const struct cli *cli, const struct cli_args *a, struct b
     }
     json_t *text = status ? NULL : json_stringn(prompt->data, prompt->len);
     if (!status && !text)
-        status = tell_no_text(cli, prompt->data + piped, prompt->len - piped);
+        status = report_no_text(cli, prompt->data + piped, prompt->len - piped);
     json_decref(text);
     return status;
 }

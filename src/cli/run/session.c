@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/run/image.h"
 #include "cli/terminal/format.h"
 
@@ -26,7 +27,7 @@ void run_session_close(struct run_session *s)
     router_close(&s->router);
 }
 
-void run_session_use(struct run_session *s, const char *model)
+void run_session_set_model(struct run_session *s, const char *model)
 {
     mem_replace(&s->model, model);
     s->sight = RUN_SIGHT_UNKNOWN;
@@ -72,8 +73,8 @@ static enum run_sight sight_of(const struct router_model *m)
     return json_is_array(inputs) && !is_unread(m) ? RUN_SIGHT_NONE : RUN_SIGHT_UNKNOWN;
 }
 
-static void tell_blind(const struct run_session *s, const struct router_models *models,
-                       const char *path)
+static void report_blind(const struct run_session *s, const struct router_models *models,
+                         const char *path)
 {
     const char *other = NULL;
     for (size_t i = 0; !other && i < models->n; i++)
@@ -103,13 +104,13 @@ static bool is_blind(struct run_session *s, const char *path)
     struct router_models models = {0};
     learn_sight(s, &models);
     if (s->sight == RUN_SIGHT_NONE)
-        tell_blind(s, &models, path);
+        report_blind(s, &models, path);
     router_models_finish(&models);
     return s->sight == RUN_SIGHT_NONE;
 }
 
 /* A model that is told of a picture and sees none makes one up, also one that could see none. */
-static void tell_missing(const struct run_session *s, const struct strv *paths)
+static void report_missing(const struct run_session *s, const struct strv *paths)
 {
     for (size_t i = 0; i < paths->n; i++)
         cli_error(s->cli, "there is no file %s here: model '%s' is told its name and sees nothing",
@@ -146,13 +147,13 @@ int run_session_attach_named(struct run_session *s, const char *text)
     for (size_t i = 0; !status && i < paths.n; i++)
         status = run_session_attach(s, paths.v[i]);
     if (!status)
-        tell_missing(s, &missing);
+        report_missing(s, &missing);
     strv_finish(&paths);
     strv_finish(&missing);
     return status;
 }
 
-void run_session_detach(struct run_session *s)
+void run_session_clear_images(struct run_session *s)
 {
     json_array_clear(s->images);
     strv_finish(&s->shown);
@@ -188,11 +189,11 @@ static void hint_images(const struct run_session *s)
         cli_hint(s->cli, "earlier messages hold images; /clear forgets what was said");
 }
 
-static int tell_refused(struct run_session *s, const struct chat *c)
+static int report_refused(struct run_session *s, const struct chat *c)
 {
     if (c->status == 401 || c->status == 403)
-        return router_refused(&s->router);
-    if ((c->status == 400 || c->status == 404) && router_tell_unknown(&s->router, s->model))
+        return router_report_refused(&s->router);
+    if ((c->status == 400 || c->status == 404) && router_report_if_unknown(&s->router, s->model))
         return CLI_SOME_FAILED;
     if (c->status == 404 || c->status == 405 || c->status == 501) {
         cli_error(s->cli, "%s cannot chat: POST /v1/chat/completions is answered with %d: %s",
@@ -215,7 +216,7 @@ static int tell_refused(struct run_session *s, const struct chat *c)
     return CLI_SOME_FAILED;
 }
 
-static void tell_broken(const struct run_session *s, const struct chat *c)
+static void report_broken(const struct run_session *s, const struct chat *c)
 {
     char *text = format_failure(s->model, c->err.text);
     cli_error(s->cli, "the answer of model '%s' broke off: %s", s->model, text);
@@ -223,7 +224,7 @@ static void tell_broken(const struct run_session *s, const struct chat *c)
 }
 
 /* Nothing in the output and no word why would pass for an answer. */
-static int tell_unanswered(const struct run_session *s, const struct chat *c)
+static int report_unanswered(const struct run_session *s, const struct chat *c)
 {
     if (c->content.len || !c->reasoning.len || !chat_was_cut(c) || s->cli->json)
         return CLI_OK;
@@ -233,20 +234,20 @@ static int tell_unanswered(const struct run_session *s, const struct chat *c)
     return CLI_SOME_FAILED;
 }
 
-static int tell_end(struct run_session *s, const struct chat *c)
+static int report_end(struct run_session *s, const struct chat *c)
 {
     switch (c->end) {
     case CHAT_COMPLETE:
-        return tell_unanswered(s, c);
+        return report_unanswered(s, c);
     case CHAT_STOPPED:
         return s->answer.out_failed ? CLI_SOME_FAILED : CLI_OK;
     case CHAT_REFUSED:
-        return tell_refused(s, c);
+        return report_refused(s, c);
     case CHAT_BROKEN:
-        tell_broken(s, c);
+        report_broken(s, c);
         return CLI_SOME_FAILED;
     case CHAT_NO_SERVER:
-        return router_unreachable(&s->router, c->code, &c->err);
+        return router_report_unreachable(&s->router, c->code, &c->err);
     }
     return CLI_SOME_FAILED;
 }
@@ -269,13 +270,13 @@ static json_t *question(const struct run_session *s, const char *text, size_t le
 static int ask(struct run_session *s, struct chat *c)
 {
     json_t *messages = run_session_messages(s);
-    struct chat_wish wish = {
+    struct chat_request wish = {
         .model = s->model, .messages = messages, .parameters = s->parameters.request};
     struct chat_listener listener = run_answer_begin(&s->answer, s->cli, s->model);
     chat_run(c, &s->router, &wish, &listener);
     run_answer_end(&s->answer, c);
     json_decref(messages);
-    return tell_end(s, c);
+    return report_end(s, c);
 }
 
 int run_session_ask(struct run_session *s, const char *text, size_t len)
@@ -290,7 +291,7 @@ int run_session_ask(struct run_session *s, const char *text, size_t len)
     else
         json_array_remove(s->messages, before);
     /* In any case: with one that the server cannot read, no later question would be answered. */
-    run_session_detach(s);
+    run_session_clear_images(s);
     chat_finish(&c);
     return status;
 }

@@ -25,13 +25,13 @@ struct run_session {
 int run_session_open(struct run_session *s, const struct cli *cli, const char *model);
 void run_session_close(struct run_session *s);
 
-void run_session_use(struct run_session *s, const char *model);
+void run_session_set_model(struct run_session *s, const char *model);
 /* Puts an image beside the next message. What is wrong is told. */
 int run_session_attach(struct run_session *s, const char *path);
 /* Those whose names are words of `text`. */
 int run_session_attach_named(struct run_session *s, const char *text);
 /* Lets go of the images that wait. */
-void run_session_detach(struct run_session *s);
+void run_session_clear_images(struct run_session *s);
 /* Sends the conversation with a message more, which takes the images along. What got no answer is
  * not part of it afterwards. */
 int run_session_ask(struct run_session *s, const char *text, size_t len);

@@ -40,7 +40,7 @@ void run_signals_release(int number)
     replace(number, 0);
 }
 
-bool run_signals_came(int number)
+bool run_signals_received(int number)
 {
     return came[number];
 }

@@ -9,7 +9,7 @@
 void run_signals_catch(int number);
 void run_signals_release(int number);
 
-bool run_signals_came(int number);
+bool run_signals_received(int number);
 void run_signals_forget(int number);
 
 /* Waits until stdin can be read (0) or a signal is noted that nobody has forgotten (its number).

@@ -21,7 +21,7 @@ char *format_bytes(uint64_t bytes, char *out, size_t size)
     return out;
 }
 
-char *format_took(uint64_t ms, char *out, size_t size)
+char *format_elapsed(uint64_t ms, char *out, size_t size)
 {
     if (ms < 100)
         snprintf(out, size, "%llu ms", (unsigned long long)ms);
@@ -34,7 +34,7 @@ char *format_took(uint64_t ms, char *out, size_t size)
     return out;
 }
 
-char *format_clean(char *text, enum format_clean how)
+char *format_sanitize(char *text, enum format_sanitize how)
 {
     for (unsigned char *p = (unsigned char *)text; *p; p++) {
         if (how == FORMAT_KEEP_NEWLINES && (*p == '\n' || *p == '\t'))
@@ -188,7 +188,7 @@ size_t format_width(const char *text)
 /* --- the shell ----------------------------------------------------------------------------------
  */
 
-/* As format_clean() knows them. */
+/* As format_sanitize() knows them. */
 static size_t control_length(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;

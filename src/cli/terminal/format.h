@@ -13,14 +13,14 @@
 /* `512 B`, `1.5 KiB`, `484 MiB`, `12.3 GiB`: three digits at most. Returns `out`. */
 char *format_bytes(uint64_t bytes, char *out, size_t size);
 /* How long something took: `80 ms`, `1.2 s`, `42 s`, `3m5s`. Returns `out`. */
-char *format_took(uint64_t ms, char *out, size_t size);
+char *format_elapsed(uint64_t ms, char *out, size_t size);
 
-enum format_clean { FORMAT_ONE_LINE, FORMAT_KEEP_NEWLINES };
+enum format_sanitize { FORMAT_ONE_LINE, FORMAT_KEEP_NEWLINES };
 /*
  * Replaces, in place, control characters (C0, DEL, and C1 in their UTF-8 form) by `?`, so that a
  * name or an answer cannot steer the terminal. Newlines and tabs stay with FORMAT_KEEP_NEWLINES.
  */
-char *format_clean(char *text, enum format_clean how);
+char *format_sanitize(char *text, enum format_sanitize how);
 
 /* A server's message about `model` as the end of a sentence that names it already: `the engine of
  * model 'm' …` becomes `its engine …`; of the log lines below the first, at most five, errors

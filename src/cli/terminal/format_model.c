@@ -2,19 +2,20 @@
 #include "cli/terminal/format_model.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
 #include "base/duration.h"
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_time.h"
 
-bool cells_is_estimate(const char *source)
+bool format_model_is_estimate(const char *source)
 {
     return source && strcmp(source, "measured") != 0;
 }
 
-char *cells_footprint(json_t *memory, const char *source)
+char *format_model_footprint(json_t *memory, const char *source)
 {
     struct buf b;
     const char *device;
@@ -25,19 +26,19 @@ char *cells_footprint(json_t *memory, const char *source)
         if (json_integer_value(bytes) <= 0)
             continue;
         format_bytes((uint64_t)json_integer_value(bytes), figure, sizeof figure);
-        buf_printf(&b, "%s%s %s%s", b.len ? ", " : "", device, cells_is_estimate(source) ? "~" : "",
-                   figure);
+        buf_printf(&b, "%s%s %s%s", b.len ? ", " : "", device,
+                   format_model_is_estimate(source) ? "~" : "", figure);
     }
     char *text = buf_take(&b);
     return text ? text : mem_strdup("");
 }
 
-char *cells_memory(json_t *memory)
+char *format_model_memory(json_t *memory)
 {
-    return cells_footprint(memory, NULL);
+    return format_model_footprint(memory, NULL);
 }
 
-char *cells_state(const char *state, bool failed, bool held, bool pinned)
+char *format_model_state(const char *state, bool failed, bool held, bool pinned)
 {
     return mem_printf("%s%s%s", failed ? "failed" : state, held ? ",held" : "",
                       pinned ? ",pinned" : "");
@@ -49,7 +50,7 @@ static bool is(const char *text, const char *state)
     return strncmp(text, state, len) == 0 && (!text[len] || strcmp(text + len, ",pinned") == 0);
 }
 
-enum table_style cells_state_style(const char *state)
+enum table_style format_model_state_style(const char *state)
 {
     if (is(state, "loaded"))
         return TABLE_GOOD;
@@ -68,10 +69,32 @@ static char *duration(json_t *ms, char *out, size_t size)
     return out;
 }
 
-char *cells_requests(json_t *engine, char *out, size_t size)
+char *format_model_state_reason(const char *state, json_t *status)
+{
+    long long signal = cli_json_integer(status, "signal");
+    long long code = cli_json_integer(status, "exit_code");
+    const char *reason = cli_json_text_or(status, "reason", NULL);
+    const char *message = cli_json_text_or(status, "message", NULL);
+    bool loading = reason && strcmp(reason, "load_failed") == 0;
+    /* Of an engine a message says `the engine of`; what the model itself lacks is room for one. */
+    bool began = !message || !format_is_sentence(message);
+    const char *how = loading && began ? "while loading"
+                      : loading        ? "no room"
+                      : reason         ? reason
+                                       : "ended";
+    if (!cli_json_true(status, "failed"))
+        return mem_strdup(state);
+    if (signal)
+        return mem_printf("failed (%s: signal %lld)", how, signal);
+    if (code && !loading) /* a load that never came to a process has a code as well */
+        return mem_printf("failed (%s: exit code %lld)", how, code);
+    return mem_printf("failed (%s)", how);
+}
+
+char *format_model_requests(json_t *engine, char *out, size_t size)
 {
     json_t *requests = json_object_get(engine, "requests");
-    json_int_t waiting = json_integer_value(json_object_get(engine, "waiting"));
+    json_int_t waiting = cli_json_integer(engine, "waiting");
     *out = '\0';
     if (json_is_integer(requests) && waiting > 0)
         snprintf(out, size, "%" JSON_INTEGER_FORMAT "+%" JSON_INTEGER_FORMAT " waiting",
@@ -81,15 +104,15 @@ char *cells_requests(json_t *engine, char *out, size_t size)
     return out;
 }
 
-char *cells_idle(json_t *engine, char *out, size_t size)
+char *format_model_idle(json_t *engine, char *out, size_t size)
 {
     return duration(json_object_get(engine, "idle_ms"), out, size);
 }
 
-char *cells_ends_in(json_t *engine, char *out, size_t size)
+char *format_model_ends_in(json_t *engine, char *out, size_t size)
 {
     json_t *ttl = json_object_get(engine, "ttl_ms");
-    if (json_is_true(json_object_get(engine, "pinned"))) {
+    if (cli_json_true(engine, "pinned")) {
         snprintf(out, size, "pinned");
         return out;
     }
@@ -99,22 +122,7 @@ char *cells_ends_in(json_t *engine, char *out, size_t size)
     return out;
 }
 
-char *cells_ago(double at, char *out, size_t size)
+char *format_model_loaded(json_t *engine, char *out, size_t size)
 {
-    char text[FORMAT_SIZE];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    double age = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - at;
-    if (at <= 0)
-        *out = '\0';
-    else if (age < 1) /* or the clocks differ */
-        snprintf(out, size, "now");
-    else
-        snprintf(out, size, "%s ago", duration_format((uint64_t)age * 1000, text, sizeof text));
-    return out;
-}
-
-char *cells_loaded(json_t *engine, char *out, size_t size)
-{
-    return cells_ago(json_number_value(json_object_get(engine, "loaded_at")), out, size);
+    return format_ago(cli_json_number(engine, "loaded_at"), out, size);
 }

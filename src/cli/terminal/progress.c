@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/terminal/format.h"
 
 /* A rate over less than this is no rate. */
@@ -46,7 +47,7 @@ void progress_draw(struct progress *p, char *const *lines, size_t n)
 double progress_fraction(json_t *progress)
 {
     json_t *stages = json_object_get(progress, "stages");
-    const char *current = json_string_value(json_object_get(progress, "current"));
+    const char *current = cli_json_text_or(progress, "current", NULL);
     json_t *value = json_object_get(progress, "value");
     double v = json_number_value(value);
     size_t n = json_array_size(stages), i;

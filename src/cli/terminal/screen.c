@@ -302,7 +302,7 @@ static void to_ascii(char *text)
 unsigned screen_text(unsigned row, unsigned column, unsigned width, unsigned style,
                      const char *text)
 {
-    char *clean = format_clean(mem_strdup(text), FORMAT_ONE_LINE);
+    char *clean = format_sanitize(mem_strdup(text), FORMAT_ONE_LINE);
     if (!me.utf8)
         to_ascii(clean);
     size_t used = format_width(clean);

@@ -60,7 +60,7 @@ void table_row(struct table *t)
 static void add_cell(struct table *t, enum table_style style, char *text)
 {
     struct cell *c = &row_of(t, t->n_rows - 1)[t->next++];
-    format_clean(text, FORMAT_ONE_LINE);
+    format_sanitize(text, FORMAT_ONE_LINE);
     *c = (struct cell){.text = text, .width = format_width(text), .style = style};
 }
 

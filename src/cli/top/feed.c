@@ -7,8 +7,11 @@
 #include <time.h>
 
 #include "base/memory.h"
-#include "cli/facts.h"
+#include "cli/hostler_command.h"
+#include "cli/json.h"
+#include "cli/peer/router.h"
 #include "cli/terminal/format_model.h"
+#include "cli/terminal/format_time.h"
 
 #define ASK_TIMEOUT_MS 10000
 #define AGAIN_MS 1000     /* between attempts to reach a server that is away */
@@ -24,14 +27,14 @@ static const char *const paths[] = {
     [TOP_REQUESTS] = "/hostler/v1/requests?limit=100",
 };
 
-void top_feed_init(struct top_feed *f, struct router *router, struct top_facts *facts,
+void top_feed_init(struct top_feed *f, struct router *router, struct top_snapshot *snapshot,
                    unsigned interval_ms)
 {
-    *f = (struct top_feed){.router = router, .facts = facts, .interval_ms = interval_ms};
+    *f = (struct top_feed){.router = router, .snapshot = snapshot, .interval_ms = interval_ms};
     for (size_t i = 0; i < TOP_POLLS; i++)
         f->asking[i].feed = f;
-    LIST_INIT(&f->acts);
-    cli_sse_init(&f->sse);
+    LIST_INIT(&f->actions);
+    sse_init(&f->sse);
     buf_init(&f->log.rest, LOG_LINE_MAX);
 }
 
@@ -80,7 +83,7 @@ static void end_line(struct top_log *l)
 {
     const char *bytes = buf_cstr(&l->rest);
     json_t *text = cli_json_string(bytes ? bytes : "");
-    strv_add_take(&l->lines, facts_log_line(json_string_value(text)));
+    strv_add_take(&l->lines, format_log_line(json_string_value(text)));
     l->written++;
     if (l->lines.n > TOP_LOG_LINES)
         drop_first(&l->lines);
@@ -119,7 +122,7 @@ static void on_log_end(void *ctx, int rc, const struct client_answer *a, const s
 
 static void follow(struct top_feed *f)
 {
-    char *base = facts_path("logs", f->log.model);
+    char *base = hostler_path("logs", f->log.model);
     char *path = mem_printf("%s&lines=%d&follow=1", base, LOG_TAIL);
     free(f->log.end);
     f->log.end = NULL;
@@ -176,7 +179,7 @@ static void is_here(struct top_feed *f)
     free(f->away);
     f->away = NULL;
     f->changed = true;
-    top_facts_forget(f->facts);
+    top_snapshot_forget(f->snapshot);
     for (size_t i = 0; i < TOP_POLLS; i++) {
         f->asking[i].due = 0;
         f->asking[i].missing = false;
@@ -216,13 +219,13 @@ static void take(struct top_feed *f, enum top_poll what, const struct client_ans
     switch (what) {
     case TOP_STATUS:
         f->router->kind = ROUTER_HOSTLER;
-        top_facts_status(f->facts, body, now);
+        top_snapshot_status(f->snapshot, body, now);
         break;
     case TOP_MODELS:
-        top_facts_models(f->facts, body, now);
+        top_snapshot_models(f->snapshot, body, now);
         break;
     case TOP_REQUESTS:
-        top_facts_requests(f->facts, body);
+        top_snapshot_requests(f->snapshot, body);
         break;
     case TOP_POLLS:
         break;
@@ -239,7 +242,7 @@ static bool is_vital(const struct top_feed *f, enum top_poll what)
 
 static void on_asked(void *ctx, int rc, const struct client_answer *a, const struct error *err)
 {
-    struct top_asking *q = ctx;
+    struct top_poll_state *q = ctx;
     struct top_feed *f = q->feed;
     enum top_poll what = (enum top_poll)(q - f->asking);
     q->transfer = NULL;
@@ -271,7 +274,7 @@ static int on_event(const char *data, size_t len, bool error, void *ctx)
     if (error)
         return 0;
     clock_gettime(CLOCK_REALTIME, &t);
-    if (top_facts_event(f->facts, data, (double)t.tv_sec, cli_now_ms()))
+    if (top_snapshot_event(f->snapshot, data, (double)t.tv_sec, cli_now_ms()))
         ask_soon(f);
     f->changed = true;
     return 0;
@@ -280,7 +283,7 @@ static int on_event(const char *data, size_t len, bool error, void *ctx)
 static int on_event_bytes(const char *data, size_t len, void *ctx)
 {
     struct top_feed *f = ctx;
-    return cli_sse_feed(&f->sse, data, len, on_event, f);
+    return sse_feed(&f->sse, data, len, on_event, f);
 }
 
 /* It ends when the server does; whether it does, the questions find out. */
@@ -296,8 +299,8 @@ static void on_events_end(void *ctx, int rc, const struct client_answer *a, cons
 
 static void follow_events(struct top_feed *f)
 {
-    cli_sse_finish(&f->sse);
-    cli_sse_init(&f->sse);
+    sse_finish(&f->sse);
+    sse_init(&f->sse);
     f->events = get(f, "/models/sse", 0, on_event_bytes, f, on_events_end);
 }
 
@@ -310,11 +313,11 @@ static unsigned sooner(unsigned wait, uint64_t due, uint64_t now)
     return left < wait ? (unsigned)left : wait;
 }
 
-unsigned top_feed_go_on(struct top_feed *f, uint64_t now)
+unsigned top_feed_run(struct top_feed *f, uint64_t now)
 {
     unsigned wait = 1000; /* times on the screen go on, too */
     for (size_t i = 0; i < TOP_POLLS; i++) {
-        struct top_asking *q = &f->asking[i];
+        struct top_poll_state *q = &f->asking[i];
         if (q->transfer || q->missing)
             continue;
         if (q->due <= now) {
@@ -332,9 +335,9 @@ unsigned top_feed_go_on(struct top_feed *f, uint64_t now)
     return wait;
 }
 
-uint64_t top_feed_silent(const struct top_feed *f, uint64_t now)
+uint64_t top_feed_silent_ms(const struct top_feed *f, uint64_t now)
 {
-    const struct top_asking *q =
+    const struct top_poll_state *q =
         &f->asking[f->asking[TOP_STATUS].missing ? TOP_MODELS : TOP_STATUS];
     return q->transfer && now - q->since >= SILENT_MS ? now - q->since : 0;
 }
@@ -342,11 +345,11 @@ uint64_t top_feed_silent(const struct top_feed *f, uint64_t now)
 /* --- wishes -------------------------------------------------------------------------------------
  */
 
-struct top_act {
+struct top_action {
     struct top_feed *feed;
     struct client_transfer *transfer;
     char *wish;
-    LIST_ENTRY(top_act) link;
+    LIST_ENTRY(top_action) link;
 };
 
 /* The report of an unload-all: how many went, what that gave back, and who stays. */
@@ -355,14 +358,14 @@ static char *report(json_t *body, bool *bad)
     size_t i, gone = 0, left = 0;
     json_t *result;
     const char *stays = "";
-    char *freed = cells_memory(json_object_get(body, "freed"));
+    char *freed = format_model_memory(json_object_get(body, "freed"));
     json_array_foreach (json_object_get(body, "results"), i, result) {
-        const char *what = json_string_value(json_object_get(result, "result"));
+        const char *what = cli_json_text_or(result, "result", NULL);
         bool unloaded = what && strcmp(what, "unloaded") == 0;
         gone += unloaded;
         if (!unloaded && what && strcmp(what, "skipped") != 0) {
             left++;
-            stays = json_string_value(json_object_get(result, "model")) ?: "";
+            stays = cli_json_text_or(result, "model", NULL) ?: "";
         }
     }
     *bad = left > 0;
@@ -375,7 +378,7 @@ static char *report(json_t *body, bool *bad)
     return more;
 }
 
-static char *outcome(const struct top_act *act, const struct client_answer *a, bool *bad)
+static char *outcome(const struct top_action *act, const struct client_answer *a, bool *bad)
 {
     json_t *body = a->body.len ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
     char *text;
@@ -392,7 +395,7 @@ static char *outcome(const struct top_act *act, const struct client_answer *a, b
     return line;
 }
 
-static void forget_act(struct top_act *act)
+static void forget_action(struct top_action *act)
 {
     LIST_REMOVE(act, link);
     free(act->wish);
@@ -401,25 +404,25 @@ static void forget_act(struct top_act *act)
 
 static void on_acted(void *ctx, int rc, const struct client_answer *a, const struct error *err)
 {
-    struct top_act *act = ctx;
+    struct top_action *act = ctx;
     struct top_feed *f = act->feed;
     bool bad = true;
     char *line = rc ? mem_printf("%s: %s", act->wish, err->text) : outcome(act, a, &bad);
     say(f, bad, line);
     ask_soon(f);
-    forget_act(act);
+    forget_action(act);
 }
 
-void top_feed_act(struct top_feed *f, const char *wish, const char *path, json_t *body)
+void top_feed_send(struct top_feed *f, const char *wish, const char *path, json_t *body)
 {
-    struct top_act *act = mem_zalloc(sizeof *act);
+    struct top_action *act = mem_zalloc(sizeof *act);
     char *text = json_dumps(body, JSON_COMPACT);
     act->feed = f;
     act->wish = mem_strdup(wish);
     /* Without a limit: an unload may wait for requests as long as the server lets it. */
     struct client_request r = {.method = "POST", .path = path, .body = text, .ctx = act};
     act->transfer = client_start(f->router->client, &r, on_acted);
-    LIST_INSERT_HEAD(&f->acts, act, link);
+    LIST_INSERT_HEAD(&f->actions, act, link);
     say(f, false, mem_printf("%s ...", wish));
     free(text);
     json_decref(body);
@@ -430,12 +433,12 @@ void top_feed_finish(struct top_feed *f)
     for (size_t i = 0; i < TOP_POLLS; i++)
         client_cancel(f->asking[i].transfer);
     client_cancel(f->events);
-    while (!LIST_EMPTY(&f->acts)) {
-        client_cancel(LIST_FIRST(&f->acts)->transfer);
-        forget_act(LIST_FIRST(&f->acts));
+    while (!LIST_EMPTY(&f->actions)) {
+        client_cancel(LIST_FIRST(&f->actions)->transfer);
+        forget_action(LIST_FIRST(&f->actions));
     }
     top_feed_unfollow(f);
-    cli_sse_finish(&f->sse);
+    sse_finish(&f->sse);
     buf_finish(&f->log.rest);
     free(f->away);
     free(f->said);

@@ -19,7 +19,7 @@ struct top_feed;
 
 enum top_poll { TOP_STATUS, TOP_MODELS, TOP_REQUESTS, TOP_POLLS };
 
-struct top_asking {
+struct top_poll_state {
     struct client_transfer *transfer; /* NULL: none under way */
     uint64_t since, due;              /* ms */
     bool missing;                     /* the server has no such route */
@@ -40,37 +40,37 @@ struct top_log {
 
 struct top_feed {
     struct router *router;
-    struct top_facts *facts;
+    struct top_snapshot *snapshot;
     unsigned interval_ms;
-    struct top_asking asking[TOP_POLLS];
+    struct top_poll_state asking[TOP_POLLS];
     struct client_transfer *events;
     uint64_t events_due;
     bool events_missing;
-    struct cli_sse sse;
+    struct sse_reader sse;
     struct top_log log;
     char *away; /* why the server does not answer; NULL while it does */
     uint64_t away_since;
-    LIST_HEAD(, top_act) acts; /* wishes that are not answered yet */
-    char *said;                /* what came of the last one; NULL. The reader may free it */
+    LIST_HEAD(, top_action) actions; /* requests of keys that have no answer yet */
+    char *said;                      /* what came of the last one; NULL. The reader may free it */
     bool said_bad;
     bool changed; /* there is something new to show; the reader clears it */
 };
 
 /* `router` is open and detected; both outlive it. */
-void top_feed_init(struct top_feed *f, struct router *router, struct top_facts *facts,
+void top_feed_init(struct top_feed *f, struct router *router, struct top_snapshot *snapshot,
                    unsigned interval_ms);
 void top_feed_finish(struct top_feed *f);
 
 /* Begins what is due. Returns in how many ms something will be. */
-unsigned top_feed_go_on(struct top_feed *f, uint64_t now);
+unsigned top_feed_run(struct top_feed *f, uint64_t now);
 /* The server has been silent for so long, in ms, that a person wants to know; else 0. */
-uint64_t top_feed_silent(const struct top_feed *f, uint64_t now);
+uint64_t top_feed_silent_ms(const struct top_feed *f, uint64_t now);
 
 /*
  * POST `path` with `body`, which is released. `wish` says what it is for, as in `unload m1`, and
  * begins the line about it.
  */
-void top_feed_act(struct top_feed *f, const char *wish, const char *path, json_t *body);
+void top_feed_send(struct top_feed *f, const char *wish, const char *path, json_t *body);
 
 /* Follows the log of that model, in place of any other. */
 void top_feed_follow(struct top_feed *f, const char *model);

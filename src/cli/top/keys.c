@@ -13,7 +13,7 @@
 #define FILTER_MAX 128 /* bytes */
 #define SAID_MS 8000   /* how long a message stays */
 
-void top_say(struct top *t, bool bad, char *text)
+void top_show_message(struct top *t, bool bad, char *text)
 {
     free(t->message);
     t->message = text;
@@ -23,8 +23,8 @@ void top_say(struct top *t, bool bad, char *text)
 
 const struct top_row *top_selected(const struct top *t)
 {
-    size_t i = top_facts_find(&t->facts, t->selected);
-    return i < t->facts.n_rows ? &t->facts.rows[i] : NULL;
+    size_t i = top_snapshot_find(&t->snapshot, t->selected);
+    return i < t->snapshot.n_rows ? &t->snapshot.rows[i] : NULL;
 }
 
 /* --- moving -------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ const struct top_row *top_selected(const struct top *t)
 
 static void select_row(struct top *t, size_t i)
 {
-    const struct top_facts *f = &t->facts;
+    const struct top_snapshot *f = &t->snapshot;
     if (!f->rows || !f->n_rows)
         return;
     free(t->selected);
@@ -84,7 +84,7 @@ static void act(struct top *t, const char *what, const char *path, const char *i
 {
     char *wish = mem_printf("%s %s", what, id);
     json_t *body = json_pack("{s:s}", "model", id);
-    top_feed_act(&t->feed, wish, path, body);
+    top_feed_send(&t->feed, wish, path, body);
     free(wish);
 }
 
@@ -93,9 +93,9 @@ static bool on_hostler(struct top *t, const char *what)
 {
     if (t->router.kind == ROUTER_HOSTLER)
         return true;
-    top_say(t, true,
-            mem_printf("%s: this is %s, which cannot; serve with hostler for that", what,
-                       t->router.peer->name));
+    top_show_message(t, true,
+                     mem_printf("%s: this is %s, which cannot; serve with hostler for that", what,
+                                t->router.peer->name));
     return false;
 }
 
@@ -135,10 +135,10 @@ static void unload(struct top *t, const char *id)
 
 static void unload_all(struct top *t)
 {
-    if (top_facts_sums(&t->facts).loaded)
+    if (top_snapshot_sums(&t->snapshot).loaded)
         unload(t, NULL);
     else
-        top_say(t, false, mem_strdup("nothing is loaded"));
+        top_show_message(t, false, mem_strdup("nothing is loaded"));
 }
 
 /* --- modes --------------------------------------------------------------------------------------
@@ -147,14 +147,14 @@ static void unload_all(struct top *t)
 static void do_unload(struct top *t, bool hold)
 {
     if (t->router.kind == ROUTER_HOSTLER && !t->asked) {
-        top_feed_act(&t->feed, hold ? "unload all and hold" : "unload all", "/models/unload-all",
-                     json_pack("{s:b, s:s}", "hold", hold, "reason", "asked for in hostler top"));
+        top_feed_send(&t->feed, hold ? "unload all and hold" : "unload all", "/models/unload-all",
+                      json_pack("{s:b, s:s}", "hold", hold, "reason", "asked for in hostler top"));
     } else if (t->asked) {
         act(t, "unload", "/models/unload", t->asked);
     } else { /* a stock router has no such route */
-        for (size_t i = 0; i < t->facts.models.n; i++)
-            if (router_is_active(&t->facts.models.v[i]))
-                act(t, "unload", "/models/unload", t->facts.models.v[i].id);
+        for (size_t i = 0; i < t->snapshot.models.n; i++)
+            if (router_is_active(&t->snapshot.models.v[i]))
+                act(t, "unload", "/models/unload", t->snapshot.models.v[i].id);
     }
 }
 
@@ -165,17 +165,17 @@ static void key_asking(struct top *t, int key)
     if (key == 'y' || key == 'Y' || (key == 'h' && can_hold))
         do_unload(t, key == 'h');
     else
-        top_say(t, false, mem_strdup("nothing was unloaded"));
+        top_show_message(t, false, mem_strdup("nothing was unloaded"));
     t->mode = TOP_TABLE;
 }
 
 static void set_filter(struct top *t, char *filter)
 {
-    free(t->facts.filter);
-    t->facts.filter = filter && *filter ? filter : NULL;
-    if (!t->facts.filter)
+    free(t->snapshot.filter);
+    t->snapshot.filter = filter && *filter ? filter : NULL;
+    if (!t->snapshot.filter)
         free(filter);
-    top_facts_arrange(&t->facts);
+    top_snapshot_arrange(&t->snapshot);
     if (!top_selected(t))
         select_row(t, 0);
 }
@@ -191,7 +191,7 @@ static char *shorter(const char *text)
 
 static void key_filtering(struct top *t, int key)
 {
-    const char *now = t->facts.filter ? t->facts.filter : "";
+    const char *now = t->snapshot.filter ? t->snapshot.filter : "";
     if (key == '\n' || key == '\r') {
         t->mode = TOP_TABLE;
     } else if (key == ESCAPE || key == CTRL('c')) {
@@ -223,12 +223,12 @@ static void key_log(struct top *t, int key)
 static bool key_order(struct top *t, int key)
 {
     if (key == 's')
-        t->facts.sort = (t->facts.sort + 1) % TOP_SORTS;
+        t->snapshot.sort = (t->snapshot.sort + 1) % TOP_SORTS;
     else if (key == 'r')
-        t->facts.backwards = !t->facts.backwards;
+        t->snapshot.backwards = !t->snapshot.backwards;
     else
         return false;
-    top_facts_arrange(&t->facts);
+    top_snapshot_arrange(&t->snapshot);
     return true;
 }
 
@@ -261,8 +261,8 @@ static void key_model(struct top *t, int key, const struct top_row *r)
 static void key_table(struct top *t, int key)
 {
     const struct top_row *r = top_selected(t);
-    size_t at = r ? (size_t)(r - t->facts.rows) : 0;
-    if (move(key, t->facts.n_rows, t->page, &at))
+    size_t at = r ? (size_t)(r - t->snapshot.rows) : 0;
+    if (move(key, t->snapshot.n_rows, t->page, &at))
         select_row(t, at);
     else if (key == 'q')
         t->over = true;

@@ -2,8 +2,9 @@
 /* Below the models: what happened lately, and requests. The newest come first. */
 #include <string.h>
 
-#include "cli/facts.h"
+#include "cli/json.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_time.h"
 #include "cli/top/view.h"
 
 #define CLOCK 8           /* `12:34:56` */
@@ -12,7 +13,7 @@
 static char *clock_of(double at, char *out, size_t size)
 {
     struct tm tm;
-    if (!facts_local(at, &tm) || !strftime(out, size, "%T", &tm))
+    if (!format_local_time(at, &tm) || !strftime(out, size, "%T", &tm))
         snprintf(out, size, "?");
     return out;
 }
@@ -20,7 +21,7 @@ static char *clock_of(double at, char *out, size_t size)
 /* As wide as in the table above, but no more than that part of the width. */
 static unsigned name_width(const struct top *t, unsigned width, unsigned part)
 {
-    unsigned longest = top_longest_name(&t->facts);
+    unsigned longest = top_longest_name(&t->snapshot);
     unsigned most = width > 60 ? (width - 2 * CLOCK) / part : 14;
     return longest < most ? longest : most;
 }
@@ -34,11 +35,11 @@ void top_draw_recent(const struct top *t, unsigned row, unsigned rows, unsigned 
     screen_text(row, TOP_LEFT, CLOCK, TABLE_FAINT, "RECENT");
     screen_text(row, name, text - TOP_GAP - name, TABLE_FAINT, "MODEL");
     screen_text(row, text, width - text, TABLE_FAINT, "EVENT");
-    if (!t->facts.n_events && rows > 1)
+    if (!t->snapshot.n_events && rows > 1)
         screen_text(row + 1, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT,
                     "nothing since this began to look");
-    for (size_t i = 0; i < t->facts.n_events && i + 1 < rows; i++) {
-        const struct top_event *e = &t->facts.events[i];
+    for (size_t i = 0; i < t->snapshot.n_events && i + 1 < rows; i++) {
+        const struct top_event *e = &t->snapshot.events[i];
         unsigned at = row + 1 + (unsigned)i;
         screen_text(at, TOP_LEFT, CLOCK, TABLE_FAINT, clock_of(e->at, time, sizeof time));
         screen_text(at, name, text - TOP_GAP - name, TABLE_PLAIN, e->model);
@@ -66,31 +67,30 @@ static void request_cell(json_t *r, size_t column, char *out, size_t size)
     if (column == 0 && json_is_integer(status))
         snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(status));
     else if (column == 0)
-        snprintf(out, size, "%s", top_text(r, "state"));
+        snprintf(out, size, "%s", cli_json_text(r, "state"));
     else if (json_number_value(value) > 0 && column <= 2)
-        format_took((uint64_t)json_number_value(value), out, size);
+        format_elapsed((uint64_t)json_number_value(value), out, size);
     else if (json_number_value(value) > 0)
         snprintf(out, size, column == 3 ? "%.0f" : "%.1f", json_number_value(value));
 }
 
 static unsigned request_style(json_t *r)
 {
-    json_int_t status = json_integer_value(json_object_get(r, "status"));
+    json_int_t status = cli_json_integer(r, "status");
     if (status >= 400 || json_is_string(json_object_get(r, "error")))
         return TABLE_BAD;
-    return strcmp(top_text(r, "state"), "waiting") == 0   ? TABLE_BUSY
-           : strcmp(top_text(r, "state"), "running") == 0 ? TABLE_GOOD
-                                                          : TABLE_FAINT;
+    return strcmp(cli_json_text(r, "state"), "waiting") == 0   ? TABLE_BUSY
+           : strcmp(cli_json_text(r, "state"), "running") == 0 ? TABLE_GOOD
+                                                               : TABLE_FAINT;
 }
 
 static void draw_request(unsigned row, unsigned width, unsigned name, json_t *r)
 {
     char text[FORMAT_SIZE];
     unsigned at = TOP_LEFT;
-    screen_text(row, at, CLOCK, TABLE_FAINT,
-                clock_of(json_number_value(json_object_get(r, "at")), text, sizeof text));
+    screen_text(row, at, CLOCK, TABLE_FAINT, clock_of(cli_json_number(r, "at"), text, sizeof text));
     at += CLOCK + TOP_GAP;
-    screen_text(row, at, name, TABLE_PLAIN, top_text(r, "model"));
+    screen_text(row, at, name, TABLE_PLAIN, cli_json_text(r, "model"));
     at += name + TOP_GAP;
     for (size_t c = 0; c < N_REQUEST_COLUMNS && at + request_columns[c].width < width; c++) {
         request_cell(r, c, text, sizeof text);
@@ -101,9 +101,9 @@ static void draw_request(unsigned row, unsigned width, unsigned name, json_t *r)
         at += request_columns[c].width + TOP_GAP;
     }
     if (at + SHORTEST_CLIENT < width)
-        screen_textf(row, at, width - at, TABLE_FAINT, "%s%s%s  %s", top_text(r, "client"),
-                     *top_text(r, "user_agent") ? " " : "", top_text(r, "user_agent"),
-                     top_text(r, "request"));
+        screen_textf(row, at, width - at, TABLE_FAINT, "%s%s%s  %s", cli_json_text(r, "client"),
+                     *cli_json_text(r, "user_agent") ? " " : "", cli_json_text(r, "user_agent"),
+                     cli_json_text(r, "request"));
 }
 
 void top_draw_requests(const struct top *t, unsigned row, unsigned rows, unsigned width)
@@ -124,10 +124,10 @@ void top_draw_requests(const struct top *t, unsigned row, unsigned rows, unsigne
     }
     if (at + SHORTEST_CLIENT < width)
         screen_text(row, at, width - at, TABLE_FAINT, "CLIENT");
-    if (!t->facts.requests && rows > 1)
+    if (!t->snapshot.requests && rows > 1)
         screen_text(row + 1, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT,
                     "this server does not tell them");
-    json_array_foreach (t->facts.requests, i, r)
+    json_array_foreach (t->snapshot.requests, i, r)
         if (i + 1 < rows)
             draw_request(row + 1 + (unsigned)i, width, name, r);
 }

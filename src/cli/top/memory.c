@@ -3,6 +3,7 @@
  * engines may have. */
 #include <string.h>
 
+#include "cli/json.h"
 #include "cli/terminal/format.h"
 #include "cli/top/view.h"
 
@@ -64,10 +65,10 @@ static void draw_bar(unsigned row, unsigned column, unsigned width, const struct
 static void draw_device(const struct top *t, const struct memory_layout *l, unsigned row,
                         const char *device, json_t *memory)
 {
-    json_int_t total = json_integer_value(json_object_get(memory, "total"));
-    json_int_t available = json_integer_value(json_object_get(memory, "available"));
+    json_int_t total = cli_json_integer(memory, "total");
+    json_int_t available = cli_json_integer(memory, "available");
     json_t *budget = json_object_get(memory, "budget");
-    json_int_t engines = top_facts_engines_on(&t->facts, device);
+    json_int_t engines = top_snapshot_engines_on(&t->snapshot, device);
     struct top_bar bar =
         top_memory_bar(total, available, engines, json_integer_value(budget), l->bar);
     screen_text(row, TOP_LEFT, l->label, TABLE_PLAIN, device);
@@ -84,7 +85,7 @@ static void draw_device(const struct top *t, const struct memory_layout *l, unsi
 /* Rows used. */
 unsigned top_draw_memory(const struct top *t, unsigned row, unsigned rows, unsigned width)
 {
-    json_t *memory = json_object_get(t->facts.status, "memory"), *device;
+    json_t *memory = json_object_get(t->snapshot.status, "memory"), *device;
     const char *name;
     unsigned used = 1;
     if (!json_object_size(memory) || rows < 3)

@@ -2,6 +2,7 @@
 /* The models: a row each, columns left out from the right where there is no room for them. */
 #include <string.h>
 
+#include "cli/json.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_model.h"
 #include "cli/top/view.h"
@@ -41,7 +42,7 @@ static unsigned fixed_width(const struct table_layout *l)
     return sum;
 }
 
-unsigned top_longest_name(const struct top_facts *f)
+unsigned top_longest_name(const struct top_snapshot *f)
 {
     size_t longest = strlen("MODEL");
     for (size_t i = 0; i < f->n_rows; i++)
@@ -54,9 +55,9 @@ static struct table_layout lay_out_table(const struct top *t, unsigned width)
 {
     static const enum column first_to_go[] = {ENDS_IN, IDLE, WAITED, TOKENS, REQUESTS, MEMORY};
     struct table_layout l;
-    unsigned name = top_longest_name(&t->facts);
+    unsigned name = top_longest_name(&t->snapshot);
     unsigned least = name < SHORTEST_NAME ? name : SHORTEST_NAME;
-    bool knows_engines = t->facts.status; /* a stock router tells a state, and no more */
+    bool knows_engines = t->snapshot.status; /* a stock router tells a state, and no more */
     for (size_t c = 0; c < N_COLUMNS; c++)
         l.width[c] = knows_engines || c <= MEMORY ? columns[c].width : 0;
     for (size_t i = 0; i < sizeof first_to_go / sizeof *first_to_go; i++)
@@ -92,13 +93,13 @@ static void draw_titles(const struct top *t, const struct table_layout *l, unsig
 {
     for (size_t c = 0; c < N_COLUMNS; c++)
         draw_cell(l, row, (enum column)c,
-                  columns[c].sort == t->facts.sort ? SCREEN_STRONG : TABLE_FAINT,
-                  c == MEMORY && !t->facts.status ? "" : columns[c].title);
-    if (t->facts.filter) {
+                  columns[c].sort == t->snapshot.sort ? SCREEN_STRONG : TABLE_FAINT,
+                  c == MEMORY && !t->snapshot.status ? "" : columns[c].title);
+    if (t->snapshot.filter) {
         unsigned used = (unsigned)strlen("MODEL ");
         if (l->width[MODEL] > used + 1)
             screen_textf(row, TOP_LEFT + used, l->width[MODEL] - used, SCREEN_ACCENT, "/%s",
-                         t->facts.filter);
+                         t->snapshot.filter);
     }
 }
 
@@ -118,7 +119,7 @@ static void draw_load(const struct table_layout *l, unsigned row, const struct t
     if (load->fraction >= 1) /* all is read, and it is not ready yet */
         snprintf(text, sizeof text, "warming up");
     else if (progress_rate_left(&load->rate, now, &left))
-        snprintf(text, sizeof text, "%s left", format_took(left, time, sizeof time));
+        snprintf(text, sizeof text, "%s left", format_elapsed(left, time, sizeof time));
     else
         return;
     at = column_at(l, TOKENS);
@@ -130,9 +131,9 @@ static void draw_load(const struct table_layout *l, unsigned row, const struct t
 static void draw_waiting(const struct table_layout *l, unsigned row, const struct top_row *r)
 {
     char text[FORMAT_SIZE] = "";
-    json_int_t running = json_integer_value(json_object_get(r->engine, "requests"));
-    json_int_t waiting = json_integer_value(json_object_get(r->queue, "waiting"));
-    json_int_t oldest = json_integer_value(json_object_get(r->queue, "oldest_ms"));
+    json_int_t running = cli_json_integer(r->engine, "requests");
+    json_int_t waiting = cli_json_integer(r->queue, "waiting");
+    json_int_t oldest = cli_json_integer(r->queue, "oldest_ms");
     if (waiting)
         snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT "+%" JSON_INTEGER_FORMAT, running,
                  waiting);
@@ -141,7 +142,7 @@ static void draw_waiting(const struct table_layout *l, unsigned row, const struc
     draw_cell(l, row, REQUESTS, TABLE_PLAIN, text);
     if (waiting)
         draw_cell(l, row, WAITED, TABLE_BUSY,
-                  format_took(oldest > 0 ? (uint64_t)oldest : 0, text, sizeof text));
+                  format_elapsed(oldest > 0 ? (uint64_t)oldest : 0, text, sizeof text));
 }
 
 static void draw_figures(const struct table_layout *l, unsigned row, const struct top_row *r)
@@ -155,11 +156,11 @@ static void draw_figures(const struct table_layout *l, unsigned row, const struc
         snprintf(text, sizeof text, "%.1f", r->tokens);
         draw_cell(l, row, TOKENS, TABLE_PLAIN, text);
     }
-    draw_cell(l, row, IDLE, TABLE_PLAIN, cells_idle(r->engine, text, sizeof text));
+    draw_cell(l, row, IDLE, TABLE_PLAIN, format_model_idle(r->engine, text, sizeof text));
     if (r->pinned)
         draw_cell(l, row, ENDS_IN, TABLE_PLAIN, "pinned");
     else if (r->engine)
-        draw_cell(l, row, ENDS_IN, TABLE_PLAIN, cells_ends_in(r->engine, text, sizeof text));
+        draw_cell(l, row, ENDS_IN, TABLE_PLAIN, format_model_ends_in(r->engine, text, sizeof text));
 }
 
 static void draw_model(const struct top *t, const struct table_layout *l, unsigned row,
@@ -174,18 +175,18 @@ static void draw_model(const struct top *t, const struct table_layout *l, unsign
     if (r->load && r->load->fraction >= 0 && !t->feed.away) {
         draw_load(l, row, r->load, now);
     } else {
-        draw_cell(l, row, STATE, t->feed.away ? TABLE_FAINT : cells_state_style(r->state),
+        draw_cell(l, row, STATE, t->feed.away ? TABLE_FAINT : format_model_state_style(r->state),
                   r->state);
         draw_figures(l, row, r);
     }
-    draw_cell(l, row, LOADED_BY, TABLE_FAINT, top_text(r->engine, "loaded_by"));
+    draw_cell(l, row, LOADED_BY, TABLE_FAINT, cli_json_text(r->engine, "loaded_by"));
     screen_reverse(false);
 }
 
 /* Keeps the selected one in sight. */
 static void scroll(struct top *t, size_t page)
 {
-    size_t selected = top_facts_find(&t->facts, t->selected), n = t->facts.n_rows;
+    size_t selected = top_snapshot_find(&t->snapshot, t->selected), n = t->snapshot.n_rows;
     t->page = page ? page : 1;
     if (selected < n && selected < t->first)
         t->first = selected;
@@ -197,11 +198,11 @@ static void scroll(struct top *t, size_t page)
 
 static const char *nothing_to_show(const struct top *t)
 {
-    if (t->facts.filter)
+    if (t->snapshot.filter)
         return "no model has that in its name";
-    return t->facts.models.list ? "the server knows no models yet: put GGUF files into its "
-                                  "--models-dir"
-                                : "";
+    return t->snapshot.models.list ? "the server knows no models yet: put GGUF files into its "
+                                     "--models-dir"
+                                   : "";
 }
 
 /* Returns the row behind. */
@@ -209,8 +210,8 @@ static unsigned draw_rows(const struct top *t, const struct table_layout *l, uns
                           unsigned width, uint64_t now)
 {
     size_t end = t->first + t->page;
-    for (size_t i = t->first; i < end && i < t->facts.n_rows; i++)
-        draw_model(t, l, row++, width, &t->facts.rows[i], now);
+    for (size_t i = t->first; i < end && i < t->snapshot.n_rows; i++)
+        draw_model(t, l, row++, width, &t->snapshot.rows[i], now);
     return row;
 }
 
@@ -218,14 +219,14 @@ unsigned top_draw_models(struct top *t, unsigned row, unsigned rows, unsigned wi
 {
     struct table_layout l = lay_out_table(t, width);
     unsigned begin = row;
-    bool all = t->facts.n_rows < rows || rows < 4;
+    bool all = t->snapshot.n_rows < rows || rows < 4;
     scroll(t, all ? rows - 1 : rows - 2);
     draw_titles(t, &l, row);
     row = draw_rows(t, &l, row + 1, width, now);
-    if (!t->facts.n_rows)
+    if (!t->snapshot.n_rows)
         screen_text(row++, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT, nothing_to_show(t));
     else if (!all)
         screen_textf(row++, TOP_LEFT, width - TOP_LEFT, TABLE_FAINT, "%zu to %zu of %zu",
-                     t->first + 1, t->first + t->page, t->facts.n_rows);
+                     t->first + 1, t->first + t->page, t->snapshot.n_rows);
     return row - begin;
 }

@@ -6,57 +6,47 @@
 #include <strings.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/terminal/format_model.h"
 
 #define OVERTAKEN 0.1 /* of a load, within which an answer is taken to be late */
 
-static const char *text_of(json_t *object, const char *key)
+void top_snapshot_init(struct top_snapshot *s)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static json_int_t integer_of(json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-void top_facts_init(struct top_facts *f)
-{
-    *f = (struct top_facts){0};
+    *s = (struct top_snapshot){0};
 }
 
 /* --- loads --------------------------------------------------------------------------------------
  */
 
-static struct top_load *load_of(const struct top_facts *f, const char *model)
+static struct top_load *load_of(const struct top_snapshot *s, const char *model)
 {
     struct top_load *l;
-    HASH_FIND_STR(f->loads, model, l);
+    HASH_FIND_STR(s->loads, model, l);
     return l;
 }
 
-static void forget_load(struct top_facts *f, struct top_load *l)
+static void forget_load(struct top_snapshot *s, struct top_load *l)
 {
     // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow that HASH_DEL takes it out
-    HASH_DEL(f->loads, l);
+    HASH_DEL(s->loads, l);
     free(l->model);
     free(l->stage);
     free(l);
 }
 
 /* `progress`: {"stages","current","value"}, or NULL. */
-static struct top_load *note_load(struct top_facts *f, const char *model, json_t *progress,
+static struct top_load *note_load(struct top_snapshot *s, const char *model, json_t *progress,
                                   uint64_t now)
 {
-    struct top_load *l = load_of(f, model);
-    const char *stage = json_string_value(json_object_get(progress, "current"));
+    struct top_load *l = load_of(s, model);
+    const char *stage = cli_json_text_or(progress, "current", NULL);
     double fraction = progress_fraction(progress);
     if (!l) {
         l = mem_zalloc(sizeof *l);
         l->model = mem_strdup(model);
         l->fraction = -1;
-        HASH_ADD_KEYPTR(hh, f->loads, l->model, strlen(l->model), l);
+        HASH_ADD_KEYPTR(hh, s->loads, l->model, strlen(l->model), l);
     }
     /* An answer may be overtaken by an event: a little less is old, much less a new load. */
     bool old = fraction < l->fraction && fraction > l->fraction - OVERTAKEN;
@@ -75,25 +65,25 @@ static bool is_loading(const char *state)
 }
 
 /* The newest list counts: a load that it does not have is over. */
-static void note_loads(struct top_facts *f, uint64_t now)
+static void note_loads(struct top_snapshot *s, uint64_t now)
 {
     struct top_load *l, *next;
     size_t i;
     json_t *engine;
-    for (l = f->loads; l; l = l->hh.next)
+    for (l = s->loads; l; l = l->hh.next)
         l->listed = false;
-    for (i = 0; i < f->models.n; i++) {
-        const struct router_model *m = &f->models.v[i];
+    for (i = 0; i < s->models.n; i++) {
+        const struct router_model *m = &s->models.v[i];
         if (m->state && is_loading(m->state))
-            note_load(f, m->id, router_status_get(m, "progress"), now)->listed = true;
+            note_load(s, m->id, router_status_get(m, "progress"), now)->listed = true;
     }
-    json_array_foreach (json_object_get(f->status, "engines"), i, engine)
-        if (is_loading(text_of(engine, "state")))
-            note_load(f, text_of(engine, "model"), json_object_get(engine, "progress"), now)
+    json_array_foreach (json_object_get(s->status, "engines"), i, engine)
+        if (is_loading(cli_json_text(engine, "state")))
+            note_load(s, cli_json_text(engine, "model"), json_object_get(engine, "progress"), now)
                 ->listed = true;
-    HASH_ITER (hh, f->loads, l, next)
+    HASH_ITER (hh, s->loads, l, next)
         if (!l->listed)
-            forget_load(f, l);
+            forget_load(s, l);
 }
 
 /* --- events -------------------------------------------------------------------------------------
@@ -106,20 +96,20 @@ static void event_finish(struct top_event *e)
     *e = (struct top_event){0};
 }
 
-static void forget_events(struct top_facts *f)
+static void forget_events(struct top_snapshot *s)
 {
-    while (f->n_events)
-        event_finish(&f->events[--f->n_events]);
+    while (s->n_events)
+        event_finish(&s->events[--s->n_events]);
 }
 
 /* Takes `text`. */
-static void add_event(struct top_facts *f, double at, const char *model, char *text)
+static void add_event(struct top_snapshot *s, double at, const char *model, char *text)
 {
-    if (f->n_events == TOP_EVENTS)
-        event_finish(&f->events[--f->n_events]);
-    memmove(f->events + 1, f->events, f->n_events * sizeof *f->events);
-    f->events[0] = (struct top_event){.at = at, .model = mem_strdup(model), .text = text};
-    f->n_events++;
+    if (s->n_events == TOP_EVENTS)
+        event_finish(&s->events[--s->n_events]);
+    memmove(s->events + 1, s->events, s->n_events * sizeof *s->events);
+    s->events[0] = (struct top_event){.at = at, .model = mem_strdup(model), .text = text};
+    s->n_events++;
 }
 
 /* Of a cause the first line: an engine's last words come behind it. */
@@ -129,60 +119,60 @@ static char *joined(const char *what, const char *why)
 }
 
 /* The status tells them with their causes, the newest first. */
-static void read_recent(struct top_facts *f, json_t *recent)
+static void read_recent(struct top_snapshot *s, json_t *recent)
 {
-    forget_events(f);
+    forget_events(s);
     for (size_t i = json_array_size(recent); i--;) {
         json_t *e = json_array_get(recent, i);
-        add_event(f, json_number_value(json_object_get(e, "at")), text_of(e, "model"),
-                  joined(text_of(e, "event"), text_of(e, "why")));
+        add_event(s, cli_json_number(e, "at"), cli_json_text(e, "model"),
+                  joined(cli_json_text(e, "event"), cli_json_text(e, "why")));
     }
 }
 
 /* The same again: progress, or two names for one thing. */
-static bool is_news(const struct top_facts *f, const char *model, const char *text)
+static bool is_news(const struct top_snapshot *s, const char *model, const char *text)
 {
-    for (size_t i = 0; i < f->n_events; i++)
-        if (strcmp(f->events[i].model, model) == 0)
-            return strcmp(f->events[i].text, text) != 0;
+    for (size_t i = 0; i < s->n_events; i++)
+        if (strcmp(s->events[i].model, model) == 0)
+            return strcmp(s->events[i].text, text) != 0;
     return true;
 }
 
 /* What a frame says happened; NULL for nothing that a person wants to read. The caller frees it. */
 static char *event_text(const char *event, json_t *data)
 {
-    const char *status = text_of(data, "status");
+    const char *status = cli_json_text(data, "status");
     if (*status) /* model_status, status_change: servers use either for both */
-        return joined(status, text_of(data, "reason"));
+        return joined(status, cli_json_text(data, "reason"));
     if (strcmp(event, "download_progress") == 0)
         return mem_strdup("downloading");
     if (strcmp(event, "download_finished") == 0)
         return mem_strdup("downloaded");
     if (strcmp(event, "download_failed") == 0)
-        return joined("download failed", text_of(data, "message"));
+        return joined("download failed", cli_json_text(data, "message"));
     if (strcmp(event, "model_remove") == 0)
         return mem_strdup("removed");
     if (strcmp(event, "models_reload") == 0)
         return mem_strdup("the list of models was read again");
     if (strcmp(event, "hold") == 0 || strcmp(event, "release") == 0 || strcmp(event, "pin") == 0 ||
         strcmp(event, "unpin") == 0)
-        return joined(event, text_of(data, "cause"));
+        return joined(event, cli_json_text(data, "cause"));
     return NULL;
 }
 
-bool top_facts_event(struct top_facts *f, const char *data, double at, uint64_t now)
+bool top_snapshot_event(struct top_snapshot *s, const char *data, double at, uint64_t now)
 {
     json_t *frame = json_loads(data, 0, NULL), *more = json_object_get(frame, "data");
-    const char *model = text_of(frame, "model"), *status = text_of(more, "status");
+    const char *model = cli_json_text(frame, "model"), *status = cli_json_text(more, "status");
     json_t *progress = json_object_get(more, "progress");
-    char *text = event_text(text_of(frame, "event"), more);
-    bool news = text && is_news(f, model, text);
+    char *text = event_text(cli_json_text(frame, "event"), more);
+    bool news = text && is_news(s, model, text);
     /* The first sign of a load that no list has yet says more than that it goes on. */
-    bool unlisted = is_loading(status) && !load_of(f, model);
+    bool unlisted = is_loading(status) && !load_of(s, model);
     if (is_loading(status))
-        note_load(f, model, progress, now);
-    if (news && !f->tells_recent)
-        add_event(f, at, model, mem_strdup(text));
+        note_load(s, model, progress, now);
+    if (news && !s->tells_recent)
+        add_event(s, at, model, mem_strdup(text));
     free(text);
     json_decref(frame);
     return news || unlisted;
@@ -191,69 +181,69 @@ bool top_facts_event(struct top_facts *f, const char *data, double at, uint64_t 
 /* --- answers ------------------------------------------------------------------------------------
  */
 
-static void clear_rows(struct top_facts *f)
+static void clear_rows(struct top_snapshot *s)
 {
-    for (size_t i = 0; i < f->n_rows; i++)
-        free(f->rows[i].state);
-    free(f->rows);
-    f->rows = NULL;
-    f->n_rows = 0;
+    for (size_t i = 0; i < s->n_rows; i++)
+        free(s->rows[i].state);
+    free(s->rows);
+    s->rows = NULL;
+    s->n_rows = 0;
 }
 
-void top_facts_status(struct top_facts *f, json_t *status, uint64_t now)
+void top_snapshot_status(struct top_snapshot *s, json_t *status, uint64_t now)
 {
     json_t *recent = json_object_get(status, "recent");
-    clear_rows(f); /* they borrow from what goes now */
-    json_decref(f->status);
-    f->status = json_incref(status);
+    clear_rows(s); /* they borrow from what goes now */
+    json_decref(s->status);
+    s->status = json_incref(status);
     if (router_is_classic(status)) {
-        router_models_finish(&f->models);
-        router_models_read(&f->models, status);
+        router_models_finish(&s->models);
+        router_models_read(&s->models, status);
     }
-    f->tells_recent = json_is_array(recent);
-    if (f->tells_recent)
-        read_recent(f, recent);
-    note_loads(f, now);
-    top_facts_arrange(f);
+    s->tells_recent = json_is_array(recent);
+    if (s->tells_recent)
+        read_recent(s, recent);
+    note_loads(s, now);
+    top_snapshot_arrange(s);
 }
 
-void top_facts_models(struct top_facts *f, json_t *body, uint64_t now)
+void top_snapshot_models(struct top_snapshot *s, json_t *body, uint64_t now)
 {
-    if (router_is_classic(f->status)) /* whose list is the engine's own */
+    if (router_is_classic(s->status)) /* whose list is the engine's own */
         return;
-    clear_rows(f);
-    router_models_finish(&f->models);
-    router_models_read(&f->models, body);
-    note_loads(f, now);
-    top_facts_arrange(f);
+    clear_rows(s);
+    router_models_finish(&s->models);
+    router_models_read(&s->models, body);
+    note_loads(s, now);
+    top_snapshot_arrange(s);
 }
 
-void top_facts_requests(struct top_facts *f, json_t *body)
+void top_snapshot_requests(struct top_snapshot *s, json_t *body)
 {
     json_t *requests = json_object_get(body, "requests");
-    json_decref(f->requests);
-    f->requests = json_is_array(requests) ? json_incref(requests) : NULL;
+    json_decref(s->requests);
+    s->requests = json_is_array(requests) ? json_incref(requests) : NULL;
 }
 
-void top_facts_forget(struct top_facts *f)
+void top_snapshot_forget(struct top_snapshot *s)
 {
-    clear_rows(f);
+    clear_rows(s);
     struct top_load *l, *next;
-    HASH_ITER (hh, f->loads, l, next)
-        forget_load(f, l);
-    router_models_finish(&f->models);
-    json_decref(f->status);
-    json_decref(f->requests);
-    f->status = f->requests = NULL;
-    f->tells_recent = false;
+    HASH_ITER (hh, s->loads, l, next)
+        forget_load(s, l);
+    router_models_finish(&s->models);
+    json_decref(s->status);
+    json_decref(s->requests);
+    s->status = s->requests = NULL;
+    s->tells_recent = false;
 }
 
-void top_facts_finish(struct top_facts *f)
+void top_snapshot_finish(struct top_snapshot *s)
 {
-    top_facts_forget(f);
-    forget_events(f);
-    free(f->filter);
-    *f = (struct top_facts){0};
+    top_snapshot_forget(s);
+    forget_events(s);
+    free(s->filter);
+    *s = (struct top_snapshot){0};
 }
 
 /* --- rows ---------------------------------------------------------------------------------------
@@ -266,12 +256,12 @@ struct by_model {
 
 /* An array of the status as an object: from a model to the entry about it. There may be ten thousand
  * of both, and a picture a second. */
-static json_t *index_by_model(const struct top_facts *f, const char *key)
+static json_t *index_by_model(const struct top_snapshot *s, const char *key)
 {
     size_t i;
     json_t *o, *index = json_object();
-    json_array_foreach (json_object_get(f->status, key), i, o)
-        json_object_set(index, text_of(o, "model"), o);
+    json_array_foreach (json_object_get(s->status, key), i, o)
+        json_object_set(index, cli_json_text(o, "model"), o);
     return index;
 }
 
@@ -292,37 +282,38 @@ static void set_memory(struct top_row *r)
     if (r->model && !sum_of(json_object_get(from, "memory")))
         from = r->model->entry;
     r->memory = sum_of(json_object_get(from, "memory"));
-    r->estimated = cells_is_estimate(json_string_value(json_object_get(from, "memory_source")));
+    r->estimated = format_model_is_estimate(cli_json_text_or(from, "memory_source", NULL));
 }
 
-static void add_row(struct top_facts *f, const char *id, const struct router_model *m,
+static void add_row(struct top_snapshot *s, const char *id, const struct router_model *m,
                     json_t *engine, const struct by_model *known)
 {
     json_t *tokens = json_object_get(engine, "tokens_per_second");
-    struct top_row r = {.id = id, .model = m, .engine = engine, .load = load_of(f, id)};
-    const char *state = engine ? text_of(engine, "state") : m && m->state ? m->state : "unknown";
+    struct top_row r = {.id = id, .model = m, .engine = engine, .load = load_of(s, id)};
+    const char *state = engine          ? cli_json_text(engine, "state")
+                        : m && m->state ? m->state
+                                        : "unknown";
     r.hold = json_object_get(known->holds, id);
     r.queue = json_object_get(known->queue, id);
     r.active = engine || (m && m->state && router_is_active(m));
-    r.pinned = json_is_true(json_object_get(engine, "pinned")) ||
-               (m && json_is_true(json_object_get(m->entry, "pinned")));
-    r.state =
-        cells_state(state, m && m->failed && !r.active, r.hold, false); /* a column tells it */
+    r.pinned = cli_json_true(engine, "pinned") || (m && cli_json_true(m->entry, "pinned"));
+    r.state = format_model_state(state, m && m->failed && !r.active, r.hold,
+                                 false); /* a column tells it */
     set_memory(&r);
     r.tokens = json_is_number(tokens) ? json_number_value(tokens) : -1;
-    f->rows[f->n_rows++] = r;
+    s->rows[s->n_rows++] = r;
 }
 
 /* In any case of letters, in the id or an alias. */
-static bool passes(const struct top_facts *f, const char *id, const struct router_model *m)
+static bool passes(const struct top_snapshot *s, const char *id, const struct router_model *m)
 {
     size_t i;
     json_t *alias;
-    if (!f->filter || strcasestr(id, f->filter))
+    if (!s->filter || strcasestr(id, s->filter))
         return true;
     if (m)
         json_array_foreach (json_object_get(m->entry, "aliases"), i, alias)
-            if (json_is_string(alias) && strcasestr(json_string_value(alias), f->filter))
+            if (json_is_string(alias) && strcasestr(json_string_value(alias), s->filter))
                 return true;
     return false;
 }
@@ -345,21 +336,22 @@ static int descending(double a, double b)
 
 static double requests_of(const struct top_row *r)
 {
-    return (double)(integer_of(r->engine, "requests") + integer_of(r->queue, "waiting"));
+    return (double)(cli_json_integer(r->engine, "requests") +
+                    cli_json_integer(r->queue, "waiting"));
 }
 
 /* Who is in use has been idle for no time, who has no engine for the longest. */
 static double idle_of(const struct top_row *r)
 {
-    return r->active ? json_number_value(json_object_get(r->engine, "idle_ms")) : 1e18;
+    return r->active ? cli_json_number(r->engine, "idle_ms") : 1e18;
 }
 
 static int compare(const void *one, const void *other, void *ctx)
 {
-    const struct top_facts *f = ctx;
+    const struct top_snapshot *s = ctx;
     const struct top_row *a = one, *b = other;
     int order = 0;
-    switch (f->sort) {
+    switch (s->sort) {
     case TOP_BY_STATE:
         order = rank(a) - rank(b);
         break;
@@ -380,36 +372,36 @@ static int compare(const void *one, const void *other, void *ctx)
         break;
     }
     order = order ? order : by_name(a, b);
-    return f->backwards ? -order : order;
+    return s->backwards ? -order : order;
 }
 
-void top_facts_arrange(struct top_facts *f)
+void top_snapshot_arrange(struct top_snapshot *s)
 {
-    struct by_model known = {index_by_model(f, "engines"), index_by_model(f, "holds"),
-                             index_by_model(f, "queue")};
+    struct by_model known = {index_by_model(s, "engines"), index_by_model(s, "holds"),
+                             index_by_model(s, "queue")};
     json_t *engine;
     const char *key;
-    clear_rows(f);
-    f->rows = mem_zalloc((f->models.n + json_object_size(known.engines)) * sizeof *f->rows);
-    for (size_t i = 0; i < f->models.n; i++) {
-        const struct router_model *m = &f->models.v[i];
-        if (passes(f, m->id, m))
-            add_row(f, m->id, m, json_object_get(known.engines, m->id), &known);
+    clear_rows(s);
+    s->rows = mem_zalloc((s->models.n + json_object_size(known.engines)) * sizeof *s->rows);
+    for (size_t i = 0; i < s->models.n; i++) {
+        const struct router_model *m = &s->models.v[i];
+        if (passes(s, m->id, m))
+            add_row(s, m->id, m, json_object_get(known.engines, m->id), &known);
         json_object_del(known.engines, m->id);
     }
     json_object_foreach (known.engines, key, engine) /* whose models are listed no more */
-        if (passes(f, key, NULL))
-            add_row(f, text_of(engine, "model"), NULL, engine, &known);
+        if (passes(s, key, NULL))
+            add_row(s, cli_json_text(engine, "model"), NULL, engine, &known);
     json_decref(known.engines);
     json_decref(known.holds);
     json_decref(known.queue);
-    qsort_r(f->rows, f->n_rows, sizeof *f->rows, compare, f);
+    qsort_r(s->rows, s->n_rows, sizeof *s->rows, compare, s);
 }
 
-size_t top_facts_find(const struct top_facts *f, const char *id)
+size_t top_snapshot_find(const struct top_snapshot *s, const char *id)
 {
     size_t i = 0;
-    while (i < f->n_rows && (!id || strcmp(f->rows[i].id, id) != 0))
+    while (i < s->n_rows && (!id || strcmp(s->rows[i].id, id) != 0))
         i++;
     return i;
 }
@@ -417,36 +409,36 @@ size_t top_facts_find(const struct top_facts *f, const char *id)
 /* --- sums ---------------------------------------------------------------------------------------
  */
 
-struct top_sums top_facts_sums(const struct top_facts *f)
+struct top_sums top_snapshot_sums(const struct top_snapshot *s)
 {
-    struct top_sums s = {.tokens = -1};
-    json_t *engines = json_object_get(f->status, "engines"), *o;
+    struct top_sums sums = {.tokens = -1};
+    json_t *engines = json_object_get(s->status, "engines"), *o;
     size_t i;
     json_array_foreach (engines, i, o) {
         json_t *tokens = json_object_get(o, "tokens_per_second");
-        s.running += integer_of(o, "requests");
+        sums.running += cli_json_integer(o, "requests");
         if (json_is_number(tokens))
-            s.tokens = (s.tokens < 0 ? 0 : s.tokens) + json_number_value(tokens);
+            sums.tokens = (sums.tokens < 0 ? 0 : sums.tokens) + json_number_value(tokens);
     }
-    json_array_foreach (json_object_get(f->status, "queue"), i, o) {
-        s.waiting += integer_of(o, "waiting");
-        if (integer_of(o, "oldest_ms") > s.oldest_ms)
-            s.oldest_ms = integer_of(o, "oldest_ms");
+    json_array_foreach (json_object_get(s->status, "queue"), i, o) {
+        sums.waiting += cli_json_integer(o, "waiting");
+        if (cli_json_integer(o, "oldest_ms") > sums.oldest_ms)
+            sums.oldest_ms = cli_json_integer(o, "oldest_ms");
     }
-    s.held = json_array_size(json_object_get(f->status, "holds"));
-    s.loaded = json_array_size(engines);
-    for (i = 0; !f->status && i < f->models.n; i++)
-        s.loaded += f->models.v[i].state && router_is_active(&f->models.v[i]);
-    return s;
+    sums.held = json_array_size(json_object_get(s->status, "holds"));
+    sums.loaded = json_array_size(engines);
+    for (i = 0; !s->status && i < s->models.n; i++)
+        sums.loaded += s->models.v[i].state && router_is_active(&s->models.v[i]);
+    return sums;
 }
 
-json_int_t top_facts_engines_on(const struct top_facts *f, const char *device)
+json_int_t top_snapshot_engines_on(const struct top_snapshot *s, const char *device)
 {
     json_int_t sum = 0;
     size_t i;
     json_t *engine;
-    json_array_foreach (json_object_get(f->status, "engines"), i, engine)
-        sum += integer_of(json_object_get(engine, "memory"), device);
+    json_array_foreach (json_object_get(s->status, "engines"), i, engine)
+        sum += cli_json_integer(json_object_get(engine, "memory"), device);
     return sum;
 }
 

@@ -58,7 +58,7 @@ struct top_event {
 
 #define TOP_EVENTS 64
 
-struct top_facts {
+struct top_snapshot {
     json_t *status; /* hostler's; NULL before, and of a stock router always */
     struct router_models models;
     json_t *requests;       /* an array, newest first; NULL when the server tells none */
@@ -67,7 +67,7 @@ struct top_facts {
     size_t n_events;
     bool tells_recent; /* the status has `recent`, which knows more than we could have seen */
 
-    /* How they shall be shown; top_facts_arrange() after a change. */
+    /* How they shall be shown; top_snapshot_arrange() after a change. */
     enum top_sort sort;
     bool backwards;
     char *filter; /* NULL: none */
@@ -75,21 +75,21 @@ struct top_facts {
     size_t n_rows;
 };
 
-void top_facts_init(struct top_facts *f);
-void top_facts_finish(struct top_facts *f);
+void top_snapshot_init(struct top_snapshot *s);
+void top_snapshot_finish(struct top_snapshot *s);
 
 /* An answer; each releases nothing and arranges the rows anew. `now`: ms of any steady clock. */
-void top_facts_status(struct top_facts *f, json_t *status, uint64_t now);
-void top_facts_models(struct top_facts *f, json_t *body, uint64_t now);
-void top_facts_requests(struct top_facts *f, json_t *body);
+void top_snapshot_status(struct top_snapshot *s, json_t *status, uint64_t now);
+void top_snapshot_models(struct top_snapshot *s, json_t *body, uint64_t now);
+void top_snapshot_requests(struct top_snapshot *s, json_t *body);
 /* A frame of /models/sse, at `at` seconds since 1970. True when the lists are out of date now. */
-bool top_facts_event(struct top_facts *f, const char *data, double at, uint64_t now);
+bool top_snapshot_event(struct top_snapshot *s, const char *data, double at, uint64_t now);
 /* Another server answers, or the same one anew: nothing of the old one holds. */
-void top_facts_forget(struct top_facts *f);
+void top_snapshot_forget(struct top_snapshot *s);
 
-void top_facts_arrange(struct top_facts *f);
+void top_snapshot_arrange(struct top_snapshot *s);
 /* The place of that model among the rows; n_rows when it is not there. */
-size_t top_facts_find(const struct top_facts *f, const char *id);
+size_t top_snapshot_find(const struct top_snapshot *s, const char *id);
 
 /* --- sums ---------------------------------------------------------------------------------------
  */
@@ -102,9 +102,9 @@ struct top_sums {
     size_t held;
 };
 
-struct top_sums top_facts_sums(const struct top_facts *f);
+struct top_sums top_snapshot_sums(const struct top_snapshot *s);
 /* Bytes that engines have on that device. */
-json_int_t top_facts_engines_on(const struct top_facts *f, const char *device);
+json_int_t top_snapshot_engines_on(const struct top_snapshot *s, const char *device);
 
 /* Where the pieces of a memory bar of `columns` end: engines from the left, others from the right,
  * the budget between them. */

@@ -63,10 +63,10 @@ static void die_of(int number, const sigset_t *before)
 static void note_facts(struct top *t)
 {
     if (t->feed.said)
-        top_say(t, t->feed.said_bad, t->feed.said);
+        top_show_message(t, t->feed.said_bad, t->feed.said);
     t->feed.said = NULL;
-    if (!t->selected && t->facts.n_rows)
-        t->selected = mem_strdup(t->facts.rows[0].id);
+    if (!t->selected && t->snapshot.n_rows)
+        t->selected = mem_strdup(t->snapshot.rows[0].id);
 }
 
 /* Returns the signal that ended it; 0 for none. */
@@ -74,7 +74,7 @@ static int turn(struct top *t, int signals)
 {
     int fds[] = {STDIN_FILENO, signals}, ended = 0, key;
     while (!t->over && !ended) {
-        unsigned wait = top_feed_go_on(&t->feed, cli_now_ms());
+        unsigned wait = top_feed_run(&t->feed, cli_now_ms());
         note_facts(t);
         top_draw(t, cli_now_ms());
         client_wait(t->router.client, fds, 2, wait);
@@ -90,7 +90,7 @@ static int turn(struct top *t, int signals)
 static void send_last_wishes(struct top *t)
 {
     uint64_t end = cli_now_ms() + LAST_WISHES_MS;
-    while (!LIST_EMPTY(&t->feed.acts) && cli_now_ms() < end)
+    while (!LIST_EMPTY(&t->feed.actions) && cli_now_ms() < end)
         client_wait(t->router.client, NULL, 0, 50);
 }
 
@@ -120,14 +120,8 @@ static int run(struct top *t)
 /* What is wrong from the start is told as every command tells it. */
 static int open_server(struct top *t, const struct cli *cli)
 {
-    struct router_models models = {0};
-    int status = router_open(&t->router, cli);
-    if (!status)
-        status = router_detect(&t->router);
-    if (!status)
-        status = router_wants_llama_cpp(&t->router);
-    if (!status)
-        status = router_list(&t->router, &models, false);
+    struct router_models models;
+    int status = router_connect_llama_cpp(&t->router, cli, &models);
     router_models_finish(&models);
     return status;
 }
@@ -135,14 +129,14 @@ static int open_server(struct top *t, const struct cli *cli)
 static int top(struct cli *cli, unsigned interval_ms)
 {
     struct top t = {0};
-    top_facts_init(&t.facts);
+    top_snapshot_init(&t.snapshot);
     int status = open_server(&t, cli);
     if (!status) {
-        top_feed_init(&t.feed, &t.router, &t.facts, interval_ms);
+        top_feed_init(&t.feed, &t.router, &t.snapshot, interval_ms);
         status = run(&t);
         top_feed_finish(&t.feed);
     }
-    top_facts_finish(&t.facts);
+    top_snapshot_finish(&t.snapshot);
     router_close(&t.router);
     free(t.selected);
     free(t.asked);

@@ -17,7 +17,7 @@ enum top_mode {
 
 struct top {
     struct router router;
-    struct top_facts facts;
+    struct top_snapshot snapshot;
     struct top_feed feed;
     enum top_mode mode;
     char *selected;      /* a model's id; NULL before there was one */
@@ -36,7 +36,7 @@ struct top {
 /* The row that is selected; NULL when there is none. */
 const struct top_row *top_selected(const struct top *t);
 /* Takes `text`. */
-void top_say(struct top *t, bool bad, char *text);
+void top_show_message(struct top *t, bool bad, char *text);
 
 void top_draw(struct top *t, uint64_t now);
 /* `key`: of screen_key(). */

@@ -11,8 +11,9 @@
 
 #include "base/duration.h"
 #include "base/memory.h"
-#include "cli/hold.h"
+#include "cli/json.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_hold.h"
 #include "cli/terminal/format_model.h"
 
 #define SMALLEST_ROWS 4
@@ -20,12 +21,6 @@
 #define SHORTEST_LIST 6 /* rows, its titles included */
 #define BOTH_LISTS 16   /* rows for the two lists together */
 #define TEXT_MAX 160
-
-const char *top_text(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
 
 void top_draw_right(unsigned row, unsigned column, unsigned width, unsigned style, const char *text)
 {
@@ -39,7 +34,7 @@ void top_draw_right(unsigned row, unsigned column, unsigned width, unsigned styl
 static void draw_title(const struct top *t, unsigned width)
 {
     char up[FORMAT_SIZE] = "", time[FORMAT_SIZE];
-    json_t *uptime = json_object_get(t->facts.status, "uptime_ms");
+    json_t *uptime = json_object_get(t->snapshot.status, "uptime_ms");
     if (json_is_number(uptime) && !t->feed.away)
         snprintf(up, sizeof up, "up %s",
                  duration_format((uint64_t)json_number_value(uptime), time, sizeof time));
@@ -55,7 +50,7 @@ static void draw_title(const struct top *t, unsigned width)
 static bool draw_absence(const struct top *t, unsigned width, uint64_t now)
 {
     char took[FORMAT_SIZE];
-    uint64_t silent = top_feed_silent(&t->feed, now);
+    uint64_t silent = top_feed_silent_ms(&t->feed, now);
     if (t->feed.away)
         screen_textf(1, TOP_LEFT, width - TOP_LEFT, TABLE_BAD, "away for %s: %s",
                      duration_format((now - t->feed.away_since) / 1000 * 1000, took, sizeof took),
@@ -74,27 +69,27 @@ static void add(char *line, size_t size, const char *text)
 
 static void draw_sums(const struct top *t, unsigned width)
 {
-    struct top_sums s = top_facts_sums(&t->facts);
+    struct top_sums s = top_snapshot_sums(&t->snapshot);
     char line[TEXT_MAX * 2] = "", part[TEXT_MAX], time[FORMAT_SIZE];
-    json_int_t max = json_integer_value(json_object_get(t->facts.status, "models_max"));
+    json_int_t max = cli_json_integer(t->snapshot.status, "models_max");
     if (max > 0)
         snprintf(part, sizeof part, "%zu of %" JSON_INTEGER_FORMAT " loaded", s.loaded, max);
     else
         snprintf(part, sizeof part, "%zu loaded", s.loaded);
     add(line, sizeof line, part);
-    if (t->facts.status) {
+    if (t->snapshot.status) {
         snprintf(part, sizeof part, "%" JSON_INTEGER_FORMAT " running", s.running);
         add(line, sizeof line, part);
         snprintf(part, sizeof part, "%" JSON_INTEGER_FORMAT " waiting%s%s", s.waiting,
                  s.waiting ? " up to " : "",
-                 s.waiting ? format_took((uint64_t)s.oldest_ms, time, sizeof time) : "");
+                 s.waiting ? format_elapsed((uint64_t)s.oldest_ms, time, sizeof time) : "");
         add(line, sizeof line, part);
     }
     if (s.held) {
         snprintf(part, sizeof part, "%zu held", s.held);
         add(line, sizeof line, part);
     }
-    if (*top_text(t->facts.status, "problem"))
+    if (*cli_json_text(t->snapshot.status, "problem"))
         add(line, sizeof line, "presets or models: a problem, see `hostler ps`");
     if (s.tokens >= 0) {
         snprintf(part, sizeof part, "%.1f tok/s (10 s)", s.tokens);
@@ -128,16 +123,16 @@ static char *why_failed(const struct top_row *r)
 static char *engine_line(const struct top_row *r)
 {
     char loaded[FORMAT_SIZE], took[FORMAT_SIZE];
-    double ms = json_number_value(json_object_get(r->engine, "load_ms"));
-    const char *by = top_text(r->engine, "loaded_by");
-    cells_loaded(r->engine, loaded, sizeof loaded);
+    double ms = cli_json_number(r->engine, "load_ms");
+    const char *by = cli_json_text(r->engine, "loaded_by");
+    format_model_loaded(r->engine, loaded, sizeof loaded);
     return mem_printf("%spid %" JSON_INTEGER_FORMAT "%s%s%s%s%s%s", r->pinned ? "pinned, " : "",
-                      json_integer_value(json_object_get(r->engine, "pid")),
+                      cli_json_integer(r->engine, "pid"),
                       !*loaded  ? ""
                       : r->load ? ", begun "
                                 : ", loaded ",
                       loaded, ms > 0 && !r->load ? " in " : "",
-                      ms > 0 && !r->load ? format_took((uint64_t)ms, took, sizeof took) : "",
+                      ms > 0 && !r->load ? format_elapsed((uint64_t)ms, took, sizeof took) : "",
                       *by ? " by " : "", by);
 }
 
@@ -145,7 +140,7 @@ static char *file_line(const struct top_row *r)
 {
     char size[FORMAT_SIZE] = "";
     json_int_t context = router_context(r->model);
-    const char *source = top_text(r->model->entry, "source");
+    const char *source = cli_json_text(r->model->entry, "source");
     if (router_size(r->model))
         format_bytes((uint64_t)router_size(r->model), size, sizeof size);
     char *tokens = context ? mem_printf("  context %" JSON_INTEGER_FORMAT, context) : NULL;
@@ -161,7 +156,7 @@ static char *detail(const struct top_row *r)
     if (r->model && r->model->failed && !r->active)
         return why_failed(r);
     if (r->hold) {
-        char *hold = hold_line(r->hold), *line = mem_printf("held: %s", hold);
+        char *hold = format_hold_line(r->hold), *line = mem_printf("held: %s", hold);
         free(hold);
         return line;
     }
@@ -206,8 +201,9 @@ static void draw_question(const struct top *t, unsigned row, unsigned width)
     static const struct key_hint here[] = {{"y", "yes"}, {"h", "yes, and hold"}, {"n", "no"}, {0}};
     static const struct key_hint stock[] = {{"y", "yes"}, {"n", "no"}, {0}};
     bool is_stock = t->router.kind == ROUTER_STOCK;
-    char *question = t->asked ? mem_printf("Unload %s?", t->asked)
-                              : mem_printf("Unload all %zu?", top_facts_sums(&t->facts).loaded);
+    char *question = t->asked
+                         ? mem_printf("Unload %s?", t->asked)
+                         : mem_printf("Unload all %zu?", top_snapshot_sums(&t->snapshot).loaded);
     screen_textf(row - 1, TOP_LEFT, width - TOP_LEFT, SCREEN_STRONG, "%s %s", question,
                  !is_stock  ? "Requests in flight finish first."
                  : t->asked ? "This server cuts off its requests."
@@ -220,7 +216,7 @@ static void draw_filter(const struct top *t, unsigned row, unsigned width)
 {
     static const struct key_hint hints[] = {{"Enter", "keep"}, {"Esc", "clear"}, {0}};
     unsigned used = screen_textf(row - 1, TOP_LEFT, width - TOP_LEFT - 1, SCREEN_STRONG, "/%s",
-                                 t->facts.filter ? t->facts.filter : "");
+                                 t->snapshot.filter ? t->snapshot.filter : "");
     screen_reverse(true); /* the cursor */
     screen_blank(row - 1, TOP_LEFT + used, 1);
     screen_reverse(false);
@@ -322,7 +318,7 @@ static void draw_lists(const struct top *t, unsigned row, unsigned rows, unsigne
     unsigned half = (rows - 1) / 2;
     if (rows < 2)
         return;
-    if (rows >= BOTH_LISTS && t->facts.requests) {
+    if (rows >= BOTH_LISTS && t->snapshot.requests) {
         top_draw_requests(t, row, half, width);
         top_draw_recent(t, row + half + 1, rows - half - 1, width);
         return;

@@ -9,8 +9,6 @@
 #define TOP_LEFT 1 /* the margin */
 #define TOP_GAP 2  /* between columns, as in tables */
 
-/* The string that `object` has there; "" when it has none. */
-const char *top_text(json_t *object, const char *key);
 void top_draw_right(unsigned row, unsigned column, unsigned width, unsigned style,
                     const char *text);
 
@@ -19,7 +17,7 @@ unsigned top_draw_memory(const struct top *t, unsigned row, unsigned rows, unsig
 /* models.c. Returns the rows used, the titles included. */
 unsigned top_draw_models(struct top *t, unsigned row, unsigned rows, unsigned width, uint64_t now);
 /* Columns of the longest name. */
-unsigned top_longest_name(const struct top_facts *f);
+unsigned top_longest_name(const struct top_snapshot *f);
 /* lists.c */
 void top_draw_recent(const struct top *t, unsigned row, unsigned rows, unsigned width);
 void top_draw_requests(const struct top *t, unsigned row, unsigned rows, unsigned width);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/progress.h"
 #include "cli/unload/unload.h"
@@ -60,7 +61,7 @@ static int on_tick(void *ctx)
     if (took < 500)
         return 0;
     char *line = mem_printf("waiting for requests to finish and engines to stop, %s",
-                            format_took(took, time, sizeof time));
+                            format_elapsed(took, time, sizeof time));
     progress_draw(&w->progress, &line, 1);
     free(line);
     return 0;
@@ -105,7 +106,7 @@ static int look_for_returned(struct router *r, json_t *results)
     cli_sleep_ms(UNLOAD_SETTLE_MS);
     int status = router_detect(r);
     json_array_foreach (results, i, result) {
-        const char *what = json_string_value(json_object_get(result, "result"));
+        const char *what = cli_json_text_or(result, "result", NULL);
         bool unloaded = what && strcmp(what, "unloaded") == 0;
         engine = unloaded && !status ? engine_of(r, json_object_get(result, "model")) : NULL;
         if (engine)
@@ -119,7 +120,7 @@ static bool unloaded_any(json_t *results)
     size_t i;
     json_t *result;
     json_array_foreach (results, i, result) {
-        const char *what = json_string_value(json_object_get(result, "result"));
+        const char *what = cli_json_text_or(result, "result", NULL);
         if (what && strcmp(what, "unloaded") == 0)
             return true;
     }
@@ -141,7 +142,7 @@ int unload_hostler(struct router *r, const struct unload_plan *p, json_t **body)
     if (!p->dry_run)
         sigaction(SIGINT, &action, &before);
     int status =
-        router_ask_patiently(r, "POST", p->all ? "/models/unload-all" : "/models/unload", wish(p),
+        router_ask_with_tick(r, "POST", p->all ? "/models/unload-all" : "/models/unload", wish(p),
                              timeout < INT32_MAX ? (unsigned)timeout : 0, on_tick, &w, &a);
     progress_clear(&w.progress);
     if (!p->dry_run)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/peer/peer.h"
 #include "cli/terminal/progress.h"
 
@@ -264,7 +265,7 @@ static void operation_finish(struct operation *op)
     router_models_finish(&op->models);
 }
 
-int unload_each(struct router *r, const struct unload_plan *plan, json_t **body)
+int unload_one_by_one(struct router *r, const struct unload_plan *plan, json_t **body)
 {
     struct operation op = {.router = r, .plan = plan, .started = cli_now_ms()};
     progress_init(&op.progress, r->cli);

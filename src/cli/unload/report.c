@@ -5,19 +5,14 @@
 
 #include "base/duration.h"
 #include "base/memory.h"
+#include "cli/json.h"
 #include "cli/peer/peer.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_model.h"
 #include "cli/unload/unload.h"
 
-static const char *text_of(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static void tell_returned(const struct router *r, const char *model, const char *word,
-                          const char *by)
+static void report_returned(const struct router *r, const char *model, const char *word,
+                            const char *by)
 {
     cli_error(r->cli, "model '%s' was unloaded, but a request loaded it again%s%s", model,
               *by ? ": " : "", by);
@@ -29,18 +24,18 @@ static void tell_returned(const struct router *r, const char *model, const char 
 }
 
 /* Why it is still there, and what to do. */
-static void tell_failure(const struct router *r, json_t *result)
+static void report_failure(const struct router *r, json_t *result)
 {
-    const char *model = text_of(result, "model"), *reason = text_of(result, "reason"),
-               *message = text_of(result, "message");
-    bool busy = strcmp(text_of(result, "result"), "busy") == 0;
+    const char *model = cli_json_text(result, "model"), *reason = cli_json_text(result, "reason"),
+               *message = cli_json_text(result, "message");
+    bool busy = strcmp(cli_json_text(result, "result"), "busy") == 0;
     char *word = format_shell(model);
     if (busy) {
         cli_error(r->cli, "model '%s' is still loaded: its requests did not end in time", model);
         cli_hint(r->cli, "wait longer: hostler unload --drain 10m -- %s; or end them: --force",
                  word);
     } else if (strcmp(reason, "loaded_again") == 0) {
-        tell_returned(r, model, word, text_of(result, "loaded_by"));
+        report_returned(r, model, word, cli_json_text(result, "loaded_by"));
     } else if (strcmp(reason, "timeout") == 0) {
         cli_error(r->cli, "model '%s' is still loaded: the server was asked and did not unload it",
                   model);
@@ -59,73 +54,72 @@ static json_int_t requests_of(const struct router *r, const char *model)
     size_t i;
     json_t *engine;
     json_array_foreach (json_object_get(r->status, "engines"), i, engine)
-        if (strcmp(text_of(engine, "model"), model) == 0)
-            return json_integer_value(json_object_get(engine, "requests"));
+        if (strcmp(cli_json_text(engine, "model"), model) == 0)
+            return cli_json_integer(engine, "requests");
     return 0;
 }
 
-static void tell_preview(const struct router *r, json_t *result, const char *model)
+static void report_preview(const struct router *r, json_t *result, const char *model)
 {
-    char *freed = cells_memory(json_object_get(result, "freed"));
-    json_int_t requests = requests_of(r, text_of(result, "model"));
+    char *freed = format_model_memory(json_object_get(result, "freed"));
+    json_int_t requests = requests_of(r, cli_json_text(result, "model"));
     cli_print("%s would be unloaded%s%s", model, *freed ? ", freeing " : "", freed);
-    if (strcmp(text_of(result, "reason"), "would_wait_for_requests") == 0 && requests > 0)
+    if (strcmp(cli_json_text(result, "reason"), "would_wait_for_requests") == 0 && requests > 0)
         cli_print("%s would wait for %" JSON_INTEGER_FORMAT " request%s first", model, requests,
                   requests == 1 ? "" : "s");
-    else if (strcmp(text_of(result, "reason"), "would_wait_for_requests") == 0)
+    else if (strcmp(cli_json_text(result, "reason"), "would_wait_for_requests") == 0)
         cli_print("%s would wait for its requests first", model);
     free(freed);
 }
 
-static void tell_unloaded(json_t *result, const char *model)
+static void report_unloaded(json_t *result, const char *model)
 {
     char took[FORMAT_SIZE];
-    double ms = json_number_value(json_object_get(result, "drained_ms")) +
-                json_number_value(json_object_get(result, "stopped_ms"));
-    char *freed = cells_memory(json_object_get(result, "freed"));
+    double ms = cli_json_number(result, "drained_ms") + cli_json_number(result, "stopped_ms");
+    char *freed = format_model_memory(json_object_get(result, "freed"));
     cli_print("%s unloaded in %s%s%s", model,
-              format_took(ms > 0 ? (uint64_t)ms : 0, took, sizeof took), *freed ? ", freed " : "",
-              freed);
+              format_elapsed(ms > 0 ? (uint64_t)ms : 0, took, sizeof took),
+              *freed ? ", freed " : "", freed);
     free(freed);
 }
 
-static void tell_result(const struct router *r, const struct unload_plan *p, json_t *result)
+static void report_result(const struct router *r, const struct unload_plan *p, json_t *result)
 {
-    const char *what = text_of(result, "result"), *reason = text_of(result, "reason");
-    const char *model = text_of(result, "model");
+    const char *what = cli_json_text(result, "result"), *reason = cli_json_text(result, "reason");
+    const char *model = cli_json_text(result, "model");
     if (strcmp(what, "unloaded") == 0 && p->dry_run)
-        tell_preview(r, result, model);
+        report_preview(r, result, model);
     else if (strcmp(what, "unloaded") == 0)
-        tell_unloaded(result, model);
+        report_unloaded(result, model);
     else if (strcmp(what, "skipped") == 0 && strcmp(reason, "not_loaded") == 0 && !p->all)
         cli_print("%s not loaded", model);
     else if (strcmp(what, "skipped") == 0 && strcmp(reason, "not_loaded") != 0)
         cli_print("%s left alone%s%s", model, *reason ? ": " : "", reason);
     else if (strcmp(what, "skipped") != 0 && strcmp(reason, "not_found") != 0)
-        tell_failure(r, result);
+        report_failure(r, result);
 }
 
 /* The names that the server does not know, with what is near. */
-static int tell_unknown(struct router *r, json_t *results)
+static int report_unknown(struct router *r, json_t *results)
 {
     struct router_models models = {0};
     size_t i;
     json_t *result;
     int status = CLI_OK;
     json_array_foreach (results, i, result)
-        if (!status && strcmp(text_of(result, "reason"), "not_found") == 0) {
+        if (!status && strcmp(cli_json_text(result, "reason"), "not_found") == 0) {
             if (!models.list)
                 status = router_list(r, &models, false);
             if (!status)
-                router_unknown(r, &models, text_of(result, "model"));
+                router_report_unknown(r, &models, cli_json_text(result, "model"));
         }
     router_models_finish(&models);
     return status;
 }
 
-static void tell_memory(json_t *body, size_t unloaded)
+static void report_memory(json_t *body, size_t unloaded)
 {
-    char *freed = cells_memory(json_object_get(body, "freed"));
+    char *freed = format_model_memory(json_object_get(body, "freed"));
     const char *device;
     json_t *figures;
     if (*freed && unloaded > 1) /* of one, it stands in its own line */
@@ -133,8 +127,8 @@ static void tell_memory(json_t *body, size_t unloaded)
     json_object_foreach (json_object_get(json_object_get(body, "memory"), "after"), device,
                          figures) {
         char available[FORMAT_SIZE], total[FORMAT_SIZE];
-        json_int_t all = json_integer_value(json_object_get(figures, "total"));
-        json_int_t now = json_integer_value(json_object_get(figures, "available"));
+        json_int_t all = cli_json_integer(figures, "total");
+        json_int_t now = cli_json_integer(figures, "available");
         if (all > 0 && now >= 0)
             cli_print("%s now has %s of %s available", device,
                       format_bytes((uint64_t)now, available, sizeof available),
@@ -150,7 +144,7 @@ static size_t count_held(struct router *r, const struct unload_plan *p, json_t *
     json_t *o;
     if (!p->all) {
         json_array_foreach (results, i, o)
-            n += strcmp(text_of(o, "reason"), "not_found") != 0;
+            n += strcmp(cli_json_text(o, "reason"), "not_found") != 0;
         return n;
     }
     json_decref(r->status);
@@ -158,7 +152,7 @@ static size_t count_held(struct router *r, const struct unload_plan *p, json_t *
     if (router_detect(r))
         return 0;
     json_array_foreach (json_object_get(r->status, "holds"), i, o)
-        n += !strv_has(&p->except, text_of(o, "model"));
+        n += !strv_has(&p->except, cli_json_text(o, "model"));
     return n;
 }
 
@@ -169,9 +163,9 @@ static char *release_words(const struct unload_plan *p, json_t *results)
     json_t *o;
     char *words = mem_strdup(p->all ? " --all" : "");
     json_array_foreach (results, i, o) {
-        if (p->all || strcmp(text_of(o, "reason"), "not_found") == 0)
+        if (p->all || strcmp(cli_json_text(o, "reason"), "not_found") == 0)
             continue;
-        char *word = format_shell(text_of(o, "model"));
+        char *word = format_shell(cli_json_text(o, "model"));
         char *more = mem_printf("%s%s%s", words, *word == '-' ? " -- " : " ", word);
         free(word);
         free(words);
@@ -180,7 +174,7 @@ static char *release_words(const struct unload_plan *p, json_t *results)
     return words;
 }
 
-static void tell_hold(struct router *r, const struct unload_plan *p, json_t *body, bool unloaded)
+static void report_hold(struct router *r, const struct unload_plan *p, json_t *body, bool unloaded)
 {
     json_t *results = json_object_get(body, "results");
     char time[FORMAT_SIZE] = "";
@@ -203,23 +197,23 @@ int unload_report(struct router *r, const struct unload_plan *p, json_t *body)
     size_t i, unloaded = 0;
     int status = CLI_OK;
     json_array_foreach (results, i, result) {
-        const char *what = text_of(result, "result");
+        const char *what = cli_json_text(result, "result");
         bool fine = strcmp(what, "unloaded") == 0;
         unloaded += fine;
         if (!fine && strcmp(what, "skipped") != 0)
             status = CLI_SOME_FAILED;
         if (!r->cli->json)
-            tell_result(r, p, result);
+            report_result(r, p, result);
     }
-    bool held = json_is_true(json_object_get(body, "held")) && !p->dry_run;
-    int listed = tell_unknown(r, results);
+    bool held = cli_json_true(body, "held") && !p->dry_run;
+    int listed = report_unknown(r, results);
     if (r->cli->json)
         cli_print_json(json_incref(body));
     else if (unloaded && !p->dry_run)
-        tell_memory(body, unloaded);
+        report_memory(body, unloaded);
     else if (p->all && !unloaded && !status && !held)
         puts("nothing to unload");
     if (!r->cli->json && held)
-        tell_hold(r, p, body, json_array_size(results) > 0);
+        report_hold(r, p, body, json_array_size(results) > 0);
     return listed ? listed : status;
 }

@@ -62,7 +62,7 @@ static int resolve_except(struct unload_plan *p, const struct strv *names_given,
     for (size_t i = 0; i < names_given->n; i++) {
         const struct router_model *m = router_find(models, names_given->v[i]);
         if (!m) {
-            router_unknown(r, models, names_given->v[i]);
+            router_report_unknown(r, models, names_given->v[i]);
             cli_error(r->cli, "nothing was unloaded, because --except names it");
             return CLI_USAGE;
         }
@@ -125,7 +125,7 @@ static int unload(struct router *r, const struct unload_plan *p)
     if (!status && !body)
         status = refuse_what_is_hostlers(p, r);
     if (!status && !body)
-        status = unload_each(r, p, &body);
+        status = unload_one_by_one(r, p, &body);
     if (body) {
         int told = unload_report(r, p, body);
         status = status ? status : told;
@@ -143,9 +143,7 @@ int cli_unload(struct cli *cli, int argc, char **argv)
     if (cli_parse(&a, cli, "unload", argc, argv, &status)) {
         status = read_plan(&p, &a, cli);
         if (!status)
-            status = router_open(&r, cli);
-        if (!status)
-            status = router_detect(&r);
+            status = router_connect(&r, cli);
         if (!status && r.kind != ROUTER_HOSTLER)
             status = refuse_what_is_hostlers(&p, &r);
         if (!status)

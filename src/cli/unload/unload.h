@@ -32,7 +32,7 @@ struct unload_plan {
  * On hostler. A model that is loaded again when the server has answered is a failure,
  * `loaded_again`, with `loaded_by`, who asked for it; when that cannot be found out, the status
  * says so, and *body is what the server did all the same. *body is NULL with CLI_OK when the server
- * is too old for that: then unload_each() does it.
+ * is too old for that: then unload_one_by_one() does it.
  */
 int unload_hostler(struct router *r, const struct unload_plan *plan, json_t **body);
 
@@ -42,7 +42,7 @@ int unload_hostler(struct router *r, const struct unload_plan *plan, json_t **bo
  * found out; with `all`, so are models that others load meanwhile, and they are unloaded, too,
  * once. An exit status of enum cli_exit: for *body, which the caller owns then, CLI_OK.
  */
-int unload_each(struct router *r, const struct unload_plan *plan, json_t **body);
+int unload_one_by_one(struct router *r, const struct unload_plan *plan, json_t **body);
 
 /* Prints what came of it. The exit status of the command. */
 int unload_report(struct router *r, const struct unload_plan *plan, json_t *body);

@@ -20,11 +20,11 @@ static int collect(const char *data, size_t len, bool error, void *ctx)
     return buf_printf(&seen, "%s[%s]", error ? "!" : "", data);
 }
 
-static void feed(struct cli_sse *s, const char *text, size_t len, size_t piece)
+static void feed(struct sse_reader *s, const char *text, size_t len, size_t piece)
 {
     for (size_t at = 0; at < len; at += piece)
-        assert_int_equal(
-            cli_sse_feed(s, text + at, len - at < piece ? len - at : piece, collect, NULL), 0);
+        assert_int_equal(sse_feed(s, text + at, len - at < piece ? len - at : piece, collect, NULL),
+                         0);
 }
 
 /* The same events come out however the bytes are cut. */
@@ -32,14 +32,14 @@ static void assert_events(const char *text, const char *wanted)
 {
     size_t len = strlen(text);
     for (size_t piece = 1; piece <= len; piece++) {
-        struct cli_sse s;
-        cli_sse_init(&s);
+        struct sse_reader s;
+        sse_init(&s);
         buf_init(&seen, BUF_UNBOUNDED);
         feed(&s, text, len, piece);
-        assert_int_equal(cli_sse_end(&s, collect, NULL), 0);
+        assert_int_equal(sse_end(&s, collect, NULL), 0);
         assert_string_equal(buf_cstr(&seen), wanted);
         buf_finish(&seen);
-        cli_sse_finish(&s);
+        sse_finish(&s);
     }
 }
 
@@ -91,16 +91,16 @@ static void an_error_field_is_an_error(void **state)
 static void stray_text_is_kept(void **state)
 {
     static const char text[] = "data: a\n\nproxy error: Failed to read connection";
-    struct cli_sse s;
+    struct sse_reader s;
     (void)state;
-    cli_sse_init(&s);
+    sse_init(&s);
     buf_init(&seen, BUF_UNBOUNDED);
     feed(&s, text, sizeof text - 1, 5);
-    assert_int_equal(cli_sse_end(&s, collect, NULL), 0);
+    assert_int_equal(sse_end(&s, collect, NULL), 0);
     assert_string_equal(buf_cstr(&seen), "[a]");
     assert_string_equal(buf_cstr(&s.stray), "proxy error: Failed to read connection");
     buf_finish(&seen);
-    cli_sse_finish(&s);
+    sse_finish(&s);
 }
 
 static int refuse(const char *data, size_t len, bool error, void *ctx)
@@ -111,25 +111,25 @@ static int refuse(const char *data, size_t len, bool error, void *ctx)
 
 static void the_listener_can_stop(void **state)
 {
-    struct cli_sse s;
+    struct sse_reader s;
     (void)state;
-    cli_sse_init(&s);
-    assert_int_equal(cli_sse_feed(&s, "data: a\n\n", 9, refuse, NULL), 42);
-    cli_sse_finish(&s);
+    sse_init(&s);
+    assert_int_equal(sse_feed(&s, "data: a\n\n", 9, refuse, NULL), 42);
+    sse_finish(&s);
 }
 
 static void an_endless_line_ends_it(void **state)
 {
     static char block[1 << 16];
-    struct cli_sse s;
+    struct sse_reader s;
     int rc = 0;
     (void)state;
     memset(block, 'x', sizeof block);
-    cli_sse_init(&s);
+    sse_init(&s);
     for (int i = 0; !rc && i < 1024; i++)
-        rc = cli_sse_feed(&s, block, sizeof block, refuse, NULL);
+        rc = sse_feed(&s, block, sizeof block, refuse, NULL);
     assert_int_equal(rc, -ENOBUFS);
-    cli_sse_finish(&s);
+    sse_finish(&s);
 }
 
 int main(void)

@@ -47,16 +47,16 @@ static void times_are_short(void **state)
     char out[FORMAT_SIZE];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        format_took(cases[i].ms, out, sizeof out);
+        format_elapsed(cases[i].ms, out, sizeof out);
         if (cases[i].text)
             assert_string_equal(out, cases[i].text);
     }
 }
 
-static void assert_clean(const char *text, enum format_clean how, const char *wanted)
+static void assert_clean(const char *text, enum format_sanitize how, const char *wanted)
 {
     char *copy = mem_strdup(text);
-    assert_string_equal(format_clean(copy, how), wanted);
+    assert_string_equal(format_sanitize(copy, how), wanted);
     free(copy);
 }
 

@@ -32,7 +32,7 @@ static const char status[] =
     "{\"model\":\"d\",\"waiting\":1,\"oldest_ms\":900}],"
     "\"holds\":[{\"model\":\"a\",\"until\":null}]}";
 
-static void tell(struct top_facts *f, void (*take)(struct top_facts *, json_t *, uint64_t),
+static void tell(struct top_snapshot *f, void (*take)(struct top_snapshot *, json_t *, uint64_t),
                  const char *text)
 {
     json_t *body = json_loads(text, 0, NULL);
@@ -41,15 +41,15 @@ static void tell(struct top_facts *f, void (*take)(struct top_facts *, json_t *,
     json_decref(body);
 }
 
-static void know(struct top_facts *f)
+static void know(struct top_snapshot *f)
 {
-    top_facts_init(f);
-    tell(f, top_facts_status, status);
-    tell(f, top_facts_models, models);
+    top_snapshot_init(f);
+    tell(f, top_snapshot_status, status);
+    tell(f, top_snapshot_models, models);
 }
 
 /* `a=state b=state …`, in order. */
-static void assert_rows(struct top_facts *f, const char *wanted)
+static void assert_rows(struct top_snapshot *f, const char *wanted)
 {
     struct buf b;
     buf_init(&b, BUF_UNBOUNDED);
@@ -61,7 +61,7 @@ static void assert_rows(struct top_facts *f, const char *wanted)
 
 static void rows_join_what_the_answers_say(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
     know(&f);
     assert_rows(&f, "b=draining d=loading gone=stopping a=unloaded,held C=failed");
@@ -71,26 +71,26 @@ static void rows_join_what_the_answers_say(void **state)
     assert_int_equal((int)(f.rows[1].load->fraction * 100), 25);
     assert_null(f.rows[2].model);
     assert_non_null(f.rows[3].queue);
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 static void answers_come_in_any_order_or_not_at_all(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
-    top_facts_init(&f);
+    top_snapshot_init(&f);
     assert_rows(&f, "");
-    tell(&f, top_facts_models, models);
+    tell(&f, top_snapshot_models, models);
     assert_rows(&f, "b=loaded d=loading C=failed a=unloaded");
-    tell(&f, top_facts_status, status);
+    tell(&f, top_snapshot_status, status);
     assert_rows(&f, "b=draining d=loading gone=stopping a=unloaded,held C=failed");
-    tell(&f, top_facts_status, "{\"engines\":7,\"queue\":{},\"holds\":[1,null]}");
-    tell(&f, top_facts_models, "{\"data\":[null,{\"status\":3},{\"id\":\"x\"}]}");
+    tell(&f, top_snapshot_status, "{\"engines\":7,\"queue\":{},\"holds\":[1,null]}");
+    tell(&f, top_snapshot_models, "{\"data\":[null,{\"status\":3},{\"id\":\"x\"}]}");
     assert_rows(&f, "x=unknown");
-    tell(&f, top_facts_models, "[]");
+    tell(&f, top_snapshot_models, "[]");
     assert_rows(&f, "");
-    top_facts_forget(&f);
-    top_facts_finish(&f);
+    top_snapshot_forget(&f);
+    top_snapshot_finish(&f);
 }
 
 static void rows_are_sorted(void **state)
@@ -103,77 +103,77 @@ static void rows_are_sorted(void **state)
                  {TOP_BY_NAME, false, "a", "gone"},     {TOP_BY_MEMORY, false, "d", "C"},
                  {TOP_BY_REQUESTS, false, "a", "gone"}, {TOP_BY_TOKENS, false, "b", "d"},
                  {TOP_BY_IDLE, false, "b", "C"}};
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
     know(&f);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         f.sort = cases[i].sort;
         f.backwards = cases[i].backwards;
-        top_facts_arrange(&f);
+        top_snapshot_arrange(&f);
         assert_string_equal(f.rows[0].id, cases[i].first);
         assert_string_equal(f.rows[f.n_rows - 1].id, cases[i].last);
     }
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 static void a_filter_looks_at_names_and_aliases(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
     know(&f);
     f.filter = mem_strdup("FIRS");
-    top_facts_arrange(&f);
+    top_snapshot_arrange(&f);
     assert_rows(&f, "a=unloaded,held");
-    assert_int_equal(top_facts_find(&f, "a"), 0);
-    assert_int_equal(top_facts_find(&f, "b"), 1); /* not among them */
-    assert_int_equal(top_facts_find(&f, NULL), 1);
+    assert_int_equal(top_snapshot_find(&f, "a"), 0);
+    assert_int_equal(top_snapshot_find(&f, "b"), 1); /* not among them */
+    assert_int_equal(top_snapshot_find(&f, NULL), 1);
     strcpy(f.filter, "GO");
-    top_facts_arrange(&f);
+    top_snapshot_arrange(&f);
     assert_rows(&f, "gone=stopping");
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 static void sums(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
     know(&f);
-    struct top_sums s = top_facts_sums(&f);
+    struct top_sums s = top_snapshot_sums(&f);
     assert_int_equal(s.loaded, 3);
     assert_int_equal(s.running, 2);
     assert_int_equal(s.waiting, 4);
     assert_int_equal(s.oldest_ms, 900);
     assert_int_equal(s.held, 1);
     assert_true(s.tokens > 12.4 && s.tokens < 12.6);
-    assert_int_equal(top_facts_engines_on(&f, "host"), 801);
-    assert_int_equal(top_facts_engines_on(&f, "gpu7"), 0);
-    top_facts_forget(&f);
-    s = top_facts_sums(&f);
+    assert_int_equal(top_snapshot_engines_on(&f, "host"), 801);
+    assert_int_equal(top_snapshot_engines_on(&f, "gpu7"), 0);
+    top_snapshot_forget(&f);
+    s = top_snapshot_sums(&f);
     assert_int_equal(s.loaded, 0);
     assert_true(s.tokens < 0);
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 static void a_stock_router_counts_what_is_loaded(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
-    top_facts_init(&f);
-    tell(&f, top_facts_models, models);
-    assert_int_equal(top_facts_sums(&f).loaded, 2);
-    top_facts_finish(&f);
+    top_snapshot_init(&f);
+    tell(&f, top_snapshot_models, models);
+    assert_int_equal(top_snapshot_sums(&f).loaded, 2);
+    top_snapshot_finish(&f);
 }
 
-static bool event(struct top_facts *f, const char *text)
+static bool event(struct top_snapshot *f, const char *text)
 {
-    return top_facts_event(f, text, 5, 2000);
+    return top_snapshot_event(f, text, 5, 2000);
 }
 
 static void events_tell_news_and_progress(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
-    top_facts_init(&f);
+    top_snapshot_init(&f);
     assert_true(event(&f, "{\"model\":\"m\",\"event\":\"model_status\",\"data\":"
                           "{\"status\":\"loading\"}}"));
     assert_false(event(&f, "{\"model\":\"m\",\"event\":\"status_change\",\"data\":"
@@ -191,13 +191,13 @@ static void events_tell_news_and_progress(void **state)
     assert_string_equal(f.events[1].model, "*");
     assert_string_equal(f.events[2].text, "unloaded: evicted");
     assert_string_equal(f.events[3].text, "loading");
-    tell(&f, top_facts_models, models); /* where m is not loading: that load is over */
+    tell(&f, top_snapshot_models, models); /* where m is not loading: that load is over */
     assert_string_equal(f.loads->model, "d");
     assert_int_equal(HASH_COUNT(f.loads), 1);
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
-static int permille_after(struct top_facts *f, const char *value)
+static int permille_after(struct top_snapshot *f, const char *value)
 {
     char text[160];
     snprintf(text, sizeof text,
@@ -210,64 +210,64 @@ static int permille_after(struct top_facts *f, const char *value)
 
 static void an_overtaken_answer_does_not_turn_a_load_back(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
-    top_facts_init(&f);
+    top_snapshot_init(&f);
     assert_int_equal(permille_after(&f, "0.5"), 500);
     assert_int_equal(permille_after(&f, "0.48"), 500);
     assert_int_equal(permille_after(&f, "0.6"), 600);
     assert_int_equal(permille_after(&f, "0.02"), 20); /* it began anew */
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 static void events_are_bounded(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     char text[128];
     (void)state;
-    top_facts_init(&f);
+    top_snapshot_init(&f);
     for (int i = 0; i < 3 * TOP_EVENTS; i++) {
         snprintf(text, sizeof text, "{\"model\":\"m%d\",\"event\":\"model_remove\"}", i);
         assert_true(event(&f, text));
     }
     assert_int_equal(f.n_events, TOP_EVENTS);
     assert_string_equal(f.events[0].model, "m191");
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 static void the_status_knows_more_of_what_happened(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
-    top_facts_init(&f);
+    top_snapshot_init(&f);
     event(&f, "{\"model\":\"m\",\"event\":\"model_remove\"}");
-    tell(&f, top_facts_status,
+    tell(&f, top_snapshot_status,
          "{\"recent\":[{\"at\":2,\"model\":\"m\",\"event\":\"failed\",\"why\":\"it\\nI log\"},"
          "{\"at\":1.5,\"model\":\"m\",\"event\":\"ready\",\"why\":null}]}");
     assert_true(event(&f, "{\"model\":\"n\",\"event\":\"model_remove\"}")); /* ask again */
     assert_int_equal(f.n_events, 2);
     assert_string_equal(f.events[0].text, "failed: it");
     assert_string_equal(f.events[1].text, "ready");
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 static void in_classic_mode_the_status_lists(void **state)
 {
-    struct top_facts f;
+    struct top_snapshot f;
     (void)state;
-    top_facts_init(&f);
-    tell(&f, top_facts_status,
+    top_snapshot_init(&f);
+    tell(&f, top_snapshot_status,
          "{\"mode\":\"classic\",\"models\":[{\"id\":\"one\",\"status\":{\"value\":\"loaded\"}}]}");
-    tell(&f, top_facts_models, models); /* the engine's own list */
+    tell(&f, top_snapshot_models, models); /* the engine's own list */
     assert_rows(&f, "one=loaded");
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 /* Ten times as many models take ten times as long, not a hundred: seconds then, here a blink. */
 static void ten_thousand_models_that_are_held(void **state)
 {
     enum { N = 20000 };
-    struct top_facts f;
+    struct top_snapshot f;
     json_t *list = json_array(), *holds = json_array(), *answer;
     char id[16];
     (void)state;
@@ -276,16 +276,16 @@ static void ten_thousand_models_that_are_held(void **state)
         json_array_append_new(list, json_pack("{s:s, s:s}", "id", id, "status", "unloaded"));
         json_array_append_new(holds, json_pack("{s:s}", "model", id));
     }
-    top_facts_init(&f);
+    top_snapshot_init(&f);
     clock_t begun = clock();
-    top_facts_status(&f, answer = json_pack("{s:o}", "holds", holds), 1000);
+    top_snapshot_status(&f, answer = json_pack("{s:o}", "holds", holds), 1000);
     json_decref(answer);
-    top_facts_models(&f, answer = json_pack("{s:o}", "data", list), 1000);
+    top_snapshot_models(&f, answer = json_pack("{s:o}", "data", list), 1000);
     json_decref(answer);
     assert_true((double)(clock() - begun) / CLOCKS_PER_SEC < 2);
     assert_int_equal(f.n_rows, N);
     assert_string_equal(f.rows[N - 1].state, "unloaded,held");
-    top_facts_finish(&f);
+    top_snapshot_finish(&f);
 }
 
 static void bars(void **state)
