@@ -19,9 +19,9 @@ struct api {
     struct host *host;
     struct refresh *refresh;
     struct events *events;
-    struct streams *streams;
+    struct sessions *sessions;
     struct downloads *downloads;
-    struct requests *requests;
+    struct request_log *requests;
     struct logs *logs;
     struct hosts hosts; /* by which requests may name the server */
     uint64_t started;   /* uv_now(), ms */

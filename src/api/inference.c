@@ -18,8 +18,8 @@
 #include "api/api.h"
 #include "api/names.h"
 #include "api/reply.h"
-#include "api/requests.h"
-#include "api/streams.h"
+#include "api/request_log.h"
+#include "api/sessions.h"
 #include "base/container_of.h"
 #include "base/duration.h"
 #include "base/log.h"
@@ -43,7 +43,7 @@ struct inference {
     struct relay relay;
     struct host_request request;
     struct request_record *record;
-    struct stream_waiter waiter;   /* in WAITING, with a conversation's id */
+    struct session_waiter waiter;  /* in WAITING, with a conversation's id */
     struct host_listener listener; /* in EXPLAIN */
     uv_timer_t timer;              /* in EXPLAIN */
     bool may_load;
@@ -66,12 +66,13 @@ static void end_record(struct inference *i)
     if (!i->x && !*e->error)
         snprintf(e->error, sizeof e->error, "client_gone");
     e->loaded = i->request.loaded;
-    requests_end(i->api->requests, e, i->request.passive && e->status == 200 && !i->request.loaded);
+    request_log_end(i->api->requests, e,
+                    i->request.passive && e->status == 200 && !i->request.loaded);
 }
 
 static void inference_free(struct inference *i)
 {
-    streams_leave(&i->waiter);
+    sessions_leave(&i->waiter);
     relay_finish(&i->relay); /* first: giving the lease back may stop the engine under the call */
     host_withdraw(&i->request);
     end_record(i);
@@ -255,9 +256,9 @@ static void on_granted(struct host_request *r)
     struct inference *i = container_of(r, struct inference, request);
     uint64_t waited = uv_now(host_loop(i->api->host)) - r->arrived;
     i->phase = RELAYED;
-    requests_grant(i->api->requests, i->record);
+    request_log_grant(i->api->requests, i->record);
     i->record->loaded = r->loaded;
-    streams_leave(&i->waiter);
+    sessions_leave(&i->waiter);
     i->fields[0] = '\0';
     if (waited || r->loaded)
         snprintf(i->fields, sizeof i->fields, "X-Hostler-Queued-Ms: %llu\r\n%s",
@@ -392,7 +393,7 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
 /* --- conversations ------------------------------------------------------------------------------
  */
 
-static void on_stopped(struct stream_waiter *w)
+static void on_stopped(struct session_waiter *w)
 {
     struct inference *i = container_of(w, struct inference, waiter);
     inference_fail(i, 400, "request cancelled by a stop while the model was loading");
@@ -406,7 +407,7 @@ static void begin_conversation(struct inference *i, const struct model *h)
     if (!id || !*id || host_config(i->api->host)->classic || i->request.passive)
         return;
     i->waiter.stopped = on_stopped;
-    if (streams_begin(i->api->streams, id, h->entry->id, &i->waiter))
+    if (sessions_begin(i->api->sessions, id, h->entry->id, &i->waiter))
         http_exchange_outlive(i->x);
 }
 
@@ -577,7 +578,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     i->request.granted = on_granted;
     i->request.rejected = on_rejected;
     i->request.describe = describe;
-    i->record = requests_begin(api->requests, caller, &i->request);
+    i->record = request_log_begin(api->requests, caller, &i->request);
     relay_init(&i->relay);
     i->relay.body.max = BODY_MAX;
     i->relay.body_complete = http_exchange_body_length(x) == 0;

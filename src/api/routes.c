@@ -14,8 +14,8 @@
 #include "api/events.h"
 #include "api/logs.h"
 #include "api/reply.h"
-#include "api/requests.h"
-#include "api/streams.h"
+#include "api/request_log.h"
+#include "api/sessions.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "http/target.h"
@@ -333,8 +333,8 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->host = host;
     api->refresh = refresh;
     api->events = events_create(host);
-    api->streams = streams_create();
-    api->requests = requests_create(host_loop(host));
+    api->sessions = sessions_create();
+    api->requests = request_log_create(host_loop(host));
     api->logs = logs_create(host);
     api->downloads = downloads_create(host, refresh, api_downloads_told, api);
     api->started = uv_now(host_loop(host));
@@ -347,8 +347,8 @@ void api_destroy(struct api *api)
 {
     downloads_destroy(api->downloads);
     events_destroy(api->events);
-    streams_destroy(api->streams);
-    requests_destroy(api->requests);
+    sessions_destroy(api->sessions);
+    request_log_destroy(api->requests);
     logs_destroy(api->logs);
     hosts_finish(&api->hosts);
     free(api);

@@ -7,7 +7,7 @@
 #include "api/api.h"
 #include "api/names.h"
 #include "api/reply.h"
-#include "api/requests.h"
+#include "api/request_log.h"
 #include "base/container_of.h"
 #include "http/target.h"
 
@@ -107,7 +107,7 @@ static json_t *engine_of(struct api *api, struct model *h)
     json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
     json_object_set_new(o, "priority", json_integer(h->sched.priority));
     json_object_set_new(o, "tokens_per_second",
-                        json_real(requests_rate(api->requests, h->entry->id)));
+                        json_real(request_log_rate(api->requests, h->entry->id)));
     json_t *progress = model_state(h) == SCHED_LOADING ? engine_progress(model_engine(h)) : NULL;
     json_object_set(o, "progress", progress ? progress : json_null());
     return o;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/streams.h"
-
+/* Resumable streams (api/sessions.h): reading one again, stopping it, and which there are. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "api/api.h"
 #include "api/body.h"
 #include "api/reply.h"
+#include "api/sessions.h"
 #include "base/memory.h"
 #include "http/fetch.h"
 #include "http/target.h"
@@ -16,110 +15,10 @@
 #define ANSWER_MS 1000 /* for an engine to answer about its sessions */
 #define ANSWER_MAX ((size_t)1024 * 1024)
 
-struct session {
-    char *id;
-    char *model;
-    struct stream_waiter *waiter; /* NULL: its request is at the engine, or over */
-    UT_hash_handle hh;
-    TAILQ_ENTRY(session) link;
-};
-
-struct streams {
-    struct session *by_id;
-    TAILQ_HEAD(, session) by_age; /* the oldest first */
-};
-
-/* --- what is remembered -------------------------------------------------------------------------
- */
-
-struct streams *streams_create(void)
-{
-    struct streams *s = mem_zalloc(sizeof *s);
-    TAILQ_INIT(&s->by_age);
-    return s;
-}
-
-static void forget(struct streams *s, struct session *session)
-{
-    HASH_DEL(s->by_id, session);
-    TAILQ_REMOVE(&s->by_age, session, link);
-    free(session->id);
-    free(session->model);
-    free(session);
-}
-
-void streams_destroy(struct streams *s)
-{
-    struct session *session;
-    while ((session = TAILQ_FIRST(&s->by_age)))
-        forget(s, session);
-    free(s);
-}
-
-void streams_leave(struct stream_waiter *w)
-{
-    if (w->session)
-        w->session->waiter = NULL;
-    w->session = NULL;
-}
-
-static struct session *find(const struct streams *s, const char *id)
-{
-    struct session *session;
-    HASH_FIND_STR(s->by_id, id, session);
-    return session;
-}
-
-const char *streams_model(const struct streams *s, const char *id)
-{
-    const struct session *session = find(s, id);
-    return session ? session->model : NULL;
-}
-
-void streams_stop(struct streams *s, const char *id)
-{
-    struct session *session = find(s, id);
-    if (!session)
-        return;
-    struct stream_waiter *w = session->waiter;
-    if (w)
-        streams_leave(w);
-    forget(s, session);
-    if (w)
-        w->stopped(w);
-}
-
-static void forget_oldest(struct streams *s)
-{
-    struct session *session, *next;
-    for (session = TAILQ_FIRST(&s->by_age); session && HASH_COUNT(s->by_id) >= STREAMS_MAX;
-         session = next) {
-        next = TAILQ_NEXT(session, link);
-        if (!session->waiter)
-            forget(s, session);
-    }
-}
-
-bool streams_begin(struct streams *s, const char *id, const char *model, struct stream_waiter *w)
-{
-    streams_stop(s, id);
-    if (strlen(id) > STREAMS_ID_MAX)
-        return false;
-    forget_oldest(s);
-    struct session *session = mem_zalloc(sizeof *session);
-    session->id = mem_strdup(id);
-    session->model = mem_strdup(model);
-    session->waiter = w;
-    w->session = session;
-    HASH_ADD_KEYPTR(hh, s->by_id, session->id, strlen(session->id), session);
-    TAILQ_INSERT_TAIL(&s->by_age, session, link);
-    return true;
-}
-
 /* The model whose engine has the session; NULL when nobody can tell. */
 static struct model *owner(struct api *api, const char *id)
 {
-    const char *model = streams_model(api->streams, id);
+    const char *model = sessions_model(api->sessions, id);
     if (model)
         return host_find(api->host, model);
     for (const char *p = id; (p = strstr(p, "::")); p += 2)
@@ -214,7 +113,7 @@ void api_stream_delete(struct api *api, struct http_exchange *x, const struct ca
     if (!id)
         return;
     struct model *h = owner(api, id);
-    streams_stop(api->streams, id);
+    sessions_stop(api->sessions, id);
     if (h && model_client(h))
         delete_at(api, x, h, id);
     else

@@ -9,32 +9,32 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/streams.h"
+#include "api/sessions.h"
 #include "base/container_of.h"
 
-static struct streams *s;
+static struct sessions *s;
 
 struct request {
-    struct stream_waiter waiter;
+    struct session_waiter waiter;
     unsigned stops;
     struct request *begins; /* another session, when it is stopped */
 };
 
 static struct request a, b;
 
-static void on_stopped(struct stream_waiter *w)
+static void on_stopped(struct session_waiter *w)
 {
     struct request *r = container_of(w, struct request, waiter);
     assert_null(w->session);
     r->stops++;
     if (r->begins)
-        assert_true(streams_begin(s, "other", "m", &r->begins->waiter));
+        assert_true(sessions_begin(s, "other", "m", &r->begins->waiter));
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    s = streams_create();
+    s = sessions_create();
     a = b = (struct request){.waiter.stopped = on_stopped};
     return 0;
 }
@@ -42,20 +42,20 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    streams_leave(&a.waiter);
-    streams_leave(&b.waiter);
-    streams_destroy(s);
+    sessions_leave(&a.waiter);
+    sessions_leave(&b.waiter);
+    sessions_destroy(s);
     return 0;
 }
 
 static void begin(const char *id, const char *model, struct request *r)
 {
-    assert_true(streams_begin(s, id, model, &r->waiter));
+    assert_true(sessions_begin(s, id, model, &r->waiter));
 }
 
 static void assert_model(const char *id, const char *model)
 {
-    const char *found = streams_model(s, id);
+    const char *found = sessions_model(s, id);
     if (model)
         assert_string_equal(found, model);
     else
@@ -66,7 +66,7 @@ static void assert_model(const char *id, const char *model)
 static void begin_many(unsigned n)
 {
     static unsigned made;
-    for (char id[16]; n--; streams_leave(&b.waiter)) {
+    for (char id[16]; n--; sessions_leave(&b.waiter)) {
         snprintf(id, sizeof id, "many%u", made++);
         begin(id, "m", &b);
     }
@@ -78,7 +78,7 @@ static void nobody_has_it(void **state)
 {
     (void)state;
     assert_model("x", NULL);
-    streams_stop(s, "x");
+    sessions_stop(s, "x");
 }
 
 static void it_is_remembered_when_its_request_waits_no_more(void **state)
@@ -86,8 +86,8 @@ static void it_is_remembered_when_its_request_waits_no_more(void **state)
     (void)state;
     begin("x", "m", &a);
     assert_model("x", "m");
-    streams_leave(&a.waiter);
-    streams_leave(&a.waiter);
+    sessions_leave(&a.waiter);
+    sessions_leave(&a.waiter);
     assert_model("x", "m");
 }
 
@@ -96,7 +96,7 @@ static void a_stop_tells_who_waits(void **state)
     (void)state;
     begin("x", "m", &a);
     begin("y", "m", &b);
-    streams_stop(s, "x");
+    sessions_stop(s, "x");
     assert_int_equal(a.stops, 1);
     assert_int_equal(b.stops, 0);
     assert_model("x", NULL);
@@ -107,8 +107,8 @@ static void a_stop_tells_nobody_who_left(void **state)
 {
     (void)state;
     begin("x", "m", &a);
-    streams_leave(&a.waiter);
-    streams_stop(s, "x");
+    sessions_leave(&a.waiter);
+    sessions_stop(s, "x");
     assert_int_equal(a.stops, 0);
     assert_model("x", NULL);
 }
@@ -120,7 +120,7 @@ static void the_last_one_of_an_id_counts(void **state)
     begin("x", "n", &b);
     assert_int_equal(a.stops, 1);
     assert_model("x", "n");
-    streams_stop(s, "x");
+    sessions_stop(s, "x");
     assert_int_equal(a.stops, 1);
     assert_int_equal(b.stops, 1);
 }
@@ -130,20 +130,20 @@ static void one_that_is_stopped_may_begin_another(void **state)
     (void)state;
     a.begins = &b;
     begin("x", "m", &a);
-    streams_stop(s, "x");
+    sessions_stop(s, "x");
     assert_model("other", "m");
 }
 
 static void a_long_id_is_not_remembered(void **state)
 {
     (void)state;
-    char id[STREAMS_ID_MAX + 2];
+    char id[SESSIONS_ID_MAX + 2];
     memset(id, 'x', sizeof id);
-    id[STREAMS_ID_MAX + 1] = '\0';
-    assert_false(streams_begin(s, id, "m", &a.waiter));
+    id[SESSIONS_ID_MAX + 1] = '\0';
+    assert_false(sessions_begin(s, id, "m", &a.waiter));
     assert_model(id, NULL);
     assert_null(a.waiter.session);
-    id[STREAMS_ID_MAX] = '\0';
+    id[SESSIONS_ID_MAX] = '\0';
     begin(id, "m", &a);
     assert_model(id, "m");
 }
@@ -154,10 +154,10 @@ static void of_too_many_the_oldest_are_forgotten(void **state)
 {
     (void)state;
     begin("oldest", "m", &a);
-    streams_leave(&a.waiter);
+    sessions_leave(&a.waiter);
     begin("second", "m", &a);
-    streams_leave(&a.waiter);
-    begin_many(STREAMS_MAX - 2);
+    sessions_leave(&a.waiter);
+    begin_many(SESSIONS_MAX - 2);
     assert_model("oldest", "m");
     begin_many(1);
     assert_model("oldest", NULL);
@@ -168,25 +168,25 @@ static void one_that_waits_is_not_forgotten(void **state)
 {
     (void)state;
     begin("waits", "m", &a);
-    begin_many(2 * STREAMS_MAX);
+    begin_many(2 * SESSIONS_MAX);
     assert_model("waits", "m");
-    streams_stop(s, "waits");
+    sessions_stop(s, "waits");
     assert_int_equal(a.stops, 1);
 }
 
 static void more_wait_than_are_remembered_otherwise(void **state)
 {
     (void)state;
-    static struct request many[STREAMS_MAX + 10];
+    static struct request many[SESSIONS_MAX + 10];
     char id[16];
-    for (unsigned i = 0; i < STREAMS_MAX + 10; i++) {
+    for (unsigned i = 0; i < SESSIONS_MAX + 10; i++) {
         many[i] = (struct request){.waiter.stopped = on_stopped};
         snprintf(id, sizeof id, "w%u", i);
         begin(id, "m", &many[i]);
     }
     assert_model("w0", "m");
-    for (unsigned i = 0; i < STREAMS_MAX + 10; i++)
-        streams_leave(&many[i].waiter);
+    for (unsigned i = 0; i < SESSIONS_MAX + 10; i++)
+        sessions_leave(&many[i].waiter);
     begin_many(1);
     assert_model("w10", NULL); /* back within the bound */
     assert_model("w11", "m");

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/request_log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#define ENDED_MAX 1000
+#define RECENT_MS 10000
+
+TAILQ_HEAD(records, request_record);
+
+struct request_log {
+    uv_loop_t *loop;
+    struct records running, ended; /* newest first */
+    unsigned n_ended;
+    uint64_t last_id;
+};
+
+struct request_log *request_log_create(uv_loop_t *loop)
+{
+    struct request_log *r = mem_zalloc(sizeof *r);
+    r->loop = loop;
+    TAILQ_INIT(&r->running);
+    TAILQ_INIT(&r->ended);
+    return r;
+}
+
+static void destroy_all(struct records *records)
+{
+    struct request_record *e;
+    while ((e = TAILQ_FIRST(records))) { // NOLINT(clang-analyzer-unix.Malloc): it is taken out
+        TAILQ_REMOVE(records, e, link);
+        free(e->model);
+        free(e);
+    }
+}
+
+void request_log_destroy(struct request_log *r)
+{
+    destroy_all(&r->running);
+    destroy_all(&r->ended);
+    free(r);
+}
+
+/* --- a record's life ----------------------------------------------------------------------------
+ */
+
+static struct request_record *take_oldest(struct request_log *r)
+{
+    struct request_record *e = TAILQ_LAST(&r->ended, records);
+    TAILQ_REMOVE(&r->ended, e, link);
+    r->n_ended--;
+    free(e->model);
+    return e;
+}
+
+/* The oldest is used again where there are many: a busy server asks for no memory here. */
+static struct request_record *new_record(struct request_log *r)
+{
+    if (r->n_ended < ENDED_MAX)
+        return mem_zalloc(sizeof(struct request_record));
+    return memset(take_oldest(r), 0, sizeof(struct request_record));
+}
+
+struct request_record *request_log_begin(struct request_log *r, const struct caller *caller,
+                                         const struct host_request *place)
+{
+    struct request_record *e = new_record(r);
+    e->id = ++r->last_id;
+    e->at = clock_unix();
+    e->arrived = uv_now(r->loop);
+    e->place = place;
+    e->caller = *caller;
+    TAILQ_INSERT_HEAD(&r->running, e, link);
+    return e;
+}
+
+void request_log_grant(struct request_log *r, struct request_record *e)
+{
+    e->granted = uv_now(r->loop);
+}
+
+void request_log_end(struct request_log *r, struct request_record *e, bool forget)
+{
+    TAILQ_REMOVE(&r->running, e, link);
+    if (forget) {
+        free(e->model);
+        free(e);
+        return;
+    }
+    e->place = NULL;
+    e->ended = uv_now(r->loop);
+    usage_end(&e->usage);
+    TAILQ_INSERT_HEAD(&r->ended, e, link);
+    if (++r->n_ended > ENDED_MAX)
+        free(take_oldest(r));
+}
+
+bool request_is_of(const struct request_record *e, const char *model)
+{
+    return e->model && strcmp(e->model, model) == 0;
+}
+
+const struct request_record *request_log_next(const struct request_log *r,
+                                              const struct request_record *e)
+{
+    const struct request_record *next = e ? TAILQ_NEXT(e, link) : TAILQ_FIRST(&r->running);
+    bool was_last_running = !next && !(e && e->ended);
+    return was_last_running ? TAILQ_FIRST(&r->ended) : next;
+}
+
+/* --- figures ------------------------------------------------------------------------------------
+ */
+
+double request_log_rate(const struct request_log *r, const char *model)
+{
+    const struct request_record *e;
+    uint64_t now = uv_now(r->loop);
+    double rate = 0;
+    TAILQ_FOREACH (e, &r->running, link)
+        if (request_is_of(e, model) && e->granted && now > e->granted && e->usage.pieces > 1)
+            rate += e->usage.pieces * 1000.0 / (double)(now - e->granted);
+    TAILQ_FOREACH (e, &r->ended, link) {
+        if (now - e->ended > RECENT_MS)
+            break;
+        if (request_is_of(e, model) && e->usage.known)
+            rate += (double)e->usage.tokens * 1000.0 / RECENT_MS;
+    }
+    return rate;
+}
