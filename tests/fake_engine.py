@@ -28,6 +28,7 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   log            a line to log at start
   log_lines      that many lines of 1 KiB on stderr at start
   big_body       GET /big answers this many MiB
+  date           answers carry a Date, of long ago
   gzip           answers in JSON are compressed for who accepts that
   endless        streams have no end
   tokens         chunks of a stream (8)
@@ -424,6 +425,8 @@ class Connection:
     def head(self, status, fields):
         reason = {200: "OK", 400: "Bad Request", 503: "Service Unavailable"}[status]
         fields = [("Server", "llama.cpp")] + fields
+        if self.fake.get("date"):
+            fields.append(("Date", "Sun, 06 Nov 1994 08:49:37 GMT"))
         fields.append(("Connection", "close") if self.last else
                       ("Keep-Alive", "timeout=5, max=100"))
         return (f"HTTP/1.1 {status} {reason}\r\n" +

@@ -23,6 +23,8 @@
 enum route_flags {
     ROUTER = 1,  /* only in router mode: in classic mode it is the engine's */
     RELOADS = 2, /* with `?reload=` it reads the models anew, which needs RIGHT_ADMIN */
+    RESERVE =
+        4, /* an operator needs it, and it is short: served even when all connections are in use */
 };
 
 static const struct route {
@@ -32,24 +34,24 @@ static const struct route {
     enum right right;
     unsigned flags;
 } routes[] = {
-    {"GET", "/health", api_health, RIGHT_NONE, 0},
-    {"GET", "/v1/health", api_health, RIGHT_NONE, 0},
-    {"GET", "/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS},
-    {"GET", "/v1/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS},
+    {"GET", "/health", api_health, RIGHT_NONE, RESERVE},
+    {"GET", "/v1/health", api_health, RIGHT_NONE, RESERVE},
+    {"GET", "/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE},
+    {"GET", "/v1/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE},
     {"POST", "/models", api_models_download, RIGHT_DOWNLOAD, ROUTER},
     {"DELETE", "/models", api_models_delete, RIGHT_DELETE, ROUTER},
     {"GET", "/models/sse", api_events, RIGHT_STATUS, ROUTER},
-    {"GET", "/props", api_props, RIGHT_LIST, ROUTER},
-    {"POST", "/models/load", api_models_load, RIGHT_LOAD, 0},
-    {"POST", "/models/unload", api_models_unload, RIGHT_UNLOAD, 0},
-    {"POST", "/models/unload-all", api_models_unload_all, RIGHT_UNLOAD, 0},
-    {"POST", "/models/hold", api_models_hold, RIGHT_HOLD, 0},
-    {"POST", "/models/release", api_models_release, RIGHT_HOLD, 0},
-    {"POST", "/models/pin", api_models_pin, RIGHT_HOLD, 0},
-    {"POST", "/models/unpin", api_models_unpin, RIGHT_HOLD, 0},
-    {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, 0},
-    {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, 0},
-    {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, 0},
+    {"GET", "/props", api_props, RIGHT_LIST, ROUTER | RESERVE},
+    {"POST", "/models/load", api_models_load, RIGHT_LOAD, RESERVE},
+    {"POST", "/models/unload", api_models_unload, RIGHT_UNLOAD, RESERVE},
+    {"POST", "/models/unload-all", api_models_unload_all, RIGHT_UNLOAD, RESERVE},
+    {"POST", "/models/hold", api_models_hold, RIGHT_HOLD, RESERVE},
+    {"POST", "/models/release", api_models_release, RIGHT_HOLD, RESERVE},
+    {"POST", "/models/pin", api_models_pin, RIGHT_HOLD, RESERVE},
+    {"POST", "/models/unpin", api_models_unpin, RIGHT_HOLD, RESERVE},
+    {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, RESERVE},
+    {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, RESERVE},
+    {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0},
     {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0},
 
@@ -314,6 +316,10 @@ void api_handle(struct http_exchange *x, void *ctx)
         return;
     }
     const struct route *r = inside ? find_route(method, target) : NULL;
+    if (http_exchange_is_over_limit(x) && (!r || is_engines(c, r) || !(r->flags & RESERVE))) {
+        http_exchange_refuse_over_limit(x);
+        return;
+    }
     if (!admit(&caller, inside ? right_of(c, r, method, target) : RIGHT_LIST, x))
         return;
     if (inside && is_engines(c, r))

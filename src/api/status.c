@@ -142,6 +142,15 @@ static json_t *queue_of(const struct model *h)
                      (json_int_t)(now - h->sched.waiting_since));
 }
 
+static json_t *connections_of(const struct http_exchange *x)
+{
+    struct http_load load;
+    http_exchange_server_load(x, &load);
+    return json_pack("{s:I, s:I, s:I, s:I}", "open", (json_int_t)load.open, "max",
+                     (json_int_t)load.max, "reserve", (json_int_t)load.reserve, "refused",
+                     (json_int_t)load.refused);
+}
+
 void api_status(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     json_t *o = json_object(), *engines = json_array(), *queue = json_array();
@@ -156,6 +165,7 @@ void api_status(struct api *api, struct http_exchange *x, const struct caller *c
                         json_integer((json_int_t)(uv_now(host_loop(api->host)) - api->started)));
     json_object_set_new(o, "mode", json_string(c->classic ? "classic" : "router"));
     json_object_set_new(o, "models_max", json_integer(c->models_max));
+    json_object_set_new(o, "connections", connections_of(x));
     json_object_set_new(o, "memory", memory_now(host_budget(api->host)));
     add_leaving(api, engines);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {

@@ -1,37 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection is a small state machine around llhttp:
+ * A connection is the state machine of http/connection_state.h around llhttp. Request and answer have
+ * separate states: the body may still come in while the answer goes out, and the other way round.
  *
- *     IDLE → HEAD → OPEN (exchange with the handler) → IDLE …        keep-alive
- *                     └→ LINGER (answered before the body was read)   → closed
- *
- * Request and answer have separate states: the body may still come in while the answer goes out,
- * and the other way round. The connection advances only from the outside of the parser (connection_
- * advance), so that no callback of ours pulls the ground from under llhttp.
+ * The parser stops behind each request. What follows it is kept, and parsed in another turn of the loop
+ * once the answer is complete: so a client that sends many requests at once gets one answer a turn, like
+ * any other, and handlers never run in each other's stack.
  */
 #include "http/connection.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "base/memory.h"
 #include "http/head_parser.h"
 
-#define SWEEP_MS 5000       /* how often deadlines are looked at, while there are connections */
-#define IDLE_MS 120000      /* a kept-alive connection without a request */
-#define HEAD_MS 60000       /* a request's head that does not come to its end */
-#define HANDSHAKE_MS 10000  /* of TLS */
-#define LINGER_MS 2000      /* for the client to read our answer after we stopped listening */
-#define LINGER_MAX_MS 30000 /* the same, while it still sends */
+#define LINGER_MAX_MS 30000                /* for a client that still sends after our last answer */
 #define PIPELINE_MAX ((size_t)64 * 1024)   /* bytes read ahead of the request that is served */
 #define TLS_RECORD_MAX ((size_t)16 * 1024) /* plain bytes of one record: RFC 8446, 5.1 */
 #define DISCARD_MAX ((int64_t)256 * 1024)  /* rest of an unwanted body worth reading */
-
-static void connection_advance(struct http_exchange *x);
-static void connection_finish_exchange(struct http_exchange *x);
+#define KEEP_CAPACITY ((size_t)4 * 1024)   /* an idle connection's buffers are no larger */
 
 static struct http_exchange *of_stream(struct stream *s)
 {
@@ -44,8 +34,73 @@ static void handle_released(struct connections *c)
         c->closed(c);
 }
 
-/* --- closing ------------------------------------------------------------------------------------
+/* --- the handler --------------------------------------------------------------------------------
  */
+
+void connection_lose_handler(struct http_exchange *x)
+{
+    bool has = x->owner != OWNER_NONE;
+    x->owner = OWNER_NONE;
+    if (has && x->events->gone)
+        x->events->gone(x, x->ctx);
+}
+
+/* The handler goes on, and nothing holds it up any more. */
+static void become_orphan(struct http_exchange *x)
+{
+    x->owner = OWNER_ORPHAN;
+    x->all->n_orphans++;
+    if (x->drain_owed && x->events->drain)
+        x->events->drain(x, x->ctx);
+}
+
+/* The client is gone; `was`: the state before. */
+static void lose_client(struct http_exchange *x, enum connection_state was)
+{
+    bool complete = was == CONNECTION_ANSWER;
+    if (x->owner == OWNER_LASTING && complete && !x->all->closing &&
+        x->all->n_orphans < HTTP_ORPHANS_MAX)
+        become_orphan(x);
+    else
+        connection_lose_handler(x);
+}
+
+/* --- the lists ----------------------------------------------------------------------------------
+ */
+
+static void leave_ready(struct http_exchange *x)
+{
+    if (!x->ready)
+        return;
+    TAILQ_REMOVE(&x->all->ready, x, ready_link);
+    x->all->n_ready--;
+    x->ready = false;
+}
+
+/* Its socket is closed: its place is free. */
+static void give_place_up(struct http_exchange *x)
+{
+    struct connections *all = x->all;
+    leave_ready(x);
+    if (x->class == CLASS_RESERVE) {
+        TAILQ_REMOVE(&all->reserve, x, state_link);
+        all->n_reserve--;
+    } else {
+        all->n_ordinary--;
+    }
+}
+
+/* A place became free since it was accepted: it counts like any other from now on. */
+static void promote(struct http_exchange *x)
+{
+    struct connections *all = x->all;
+    if (x->class != CLASS_RESERVE || all->n_ordinary >= all->limits.connections)
+        return;
+    TAILQ_REMOVE(&all->reserve, x, state_link);
+    all->n_reserve--;
+    all->n_ordinary++;
+    x->class = CLASS_ORDINARY;
+}
 
 static void connection_free(struct http_exchange *x)
 {
@@ -56,75 +111,22 @@ static void connection_free(struct http_exchange *x)
     handle_released(all);
 }
 
-/* Connections leave the list here, from the loop, and nowhere else: whoever walks through it may
+/* Connections leave `list` here, from the loop, and nowhere else: whoever walks through it may
  * call handlers, and these may end any exchange. */
-static void connection_closed(struct stream *stream)
+static void on_stream_closed(struct stream *stream)
 {
     struct http_exchange *x = of_stream(stream);
     struct connections *all = x->all;
     TAILQ_REMOVE(&all->list, x, link);
     if (TAILQ_EMPTY(&all->list) && !all->closing)
         uv_timer_stop(&all->sweep);
-    x->closed = true;
-    if (x->orphan)
+    if (x->owner == OWNER_ORPHAN)
         TAILQ_INSERT_TAIL(&all->orphans, x, link);
-    else
-        connection_free(x);
+    connection_event(x, CONNECTION_ON_HANDLE_CLOSED);
 }
 
-void connection_release_orphan(struct http_exchange *x)
-{
-    x->orphan = false;
-    x->all->n_orphans--;
-    if (!x->closed)
-        return;
-    TAILQ_REMOVE(&x->all->orphans, x, link);
-    connection_free(x);
-}
-
-static bool may_become_orphan(const struct http_exchange *x)
-{
-    return x->outlives && x->request == REQUEST_COMPLETE && !x->all->closing &&
-           x->all->n_orphans < HTTP_ORPHANS_MAX;
-}
-
-/* The handler goes on, and nothing holds it up any more. */
-static void become_orphan(struct http_exchange *x)
-{
-    x->orphan = true;
-    x->all->n_orphans++;
-    if (x->full && x->events->drain)
-        x->events->drain(x, x->ctx);
-}
-
-/* Tells the handler, once, that its exchange is dead. */
-static void lose_handler(struct http_exchange *x)
-{
-    if (!x->taken)
-        return;
-    if (may_become_orphan(x)) {
-        become_orphan(x);
-        return;
-    }
-    x->taken = false;
-    if (x->events->gone)
-        x->events->gone(x, x->ctx);
-}
-
-void connection_close(struct http_exchange *x)
-{
-    if (x->stream.closing)
-        return;
-    stream_close(&x->stream);
-    lose_handler(x);
-}
-
-/* The end of a connection that is at rest: no loss, and TLS can say so. */
-static void hang_up(struct http_exchange *x)
-{
-    stream_end(&x->stream);
-    connection_close(x);
-}
+/* --- actions ------------------------------------------------------------------------------------
+ */
 
 static void on_shutdown(uv_shutdown_t *shutdown, int status)
 {
@@ -132,28 +134,208 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
     (void)status; /* a connection that broke is closed by its `ended` or by the sweep */
 }
 
-/* Closes our side once the answer is out; from then on the client's time runs. */
-static void linger_step(struct http_exchange *x)
+static void tell_when_sent(struct http_exchange *x)
 {
-    if (x->shut || stream_pending(&x->stream))
-        return;
-    x->shut = true;
-    x->moved_at = uv_now(x->all->loop);
-    x->linger_until = x->moved_at + LINGER_MAX_MS;
-    stream_end(&x->stream);
-    if (uv_shutdown(&x->shutdown, &x->stream.stream, on_shutdown))
-        connection_close(x);
+    if (!stream_pending(&x->stream))
+        connection_event(x, CONNECTION_ON_SENT);
 }
 
-/* Our answer stands, but the client may still be sending: closing now would reset the connection
- * and could destroy the answer before it is read. So close our side and wait for theirs, a while.
- */
-static void linger(struct http_exchange *x)
+/* Our last answer stands, but the client may still be sending: closing now would reset the connection and
+ * could destroy the answer before it is read. So what comes is thrown away until the client closes, too. */
+static void do_finish(struct http_exchange *x)
 {
-    x->lingering = true;
+    x->paused = false;
+    leave_ready(x);
     stream_flush(&x->stream);
     stream_read_start(&x->stream);
-    linger_step(x);
+    tell_when_sent(x);
+}
+
+static void do_shut(struct http_exchange *x)
+{
+    x->moved_at = x->since;
+    x->linger_until = x->since + LINGER_MAX_MS;
+    stream_end(&x->stream);
+    if (uv_shutdown(&x->shutdown, &x->stream.stream, on_shutdown))
+        connection_event(x, CONNECTION_ON_LOST);
+}
+
+static void do_close(struct http_exchange *x, enum connection_state was)
+{
+    give_place_up(x);
+    stream_close(&x->stream);
+    lose_client(x, was);
+}
+
+static void do_next(struct http_exchange *x)
+{
+    x->answer.state = ANSWER_NONE;
+    http_head_clear(&x->head);
+    if (x->head.text.cap > KEEP_CAPACITY)
+        buf_finish(&x->head.text);
+}
+
+/* One answer of ours, then the connection ends. */
+static void refuse(struct http_exchange *x, int status, const char *why)
+{
+    char body[256];
+    connection_lose_handler(x); /* of a body that broke off: the answer is ours */
+    int n =
+        snprintf(body, sizeof body,
+                 "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"invalid_request_error\"}}",
+                 status, why);
+    x->keep_alive = false;
+    connection_begin_answer(x, status, n);
+    stream_write_field(&x->stream, "Content-Type", "application/json; charset=utf-8");
+    answer_head_end(&x->answer, &x->stream);
+    answer_write(&x->answer, &x->stream, body, (size_t)n);
+    connection_end_answer(x);
+}
+
+/* The bytes are no HTTP, or a head too large. */
+static void refuse_bytes(struct http_exchange *x)
+{
+    if (x->head.too_large)
+        refuse(x, 431, "request head is too large: at most 64 KiB and 128 fields");
+    else
+        refuse(x, 400, x->head.problem ? x->head.problem : llhttp_get_error_reason(&x->parser));
+}
+
+/* Which state has the connection in all->idle. */
+static bool is_listed_idle(const struct http_exchange *x, enum connection_state state)
+{
+    return x->class == CLASS_ORDINARY && state == CONNECTION_IDLE;
+}
+
+static void set_state(struct http_exchange *x, enum connection_state next)
+{
+    if (next == x->state)
+        return;
+    if (is_listed_idle(x, x->state))
+        TAILQ_REMOVE(&x->all->idle, x, state_link);
+    x->state = next;
+    x->since = uv_now(x->all->loop);
+    if (is_listed_idle(x, next))
+        TAILQ_INSERT_TAIL(&x->all->idle, x, state_link);
+}
+
+void connection_event(struct http_exchange *x, enum connection_event event)
+{
+    enum connection_state was = x->state;
+    struct connection_step step = connection_step(was, event);
+    set_state(x, step.next);
+    switch (step.action) {
+    case CONNECTION_DO_NOTHING:
+        return;
+    case CONNECTION_DO_NEXT:
+        do_next(x);
+        return;
+    case CONNECTION_DO_REFUSE:
+        refuse_bytes(x);
+        return;
+    case CONNECTION_DO_TIME_OUT:
+        refuse(x, 408, x->head.problem);
+        return;
+    case CONNECTION_DO_FINISH:
+        do_finish(x);
+        return;
+    case CONNECTION_DO_SHUT:
+        do_shut(x);
+        return;
+    case CONNECTION_DO_HANG_UP:
+        stream_end(&x->stream);
+        do_close(x, was);
+        return;
+    case CONNECTION_DO_CLOSE:
+        do_close(x, was);
+        return;
+    case CONNECTION_DO_FREE:
+        if (x->owner != OWNER_ORPHAN)
+            connection_free(x);
+        return;
+    case CONNECTION_UNDEFINED:
+    case CONNECTION_DO_ASSERT:
+        assert(!"an event that this state cannot have");
+    }
+}
+
+void connection_time_out(struct http_exchange *x, const char *why)
+{
+    x->head.problem = why;
+    /* An answer that has begun cannot become another one. */
+    connection_event(x, x->answer.state == ANSWER_NONE || !connection_is_open(x)
+                            ? CONNECTION_ON_TIMEOUT
+                            : CONNECTION_ON_LOST);
+}
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+/* Whether the rest of the request's body is small enough to be read and thrown away. */
+static bool rest_is_small(const struct http_exchange *x)
+{
+    return x->body_length >= 0 && x->body_length - x->body_seen <= DISCARD_MAX && !x->expects;
+}
+
+void connection_begin_answer(struct http_exchange *x, int status, int64_t length)
+{
+    struct answer_head head = {.status = status,
+                               .length = length,
+                               .to_head = x->parser.method == HTTP_HEAD,
+                               .to_old = x->head.major == 1 && x->head.minor == 0,
+                               .now = uv_now(x->all->loop)};
+    if (answer_needs_close(&head) || x->class == CLASS_RESERVE ||
+        (x->state == CONNECTION_BODY && !rest_is_small(x)))
+        x->keep_alive = false;
+    head.keep_alive = x->keep_alive;
+    answer_begin(&x->answer, &x->stream, &head);
+    if (x->all->add_fields && !x->plain_answer)
+        x->all->add_fields(x, x->all->ctx);
+}
+
+void connection_flush(struct http_exchange *x)
+{
+    if (x->owner == OWNER_ORPHAN)
+        return;
+    stream_flush(&x->stream);
+    x->moved_at = uv_now(x->all->loop);
+    if (stream_pending(&x->stream))
+        x->drain_owed = true;
+}
+
+static void release_orphan(struct http_exchange *x)
+{
+    x->owner = OWNER_NONE;
+    x->all->n_orphans--;
+    if (x->state == CONNECTION_CLOSED)
+        TAILQ_REMOVE(&x->all->orphans, x, link);
+    connection_event(x, CONNECTION_ON_RELEASED);
+}
+
+static void go_on(struct http_exchange *x);
+
+void connection_end_answer(struct http_exchange *x)
+{
+    answer_end(&x->answer, &x->stream);
+    if (x->owner == OWNER_ORPHAN) {
+        release_orphan(x);
+        return;
+    }
+    x->owner = OWNER_NONE;
+    x->paused = false;
+    connection_flush(x);
+    connection_event(x, x->keep_alive ? CONNECTION_ON_ANSWERED : CONNECTION_ON_ANSWERED_LAST);
+    go_on(x);
+}
+
+void connection_abort_answer(struct http_exchange *x)
+{
+    if (x->owner == OWNER_ORPHAN) {
+        release_orphan(x);
+        return;
+    }
+    x->owner = OWNER_NONE;
+    connection_event(x, CONNECTION_ON_LOST);
 }
 
 /* --- parsing ------------------------------------------------------------------------------------
@@ -163,26 +345,33 @@ static int on_message_begin(llhttp_t *p)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
     http_head_clear(&x->head);
-    x->request = REQUEST_HEAD;
-    x->answer = ANSWER_NONE;
+    x->check = (struct request_check){.chunk = x->check.chunk};
     x->body_seen = 0;
-    x->paused = x->full = x->taken = x->outlives = x->expects = x->plain_answer = false;
+    x->paused = x->drain_owed = x->expects = x->plain_answer = false;
+    connection_event(x, CONNECTION_ON_REQUEST);
     return 0;
 }
 
-/* What llhttp lets pass, or only refuses when the handler has begun already. */
-static const char *framing_problem(const llhttp_t *p, const struct http_head *head)
+static int stop_at(struct http_exchange *x, const char *problem)
 {
-    const char *coding = http_head_get(head, "transfer-encoding");
-    if (head_parser_owner(p, struct http_exchange)->stream.spoke_plain)
-        return "this port speaks HTTPS: write https:// in place of http://";
-    if (p->http_major != 1)
-        return "only HTTP/1.0 and HTTP/1.1 are spoken here";
-    if (coding && (!(p->flags & F_CHUNKED) || strcasecmp(coding, "chunked") != 0))
-        return "Transfer-Encoding must be chunked, and nothing else";
-    if (p->content_length > INT64_MAX)
-        return "Content-Length is too large";
-    return NULL;
+    x->head.problem = problem;
+    return problem ? HPE_USER : 0;
+}
+
+static int on_version(llhttp_t *p, const char *at, size_t len)
+{
+    struct http_exchange *x = head_parser_owner(p, struct http_exchange);
+    (void)len;
+    return stop_at(x, request_check_protocol(&x->check, at));
+}
+
+static llhttp_data_cb collect_value; /* of http/head_parser.h */
+
+static int on_value(llhttp_t *p, const char *at, size_t len)
+{
+    struct http_exchange *x = head_parser_owner(p, struct http_exchange);
+    const char *problem = len && !x->head.complete ? request_check_value(&x->check, at) : NULL;
+    return problem ? stop_at(x, problem) : collect_value(p, at, len);
 }
 
 /* A whole URL is as good as a path (RFC 9112, 3.2.2). Returns where the path begins in `target`. When
@@ -202,25 +391,36 @@ static size_t path_of(char *target)
     return at;
 }
 
-static int on_headers_complete(llhttp_t *p)
+static void note_request(struct http_exchange *x)
 {
-    struct http_exchange *x = head_parser_owner(p, struct http_exchange);
-    x->head.problem = framing_problem(p, &x->head);
-    if (x->head.problem)
-        return -1;
-    p->upgrade = 0; /* not offered here: plain HTTP goes on */
+    const llhttp_t *p = &x->parser;
     x->head.complete = true;
     x->target_at = path_of(x->head.text.data);
     x->head.major = p->http_major;
     x->head.minor = p->http_minor;
-    x->request = REQUEST_BODY;
+    promote(x);
     x->keep_alive = llhttp_should_keep_alive(p) && !x->all->quiet;
     x->body_length = (p->flags & F_CHUNKED) ? -1 : (int64_t)p->content_length;
+    x->window_at = uv_now(x->all->loop);
+    x->window_from = 0;
     /* HTTP/1.0 knows no interim answers (RFC 9110, 10.1.1). */
     x->expects =
         x->body_length && p->http_minor && http_head_has_token(&x->head, "expect", "100-continue");
+}
+
+static int on_headers_complete(llhttp_t *p)
+{
+    struct http_exchange *x = head_parser_owner(p, struct http_exchange);
+    x->head.problem = x->stream.spoke_plain
+                          ? "this port speaks HTTPS: write https:// in place of http://"
+                          : request_check_head(p, &x->head);
+    if (x->head.problem)
+        return -1;
+    p->upgrade = 0; /* not offered here: plain HTTP goes on */
+    note_request(x);
+    connection_event(x, CONNECTION_ON_HEAD_END);
     x->all->handler(x, x->all->ctx);
-    if (x->expects && x->taken && x->answer == ANSWER_NONE) {
+    if (x->expects && x->owner != OWNER_NONE && x->answer.state == ANSWER_NONE) {
         stream_write(&x->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
         stream_flush(&x->stream);
     }
@@ -231,7 +431,7 @@ static int on_body(llhttp_t *p, const char *at, size_t len)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
     x->body_seen += (int64_t)len;
-    if (x->taken && x->events->body)
+    if (x->owner != OWNER_NONE && x->events->body)
         x->events->body(x, at, len, x->ctx);
     return 0;
 }
@@ -239,10 +439,10 @@ static int on_body(llhttp_t *p, const char *at, size_t len)
 static int on_message_complete(llhttp_t *p)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
-    x->request = REQUEST_COMPLETE;
-    if (x->taken && x->events->body_end)
+    connection_event(x, CONNECTION_ON_BODY_END);
+    if (x->owner != OWNER_NONE && x->events->body_end)
         x->events->body_end(x, x->ctx);
-    return HPE_PAUSED; /* a pipelined request waits until this one is answered */
+    return HPE_PAUSED; /* the next request waits until this one is answered */
 }
 
 static const llhttp_settings_t *parser_settings(void)
@@ -251,6 +451,9 @@ static const llhttp_settings_t *parser_settings(void)
     if (!settings.on_message_begin) {
         llhttp_settings_init(&settings);
         head_parser_setup(&settings);
+        collect_value = settings.on_header_value;
+        settings.on_header_value = on_value;
+        settings.on_version = on_version;
         settings.on_message_begin = on_message_begin;
         settings.on_headers_complete = on_headers_complete;
         settings.on_body = on_body;
@@ -259,343 +462,166 @@ static const llhttp_settings_t *parser_settings(void)
     return &settings;
 }
 
-/* One answer, then the connection ends. */
-static void refuse(struct http_exchange *x, int status, const char *why)
+/* Returns how many bytes belong to the request at hand. The connection may be closed after it. */
+static size_t parse(struct http_exchange *x, const char *data, size_t len)
 {
-    char body[256];
-    if (x->answer != ANSWER_NONE) {
-        connection_close(x);
-        return;
-    }
-    lose_handler(x); /* a body that breaks off: its handler sees `gone`, the answer is ours */
-    int n =
-        snprintf(body, sizeof body,
-                 "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"invalid_request_error\"}}",
-                 status, why);
-    x->request = REQUEST_BODY;
-    x->keep_alive = false;
-    http_exchange_reply(x, status, "application/json; charset=utf-8", body, (size_t)n, NULL);
-}
-
-/* The bytes are no HTTP, or a head too large. */
-static void refuse_bytes(struct http_exchange *x)
-{
-    if (x->head.too_large)
-        refuse(x, 431, "request head is too large: at most 64 KiB and 128 fields");
-    else
-        refuse(x, 400, x->head.problem ? x->head.problem : llhttp_get_error_reason(&x->parser));
-}
-
-/* Parses what it can; what follows the current request is kept for later. */
-static void parse(struct http_exchange *x, const char *data, size_t len)
-{
-    x->parsing = true;
+    request_check_begin(&x->check, data);
     llhttp_errno_t rc = llhttp_execute(&x->parser, data, len);
-    x->parsing = false;
-    if (x->stream.closing)
-        return;
     if (rc == HPE_PAUSED) {
-        const char *rest = llhttp_get_error_pos(&x->parser);
+        size_t used = (size_t)(llhttp_get_error_pos(&x->parser) - data);
         llhttp_resume(&x->parser);
-        if (buf_append(&x->ahead, rest, len - (size_t)(rest - data)))
-            connection_close(x);
-    } else if (rc != HPE_OK) {
-        refuse_bytes(x);
+        return used;
     }
+    if (rc != HPE_OK && connection_is_open(x))
+        connection_event(x, x->answer.state == ANSWER_NONE || x->state != CONNECTION_BODY
+                                ? CONNECTION_ON_BAD_REQUEST
+                                : CONNECTION_ON_LOST);
+    else if (x->state == CONNECTION_HEAD)
+        request_check_keep(&x->check, len);
+    return len;
 }
 
 /* --- reading ------------------------------------------------------------------------------------
  */
 
+static size_t ahead_len(const struct http_exchange *x)
+{
+    return x->ahead.len - x->ahead_at;
+}
+
 void connection_update_reading(struct http_exchange *x)
 {
-    bool body_paused = x->request == REQUEST_BODY && x->paused && !x->lingering;
+    bool body_paused = x->state == CONNECTION_BODY && x->paused;
     /* A client that goes away is noticed by reading, so it goes on while the answer is made. */
-    if (body_paused || x->ahead.len >= PIPELINE_MAX)
+    if (body_paused || ahead_len(x) >= PIPELINE_MAX)
         stream_read_stop(&x->stream);
     else
         stream_read_start(&x->stream);
 }
 
-static void on_next(uv_idle_t *idle)
+/* A request that was read ahead has its turn. A client that does not read its answers gets no further
+ * ones made. */
+static void schedule_next(struct http_exchange *x)
 {
-    struct connections *all = idle->data;
-    struct http_exchange *x;
-    uv_idle_stop(idle);
-    TAILQ_FOREACH (x, &all->list, link) {
-        if (x->has_next && !x->stream.closing) {
-            x->has_next = false;
-            connection_advance(x);
-        }
-    }
+    if (x->ready || x->state != CONNECTION_IDLE || !ahead_len(x) ||
+        stream_pending(&x->stream) >= HTTP_HIGH_WATER)
+        return;
+    x->ready = true;
+    x->all->n_ready++;
+    TAILQ_INSERT_TAIL(&x->all->ready, x, ready_link);
+    if (!uv_is_active((uv_handle_t *)&x->all->next))
+        uv_idle_start(&x->all->next, x->all->serve_ready);
 }
 
-/*
- * After an answer that was ended from outside the parser. The next request is not begun here, in the
- * stack of whoever ended this one, but from the loop: handlers need not be prepared for each other.
- */
-void connection_settle(struct http_exchange *x)
+static void keep_ahead(struct http_exchange *x, const char *data, size_t len)
 {
-    if (x->answer == ANSWER_DONE && (x->request == REQUEST_COMPLETE || !x->keep_alive))
-        connection_finish_exchange(x);
-    if (x->stream.closing)
+    if (x->state == CONNECTION_FINISH || x->state == CONNECTION_LINGER)
+        return;
+    buf_consume(&x->ahead, x->ahead_at);
+    x->ahead_at = 0;
+    if (buf_append(&x->ahead, data, len))
+        connection_event(x, CONNECTION_ON_LOST);
+}
+
+static void drop_ahead(struct http_exchange *x, size_t used)
+{
+    x->ahead_at += used;
+    if (ahead_len(x))
+        return;
+    x->ahead_at = 0;
+    if (x->ahead.cap > KEEP_CAPACITY)
+        buf_finish(&x->ahead);
+    else
+        buf_clear(&x->ahead);
+}
+
+static void go_on(struct http_exchange *x)
+{
+    if (!connection_is_open(x))
         return;
     connection_update_reading(x);
-    x->has_next = x->request == REQUEST_NONE && x->ahead.len && !x->lingering;
-    if (x->has_next)
-        uv_idle_start(&x->all->next, on_next);
+    schedule_next(x);
 }
 
-/* A client that does not read its answers gets no further ones made. */
-static bool must_wait(const struct http_exchange *x)
+void connection_serve_next(struct http_exchange *x)
 {
-    return x->request == REQUEST_NONE && stream_pending(&x->stream) >= HTTP_HIGH_WATER;
+    leave_ready(x);
+    if (x->state == CONNECTION_IDLE)
+        drop_ahead(x, parse(x, x->ahead.data + x->ahead_at, ahead_len(x)));
+    go_on(x);
 }
 
 static void on_stream_read(struct stream *stream, const char *data, size_t len)
 {
     struct http_exchange *x = of_stream(stream);
     uint64_t now = uv_now(x->all->loop);
-    if (x->lingering) { /* it is still sending: its time begins anew, within reason */
-        if (now < x->linger_until)
+    if (x->state == CONNECTION_FINISH || x->state == CONNECTION_LINGER) {
+        if (now < x->linger_until) /* it is still sending: its time begins anew, within reason */
             x->moved_at = now;
         return;
     }
-    x->moved_at = now;
-    if (x->request == REQUEST_COMPLETE || must_wait(x)) {
-        if (buf_append(&x->ahead, data, len))
-            connection_close(x);
-        else
-            connection_update_reading(x);
-        return;
-    }
-    parse(x, data, len);
-    connection_advance(x);
+    bool must_wait = x->state == CONNECTION_ANSWER || ahead_len(x) ||
+                     (x->state == CONNECTION_IDLE && stream_pending(stream) >= HTTP_HIGH_WATER);
+    size_t used = must_wait ? 0 : parse(x, data, len);
+    if (used < len && connection_is_open(x))
+        keep_ahead(x, data + used, len - used);
+    if (x->state != CONNECTION_IDLE)
+        x->moved_at = now;
+    go_on(x);
 }
 
 static void on_stream_ended(struct stream *stream, int error)
 {
     (void)error;
-    connection_close(of_stream(stream));
+    connection_event(of_stream(stream), CONNECTION_ON_LOST);
 }
 
 static void on_stream_written(struct stream *stream)
 {
     struct http_exchange *x = of_stream(stream);
     x->moved_at = uv_now(x->all->loop);
-    if (x->full && stream_pending(stream) <= HTTP_LOW_WATER) {
-        x->full = false;
-        if (x->taken && x->events->drain)
+    if (x->drain_owed && stream_pending(stream) <= HTTP_LOW_WATER) {
+        x->drain_owed = false;
+        if (x->owner != OWNER_NONE && x->events->drain)
             x->events->drain(x, x->ctx);
     }
-    if (stream->closing)
-        return;
-    if (x->lingering)
-        linger_step(x);
-    else if (x->all->quiet && x->request == REQUEST_NONE && !stream_pending(stream))
-        linger(x); /* its last answer is out */
-    else
-        connection_advance(x);
+    if (connection_is_open(x))
+        tell_when_sent(x);
+    go_on(x);
 }
 
-bool connection_rest_is_small(const struct http_exchange *x)
-{
-    return x->body_length >= 0 && x->body_length - x->body_seen <= DISCARD_MAX && !x->expects;
-}
-
-/* After an answer: on to the next request, or to the end. */
-static void connection_finish_exchange(struct http_exchange *x)
-{
-    if (!x->keep_alive) {
-        linger(x);
-        return;
-    }
-    x->request = REQUEST_NONE;
-    x->answer = ANSWER_NONE;
-    http_head_clear(&x->head);
-    if (x->head.text.cap > 4096)
-        buf_finish(&x->head.text);
-}
-
-static void connection_advance(struct http_exchange *x)
-{
-    while (!x->stream.closing && !x->parsing && !x->lingering) {
-        if (x->answer == ANSWER_DONE && (x->request == REQUEST_COMPLETE || !x->keep_alive))
-            connection_finish_exchange(x);
-        if (x->stream.closing || x->lingering)
-            break;
-        if (x->request != REQUEST_NONE || !x->ahead.len || must_wait(x))
-            break;
-        /* A pipelined request: the buffer is parsed from a copy, since parse() fills it again. */
-        struct buf ahead = x->ahead;
-        buf_init(&x->ahead, ahead.max);
-        parse(x, ahead.data, ahead.len);
-        buf_finish(&ahead);
-    }
-    if (!x->stream.closing)
-        connection_update_reading(x);
-}
-
-static const struct stream_events connection_events = {
+const struct stream_events connection_stream_events = {
     .read = on_stream_read,
     .ended = on_stream_ended,
     .written = on_stream_written,
-    .closed = connection_closed,
+    .closed = on_stream_closed,
 };
 
-/* --- deadlines ----------------------------------------------------------------------------------
+/* --- the beginning ------------------------------------------------------------------------------
  */
 
-static uint64_t time_allowed(const struct http_exchange *x)
+struct http_exchange *connection_create(struct connections *all, enum connection_class class)
 {
-    if (stream_is_shaking_hands(&x->stream))
-        return HANDSHAKE_MS;
-    if (stream_pending(&x->stream))
-        return x->all->stall_ms;
-    if (x->lingering)
-        return LINGER_MS;
-    switch (x->request) {
-    case REQUEST_NONE:
-        return x->all->quiet ? 0 : IDLE_MS;
-    case REQUEST_HEAD:
-        return x->all->stall_ms < HEAD_MS ? x->all->stall_ms : HEAD_MS;
-    case REQUEST_BODY:
-        return x->paused ? UINT64_MAX : x->all->stall_ms;
-    case REQUEST_COMPLETE:
-        return UINT64_MAX; /* the engine's time, or the queue's: they have their own limits */
-    }
-    return UINT64_MAX;
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-    struct connections *all = timer->data;
-    uint64_t now = uv_now(all->loop);
-    struct http_exchange *x;
-    TAILQ_FOREACH (x, &all->list, link) {
-        if (x->stream.closing || now - x->moved_at <= time_allowed(x))
-            continue;
-        if (x->request == REQUEST_NONE)
-            hang_up(x);
-        else if (x->request != REQUEST_COMPLETE && !x->lingering && !stream_pending(&x->stream))
-            refuse(x, 408, "the request did not come in time (--timeout): send it again");
-        else
-            connection_close(x);
-    }
-}
-
-/* --- the set of all -----------------------------------------------------------------------------
- */
-
-void connections_init(struct connections *c, uv_loop_t *loop, http_handler *handler, void *ctx)
-{
-    *c = (struct connections){
-        .loop = loop, .handler = handler, .ctx = ctx, .open_handles = 2, .stall_ms = HTTP_STALL_MS};
-    TAILQ_INIT(&c->list);
-    TAILQ_INIT(&c->orphans);
-    uv_timer_init(loop, &c->sweep);
-    c->sweep.data = c;
-    uv_idle_init(loop, &c->next);
-    c->next.data = c;
-}
-
-static void name_peer(struct http_exchange *x, bool is_unix)
-{
-    struct sockaddr_storage addr;
-    int len = sizeof addr;
-    char ip[48];
-    snprintf(x->peer, sizeof x->peer, "unix");
-    if (is_unix || uv_tcp_getpeername(&x->stream.tcp, (struct sockaddr *)&addr, &len))
-        return;
-    if (addr.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&addr;
-        uv_ip6_name(in6, ip, sizeof ip);
-        snprintf(x->peer, sizeof x->peer, "[%s]:%d", ip, ntohs(in6->sin6_port));
-    } else {
-        const struct sockaddr_in *in4 = (const struct sockaddr_in *)&addr;
-        uv_ip4_name(in4, ip, sizeof ip);
-        snprintf(x->peer, sizeof x->peer, "%s:%d", ip, ntohs(in4->sin_port));
-    }
-}
-
-/* Who can open a unix socket can read its daemon's memory: there is nobody to hide from. */
-static int secure(struct http_exchange *x, const struct listener *l)
-{
-    if (!x->all->tls || listener_is_unix(l))
-        return 0;
-    struct tls *tls = tls_create(x->all->tls);
-    stream_secure(&x->stream, tls);
-    return tls ? 0 : -ENOMEM;
-}
-
-void connections_accept(struct connections *c, struct listener *l)
-{
-    struct http_exchange *x = mem_zalloc(sizeof *x);
-    x->all = c;
+    struct http_exchange *x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->all = all;
+    x->class = class;
     http_head_init(&x->head);
     /* Over TLS one read may also complete a record that came in parts. */
     buf_init(&x->ahead, PIPELINE_MAX + STREAM_READ_SIZE + TLS_RECORD_MAX);
     llhttp_init(&x->parser, HTTP_REQUEST, parser_settings());
     x->parser.data = &x->head;
-    x->moved_at = uv_now(c->loop);
-    c->open_handles++;
-    if (TAILQ_EMPTY(&c->list))
-        uv_timer_start(&c->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-    TAILQ_INSERT_TAIL(&c->list, x, link);
-    if (listener_accept(l, &x->stream, &connection_events) || c->quiet || secure(x, l)) {
-        connection_close(x);
-        return;
-    }
-    name_peer(x, listener_is_unix(l));
+    x->since = x->moved_at = uv_now(all->loop);
+    TAILQ_INSERT_TAIL(&all->list, x, link);
+    TAILQ_INSERT_TAIL(class == CLASS_RESERVE ? &all->reserve : &all->idle, x, state_link);
+    all->n_reserve += class == CLASS_RESERVE;
+    all->n_ordinary += class == CLASS_ORDINARY;
+    all->open_handles++;
+    return x;
+}
+
+void connection_start(struct http_exchange *x)
+{
     stream_read_start(&x->stream);
-}
-
-void connections_quiesce(struct connections *c)
-{
-    struct http_exchange *x;
-    c->quiet = true;
-    TAILQ_FOREACH (x, &c->list, link) {
-        x->keep_alive = false;
-        if (x->request == REQUEST_NONE && !stream_pending(&x->stream))
-            hang_up(x);
-    }
-}
-
-size_t connections_busy(const struct connections *c)
-{
-    size_t n = 0;
-    const struct http_exchange *x;
-    TAILQ_FOREACH (x, &c->list, link)
-        n += !x->stream.closing &&
-             (stream_pending(&x->stream) || (!x->lingering && x->request != REQUEST_NONE));
-    return n;
-}
-
-static void on_own_closed(uv_handle_t *handle)
-{
-    handle_released(handle->data);
-}
-
-static void end_orphan(struct http_exchange *x)
-{
-    lose_handler(x);
-    connection_release_orphan(x);
-}
-
-void connections_close(struct connections *c, void (*closed)(struct connections *c))
-{
-    struct http_exchange *x;
-    c->closing = true;
-    c->closed = closed;
-    TAILQ_FOREACH (x, &c->list, link) {
-        if (x->orphan) /* and its connection is closing */
-            end_orphan(x);
-        else
-            connection_close(x);
-    }
-    while ((x = TAILQ_FIRST(&c->orphans)))
-        /* It leaves the list, which the analyzer does not see. */
-        end_orphan(x); // NOLINT(clang-analyzer-unix.Malloc)
-    uv_close((uv_handle_t *)&c->sweep, on_own_closed);
-    uv_close((uv_handle_t *)&c->next, on_own_closed);
 }

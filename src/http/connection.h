@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The connections of a server, from their accept to their close: what http/server.h is made of, and
- * what http/exchange.h shows handlers one side of. Internal to http/.
+ * A connection of a server, with the one exchange that it has at a time. Internal to http/: handlers see
+ * it as struct http_exchange (http/exchange.h, on top of this), the server as a member of its set
+ * (http/connections.h, on top of this too).
+ *
+ * Its state changes in connection_event() alone, by the table of http/connection_state.h.
  */
 #ifndef HOSTLER_HTTP_CONNECTION_H
 #define HOSTLER_HTTP_CONNECTION_H
@@ -14,90 +17,123 @@
 #include <uv.h>
 
 #include "base/buf.h"
+#include "http/answer.h"
+#include "http/connection_state.h"
 #include "http/exchange.h"
 #include "http/head.h"
-#include "http/listener.h"
+#include "http/limits.h"
+#include "http/request_check.h"
 #include "http/stream.h"
 #include "http/tls.h"
 
-enum request_state { REQUEST_NONE, REQUEST_HEAD, REQUEST_BODY, REQUEST_COMPLETE };
-enum answer_state { ANSWER_NONE, ANSWER_HEAD, ANSWER_BODY, ANSWER_DONE };
+/* Who has the exchange. */
+enum exchange_owner {
+    OWNER_NONE,    /* nobody yet, or not any more: its body is thrown away */
+    OWNER_HANDLER, /* a handler, which expects `gone` */
+    OWNER_LASTING, /* the same, but without a client it goes on */
+    OWNER_ORPHAN,  /* and does so: the connection is closing or closed */
+};
 
-/* A connection, with the one exchange that it has at a time. */
+/* Which limit a connection counts towards. */
+enum connection_class {
+    CLASS_ORDINARY,
+    CLASS_RESERVE, /* the server is full: one request, for operators */
+};
+
 struct http_exchange {
     struct stream stream; /* first: a stream is its connection */
     struct connections *all;
     TAILQ_ENTRY(http_exchange) link;
+    TAILQ_ENTRY(http_exchange) state_link; /* in all->idle or all->reserve */
+    TAILQ_ENTRY(http_exchange) ready_link; /* in all->ready */
+    enum connection_state state;           /* set by connection_event() */
+    enum connection_class class;
+    enum exchange_owner owner;
+    struct answer answer;
     llhttp_t parser;
+    struct request_check check;
     struct http_head head;
     size_t
         target_at; /* where the target begins in head.text: what stands before it is not for handlers */
-    struct buf ahead; /* read, but not parsed yet */
+    struct buf ahead; /* read, but not parsed yet, */
+    size_t ahead_at;  /* from here on */
     char peer[64];
     const struct http_exchange_events *events;
     void *ctx;
-    uint64_t moved_at; /* uv_now() of the last byte in or out */
+    uint64_t since; /* uv_now() when the state was entered */
+    uint64_t
+        moved_at; /* the same of the last byte in or out; empty lines before a request are none */
     uint64_t linger_until;
     int64_t body_length, body_seen;
-    enum request_state request;
-    enum answer_state answer;
-    bool taken;    /* a handler has it and expects `gone` */
-    bool outlives; /* its handler goes on without a client, */
-    bool orphan;   /* and does so: the connection is closing or closed */
-    bool closed;   /* the latter: it is among the orphans, and freed with its exchange */
-    bool paused;   /* the handler wants no more body */
-    bool full;     /* the client did not take all: `drain` is owed */
+    uint64_t window_at;  /* when this window for the body's least rate began, */
+    int64_t window_from; /* and body_seen then */
     bool keep_alive;
-    bool chunked;      /* the answer is sent in chunks */
-    bool bodyless;     /* the answer has no body on the wire: HEAD, 204, 304 */
+    bool paused;       /* the handler wants no more body */
+    bool drain_owed;   /* the client did not take all: `drain` will tell when it has */
     bool plain_answer; /* without what `add_fields` adds */
     bool expects;      /* 100-continue is owed before the body is read */
-    bool parsing;      /* inside llhttp_execute */
-    bool lingering;
-    bool shut;     /* our side is closed */
-    bool has_next; /* its next request is to be parsed, in the next turn of the loop */
+    bool ready;        /* it is in all->ready */
     uv_shutdown_t shutdown;
 };
 TAILQ_HEAD(exchanges, http_exchange);
 
-/* All connections of a server. Embedded by it. */
+/* The connections of a server. Embedded by it. http/connections.h has its functions. */
 struct connections {
     uv_loop_t *loop;
     http_handler *handler;
     http_handler *add_fields; /* to every answer; NULL: none */
     void *ctx;                /* of both */
     struct tls_identity *tls; /* of connections over TCP; NULL: they are plain. Owned */
-    struct exchanges list;    /* connections that are not closed yet */
-    struct exchanges orphans; /* exchanges whose connection is */
-    unsigned n_orphans;       /* these, and those whose connection is closing */
-    uint64_t stall_ms;        /* how long a request or an answer may stand still */
+    struct http_limits limits;
+    struct exchanges list;    /* connections that are not closed yet, */
+    struct exchanges idle;    /* those of them that are IDLE and ordinary, the longest first, */
+    struct exchanges reserve; /* those in the reserve, the oldest first, */
+    struct exchanges ready;   /* and those with a request in hand, for the next turn of the loop */
+    struct exchanges orphans; /* exchanges whose connection is closed */
+    unsigned n_ordinary;      /* open sockets, */
+    unsigned n_reserve;       /* and those in the reserve */
+    unsigned n_ready;         /* how many are in `ready` */
+    unsigned n_orphans;       /* exchanges without a client */
+    uint64_t refused;         /* requests, or connections, for which there was no place */
     uv_timer_t sweep;         /* looks at deadlines, while there are connections */
-    uv_idle_t next;           /* runs while a connection has its next request in hand */
+    uv_idle_t next;           /* runs while `ready` has some, */
+    uv_idle_cb serve_ready;   /* and calls this */
     unsigned open_handles;    /* `sweep`, `next`, and the connections */
     bool quiet;               /* each connection ends with its exchange */
     bool closing;
     void (*closed)(struct connections *c);
 };
 
-void connections_init(struct connections *c, uv_loop_t *loop, http_handler *handler, void *ctx);
-/* Takes the connection that waits at `l`. */
-void connections_accept(struct connections *c, struct listener *l);
-void connections_quiesce(struct connections *c);
-size_t connections_busy(const struct connections *c);
-/* Closes them all; `closed` is called once every handle is closed. */
-void connections_close(struct connections *c, void (*closed)(struct connections *c));
+/* A connection for the accepted socket that connection_start() gets; NULL when there is no memory. */
+struct http_exchange *connection_create(struct connections *all, enum connection_class class);
+extern const struct stream_events connection_stream_events;
+/* Its stream is open: reads. */
+void connection_start(struct http_exchange *x);
+/* The one setter of a state. The connection may be closed after it, and is freed from the loop only. */
+void connection_event(struct http_exchange *x, enum connection_event event);
+/* The time limit of its state has passed. `why` is for the client. */
+void connection_time_out(struct http_exchange *x, const char *why);
+/* Parses the next request that was read ahead. */
+void connection_serve_next(struct http_exchange *x);
+/* Its handler hears `gone` now, and may not go on without a client. */
+void connection_lose_handler(struct http_exchange *x);
 
-/* --- for exchange.c -----------------------------------------------------------------------------
+static inline bool connection_is_open(const struct http_exchange *x)
+{
+    return x->state < CONNECTION_CLOSING;
+}
+
+/* --- for http/exchange.c: the handler's side ----------------------------------------------------
  */
 
-void connection_close(struct http_exchange *x);
-/* The exchange of a client that is gone is over. */
-void connection_release_orphan(struct http_exchange *x);
-/* Reads on, or not, by what the exchange's flags say. */
+/* Reads on, or not, by its state and by what its handler wants. */
 void connection_update_reading(struct http_exchange *x);
-/* After an answer that was ended from outside the parser. */
-void connection_settle(struct http_exchange *x);
-/* Whether the rest of the request's body is small enough to be read and thrown away. */
-bool connection_rest_is_small(const struct http_exchange *x);
+/* Begins the answer's head; the server's own fields are added. */
+void connection_begin_answer(struct http_exchange *x, int status, int64_t length);
+void connection_flush(struct http_exchange *x);
+/* The answer is complete. */
+void connection_end_answer(struct http_exchange *x);
+/* It cannot be completed. */
+void connection_abort_answer(struct http_exchange *x);
 
 #endif

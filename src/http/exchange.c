@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/* What a handler may ask of its exchange and do with it; http/connection.c does it. */
 #include "http/exchange.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "http/connection.h"
@@ -58,7 +58,31 @@ const char *http_exchange_peer(const struct http_exchange *x)
 
 bool http_exchange_is_unix(const struct http_exchange *x)
 {
-    return x->stream.stream.type == UV_NAMED_PIPE;
+    return x->stream.handle.type == UV_NAMED_PIPE;
+}
+
+bool http_exchange_is_over_limit(const struct http_exchange *x)
+{
+    return x->class == CLASS_RESERVE;
+}
+
+void http_exchange_refuse_over_limit(struct http_exchange *x)
+{
+    static const char body[] = "{\"error\":{\"code\":503,\"message\":\"all connections are in use "
+                               "(--max-connections): try "
+                               "again in a second\",\"type\":\"unavailable_error\"}}";
+    x->all->refused++;
+    http_exchange_reply(x, 503, "application/json; charset=utf-8", body, sizeof body - 1,
+                        "Retry-After: 1\r\n");
+}
+
+void http_exchange_server_load(const struct http_exchange *x, struct http_load *out)
+{
+    const struct connections *all = x->all;
+    *out = (struct http_load){.open = all->n_ordinary + all->n_reserve,
+                              .max = all->limits.connections,
+                              .reserve = all->limits.reserve,
+                              .refused = all->refused};
 }
 
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
@@ -66,26 +90,30 @@ void http_exchange_take(struct http_exchange *x, const struct http_exchange_even
 {
     x->events = events;
     x->ctx = ctx;
-    x->taken = true;
+    if (x->owner == OWNER_NONE)
+        x->owner = OWNER_HANDLER;
 }
 
 void http_exchange_outlive(struct http_exchange *x)
 {
-    x->outlives = true;
+    if (x->owner == OWNER_HANDLER)
+        x->owner = OWNER_LASTING;
 }
 
 void http_exchange_pause(struct http_exchange *x)
 {
     x->paused = true;
-    if (!x->parsing)
-        connection_update_reading(x);
+    connection_update_reading(x);
 }
 
 void http_exchange_resume(struct http_exchange *x)
 {
+    if (x->paused) {
+        x->window_at = uv_now(x->all->loop); /* the client could not send in the meantime */
+        x->window_from = x->body_seen;
+    }
     x->paused = false;
-    if (!x->parsing)
-        connection_update_reading(x);
+    connection_update_reading(x);
 }
 
 void http_exchange_omit_fields(struct http_exchange *x)
@@ -96,76 +124,9 @@ void http_exchange_omit_fields(struct http_exchange *x)
 /* --- the answer ---------------------------------------------------------------------------------
  */
 
-static void put(struct http_exchange *x, const char *text)
-{
-    stream_write(&x->stream, text, strlen(text));
-}
-
-/* llhttp's name of a status; it knows more than we ever send, but an engine may send others. */
-static const char *status_name(int status)
-{
-    switch (status) {
-#define NAME(code, name, text)                                                                     \
-    case code:                                                                                     \
-        return #text;
-        HTTP_STATUS_MAP(NAME)
-#undef NAME
-    }
-    return "UNKNOWN";
-}
-
-/* That name as a phrase: INTERNAL_SERVER_ERROR becomes Internal Server Error. */
-static const char *reason_of(int status, char *out, size_t size)
-{
-    snprintf(out, size, "%s", status_name(status));
-    for (char *p = out; *p; p++) {
-        bool first = p == out || p[-1] == ' ';
-        if (*p == '_')
-            *p = ' ';
-        else if (!first && *p >= 'A' && *p <= 'Z')
-            *p = (char)(*p - 'A' + 'a');
-    }
-    return out;
-}
-
-static void put_status_line(struct http_exchange *x, int status)
-{
-    char line[80], reason[48];
-    if (status == 200) {
-        put(x, "HTTP/1.1 200 OK\r\n");
-        return;
-    }
-    int n = snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status,
-                     reason_of(status, reason, sizeof reason));
-    stream_write(&x->stream, line, (size_t)n);
-}
-
 void http_exchange_begin(struct http_exchange *x, int status, int64_t length)
 {
-    x->answer = ANSWER_HEAD;
-    /* An answer without a body that was not asked for by HEAD has none to announce either. */
-    bool empty = status == 204 || status == 304;
-    bool old = x->head.major == 1 && x->head.minor == 0;
-    x->bodyless = empty || x->parser.method == HTTP_HEAD;
-    x->chunked = length < 0 && !old && !empty;
-    if (length < 0 && old && !empty)
-        x->keep_alive = false; /* the end of the connection is the end of the body */
-    if (x->request != REQUEST_COMPLETE && !connection_rest_is_small(x))
-        x->keep_alive = false;
-    put_status_line(x, status);
-    if (x->chunked) {
-        put(x, "Transfer-Encoding: chunked\r\n");
-    } else if (length >= 0 && !empty) {
-        put(x, "Content-Length: ");
-        stream_write_number(&x->stream, (uint64_t)length, 10);
-        put(x, "\r\n");
-    }
-    if (!x->keep_alive)
-        put(x, "Connection: close\r\n");
-    else if (old)
-        put(x, "Connection: keep-alive\r\n");
-    if (x->all->add_fields && !x->plain_answer)
-        x->all->add_fields(x, x->all->ctx);
+    connection_begin_answer(x, status, length);
 }
 
 void http_exchange_field(struct http_exchange *x, const char *name, const char *value)
@@ -175,68 +136,44 @@ void http_exchange_field(struct http_exchange *x, const char *name, const char *
 
 void http_exchange_raw_fields(struct http_exchange *x, const char *lines)
 {
-    put(x, lines);
+    stream_write(&x->stream, lines, strlen(lines));
 }
 
 void http_exchange_head_end(struct http_exchange *x)
 {
-    put(x, "\r\n");
-    x->answer = ANSWER_BODY;
+    answer_head_end(&x->answer, &x->stream);
 }
 
 void http_exchange_write(struct http_exchange *x, const char *data, size_t len)
 {
-    if (x->bodyless || !len)
-        return;
-    if (x->chunked)
-        stream_write_chunk(&x->stream, data, len);
-    else
-        stream_write(&x->stream, data, len);
+    answer_write(&x->answer, &x->stream, data, len);
     if (http_exchange_pending(x) >= HTTP_HIGH_WATER)
-        http_exchange_flush(x);
+        connection_flush(x);
 }
 
 void http_exchange_flush(struct http_exchange *x)
 {
-    if (x->orphan)
-        return;
-    stream_flush(&x->stream);
-    x->moved_at = uv_now(x->all->loop);
-    if (stream_pending(&x->stream))
-        x->full = true;
+    connection_flush(x);
 }
 
 void http_exchange_end(struct http_exchange *x)
 {
-    if (x->chunked && !x->bodyless)
-        put(x, "0\r\n\r\n");
-    x->taken = false;
-    x->paused = false;
-    x->answer = ANSWER_DONE;
-    http_exchange_flush(x);
-    if (x->orphan)
-        connection_release_orphan(x);
-    else if (!x->parsing)
-        connection_settle(x);
+    connection_end_answer(x);
 }
 
 void http_exchange_abort(struct http_exchange *x)
 {
-    x->taken = false;
-    if (x->orphan)
-        connection_release_orphan(x);
-    else
-        connection_close(x);
+    connection_abort_answer(x);
 }
 
 bool http_exchange_begun(const struct http_exchange *x)
 {
-    return x->answer != ANSWER_NONE;
+    return x->answer.state != ANSWER_NONE;
 }
 
 size_t http_exchange_pending(const struct http_exchange *x)
 {
-    return x->orphan ? 0 : stream_pending(&x->stream);
+    return x->owner == OWNER_ORPHAN ? 0 : stream_pending(&x->stream);
 }
 
 void http_exchange_reply(struct http_exchange *x, int status, const char *type, const char *body,
@@ -246,7 +183,7 @@ void http_exchange_reply(struct http_exchange *x, int status, const char *type, 
     if (type)
         http_exchange_field(x, "Content-Type", type);
     if (extra)
-        put(x, extra);
+        http_exchange_raw_fields(x, extra);
     http_exchange_head_end(x);
     http_exchange_write(x, body, len);
     http_exchange_end(x);

@@ -18,12 +18,12 @@
 #include <stdint.h>
 
 #include "http/head.h"
+#include "http/limits.h"
 
 struct http_exchange;
 
 #define HTTP_HIGH_WATER ((size_t)16 * 1024) /* bytes pending at which a writer should stop */
 #define HTTP_LOW_WATER ((size_t)4 * 1024)   /* and at which `drain` tells it to go on */
-#define HTTP_STALL_MS 600000  /* a request or an answer that does not move, unless set otherwise */
 #define HTTP_ORPHANS_MAX 1024 /* exchanges without a client: no limit of open files bounds them */
 
 struct http_exchange_events {
@@ -57,11 +57,21 @@ const char *http_exchange_peer(const struct http_exchange *x);
 /* Whether it came over a unix socket. */
 bool http_exchange_is_unix(const struct http_exchange *x);
 
+/*
+ * All connections are in use, and this one is in the reserve for operators: what is no operator's
+ * request is to be refused by the function below (503 with Retry-After). It ends with its answer.
+ */
+bool http_exchange_is_over_limit(const struct http_exchange *x);
+void http_exchange_refuse_over_limit(struct http_exchange *x);
+/* Of the server that it belongs to. */
+void http_exchange_server_load(const struct http_exchange *x, struct http_load *out);
+
 /* Whose it is from now on. `events` must outlive the exchange; members may be NULL. */
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
                         void *ctx);
-/* It goes on when the client is gone, if its request came whole and no more than HTTP_ORPHANS_MAX do:
- * there is no `gone` then but at the server's end, and what is answered is thrown away. */
+/* Of one that is taken: it goes on when the client is gone, if its request came whole and no more than
+ * HTTP_ORPHANS_MAX do. There is no `gone` then but at the server's end, and what is answered is thrown
+ * away. */
 void http_exchange_outlive(struct http_exchange *x);
 /* Back-pressure: no more than two reads' worth (128 KiB) of `body` comes after a pause. */
 void http_exchange_pause(struct http_exchange *x);

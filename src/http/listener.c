@@ -3,49 +3,173 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "http/tcp.h"
+#include "http/unix_socket.h"
 
 #define BACKLOG 1024
-/* Bytes that wait in a client's socket. The kernel's own bound for who does not read is 4 MiB a connection
- * (tcp_wmem), and with some hundred such all others pay for what they hold. */
-#define UNSENT_MAX (128 * 1024)
+#define ACCEPTS_MAX 64            /* a turn of the loop, so that those who are served have theirs */
+#define TELL_AGAIN_MS (60 * 1000) /* that connections cannot be accepted */
 
 struct listener {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    };
-    char *unix_path; /* NULL: TCP */
-    listener_waiting *waiting;
+    uv_poll_t poll;
+    uv_timer_t retry;
+    int fd;
+    unsigned open_handles;
+    char *unix_path;          /* NULL: TCP */
+    struct unix_socket owned; /* its file, if this listener made one */
+    uint64_t told_at;         /* when it was logged that none can be accepted; 0: never */
+    const struct listener_events *events;
     void *ctx;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
 
-static void on_connection(uv_stream_t *listening, int status)
+/* --- accepting ----------------------------------------------------------------------------------
+ */
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_retry(uv_timer_t *timer)
 {
-    struct listener *l = listening->data;
-    if (status)
-        log_warn("cannot accept a connection: %s", uv_strerror(status));
-    else
-        l->waiting(l, l->ctx);
+    struct listener *l = timer->data;
+    uv_poll_start(&l->poll, UV_READABLE, on_readable);
 }
 
-/* --- unix sockets -------------------------------------------------------------------------------
+static void tell_full(struct listener *l, int error)
+{
+    uint64_t now = uv_now(l->poll.loop);
+    if (l->told_at && now - l->told_at < TELL_AGAIN_MS)
+        return;
+    l->told_at = now ? now : 1;
+    log_warn(
+        "cannot accept a connection: %s; tried again until it succeeds (is the limit of open files "
+        "too low?)",
+        strerror(error));
+}
+
+/* The socket stays readable: without a pause the loop would do nothing else. */
+static void wait_for_room(struct listener *l, int error)
+{
+    tell_full(l, error);
+    uv_poll_stop(&l->poll);
+    uv_timer_start(&l->retry, on_retry, LISTENER_RETRY_MS, 0);
+}
+
+/* One waiting connection; false: no further one for now. */
+static bool accept_one(struct listener *l)
+{
+    int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int error = fd < 0 ? errno : 0;
+    if ((error == EMFILE || error == ENFILE) && l->events->make_room(l->ctx)) {
+        fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        error = fd < 0 ? errno : 0;
+    }
+    switch (error) {
+    case 0:
+        l->events->accepted(l, fd, l->ctx);
+        return true;
+    case EAGAIN:
+    case EINTR:
+        return false;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+        wait_for_room(l, error);
+        return false;
+    }
+    return true; /* accept(2): an error of that connection alone, which ended with it */
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct listener *l = poll->data;
+    (void)status, (void)events; /* of an error accept() tells */
+    for (unsigned i = 0; i < ACCEPTS_MAX && !l->closed && accept_one(l); i++)
+        ;
+}
+
+int listener_take(const struct listener *l, int fd, struct stream *s,
+                  const struct stream_events *events)
+{
+    int rc;
+    if (l->unix_path) {
+        stream_init_pipe(s, l->poll.loop, events);
+        rc = uv_pipe_open(&s->pipe, fd);
+    } else {
+        stream_init_tcp(s, l->poll.loop, events);
+        tcp_tune(fd);
+        rc = uv_tcp_open(&s->tcp, fd);
+    }
+    if (rc)
+        close(fd);
+    return rc;
+}
+
+/* --- the listener -------------------------------------------------------------------------------
  */
+
+static void listener_free(struct listener *l)
+{
+    if (l->closed)
+        l->closed(l->closed_ctx);
+    free(l->unix_path);
+    free(l);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct listener *l = handle->data;
+    if (!--l->open_handles)
+        listener_free(l);
+}
+
+static void ignore_closed(void *ctx)
+{
+    (void)ctx;
+}
+
+void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx)
+{
+    l->closed = closed ? closed : ignore_closed;
+    l->closed_ctx = ctx;
+    uv_close((uv_handle_t *)&l->poll, on_closed);
+    uv_close((uv_handle_t *)&l->retry, on_closed);
+    unix_socket_remove(&l->owned, l->unix_path);
+    close(l->fd); /* the poll handle no longer watches it */
+}
+
+/* Takes `fd`, which listens, over; NULL when it cannot be watched. */
+static struct listener *listener_create(uv_loop_t *loop, int fd,
+                                        const struct listener_events *events, void *ctx, int *rc)
+{
+    struct listener *l = mem_zalloc(sizeof *l);
+    *rc = uv_poll_init(loop, &l->poll, fd);
+    if (*rc) {
+        free(l);
+        close(fd);
+        return NULL;
+    }
+    uv_timer_init(loop, &l->retry);
+    l->poll.data = l->retry.data = l;
+    l->open_handles = 2;
+    l->fd = fd;
+    l->events = events;
+    l->ctx = ctx;
+    uv_poll_start(&l->poll, UV_READABLE, on_readable);
+    return l;
+}
 
 bool listener_means_unix(const char *host)
 {
@@ -53,72 +177,15 @@ bool listener_means_unix(const char *host)
     return n > 5 && strcmp(host + n - 5, ".sock") == 0;
 }
 
-/* Whether somebody answers on the unix socket `path`. */
-static bool socket_is_alive(const char *path)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return true;
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
-    /* Only a refusal proves that nobody listens; a full queue, say, proves the contrary. */
-    bool alive = connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 ||
-                 (errno != ECONNREFUSED && errno != ENOENT);
-    close(fd);
-    return alive;
-}
-
-static bool folder_exists(const char *path)
-{
-    char *folder = mem_strdup(path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        *slash = '\0';
-    bool exists = !slash || slash == folder || access(folder, F_OK) == 0;
-    free(folder);
-    return exists;
-}
-
-static int listen_unix(struct listener *l, const char *path, struct error *err)
-{
-    struct stat st;
-    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
-        return error_set(err, -ENAMETOOLONG, "the socket path %s is too long: at most %zu bytes",
-                         path, sizeof((struct sockaddr_un *)0)->sun_path - 1);
-    if (stat(path, &st) == 0) {
-        if (!S_ISSOCK(st.st_mode))
-            return error_set(err, -EEXIST, "%s exists and is no socket: choose another --host",
-                             path);
-        if (socket_is_alive(path))
-            return error_set(err, -EADDRINUSE,
-                             "%s is in use: another server listens there; stop it or choose "
-                             "another --host",
-                             path);
-        unlink(path);
-    }
-    /* Whoever may use the server, may use every model: its user decides. */
-    mode_t before = umask(0177);
-    int rc = uv_pipe_bind(&l->pipe, path);
-    umask(before);
-    if (rc == UV_EACCES && stat(path, &st) && errno == ENOENT && !folder_exists(path))
-        rc = UV_ENOENT; /* libuv says EACCES for both */
-    if (!rc)
-        rc = uv_listen(&l->stream, BACKLOG, on_connection);
-    if (rc == UV_ENOENT)
-        return error_set(err, rc,
-                         "cannot listen on %s: its folder does not exist; make it, or choose "
-                         "another --host",
-                         path);
-    if (rc)
-        return error_set(err, rc, "cannot listen on %s: %s", path, uv_strerror(rc));
-    l->unix_path = mem_strdup(path);
-    return 0;
-}
-
 /* --- TCP ----------------------------------------------------------------------------------------
  */
 
-static int resolve(uv_loop_t *loop, const char *host, int port, struct sockaddr_storage *out,
+struct address {
+    struct sockaddr_storage sockaddr;
+    socklen_t len;
+};
+
+static int resolve(uv_loop_t *loop, const char *host, int port, struct address *out,
                    struct error *err)
 {
     uv_getaddrinfo_t request;
@@ -129,95 +196,78 @@ static int resolve(uv_loop_t *loop, const char *host, int port, struct sockaddr_
     if (rc)
         return error_set(err, rc, "cannot resolve --host %s: %s; give an address of this machine",
                          host, uv_strerror(rc));
-    memcpy(out, request.addrinfo->ai_addr, request.addrinfo->ai_addrlen);
+    out->len = request.addrinfo->ai_addrlen;
+    memcpy(&out->sockaddr, request.addrinfo->ai_addr, out->len);
     uv_freeaddrinfo(request.addrinfo);
     return 0;
 }
 
-/* libuv makes the socket at bind(), too late for these: so it is made here. */
-static int open_shared(struct listener *l, int family)
+static int set_option(int fd, int level, int option)
 {
     static const int yes = 1;
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    int rc = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes) ? -errno
-                                                                        : uv_tcp_open(&l->tcp, fd);
-    if (rc)
-        close(fd);
-    return rc;
+    return setsockopt(fd, level, option, &yes, sizeof yes) ? -errno : 0;
 }
 
-static int listen_tcp(struct listener *l, const char *host, int port, unsigned flags,
+/* A socket that listens at `a`; a negative errno. */
+static int open_tcp(const struct address *a, unsigned flags)
+{
+    bool is_ipv6 = a->sockaddr.ss_family == AF_INET6;
+    int fd = socket(a->sockaddr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    int rc = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (!rc && (flags & LISTENER_REUSE_PORT))
+        rc = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
+    if (!rc && is_ipv6 && (flags & LISTENER_IPV6_ONLY))
+        rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (!rc && (bind(fd, (const struct sockaddr *)&a->sockaddr, a->len) || listen(fd, BACKLOG)))
+        rc = -errno;
+    if (rc)
+        close(fd);
+    return rc ? rc : fd;
+}
+
+static int listen_tcp(uv_loop_t *loop, const char *host, int port, unsigned flags,
                       struct error *err)
 {
-    struct sockaddr_storage addr = {0};
-    int rc = resolve(l->handle.loop, host, port, &addr, err);
+    struct address a = {0};
+    int rc = resolve(loop, host, port, &a, err);
     if (rc)
         return rc;
-    unsigned only =
-        addr.ss_family == AF_INET6 && (flags & LISTENER_IPV6_ONLY) ? UV_TCP_IPV6ONLY : 0;
-    if (flags & LISTENER_REUSE_PORT)
-        rc = open_shared(l, addr.ss_family);
-    if (!rc)
-        rc = uv_tcp_bind(&l->tcp, (struct sockaddr *)&addr, only);
-    if (!rc)
-        rc = uv_listen(&l->stream, BACKLOG, on_connection);
-    if (rc == UV_EADDRINUSE)
+    rc = open_tcp(&a, flags);
+    if (rc == -EADDRINUSE)
         return error_set(err, rc,
                          "port %d on %s is in use: another server listens there; stop it or "
                          "choose another --port",
                          port, host);
-    if (rc)
-        return error_set(err, rc, "cannot listen on %s port %d: %s", host, port, uv_strerror(rc));
-    return 0;
+    if (rc < 0)
+        return error_set(err, rc, "cannot listen on %s port %d: %s", host, port, strerror(-rc));
+    return rc;
 }
 
-/* --- the listener -------------------------------------------------------------------------------
+/* --- opening ------------------------------------------------------------------------------------
  */
 
-static void on_closed(uv_handle_t *handle)
-{
-    struct listener *l = handle->data;
-    if (l->closed)
-        l->closed(l->closed_ctx);
-    free(l->unix_path); /* libuv has removed the file, and a successor's may stand there by now */
-    free(l);
-}
-
-void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx)
-{
-    l->closed = closed;
-    l->closed_ctx = ctx;
-    uv_close(&l->handle, on_closed);
-}
-
-static struct listener *listener_create(uv_loop_t *loop, bool is_unix, listener_waiting *waiting,
-                                        void *ctx)
-{
-    struct listener *l = mem_zalloc(sizeof *l);
-    l->waiting = waiting;
-    l->ctx = ctx;
-    if (is_unix)
-        uv_pipe_init(loop, &l->pipe, 0);
-    else
-        uv_tcp_init(loop, &l->tcp);
-    l->handle.data = l;
-    return l;
-}
-
 int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
-                  unsigned flags, listener_waiting *waiting, void *ctx, struct error *err)
+                  unsigned flags, const struct listener_events *events, void *ctx,
+                  struct error *err)
 {
+    struct unix_socket owned = {0};
     bool is_unix = listener_means_unix(host);
-    struct listener *l = listener_create(loop, is_unix, waiting, ctx);
+    int rc = 0, fd = is_unix ? unix_socket_listen(&owned, host, BACKLOG, err)
+                             : listen_tcp(loop, host, port, flags, err);
     *out = NULL;
-    int rc = is_unix ? listen_unix(l, host, err) : listen_tcp(l, host, port, flags, err);
-    if (rc)
-        listener_close(l, NULL, NULL);
-    else
-        *out = l;
-    return rc;
+    if (fd < 0)
+        return fd;
+    struct listener *l = listener_create(loop, fd, events, ctx, &rc);
+    if (!l) {
+        unix_socket_remove(&owned, host);
+        return error_set(err, rc, "cannot watch the socket of %s: %s", host, uv_strerror(rc));
+    }
+    l->owned = owned;
+    l->unix_path = is_unix ? mem_strdup(host) : NULL;
+    *out = l;
+    return 0;
 }
 
 /* A path, or an abstract name written with an @. The caller frees it. */
@@ -238,8 +288,14 @@ static bool option_is(int fd, int option, int wanted)
     return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 && value == wanted;
 }
 
-int listener_adopt(struct listener **out, uv_loop_t *loop, int fd, listener_waiting *waiting,
-                   void *ctx, struct error *err)
+static int make_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
+}
+
+int listener_adopt(struct listener **out, uv_loop_t *loop, int fd,
+                   const struct listener_events *events, void *ctx, struct error *err)
 {
     struct sockaddr_storage addr = {0};
     socklen_t len = sizeof addr;
@@ -252,20 +308,13 @@ int listener_adopt(struct listener **out, uv_loop_t *loop, int fd, listener_wait
                          "a socket unit needs ListenStream= and Accept=no",
                          fd);
     }
-    bool is_unix = addr.ss_family == AF_UNIX;
-    struct listener *l = listener_create(loop, is_unix, waiting, ctx);
-    int rc = is_unix ? uv_pipe_open(&l->pipe, fd) : uv_tcp_open(&l->tcp, fd);
-    if (rc)
-        close(fd);
-    if (is_unix)
-        l->unix_path = unix_name((const struct sockaddr_un *)&addr, len);
-    if (!rc)
-        rc = uv_listen(&l->stream, BACKLOG, on_connection);
-    if (rc) {
-        listener_close(l, NULL, NULL);
+    int rc = make_nonblocking(fd);
+    struct listener *l = rc ? NULL : listener_create(loop, fd, events, ctx, &rc);
+    if (!l)
         return error_set(err, rc, "cannot listen on descriptor %d, which was handed over: %s", fd,
                          uv_strerror(rc));
-    }
+    if (addr.ss_family == AF_UNIX)
+        l->unix_path = unix_name((const struct sockaddr_un *)&addr, len);
     *out = l;
     return 0;
 }
@@ -278,8 +327,8 @@ bool listener_is_unix(const struct listener *l)
 /* Its address; false when it is a unix socket. */
 static bool own_address(const struct listener *l, struct sockaddr_storage *addr)
 {
-    int len = sizeof *addr;
-    return !l->unix_path && uv_tcp_getsockname(&l->tcp, (struct sockaddr *)addr, &len) == 0;
+    socklen_t len = sizeof *addr;
+    return !l->unix_path && getsockname(l->fd, (struct sockaddr *)addr, &len) == 0;
 }
 
 static int port_of(const struct sockaddr_storage *addr)
@@ -315,25 +364,4 @@ const char *listener_address(const struct listener *l, char *out, size_t size)
     uv_ip_name((struct sockaddr *)&addr, ip, sizeof ip);
     snprintf(out, size, addr.ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d", ip, port_of(&addr));
     return out;
-}
-
-/* Small writes go out at once, and few bytes pile up: neither is worth losing the client for. */
-static void tune(uv_tcp_t *tcp)
-{
-    int fd, unsent = UNSENT_MAX;
-    uv_tcp_nodelay(tcp, 1);
-    if (uv_fileno((uv_handle_t *)tcp, &fd) == 0)
-        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-}
-
-int listener_accept(struct listener *l, struct stream *s, const struct stream_events *events)
-{
-    if (l->unix_path)
-        stream_init_pipe(s, l->handle.loop, events);
-    else
-        stream_init_tcp(s, l->handle.loop, events);
-    int rc = uv_accept(&l->stream, &s->stream);
-    if (!rc && !l->unix_path)
-        tune(&s->tcp);
-    return rc;
 }

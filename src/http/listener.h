@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A socket that listens: on a TCP address, or on a unix socket. */
+/*
+ * A socket that listens: on a TCP address, or on a unix socket.
+ *
+ * It accepts by itself (not by uv_listen(), which spins for ever when descriptors run out). While no
+ * connection can be accepted (EMFILE, ENFILE, ENOMEM) those that wait stay with the kernel, and it tries again
+ * every LISTENER_RETRY_MS.
+ */
 #ifndef HOSTLER_HTTP_LISTENER_H
 #define HOSTLER_HTTP_LISTENER_H
 
@@ -12,8 +18,14 @@
 
 struct listener;
 
-/* A connection waits for listener_accept(). */
-typedef void listener_waiting(struct listener *l, void *ctx);
+#define LISTENER_RETRY_MS 50
+
+struct listener_events {
+    /* A connection; `fd` is taken over: listener_take() makes a stream of it. */
+    void (*accepted)(struct listener *l, int fd, void *ctx);
+    /* No descriptor is free: whether the owner has closed a connection. */
+    bool (*make_room)(void *ctx);
+};
 
 enum listener_flags {
     LISTENER_REUSE_PORT = 1, /* others that say so too may listen on the same port */
@@ -28,13 +40,14 @@ bool listener_means_unix(const char *host);
  * errno with a text that names the address and what to do. Closed by listener_close().
  */
 int listener_open(struct listener **out, uv_loop_t *loop, const char *host, int port,
-                  unsigned flags, listener_waiting *waiting, void *ctx, struct error *err)
-    __attribute__((warn_unused_result));
+                  unsigned flags, const struct listener_events *events, void *ctx,
+                  struct error *err) __attribute__((warn_unused_result));
 /* The same with `fd`, a socket that somebody else opened and that listens already; it is closed with
  * the listener, or on error. Its file, if it has one, stays. */
-int listener_adopt(struct listener **out, uv_loop_t *loop, int fd, listener_waiting *waiting,
-                   void *ctx, struct error *err) __attribute__((warn_unused_result));
-/* `closed` (may be NULL) is called when the handle is closed and `l` is freed. */
+int listener_adopt(struct listener **out, uv_loop_t *loop, int fd,
+                   const struct listener_events *events, void *ctx, struct error *err)
+    __attribute__((warn_unused_result));
+/* `closed` (may be NULL) is called when the handles are closed and `l` is freed. */
 void listener_close(struct listener *l, void (*closed)(void *ctx), void *ctx);
 
 bool listener_is_unix(const struct listener *l);
@@ -45,8 +58,9 @@ bool listener_is_local(const struct listener *l);
 const char *listener_address(const struct listener *l, char *out, size_t size);
 /* 0 for a unix socket. */
 int listener_port(const struct listener *l);
-/* Initializes `s` and takes the waiting connection into it. Whatever it returns, 0 or a negative
- * errno, `s` is to be closed by its owner. */
-int listener_accept(struct listener *l, struct stream *s, const struct stream_events *events);
+/* Initializes `s` with the accepted connection `fd`. Whatever it returns, 0 or a negative errno, `s` is
+ * to be closed by its owner. */
+int listener_take(const struct listener *l, int fd, struct stream *s,
+                  const struct stream_events *events) __attribute__((warn_unused_result));
 
 #endif

@@ -145,7 +145,7 @@ static void on_drain(struct http_call *call, void *ctx)
 /* Set anew, or ours to say: what other pages may do is this server's matter, not its origin's. */
 static bool is_not_passed(const struct http_head *head, unsigned i)
 {
-    return http_field_is(head, i, "content-length") ||
+    return http_field_is(head, i, "content-length") || http_field_is(head, i, "date") ||
            strncasecmp(http_field_name(head, i), "access-control-", 15) == 0;
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/container_of.h"
 #include "base/memory.h"
-#include "http/connection.h"
+#include "http/connections.h"
 #include "http/listener.h"
 
 #define LISTENERS_MAX 16
@@ -29,11 +29,20 @@ struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, v
     return s;
 }
 
-static void on_waiting(struct listener *l, void *ctx)
+static void on_accepted(struct listener *l, int fd, void *ctx)
 {
     struct http_server *s = ctx;
-    connections_accept(&s->connections, l);
+    connections_accept(&s->connections, l, fd);
 }
+
+static bool on_no_descriptor(void *ctx)
+{
+    struct http_server *s = ctx;
+    return connections_make_room(&s->connections);
+}
+
+static const struct listener_events listener_events = {.accepted = on_accepted,
+                                                       .make_room = on_no_descriptor};
 
 /* The place of another listener; NULL, with a text, when there are too many. */
 static struct listener **next_listener(struct http_server *s, struct error *err)
@@ -56,13 +65,15 @@ int http_server_listen(struct http_server *s, const char *host, int port, unsign
 {
     struct listener **l = next_listener(s, err);
     uv_loop_t *loop = s->connections.loop;
-    return l ? added(s, listener_open(l, loop, host, port, flags, on_waiting, s, err)) : -ENOSPC;
+    return l ? added(s, listener_open(l, loop, host, port, flags, &listener_events, s, err))
+             : -ENOSPC;
 }
 
 int http_server_adopt(struct http_server *s, int fd, struct error *err)
 {
     struct listener **l = next_listener(s, err);
-    return l ? added(s, listener_adopt(l, s->connections.loop, fd, on_waiting, s, err)) : -ENOSPC;
+    return l ? added(s, listener_adopt(l, s->connections.loop, fd, &listener_events, s, err))
+             : -ENOSPC;
 }
 
 void http_server_secure(struct http_server *s, struct tls_identity *identity)
@@ -91,9 +102,9 @@ bool http_server_address(const struct http_server *s, unsigned index, char *out,
     return true;
 }
 
-void http_server_set_timeout(struct http_server *s, uint64_t ms)
+void http_server_set_limits(struct http_server *s, const struct http_limits *limits)
 {
-    s->connections.stall_ms = ms;
+    s->connections.limits = *limits;
 }
 
 int http_server_port(const struct http_server *s)

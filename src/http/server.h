@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "http/exchange.h"
+#include "http/limits.h"
 #include "http/listener.h"
 #include "http/tls.h"
 
@@ -39,8 +40,8 @@ int http_server_port(const struct http_server *s);
  * `*exposed` tells whether other machines can reach it. */
 bool http_server_address(const struct http_server *s, unsigned index, char *out, size_t size,
                          bool *exposed);
-/* How long a request or an answer may stand still; HTTP_STALL_MS unless set. */
-void http_server_set_timeout(struct http_server *s, uint64_t ms);
+/* Before the first connection; HTTP_LIMITS_DEFAULT unless set. */
+void http_server_set_limits(struct http_server *s, const struct http_limits *limits);
 /* Stops accepting; idle connections are closed, others end with their exchange. */
 void http_server_quiesce(struct http_server *s);
 /* Connections with an exchange that is not over, or with an answer that is not sent yet. */

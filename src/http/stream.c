@@ -2,8 +2,8 @@
 #include "http/stream.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
-#include "base/memory.h"
 #include "http/tls.h"
 
 /* An empty buffer gives its memory back when it has grown beyond this: idle streams stay small. */
@@ -23,7 +23,7 @@ static void stream_init(struct stream *s, const struct stream_events *events)
     buf_init(&s->out, BUF_UNBOUNDED);
     buf_init(&s->in_flight, BUF_UNBOUNDED);
     s->writing = s->reading = s->closing = s->broken = s->reads_little = false;
-    s->tls_begun = s->spoke_plain = false;
+    s->tls_begun = s->spoke_plain = s->lost = false;
     s->write_error = 0;
     s->tls = NULL;
 }
@@ -49,6 +49,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 
 static void end_reading(struct stream *s, int error)
 {
+    s->lost = false;
     stream_read_stop(s);
     s->broken = error != 0;
     s->events->ended(s, error);
@@ -84,6 +85,8 @@ static void read_sealed(struct stream *s, const char *data, size_t len)
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *data)
 {
     struct stream *s = handle->data;
+    if (n > 0 && s->lost) /* only its end counts */
+        return;
     if (n > 0 && s->tls)
         read_sealed(s, data->base, (size_t)n);
     else if (n > 0)
@@ -112,7 +115,7 @@ void stream_read_start(struct stream *s)
 
 void stream_read_stop(struct stream *s)
 {
-    if (!s->reading)
+    if (!s->reading || s->lost)
         return;
     s->reading = false;
     uv_read_stop(&s->stream);
@@ -137,17 +140,35 @@ static bool takes_more(const struct stream *s)
     return !s->closing && !s->broken && !s->write_error;
 }
 
+/* There is no memory for what is to be sent: the connection ends. The owner learns it from the loop, by
+ * `ended`, and not in the call that writes. */
+static void lose(struct stream *s)
+{
+    int fd;
+    s->write_error = UV_ENOMEM;
+    buf_finish(&s->out);
+    stream_read_start(s);
+    s->lost = true;
+    if (uv_fileno(&s->handle, &fd) == 0)
+        shutdown(fd, SHUT_RDWR);
+}
+
 void stream_write(struct stream *s, const void *data, size_t len)
 {
     if (takes_more(s) && buf_append(&s->out, data, len))
-        mem_out();
+        lose(s);
 }
 
-/* Room for `len` bytes behind what waits: written to directly, and then counted in out.len. */
+/* Room for `len` bytes behind what waits: written to directly, and then counted in out.len. NULL when
+ * nobody takes them. */
 static char *room_for(struct stream *s, size_t len)
 {
-    if (buf_reserve(&s->out, len))
-        mem_out();
+    if (!takes_more(s))
+        return NULL;
+    if (buf_reserve(&s->out, len)) {
+        lose(s);
+        return NULL;
+    }
     return s->out.data + s->out.len;
 }
 
@@ -169,24 +190,26 @@ static char *put_number(char *to, uint64_t n, unsigned base)
 void stream_write_field(struct stream *s, const char *name, const char *value)
 {
     size_t name_len = strlen(name), value_len = strlen(value);
-    if (!takes_more(s))
-        return;
     char *to = room_for(s, name_len + value_len + 4);
+    if (!to)
+        return;
     to = put(put(put(put(to, name, name_len), ": ", 2), value, value_len), "\r\n", 2);
     s->out.len = (size_t)(to - s->out.data);
 }
 
 void stream_write_number(struct stream *s, uint64_t n, unsigned base)
 {
-    if (takes_more(s))
-        s->out.len = (size_t)(put_number(room_for(s, NUMBER_MAX), n, base) - s->out.data);
+    char *to = room_for(s, NUMBER_MAX);
+    if (to)
+        s->out.len = (size_t)(put_number(to, n, base) - s->out.data);
 }
 
 void stream_write_chunk(struct stream *s, const void *data, size_t len)
 {
-    if (!takes_more(s))
+    char *to = room_for(s, len + NUMBER_MAX + 4);
+    if (!to)
         return;
-    char *to = put_number(room_for(s, len + NUMBER_MAX + 4), len, 16);
+    to = put_number(to, len, 16);
     to = put(put(put(to, "\r\n", 2), data, len), "\r\n", 2);
     s->out.len = (size_t)(to - s->out.data);
 }
@@ -243,7 +266,8 @@ static struct buf *wire_of(struct stream *s)
 {
     if (!s->tls)
         return &s->out;
-    tls_seal(s->tls, &s->out);
+    if (tls_seal(s->tls, &s->out))
+        lose(s);
     shrink(&s->out);
     return tls_sealed(s->tls);
 }
@@ -290,6 +314,7 @@ static void on_closed(uv_handle_t *handle)
     buf_finish(&s->out);
     buf_finish(&s->in_flight);
     tls_destroy(s->tls);
+    s->tls = NULL; /* the owner may live on, and ask what is pending */
     s->events->closed(s);
 }
 

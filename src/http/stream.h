@@ -50,6 +50,7 @@ struct stream {
     bool writing, reading, closing, broken;
     bool reads_little;
     bool tls_begun;
+    bool lost; /* memory ran out for what is to be sent: what comes is dropped until the end */
     bool spoke_plain; /* TLS was wanted, and the peer began in plain text: so does this stream */
 };
 
@@ -63,7 +64,8 @@ void stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);
 /* Reads in small pieces (or not any more): of what trickles in, so that little is at hand when nobody takes it. */
 void stream_read_little(struct stream *s, bool little);
-/* Collects. The writer bounds it by watching stream_pending(). */
+/* Collects. The writer bounds it by watching stream_pending(). When there is no memory for it, the
+ * connection is given up: `ended` follows from the loop. */
 void stream_write(struct stream *s, const void *data, size_t len);
 /* The same for a whole buffer, which is taken over without a copy when nothing else waits. */
 void stream_write_take(struct stream *s, struct buf *data);

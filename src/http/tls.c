@@ -30,6 +30,7 @@ struct tls {
     struct buf sealed;
     size_t answers; /* bytes in `sealed`, at most, that the peer made us write by sending */
     bool reading;
+    bool out_of_memory; /* the session cannot go on */
 };
 
 /* --- identity -----------------------------------------------------------------------------------
@@ -183,8 +184,10 @@ static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
     *written = 0;
     if (t->reading && (t->answers += len) > ANSWERS_MAX)
         return 0; /* it asks and asks, and takes no answer: the session breaks */
-    if (buf_append(&t->sealed, data, len))
-        mem_out(); /* as in stream_write() */
+    if (buf_append(&t->sealed, data, len)) {
+        t->out_of_memory = true;
+        return 0;
+    }
     *written = len;
     return 1;
 }
@@ -202,7 +205,7 @@ static const BIO_METHOD *bio_method(void)
     if (!method) {
         method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "hostler");
         if (!method)
-            mem_out();
+            return NULL;
         BIO_meth_set_read_ex(method, bio_read);
         BIO_meth_set_write_ex(method, bio_write);
         BIO_meth_set_ctrl(method, bio_control);
@@ -215,10 +218,15 @@ static const BIO_METHOD *bio_method(void)
 
 struct tls *tls_create(struct tls_identity *identity)
 {
-    struct tls *t = mem_zalloc(sizeof *t);
+    struct tls *t = calloc(1, sizeof *t);
+    const BIO_METHOD *method = bio_method();
+    if (!t || !method) {
+        free(t);
+        return NULL;
+    }
     buf_init(&t->sealed, BUF_UNBOUNDED);
     t->ssl = SSL_new(identity->ctx);
-    BIO *bio = t->ssl ? BIO_new(bio_method()) : NULL;
+    BIO *bio = t->ssl ? BIO_new(method) : NULL;
     if (!bio) {
         tls_destroy(t);
         return NULL;
@@ -271,15 +279,16 @@ enum tls_result tls_read(struct tls *t, char *out, size_t size, size_t *len)
     return result;
 }
 
-void tls_seal(struct tls *t, struct buf *plain)
+int tls_seal(struct tls *t, struct buf *plain)
 {
     size_t taken;
     ERR_clear_error();
-    /* Our BIO takes everything, so this fails only in a session that has ended already. */
+    /* Our BIO takes everything while there is memory; else this fails only in a session that has ended. */
     if (plain->len && SSL_write_ex(t->ssl, plain->data, plain->len, &taken) != 1)
         log_debug("TLS: nothing can be sent: %s", why());
     ERR_clear_error();
     buf_clear(plain);
+    return t->out_of_memory ? -ENOMEM : 0;
 }
 
 void tls_end(struct tls *t)

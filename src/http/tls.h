@@ -51,8 +51,8 @@ void tls_destroy(struct tls *t);
 void tls_feed(struct tls *t, const char *data, size_t len);
 /* Decrypts into `out` of `size` bytes. May also produce something to send: a handshake's part. */
 enum tls_result tls_read(struct tls *t, char *out, size_t size, size_t *len);
-/* Encrypts all of `plain` and empties it. */
-void tls_seal(struct tls *t, struct buf *plain);
+/* Encrypts all of `plain` and empties it. -ENOMEM when that was not possible: the session is over. */
+int tls_seal(struct tls *t, struct buf *plain) __attribute__((warn_unused_result));
 /* Says that we will send no more (close_notify). */
 void tls_end(struct tls *t);
 /* What is to be sent: the caller takes from its front. */

@@ -6,13 +6,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strv.h"
+#include "server/descriptors.h"
 #include "server/reload.h"
 
 #define N_SIGNALS 3
@@ -255,13 +255,14 @@ static void watch_signals(struct daemon *d)
 /* --- the beginning ------------------------------------------------------------------------------
  */
 
-static void raise_file_limit(void)
+static void set_limits(struct daemon *d)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    const struct config *c = d->config;
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    limits.stall_ms = c->timeout_ms;
+    limits.connections =
+        descriptors_max_clients(c->max_connections, c->classic ? 1 : c->models_max);
+    http_server_set_limits(d->server, &limits);
 }
 
 /* With several TCP addresses `::` is one of them, and does not stand for IPv4's as well: as
@@ -333,7 +334,7 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     d->api = api->create(d->host, d->refresh);
     d->server = http_server_create(&d->loop, api->handler, d->api);
     http_server_on_answer(d->server, api->add_fields);
-    http_server_set_timeout(d->server, d->config->timeout_ms);
+    set_limits(d);
     rc = read_identity(d, err);
     if (!rc)
         rc = listen_all(d, err);
@@ -377,7 +378,7 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     d->supervisor = supervisor;
     log_setup(config->log_level, config->log_format);
     open_standard_streams();
-    raise_file_limit();
+    descriptors_raise_limit();
     mem_tune();
     uv_loop_init(&d->loop);
     uv_timer_init(&d->loop, &d->timer);

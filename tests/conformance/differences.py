@@ -213,6 +213,8 @@ differs("an empty Access-Control-Allow-Origin says nothing: without Origin there
 differs("an origin that is not allowed is not told which one is", *(
     ("test_options.py::test_origins[http://other.test]", observed + ".access-control-allow-origin",
      "http://other.test", None) for observed in ("answer", "preflight")))
+differs("an HTTP/1.1 request names its host (RFC 9112, 3.2)",
+        ("test_http.py::test_what_rfc_9112_forbids[no Host]", "status", 200, 400))
 TARGETS = "test_http.py::test_forms_of_the_target"
 differs("a target may be a whole URL (RFC 9112, 3.2.2); a route is compared as it is sent, as a proxy in front "
         "of it would",

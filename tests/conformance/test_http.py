@@ -151,7 +151,25 @@ def test_forms_of_the_target(router, see, target, status):
     ("GET /health HTTP/1.1", 200), ("nonsense", 400), ("GET /health HTTP/9.9", 400), ("BREW /health HTTP/1.1", 400)])
 def test_forms_of_the_request_line(router, see, line, status):
     with router.wire() as wire:
-        see("status", wire.send(f"{line}\r\n\r\n".encode()).head().status, status)
+        see("status", wire.send(f"{line}\r\nHost: localhost\r\n\r\n".encode()).head().status, status)
+
+
+FORBIDDEN = {
+    "no Host": "GET /health HTTP/1.1\r\n\r\n",
+    "two Hosts": "GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+    "a folded field": "GET /health HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
+    "chunks in HTTP/1.0": "POST /tokenize HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a length and chunks": "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a blank before the colon": "GET /health HTTP/1.1\r\nHost: localhost\r\nX : a\r\n\r\n",
+    "another protocol": "GET /health RTSP/1.0\r\nHost: localhost\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_what_rfc_9112_forbids(router, see, what):
+    with router.wire() as wire:
+        see("status", wire.send(FORBIDDEN[what].encode()).head().status, int)
 
 
 def test_a_long_header(router, see):

@@ -263,8 +263,8 @@ def test_one_pipelined_request_stops_another_connections(hostler, talkers, gate)
         wire = say(server, "a", "c")
         until(lambda: "a" in server.queue(), what="the request's waiting")
         leave(server, wire)
-        first.send(b"GET /models?reload=1 HTTP/1.1\r\n\r\n"
-                   b"DELETE /v1/stream?conv_id=c HTTP/1.1\r\n\r\n")
+        first.send(b"GET /models?reload=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                   b"DELETE /v1/stream?conv_id=c HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert [first.answer().status, first.head().status] == [200, 204]
     assert server.queue() == {}
     gate.open()

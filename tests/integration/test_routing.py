@@ -426,9 +426,9 @@ def test_a_head_too_large(fake, extra):
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /health HTTP/2.0\r\n\r\n",
     b"\x16\x03\x01\x02\x00",
     b"GET /health HTTP/1.1\r\nHost h\r\n\r\n", b"GET /a b HTTP/1.1\r\n\r\n",
-    b"POST /tokenize HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-    b"POST /tokenize HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-    b"POST /tokenize HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"])
+    b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"])
 def test_garbage(fake, data):
     with Wire(fake) as wire:
         wire.send(data)

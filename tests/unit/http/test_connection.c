@@ -19,7 +19,7 @@ static void a_taken_body_is_asked_for(void **state)
     (void)state;
     f.on_request = take;
     f.on_body_end = reply;
-    struct peer *p = ask("POST / HTTP/1.1\r\n" EXPECTING);
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\n" EXPECTING);
     assert_text(p, CONTINUE);
     peer_send(p, "abc");
     loop_settle(&f.t);
@@ -32,7 +32,7 @@ static void a_taken_body_is_asked_for(void **state)
 static void a_refused_body_is_not_asked_for(void **state)
 {
     (void)state;
-    struct peer *p = ask("POST / HTTP/1.1\r\n" EXPECTING);
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\n" EXPECTING);
     assert_text(p, HELLO_CLOSE);
     assert_true(p->ended);
 }
@@ -41,7 +41,8 @@ static void nothing_is_expected_without_a_body(void **state)
 {
     (void)state;
     f.on_request = take;
-    struct peer *p = ask("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    struct peer *p =
+        ask("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
     assert_int_equal(p->in.len, 0);
 }
 
@@ -59,7 +60,7 @@ static void http_1_0_cannot_expect(void **state)
 static void a_small_rest_is_thrown_away(void **state)
 {
     (void)state;
-    struct peer *p = ask("POST /a HTTP/1.1\r\nContent-Length: 100000\r\n\r\n");
+    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     assert_text(p, HELLO);
     peer_send_fill(p, 100000);
     peer_send(p, GET("/b"));
@@ -73,7 +74,7 @@ static void a_small_rest_of_a_taken_body(void **state)
 {
     (void)state;
     f.on_request = take;
-    struct peer *p = ask("POST /a HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
+    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
     reply(f.x);
     peer_send(p, "defghij" GET("/b"));
     loop_settle(&f.t);
@@ -87,7 +88,7 @@ static void a_large_rest_ends_the_connection(void **state)
 {
     (void)state;
     struct peer *p = peer_connect(&f.t);
-    peer_send(p, "POST /a HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n");
+    peer_send(p, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n");
     peer_send_fill(p, 3000000);
     UNTIL(&f.t, p->ended);
     assert_text(p, HELLO_CLOSE);
@@ -101,7 +102,8 @@ static void a_large_rest_ends_the_connection(void **state)
 static void an_unwanted_body_of_unknown_length(void **state)
 {
     (void)state;
-    struct peer *p = ask("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n");
+    struct peer *p =
+        ask("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n");
     assert_text(p, HELLO_CLOSE);
     assert_true(p->ended);
 }
@@ -113,7 +115,7 @@ static void a_pause_stops_the_body(void **state)
     (void)state;
     f.on_request = take_and_pause;
     struct peer *p = peer_connect(&f.t);
-    peer_send(p, "POST /a HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n");
+    peer_send(p, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n");
     peer_send_fill(p, 3000000);
     loop_settle(&f.t);
     assert_in_range(f.after_pause, 0, 131072);
@@ -128,7 +130,7 @@ static void a_pause_in_the_middle(void **state)
 {
     (void)state;
     f.on_request = take;
-    struct peer *p = ask("POST /a HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n");
+    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n");
     peer_send_fill(p, 100000);
     loop_settle(&f.t);
     f.paused = true;
@@ -146,7 +148,7 @@ static void a_pause_of_a_pipelined_request(void **state)
     (void)state;
     f.on_request = take;
     struct peer *p = peer_connect(&f.t);
-    peer_send(p, GET("/a") "POST /b HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n");
+    peer_send(p, GET("/a") "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n");
     peer_send_fill(p, 3000000);
     loop_settle(&f.t);
     f.on_request = take_and_pause;
@@ -209,7 +211,7 @@ static void a_slow_client_gets_the_last_answer_whole(void **state)
 {
     (void)state;
     /* Connection: close, and the end comes while earlier pieces still wait for the socket. */
-    struct peer *p = ask_and_fill("GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    struct peer *p = ask_and_fill("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     http_exchange_write(f.x, "last", 4);
     http_exchange_end(f.x);
     loop_settle(&f.t);
@@ -270,7 +272,7 @@ static void a_client_that_leaves_within_its_body(void **state)
 {
     (void)state;
     f.on_request = take;
-    struct peer *p = ask("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc");
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
     peer_close(p);
     loop_settle(&f.t);
     assert_int_equal(f.gones, 1);
@@ -292,7 +294,7 @@ static void a_broken_chunk_ends_the_exchange(void **state)
 {
     (void)state;
     f.on_request = take;
-    struct peer *p = ask("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n");
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n");
     assert_int_equal(f.gones, 1);
     assert_true(p->ended || p->reset);
 }
@@ -329,7 +331,7 @@ static void abort_from_the_handler(void **state)
 {
     (void)state;
     f.on_request = http_exchange_abort;
-    struct peer *p = ask("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" GET("/b"));
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" GET("/b"));
     assert_true(p->ended || p->reset);
     assert_int_equal(f.requests, 1);
     assert_int_equal(p->in.len, 0);
@@ -340,7 +342,7 @@ static void abort_from_the_body(void **state)
     (void)state;
     f.on_request = take;
     f.on_body_end = http_exchange_abort;
-    struct peer *p = ask("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" GET("/b"));
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" GET("/b"));
     assert_true(p->ended || p->reset);
     assert_int_equal(f.requests, 1);
     assert_int_equal(f.gones, 0);

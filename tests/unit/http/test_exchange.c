@@ -27,7 +27,7 @@ static void the_connection_is_kept(void **state)
 static void it_ends_when_the_client_wants_so(void **state)
 {
     (void)state;
-    struct peer *p = ask("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n");
+    struct peer *p = ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: Close\r\n\r\n");
     assert_text(p, HELLO_CLOSE);
     assert_true(p->ended);
 }
@@ -35,7 +35,7 @@ static void it_ends_when_the_client_wants_so(void **state)
 static void byte_by_byte(void **state)
 {
     (void)state;
-    static const char request[] = "POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+    static const char request[] = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
     struct peer *p = peer_connect(&f.t);
     f.on_request = take;
     f.on_body_end = reply;
@@ -67,9 +67,10 @@ static void a_pipelined_request_after_a_body(void **state)
     (void)state;
     f.on_request = take;
     f.on_body_end = reply;
-    struct peer *p = ask("POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nxy"
-                         "POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n"
-                         "GET /c HTTP/1.1\r\n\r\n");
+    struct peer *p =
+        ask("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nxy"
+            "POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n"
+            "GET /c HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_text(p, HELLO HELLO HELLO);
     assert_string_equal(buf_cstr(&f.body), "xyz");
     assert_string_equal(f.targets, "/a /b /c ");
@@ -79,7 +80,7 @@ static void a_chunked_body(void **state)
 {
     (void)state;
     f.on_request = take;
-    struct peer *p = ask("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
                          "3;ext=1\r\nabc\r\nA\r\n0123456789\r\n");
     assert_int_equal(http_exchange_body_length(f.x), -1);
     assert_int_equal(f.body_ends, 0);
@@ -97,7 +98,7 @@ static void what_a_handler_can_ask(void **state)
 {
     (void)state;
     f.on_request = take;
-    ask("PUT /a?b HTTP/1.1\r\nContent-Length: 4\r\nX: y\r\n\r\n");
+    ask("PUT /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nX: y\r\n\r\n");
     assert_string_equal(http_exchange_method(f.x), "PUT");
     assert_string_equal(http_exchange_target(f.x), "/a?b");
     assert_string_equal(http_exchange_peer(f.x), "unix");
@@ -202,7 +203,7 @@ static void nothing_is_sent_before_a_flush(void **state)
 static void head_has_no_body(void **state)
 {
     (void)state;
-    struct peer *p = ask("HEAD / HTTP/1.1\r\n\r\n" GET("/b"));
+    struct peer *p = ask("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" GET("/b"));
     assert_text(p,
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\n" HELLO);
 }
@@ -211,7 +212,7 @@ static void a_streamed_answer_to_head(void **state)
 {
     (void)state;
     f.on_request = stream;
-    struct peer *p = ask("HEAD / HTTP/1.1\r\n\r\n");
+    struct peer *p = ask("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_text(p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\nC: d\r\n\r\n");
     assert_false(p->ended);
 }
@@ -284,7 +285,7 @@ static void http_1_0_gets_a_stream_without_chunks(void **state)
 static void an_offered_upgrade_is_ignored(void **state)
 {
     (void)state;
-    struct peer *p = ask("GET /a HTTP/1.1\r\n" H2C "\r\n");
+    struct peer *p = ask("GET /a HTTP/1.1\r\nHost: a\r\n" H2C "\r\n");
     assert_true(peer_has(p, "\r\n\r\nhello"));
     assert_int_equal(f.requests, 1);
 }
@@ -292,7 +293,7 @@ static void an_offered_upgrade_is_ignored(void **state)
 static void the_connection_lives_after_an_offered_upgrade(void **state)
 {
     (void)state;
-    struct peer *p = ask("GET /a HTTP/1.1\r\n" H2C "\r\n");
+    struct peer *p = ask("GET /a HTTP/1.1\r\nHost: a\r\n" H2C "\r\n");
     if (p->ended && peer_has(p, "Connection: close"))
         return; /* would do as well */
     peer_send(p, GET("/b"));
@@ -306,7 +307,8 @@ static void an_offered_upgrade_with_a_body(void **state)
     (void)state;
     f.on_request = take;
     f.on_body_end = reply;
-    struct peer *p = ask("POST /a HTTP/1.1\r\n" H2C "Content-Length: 3\r\n\r\nabc" GET("/b"));
+    struct peer *p =
+        ask("POST /a HTTP/1.1\r\nHost: a\r\n" H2C "Content-Length: 3\r\n\r\nabc" GET("/b"));
     assert_string_equal(buf_cstr(&f.body), "abc");
     assert_true(peer_has(p, "\r\n\r\nhello"));
     if (p->ended && peer_has(p, "Connection: close"))

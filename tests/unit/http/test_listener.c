@@ -131,7 +131,7 @@ static void an_early_answer_is_not_destroyed_by_a_reset(void **state)
     assert_int_equal(http_server_listen(f.server, "127.0.0.1", 0, 0, &err), 0);
     struct peer *p = peer_add(&f.t, connect_tcp(http_server_port(f.server)));
     p->deaf = true; /* reads only when it has said everything */
-    peer_send(p, "POST / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n");
+    peer_send(p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n");
     peer_send_fill(p, 9000000);
     UNTIL(&f.t, !p->out.len);
     p->deaf = false;

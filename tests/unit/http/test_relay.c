@@ -306,7 +306,7 @@ static void an_origin_that_is_not_there(void **state)
 {
     (void)state;
     origin_close(&origin);
-    struct peer *p = ask("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
     assert_int_equal(dones, 1);
     assert_int_equal(result, RELAY_NOT_SENT);
     assert_true(peer_has(p, "HTTP/1.1 502 "));

@@ -96,7 +96,7 @@ static void close_ends_open_exchanges(void **state)
     (void)state;
     f.on_request = take;
     struct peer *idle = peer_connect(&f.t);
-    struct peer *p = ask("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc");
+    struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
     close_server();
     assert_int_equal(f.gones, 1);
     loop_settle(&f.t);

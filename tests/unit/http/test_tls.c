@@ -113,7 +113,7 @@ static void seal(const char *text, size_t len)
     struct buf plain;
     buf_init(&plain, BUF_UNBOUNDED);
     assert_int_equal(buf_append(&plain, text, len), 0);
-    tls_seal(t, &plain);
+    assert_int_equal(tls_seal(t, &plain), 0);
     assert_int_equal(plain.len, 0);
     buf_finish(&plain);
 }

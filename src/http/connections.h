@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The connections of a server as a set: which are accepted, when they end. Internal to http/.
+ *
+ * When `limits.connections` are open, the one that has been idle the longest makes way for a new one. With
+ * none idle, the new one gets a place in the reserve: it may send one request, which the handler refuses
+ * unless an operator needs it (http_exchange_is_over_limit()). When the reserve is full as well, its oldest
+ * connection whose request is not being answered makes way. So an operator gets in, whatever clients hold open.
+ */
+#ifndef HOSTLER_HTTP_CONNECTIONS_H
+#define HOSTLER_HTTP_CONNECTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "http/connection.h"
+#include "http/listener.h"
+
+void connections_init(struct connections *c, uv_loop_t *loop, http_handler *handler, void *ctx);
+/* Takes over the accepted socket `fd`. */
+void connections_accept(struct connections *c, const struct listener *l, int fd);
+/* Closes the connection that has been idle the longest, at once; false: there is none. */
+bool connections_make_room(struct connections *c);
+void connections_quiesce(struct connections *c);
+size_t connections_busy(const struct connections *c);
+/* Closes them all; `closed` is called once every handle is closed. */
+void connections_close(struct connections *c, void (*closed)(struct connections *c));
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/request_check.h"
+
+#include <string.h>
+#include <strings.h>
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+void request_check_keep(struct request_check *c, size_t len)
+{
+    size_t n = len < sizeof c->tail ? len : sizeof c->tail;
+    const char *end = c->chunk + len;
+    memmove(c->tail, c->tail + n, sizeof c->tail - n);
+    memcpy(c->tail + sizeof c->tail - n, end - n, n);
+    while (end > c->chunk && is_blank(end[-1]))
+        end--;
+    if (end > c->chunk)
+        c->last = end[-1];
+}
+
+/* The byte `back` before `at`: of the chunk, or of what came before it. */
+static char byte_before(const struct request_check *c, const char *at, size_t back)
+{
+    size_t here = (size_t)(at - c->chunk);
+    return back <= here ? at[-(ptrdiff_t)back] : c->tail[sizeof c->tail - (back - here)];
+}
+
+const char *request_check_protocol(struct request_check *c, const char *at)
+{
+    static const char name[] = "HTTP/";
+    bool is_first = !c->has_version;
+    c->has_version = true;
+    for (size_t i = 0; is_first && i < REQUEST_CHECK_TAIL; i++)
+        if (byte_before(c, at, REQUEST_CHECK_TAIL - i) != name[i])
+            return "the protocol is not HTTP";
+    return NULL;
+}
+
+/* RFC 9112, 5.2: a value that goes on in the next line. llhttp glues the lines together. */
+const char *request_check_value(const struct request_check *c, const char *at)
+{
+    while (at > c->chunk && is_blank(at[-1]))
+        at--;
+    char before = at > c->chunk ? at[-1] : c->last;
+    return before == '\n' ? "a header field is folded over several lines" : NULL;
+}
+
+/* Bytes of a host and its port (RFC 3986, 3.2); Host is empty where the target has none. */
+static const bool host_byte[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['.'] = true,
+    ['_'] = true,         ['~'] = true,         ['%'] = true,         ['!'] = true, ['$'] = true,
+    ['&'] = true,         ['\''] = true,        ['('] = true,         [')'] = true, ['*'] = true,
+    ['+'] = true,         [';'] = true,         ['='] = true,         [':'] = true, ['['] = true,
+    [']'] = true,
+};
+
+static bool is_host(const char *value)
+{
+    while (host_byte[(unsigned char)*value])
+        value++;
+    return !*value;
+}
+
+/* RFC 9112, 5.1: llhttp takes a blank for a part of a field's name. */
+static bool has_blank(const char *name, size_t len)
+{
+    return memchr(name, ' ', len) != NULL;
+}
+
+/* Of Host there is exactly one (RFC 9112, 3.2); HTTP/1.0 may have none. */
+static const char *field_problem(const struct http_head *head, bool is_old)
+{
+    const char *host = NULL;
+    for (unsigned i = 0; i < head->n_fields; i++) {
+        const char *name = http_field_name(head, i), *value = http_field_value(head, i);
+        if (has_blank(name, (size_t)(value - name)))
+            return "a blank in the name of a header field, or behind it";
+        if (!http_field_is(head, i, "host"))
+            continue;
+        if (host)
+            return "Host is given more than once";
+        host = value;
+    }
+    if (!host)
+        return is_old ? NULL : "Host is missing: every HTTP/1.1 request names it";
+    return is_host(host) ? NULL : "Host is not the name of a host";
+}
+
+const char *request_check_head(const llhttp_t *parser, const struct http_head *head)
+{
+    const char *coding = http_head_get(head, "transfer-encoding");
+    if (parser->http_major != 1)
+        return "only HTTP/1.0 and HTTP/1.1 are spoken here";
+    if (coding && parser->http_minor == 0)
+        return "Transfer-Encoding is not possible in an HTTP/1.0 request";
+    if (coding && (!(parser->flags & F_CHUNKED) || strcasecmp(coding, "chunked") != 0))
+        return "Transfer-Encoding must be chunked, and nothing else";
+    if (parser->content_length > INT64_MAX)
+        return "Content-Length is too large";
+    return field_problem(head, parser->http_minor == 0);
+}
