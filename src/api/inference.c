@@ -31,6 +31,7 @@
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
 #define RETRY_LATER_S 30                     /* to clients whose model will hardly load before */
+#define OVERLOAD_RETRY_S 2                   /* to clients that we had no resources for */
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, WAITING, RELAYED, EXPLAIN };
@@ -47,8 +48,9 @@ struct inference {
     struct host_listener listener; /* in EXPLAIN */
     uv_timer_t timer;              /* in EXPLAIN */
     bool may_load;
-    bool barred; /* its caller may not load a model by it */
-    bool retried;
+    bool barred;       /* its caller may not load a model by it */
+    bool replaced;     /* it was granted again after its engine was found to be absent, */
+    bool resent;       /* or had not read it */
     bool begun;        /* in EXPLAIN: an answer has begun */
     char *explanation; /* in EXPLAIN */
     char fields[96];
@@ -205,17 +207,55 @@ static void refuse_queue(struct inference *i, const char *state, const char *why
 /* --- relaying -----------------------------------------------------------------------------------
  */
 
-static void retry(struct inference *i)
+/* The engine has read nothing of the request: it may be granted once more. */
+static void submit_again(struct inference *i)
 {
     struct model *h = i->request.model;
-    i->retried = true;
     i->record->granted = 0;
     i->phase = WAITING;
-    log_warn("model %s: its engine cannot be reached; the request waits for a new one",
-             h->entry->id);
     host_withdraw(&i->request);
-    instance_broken(i->request.instance);
     host_submit(&i->request, h, i->may_load);
+}
+
+/* Nothing listens on the engine's socket: that is evidence, and the next engine gets the request. */
+static void replace_engine(struct inference *i)
+{
+    struct model *h = i->request.model;
+    if (i->replaced || host_is_stopping(&i->request)) {
+        explain(i, false);
+        return;
+    }
+    i->replaced = true;
+    log_warn("model %s: nothing listens on its engine's socket; the request waits for a new engine",
+             h->entry->id);
+    i->phase = WAITING;
+    instance_broken(i->request.instance);
+    submit_again(i);
+}
+
+/* The connection was closed before the engine read the request. That is no evidence: if the process
+ * has ended, its exit is reported. */
+static void send_again(struct inference *i)
+{
+    if (i->resent || host_is_stopping(&i->request)) {
+        explain(i, false);
+        return;
+    }
+    i->resent = true;
+    submit_again(i);
+}
+
+/* hostler itself lacks something; the engine serves others. */
+static void refuse_overload(struct inference *i)
+{
+    const struct model *h = i->request.model;
+    char *message = mem_printf("hostler has too few free file descriptors or too little memory to "
+                               "reach the engine of model '%s'; try again later",
+                               h->entry->id);
+    json_t *error = reply_error_object(503, message);
+    json_object_set_new(error, "state", json_string("overloaded"));
+    free(message);
+    inference_refuse(i, 503, error, OVERLOAD_RETRY_S);
 }
 
 static void on_relay_done(struct relay *r, enum relay_result result)
@@ -226,11 +266,14 @@ static void on_relay_done(struct relay *r, enum relay_result result)
     case RELAY_CLIENT_GONE:
         inference_free(i);
         return;
+    case RELAY_ABSENT:
+        replace_engine(i);
+        return;
     case RELAY_NOT_SENT:
-        if (i->retried || host_is_stopping(&i->request))
-            explain(i, false);
-        else
-            retry(i);
+        send_again(i);
+        return;
+    case RELAY_NO_RESOURCES:
+        refuse_overload(i);
         return;
     case RELAY_NO_PLACE:
         refuse_queue(i, "wait_timeout", "its engine was busy all the time (--load-timeout)");
@@ -267,7 +310,8 @@ static void on_granted(struct host_request *r)
     i->relay.fields = i->fields;
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
-    relay_start(&i->relay, r->instance->client);
+    if (relay_start(&i->relay, r->instance->client))
+        refuse_overload(i);
 }
 
 /* --- refusals of the scheduler ------------------------------------------------------------------

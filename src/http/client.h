@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The HTTP/1.1 client side for one origin: an engine's unix socket. Connections are kept and used
- * again, the most recent first; a call has a connection for itself while it lasts.
+ * The HTTP/1.1 client side for one origin (http/origin.h). Connections are kept and used again, the
+ * most recent first; a call has a connection for itself while it lasts.
  *
- * An engine has a fixed number of threads for its connections, and an open one occupies a thread
- * even while it is idle. So no more are opened than it has threads: further calls wait here, in
- * order. It closes those that are idle or have served 100 requests, so they are kept for a shorter
- * time than that, and a kept one may turn out to be closed: then the call fails with
- * HTTP_CALL_STALE and can be made again on a fresh one.
+ * No more connections are opened than the origin serves: further calls wait here, in order. A connect
+ * that fails for want of our own resources, or because the origin's accept queue is full, is tried
+ * again; calls wait for that too, and take connections that become free meanwhile. A kept connection
+ * may turn out to be closed by the origin: then the call fails with HTTP_CALL_STALE and can be made
+ * again on a fresh one.
  */
 #ifndef HOSTLER_HTTP_CLIENT_H
 #define HOSTLER_HTTP_CLIENT_H
@@ -19,18 +19,27 @@
 
 #include "base/buf.h"
 #include "http/head.h"
+#include "http/origin.h"
 
 struct http_client;
 struct http_call;
 
+/* Connections, of an origin's maximum, that are set aside for urgent calls. */
 #define HTTP_RESERVED 2
+/* How long a call is held while connects fail for want of our own resources. */
+#define HTTP_CONNECT_MS 10000
 
+/* Whose fault it was decides what may follow: only ABSENT and an origin's end (BROKEN, NO_ANSWER) say
+ * anything about the origin. */
 enum http_call_failure {
-    HTTP_CALL_NOT_SENT,  /* no connection, or it ended before the origin read the request */
+    HTTP_CALL_ABSENT,    /* nothing listens at the origin's address: nothing was sent */
+    HTTP_CALL_NOT_SENT,  /* the connection ended before the origin read the request; or
+                            http_client_close() */
     HTTP_CALL_STALE,     /* the same on a kept connection: a fresh one may do */
     HTTP_CALL_NO_ANSWER, /* the origin read the request and ended without a byte of an answer */
-    HTTP_CALL_NO_PLACE,  /* it waited for a connection as long as it may */
-    HTTP_CALL_BROKEN,    /* the answer is incomplete, or no HTTP */
+    HTTP_CALL_NO_PLACE, /* it waited for a connection as long as it may: the origin serves others */
+    HTTP_CALL_NO_RESOURCES, /* ours: descriptors or memory were missing for HTTP_CONNECT_MS */
+    HTTP_CALL_BROKEN,       /* the answer is incomplete, or no HTTP */
 };
 
 struct http_call_events {
@@ -42,19 +51,23 @@ struct http_call_events {
     void (*body)(struct http_call *call, const char *data, size_t len, void *ctx);
     /* What one read brought has been reported: time to pass it on. */
     void (*flush)(struct http_call *call, void *ctx);
-    /* Some of the written request has been taken by the engine. */
+    /* Some of the written request has been taken by the origin. */
     void (*drain)(struct http_call *call, void *ctx);
     /* Exactly one of these two ends the call; its pointer is dead then. */
     void (*end)(struct http_call *call, void *ctx);
     void (*fail)(struct http_call *call, enum http_call_failure why, void *ctx);
 };
 
-/* `max_connections`: 0 for no limit. `patience_ms`: how long a call may wait for one; 0 for ever.
- * HTTP_RESERVED of them are for calls that jump the queue. */
-struct http_client *http_client_create(uv_loop_t *loop, const char *socket_path,
-                                       unsigned max_connections, uint64_t patience_ms);
+/* Copies `origin` and `traits`. `patience_ms`: how long a call may wait for a connection while the
+ * origin serves others; 0: for ever. */
+struct http_client *http_client_create(uv_loop_t *loop, const struct http_origin *origin,
+                                       const struct http_origin_traits *traits,
+                                       uint64_t patience_ms);
 /* Calls that run end with `fail`; memory is freed when the last handle is closed. NULL-safe. */
 void http_client_close(struct http_client *c);
+/* The error of the last connect that failed for want of our own resources, while calls wait for
+ * that to pass; else 0. */
+int http_client_shortage(const struct http_client *c);
 
 enum http_call_flags {
     HTTP_CALL_FRESH = 1,   /* does not use a kept connection */
@@ -62,6 +75,7 @@ enum http_call_flags {
     HTTP_CALL_URGENT = 4,  /* short, and wanted even while all the others are busy */
 };
 
+/* NULL when there is no memory for it. No event but `connected` comes from inside. */
 struct http_call *http_client_call(struct http_client *c, unsigned flags,
                                    const struct http_call_events *events, void *ctx);
 void http_call_write(struct http_call *call, const void *data, size_t len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Ended by whichever comes first: the call's end, its failure, the timer, a cancel. What is told is
- * told from the timer's close callback, so never from inside http_fetch(). */
+/* Ended by whichever comes first: the call's end, its failure, the timer, a cancel. The result is
+ * reported from the timer's close callback, so never from inside http_fetch(). */
 #include "http/fetch.h"
 
 #include <stdlib.h>
@@ -9,12 +9,14 @@
 #include "base/memory.h"
 
 struct http_fetch {
-    struct http_call *call;
+    struct http_client *client;
+    struct http_call *call; /* NULL before and after it */
+    bool connected;
     uv_timer_t timer;
     char *text; /* the request's head and body */
     struct buf body;
     int status;
-    http_fetch_done *done; /* NULL: nobody wants to know */
+    http_fetch_done *done; /* NULL: cancelled */
     void *ctx;
 };
 
@@ -23,7 +25,7 @@ static void on_closed(uv_handle_t *handle)
     struct http_fetch *f = handle->data;
     const char *body = buf_cstr(&f->body);
     if (f->done)
-        f->done(body ? f->status : 0, body ? body : "", f->body.len, f->ctx);
+        f->done(body ? f->status : UV_ENOMEM, body ? body : "", f->body.len, f->ctx);
     free(f->text);
     buf_finish(&f->body);
     free(f);
@@ -42,12 +44,14 @@ static void finish(struct http_fetch *f, int status)
 
 static void on_timeout(uv_timer_t *timer)
 {
-    finish(timer->data, 0);
+    struct http_fetch *f = timer->data;
+    finish(f, f->call && !f->connected ? http_client_shortage(f->client) : 0);
 }
 
 static void on_connected(struct http_call *call, void *ctx)
 {
     struct http_fetch *f = ctx;
+    f->connected = true;
     http_call_write(call, f->text, strlen(f->text));
     http_call_flush(call);
     http_call_sent(call);
@@ -80,10 +84,10 @@ static void on_end(struct http_call *call, void *ctx)
 static void on_fail(struct http_call *call, enum http_call_failure why, void *ctx)
 {
     struct http_fetch *f = ctx;
+    int shortage = http_client_shortage(f->client);
     (void)call;
-    (void)why;
     f->call = NULL;
-    finish(f, 0);
+    finish(f, why == HTTP_CALL_NO_RESOURCES ? shortage : 0);
 }
 
 static void ignore(struct http_call *call, void *ctx)
@@ -110,6 +114,7 @@ struct http_fetch *http_fetch(uv_loop_t *loop, struct http_client *client,
         mem_printf("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s",
                    request->method, request->target,
                    request->body ? "Content-Type: application/json\r\n" : "", strlen(body), body);
+    f->client = client;
     f->done = done;
     f->ctx = ctx;
     buf_init(&f->body, request->max);
@@ -117,6 +122,8 @@ struct http_fetch *http_fetch(uv_loop_t *loop, struct http_client *client,
     f->timer.data = f;
     uv_timer_start(&f->timer, on_timeout, request->timeout_ms, 0);
     f->call = http_client_call(client, HTTP_CALL_FRESH | HTTP_CALL_URGENT, &call_events, f);
+    if (!f->call)
+        finish(f, UV_ENOMEM);
     return f;
 }
 

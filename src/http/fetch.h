@@ -14,8 +14,12 @@ struct http_fetch_request {
     uint64_t timeout_ms; /* for all of it */
 };
 
-/* Called once, never from inside http_fetch(). `status` is 0 when there is no answer, or none that
- * came in time or was short enough. `body` is zero-terminated and good during the call. */
+/*
+ * Called once, never from inside http_fetch(). `status`: of the answer; 0 when the origin gave none, or
+ * none that came in time or was short enough; a negative errno when it could not be asked for want of
+ * our own resources, which says nothing about the origin. `body` is zero-terminated and good during
+ * the call.
+ */
 typedef void http_fetch_done(int status, const char *body, size_t len, void *ctx);
 
 /* The request's strings are copied. It jumps the queue of those who wait for a connection. */

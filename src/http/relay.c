@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/relay.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -119,11 +120,19 @@ int relay_body(struct relay *r, const char *data, size_t len)
     return 0;
 }
 
+static void start_or_fail(struct relay *r)
+{
+    if (relay_start(r, r->client))
+        r->done(r, RELAY_NO_RESOURCES);
+}
+
 void relay_body_end(struct relay *r)
 {
     r->body_complete = true;
-    if (r->awaits_body)
-        relay_start(r, r->client);
+    if (r->awaits_body) {
+        start_or_fail(r);
+        return;
+    }
     if (!r->body_sent)
         return;
     if (r->chunked)
@@ -179,7 +188,7 @@ static void on_flush(struct http_call *call, void *ctx)
 {
     struct relay *r = ctx;
     http_exchange_flush(r->x);
-    /* The kernel holds a lot for the client already: what it does not take waits in the engine. */
+    /* The kernel holds a lot for the client already: what it does not take waits in the origin. */
     if (http_exchange_pending(r->x))
         http_call_pause(call);
 }
@@ -205,20 +214,26 @@ static void on_fail(struct http_call *call, enum http_call_failure why, void *ct
     (void)call;
     r->call = NULL;
     switch (why) {
+    case HTTP_CALL_ABSENT:
+        r->done(r, RELAY_ABSENT);
+        return;
     case HTTP_CALL_NOT_SENT:
         r->done(r, can_repeat(r) ? RELAY_NOT_SENT : RELAY_NO_ANSWER);
         return;
     case HTTP_CALL_STALE:
-        /* The engine closed a kept connection while we took it: on a fresh one nobody notices. */
+        /* The origin closed a kept connection while we took it: the client must not notice. */
         if (can_repeat(r)) {
             r->fresh = true;
-            relay_start(r, r->client);
+            start_or_fail(r);
         } else {
             r->done(r, RELAY_NO_ANSWER);
         }
         return;
     case HTTP_CALL_NO_PLACE:
         r->done(r, RELAY_NO_PLACE);
+        return;
+    case HTTP_CALL_NO_RESOURCES:
+        r->done(r, RELAY_NO_RESOURCES);
         return;
     case HTTP_CALL_NO_ANSWER:
         r->done(r, RELAY_NO_ANSWER);
@@ -247,14 +262,14 @@ static bool awaits_body(const struct relay *r)
     return !r->body_complete && length >= 0 && length <= (int64_t)REPLAY_MAX;
 }
 
-void relay_start(struct relay *r, struct http_client *client)
+int relay_start(struct relay *r, struct http_client *client)
 {
     r->client = client;
     r->body_sent = false;
     r->awaits_body = awaits_body(r);
     if (r->awaits_body) {
         http_exchange_resume(r->x);
-        return;
+        return 0;
     }
     /* Only what can be sent again may meet a stale connection. */
     bool fresh = r->fresh || !r->body_complete || r->body.len > REPLAY_MAX;
@@ -264,4 +279,5 @@ void relay_start(struct relay *r, struct http_client *client)
                                (fresh ? HTTP_CALL_FRESH : 0) | (r->urgent ? HTTP_CALL_URGENT : 0) |
                                    (http_exchange_is_head(r->x) ? HTTP_CALL_IS_HEAD : 0),
                                &call_events, r);
+    return r->call ? 0 : -ENOMEM;
 }

@@ -23,9 +23,11 @@ enum relay_result {
     RELAY_DONE,        /* the answer is with the client (or on its way there) */
     RELAY_CLIENT_GONE, /* the client left: the origin's connection is closed */
     /* The exchange is still the caller's to answer: */
-    RELAY_NOT_SENT,  /* the origin has seen none of it, and relay_start() may be called again */
-    RELAY_NO_PLACE,  /* it waited in vain for one of the origin's connections */
-    RELAY_NO_ANSWER, /* the origin ended before it answered; it may have seen the request */
+    RELAY_ABSENT,       /* nothing listens at the origin's address; nothing was sent */
+    RELAY_NOT_SENT,     /* the origin has read none of it, and relay_start() may be called again */
+    RELAY_NO_PLACE,     /* it waited in vain for one of the origin's connections */
+    RELAY_NO_RESOURCES, /* nothing was sent: this process lacked descriptors or memory */
+    RELAY_NO_ANSWER,    /* the origin ended before it answered; it may have read the request */
     /* The exchange has a begun answer, which the caller must end or abort: */
     RELAY_BROKEN,
 };
@@ -58,9 +60,9 @@ void relay_finish(struct relay *r);
  * Starts. `x`, `body`, `body_complete`, `urgent`, `fields`, `passed` and `done` are set by the caller. From
  * here on the exchange's events go to the relay: feed `body` and `body_end` to relay_body() and
  * relay_body_end(), `drain` to relay_drain(); on `gone` call relay_finish(). `done` is called once,
- * never from inside relay_start().
+ * never from inside relay_start(). 0, or -ENOMEM: the exchange is still the caller's to answer.
  */
-void relay_start(struct relay *r, struct http_client *client);
+int relay_start(struct relay *r, struct http_client *client) __attribute__((warn_unused_result));
 /* 0, or a negative errno when it cannot be kept: the caller answers, and ends the relay. */
 int relay_body(struct relay *r, const char *data, size_t len) __attribute__((warn_unused_result));
 void relay_body_end(struct relay *r);

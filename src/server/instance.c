@@ -100,6 +100,21 @@ static void keep_learned(const struct instance *i)
         learned_keep(host->state, &host->budget, i->model);
 }
 
+/* llama-server closes a connection that is idle for 5 s, and often closes one right after a streamed
+ * answer without saying so (docs/engine.md). */
+#define KEEP_MS 3000
+
+static struct http_client *create_client(const struct instance *i)
+{
+    struct http_origin origin;
+    const struct host *host = i->model->host;
+    struct http_origin_traits traits = {.max_connections = i->model->composed.connections,
+                                        .keep_ms = KEEP_MS};
+    if (http_origin_unix(&origin, engine_socket(i->engine)))
+        abort(); /* rundir_create() has checked the length */
+    return http_client_create(host->loop, &origin, &traits, host->config->load_timeout_ms);
+}
+
 /* It can serve for the first time. */
 static void on_ready(struct instance *i)
 {
@@ -111,8 +126,7 @@ static void on_ready(struct instance *i)
     keep_learned(i);
     snprintf(took, sizeof took, "after %.1f s", (double)m->sched.load_ms / 1000);
     host_record(m, "ready", took);
-    i->client = http_client_create(host->loop, engine_socket(i->engine), m->composed.connections,
-                                   host->config->load_timeout_ms);
+    i->client = create_client(i);
     pulse_begin(&host->pulse, i);
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_READY, .model = &m->sched});
 }

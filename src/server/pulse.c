@@ -20,10 +20,10 @@ static void on_answer(int status, const char *body, size_t len, void *ctx)
     (void)body;
     (void)len;
     i->pulse.question = NULL;
-    if (status) {
+    if (status > 0) {
         i->pulse.heard = uv_now(host_loop(i->model->host));
         i->pulse.unanswered = 0;
-    } else {
+    } else if (status == 0) { /* negative: we could not ask, which is no evidence */
         i->pulse.unanswered++;
     }
 }

@@ -6,6 +6,7 @@
 #include "loop_test.h"
 
 #include "http/client.h"
+#include "origin_test.h"
 
 /* --- the fixture ------------------------------------------------------------------------- */
 
@@ -98,7 +99,7 @@ static inline int set_up(void **state)
     (void)state;
     loop_test_init(&t);
     origin = listen_at(t.path, 16);
-    client = http_client_create(&t.loop, t.path, 0, 0);
+    client = client_to(&t, 0);
     a = b = (struct told){0};
     buf_init(&a.body, BUF_UNBOUNDED);
     buf_init(&b.body, BUF_UNBOUNDED);

@@ -181,7 +181,7 @@ static void nobody_listens(void **state)
     (void)state;
     origin_close(&origin);
     call(&a);
-    assert_failed(&a, HTTP_CALL_NOT_SENT);
+    assert_failed(&a, HTTP_CALL_ABSENT);
     assert_int_equal(a.connected, 0);
 }
 
@@ -190,7 +190,7 @@ static void no_socket_is_there(void **state)
     (void)state;
     unlink(t.path);
     call(&a);
-    assert_failed(&a, HTTP_CALL_NOT_SENT);
+    assert_failed(&a, HTTP_CALL_ABSENT);
 }
 
 static void a_kept_connection_turns_out_to_be_closed(void **state)

@@ -146,7 +146,7 @@ static struct told c, d, e;
 static void limit(unsigned max)
 {
     http_client_close(client);
-    client = http_client_create(&t.loop, t.path, max, 0);
+    client = client_to(&t, max);
     c = d = e = (struct told){0};
     buf_init(&c.body, BUF_UNBOUNDED);
     buf_init(&d.body, BUF_UNBOUNDED);
@@ -244,7 +244,7 @@ static void waiting_calls_survive_the_end_of_the_origin(void **state)
     peer_close(p);
     loop_settle(&t);
     assert_int_equal(a.fails, 1);
-    assert_failed(&b, HTTP_CALL_NOT_SENT);
+    assert_failed(&b, HTTP_CALL_ABSENT);
     finish_more();
 }
 

@@ -3,6 +3,7 @@
 #include "loop_test.h"
 
 #include "http/fetch.h"
+#include "origin_test.h"
 
 #define LENGTH_MAX 100
 #define OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
@@ -30,7 +31,7 @@ static int set_up(void **state)
     (void)state;
     loop_test_init(&t);
     origin = listen_at(t.path, 16);
-    client = http_client_create(&t.loop, t.path, 0, 0);
+    client = client_to(&t, 0);
     buf_init(&body, BUF_UNBOUNDED);
     dones = 0;
     status = -1;
@@ -237,7 +238,7 @@ static void it_goes_before_those_who_wait_for_a_connection(void **state)
 {
     (void)state;
     http_client_close(client);
-    client = http_client_create(&t.loop, t.path, 1, 0);
+    client = client_to(&t, 1);
     struct peer *p = begin("GET", NULL); /* has the only one */
     start("GET", NULL, LIMIT_MS);
     loop_settle(&t);

@@ -3,6 +3,7 @@
 #include "server_test.h"
 
 #include "http/relay.h"
+#include "origin_test.h"
 
 static struct http_client *client;
 static struct relay relay;
@@ -17,7 +18,7 @@ static void relay_done(struct relay *r, enum relay_result how)
     assert_ptr_equal(r, &relay);
     dones++;
     result = how;
-    if (how == RELAY_NOT_SENT || how == RELAY_NO_ANSWER)
+    if (how == RELAY_ABSENT || how == RELAY_NOT_SENT || how == RELAY_NO_ANSWER)
         http_exchange_reply(r->x, 502, NULL, "", 0, NULL);
     else if (how == RELAY_BROKEN)
         http_exchange_abort(r->x);
@@ -40,7 +41,7 @@ static void on_body_end(struct http_exchange *x, void *ctx)
     (void)ctx;
     if (starts_at_body_end) {
         relay.body_complete = true;
-        relay_start(&relay, client);
+        assert_int_equal(relay_start(&relay, client), 0);
     } else {
         relay_body_end(&relay);
     }
@@ -72,7 +73,7 @@ static void pass_on(struct http_exchange *x)
     relay.fields = "X-Ours: 1\r\n";
     relay.done = relay_done;
     if (!starts_at_body_end)
-        relay_start(&relay, client);
+        assert_int_equal(relay_start(&relay, client), 0);
 }
 
 static int relay_set_up(void **state)
@@ -80,7 +81,7 @@ static int relay_set_up(void **state)
     set_up(state);
     snprintf(origin_path, sizeof origin_path, "%s/origin.sock", f.t.folder);
     origin = listen_at(origin_path, 16);
-    client = http_client_create(&f.t.loop, origin_path, 0, 0);
+    client = client_at(&f.t.loop, origin_path, 0);
     f.on_request = pass_on;
     starts_at_body_end = true;
     dones = 0;
@@ -308,7 +309,7 @@ static void an_origin_that_is_not_there(void **state)
     origin_close(&origin);
     struct peer *p = ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
     assert_int_equal(dones, 1);
-    assert_int_equal(result, RELAY_NOT_SENT);
+    assert_int_equal(result, RELAY_ABSENT);
     assert_true(peer_has(p, "HTTP/1.1 502 "));
 }
 
