@@ -54,8 +54,10 @@ def doctor(*args, server=None, **kw):
 
 
 def mend(finding, **env):
-    """Runs the command that the finding names."""
-    command = finding["fix"].split("   #")[0]
+    """Runs the one command that the finding names. `fix` holds it too, with its remark, as a text."""
+    (remedy,) = finding["remedies"]
+    command, remark = remedy["command"], remedy["remark"]
+    assert finding["fix"] == command + (f"   # {remark}" if remark else "")
     done = subprocess.run(["bash", "-c", command], env=clean_env(**env), capture_output=True,
                           text=True, timeout=PATIENCE)
     assert done.returncode == 0, (command, done.stderr)
@@ -212,9 +214,9 @@ def test_a_single_model_server_and_the_memory_that_it_holds(stock, models):
     assert report.status == 3
     finding = report.one("server", what="llama-server with one model")
     assert finding["evidence"] == f"it is pid {single.pid}"
-    *other, end = finding["fix"].splitlines()  # another router, of a test beside this one
-    assert not other or other[0].startswith("export HOSTLER_URL=")
-    mend({"fix": end})
+    *other, end = finding["remedies"]  # another router, of a test beside this one
+    assert not other or other[0]["command"].startswith("export HOSTLER_URL=")
+    mend({"remedies": [end], "fix": finding["fix"].splitlines()[-1]})
     until(lambda: single.process.poll() is not None, what="its end")
 
 

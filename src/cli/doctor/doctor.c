@@ -21,11 +21,25 @@
  */
 
 void doctor_add(struct doctor *d, enum doctor_level level, const char *check, char *what,
-                char *evidence, char *fix)
+                char *evidence)
 {
     d->findings = mem_realloc(d->findings, (d->n + 1) * sizeof *d->findings);
-    d->findings[d->n++] = (struct doctor_finding){
-        .level = level, .check = check, .what = what, .evidence = evidence, .fix = fix};
+    d->findings[d->n++] =
+        (struct doctor_finding){.level = level, .check = check, .what = what, .evidence = evidence};
+}
+
+struct doctor_remedy doctor_remedy(char *command, const char *remark)
+{
+    return (struct doctor_remedy){command, command && remark ? mem_strdup(remark) : NULL};
+}
+
+void doctor_add_remedy(struct doctor *d, struct doctor_remedy remedy)
+{
+    struct doctor_finding *last = &d->findings[d->n - 1];
+    if (!remedy.command)
+        return;
+    last->remedies = mem_realloc(last->remedies, (last->n_remedies + 1) * sizeof *last->remedies);
+    last->remedies[last->n_remedies++] = remedy;
 }
 
 void doctor_set_advice(struct doctor *d, char *advice)
@@ -44,7 +58,11 @@ static void finding_finish(struct doctor_finding *f)
 {
     free(f->what);
     free(f->evidence);
-    free(f->fix);
+    for (size_t i = 0; i < f->n_remedies; i++) {
+        free(f->remedies[i].command);
+        free(f->remedies[i].remark);
+    }
+    free(f->remedies);
     free(f->advice);
     free(f->model);
 }
@@ -72,20 +90,22 @@ static void drop_failures_of_files(struct doctor *d)
     }
 }
 
-static void forget_told(struct doctor *d)
+static void clear_captured(struct doctor *d)
 {
     free(d->captured.error);
     free(d->captured.hint);
     d->captured = (struct cli_capture){0};
 }
 
-void doctor_add_captured(struct doctor *d, const char *check, char *evidence, char *fix)
+void doctor_add_captured(struct doctor *d, const char *check, char *evidence,
+                         struct doctor_remedy remedy)
 {
-    const char *what = d->captured.error ? d->captured.error : "it does not say why";
-    doctor_add(d, DOCTOR_WRONG, check, mem_strdup(what), evidence, fix);
-    if (!fix && d->captured.hint)
+    const char *what = d->captured.error ? d->captured.error : "the server gives no reason";
+    doctor_add(d, DOCTOR_WRONG, check, mem_strdup(what), evidence);
+    doctor_add_remedy(d, remedy);
+    if (!remedy.command && d->captured.hint)
         doctor_set_advice(d, mem_strdup(d->captured.hint));
-    forget_told(d);
+    clear_captured(d);
 }
 
 const char *doctor_setting(const struct doctor *d, const char *option, const char *env)
@@ -145,48 +165,35 @@ static void print_evidence(const char *text, unsigned width, size_t column)
     free(lines);
 }
 
-/* As a shell takes it: remarks are comments. The caller frees it. */
-static char *shown_fix(const char *fix)
+/* `COMMAND   # REMARK`, which a shell takes as it is. The caller frees it. */
+static char *one_line(const struct doctor_remedy *r)
 {
-    struct buf b;
-    buf_init(&b, BUF_UNBOUNDED);
-    for (; *fix; fix++)
-        if (*fix == '\t')
-            buf_puts(&b, "   ");
-        else
-            buf_append(&b, fix, 1);
-    return buf_take(&b);
+    return mem_printf("%s%s%s", r->command, r->remark ? "   # " : "", r->remark ? r->remark : "");
 }
 
-/* What is copied stays one line; its remark may move below it. */
-static void print_command(char *command, unsigned width, size_t column)
+/* A command is never wrapped, so that it can be copied; its remark goes to a line of its own where both do
+ * not fit into `width`. */
+static void print_remedy(const struct doctor_remedy *r, unsigned width, size_t column)
 {
-    char *remark = strchr(command, '\t');
-    size_t own = remark ? (size_t)(remark - command) : strlen(command);
-    char *whole = shown_fix(command);
-    bool fits = column + format_width(whole) <= width;
-    if (remark && !fits) {
-        whole[own] = '\0';
-        cli_print_wrapped(stdout, 0, column, column, whole);
-        cli_print_titled(stdout, 0, "", column, remark + 1);
+    char *line = one_line(r);
+    if (!r->remark || column + format_width(line) <= width) {
+        cli_print_wrapped(stdout, 0, column, column, line);
     } else {
-        cli_print_wrapped(stdout, 0, column, column, whole);
+        char *remark = mem_printf("# %s", r->remark);
+        cli_print_wrapped(stdout, 0, column, column, r->command);
+        cli_print_titled(stdout, 0, "", column, remark);
+        free(remark);
     }
-    free(whole);
+    free(line);
 }
 
-static void print_fix(const char *fix, unsigned width, size_t column)
+static void print_remedies(const struct doctor_finding *f, unsigned width, size_t column)
 {
     const char *title = "fix: ";
-    char *lines = mem_strdup(fix), *line;
-    printf("%*s%s", (int)column, "", title);
-    column += strlen(title);
-    for (char *rest = lines; (line = strsep(&rest, "\n"));) {
-        if (line != lines)
-            printf("%*s", (int)column, "");
-        print_command(line, width, column);
+    for (size_t i = 0; i < f->n_remedies; i++) {
+        printf("%*s%-*s", (int)column, "", (int)strlen(title), i ? "" : title);
+        print_remedy(&f->remedies[i], width, column + strlen(title));
     }
-    free(lines);
 }
 
 static void print_advice(const char *advice, unsigned width, size_t column)
@@ -207,8 +214,7 @@ static void print_finding(const struct cli *cli, const struct doctor_finding *f)
     cli_print_wrapped(stdout, width, column, column, f->what);
     if (f->evidence)
         print_evidence(f->evidence, width, column);
-    if (f->fix)
-        print_fix(f->fix, width, column);
+    print_remedies(f, width, column);
     if (f->advice)
         print_advice(f->advice, width, column);
 }
@@ -237,20 +243,50 @@ static json_t *text_or_null(const char *text)
     return text ? cli_json_string(text) : json_null();
 }
 
-static void print_json_report(const struct doctor *d)
+/* All remedies in one text, a line each: what `fix` was before there was `remedies`. NULL without any. */
+static char *fix_text(const struct doctor_finding *f)
+{
+    struct buf b;
+    buf_init(&b, BUF_UNBOUNDED);
+    for (size_t i = 0; i < f->n_remedies; i++) {
+        char *line = one_line(&f->remedies[i]);
+        buf_printf(&b, "%s%s", i ? "\n" : "", line);
+        free(line);
+    }
+    char *text = buf_take(&b);
+    if (f->n_remedies)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static json_t *remedies_json(const struct doctor_finding *f)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < f->n_remedies; i++)
+        json_array_append_new(list, json_pack("{s:o, s:o}", "command",
+                                              text_or_null(f->remedies[i].command), "remark",
+                                              text_or_null(f->remedies[i].remark)));
+    return list;
+}
+
+static json_t *finding_json(const struct doctor_finding *f)
 {
     static const char *const levels[] = {"ok", "note", "wrong"};
+    char *fix = fix_text(f);
+    json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "check", f->check, "level",
+                          levels[f->level], "what", cli_json_string(f->what), "evidence",
+                          text_or_null(f->evidence), "remedies", remedies_json(f), "fix",
+                          text_or_null(fix), "advice", text_or_null(f->advice));
+    free(fix);
+    return o;
+}
+
+static void print_json_report(const struct doctor *d)
+{
     json_t *list = json_array();
-    for (size_t i = 0; i < d->n; i++) {
-        const struct doctor_finding *f = &d->findings[i];
-        char *fix = f->fix ? shown_fix(f->fix) : NULL;
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "check", f->check,
-                                        "level", levels[f->level], "what", cli_json_string(f->what),
-                                        "evidence", text_or_null(f->evidence), "fix",
-                                        text_or_null(fix), "advice", text_or_null(f->advice)));
-        free(fix);
-    }
+    for (size_t i = 0; i < d->n; i++)
+        json_array_append_new(list, finding_json(&d->findings[i]));
     cli_print_json(json_pack("{s:b, s:s, s:o}", "ok", count_wrong(d) == 0, "url",
                              d->router.url.shown, "findings", list));
 }
@@ -287,7 +323,9 @@ static void add_other_user(struct doctor *d)
     doctor_add(d, DOCTOR_NOTE, "files",
                mem_strdup("its engine and files were not looked at: this user does not see them as "
                           "the server does"),
-               NULL, user ? ask_as(d, user->pw_name) : NULL);
+               NULL);
+    if (user)
+        doctor_add_remedy(d, doctor_remedy(ask_as(d, user->pw_name), NULL));
 }
 
 static void check_all(struct doctor *d)
@@ -304,7 +342,7 @@ static void check_all(struct doctor *d)
                    mem_printf("%s is another machine: its engine, files, limits and processes were "
                               "not looked at",
                               d->router.url.shown),
-                   NULL, NULL);
+                   NULL);
         doctor_set_advice(d, mem_strdup("run `hostler doctor` there"));
         return;
     }
@@ -346,7 +384,7 @@ static void finish(struct doctor *d)
         finding_finish(&d->findings[i]);
     free(d->findings);
     strv_finish(&d->judged);
-    forget_told(d);
+    clear_captured(d);
     procfs_process_finish(&d->process);
     router_models_finish(&d->models);
     router_close(&d->router);

@@ -23,18 +23,23 @@ enum doctor_level {
     DOCTOR_WRONG,
 };
 
+/* A command that fixes a finding. Both texts are owned and one line each: format_shell() escapes newlines
+ * in words. */
+struct doctor_remedy {
+    char *command; /* for a shell; NULL: there is no remedy */
+    char *remark;  /* what it does, or the alternative; NULL */
+};
+
 struct doctor_finding {
     enum doctor_level level;
     const char *check; /* static: `server`, `key`, `model`, … */
-    char *what, *evidence;
-    char *fix;    /* a command, and a remark behind DOCTOR_REMARK; several are lines */
-    char *advice; /* what no command does */
-    char *model;  /* `'m1'`, where it is of one that does not load; NULL */
+    char *what;
+    char *evidence;                 /* lines; NULL */
+    struct doctor_remedy *remedies; /* each can be run on its own */
+    size_t n_remedies;
+    char *advice; /* what to do where no command does it; NULL */
+    char *model;  /* quoted, `'m1'`, where the finding is about a model that does not load; NULL */
 };
-
-/* Stands between a command and what is to be said of it. No word of a command has a tab or a newline
- * in it: format_shell() writes them otherwise. */
-#define DOCTOR_REMARK "\t# "
 
 struct doctor {
     const struct cli *cli;
@@ -51,16 +56,21 @@ struct doctor {
     size_t n;
 };
 
-/* Takes the texts, of which `evidence` and `fix` may be NULL. */
+/* Takes the texts, of which `evidence` may be NULL. */
 void doctor_add(struct doctor *d, enum doctor_level level, const char *check, char *what,
-                char *evidence, char *fix);
+                char *evidence);
+/* Takes `command` (NULL: no remedy) and copies `remark` (NULL: none). */
+struct doctor_remedy doctor_remedy(char *command, const char *remark);
+/* Adds a remedy, which is taken, to the last finding; none where its command is NULL. */
+void doctor_add_remedy(struct doctor *d, struct doctor_remedy remedy);
 /* Gives the last finding its advice (taken; NULL: none). */
 void doctor_set_advice(struct doctor *d, char *advice);
 /* Says of which model the last finding is, for those of one fault (taken). */
 void doctor_set_model(struct doctor *d, char *model);
-/* Adds what an operation on `d->router` has told, and forgets it. `fix` (taken) NULL: its hint is
- * the advice. */
-void doctor_add_captured(struct doctor *d, const char *check, char *evidence, char *fix);
+/* Adds the error that an operation on `d->router` has captured, and clears it. Without a remedy, the hint
+ * below the error becomes the advice. */
+void doctor_add_captured(struct doctor *d, const char *check, char *evidence,
+                         struct doctor_remedy remedy);
 
 /* The server: whether it answers, what it is, whether the key is right. Fills in `reached`, `models`
  * and `process`. */
@@ -92,7 +102,7 @@ struct doctor_file {
     const char *model; /* `'m1'`, `[*]` */
     const char *path;  /* of the first part */
     const char *where; /* what names it, for a person; NULL: it lies in a folder of models */
-    const char *edit;  /* the command that changes that; NULL */
+    const struct doctor_remedy *edit; /* opens that place in an editor; NULL */
 };
 
 /* Judges it with all its parts. */
@@ -101,8 +111,8 @@ void doctor_file(struct doctor *d, const struct doctor_file *f);
 size_t doctor_presets(struct doctor *d);
 void doctor_files(struct doctor *d);
 void doctor_open_files(struct doctor *d);
-/* The command that gives a process more files, given its limits. The caller frees it. */
-char *doctor_raise_command(int pid, unsigned long soft, unsigned long hard);
+/* Raises a process' limit of open files, given its present limits. */
+struct doctor_remedy doctor_raise_limit(int pid, unsigned long soft, unsigned long hard);
 void doctor_leftovers(struct doctor *d);
 void doctor_memory(struct doctor *d);
 

@@ -17,10 +17,10 @@ static bool is_new_enough(const struct engine_options *o)
     return engine_options_find(o, "--models-dir", NULL) != NULL;
 }
 
-static char *remedy(void)
+static struct doctor_remedy name_another(void)
 {
-    return mem_strdup("export LLAMA_SERVER=/path/to/llama-server" DOCTOR_REMARK
-                      "of a current llama.cpp");
+    return doctor_remedy(mem_strdup("export LLAMA_SERVER=/path/to/llama-server"),
+                         "of a current llama.cpp");
 }
 
 /* A router of llama.cpp's is its own engine. */
@@ -49,15 +49,16 @@ void doctor_engine(struct doctor *d)
     int rc = llama_help_load(&o, name, &err);
     if (rc)
         doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' does not run", name),
-                   mem_strdup(err.text), remedy());
+                   mem_strdup(err.text));
     else if (!is_new_enough(o))
         doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' is too old", name),
                    mem_printf("%s\nit has no router mode, so it cannot report to hostler either",
-                              engine_options_version(o)),
-                   remedy());
+                              engine_options_version(o)));
     else
         doctor_add(d, DOCTOR_OK, "engine", mem_printf("%s, %s", name, engine_options_version(o)),
-                   NULL, NULL);
+                   NULL);
+    if (rc || !is_new_enough(o))
+        doctor_add_remedy(d, name_another());
     engine_options_destroy(o);
     free(name);
 }

@@ -20,12 +20,13 @@
 
 #define WRITTEN_WITHIN 60 /* seconds: a file that changed since is being written */
 
-static char *commandf(const char *before, const char *path, const char *note)
+/* `BEFORE PATH` */
+static struct doctor_remedy command(const char *before, const char *path, const char *remark)
 {
     char *word = format_shell(path);
-    char *line = mem_printf("%s %s" DOCTOR_REMARK "%s", before, word, note);
+    char *line = mem_printf("%s %s", before, word);
     free(word);
-    return line;
+    return doctor_remedy(line, remark);
 }
 
 /* --- folders ------------------------------------------------------------------------------------
@@ -45,15 +46,16 @@ static char *denying_folder(const char *path)
     return NULL;
 }
 
-/* What may be read then is another matter: the next look tells. */
-static char *way_to_read(const char *path, const char *mode)
+/* One command at a time: after a folder is opened, the next run checks what lies in it. */
+static struct doctor_remedy make_readable(const char *path, const char *mode)
 {
     char *folder = denying_folder(path);
-    char *command = mem_printf("sudo chmod %s", folder ? "a+x" : mode);
-    char *fix = commandf(command, folder ? folder : path, "or run as a user who may read it");
-    free(command);
+    char *chmod = mem_printf("sudo chmod %s", folder ? "a+x" : mode);
+    struct doctor_remedy remedy =
+        command(chmod, folder ? folder : path, "or run as a user who may read it");
+    free(chmod);
     free(folder);
-    return fix;
+    return remedy;
 }
 
 static void add_unreadable(struct doctor *d, const char *path, int code)
@@ -61,11 +63,12 @@ static void add_unreadable(struct doctor *d, const char *path, int code)
     bool denied = code == EACCES || code == EPERM;
     doctor_add(d, DOCTOR_WRONG, "folder", mem_printf("%s cannot be read", path),
                denied ? mem_printf("%s (as user %u)", strerror(code), (unsigned)geteuid())
-                      : mem_strdup(strerror(code)),
-               denied           ? way_to_read(path, "a+rx")
-               : code == ENOENT ? commandf("mkdir -p", path, "or name another with --models-dir")
-                                : NULL);
-    if (!denied && code != ENOENT)
+                      : mem_strdup(strerror(code)));
+    if (denied)
+        doctor_add_remedy(d, make_readable(path, "a+rx"));
+    else if (code == ENOENT)
+        doctor_add_remedy(d, command("mkdir -p", path, "or name another with --models-dir"));
+    else
         doctor_set_advice(d, mem_strdup("name a folder with --models-dir"));
 }
 
@@ -114,21 +117,26 @@ static bool is_blob(const char *real)
     return name && (size_t)(name - real) >= len && memcmp(name - len, folder, len) == 0;
 }
 
-/* The cache's own names are links. What presets name may be any file at all, given by mistake: there
- * the name is to be mended. */
-static char *way_to_replace(const struct doctor_file *f, const char *path, const char *note)
+static struct doctor_remedy copy_of(const struct doctor_remedy *r)
+{
+    return r ? doctor_remedy(mem_strdup(r->command), r->remark) : (struct doctor_remedy){0};
+}
+
+/* A file of the hub's cache is a link to a blob: both are removed. A file that presets name may be any file,
+ * given by mistake, so it is not removed: there the name is to be corrected. */
+static struct doctor_remedy replace(const struct doctor_file *f, const char *path,
+                                    const char *remark)
 {
     if (f->edit)
-        return mem_strdup(f->edit);
+        return copy_of(f->edit);
     char *real = realpath(path, NULL);
     char *word = format_shell(path), *blob = real && is_blob(real) ? format_shell(real) : NULL;
-    char *fix = mem_printf("rm -- %s%s%s" DOCTOR_REMARK "%s", word,
-                           blob && strcmp(blob, word) != 0 ? " " : "",
-                           blob && strcmp(blob, word) != 0 ? blob : "", note);
+    bool both = blob && strcmp(blob, word) != 0;
+    char *line = mem_printf("rm -- %s%s%s", word, both ? " " : "", both ? blob : "");
     free(blob);
     free(word);
     free(real);
-    return fix;
+    return doctor_remedy(line, remark);
 }
 
 /* How it is known that a file is being written; NULL when it is not. Another user's program, or one on
@@ -158,7 +166,7 @@ static bool add_growing(struct doctor *d, const struct doctor_file *f, const cha
     char *seen = evidence(why, f);
     doctor_add(d, DOCTOR_NOTE, "file",
                mem_printf("the %s of %s is still being written", f->noun, f->model),
-               mem_printf("%s\n%s", sign, seen), NULL);
+               mem_printf("%s\n%s", sign, seen));
     free(seen);
     free(sign);
     return true;
@@ -170,31 +178,33 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
                        const char *why)
 {
     const char *what = "cannot be read";
-    char *fix = NULL, *advice = NULL;
+    struct doctor_remedy remedy = {0};
+    char *advice = NULL;
     if (add_growing(d, f, path, code, why))
         return;
     switch (-code) {
     case ENODATA:
         what = "is only half there";
-        fix = way_to_replace(f, path, "unless its download can go on (curl -C -)");
+        remedy = replace(f, path, "unless its download can go on (curl -C -)");
         break;
     case EINVAL:
     case EBADMSG:
         what = "is broken";
-        fix = way_to_replace(f, path, "then fetch it again");
+        remedy = replace(f, path, "then fetch it again");
         break;
     case ENOTSUP:
         what = "is in a format that this hostler does not know";
         advice = mem_strdup("update hostler, or convert the model again");
         break;
     case EACCES:
-        fix = way_to_read(path, "a+r");
+        remedy = make_readable(path, "a+r");
         break;
     default:
         break;
     }
     doctor_add(d, DOCTOR_WRONG, "file", mem_printf("the %s of %s %s", f->noun, f->model, what),
-               evidence(why, f), fix);
+               evidence(why, f));
+    doctor_add_remedy(d, remedy);
     doctor_set_advice(d, advice);
     doctor_set_model(d, mem_strdup(f->model));
 }
@@ -254,7 +264,8 @@ void doctor_file(struct doctor *d, const struct doctor_file *f)
         doctor_add(d, DOCTOR_WRONG, "file",
                    mem_printf("the %s of %s %s", f->noun, f->model,
                               rc == -ENOENT ? "is not there" : "cannot be used"),
-                   evidence(why.text, f), f->edit ? mem_strdup(f->edit) : NULL);
+                   evidence(why.text, f));
+        doctor_add_remedy(d, copy_of(f->edit));
         doctor_set_model(d, mem_strdup(f->model));
     }
 }
@@ -265,7 +276,7 @@ void doctor_file(struct doctor *d, const struct doctor_file *f)
 static void add_incomplete(struct doctor *d, const struct folder_model *m)
 {
     doctor_add(d, DOCTOR_WRONG, "file", mem_printf("'%s' cannot be loaded", m->id),
-               mem_strdup(m->problem), NULL);
+               mem_strdup(m->problem));
     doctor_set_model(d, mem_printf("'%s'", m->id));
     if (m->shards > 1)
         doctor_set_advice(d, mem_strdup("fetch the part that is missing"));
@@ -336,7 +347,6 @@ void doctor_files(struct doctor *d)
     n += doctor_presets(d);
     if (d->n == before && n)
         doctor_add(d, DOCTOR_OK, "files",
-                   mem_printf("the files of %zu model%s are whole", n, n == 1 ? "" : "s"), NULL,
-                   NULL);
+                   mem_printf("the files of %zu model%s are whole", n, n == 1 ? "" : "s"), NULL);
     free(path);
 }

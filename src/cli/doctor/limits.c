@@ -54,15 +54,16 @@ static bool read_open_files(pid_t pid, struct open_files *out)
     return found;
 }
 
-char *doctor_raise_command(int pid, unsigned long soft, unsigned long hard)
+struct doctor_remedy doctor_raise_limit(int pid, unsigned long soft, unsigned long hard)
 {
-    static const char note[] = "for its next start: ulimit -n, or LimitNOFILE=";
+    static const char remark[] = "for its next start: ulimit -n, or LimitNOFILE=";
     unsigned long wanted = soft < OPEN_FILES_GOOD / 2 ? OPEN_FILES_GOOD : soft * 2;
-    if (hard >= OPEN_FILES_FAIR && hard > soft)
-        return mem_printf("prlimit --pid %d --nofile=%lu:" DOCTOR_REMARK "%s", pid,
-                          wanted < hard ? wanted : hard, note);
-    return mem_printf("%sprlimit --pid %d --nofile=%lu:%lu" DOCTOR_REMARK "%s",
-                      geteuid() ? "sudo " : "", pid, wanted, wanted, note);
+    char *command =
+        hard >= OPEN_FILES_FAIR && hard > soft
+            ? mem_printf("prlimit --pid %d --nofile=%lu:", pid, wanted < hard ? wanted : hard)
+            : mem_printf("%sprlimit --pid %d --nofile=%lu:%lu", geteuid() ? "sudo " : "", pid,
+                         wanted, wanted);
+    return doctor_remedy(command, remark);
 }
 
 void doctor_open_files(struct doctor *d)
@@ -78,14 +79,14 @@ void doctor_open_files(struct doctor *d)
                    f.soft == (unsigned long)-1
                        ? mem_printf("%s (pid %d) may open any number", d->process.name, pid)
                        : mem_printf("%s (pid %d) may open %lu", d->process.name, pid, f.soft),
-                   NULL, NULL);
+                   NULL);
         return;
     }
     doctor_add(d, DOCTOR_WRONG, "open files",
                mem_printf("%s (pid %d) may open %lu files only, two a request", d->process.name,
                           pid, f.soft),
-               f.used ? mem_printf("%lu are open now", f.used) : NULL,
-               doctor_raise_command(pid, f.soft, f.hard));
+               f.used ? mem_printf("%lu are open now", f.used) : NULL);
+    doctor_add_remedy(d, doctor_raise_limit(pid, f.soft, f.hard));
 }
 
 void doctor_leftovers(struct doctor *d)
@@ -94,11 +95,11 @@ void doctor_leftovers(struct doctor *d)
     rundir_leftovers(&paths);
     for (size_t i = 0; i < paths.n; i++) {
         char *word = format_shell(paths.v[i]);
-        doctor_add(
-            d, DOCTOR_WRONG, "leftovers",
-            mem_printf("%s is left of a daemon that is gone", paths.v[i]),
-            mem_strdup("nobody holds its lock any more"),
-            mem_printf("rm -r -- %s" DOCTOR_REMARK "the next `hostler serve` does it, too", word));
+        doctor_add(d, DOCTOR_WRONG, "leftovers",
+                   mem_printf("%s is left of a daemon that is gone", paths.v[i]),
+                   mem_strdup("nobody holds its lock any more"));
+        doctor_add_remedy(d, doctor_remedy(mem_printf("rm -r -- %s", word),
+                                           "the next `hostler serve` does it, too"));
         free(word);
     }
     strv_finish(&paths);

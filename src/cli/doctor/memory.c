@@ -72,8 +72,9 @@ static void add_holder(const struct look *l, const struct procfs_process *p,
     if (*held)
         doctor_add(l->doctor, level, "memory",
                    mem_printf("pid %d, %s, holds %s", (int)p->pid, p->name, held),
-                   mem_printf("%s\n%s", what, line),
-                   level == DOCTOR_WRONG ? doctor_kill_command(p) : NULL);
+                   mem_printf("%s\n%s", what, line));
+    if (*held && level == DOCTOR_WRONG)
+        doctor_add_remedy(l->doctor, doctor_remedy(doctor_kill_command(p), NULL));
     free(line);
     free(held);
 }
@@ -159,5 +160,5 @@ void doctor_memory(struct doctor *d)
     memory_finish();
     if (d->n == before)
         doctor_add(d, DOCTOR_OK, "memory",
-                   mem_strdup("no engine without a router, and no stranger on a GPU"), NULL, NULL);
+                   mem_strdup("no engine without a router, and no stranger on a GPU"), NULL);
 }

@@ -20,14 +20,13 @@
 #define RETURNED_WITHIN 60
 #define CONTEXT_MIN 2048
 
-/* `hostler WHAT -- MODEL`, and a remark */
-static char *command(const char *what, const char *model, const char *note)
+/* `hostler WHAT -- MODEL`; `remark` may be NULL. */
+static struct doctor_remedy command(const char *what, const char *model, const char *remark)
 {
     char *word = format_shell(model);
-    char *line = mem_printf("hostler %s%s %s%s%s", what, *word == '-' ? " --" : "", word,
-                            note ? DOCTOR_REMARK : "", note ? note : "");
+    char *line = mem_printf("hostler %s%s %s", what, *word == '-' ? " --" : "", word);
     free(word);
-    return line;
+    return doctor_remedy(line, remark);
 }
 
 /* --- room ---------------------------------------------------------------------------------------
@@ -117,13 +116,14 @@ static char *stayers(const struct doctor *d, const char *but)
 }
 
 /* NULL where that is not enough, or nothing stays. */
-static char *way_to_room(const struct doctor *d, const struct router_model *m, json_t *estimate)
+static struct doctor_remedy make_room(const struct doctor *d, const struct router_model *m,
+                                      json_t *estimate)
 {
     char *loaded = stayers(d, m->id);
     bool never = cli_json_true(estimate, "never");
-    char *fix = !never && loaded && *loaded ? mem_printf("hostler unload --%s", loaded) : NULL;
+    char *unload = !never && loaded && *loaded ? mem_printf("hostler unload --%s", loaded) : NULL;
     free(loaded);
-    return fix;
+    return doctor_remedy(unload, NULL);
 }
 
 static char *advice_on_room(struct doctor *d, const struct router_model *m, json_t *estimate)
@@ -181,15 +181,16 @@ static void add_fit(struct doctor *d, const struct router_model *m, json_t *esti
     char *what = evicted ? mem_printf("'%s' %s; %zu other%s must go for it", m->id, may, evicted,
                                       evicted == 1 ? "" : "s")
                          : mem_printf("'%s' %s", m->id, may);
-    doctor_add(d, DOCTOR_OK, "room", what, NULL, NULL);
+    doctor_add(d, DOCTOR_OK, "room", what, NULL);
 }
 
 static void add_no_room(struct doctor *d, const struct router_model *m, json_t *estimate)
 {
-    char *fix = way_to_room(d, m, estimate);
-    char *advice = fix ? NULL : advice_on_room(d, m, estimate);
+    struct doctor_remedy remedy = make_room(d, m, estimate);
+    char *advice = remedy.command ? NULL : advice_on_room(d, m, estimate);
     doctor_add(d, DOCTOR_WRONG, "room", mem_printf("there is no room for '%s'", m->id),
-               figures(estimate), fix);
+               figures(estimate));
+    doctor_add_remedy(d, remedy);
     doctor_set_advice(d, advice);
 }
 
@@ -212,8 +213,9 @@ static void check_held(struct doctor *d, const struct router_model *m)
     json_t *held = hold_of(m);
     if (held)
         doctor_add(d, DOCTOR_WRONG, "hold",
-                   mem_printf("'%s' is held: requests do not load it", m->id), format_hold(held),
-                   command("release", m->id, NULL));
+                   mem_printf("'%s' is held: requests do not load it", m->id), format_hold(held));
+    if (held)
+        doctor_add_remedy(d, command("release", m->id, NULL));
 }
 
 static void unknown(struct doctor *d)
@@ -221,7 +223,8 @@ static void unknown(struct doctor *d)
     const char *near = router_nearest(&d->models, d->model);
     router_report_unknown(&d->router, &d->models, d->model);
     doctor_add_captured(d, "model", mem_printf("the server lists %zu", d->models.n),
-                        near ? command("doctor", near, "the nearest name") : NULL);
+                        near ? command("doctor", near, "the nearest name")
+                             : (struct doctor_remedy){0});
 }
 
 void doctor_model(struct doctor *d)
@@ -235,7 +238,7 @@ void doctor_model(struct doctor *d)
     }
     bool failed = m->failed && !router_is_active(m); /* which doctor_failed() has told */
     if (!failed)
-        doctor_add(d, DOCTOR_OK, "model", mem_printf("'%s' is %s", m->id, m->state), NULL, NULL);
+        doctor_add(d, DOCTOR_OK, "model", mem_printf("'%s' is %s", m->id, m->state), NULL);
     check_held(d, m);
     if (!router_is_active(m) && !failed && d->router.kind == ROUTER_HOSTLER)
         check_room(d, m);
@@ -254,8 +257,8 @@ void doctor_failed(struct doctor *d)
         char *state = format_model_state_reason(m->state, m->status);
         doctor_add(d, DOCTOR_WRONG, "model", mem_printf("'%s' is %s", m->id, state),
                    *message ? format_failure(m->id, message)
-                            : mem_strdup("why is in the server's log"),
-                   command("load", m->id, "tries again, once that is mended"));
+                            : mem_strdup("why is in the server's log"));
+        doctor_add_remedy(d, command("load", m->id, "tries again, once that is mended"));
         doctor_set_model(d, mem_printf("'%s'", m->id));
         free(state);
     }
@@ -315,12 +318,12 @@ static struct changes changes_of(json_t *recent, const char *model, double now)
     return c;
 }
 
-static char *way_to_rest(const struct changes *c, const char *model)
+static struct doctor_remedy stop_reloads(const struct changes *c, const char *model)
 {
     if (begins(c->ended_by, "evicted"))
         return command("pin", model, "or allow more at once: serve --models-max, --memory");
     if (begins(c->ended_by, "idle"))
-        return NULL;
+        return (struct doctor_remedy){0};
     if (begins(c->ended_by, "unloaded"))
         return command("unload --hold", model, NULL);
     return command("logs", model, "why it ends");
@@ -337,7 +340,8 @@ static void add_returning(struct doctor *d, const char *model, const struct chan
                            c->loaded_at - c->ended_at);
     char *evidence = mem_printf("last by %s%s%s", *c->loaded_by ? c->loaded_by : "an operator",
                                 *c->ended_by ? "\nbefore that it was " : "", c->ended_by);
-    doctor_add(d, DOCTOR_WRONG, "reload", what, evidence, way_to_rest(c, model));
+    doctor_add(d, DOCTOR_WRONG, "reload", what, evidence);
+    doctor_add_remedy(d, stop_reloads(c, model));
     if (begins(c->ended_by, "idle"))
         doctor_set_advice(
             d, mem_strdup("ttl = 30m in its section of --models-preset, or serve --ttl 30m"));
@@ -382,7 +386,7 @@ static void add_turns(struct doctor *d, const struct changes *all)
         doctor_add(
             d, DOCTOR_WRONG, "reload",
             mem_printf("%s took turns in the last %s: each goes for another", all_names, within),
-            mem_strdup(seen), NULL);
+            mem_strdup(seen));
     if (n)
         doctor_set_advice(d, mem_strdup("allow them at once: serve --models-max, --memory; or give "
                                         "them less: a smaller --ctx-size"));
@@ -409,6 +413,6 @@ void doctor_reloads(struct doctor *d)
     }
     free(all);
     if (recent && d->n == before)
-        doctor_add(d, DOCTOR_OK, "reload", mem_strdup("no model comes back or changes often"), NULL,
+        doctor_add(d, DOCTOR_OK, "reload", mem_strdup("no model comes back or changes often"),
                    NULL);
 }

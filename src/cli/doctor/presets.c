@@ -61,15 +61,15 @@ static bool server_runs(const struct doctor *d)
     return d->reached == CLI_OK || d->process.pid;
 }
 
-static char *edit_command(const struct look *l)
+static struct doctor_remedy edit_place(const struct look *l)
 {
     bool runs = server_runs(l->doctor);
     unsigned number = l->preset->line ? l->preset->line : 1;
     char *word = format_shell(l->config->models_preset);
-    char *line = mem_printf("${EDITOR:-vi} +%u %s" DOCTOR_REMARK "or put the file there%s", number,
-                            word, runs ? "; then: hostler list --reload" : "");
+    char *line = mem_printf("${EDITOR:-vi} +%u %s", number, word);
     free(word);
-    return line;
+    return doctor_remedy(line, runs ? "or put the file there; then: hostler list --reload"
+                                    : "or put the file there");
 }
 
 static void check_path(const struct look *l, const struct engine_arg *arg, const char *noun,
@@ -78,9 +78,11 @@ static void check_path(const struct look *l, const struct engine_arg *arg, const
     const char *name = l->preset->name;
     char *model = strcmp(name, "*") == 0 ? mem_strdup("[*]") : mem_printf("'%s'", name);
     char *path = doctor_path(l->doctor, given);
-    char *where = place(l, arg), *edit = edit_command(l);
-    doctor_file(l->doctor, &(struct doctor_file){noun, model, path, where, edit});
-    free(edit);
+    char *where = place(l, arg);
+    struct doctor_remedy edit = edit_place(l);
+    doctor_file(l->doctor, &(struct doctor_file){noun, model, path, where, &edit});
+    free(edit.command);
+    free(edit.remark);
     free(where);
     free(path);
     free(model);
@@ -93,7 +95,8 @@ static void add_blank(const struct look *l, const struct engine_arg *arg, const 
     doctor_add(l->doctor, DOCTOR_WRONG, "file",
                mem_printf("the %s of %s%s%s is given without a name", noun, quote,
                           *quote ? name : "[*]", quote),
-               place(l, arg), edit_command(l));
+               place(l, arg));
+    doctor_add_remedy(l->doctor, edit_place(l));
     doctor_set_model(l->doctor, mem_printf("'%s'", name));
 }
 
@@ -139,22 +142,23 @@ static bool check_section(struct look *l, const struct preset *p)
 /* --- presets ------------------------------------------------------------------------------------
  */
 
-/* Without a server, only the environment names presets. */
-static char *way_to_take(const struct doctor *d, const struct config *c, bool missing)
+/* Without a server that runs, the presets' name comes from the environment. `missing`: there is no such file. */
+static struct doctor_remedy use_presets(const struct doctor *d, const struct config *c,
+                                        bool missing)
 {
-    static const char once[] = DOCTOR_REMARK "once that is mended";
+    static const char once[] = "once that is mended";
     bool runs = server_runs(d);
     if (runs && !missing)
-        return mem_printf("hostler list --reload%s", once);
+        return doctor_remedy(mem_strdup("hostler list --reload"), once);
     if (!runs && missing)
-        return mem_strdup("unset LLAMA_ARG_MODELS_PRESET" DOCTOR_REMARK "or create that file");
+        return doctor_remedy(mem_strdup("unset LLAMA_ARG_MODELS_PRESET"), "or create that file");
     char *word = format_shell(c->models_preset);
-    char *fix =
-        runs ? mem_printf("touch %s" DOCTOR_REMARK "or start the server without --models-preset",
-                          word)
-             : mem_printf("hostler serve --models-preset %s%s", word, once);
+    struct doctor_remedy remedy =
+        runs ? doctor_remedy(mem_printf("touch %s", word),
+                             "or start the server without --models-preset")
+             : doctor_remedy(mem_printf("hostler serve --models-preset %s", word), once);
     free(word);
-    return fix;
+    return remedy;
 }
 
 /* One that was told is not told again: the server has met it itself. */
@@ -167,7 +171,8 @@ static void add_mistake(struct doctor *d, const struct config *c, int code, cons
                mem_strdup(is_mistake
                               ? "the presets hold a mistake: the server does not take them so"
                               : "the presets cannot be read"),
-               mem_strdup(why), way_to_take(d, c, code == -ENOENT));
+               mem_strdup(why));
+    doctor_add_remedy(d, use_presets(d, c, code == -ENOENT));
 }
 
 /* The engine says which keys there are. One that does not run was told of already. */

@@ -108,20 +108,23 @@ static char *told_pid(pid_t pid)
     return pid ? mem_printf(" (pid %d)", (int)pid) : mem_strdup("");
 }
 
-/* What names it where the wrong address came from: an option goes before any variable. *advice is for
- * that one, which no command of the shell's changes. */
-static char *way_to(const struct doctor *d, const struct neighbour *n, char **advice)
+/* The command that names the router `n` in place of the wrong address. An address that came from --url is in no
+ * variable and goes before any: then there is no command, and *advice says what to write. */
+static struct doctor_remedy name_router(const struct doctor *d, const struct neighbour *n,
+                                        char **advice)
 {
     const char *source = source_of_address(d->cli);
     const char *name = strcmp(source, "LLAMA_SERVER_URL") == 0 ? "LLAMA_SERVER_URL" : "HOSTLER_URL";
-    char *pid = told_pid(n->pid), *fix = NULL;
-    if (strcmp(source, "--url") == 0)
+    struct doctor_remedy remedy = {0};
+    if (strcmp(source, "--url") == 0) {
         *advice = mem_printf("use --url http://localhost:%u (%s answers)", n->port, n->kind);
-    else
-        fix = mem_printf("export %s=http://localhost:%u" DOCTOR_REMARK "%s%s answers there", name,
-                         n->port, n->kind, pid);
-    free(pid);
-    return fix;
+    } else {
+        char *pid = told_pid(n->pid), *remark = mem_printf("%s%s answers there", n->kind, pid);
+        remedy = doctor_remedy(mem_printf("export %s=http://localhost:%u", name, n->port), remark);
+        free(remark);
+        free(pid);
+    }
+    return remedy;
 }
 
 /* Whoever runs it may not want this user there, and this user may mean another. */
@@ -133,7 +136,7 @@ static void add_neighbour(struct doctor *d, const struct neighbour *n)
     doctor_add(
         d, DOCTOR_NOTE, "server",
         mem_printf("%s of user %s%s answers at http://localhost:%u", n->kind, name, pid, n->port),
-        mem_strdup("it is not yours: ask that user before you use it"), NULL);
+        mem_strdup("it is not yours: ask that user before you use it"));
     free(pid);
     free(name);
 }
@@ -173,17 +176,12 @@ static void find_process(struct doctor *d)
 /* --- the server ---------------------------------------------------------------------------------
  */
 
-/* A server of one model is no router; it holds memory all the same, which is what people look for. */
-static char *way_to_router(const struct doctor *d, char *found)
+/* A llama-server with one model is no router, but its memory is what people want back. */
+static struct doctor_remedy end_single_model(const struct doctor *d)
 {
-    if (!d->router.single_model || strcmp(d->process.name, "llama-server") != 0)
-        return found;
-    char *end = doctor_kill_command(&d->process);
-    char *fix = mem_printf("%s%s%s" DOCTOR_REMARK "ends this one, and gives its memory back",
-                           found ? found : "", found ? "\n" : "", end);
-    free(end);
-    free(found);
-    return fix;
+    bool single = d->router.single_model && strcmp(d->process.name, "llama-server") == 0;
+    return doctor_remedy(single ? doctor_kill_command(&d->process) : NULL,
+                         "ends this one, and gives its memory back");
 }
 
 static char *seen_instead(const struct doctor *d, const struct neighbour *found)
@@ -207,7 +205,7 @@ static void add_loading(struct doctor *d)
 {
     doctor_add(d, DOCTOR_NOTE, "server",
                mem_printf("the llama-server at %s is loading its model", d->router.url.shown),
-               d->process.pid ? mem_printf("it is pid %d", (int)d->process.pid) : NULL, NULL);
+               d->process.pid ? mem_printf("it is pid %d", (int)d->process.pid) : NULL);
     doctor_set_advice(d, mem_strdup("ask again: until then it answers nothing else"));
 }
 
@@ -226,9 +224,15 @@ static void not_reached(struct doctor *d)
     struct neighbour found = {0};
     if (d->local)
         found = find_router(d);
-    char *advice = NULL, *other = is_ours(&found) ? way_to(d, &found, &advice) : NULL;
-    doctor_add_captured(d, "server", seen_instead(d, &found), way_to_router(d, other));
-    if (!advice && !other && d->router.single_model && !d->process.pid)
+    char *advice = NULL;
+    struct doctor_remedy other = {0}, end = end_single_model(d);
+    if (is_ours(&found))
+        other = name_router(d, &found, &advice);
+    bool has_other = other.command;
+    doctor_add_captured(d, "server", seen_instead(d, &found), has_other ? other : end);
+    if (has_other)
+        doctor_add_remedy(d, end);
+    if (!advice && !has_other && d->router.single_model && !d->process.pid)
         advice = way_to_see(d);
     if (advice)
         doctor_set_advice(d, advice);
@@ -246,10 +250,13 @@ static void refused(struct doctor *d)
         !d->cli->key ? mem_strdup("none was given: HOSTLER_API_KEY and LLAMA_API_KEY are not set")
                      : mem_printf("one of %zu characters was given", strlen(d->cli->key));
     /* The first key, as the daemon reads such a file. */
-    char *fix =
-        word ? mem_printf("export HOSTLER_API_KEY=\"$(sed -n '/^#/d;s/\\r$//;/./{p;q}' %s)\"", word)
-             : mem_strdup("export HOSTLER_API_KEY=..." DOCTOR_REMARK "the server's key");
-    doctor_add_captured(d, "key", evidence, fix);
+    struct doctor_remedy remedy =
+        word ? doctor_remedy(
+                   mem_printf("export HOSTLER_API_KEY=\"$(sed -n '/^#/d;s/\\r$//;/./{p;q}' %s)\"",
+                              word),
+                   NULL)
+             : doctor_remedy(mem_strdup("export HOSTLER_API_KEY=..."), "the server's key");
+    doctor_add_captured(d, "key", evidence, remedy);
     free(word);
     free(path);
 }
@@ -262,13 +269,15 @@ static void reached(struct doctor *d)
     doctor_add(d, DOCTOR_OK, "server",
                mem_printf("%s answers at %s, with %zu model%s", name, d->router.url.shown,
                           d->models.n, d->models.n == 1 ? "" : "s"),
-               NULL, NULL);
-    if (problem)
+               NULL);
+    if (problem) {
         doctor_add(d, DOCTOR_WRONG, "server",
                    mem_strdup("its models or presets could not be read again: it goes on with what "
                               "it had before"),
-                   mem_strdup(problem),
-                   mem_strdup("hostler list --reload" DOCTOR_REMARK "when that is mended"));
+                   mem_strdup(problem));
+        doctor_add_remedy(
+            d, doctor_remedy(mem_strdup("hostler list --reload"), "when that is mended"));
+    }
     free(name);
 }
 

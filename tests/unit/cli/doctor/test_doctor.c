@@ -11,20 +11,23 @@
 
 static void raises(unsigned long soft, unsigned long hard, const char *want)
 {
-    char *command = doctor_raise_command(7, soft, hard);
-    assert_non_null(strstr(command, want));
-    free(command);
+    struct doctor_remedy remedy = doctor_raise_limit(7, soft, hard);
+    const char *prlimit = strstr(remedy.command, "prlimit"); /* perhaps behind `sudo ` */
+    assert_string_equal(prlimit, want);
+    assert_non_null(strstr(remedy.remark, "LimitNOFILE"));
+    free(remedy.command);
+    free(remedy.remark);
 }
 
 static void test_a_limit_is_raised_never_lowered(void **state)
 {
     (void)state;
-    raises(1000, 500000, "prlimit --pid 7 --nofile=65536:" DOCTOR_REMARK);
-    raises(1000, 8192, "prlimit --pid 7 --nofile=8192:" DOCTOR_REMARK);
-    raises(1000, 1000, "prlimit --pid 7 --nofile=65536:65536" DOCTOR_REMARK);
-    raises(70000, 500000, "prlimit --pid 7 --nofile=140000:" DOCTOR_REMARK);
-    raises(70000, 100000, "prlimit --pid 7 --nofile=100000:" DOCTOR_REMARK);
-    raises(100000, 100000, "prlimit --pid 7 --nofile=200000:200000" DOCTOR_REMARK);
+    raises(1000, 500000, "prlimit --pid 7 --nofile=65536:");
+    raises(1000, 8192, "prlimit --pid 7 --nofile=8192:");
+    raises(1000, 1000, "prlimit --pid 7 --nofile=65536:65536");
+    raises(70000, 500000, "prlimit --pid 7 --nofile=140000:");
+    raises(70000, 100000, "prlimit --pid 7 --nofile=100000:");
+    raises(100000, 100000, "prlimit --pid 7 --nofile=200000:200000");
 }
 
 int main(void)
