@@ -9,11 +9,11 @@
 
 #include "api/api.h"
 #include "api/names.h"
+#include "api/query.h"
 #include "api/reply.h"
 #include "base/container_of.h"
 #include "base/logbook.h"
 #include "base/memory.h"
-#include "http/target.h"
 
 #define LINES 100
 #define TYPE "text/plain; charset=utf-8"
@@ -150,33 +150,19 @@ static void send_last(struct http_exchange *x, const char *model, size_t lines)
     free(text);
 }
 
-static bool is_set(const char *target, const char *name)
-{
-    char *value = target_query(target, name);
-    bool set = value && strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
-    free(value);
-    return set;
-}
-
-static bool has(const char *target, const char *name)
-{
-    char *value = target_query(target, name);
-    free(value);
-    return value != NULL;
-}
-
+/* O(lines kept); and with `follow` O(lines that come). */
 void api_logs(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    const char *target = http_exchange_target(x);
+    const struct model *m = NULL;
     unsigned lines = LINES;
     (void)caller;
-    if (names_count(x, "lines", &lines))
+    if (query_count(x, "lines", &lines))
         return;
-    const struct model *h = has(target, "model") ? names_queried(api, x) : NULL;
-    if (has(target, "model") && !h)
+    if (query_has(x, "model") && !(m = names_queried(api, x)))
         return;
-    if (is_set(target, "follow") && !http_exchange_is_head(x) && !api->logs->over)
-        follow(api, x, h ? h->entry->id : NULL, lines);
+    const char *model = m ? m->entry->id : NULL;
+    if (query_flag(x, "follow") && !http_exchange_is_head(x) && !api->logs->over)
+        follow(api, x, model, lines);
     else
-        send_last(x, h ? h->entry->id : NULL, lines);
+        send_last(x, model, lines);
 }

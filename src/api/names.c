@@ -6,18 +6,17 @@
 #include "api/reply.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/value.h"
 #include "http/target.h"
 
 /* "model 'x' not found" or "there is no model 'x'". */
 static void refuse_unknown(struct api *api, struct http_exchange *x, int status, const char *name,
                            const char *before, const char *behind)
 {
-    const char *near = catalog_nearest(host_catalog(api->host), name);
     if (downloads_has(api->downloads, name)) {
         reply_error(x, 400, "model '%s' is still being downloaded", name);
         return;
     }
+    const char *near = catalog_nearest(host_catalog(api->host), name);
     char *message = mem_printf("%smodel '%s'%s%s%s%s", before, name, behind,
                                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     json_t *error = reply_error_object(status, message);
@@ -61,17 +60,6 @@ struct model *names_queried(struct api *api, struct http_exchange *x)
     struct model *h = find(api, x, name, names_unknown);
     free(name);
     return h;
-}
-
-int names_count(struct http_exchange *x, const char *name, unsigned *n)
-{
-    char *text = target_query(http_exchange_target(x), name);
-    struct error err;
-    int rc = text ? value_count(text, n, &err) : 0;
-    free(text);
-    if (rc)
-        reply_error(x, 400, "%s: %s", name, err.text);
-    return rc ? -1 : 0;
 }
 
 json_t *names_bytes(const struct host *host, const uint64_t *bytes)

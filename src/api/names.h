@@ -24,10 +24,6 @@ json_t *names_entry(struct model *h);
 json_t *names_download(const struct downloads_item *item);
 /* The model that the query names in `model`; NULL after answering 400 or 404. */
 struct model *names_queried(struct api *api, struct http_exchange *x);
-/* A whole number of the query, which leaves `*n` alone when it is not there. 0, or -1 after answering
- * 400. */
-int names_count(struct http_exchange *x, const char *name, unsigned *n)
-    __attribute__((warn_unused_result));
 /* {"host":bytes,"gpu0":bytes}: of each device that is looked at. */
 json_t *names_bytes(const struct host *host, const uint64_t *bytes);
 /* {"source","memory","mapped"}; null when it is not known. */

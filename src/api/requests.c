@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "api/names.h"
+#include "api/query.h"
 #include "api/reply.h"
 #include "api/request_log.h"
 #include "base/memory.h"
@@ -78,7 +78,7 @@ static int read_filter(struct api *api, struct http_exchange *x, struct filter *
 {
     const char *target = http_exchange_target(x);
     f->limit = LIMIT;
-    if (names_count(x, "limit", &f->limit))
+    if (query_count(x, "limit", &f->limit))
         return -1;
     f->state = target_query(target, "state");
     if (f->state && strcmp(f->state, "waiting") != 0 && strcmp(f->state, "running") != 0 &&

@@ -4,33 +4,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Length by the first byte alone; 0 for a byte that begins no character. */
-static size_t announced(uint8_t first)
-{
-    if (first < 0x80)
-        return 1;
-    if (first >= 0xC2 && first <= 0xDF)
-        return 2;
-    if (first >= 0xE0 && first <= 0xEF)
-        return 3;
-    return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
-}
+#include "base/utf8.h"
 
-/* Length of the character at `s`, of which `n` (at least 1) bytes may be read; 0 when it is none:
- * cut, overlong, a surrogate, or beyond U+10FFFF. */
+/* Length of the character at `s`, of which `n` (at least 1) bytes may be read; 0 when it is none. */
 static size_t character(const uint8_t *s, size_t n)
 {
-    size_t len = announced(s[0]);
-    if (len == 0 || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F))
-        return 0;
-    if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
-        return 0;
-    return len;
+    struct utf8 u = {0};
+    for (size_t i = 0; i < n && utf8_next(&u, s[i]); i++)
+        if (!u.due)
+            return i + 1;
+    return 0;
 }
 
 static bool is_control(uint8_t c)

@@ -15,48 +15,14 @@ void peek_name_begin(struct peek_name *n)
 {
     n->next_len = 0;
     n->too_long = n->has_zero = false;
-    n->due = 0;
-}
-
-/* The first byte of a sequence. The ranges shut out overlong forms, surrogates, and what lies
- * beyond U+10FFFF (RFC 3629, section 4). */
-static bool utf8_first(struct peek_name *n, unsigned char c)
-{
-    n->low = 0x80;
-    n->high = 0xBF;
-    if (c < 0x80)
-        return true;
-    if (c < 0xC2 || c > 0xF4)
-        return false;
-    n->due = c < 0xE0 ? 1 : c < 0xF0 ? 2 : 3;
-    if (c == 0xE0)
-        n->low = 0xA0;
-    if (c == 0xED)
-        n->high = 0x9F;
-    if (c == 0xF0)
-        n->low = 0x90;
-    if (c == 0xF4)
-        n->high = 0x8F;
-    return true;
-}
-
-static bool utf8_next(struct peek_name *n, unsigned char c)
-{
-    if (!n->due)
-        return utf8_first(n, c);
-    if (c < n->low || c > n->high)
-        return false;
-    n->due--;
-    n->low = 0x80;
-    n->high = 0xBF;
-    return true;
+    n->utf8 = (struct utf8){0};
 }
 
 size_t peek_name_append(struct peek_name *n, const char *data, size_t len)
 {
     /* A name that is too long is refused whatever follows: no need to look at the rest of it. */
     for (size_t i = 0; i < len && !n->too_long; i++) {
-        if (!utf8_next(n, (unsigned char)data[i]))
+        if (!utf8_next(&n->utf8, (unsigned char)data[i]))
             return i;
         if (data[i] == '\0')
             n->has_zero = true;
@@ -74,7 +40,7 @@ bool peek_name_end(struct peek_name *n)
         n->chosen = PEEK_TOO_LONG;
         return true;
     }
-    if (n->due)
+    if (n->utf8.due)
         return false;
     n->next[n->next_len] = '\0';
     /* With a zero byte in it, it cannot be told from what stands before that byte. */

@@ -6,6 +6,7 @@
 #ifndef HOSTLER_HTTP_PEEK_NAME_H
 #define HOSTLER_HTTP_PEEK_NAME_H
 
+#include "base/utf8.h"
 #include "http/peek.h"
 
 /* What a scan says after a piece of the body. */
@@ -26,8 +27,7 @@ struct peek_name {
     char next[PEEK_NAME_MAX + 1];
     size_t next_len;
     bool too_long, has_zero;
-    /* UTF-8 (RFC 3629): continuation bytes still due, and the range of the next one. */
-    unsigned char due, low, high;
+    struct utf8 utf8;
 };
 
 void peek_name_init(struct peek_name *n);
