@@ -35,7 +35,7 @@ FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup build test demo bench lint fuzz sim install clean san
+.PHONY: help setup build test demo bench lint fuzz sim torture install clean san
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-9s %s\n' "$$t" "$$d"; done
@@ -67,6 +67,11 @@ sim: ## ten million events through the scheduler's simulation
 fuzz: ## each fuzz target for a minute (FUZZ_SECONDS)
 	@scripts/setup lint
 	@scripts/fuzz
+
+torture: ## every nth call of every kind fails: all of it takes an hour or two (TORTURE_SECONDS)
+	@scripts/setup test
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/san/hostler $(BUILD)/san/fail_nth.so
+	@tests/torture/run
 
 bench: ## measure, side by side with the engine alone, nginx, HAProxy, the stock router
 	@scripts/setup bench
@@ -119,7 +124,7 @@ SAN_LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/san/obj/llhttp/%.o
 SAN_UNIT := $(UNIT:tests/unit/%.c=$(BUILD)/san/unit/%)
 SAN_FUZZ := $(FUZZ:tests/fuzz/%.c=$(BUILD)/san/fuzz/%)
 
-san: $(BUILD)/san/hostler $(SAN_UNIT) $(SAN_FUZZ) $(BUILD)/sim/sim_sched $(BUILD)/san/sim/sim_sched $(BUILD)/san/fake_nvml.so
+san: $(BUILD)/san/hostler $(SAN_UNIT) $(SAN_FUZZ) $(BUILD)/sim/sim_sched $(BUILD)/san/sim/sim_sched $(BUILD)/san/fake_nvml.so $(BUILD)/san/fail_nth.so
 $(BUILD)/san/hostler: $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
 	@echo "  building $@"
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -157,6 +162,11 @@ $(BUILD)/san/fake_nvml.so: tests/fake_nvml.c
 	@mkdir -p $(@D)
 	@echo "  building $@"
 	$(Q)$(CC) $(STD) -shared -fPIC -O1 -g -o $@ $<
+
+$(BUILD)/san/fail_nth.so: tests/torture/fail_nth.c
+	@mkdir -p $(@D)
+	@echo "  building $@"
+	$(Q)$(CC) $(STD) -Wall -Wextra -Werror -shared -fPIC -O2 -g -o $@ $< -ldl
 
 -include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(BUILD)/obj/main.d $(BUILD)/san/obj/main.d
 -include $(wildcard $(BUILD)/san/unit/*/*.d $(BUILD)/san/unit/*/*/*.d)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Which calls fail, and how: what the kernel may answer to each."""
+from errno import (EAGAIN, ECONNABORTED, ECONNRESET, EINTR, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC,
+                   ENOTCONN, EPIPE)
+
+from torture.control import SHORT, Fault
+
+# The first of each is the one that a sample takes.
+ERRORS = {
+    "accept": (EMFILE, ENFILE, ENOMEM, ECONNABORTED, EINTR, EAGAIN),
+    "socket": (EMFILE, ENFILE, ENOMEM),
+    "connect": (EAGAIN, ENOMEM, EINTR),
+    "sockopt": (ENOBUFS,),
+    "peername": (ENOTCONN,),
+    "open": (EMFILE, ENOMEM, EIO, EINTR),
+    "dir": (EMFILE, EIO),
+    "read_file": (EIO, EINTR, SHORT),
+    "read_socket": (ECONNRESET, EAGAIN, EINTR, ENOMEM, SHORT),
+    "read_pipe": (EAGAIN, EINTR, SHORT),
+    "write_file": (ENOSPC, EIO, EINTR, SHORT),
+    "write_socket": (EAGAIN, EPIPE, EINTR, ENOBUFS, SHORT),
+    "write_pipe": (EAGAIN, EINTR, EPIPE),
+    "close": (EINTR, EIO),
+    "mmap": (ENOMEM,),
+    "alloc": (ENOMEM,),
+    "fork": (EAGAIN, ENOMEM),
+    "exec": (ENOMEM, EAGAIN, EMFILE),
+    "wait": (EINTR,),
+    "pipe": (EMFILE, ENFILE),
+    "dup": (EMFILE, EINTR),
+    "poll": (EINTR,),
+    "inotify": (ENOSPC, EMFILE),
+    "stat": (EIO, ENOMEM),
+    "change": (ENOSPC, EIO),
+}
+# Those that last: from the nth call on all fail, until the act is over. (Not accept(): nobody would be
+# answered, and that is no finding.)
+LASTING = {"socket": EMFILE, "open": EMFILE, "dir": EMFILE, "pipe": EMFILE,
+           "fork": EAGAIN, "exec": ENOMEM, "dup": EMFILE, "mmap": ENOMEM, "inotify": ENOSPC,
+           "change": ENOSPC, "write_file": ENOSPC, "connect": EAGAIN}
+FOR_EVER = 1 << 40
+
+
+def all_faults():
+    found = [Fault(kind, e) for kind, errors in ERRORS.items() for e in errors]
+    return found + [Fault(kind, e, FOR_EVER) for kind, e in LASTING.items()]
+
+
+# What the daemon does not survive yet; `make torture` shows it.
+OPEN = {"accept", "socket", "connect", "alloc"}
+
+
+def sample_faults():
+    return [Fault(kind, errors[0]) for kind, errors in ERRORS.items() if kind not in OPEN]
