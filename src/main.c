@@ -21,6 +21,7 @@
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
  *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
+ *     slices.h work on many models, a slice a turn
  *     requests.h who.h usage.h    the requests, who asks, what an answer took
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options

@@ -6,62 +6,68 @@
 #include "api/body.h"
 #include "api/names.h"
 #include "api/reply.h"
+#include "api/slices.h"
+#include "base/memory.h"
 
-typedef void model_action(struct model *h, void *ctx);
+typedef void model_action(struct model *m, void *ctx);
 
-/* Calls `action` for the models that `body` names: "model", "models" or "all". -1 after answering.
- */
+/* Lets `work` be done for the models that `body` names: "model", "models" or "all". -1 after
+ * answering: then nothing is done. */
 static int for_each_named(struct api *api, struct http_exchange *x, json_t *body,
-                          model_action *action, void *ctx)
+                          const struct slices_work *work)
 {
     json_t *list = json_object_get(body, "models");
     json_t *one = json_object_get(body, "model");
-    struct model *h;
-    size_t i;
-    json_t *name;
+    bool all = json_is_true(json_object_get(body, "all"));
     json_t *names = json_is_array(list) ? json_incref(list) : json_array();
     if (one)
         json_array_append(names, one);
-    bool all = json_is_true(json_object_get(body, "all"));
     int rc = all ? 0 : names_check(api, x, "models", names);
     if (!rc && !all && !json_array_size(names)) {
         reply_error(x, 400, "name the models: \"model\", \"models\" or \"all\":true");
         rc = -1;
     }
-    for (i = 0; !rc && all && (h = host_at(api->host, i)); i++)
-        action(h, ctx);
-    if (!rc && !all)
-        json_array_foreach (names, i, name)
-            action(host_find(api->host, json_string_value(name)), ctx);
+    if (!rc)
+        slices_for_each(api, x, all ? NULL : names, work);
     json_decref(names);
     return rc;
 }
 
 struct hold {
     uint64_t until;
-    const char *reason;
-    const char *by;
+    char *reason; /* NULL: none */
+    char *by;
 };
 
-static void hold_one(struct model *h, void *ctx)
+static void hold_free(struct hold *hold)
+{
+    free(hold->reason);
+    free(hold->by);
+    free(hold);
+}
+
+static void hold_one(struct model *m, void *ctx)
 {
     const struct hold *hold = ctx;
-    intent_hold(h, hold->until, hold->reason, hold->by);
+    intent_hold(m, hold->until, hold->reason, hold->by);
 }
 
-static void release_one(struct model *h, void *ctx)
+static void release_one(struct model *m, void *ctx)
 {
-    intent_release(h, ctx);
+    const struct hold *hold = ctx;
+    intent_release(m, hold->by);
 }
 
-static void reply_holds(struct api *api, struct http_exchange *x)
+static json_t *held_element(struct model *m)
 {
-    json_t *held = json_array();
-    struct model *h;
-    for (size_t i = 0; (h = host_at(api->host, i)); i++)
-        if (intent_is_held(h))
-            json_array_append_new(held, names_hold(h));
-    reply_json(x, 200, json_pack("{s:o}", "held", held));
+    return intent_is_held(m) ? names_hold(m) : NULL;
+}
+
+static void reply_holds(struct api *api, struct http_exchange *x, void *ctx)
+{
+    hold_free(ctx);
+    if (x)
+        slices_reply(api, x, "{\"held\":[", held_element, slices_close);
 }
 
 static void hold(struct api *api, struct http_exchange *x, const struct caller *caller,
@@ -74,14 +80,13 @@ static void hold(struct api *api, struct http_exchange *x, const struct caller *
     if (given < 0 || body_check_members(x, body, known) ||
         body_get_text(x, body, "reason", &reason))
         return;
-    char *by = caller_describe(caller);
-    struct hold wish = {.until = given ? uv_now(host_loop(api->host)) + ms : SCHED_NEVER,
-                        .reason = reason,
-                        .by = by};
-    int rc = for_each_named(api, x, body, hold_one, &wish);
-    free(by);
-    if (!rc)
-        reply_holds(api, x);
+    struct hold *hold = mem_zalloc(sizeof *hold);
+    *hold = (struct hold){.until = given ? uv_now(host_loop(api->host)) + ms : SCHED_NEVER,
+                          .reason = reason ? mem_strdup(reason) : NULL,
+                          .by = caller_describe(caller)};
+    struct slices_work work = {hold_one, reply_holds, hold};
+    if (for_each_named(api, x, body, &work))
+        hold_free(hold);
 }
 
 static void release(struct api *api, struct http_exchange *x, const struct caller *caller,
@@ -90,10 +95,11 @@ static void release(struct api *api, struct http_exchange *x, const struct calle
     static const char *const known[] = {"model", "models", "all", NULL};
     if (body_check_members(x, body, known))
         return;
-    char *by = caller_describe(caller);
-    if (!for_each_named(api, x, body, release_one, by))
-        reply_holds(api, x);
-    free(by);
+    struct hold *hold = mem_zalloc(sizeof *hold);
+    hold->by = caller_describe(caller);
+    struct slices_work work = {release_one, reply_holds, hold};
+    if (for_each_named(api, x, body, &work))
+        hold_free(hold);
 }
 
 void api_models_hold(struct api *api, struct http_exchange *x, const struct caller *caller)
@@ -109,14 +115,22 @@ void api_models_release(struct api *api, struct http_exchange *x, const struct c
 /* --- POST /models/pin, /models/unpin ------------------------------------------------------------
  */
 
-static void pin_one(struct model *h, void *ctx)
+static void pin_one(struct model *m, void *by)
 {
-    intent_pin(h, true, ctx);
+    intent_pin(m, true, by);
 }
 
-static void unpin_one(struct model *h, void *ctx)
+static void unpin_one(struct model *m, void *by)
 {
-    intent_pin(h, false, ctx);
+    intent_pin(m, false, by);
+}
+
+static void reply_pinned(struct api *api, struct http_exchange *x, void *by)
+{
+    (void)api;
+    free(by);
+    if (x)
+        reply_success(x);
 }
 
 static void set_pins(struct api *api, struct http_exchange *x, const struct caller *caller,
@@ -126,9 +140,9 @@ static void set_pins(struct api *api, struct http_exchange *x, const struct call
     if (body_check_members(x, body, known))
         return;
     char *by = caller_describe(caller);
-    if (!for_each_named(api, x, body, action, by))
-        reply_success(x);
-    free(by);
+    struct slices_work work = {action, reply_pinned, by};
+    if (for_each_named(api, x, body, &work))
+        free(by);
 }
 
 static void pin(struct api *api, struct http_exchange *x, const struct caller *caller, json_t *body)

@@ -99,6 +99,10 @@ int names_check(struct api *api, struct http_exchange *x, const char *member, js
         reply_error(x, 400, "'%s' must be a list of model names", member);
         return -1;
     }
+    if (json_array_size(list) > NAMES_MAX) {
+        reply_error(x, 400, "'%s' must have at most %d names", member, NAMES_MAX);
+        return -1;
+    }
     json_array_foreach (list, i, name) {
         const char *text = json_string_value(name);
         if (!text || !host_find(api->host, text)) {

@@ -14,7 +14,8 @@ struct model *names_model(struct api *api, struct http_exchange *x, json_t *body
  * routes, in its words. */
 void names_unknown(struct api *api, struct http_exchange *x, int status, const char *name);
 void names_not_found(struct api *api, struct http_exchange *x, int status, const char *name);
-/* 0, or -1 after answering 400 because `list`, the request's `member`, is none, or has a name that
+#define NAMES_MAX 20000 /* in a request's list */
+/* 0, or -1 after answering 400 because `list`, the request's `member`, is none, is too long, or has a name that
  * no model has: likely a slip, so nothing is done. */
 int names_check(struct api *api, struct http_exchange *x, const char *member, json_t *list)
     __attribute__((warn_unused_result));

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/encode.h"
 #include "api/names.h"
 #include "api/reply.h"
+#include "api/slices.h"
 #include "api/request_log.h"
 #include "base/container_of.h"
 #include "http/target.h"
@@ -151,10 +153,33 @@ static json_t *connections_of(const struct http_exchange *x)
                      (json_int_t)load.refused);
 }
 
+static json_t *held_element(struct model *m)
+{
+    return intent_is_held(m) ? names_hold(m) : NULL;
+}
+
+/* All models may be held: that list, which goes last, is the only long one. Releases `o`. */
+static void reply_with_holds(struct api *api, struct http_exchange *x, json_t *o)
+{
+    struct buf head;
+    buf_init(&head, BUF_UNBOUNDED);
+    int rc = encode_json(&head, o);
+    json_decref(o);
+    if (!rc) {
+        head.len--; /* the object's end */
+        rc = buf_puts(&head, ",\"holds\":[");
+    }
+    const char *text = rc ? NULL : buf_cstr(&head);
+    if (text)
+        slices_reply(api, x, text, held_element, slices_close);
+    else
+        reply_error(x, 503, "out of memory for the answer");
+    buf_finish(&head);
+}
+
 void api_status(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     json_t *o = json_object(), *engines = json_array(), *queue = json_array();
-    json_t *holds = json_array();
     const struct config *c = host_config(api->host);
     struct model *h;
     (void)caller;
@@ -173,8 +198,6 @@ void api_status(struct api *api, struct http_exchange *x, const struct caller *c
             json_array_append_new(engines, engine_of(api, h));
         if (h->sched.waiting || model_waits(h))
             json_array_append_new(queue, queue_of(h));
-        if (intent_is_held(h))
-            json_array_append_new(holds, names_hold(h));
     }
     if (c->classic) /* where GET /models is the engine's own */
         json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
@@ -182,7 +205,6 @@ void api_status(struct api *api, struct http_exchange *x, const struct caller *c
     json_object_set_new(o, "problem", reply_string_or_null(problem));
     json_object_set_new(o, "engines", engines);
     json_object_set_new(o, "queue", queue);
-    json_object_set_new(o, "holds", holds);
     json_object_set_new(o, "recent", recent_of(api->host));
-    reply_json(x, 200, o);
+    reply_with_holds(api, x, o);
 }

@@ -10,6 +10,7 @@
 #include "api/body.h"
 #include "api/names.h"
 #include "api/reply.h"
+#include "api/slices.h"
 #include "base/duration.h"
 #include "base/memory.h"
 #include "http/target.h"
@@ -133,9 +134,9 @@ static void on_done_unseen(struct unload *u, void *ctx)
     (void)ctx;
 }
 
-/* Starts the operation, or only tells what it would do. */
-static void run(struct http_exchange *x, const struct caller *caller, struct unload *u,
-                struct unload_wish *wish, bool dry_run)
+/* Starts the operation, or only tells what it would do. `x`: NULL when its client is gone. */
+static void run(struct http_exchange *x, const char *by, struct unload *u, struct unload_wish *wish,
+                bool dry_run)
 {
     if (dry_run) {
         unload_preview(u, wish);
@@ -143,13 +144,12 @@ static void run(struct http_exchange *x, const struct caller *caller, struct unl
         unload_destroy(u);
         return;
     }
-    char *by = caller_describe(caller);
     struct waiter *w = mem_zalloc(sizeof *w);
     w->x = x;
-    http_exchange_take(x, &waiter_events, w);
+    if (x)
+        http_exchange_take(x, &waiter_events, w);
     wish->by = by;
     unload_start(u, wish, on_done, w);
-    free(by);
 }
 
 /* --- POST /models/unload-all --------------------------------------------------------------------
@@ -170,6 +170,56 @@ static bool is_in_service(const struct model *h)
     return model_state(h) != SCHED_UNLOADED || model_waits(h);
 }
 
+/* An unload-all on its way: with a hold, models that are not in service are held first. */
+struct unload_all {
+    struct api *api;
+    struct unload_wish wish;
+    char *reason, *by;
+    struct model_set *excepted;
+};
+
+static void hold_unless_in_service(struct model *m, void *ctx)
+{
+    const struct unload_all *all = ctx;
+    const struct unload_wish *wish = &all->wish;
+    uint64_t now = uv_now(host_loop(all->api->host));
+    if (!is_in_service(m) && !model_set_find(all->excepted, m, NULL))
+        intent_hold(m, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER, all->reason, all->by);
+}
+
+static struct unload *unload_in_service(struct api *api, const struct model_set *excepted)
+{
+    struct unload *u = unload_create(api->host);
+    struct model *m;
+    for (size_t i = 0; (m = host_at(api->host, i)); i++)
+        if (is_in_service(m) && !model_set_find(excepted, m, NULL))
+            unload_add(u, m->entry->id, m);
+    return u;
+}
+
+static void on_held(struct api *api, struct http_exchange *x, void *ctx)
+{
+    struct unload_all *all = ctx;
+    all->wish.reason = all->reason;
+    run(x, all->by, unload_in_service(api, all->excepted), &all->wish, false);
+    model_set_finish(&all->excepted);
+    free(all->reason);
+    free(all->by);
+    free(all);
+}
+
+static void hold_and_unload(struct api *api, struct http_exchange *x, const char *by,
+                            const struct unload_wish *wish, struct model_set *excepted)
+{
+    struct unload_all *all = mem_zalloc(sizeof *all);
+    *all = (struct unload_all){.api = api,
+                               .wish = *wish,
+                               .reason = wish->reason ? mem_strdup(wish->reason) : NULL,
+                               .by = mem_strdup(by),
+                               .excepted = excepted};
+    slices_for_each(api, x, NULL, &(struct slices_work){hold_unless_in_service, on_held, all});
+}
+
 static void unload_all(struct api *api, struct http_exchange *x, const struct caller *caller,
                        json_t *body)
 {
@@ -177,26 +227,19 @@ static void unload_all(struct api *api, struct http_exchange *x, const struct ca
                                         "reason", "dry_run", NULL};
     struct unload_wish wish;
     bool dry_run;
-    struct model *h;
     json_t *except = json_object_get(body, "except");
     if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run) ||
         names_check(api, x, "except", except))
         return;
     struct model_set *excepted = models_named(api, except);
-    struct unload *u = unload_create(api->host);
     char *by = caller_describe(caller);
-    for (size_t i = 0; (h = host_at(api->host, i)); i++) {
-        if (model_set_find(excepted, h, NULL))
-            continue;
-        if (is_in_service(h))
-            unload_add(u, h->entry->id, h);
-        else if (wish.hold && !dry_run)
-            intent_hold(h, wish.hold_ms ? uv_now(host_loop(api->host)) + wish.hold_ms : SCHED_NEVER,
-                        wish.reason, by);
+    if (wish.hold && !dry_run) {
+        hold_and_unload(api, x, by, &wish, excepted);
+    } else {
+        run(x, by, unload_in_service(api, excepted), &wish, dry_run);
+        model_set_finish(&excepted);
     }
     free(by);
-    model_set_finish(&excepted);
-    run(x, caller, u, &wish, dry_run);
 }
 
 void api_models_unload_all(struct api *api, struct http_exchange *x, const struct caller *caller)
@@ -229,7 +272,9 @@ static void unload_several(struct api *api, struct http_exchange *x, const struc
         const char *text = json_string_value(name);
         unload_add(u, text ? text : "", text ? host_find(api->host, text) : NULL);
     }
-    run(x, caller, u, &wish, dry_run);
+    char *by = caller_describe(caller);
+    run(x, by, u, &wish, dry_run);
+    free(by);
 }
 
 /* llama.cpp's form: one model, answered at once. */
@@ -264,12 +309,13 @@ static void unload_one(struct api *api, struct http_exchange *x, const struct ca
     }
     struct unload *u = unload_create(api->host);
     unload_add(u, name, h);
-    if (dry_run) {
-        run(x, caller, u, &wish, dry_run);
-        return;
-    }
     char *by = caller_describe(caller);
     wish.by = by;
+    if (dry_run) {
+        run(x, by, u, &wish, dry_run);
+        free(by);
+        return;
+    }
     unload_start(u, &wish, on_done_unseen, NULL);
     free(by);
     reply_success(x);

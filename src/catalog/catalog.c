@@ -516,6 +516,12 @@ struct catalog_model *catalog_at(const struct catalog *c, size_t index)
     return index < c->n ? &c->order[index]->model : NULL;
 }
 
+size_t catalog_index_after(const struct catalog *c, const char *id)
+{
+    size_t i = place(c, id);
+    return i < c->n && strcmp(c->order[i]->model.id, id) == 0 ? i + 1 : i;
+}
+
 const char *catalog_nearest(const struct catalog *c, const char *wanted)
 {
     struct nearest n;

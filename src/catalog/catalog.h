@@ -91,6 +91,8 @@ struct catalog_model *catalog_find(const struct catalog *c, const char *name);
 size_t catalog_count(const struct catalog *c);
 /* In order of id; NULL behind the last. Indices shift when models come or go. */
 struct catalog_model *catalog_at(const struct catalog *c, size_t index);
+/* Of the first model whose id comes behind `id`, which needs not be there. */
+size_t catalog_index_after(const struct catalog *c, const char *id);
 /* The id or alias nearest to `wanted`, for "did you mean"; NULL when none is near. Owned by `c`. */
 const char *catalog_nearest(const struct catalog *c, const char *wanted);
 /* The owner of a removed model is done with it; it is freed. */

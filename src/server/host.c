@@ -245,6 +245,11 @@ struct model *host_at(const struct host *h, size_t index)
     return m ? m->owner : NULL;
 }
 
+size_t host_index_after(const struct host *h, const char *id)
+{
+    return catalog_index_after(h->catalog, id);
+}
+
 static void init_scheduler(struct host *h)
 {
     const struct config *c = h->config;

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/slices.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/encode.h"
+#include "api/reply.h"
+#include "base/memory.h"
+
+#define SLICE_NS 1000000                  /* how long a slice takes: others wait no longer */
+#define PENDING_MAX (HTTP_HIGH_WATER * 8) /* bytes that one slice may leave in the connection */
+
+/* Over all models by id; models may come and go between two slices. */
+struct cursor {
+    char *last; /* the id behind which it goes on; NULL: from the first on */
+};
+
+static size_t cursor_index(const struct cursor *c, const struct host *host)
+{
+    return c->last ? host_index_after(host, c->last) : 0;
+}
+
+static void cursor_keep(struct cursor *c, const struct model *last)
+{
+    if (last)
+        mem_replace(&c->last, last->entry->id);
+}
+
+static bool is_over(uint64_t begun)
+{
+    return uv_hrtime() - begun >= SLICE_NS;
+}
+
+/* --- an answer that lists models ----------------------------------------------------------------
+ */
+
+struct listing {
+    struct api *api;
+    struct http_exchange *x;
+    slices_element *element;
+    slices_tail *tail;
+    struct cursor at;
+    struct buf out;
+    uv_timer_t timer;
+    bool some;     /* an element was written */
+    bool complete; /* the tail is written */
+};
+
+static void on_timer_closed(uv_handle_t *timer)
+{
+    struct listing *l = timer->data;
+    buf_finish(&l->out);
+    free(l->at.last);
+    free(l);
+}
+
+static void listing_close(struct listing *l)
+{
+    uv_close((uv_handle_t *)&l->timer, on_timer_closed);
+}
+
+static int write_element(struct listing *l, struct model *m)
+{
+    json_t *element = l->element(m);
+    if (!element)
+        return 0;
+    int rc = l->some ? buf_puts(&l->out, ",") : 0;
+    if (!rc)
+        rc = encode_json(&l->out, element);
+    l->some = true;
+    json_decref(element);
+    return rc;
+}
+
+/* Fills `out` until the slice is over or the answer complete. */
+static int write_slice(struct listing *l)
+{
+    uint64_t begun = uv_hrtime();
+    struct model *m, *last = NULL;
+    size_t i = cursor_index(&l->at, l->api->host);
+    int rc = 0;
+    while (!rc && !is_over(begun) && l->out.len < PENDING_MAX && (m = host_at(l->api->host, i++))) {
+        rc = write_element(l, m);
+        last = m;
+    }
+    cursor_keep(&l->at, last);
+    if (rc || host_at(l->api->host, i))
+        return rc;
+    l->complete = true;
+    return l->tail(l->api, &l->out, !l->some);
+}
+
+static void on_turn(uv_timer_t *timer);
+
+/* Sends what is there; the next slice is for the next turn, or for when the client has read. */
+static void send_slice(struct listing *l)
+{
+    struct http_exchange *x = l->x;
+    if (!http_exchange_is_head(x))
+        http_exchange_write(x, l->out.data, l->out.len);
+    buf_clear(&l->out);
+    if (l->complete || http_exchange_is_head(x)) {
+        listing_close(l);
+        http_exchange_end(x);
+        return;
+    }
+    http_exchange_flush(x);
+    if (http_exchange_pending(x) < HTTP_HIGH_WATER)
+        uv_timer_start(&l->timer, on_turn, 0, 0);
+}
+
+static void go_on(struct listing *l)
+{
+    if (write_slice(l) == 0) {
+        send_slice(l);
+        return;
+    }
+    struct http_exchange *x = l->x;
+    listing_close(l);
+    http_exchange_abort(x);
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+    go_on(timer->data);
+}
+
+static void on_drain(struct http_exchange *x, void *ctx)
+{
+    struct listing *l = ctx;
+    (void)x;
+    if (!uv_is_active((uv_handle_t *)&l->timer))
+        uv_timer_start(&l->timer, on_turn, 0, 0);
+}
+
+static void on_reader_gone(struct http_exchange *x, void *ctx)
+{
+    (void)x;
+    listing_close(ctx);
+}
+
+static void begin_stream(struct listing *l)
+{
+    static const struct http_exchange_events events = {.drain = on_drain, .gone = on_reader_gone};
+    struct http_exchange *x = l->x;
+    http_exchange_take(x, &events, l);
+    http_exchange_begin(x, 200, HTTP_STREAMED);
+    http_exchange_field(x, "Content-Type", "application/json; charset=utf-8");
+    http_exchange_head_end(x);
+    send_slice(l);
+}
+
+void slices_reply(struct api *api, struct http_exchange *x, const char *head,
+                  slices_element *element, slices_tail *tail)
+{
+    struct listing *l = mem_zalloc(sizeof *l);
+    *l = (struct listing){.api = api, .x = x, .element = element, .tail = tail};
+    uv_timer_init(host_loop(api->host), &l->timer);
+    l->timer.data = l;
+    buf_init(&l->out, BUF_UNBOUNDED);
+    int rc = buf_puts(&l->out, head);
+    if (!rc)
+        rc = write_slice(l);
+    if (!rc && !l->complete) {
+        begin_stream(l);
+        return;
+    }
+    if (rc)
+        reply_error(x, 503, "out of memory for the list of models");
+    else
+        reply_text(x, 200, l->out.data, l->out.len);
+    listing_close(l);
+}
+
+int slices_close(struct api *api, struct buf *out, bool first)
+{
+    (void)api;
+    (void)first;
+    return buf_puts(out, "]}");
+}
+
+/* --- a change of many models --------------------------------------------------------------------
+ */
+
+struct change {
+    struct api *api;
+    struct http_exchange *x; /* NULL: the client is gone */
+    struct slices_work work;
+    json_t *names; /* NULL: all models */
+    size_t next;   /* of `names` */
+    struct cursor at;
+    uv_timer_t timer;
+};
+
+static void on_change_closed(uv_handle_t *timer)
+{
+    struct change *c = timer->data;
+    struct host *host = c->api->host;
+    json_decref(c->names);
+    free(c->at.last);
+    free(c);
+    host_operation_end(host);
+}
+
+static bool change_named(struct change *c, uint64_t begun)
+{
+    for (; !is_over(begun) && c->next < json_array_size(c->names); c->next++) {
+        const char *name = json_string_value(json_array_get(c->names, c->next));
+        struct model *m = name ? host_find(c->api->host, name) : NULL;
+        if (m)
+            c->work.action(m, c->work.ctx);
+    }
+    return c->next == json_array_size(c->names);
+}
+
+static bool change_all(struct change *c, uint64_t begun)
+{
+    struct model *m, *last = NULL;
+    size_t i = cursor_index(&c->at, c->api->host);
+    while ((m = host_at(c->api->host, i)) && !is_over(begun)) {
+        c->work.action(m, c->work.ctx);
+        last = m;
+        i++;
+    }
+    cursor_keep(&c->at, last);
+    return !m;
+}
+
+static void on_change_turn(uv_timer_t *timer)
+{
+    struct change *c = timer->data;
+    uint64_t begun = uv_hrtime();
+    if (c->names ? !change_named(c, begun) : !change_all(c, begun)) {
+        uv_timer_start(&c->timer, on_change_turn, 0, 0);
+        return;
+    }
+    c->work.done(c->api, c->x, c->work.ctx);
+    uv_close((uv_handle_t *)&c->timer, on_change_closed);
+}
+
+static void on_asker_gone(struct http_exchange *x, void *ctx)
+{
+    struct change *c = ctx;
+    (void)x;
+    c->x = NULL;
+}
+
+void slices_for_each(struct api *api, struct http_exchange *x, json_t *names,
+                     const struct slices_work *work)
+{
+    static const struct http_exchange_events events = {.gone = on_asker_gone};
+    struct change *c = mem_zalloc(sizeof *c);
+    *c = (struct change){.api = api, .x = x, .work = *work, .names = json_incref(names)};
+    uv_timer_init(host_loop(api->host), &c->timer);
+    c->timer.data = c;
+    host_operation_begin(api->host);
+    http_exchange_take(x, &events, c);
+    on_change_turn(&c->timer);
+}

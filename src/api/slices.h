@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Work on many models, a slice a turn of the loop, so that others are answered in between: 10,000
+ * models at once take up to a second (docs/performance.md). Models that come or go meanwhile
+ * are met or missed; the others are met once, in the order of their ids.
+ */
+#ifndef HOSTLER_API_SLICES_H
+#define HOSTLER_API_SLICES_H
+
+#include <jansson.h>
+
+#include "api/api.h"
+#include "base/buf.h"
+
+/* --- an answer that lists models ---------------------------------------------------------------- */
+
+/* One element, which the caller releases; NULL leaves the model out. */
+typedef json_t *slices_element(struct model *m);
+/* Appends what follows the models' elements, the end of the answer included. 0, or a negative errno.
+ */
+typedef int slices_tail(struct api *api, struct buf *out, bool first);
+
+/*
+ * Answers 200 with `head` (JSON up to and with the list's `[`), an element for each model, and what
+ * `tail` appends. What takes one slice is answered at once with its length, a longer answer as a
+ * stream, as fast as the client reads. Copies `head`. O(models).
+ */
+void slices_reply(struct api *api, struct http_exchange *x, const char *head,
+                  slices_element *element, slices_tail *tail);
+/* `]}`: a tail. */
+int slices_close(struct api *api, struct buf *out, bool first);
+
+/* --- a change of many models -------------------------------------------------------------------- */
+
+/* Calls for each model, then once `done`; `x` is NULL there when its client is gone: the work goes on
+ * to its end all the same. `done` frees `ctx`. */
+struct slices_work {
+    void (*action)(struct model *m, void *ctx);
+    void (*done)(struct api *api, struct http_exchange *x, void *ctx);
+    void *ctx;
+};
+
+/* For the models in `names`, a list of names of which unknown ones are skipped, or NULL: for all. */
+void slices_for_each(struct api *api, struct http_exchange *x, json_t *names,
+                     const struct slices_work *work);
+
+#endif
