@@ -171,13 +171,26 @@ bool hosts_have(const struct hosts *h, const char *authority, size_t len)
            strv_has(&h->names, host.text);
 }
 
-bool hosts_accept(const struct hosts *h, const struct http_exchange *x)
+static bool has_host(struct hosts *h, const char *host)
+{
+    const size_t len = strlen(host);
+    if (len && strcmp(host, h->latest) == 0)
+        return true;
+    if (!hosts_have(h, host, len))
+        return false;
+    if (len < sizeof h->latest)
+        memcpy(h->latest, host, len + 1);
+    return true;
+}
+
+bool hosts_accept(struct hosts *h, const struct http_exchange *x)
 {
     size_t len;
-    const char *host = http_head_get(http_exchange_head(x), "host");
-    const char *authority = http_exchange_authority(x, &len);
     if (http_exchange_is_unix(x))
         return true;
-    return (!host || hosts_have(h, host, strlen(host))) &&
-           (!authority || hosts_have(h, authority, len));
+    const char *host = http_head_get(http_exchange_head(x), "host");
+    if (host && !has_host(h, host))
+        return false;
+    const char *authority = http_exchange_authority(x, &len);
+    return !authority || hosts_have(h, authority, len);
 }

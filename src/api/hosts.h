@@ -19,6 +19,7 @@
 struct hosts {
     struct strv names; /* lower case, without a port; addresses as inet_ntop() writes them */
     bool any_address;  /* it listens on a wildcard address */
+    char latest[64];   /* the last Host that was accepted: most requests have the same */
     bool any_name;     /* the same, and --allowed-hosts is not given; or that holds `*` */
 };
 
@@ -32,7 +33,7 @@ bool hosts_have(const struct hosts *h, const char *authority, size_t len);
 /* Whether the exchange is for one of them: both its Host and, in a target that is a whole URL, the
  * host there. Over a unix socket any is: no browser can open one. Without a Host (HTTP/1.0) it is not
  * a browser's. */
-bool hosts_accept(const struct hosts *h, const struct http_exchange *x);
+bool hosts_accept(struct hosts *h, const struct http_exchange *x);
 /* Whether the authority is this machine's loopback name or address: `localhost`, `127.0.0.1`, `[::1]`. */
 bool host_is_loopback(const char *authority, size_t len);
 
