@@ -15,14 +15,14 @@
 
 const char cli_default_url[] = "http://localhost:8080";
 
-/* An empty variable counts as none: that is how people switch one off for a single command. */
+/* An empty variable counts as unset: `HOSTLER_URL= hostler list` overrides it for one command. */
 static const char *env(const char *name)
 {
     const char *value = getenv(name);
     return value && *value ? value : NULL;
 }
 
-/* llama-server's own variable may list several keys, any of which it takes; a client has one. */
+/* LLAMA_API_KEY may list several keys, any of which llama-server accepts; a client sends one. */
 static char *first_of(const char *list)
 {
     struct strv keys = {0};
@@ -45,7 +45,7 @@ void cli_init(struct cli *cli)
     const char *url = env("HOSTLER_URL");
     if (!url)
         url = env("LLAMA_SERVER_URL");
-    bool able = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+    bool supports_colour = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
     *cli = (struct cli){.url = url ? url : cli_default_url};
     cli->first_key = first_of(env("LLAMA_API_KEY"));
     cli->key = env("HOSTLER_API_KEY");
@@ -54,35 +54,35 @@ void cli_init(struct cli *cli)
     cli->url_given = url || cli->key;
     cli->out_is_tty = isatty(STDOUT_FILENO);
     cli->err_is_tty = isatty(STDERR_FILENO);
-    cli->out_colour = cli->out_is_tty && able;
-    cli->err_colour = cli->err_is_tty && able;
+    cli->out_colour = cli->out_is_tty && supports_colour;
+    cli->err_colour = cli->err_is_tty && supports_colour;
     cli->width = cli->out_is_tty ? terminal_width(STDOUT_FILENO) : 0;
     cli->err_width = cli->err_is_tty ? terminal_width(STDERR_FILENO) : 0;
 }
 
-#define BELOW 9 /* columns of `hostler: ` */
+#define HINT_COLUMN 9 /* columns of `hostler: ` */
 
-static void say(const char *before, const char *after, const char *fmt, va_list ap)
+static void print_error(const char *before, const char *after, const char *fmt, va_list ap)
 {
     char *text = mem_vprintf(fmt, ap);
     format_sanitize(text, FORMAT_KEEP_NEWLINES);
-    fflush(stdout); /* so that both appear in order where they are the same file */
+    fflush(stdout); /* keeps the order where stdout and stderr are the same file */
     fprintf(stderr, "%s%s%s\n", before, text, after);
     free(text);
 }
 
-/* A server's names may be in it: a newline of theirs would begin a line that looks like ours. */
-static void say_below(const struct cli *cli, const char *fmt, va_list ap)
+/* Newlines are replaced: a hint may quote a server's name, which could otherwise forge a line of output. */
+static void print_hint(const struct cli *cli, const char *fmt, va_list ap)
 {
     char *text = mem_vprintf(fmt, ap);
     fflush(stdout);
     fputs(cli->err_colour ? "\033[2m" : "", stderr);
-    cli_print_titled(stderr, cli->err_width, "", BELOW, text);
+    cli_print_titled(stderr, cli->err_width, "", HINT_COLUMN, text);
     fputs(cli->err_colour ? "\033[0m" : "", stderr);
     free(text);
 }
 
-static void keep(char **to, const char *fmt, va_list ap)
+static void capture(char **to, const char *fmt, va_list ap)
 {
     if (!*to && vasprintf(to, fmt, ap) < 0)
         *to = NULL;
@@ -95,9 +95,9 @@ void cli_error(const struct cli *cli, const char *fmt, ...)
         return;
     va_start(ap, fmt);
     if (cli->capture)
-        keep(&cli->capture->error, fmt, ap);
+        capture(&cli->capture->error, fmt, ap);
     else
-        say(cli->err_colour ? "\033[31mhostler:\033[0m " : "hostler: ", "", fmt, ap);
+        print_error(cli->err_colour ? "\033[31mhostler:\033[0m " : "hostler: ", "", fmt, ap);
     va_end(ap);
 }
 
@@ -108,9 +108,9 @@ void cli_hint(const struct cli *cli, const char *fmt, ...)
         return;
     va_start(ap, fmt);
     if (cli->capture)
-        keep(&cli->capture->hint, fmt, ap);
+        capture(&cli->capture->hint, fmt, ap);
     else
-        say_below(cli, fmt, ap);
+        print_hint(cli, fmt, ap);
     va_end(ap);
 }
 
@@ -131,7 +131,7 @@ void cli_print_wrapped(FILE *out, unsigned width, size_t at, size_t column, cons
         size_t n = format_fit(rest, width > at ? width - at : SIZE_MAX), end = n;
         while (rest[n] && end && rest[end] != ' ')
             end--;
-        if (!end) /* one long word */
+        if (!end) /* a word longer than the line is not broken */
             end = n + strcspn(rest + n, " ");
         fprintf(out, "%.*s\n", (int)end, rest);
         rest += end;
@@ -156,7 +156,7 @@ int cli_finish(struct cli *cli, int status)
     free(cli->first_key);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    if (errno != EPIPE) /* whoever closed the pipe has seen enough */
+    if (errno != EPIPE) /* the reader of a pipe may close it early */
         cli_error(cli, "the output could not be written: %s", strerror(errno));
     return status ? status : CLI_SOME_FAILED;
 }

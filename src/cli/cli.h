@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every command of the command line shares: the server's address, the key, what the terminal
- * can do, and how a person is told that something went wrong.
+ * What all commands share: the server's address, the key, what the terminal can do, and how errors are printed.
  *
  * stdout carries a command's answer and nothing else; errors, hints and live updates go to stderr.
  */
@@ -21,22 +20,22 @@ enum cli_exit {
     CLI_REFUSED = 4,     /* it wants a key, or another one */
 };
 
-/* What a person would have been told, kept for `doctor`, which tells it in its own form. */
+/* Errors and hints, kept in place of being printed: `doctor` turns them into findings. */
 struct cli_capture {
-    char *error, *hint; /* owned; the first of each; NULL */
+    char *error, *hint; /* owned; only the first of each is kept; NULL: none came */
 };
 
-/* A cli's url is this very text where nobody has given another. */
+/* `cli->url` is this pointer where neither an option nor the environment gives an address. */
 extern const char cli_default_url[];
 
 struct cli {
-    const char *url; /* as given: --url, else the environment, else the default */
-    const char *key; /* NULL: none */
-    char *first_key; /* owned; of LLAMA_API_KEY */
-    bool url_given;  /* address or key come from an option or the environment */
-    bool json;       /* the command was given --json */
-    bool quiet;      /* says nothing on stderr: for completion, which runs while a person types */
-    struct cli_capture *capture; /* takes errors and hints in place of stderr; NULL */
+    const char *url;             /* as given: --url, else the environment, else the default */
+    const char *key;             /* NULL: none */
+    char *first_key;             /* owned; of LLAMA_API_KEY */
+    bool url_given;              /* address or key come from an option or the environment */
+    bool json;                   /* the command was given --json */
+    bool quiet;                  /* prints no errors: shell completion runs while a person types */
+    struct cli_capture *capture; /* receives errors and hints in place of stderr; NULL: stderr */
     bool out_is_tty, err_is_tty;
     bool out_colour, err_colour; /* a terminal, and no NO_COLOR */
     unsigned width;              /* columns of the terminal on stdout; 0 when it is none */
@@ -53,17 +52,17 @@ void cli_error(const struct cli *cli, const char *fmt, ...) __attribute__((forma
 void cli_hint(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A line of the answer on stdout. Control characters, which a server may send, are replaced. */
 void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* `title`, and from `column` on `text`, broken at blanks where `width` (0: never) ends. */
+/* Prints `title`, then `text` from column `column` on, wrapped at blanks to `width` columns (0: not wrapped). */
 void cli_print_titled(FILE *out, unsigned width, const char *title, size_t column,
                       const char *text);
-/* The same where the first line is printed already as far as column `at`. */
+/* The same where the first line is already printed up to column `at`. */
 void cli_print_wrapped(FILE *out, unsigned width, size_t at, size_t column, const char *text);
 /* Flushes stdout, at the very end. `status`, or CLI_SOME_FAILED when what was printed did not arrive. */
 int cli_finish(struct cli *cli, int status);
 
-/* Milliseconds from any origin, never going backwards. */
+/* Milliseconds of the monotonic clock. */
 uint64_t cli_now_ms(void);
-/* Sleeps; shorter when a signal comes. */
+/* Sleeps; a signal ends it early. */
 void cli_sleep_ms(unsigned ms);
 
 /* The commands. argv[0] is the command's name. They return an enum cli_exit. */

@@ -12,7 +12,7 @@
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_hold.h"
 
-struct wish {
+struct hold_request {
     const char *path;
     json_t *body; /* owned until it is sent */
     bool all;
@@ -31,12 +31,12 @@ static bool has_id(json_t *ids, json_t *wanted)
     return false;
 }
 
-static bool concerns(const struct wish *w, json_t *hold)
+static bool is_named(const struct hold_request *w, json_t *hold)
 {
     return w->all || has_id(w->ids, json_object_get(hold, "model"));
 }
 
-static int read_names(struct wish *w, const struct cli_args *a, struct router *r)
+static int read_names(struct hold_request *w, const struct cli_args *a, struct router *r)
 {
     struct router_models models = {0};
     int status = w->all ? CLI_OK : router_list(r, &models, false);
@@ -58,7 +58,7 @@ static int read_names(struct wish *w, const struct cli_args *a, struct router *r
     return status;
 }
 
-static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool hold)
+static void tell(const struct cli *cli, const struct hold_request *w, json_t *held, bool hold)
 {
     size_t i;
     json_t *h, *id;
@@ -67,7 +67,7 @@ static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool
         return;
     }
     json_array_foreach (held, i, h)
-        if (hold && concerns(w, h))
+        if (hold && is_named(w, h))
             format_hold_print(cli, h);
     if (!hold && w->all)
         puts("no model is held any more");
@@ -77,7 +77,7 @@ static void tell(const struct cli *cli, const struct wish *w, json_t *held, bool
                       has_id(w->not_held, id) ? "is not held" : "released");
 }
 
-static int send(struct router *r, struct wish *w, bool hold)
+static int send(struct router *r, struct hold_request *w, bool hold)
 {
     struct router_answer a;
     int status = router_ask(r, "POST", w->path, json_incref(w->body), r->timeout_ms, &a);
@@ -92,7 +92,8 @@ static int send(struct router *r, struct wish *w, bool hold)
     return status;
 }
 
-static int hold_or_release(struct wish *w, const struct cli_args *a, struct router *r, bool hold)
+static int hold_or_release(struct hold_request *w, const struct cli_args *a, struct router *r,
+                           bool hold)
 {
     int status = router_connect_hostler(r, r->cli, "has no holds");
     if (!status)
@@ -117,7 +118,8 @@ static bool is_time(const char *word)
     return digits && word[digits] && duration_parse(word, &ms) == 0;
 }
 
-static int read_wish(struct wish *w, const struct cli_args *a, const struct cli *cli, bool hold)
+static int read_arguments(struct hold_request *w, const struct cli_args *a, const struct cli *cli,
+                          bool hold)
 {
     unsigned long long ms = 0;
     w->all = cli_arg(a, "--all");
@@ -146,13 +148,13 @@ static int command(struct cli *cli, int argc, char **argv, bool hold)
 {
     struct cli_args a;
     struct router r = {.cli = cli};
-    struct wish w = {.path = hold ? "/models/hold" : "/models/release",
-                     .body = json_object(),
-                     .ids = json_array(),
-                     .not_held = json_array()};
+    struct hold_request w = {.path = hold ? "/models/hold" : "/models/release",
+                             .body = json_object(),
+                             .ids = json_array(),
+                             .not_held = json_array()};
     int status;
     if (cli_parse(&a, cli, hold ? "hold" : "release", argc, argv, &status)) {
-        status = read_wish(&w, &a, cli, hold);
+        status = read_arguments(&w, &a, cli, hold);
         if (!status)
             status = hold_or_release(&w, &a, &r, hold);
     }

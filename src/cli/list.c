@@ -126,7 +126,7 @@ static void print_table(const struct cli *cli, const struct router_models *model
         cli_hint(cli, "the server knows no models yet: put GGUF files into its --models-dir");
 }
 
-/* One a line: a name with a newline in it cannot be completed and is left out. */
+/* One per line; a name that contains a newline cannot be completed and is skipped. */
 static void print_names(const struct router_models *models)
 {
     for (size_t i = 0; i < models->n; i++)
@@ -134,7 +134,7 @@ static void print_names(const struct router_models *models)
             puts(models->v[i].id);
 }
 
-/* What the engines' states say. */
+/* The list itself does not tell which models drain; the status' engines do. */
 static void note_draining(struct router_models *models, json_t *status)
 {
     size_t i;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostler load: asks for all models first and then waits for them together, because hostler makes
- * room once for all of them and a stock router starts them side by side.
+ * hostler load: requests all loads first and then waits for them together: hostler makes room once for all of them, and
+ * a stock router loads them concurrently.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +17,13 @@
 #define ASK_TIMEOUT_MS 120000 /* a stock router answers when it has made room */
 #define FIRST_POLL_MS 100
 #define LAST_POLL_MS 500
-/* A model that was asked for and shows no sign of it: how long until it counts as gone. */
+/* How long a requested model may be neither loading nor failed before it counts as unloaded again. */
 #define NO_SIGN_MS 3000
 
 enum target_state {
     TARGET_NEW,
-    TARGET_WAITING,   /* asked for, not ready yet */
-    TARGET_REQUESTED, /* asked for, and nobody waits */
+    TARGET_WAITING,   /* requested, not ready yet */
+    TARGET_REQUESTED, /* requested with --no-wait */
     TARGET_LOADED,
     TARGET_ALREADY, /* was loaded before */
     TARGET_FAILED,
@@ -91,8 +91,8 @@ static void report_failure(const struct load *l, const struct target *t)
     free(message);
 }
 
-/* The one setter of a target's state: the line about it comes from here. */
-static void settle(struct load *l, struct target *t, enum target_state state)
+/* The only setter of a target's state; prints the line about it. */
+static void set_state(struct load *l, struct target *t, enum target_state state)
 {
     char took[FORMAT_SIZE];
     t->state = state;
@@ -113,8 +113,8 @@ static void settle(struct load *l, struct target *t, enum target_state state)
     fflush(stdout);
 }
 
-/* `hold` is over: an operator who did not begin it shall know. */
-static void note_hold(struct load *l, struct target *t, json_t *hold)
+/* The load has ended `hold`: printed, since another operator may have set it. */
+static void report_ended_hold(struct load *l, struct target *t, json_t *hold)
 {
     t->hold = json_incref(hold);
     if (l->cli->json)
@@ -133,7 +133,7 @@ static void fail(struct load *l, struct target *t, const char *reason, const cha
     free(t->message);
     t->reason = mem_strdup(reason);
     t->message = message ? mem_strdup(message) : NULL;
-    settle(l, t, TARGET_FAILED);
+    set_state(l, t, TARGET_FAILED);
 }
 
 static char *live_line(const struct target *t, int width, uint64_t now)
@@ -146,7 +146,7 @@ static char *live_line(const struct target *t, int width, uint64_t now)
     if (t->fraction < 0) {
         line = mem_printf("%s%*s  %s %s", name, pad, "", t->seen ? "loading" : "waiting", time);
     } else {
-        /* All is read, and it is not ready: it warms up, which has no progress. */
+        /* All is read, but the engine is not ready: warming up has no progress. */
         bool read = t->fraction >= 1;
         bool known = !read && progress_rate_left(&t->rate, now, &left);
         char *bar = progress_bar(t->fraction, 16);
@@ -210,18 +210,18 @@ static int ask(struct load *l, struct target *t)
     bool ready = router_is_ready(m);
     json_t *hold = json_object_get(m->entry, "held"); /* which a load ends */
     if (ready && !json_is_object(hold)) {
-        settle(l, t, TARGET_ALREADY);
+        set_state(l, t, TARGET_ALREADY);
         return CLI_OK;
     }
     int status =
         router_ask(&l->router, "POST", "/models/load",
                    json_pack("{s:o}", "model", cli_json_string(t->model)), ASK_TIMEOUT_MS, &a);
-    /* Somebody else was faster: it is loading, and that is what was wanted. */
+    /* Another client has just started the same load. */
     bool running = a.status == 400 && a.text && strstr(a.text, "already running");
     if (!status && a.status == 200 && json_is_object(hold))
-        note_hold(l, t, hold);
+        report_ended_hold(l, t, hold);
     if (!status && (a.status == 200 || running))
-        settle(l, t, ready ? TARGET_ALREADY : TARGET_WAITING);
+        set_state(l, t, ready ? TARGET_ALREADY : TARGET_WAITING);
     else if (!status && a.status == 404)
         fail(l, t, "refused", "this server cannot load on request (no POST /models/load)");
     else if (!status)
@@ -271,8 +271,8 @@ static void fail_gone(struct load *l, struct target *t, const struct router_mode
 }
 
 /*
- * It is neither loading nor failed. hostler lets a load wait for a place, without a reason as long
- * as it does; a stock router has it loading before it answers.
+ * For a model that is neither loading nor failed: whether it was unloaded again. On hostler a load may wait for room, and
+ * the status has no `reason` meanwhile; a stock router lists it as loading before it answers.
  */
 static bool is_gone(const struct load *l, const struct target *t, const struct router_model *m)
 {
@@ -294,13 +294,13 @@ static void note_progress(struct target *t, const struct router_model *m)
     t->stage = stage ? format_sanitize(mem_strdup(stage), FORMAT_ONE_LINE) : NULL;
 }
 
-static void look_at(struct load *l, struct target *t)
+static void update_target(struct load *l, struct target *t)
 {
     const struct router_model *m = router_find(&l->models, t->model);
     if (!m)
         fail(l, t, "removed", "the server no longer lists it");
     else if (router_is_ready(m))
-        settle(l, t, TARGET_LOADED);
+        set_state(l, t, TARGET_LOADED);
     else if (router_is_active(m))
         note_progress(t, m);
     else if (m->failed)
@@ -309,7 +309,7 @@ static void look_at(struct load *l, struct target *t)
         fail_gone(l, t, m);
 }
 
-static bool anybody_waits(const struct load *l)
+static bool any_waiting(const struct load *l)
 {
     for (size_t i = 0; i < l->n; i++)
         if (l->targets[i].state == TARGET_WAITING)
@@ -323,13 +323,13 @@ static void settle_waiting(struct load *l, bool late)
         if (l->targets[i].state == TARGET_WAITING && late)
             fail(l, &l->targets[i], "timeout", "it was not ready in time, and goes on loading");
         else if (l->targets[i].state == TARGET_WAITING)
-            settle(l, &l->targets[i], TARGET_REQUESTED);
+            set_state(l, &l->targets[i], TARGET_REQUESTED);
 }
 
 static int wait_all(struct load *l)
 {
     unsigned pause = FIRST_POLL_MS;
-    while (anybody_waits(l)) {
+    while (any_waiting(l)) {
         if (l->timeout_ms && cli_now_ms() - l->started >= l->timeout_ms) {
             settle_waiting(l, true);
             return CLI_OK;
@@ -345,13 +345,13 @@ static int wait_all(struct load *l)
         }
         for (size_t i = 0; i < l->n; i++)
             if (l->targets[i].state == TARGET_WAITING)
-                look_at(l, &l->targets[i]);
+                update_target(l, &l->targets[i]);
     }
     return CLI_OK;
 }
 
-/* Loading the last may have taken the place of the first. */
-static void look_again(struct load *l)
+/* Loading the last model may have evicted the first. */
+static void recheck_loaded(struct load *l)
 {
     for (size_t i = 0; i < l->n; i++) {
         struct target *t = &l->targets[i];
@@ -396,7 +396,7 @@ static int load(struct load *l, const struct cli_args *a)
     if (!status && wait)
         status = wait_all(l);
     if (!status && wait)
-        look_again(l);
+        recheck_loaded(l);
     if (!status && !wait)
         settle_waiting(l, false);
     if (!status && l->cli->json)

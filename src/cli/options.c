@@ -49,7 +49,7 @@ const struct cli_command *cli_command_find(const char *name)
     return NULL;
 }
 
-/* What the command is called elsewhere. */
+/* The command that other programs call `name`; NULL. */
 static const char *synonym(const char *name)
 {
     static const char *const names[][2] = {
@@ -86,7 +86,7 @@ static const struct cli_option *find_in(const struct cli_option *table, const ch
     return NULL;
 }
 
-static void consider(struct nearest *near, const struct cli_option *table)
+static void add_candidates(struct nearest *near, const struct cli_option *table)
 {
     for (; table && table->name; table++)
         if (!table->hidden)
@@ -100,9 +100,9 @@ static void unknown_option(const struct cli *cli, const struct cli_command *comm
     struct nearest near;
     char *name = mem_strndup(text, strcspn(text, "="));
     nearest_init(&near, name);
-    consider(&near, cli_global_options);
+    add_candidates(&near, cli_global_options);
     if (command)
-        consider(&near, command->options);
+        add_candidates(&near, command->options);
     cli_error(cli, "%s%s has no option %s", command ? "hostler " : "hostler",
               command ? command->name : "", name);
     if (near.best)
@@ -127,7 +127,7 @@ struct reader {
     char **argv;
 };
 
-/* The option's value: behind `=`, or the next argument. False after having told what is wrong. */
+/* The option's value: after `=`, or the next argument. False after printing an error. */
 static bool read_value(struct reader *r, const struct cli_option *o, const char *equals,
                        const char **value)
 {
@@ -319,7 +319,7 @@ bool cli_arg_count(const struct cli_args *a, const struct cli *cli, const char *
 /* --- help ---------------------------------------------------------------------------------------
  */
 
-#define COLUMN 23 /* where the text beside an option begins */
+#define COLUMN 23 /* where an option's text begins */
 
 static char *spelling(const struct cli_option *o)
 {
@@ -335,7 +335,7 @@ static char *spelling(const struct cli_option *o)
     return NULL;
 }
 
-/* Lines of text are no longer than people like to read, however wide the terminal is. */
+/* At most 80 columns, also on a wider terminal: long lines are hard to read. */
 static unsigned text_width(const struct cli *cli)
 {
     return cli->width && cli->width < 80 ? cli->width : 80;

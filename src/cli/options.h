@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The commands' options: one table a command, from which parsing, --help and shell completion all
- * come. Options and operands may be mixed; `--` ends the options, so that a model whose name begins
- * with a dash can be given behind it.
+ * Options of the commands: one table per command serves parsing, --help, manual pages and shell completion. Options
+ * and operands may be mixed; after `--` everything is an operand, also a name that begins with a dash.
  */
 #ifndef HOSTLER_CLI_OPTIONS_H
 #define HOSTLER_CLI_OPTIONS_H
@@ -24,8 +23,8 @@ struct cli_option {
     const char *name; /* with its dashes */
     enum cli_value value;
     const char *arg;      /* placeholder; `MODEL` and `PATH` are completed with names */
-    const char *fallback; /* the default, as a person would say it; NULL: off, none */
-    const char *env;      /* names of the environment, as text; NULL: none */
+    const char *fallback; /* the default, for --help; NULL: off, none */
+    const char *env;      /* environment variables, for --help; NULL: none */
     const char *help;
     bool hidden; /* neither in --help nor in completion */
 };
@@ -33,20 +32,20 @@ struct cli_option {
 struct cli_command {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv);
-    const char *operands; /* behind `hostler NAME [OPTION]…`; "" for none */
+    const char *operands; /* for the usage line, after `hostler NAME [OPTION]…`; "" for none */
     const char *summary;  /* in the list of commands */
     const char *help;     /* more than the summary; NULL: nothing */
     const struct cli_option
         *options; /* ended by one without name; NULL: the command knows itself */
     size_t min_operands, max_operands;
-    const char *missing; /* what to say when there are too few */
+    const char *missing; /* the error when there are too few operands */
     bool local;          /* talks to no server: --url and --api-key are not offered */
 };
 
 #define CLI_MANY ((size_t)-1)
 #define CLI_MAX_OPTIONS 16 /* per table */
 
-/* What was given. Texts are borrowed from argv. */
+/* Parsed arguments. Texts are borrowed from argv. */
 struct cli_args {
     const struct cli_command *command;
     const char *values[CLI_MAX_OPTIONS];   /* by place in the table; "" for a switch that is on */
@@ -58,25 +57,24 @@ struct cli_args {
 /* All commands, ended by one without name; NULL when there is none of that name. */
 extern const struct cli_command cli_commands[];
 const struct cli_command *cli_command_find(const char *name);
-/* Says that there is no such command and which is near. Returns CLI_USAGE. */
+/* Prints that there is no such command, and the nearest name. Returns CLI_USAGE. */
 int cli_command_unknown(const struct cli *cli, const char *name);
 
 /* Accepted by every command, and before it. */
 extern const struct cli_option cli_global_options[];
 /* Only before it. */
 extern const struct cli_option cli_version_option;
-/* Whether `o`, of the global table, is of use to `c` (NULL: before a command). */
+/* Whether `c` (NULL: no command yet) accepts the global option `o`. */
 bool cli_global_applies(const struct cli_command *c, const struct cli_option *o);
 
 /*
- * Reads what comes before the command. Returns the place of the command's name in argv (argc when
- * there is none), or -1 after having said what is wrong; `*help` and `*version` when asked for.
+ * Parses what comes before the command. Returns the index of the command's name in argv (argc when there is none), or -1
+ * after printing an error; sets *help and *version where they are given.
  */
 int cli_parse_globals(struct cli *cli, int argc, char **argv, bool *help, bool *version);
 
 /*
- * Reads a command's arguments. False when the command is over (help was printed, or an error was
- * told): `*status` is its exit status then. cli_args_finish() in any case.
+ * Parses a command's arguments. False when the command must end with *status: help or an error was printed. cli_args_finish() in any case.
  */
 bool cli_parse(struct cli_args *a, struct cli *cli, const char *name, int argc, char **argv,
                int *status) __attribute__((warn_unused_result));
@@ -87,7 +85,7 @@ void cli_args_finish(struct cli_args *a);
 const char *cli_arg(const struct cli_args *a, const char *name);
 /* All values of a CLI_REPEATED option, in order. */
 const struct strv *cli_arg_all(const struct cli_args *a, const char *name);
-/* A TIME into *ms. False after having said that it is none. Leaves *ms alone when not given. */
+/* Parses a TIME into *ms, which stays unchanged without the option. False after printing an error. */
 bool cli_arg_time(const struct cli_args *a, const struct cli *cli, const char *name,
                   unsigned long long *ms);
 /* A number within limits into *value, as cli_arg_time(). */

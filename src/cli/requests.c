@@ -119,7 +119,7 @@ static int show(struct router *r, const struct cli_args *a, void *ctx)
                             state ? "&state=" : "", state ? state : "");
     int status = router_get(r, path, NULL, &answer);
     json_t *requests = json_object_get(answer, "requests");
-    /* Of a model that has gone, what it was asked is told all the same. */
+    /* A model that is no longer listed may still have requests on record: only without any is its name unknown. */
     if (!status && a->n_operands && !json_array_size(requests) &&
         router_report_if_unknown(r, a->operands[0]))
         status = CLI_SOME_FAILED;

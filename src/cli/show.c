@@ -93,7 +93,7 @@ static void print_header(const struct cli *cli, json_t *h)
 
 /* --- what it is started with, and takes --------------------------------------------------------- */
 
-/* A newcomer never set what comes from hostler itself, and shall not look for it. */
+/* `hostler` alone would read as an option that the user has set. */
 static const char *origin_of(json_t *value)
 {
     const char *origin = cli_json_text_or(value, "origin", "?");
@@ -143,7 +143,7 @@ static void print_footprints(const struct cli *cli, json_t *all)
     }
 }
 
-/* --- its rules and its story -------------------------------------------------------------------- */
+/* --- rules and history -------------------------------------------------------------------- */
 
 static void print_rules(const struct cli *cli, json_t *m)
 {

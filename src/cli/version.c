@@ -17,7 +17,7 @@ struct found {
     bool refused;       /* the key */
 };
 
-static void found_props(struct found *f, json_t *props)
+static void read_props(struct found *f, json_t *props)
 {
     const char *build = cli_json_text_or(props, "build_info", NULL);
     const char *role = cli_json_text_or(props, "role", NULL);
@@ -27,7 +27,7 @@ static void found_props(struct found *f, json_t *props)
 }
 
 /* True when `path` was answered with an object, which is *body then. */
-static bool look(struct router *r, const char *path, struct found *f, json_t **body)
+static bool get_object(struct router *r, const char *path, struct found *f, json_t **body)
 {
     struct error err;
     struct client_answer a;
@@ -45,17 +45,17 @@ static bool look(struct router *r, const char *path, struct found *f, json_t **b
     return json_is_object(*body);
 }
 
-static void find_server(struct router *r, struct found *f)
+static void identify_server(struct router *r, struct found *f)
 {
     json_t *body;
-    if (look(r, "/hostler/v1/status", f, &body)) {
+    if (get_object(r, "/hostler/v1/status", f, &body)) {
         const char *version = cli_json_text_or(body, "version", NULL);
         snprintf(f->kind, sizeof f->kind, "hostler");
         snprintf(f->version, sizeof f->version, "%s", version ? version : "");
     } else if (!*f->problem) {
         json_decref(body);
-        if (look(r, "/props", f, &body))
-            found_props(f, body);
+        if (get_object(r, "/props", f, &body))
+            read_props(f, body);
         else if (!*f->problem)
             snprintf(f->problem, sizeof f->problem, "what answers at %s is no llama.cpp server",
                      r->url.shown);
@@ -89,8 +89,8 @@ int cli_version(struct cli *cli, int argc, char **argv)
     if (cli_parse(&a, cli, "version", argc, argv, &status)) {
         status = router_open(&r, cli);
         if (!status)
-            find_server(&r, &f);
-        if (status == CLI_NO_SERVER) { /* there is no HTTP library, which was told */
+            identify_server(&r, &f);
+        if (status == CLI_NO_SERVER) { /* libcurl is missing; the error is printed */
             snprintf(f.problem, sizeof f.problem, "it cannot be asked");
             status = CLI_OK;
         }

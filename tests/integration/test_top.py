@@ -388,14 +388,14 @@ def test_a_restart(top, hostler, tmp_path):
     t = top(first)
     t.shows(FULL, "unloaded")
     first.stop()
-    t.shows("away for ", "nothing answers at ")
+    t.shows("unreachable for ", "nothing answers at ")
     assert t.line("a"), "what was known stays to be looked at"
     t.keys("?")
     t.shows("hostler top: keys")
     t.keys("x")
     second = hostler(*args, engine=FAKE_ENGINE, wait=False)
     second.socket = socket
-    t.lacks("away for ")
+    t.lacks("unreachable for ")
     t.shows("up ", "0 of 4 loaded")
     t.keys("l")
     until(lambda: second.loaded() == ["a"], what="a loaded at the new server")
@@ -425,9 +425,9 @@ def test_another_service_takes_the_port(top, scripted):
     t = top(scripted)
     t.shows(FULL, "mistral")
     scripted.missing = {"/hostler/v1/status", "/models", "/hostler/v1/requests"}
-    t.shows("away for ", "is not a router")
+    t.shows("unreachable for ", "is not a router")
     scripted.missing = set()
-    t.lacks("away for ")
+    t.lacks("unreachable for ")
     quits(t)
 
 

@@ -67,20 +67,20 @@ static void finding_finish(struct doctor_finding *f)
     free(f->model);
 }
 
-static bool is_why(const struct doctor_finding *f, const struct doctor_finding *failed)
+static bool explains(const struct doctor_finding *f, const struct doctor_finding *failed)
 {
     return f->level == DOCTOR_WRONG && f->model && strcmp(f->check, "file") == 0 &&
            strcmp(f->model, failed->model) == 0;
 }
 
-/* A load that failed is no thing of its own where the file is what is wrong. */
+/* A failed load is not reported besides the finding about the file that caused it. */
 static void drop_failures_of_files(struct doctor *d)
 {
     for (size_t i = 0; i < d->n; i++) {
         struct doctor_finding *f = &d->findings[i];
         bool told = false;
         for (size_t j = 0; j < d->n && f->model && !told; j++)
-            told = strcmp(f->check, "model") == 0 && is_why(&d->findings[j], f);
+            told = strcmp(f->check, "model") == 0 && explains(&d->findings[j], f);
         if (!told)
             continue;
         finding_finish(f);
@@ -134,7 +134,7 @@ char *doctor_kill_command(const struct procfs_process *p)
 
 #define WIDTH 80 /* in a pipe too: such reports are pasted into mails; scripts take --json */
 
-/* As the C library would look it up, without loading a locale. */
+/* By the C library's order of variables, without loading a locale. */
 static bool speaks_utf8(void)
 {
     static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
@@ -153,7 +153,7 @@ static const char *mark(const struct cli *cli, enum doctor_level level)
     return cli->out_is_tty && speaks_utf8() ? signs[level] : words[level];
 }
 
-/* Lines of a log are indented, for other places. */
+/* Indented lines are a log's. */
 static void print_evidence(const char *text, unsigned width, size_t column)
 {
     char *lines = mem_strdup(text), *line;
@@ -294,9 +294,9 @@ static void print_json_report(const struct doctor *d)
 /* --- the command --------------------------------------------------------------------------------
  */
 
-/* Whether what we may read and run, and our environment, are the server's. Where none was reached,
- * they are those of the one that would be started. */
-static bool sees_as_server(const struct doctor *d)
+/* Whether this user sees files, programs and environment as the server does. Where none was reached: as the one that this
+ * user would start. */
+static bool has_access_of_server(const struct doctor *d)
 {
     if (d->process.pid)
         return d->process.uid == geteuid() && d->process.env.n;
@@ -316,7 +316,7 @@ static char *ask_as(const struct doctor *d, const char *user)
     return command;
 }
 
-static void add_other_user(struct doctor *d)
+static void note_other_user(struct doctor *d)
 {
     bool other = d->process.pid && d->process.uid != geteuid();
     const struct passwd *user = other ? getpwuid(d->process.uid) : NULL;
@@ -346,11 +346,11 @@ static void check_all(struct doctor *d)
         doctor_set_advice(d, mem_strdup("run `hostler doctor` there"));
         return;
     }
-    if (sees_as_server(d)) {
+    if (has_access_of_server(d)) {
         doctor_engine(d);
         doctor_files(d);
     } else {
-        add_other_user(d);
+        note_other_user(d);
     }
     doctor_open_files(d);
     doctor_leftovers(d);
@@ -383,7 +383,7 @@ static void finish(struct doctor *d)
     for (size_t i = 0; i < d->n; i++)
         finding_finish(&d->findings[i]);
     free(d->findings);
-    strv_finish(&d->judged);
+    strv_finish(&d->checked_files);
     clear_captured(d);
     procfs_process_finish(&d->process);
     router_models_finish(&d->models);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checks of `hostler doctor`. Each looks at one thing, changes nothing, and adds what it found:
- * what is so, how that was seen, and the command that mends it.
+ * The checks of `hostler doctor`. Each inspects one thing, changes nothing, and adds findings: what is wrong, the evidence,
+ * and the commands that fix it.
  *
  * Checks of this machine (files, processes) are made only when the server is on it; they are the
  * one place among the client commands that uses the modules of the catalog, the engine and the
@@ -51,7 +51,7 @@ struct doctor {
     const char *model;               /* that it is asked about; NULL */
     bool local;                      /* the server is, or would be, on this machine */
     struct procfs_process process;   /* the server's, when it is to be seen; pid 0 else */
-    struct strv judged;              /* files, by their real paths: each is judged once */
+    struct strv checked_files;       /* files, by their real paths: each is checked once */
     struct doctor_finding *findings; /* in the order in which they were found */
     size_t n;
 };
@@ -63,9 +63,9 @@ void doctor_add(struct doctor *d, enum doctor_level level, const char *check, ch
 struct doctor_remedy doctor_remedy(char *command, const char *remark);
 /* Adds a remedy, which is taken, to the last finding; none where its command is NULL. */
 void doctor_add_remedy(struct doctor *d, struct doctor_remedy remedy);
-/* Gives the last finding its advice (taken; NULL: none). */
+/* Sets the last finding's advice (taken; NULL: none). */
 void doctor_set_advice(struct doctor *d, char *advice);
-/* Says of which model the last finding is, for those of one fault (taken). */
+/* Sets the model that the last finding is about (taken). */
 void doctor_set_model(struct doctor *d, char *model);
 /* Adds the error that an operation on `d->router` has captured, and clears it. Without a remedy, the hint
  * below the error becomes the advice. */
@@ -75,7 +75,7 @@ void doctor_add_captured(struct doctor *d, const char *check, char *evidence,
 /* The server: whether it answers, what it is, whether the key is right. Fills in `reached`, `models`
  * and `process`. */
 void doctor_server(struct doctor *d);
-/* Models: the one that it is asked about, those that failed, those that come back. */
+/* Models: the one given on the command line, those whose last load failed, those loaded again and again. */
 void doctor_model(struct doctor *d);
 void doctor_failed(struct doctor *d);
 void doctor_reloads(struct doctor *d);
@@ -83,13 +83,14 @@ void doctor_reloads(struct doctor *d);
 /* --- this machine -------------------------------------------------------------------------------
  */
 
-/* An option of the server's process, else a variable of its or, without one, our environment. */
+/* The value of an option of the server's process, else of a variable of its environment; without a process, of our
+ * environment. NULL. */
 const char *doctor_setting(const struct doctor *d, const char *option, const char *env);
 
-/* A path as the server sees it, which may have been started elsewhere. The caller frees it. */
+/* A path relative to the server's working folder, made absolute. The caller frees it. */
 char *doctor_path(const struct doctor *d, const char *path);
 
-/* The command that ends a process. The caller frees it. */
+/* `kill PID`, with sudo for another user's process. The caller frees it. */
 char *doctor_kill_command(const struct procfs_process *p);
 
 /* The engine that is, or would be, started. The caller frees it. */
@@ -107,7 +108,7 @@ struct doctor_file {
 
 /* Judges it with all its parts. */
 void doctor_file(struct doctor *d, const struct doctor_file *f);
-/* Those that the presets name. How many models they add. */
+/* Checks the files that the presets name. Returns how many models the presets add. */
 size_t doctor_presets(struct doctor *d);
 void doctor_files(struct doctor *d);
 void doctor_open_files(struct doctor *d);

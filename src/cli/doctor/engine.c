@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Doctor's look at the engine: is llama-server there, does it run, is it new enough. */
+/* Doctor's check of the engine: llama-server exists, runs and is new enough. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 #define ENGINE_NAME "llama-server"
 
-/* By what else came with what we need: a child that reports its state and takes orders. */
+/* --models-dir came with the version whose engines report their state to a router and take its commands. */
 static bool is_new_enough(const struct engine_options *o)
 {
     return engine_options_find(o, "--models-dir", NULL) != NULL;
@@ -41,7 +41,7 @@ void doctor_engine(struct doctor *d)
     bool ours = d->router.kind == ROUTER_HOSTLER || strcmp(d->process.name, "hostler") == 0;
     bool others = !ours && (d->process.pid || !d->reached);
     if (others)
-        return; /* which engines that one starts is its own affair */
+        return; /* another router's engines are not ours to judge */
     const char *path = d->process.pid ? env_get(d->process.env.v, "PATH") : NULL;
     if (path)
         setenv("PATH", path, 1); /* where the server looks */

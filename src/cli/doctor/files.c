@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Doctor's look at the models' files: can the folder be read, is each file whole, wherever it lies. */
+/* Doctor's check of the models' files: each folder is readable, each file complete. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static struct doctor_remedy command(const char *before, const char *path, const 
 /* --- folders ------------------------------------------------------------------------------------
  */
 
-/* The first folder on the way to `path` that keeps this user out; NULL when none does. */
+/* The first folder on `path` that this user may not search; NULL. The caller frees it. */
 static char *denying_folder(const char *path)
 {
     char *way = mem_strdup(path);
@@ -108,7 +108,7 @@ static char *evidence(const char *why, const struct doctor_file *f)
     return mem_printf("%s%s%s", why, f->where ? "\n" : "", f->where ? f->where : "");
 }
 
-/* Where files of the cache really lie. */
+/* Whether it is a blob of the hub's cache. */
 static bool is_blob(const char *real)
 {
     const char *name = strrchr(real, '/');
@@ -139,8 +139,8 @@ static struct doctor_remedy replace(const struct doctor_file *f, const char *pat
     return doctor_remedy(line, remark);
 }
 
-/* How it is known that a file is being written; NULL when it is not. Another user's program, or one on
- * another machine, shows by the time alone. */
+/* The evidence that a file is being written; NULL without any. Another user's or another machine's writer shows only by
+ * the modification time. */
 static char *sign_of_writing(const char *path, bool by_time)
 {
     struct stat st;
@@ -172,8 +172,8 @@ static bool add_growing(struct doctor *d, const struct doctor_file *f, const cha
     return true;
 }
 
-/* By what gguf_read() says of a part. Only one that is known to be of no use is to be deleted: a
- * disk that fails or a want of descriptors says nothing of the file. */
+/* Adds the finding for an error of gguf_read(). Deleting is the remedy only for a file that is known to be useless: a
+ * failing disk or a lack of descriptors is not the file's fault. */
 static void add_broken(struct doctor *d, const struct doctor_file *f, const char *path, int code,
                        const char *why)
 {
@@ -213,9 +213,9 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
 static bool is_new(struct doctor *d, const char *path)
 {
     char *real = realpath(path, NULL);
-    bool known = real && strv_has(&d->judged, real);
+    bool known = real && strv_has(&d->checked_files, real);
     if (real && !known)
-        strv_add(&d->judged, real);
+        strv_add(&d->checked_files, real);
     free(real);
     return !known;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Doctor's look at what surrounds a daemon: how many files it may open, what a dead one left. */
+/* Doctor's check of a daemon's environment: its limit of open files, and leftovers of daemons that have ended. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Doctor's look at memory that is held beside the server's engines: llama-server processes that no
- * router owns, and whoever has memory on a GPU.
+ * Doctor's check of memory that is not held by the server's engines: llama-server processes without a router, and other
+ * processes with memory on a GPU.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +18,12 @@
 #define ENGINE_NAME "llama-server"
 #define CHILD_MODE "LLAMA_SERVER_ROUTER_PORT" /* in an engine's environment: it has a router */
 
-struct look {
+struct scan {
     struct doctor *doctor;
     struct memory_figures figures;
 };
 
-static char *held_by(const struct look *l, pid_t pid)
+static char *memory_held_by(const struct scan *l, pid_t pid)
 {
     struct memory_use use;
     json_t *memory = json_object();
@@ -64,11 +64,11 @@ static char *command_line(const struct procfs_process *p)
     return buf_take(&b);
 }
 
-/* Only what is wrong gets a command that ends it: the rest is somebody's work. */
-static void add_holder(const struct look *l, const struct procfs_process *p,
-                       enum doctor_level level, const char *what)
+/* Only a finding that is wrong gets a command to end the process: others may be in use. */
+static void add_memory_holder(const struct scan *l, const struct procfs_process *p,
+                              enum doctor_level level, const char *what)
 {
-    char *held = held_by(l, p->pid), *line = command_line(p);
+    char *held = memory_held_by(l, p->pid), *line = command_line(p);
     if (*held)
         doctor_add(l->doctor, level, "memory",
                    mem_printf("pid %d, %s, holds %s", (int)p->pid, p->name, held),
@@ -99,7 +99,7 @@ static bool belongs_to_server(const struct doctor *d, const struct procfs_proces
                       procfs_has_ancestor(p, server));
 }
 
-static bool is_stranger(const struct doctor *d, const struct procfs_process *p)
+static bool is_foreign(const struct doctor *d, const struct procfs_process *p)
 {
     return !belongs_to_server(d, p) && !procfs_has_server_ancestor(p);
 }
@@ -120,43 +120,42 @@ static bool has_model(const struct procfs_process *p)
     return false;
 }
 
-/* One that a router started and that outlived it, or a server of its own. An engine whose parent lives
- * has a router, of whatever name. */
-static void look_at(const struct procfs_process *p, void *ctx)
+/* Reports an engine that outlived its router, and a server of its own. An engine whose parent lives has a router,
+ * whatever that program is called. */
+static void check_process(const struct procfs_process *p, void *ctx)
 {
-    const struct look *l = ctx;
+    const struct scan *l = ctx;
     bool is_child = procfs_setting(p, CHILD_MODE, CHILD_MODE) != NULL;
-    if (strcmp(p->name, ENGINE_NAME) != 0 || !is_stranger(l->doctor, p))
+    if (strcmp(p->name, ENGINE_NAME) != 0 || !is_foreign(l->doctor, p))
         return;
     if (is_child && procfs_is_orphan(p))
-        add_holder(l, p, DOCTOR_WRONG, "an engine whose router is gone");
+        add_memory_holder(l, p, DOCTOR_WRONG, "an engine whose router is gone");
     else if (!is_child)
-        add_holder(l, p, DOCTOR_NOTE,
-                   has_model(p) || !p->env.n ? "a server of its own, which no router unloads"
-                                             : "another router, whose engines are its own");
+        add_memory_holder(l, p, DOCTOR_NOTE,
+                          has_model(p) || !p->env.n ? "a server of its own, which no router unloads"
+                                                    : "another router, whose engines are its own");
 }
 
-static void look_at_gpus(struct look *l)
+static void check_gpu_processes(struct scan *l)
 {
     pid_t pids[GPU_PROCESSES_MAX];
     size_t n = memory_gpu_processes(pids, GPU_PROCESSES_MAX);
     for (size_t i = 0; i < n; i++) {
         struct procfs_process p;
-        if (procfs_read(pids[i], &p) && !procfs_is_server_name(p.name) &&
-            is_stranger(l->doctor, &p))
-            add_holder(l, &p, DOCTOR_NOTE, "none of the server's engines");
+        if (procfs_read(pids[i], &p) && !procfs_is_server_name(p.name) && is_foreign(l->doctor, &p))
+            add_memory_holder(l, &p, DOCTOR_NOTE, "none of the server's engines");
         procfs_process_finish(&p);
     }
 }
 
 void doctor_memory(struct doctor *d)
 {
-    struct look l = {.doctor = d};
+    struct scan l = {.doctor = d};
     size_t before = d->n;
     memory_init();
     memory_read(&l.figures);
-    procfs_each(look_at, &l);
-    look_at_gpus(&l);
+    procfs_each(check_process, &l);
+    check_gpu_processes(&l);
     memory_finish();
     if (d->n == before)
         doctor_add(d, DOCTOR_OK, "memory",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Doctor's look at models: the one that is asked about, those that failed, those that come back. */
+/* Doctor's checks of models: the one given, those that failed to load, those that are loaded again and again. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -92,14 +92,14 @@ static json_int_t fitting_context(struct doctor *d, const char *model, json_int_
     return 0;
 }
 
-/* It does not go by itself: it is busy or pinned. */
-static bool stays(json_t *engine)
+/* It cannot be evicted now: it is busy or pinned. */
+static bool cannot_be_evicted(json_t *engine)
 {
     return cli_json_true(engine, "pinned") || cli_json_number(engine, "requests") > 0;
 }
 
-/* Such engines. NULL when there are none. */
-static char *stayers(const struct doctor *d, const char *but)
+/* The names of these engines' models as words of a command; "" without any. */
+static char *unevictable_engines(const struct doctor *d, const char *but)
 {
     struct buf b;
     size_t i;
@@ -108,18 +108,18 @@ static char *stayers(const struct doctor *d, const char *but)
     json_array_foreach (json_object_get(d->router.status, "engines"), i, engine) {
         const char *id = cli_json_text(engine, "model");
         char *word = format_shell(id);
-        if (strcmp(id, but) != 0 && stays(engine))
+        if (strcmp(id, but) != 0 && cannot_be_evicted(engine))
             buf_printf(&b, " %s", word);
         free(word);
     }
     return buf_take(&b);
 }
 
-/* NULL where that is not enough, or nothing stays. */
+/* No remedy where unloading them cannot suffice, or there are none. */
 static struct doctor_remedy make_room(const struct doctor *d, const struct router_model *m,
                                       json_t *estimate)
 {
-    char *loaded = stayers(d, m->id);
+    char *loaded = unevictable_engines(d, m->id);
     bool never = cli_json_true(estimate, "never");
     char *unload = !never && loaded && *loaded ? mem_printf("hostler unload --%s", loaded) : NULL;
     free(loaded);
@@ -264,7 +264,7 @@ void doctor_failed(struct doctor *d)
     }
 }
 
-/* --- those that come back -----------------------------------------------------------------------
+/* --- reloads --------------------------------------------------------------------------------
  */
 
 /* What the last changes say of one model; texts are borrowed from the status. */
@@ -275,19 +275,18 @@ struct changes {
     bool stopped;                     /* it did not end by itself */
 };
 
-static bool begins(const char *text, const char *with)
+static bool starts_with(const char *text, const char *with)
 {
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* Somebody loaded it on purpose, which is no coming back. */
-static bool is_wanted(json_t *load)
+/* An operator loaded it: that is no reload by a request. */
+static bool is_manual_load(json_t *load)
 {
-    return begins(cli_json_text(load, "why"), "POST /models/load");
+    return starts_with(cli_json_text(load, "why"), "POST /models/load");
 }
 
-/* What stands before the last load: it was gone (`end`), or broke down (`failed`), and that, unless it
- * did so by itself, because it was made to (`stop`). */
+/* Records why the model was not loaded before its last load: its `end` or `failed`, or the `stop` that caused it. */
 static void note_end(struct changes *c, const char *event, double at, const char *why)
 {
     bool end = strcmp(event, "end") == 0 || strcmp(event, "failed") == 0;
@@ -299,7 +298,7 @@ static void note_end(struct changes *c, const char *event, double at, const char
     c->stopped |= stop;
 }
 
-/* The newest change stands first. */
+/* `recent` is newest first. */
 static struct changes changes_of(json_t *recent, const char *model, double now)
 {
     struct changes c = {.loaded_by = "", .ended_by = ""};
@@ -310,7 +309,7 @@ static struct changes changes_of(json_t *recent, const char *model, double now)
         const char *event = cli_json_text(change, "event");
         if (strcmp(cli_json_text(change, "model"), model) != 0 || now - at > OFTEN_WITHIN)
             continue;
-        if (strcmp(event, "load") == 0 && !is_wanted(change) && c.loads++ == 0)
+        if (strcmp(event, "load") == 0 && !is_manual_load(change) && c.loads++ == 0)
             c.loaded_at = at, c.loaded_by = cli_json_text(change, "why");
         else if (c.loads == 1)
             note_end(&c, event, at, cli_json_text(change, "why"));
@@ -320,16 +319,16 @@ static struct changes changes_of(json_t *recent, const char *model, double now)
 
 static struct doctor_remedy stop_reloads(const struct changes *c, const char *model)
 {
-    if (begins(c->ended_by, "evicted"))
+    if (starts_with(c->ended_by, "evicted"))
         return command("pin", model, "or allow more at once: serve --models-max, --memory");
-    if (begins(c->ended_by, "idle"))
+    if (starts_with(c->ended_by, "idle"))
         return (struct doctor_remedy){0};
-    if (begins(c->ended_by, "unloaded"))
+    if (starts_with(c->ended_by, "unloaded"))
         return command("unload --hold", model, NULL);
     return command("logs", model, "why it ends");
 }
 
-static void add_returning(struct doctor *d, const char *model, const struct changes *c)
+static void add_reload(struct doctor *d, const char *model, const struct changes *c)
 {
     char within[32];
     bool often = c->loads >= OFTEN;
@@ -342,30 +341,31 @@ static void add_returning(struct doctor *d, const char *model, const struct chan
                                 *c->ended_by ? "\nbefore that it was " : "", c->ended_by);
     doctor_add(d, DOCTOR_WRONG, "reload", what, evidence);
     doctor_add_remedy(d, stop_reloads(c, model));
-    if (begins(c->ended_by, "idle"))
+    if (starts_with(c->ended_by, "idle"))
         doctor_set_advice(
             d, mem_strdup("ttl = 30m in its section of --models-preset, or serve --ttl 30m"));
 }
 
-static bool went_for(const struct doctor *d, const struct changes *all, size_t i, size_t j)
+static bool was_evicted_for(const struct doctor *d, const struct changes *all, size_t i, size_t j)
 {
     char *why = mem_printf("evicted to make room for '%s'", d->models.v[j].id);
-    bool went = i != j && begins(all[i].ended_by, why);
+    bool went = i != j && starts_with(all[i].ended_by, why);
     free(why);
     return went;
 }
 
-/* Whether it and another come back often, and one of the two went the last time for the other. To pin them
- * all would leave no room for any. */
-static bool takes_turns(const struct doctor *d, const struct changes *all, size_t i)
+/* Whether it and another model are reloaded often because each evicts the other. Pinning is no remedy then: there is not
+ * room for both. */
+static bool alternates(const struct doctor *d, const struct changes *all, size_t i)
 {
     for (size_t j = 0; j < d->models.n && all[i].loads >= OFTEN; j++)
-        if (all[j].loads >= OFTEN && (went_for(d, all, i, j) || went_for(d, all, j, i)))
+        if (all[j].loads >= OFTEN &&
+            (was_evicted_for(d, all, i, j) || was_evicted_for(d, all, j, i)))
             return true;
     return false;
 }
 
-static void add_turns(struct doctor *d, const struct changes *all)
+static void add_alternation(struct doctor *d, const struct changes *all)
 {
     struct buf names, evidence;
     char within[32];
@@ -373,7 +373,7 @@ static void add_turns(struct doctor *d, const struct changes *all)
     buf_init(&names, BUF_UNBOUNDED);
     buf_init(&evidence, BUF_UNBOUNDED);
     for (size_t i = 0; i < d->models.n; i++) {
-        if (!takes_turns(d, all, i))
+        if (!alternates(d, all, i))
             continue;
         buf_printf(&names, "%s'%s'", n ? ", " : "", d->models.v[i].id);
         buf_printf(&evidence, "%s'%s' was loaded %u times, and %s", n ? "\n" : "",
@@ -402,14 +402,14 @@ void doctor_reloads(struct doctor *d)
     struct changes *all = mem_zalloc((d->models.n + 1) * sizeof *all);
     for (size_t i = 0; i < d->models.n; i++)
         all[i] = changes_of(recent, d->models.v[i].id, now);
-    add_turns(d, all);
+    add_alternation(d, all);
     for (size_t i = 0; i < d->models.n; i++) {
         const struct router_model *m = &d->models.v[i];
         const struct changes *c = &all[i];
-        bool returned = router_is_active(m) && begins(c->ended_by, "unloaded") && *c->loaded_by &&
-                        c->loaded_at - c->ended_at < RETURNED_WITHIN;
-        if ((c->loads >= OFTEN || returned) && !takes_turns(d, all, i))
-            add_returning(d, m->id, c);
+        bool returned = router_is_active(m) && starts_with(c->ended_by, "unloaded") &&
+                        *c->loaded_by && c->loaded_at - c->ended_at < RETURNED_WITHIN;
+        if ((c->loads >= OFTEN || returned) && !alternates(d, all, i))
+            add_reload(d, m->id, c);
     }
     free(all);
     if (recent && d->n == before)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Doctor's look at the presets: would the daemon take them, and are the files there that they name. */
+/* Doctor's check of the presets: the daemon would accept them, and the files that they name exist. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,7 @@ static const struct file_option *file_option(const struct engine_option *option)
     return NULL;
 }
 
-struct look {
+struct section_check {
     struct doctor *doctor;
     const struct config *config;
     const struct preset *preset;
@@ -46,7 +46,7 @@ struct look {
  */
 
 /* `model = x.gguf in [coder], /etc/models.ini:12`, the line being the section's. */
-static char *place(const struct look *l, const struct engine_arg *arg)
+static char *place(const struct section_check *l, const struct engine_arg *arg)
 {
     const char *file = l->config->models_preset, *key = arg->option->canonical;
     const struct preset *p = l->preset;
@@ -55,13 +55,13 @@ static char *place(const struct look *l, const struct engine_arg *arg)
                    : mem_printf("%s = %s in [%s] of %s", key, arg->value, p->name, file);
 }
 
-/* It may run and refuse our key. */
+/* Also where it refuses our key. */
 static bool server_runs(const struct doctor *d)
 {
     return d->reached == CLI_OK || d->process.pid;
 }
 
-static struct doctor_remedy edit_place(const struct look *l)
+static struct doctor_remedy edit_place(const struct section_check *l)
 {
     bool runs = server_runs(l->doctor);
     unsigned number = l->preset->line ? l->preset->line : 1;
@@ -72,8 +72,8 @@ static struct doctor_remedy edit_place(const struct look *l)
                                     : "or put the file there");
 }
 
-static void check_path(const struct look *l, const struct engine_arg *arg, const char *noun,
-                       const char *given)
+static void check_path(const struct section_check *l, const struct engine_arg *arg,
+                       const char *noun, const char *given)
 {
     const char *name = l->preset->name;
     char *model = strcmp(name, "*") == 0 ? mem_strdup("[*]") : mem_printf("'%s'", name);
@@ -88,7 +88,7 @@ static void check_path(const struct look *l, const struct engine_arg *arg, const
     free(model);
 }
 
-static void add_blank(const struct look *l, const struct engine_arg *arg, const char *noun)
+static void add_blank(const struct section_check *l, const struct engine_arg *arg, const char *noun)
 {
     const char *name = l->preset->name;
     const char *quote = strcmp(name, "*") == 0 ? "" : "'";
@@ -108,7 +108,7 @@ static void drop_weight(char *value, const struct engine_option *option)
         *weight = '\0';
 }
 
-static void check_argument(const struct look *l, const struct engine_arg *arg)
+static void check_argument(const struct section_check *l, const struct engine_arg *arg)
 {
     const struct file_option *o = file_option(arg->option);
     struct strv paths = {0};
@@ -131,7 +131,7 @@ static void check_argument(const struct look *l, const struct engine_arg *arg)
 }
 
 /* Whether it adds a model with a file of its own. */
-static bool check_section(struct look *l, const struct preset *p)
+static bool check_section(struct section_check *l, const struct preset *p)
 {
     l->preset = p;
     for (size_t i = 0; i < p->args.n; i++)
@@ -161,7 +161,7 @@ static struct doctor_remedy use_presets(const struct doctor *d, const struct con
     return remedy;
 }
 
-/* One that was told is not told again: the server has met it itself. */
+/* Not where the server reports the problem itself: that is a finding already. */
 static void add_mistake(struct doctor *d, const struct config *c, int code, const char *why)
 {
     bool is_mistake = code == -EINVAL;
@@ -175,7 +175,7 @@ static void add_mistake(struct doctor *d, const struct config *c, int code, cons
     doctor_add_remedy(d, use_presets(d, c, code == -ENOENT));
 }
 
-/* The engine says which keys there are. One that does not run was told of already. */
+/* The engine's --help defines the valid keys. That it does not run is a finding already. */
 static int read_config(struct config *c, const struct doctor *d, const char *preset)
 {
     struct error err;
@@ -192,7 +192,7 @@ static int read_config(struct config *c, const struct doctor *d, const char *pre
 
 static size_t check_presets(struct doctor *d, const struct config *c)
 {
-    struct look l = {.doctor = d, .config = c};
+    struct section_check l = {.doctor = d, .config = c};
     struct presets p = {0};
     struct error err;
     char *text;

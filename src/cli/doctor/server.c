@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Doctor's look at the server: does one answer, is it a router, does it take the key. */
+/* Doctor's check of the server: one answers, it is a router, it accepts the key. */
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -22,8 +22,7 @@
 /* --- what listens in its place ------------------------------------------------------------------
  */
 
-/* What answers on the port, `hostler`; NULL when it is no router. It gets no key: anybody may listen
- * there. */
+/* The kind of router that answers at `url`; NULL where none does. The key is not sent: any user's program may listen there. */
 static const char *probe(const struct doctor *d, const char *url)
 {
     struct cli quiet = *d->cli;
@@ -48,7 +47,7 @@ static const char *probe(const struct doctor *d, const char *url)
     return name;
 }
 
-/* What is known to be something else is not asked. */
+/* Ports of processes that are known to be no server are not probed. */
 static bool may_be_router(const struct procfs_listener *l)
 {
     struct procfs_process p;
@@ -72,7 +71,7 @@ static bool is_ours(const struct neighbour *n)
     return n->kind && n->uid == geteuid();
 }
 
-/* The first of this user's; else the first of somebody else's. */
+/* The first that this user runs; else the first of another user. */
 static struct neighbour find_router(const struct doctor *d)
 {
     struct procfs_listener *all = mem_zalloc(LISTENERS_MAX * sizeof *all);
@@ -103,7 +102,7 @@ static const char *source_of_address(const struct cli *cli)
 }
 
 /* ` (pid 4711)`, or nothing. The caller frees it. */
-static char *told_pid(pid_t pid)
+static char *pid_in_parentheses(pid_t pid)
 {
     return pid ? mem_printf(" (pid %d)", (int)pid) : mem_strdup("");
 }
@@ -119,7 +118,8 @@ static struct doctor_remedy name_router(const struct doctor *d, const struct nei
     if (strcmp(source, "--url") == 0) {
         *advice = mem_printf("use --url http://localhost:%u (%s answers)", n->port, n->kind);
     } else {
-        char *pid = told_pid(n->pid), *remark = mem_printf("%s%s answers there", n->kind, pid);
+        char *pid = pid_in_parentheses(n->pid),
+             *remark = mem_printf("%s%s answers there", n->kind, pid);
         remedy = doctor_remedy(mem_printf("export %s=http://localhost:%u", name, n->port), remark);
         free(remark);
         free(pid);
@@ -127,12 +127,12 @@ static struct doctor_remedy name_router(const struct doctor *d, const struct nei
     return remedy;
 }
 
-/* Whoever runs it may not want this user there, and this user may mean another. */
+/* Another user's router: only a note, since it may not be meant for this user. */
 static void add_neighbour(struct doctor *d, const struct neighbour *n)
 {
     const struct passwd *user = getpwuid(n->uid);
     char *name = user ? mem_strdup(user->pw_name) : mem_printf("%u", (unsigned)n->uid);
-    char *pid = told_pid(n->pid);
+    char *pid = pid_in_parentheses(n->pid);
     doctor_add(
         d, DOCTOR_NOTE, "server",
         mem_printf("%s of user %s%s answers at http://localhost:%u", n->kind, name, pid, n->port),
@@ -184,7 +184,7 @@ static struct doctor_remedy end_single_model(const struct doctor *d)
                          "ends this one, and gives its memory back");
 }
 
-static char *seen_instead(const struct doctor *d, const struct neighbour *found)
+static char *evidence_of(const struct doctor *d, const struct neighbour *found)
 {
     const char *none = !d->local || is_ours(found) ? ""
                        : found->kind ? "; no router of yours was found on another port"
@@ -194,7 +194,7 @@ static char *seen_instead(const struct doctor *d, const struct neighbour *found)
     return mem_printf("%s comes from %s%s", d->router.url.shown, source_of_address(d->cli), none);
 }
 
-/* A llama-server that reads its model answers so whatever it is asked. */
+/* A llama-server answers every request so while it loads its model. */
 static bool is_loading(const struct doctor *d)
 {
     return d->reached == CLI_SOME_FAILED && d->captured.error &&
@@ -210,7 +210,7 @@ static void add_loading(struct doctor *d)
 }
 
 /* Of a server of one model, whose pid the usual hint sends here for. */
-static char *way_to_see(const struct doctor *d)
+static char *advice_on_hidden_process(const struct doctor *d)
 {
     return mem_printf(
         "its process is not to be seen %s: `hostler doctor` %s tells its pid; or name "
@@ -229,11 +229,11 @@ static void not_reached(struct doctor *d)
     if (is_ours(&found))
         other = name_router(d, &found, &advice);
     bool has_other = other.command;
-    doctor_add_captured(d, "server", seen_instead(d, &found), has_other ? other : end);
+    doctor_add_captured(d, "server", evidence_of(d, &found), has_other ? other : end);
     if (has_other)
         doctor_add_remedy(d, end);
     if (!advice && !has_other && d->router.single_model && !d->process.pid)
-        advice = way_to_see(d);
+        advice = advice_on_hidden_process(d);
     if (advice)
         doctor_set_advice(d, advice);
     if (found.kind && !is_ours(&found))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP for the commands, by libcurl.
+ * HTTP client of the commands, by libcurl.
  *
  * libcurl is loaded with dlopen() when a command first talks to a server, and named nowhere else:
- * it brings some 25 libraries along, none of which the daemon, which is the same binary, shall map.
- * It also keeps `hostler help` working where libcurl is not installed.
+ * it depends on some 25 libraries, none of which the daemon, the same binary, should map. `hostler help` also works
+ * where libcurl is not installed.
  */
 #ifndef HOSTLER_CLI_PEER_CLIENT_H
 #define HOSTLER_CLI_PEER_CLIENT_H
@@ -52,7 +52,7 @@ int client_do(struct client *c, const struct client_request *r, struct client_an
 void client_answer_finish(struct client_answer *a);
 
 /* --- side by side -------------------------------------------------------------------------------
- * For a program that must not wait for any of them: they go on within client_wait().
+ * Concurrent transfers, for a program that must not block on one: they progress within client_wait().
  */
 
 struct client_transfer;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* llama.cpp's router, of any build, and whoever lists models as it does; hostler among them. */
+/* llama.cpp's router, of any build, and servers that list models as it does, hostler among them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "cli/json.h"
 #include "cli/peer/peer.h"
 
-/* No entry tells a state. With no entry at all, /props says what it is. */
+/* For a list without any state: /props tells whether it is a router without models or a single-model server. */
 static int check_role(struct router *r, const struct router_models *m)
 {
     struct router_answer a;
@@ -69,7 +69,7 @@ static void unload(const char *model, struct peer_request *out)
                                  .body = json_pack("{s:o}", "model", cli_json_string(model))};
 }
 
-/* Each engine gets a port of its own, which stands among its arguments. */
+/* Each engine process has its own port, which its arguments contain. */
 static bool is_another(const struct router_model *before, const struct router_model *now)
 {
     json_t *args = router_status_get(before, "args");

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kinds of servers that the commands can talk to: what each calls its models and their states,
- * and how it is told to unload one. Whatever a kind answers comes in the shape of llama.cpp's list
- * (router.h), so that commands know of no kind.
+ * The kinds of servers that the commands can talk to: how each lists its models and how it unloads one. `list` converts
+ * every answer to llama.cpp's shape (router.h), so that commands need not know the kinds.
  *
  * hostler speaks llama.cpp's API, so it is that kind with more to it (enum router_kind).
  */
@@ -23,7 +22,7 @@ struct peer_request {
 struct peer {
     enum router_kind kind;
     const char *name;      /* with its article: `a stock llama.cpp router` */
-    const char *in_flight; /* what an unload does to requests: `are cut off` */
+    const char *in_flight; /* completes a sentence: what an unload does to running requests */
     /* Whether the server is of this kind, by a route that no other kind has. An exit status. NULL:
      * taken when it is no other. */
     int (*recognise)(struct router *r, bool *is);
@@ -31,11 +30,10 @@ struct peer {
     int (*list)(struct router *r, struct router_models *m, bool reload);
     /* What to send to unload `model`. */
     void (*unload)(const char *model, struct peer_request *out);
-    bool unload_waits; /* it answers that when the model is gone */
+    bool unload_waits; /* its answer to an unload comes after the process has ended */
     /* A GET that unloads all at once; NULL: there is none. */
     const char *unload_all;
-    /* Of two entries of one model, both active: whether it was unloaded and loaded anew in between;
-     * NULL: nothing there tells. */
+    /* Compares two active entries of one model: whether it was reloaded in between. NULL: its lists do not tell. */
     bool (*is_another)(const struct router_model *before, const struct router_model *now);
 };
 

@@ -41,7 +41,7 @@ static void set_peer(struct router *r, enum router_kind kind, const struct peer 
     r->peer = peer;
 }
 
-/* Who explains itself in llama.cpp's words is asked no further; others say just `not found`. */
+/* llama.cpp answers an unknown route with an error object; then no further kinds are probed. */
 static int detect_peer(struct router *r, const struct router_answer *first)
 {
     static const struct peer *const others[] = {&peer_llama_swap, &peer_ollama, NULL};
@@ -103,7 +103,7 @@ void router_report_problem(const struct router *r)
     if (!problem || r->cli->quiet)
         return;
     char *line = format_sanitize(mem_strdup(problem), FORMAT_ONE_LINE);
-    fflush(stdout); /* so that it is the last line where both are the same file */
+    fflush(stdout); /* so that it is the last line where stdout and stderr are the same file */
     fprintf(stderr, "problem: %s\n", line);
     free(line);
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server at the other end, as the commands see it: hostler, a router of another kind (peer.h),
- * or something that is none. All functions that return an exit status have told a person what is
- * wrong when it is not CLI_OK.
+ * The server that a command talks to: hostler, a router of another kind (peer.h), or no router at all. Functions that
+ * return an exit status other than CLI_OK have printed the error.
  *
- * A list entry is read the way clients of llama.cpp must, because servers differ: the id is in
- * `id`, `model` or `name`, the status is a string or an object with `value`.
+ * Servers differ in their lists: the id of an entry is in `id`, `model` or `name`, its status is a string or an object
+ * with `value`.
  */
 #ifndef HOSTLER_CLI_PEER_ROUTER_H
 #define HOSTLER_CLI_PEER_ROUTER_H
@@ -34,7 +33,7 @@ struct router_model {
     json_t *entry;     /* the whole entry */
     json_t *status;    /* its status; a string in some servers */
     bool failed;       /* the last load failed, and no other was tried since */
-    bool draining;     /* its requests are being finished, then it goes */
+    bool draining;     /* it is unloaded once its requests have finished */
 };
 
 struct router_models {
@@ -48,9 +47,9 @@ struct router {
     struct url url;
     struct client *client;
     enum router_kind kind;
-    const struct peer *peer; /* how it is talked to; hostler speaks llama.cpp's API */
+    const struct peer *peer; /* its kind; for hostler llama.cpp's, whose API it speaks */
     bool single_model;       /* router_list() saw that it is a llama-server with one model */
-    unsigned timeout_ms;     /* for what is only looked up */
+    unsigned timeout_ms;     /* of requests that change nothing */
     json_t *status; /* hostler's GET /hostler/v1/status, since router_detect(); NULL else */
 };
 
@@ -69,24 +68,24 @@ int router_connect_llama_cpp(struct router *r, const struct cli *cli, struct rou
  * `keeps no list of requests`. */
 int router_connect_hostler(struct router *r, const struct cli *cli, const char *what);
 
-/* Asks what it is; again, for a newer status. What is no router at all, router_list() finds out. */
+/* Detects the kind and reads hostler's status; a second call reads it again. That a server is no router at all only
+ * router_list() detects. */
 int router_detect(struct router *r);
-/* For commands that need llama.cpp's API: tells of a server that has another.
- * CLI_NO_SERVER then. */
+/* For commands that need llama.cpp's API. CLI_NO_SERVER after printing that the server has another one. */
 int router_require_llama_cpp(const struct router *r);
 
 /* The models; of a hostler in classic mode, whose GET /models is the engine's, what its status
  * lists, if router_detect() came before. router_models_finish() in any case. */
 int router_list(struct router *r, struct router_models *m, bool reload);
 void router_models_finish(struct router_models *m);
-/* The list without a word on stderr: what is wrong with the server, something else will tell. */
+/* router_list() without printing errors. */
 int router_list_quietly(struct router *r, struct router_models *m);
 /* The same from an answer's body; false when there is no list in it. Releases nothing. */
 bool router_models_read(struct router_models *m, json_t *body);
 /* Whether hostler's `status` says that it serves one model. */
 bool router_is_classic(json_t *status);
-/* Why the server could not read its models or presets again, if it could not, as the last line on
- * stderr; as of router_detect(). */
+/* Prints, as the last line on stderr, the `problem` of the status that router_detect() read: why the server could not
+ * reload its models or presets. Nothing without one. */
 void router_report_problem(const struct router *r);
 /* By id or alias; NULL when there is none. */
 const struct router_model *router_find(const struct router_models *m, const char *name);
@@ -95,8 +94,8 @@ const struct router_model *router_find(const struct router_models *m, const char
 const char *router_nearest(const struct router_models *m, const char *name);
 /* `there is no model 'x'`, and below it which one is near. */
 void router_report_unknown(const struct router *r, const struct router_models *m, const char *name);
-/* The same when the server, which has refused something about `name`, lists no such model; false
- * when that is not why. */
+/* For a request about `name` that was refused: lists the models and, where `name` is none of them, prints that and returns
+ * true. */
 bool router_report_if_unknown(struct router *r, const char *name);
 
 /* --- one model ----------------------------------------------------------------------------------
@@ -130,7 +129,7 @@ struct router_answer {
  */
 int router_ask(struct router *r, const char *method, const char *path, json_t *body,
                unsigned timeout_ms, struct router_answer *a);
-/* The same with a callback about once a second (see client.h). */
+/* The same with a callback (client_request.tick). */
 int router_ask_with_tick(struct router *r, const char *method, const char *path, json_t *body,
                          unsigned timeout_ms, int (*tick)(void *ctx), void *ctx,
                          struct router_answer *a);
@@ -142,20 +141,19 @@ int router_get(struct router *r, const char *path, const char *model, json_t **a
 int router_stream(struct router *r, const char *path, const char *model,
                   int (*data)(const char *data, size_t len, void *ctx), void *ctx, bool endless);
 void router_answer_finish(struct router_answer *a);
-/* Why it was refused: the message of `error`, wherever the server put it. Never NULL. */
+/* The error message of the answer, in whatever shape the server has it. Never NULL. */
 const char *router_message(const struct router_answer *a);
 
 /*
- * Tells of an answer to `what` (`GET /models`) that no router gives: a web page, a proxy's error,
- * a redirect to a login. CLI_NO_SERVER; or CLI_SOME_FAILED when it is a router's after all, which
- * says why it does not answer now.
+ * Prints the error for an answer to `what` (`GET /models`) that is not a router's: a web page, a proxy's error, a redirect
+ * to a login. Returns CLI_NO_SERVER; CLI_SOME_FAILED where it is a router's error after all.
  */
 int router_report_foreign(const struct router *r, const struct router_answer *a, const char *what);
-/* Tells that it is no router. `hint` NULL: how to name one. Returns CLI_NO_SERVER. */
+/* Prints that the server is no router, because of `why`. `hint` NULL: how to name another. Returns CLI_NO_SERVER. */
 int router_report_no_router(const struct router *r, const char *why, const char *hint);
-/* Tells of a transfer that failed. Returns CLI_NO_SERVER. */
+/* Prints why a transfer failed, from client_do(). Returns CLI_NO_SERVER. */
 int router_report_unreachable(const struct router *r, int code, const struct error *err);
-/* Tells of a 401 or 403. Returns CLI_REFUSED. */
+/* Prints that the key is missing or wrong (401, 403). Returns CLI_REFUSED. */
 int router_report_refused(const struct router *r);
 /* The message of an error's body: {"error":{"message"}}, {"error":"…"}, {"detail"}; else the title
  * of a web page or the text, cut. The caller frees it; NULL when there is none. */

@@ -12,8 +12,7 @@
 #include "cli/peer/router.h"
 #include "cli/terminal/format.h"
 
-#define FIRST_JOINED                                                                               \
-    100 /* below are the system's own groups, which nobody shall join for a socket */
+#define FIRST_JOINED 100 /* lower numbers are the system's own groups, which are not for users */
 
 static bool lists_me(const struct group *g)
 {
@@ -24,7 +23,7 @@ static bool lists_me(const struct group *g)
     return false;
 }
 
-/* The group that would do, if any; the service's socket is for one (packaging/systemd). */
+/* The group whose members may open the socket, if joining it is sensible; packaging/systemd makes one. */
 static const struct group *group_to_join(const struct stat *st)
 {
     bool in_it = st->st_gid == getegid() || group_member(st->st_gid);
@@ -36,7 +35,7 @@ static void hint_denied(const struct router *r)
 {
     struct stat st;
     const char *path = r->url.socket;
-    bool found = stat(path, &st) == 0; /* else a folder before it is closed */
+    bool found = stat(path, &st) == 0; /* else a folder on its path may not be searched */
     const struct group *g = found ? group_to_join(&st) : NULL;
     char *word = format_shell(path);
     if (!found)
@@ -84,7 +83,7 @@ int router_report_no_router(const struct router *r, const char *why, const char 
     return CLI_NO_SERVER;
 }
 
-/* It speaks the API, and said why it does not now. What it does not have, it says of anything. */
+/* Whether the answer is llama.cpp's error object. Not a 404 or 405: any server answers these to unknown routes. */
 static bool says_why(const struct router_answer *a)
 {
     json_t *message = json_object_get(json_object_get(a->body, "error"), "message");
@@ -104,7 +103,7 @@ static char *describe(const struct router_answer *a, const char *what)
     return mem_printf("it answers %s with status %d: %s", what, a->status, router_message(a));
 }
 
-/* NULL: the usual one. */
+/* The hint for this kind of answer; NULL: the default one. */
 static const char *remedy(const struct router *r, const struct router_answer *a)
 {
     bool gateway = a->status >= 502 && a->status <= 504;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The models that a server lists: reading, finding, what is known of one. */
+/* The models that a server lists: parsing, finding by name, properties of one. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static json_t *list_in(json_t *body)
     return json_is_array(list) ? list : json_is_array(body) ? body : NULL;
 }
 
-/* An entry without a usable id is left out: nothing could be done with it. */
+/* Entries without an id are skipped: no request could name them. */
 bool router_models_read(struct router_models *m, json_t *body)
 {
     static const char *const id_keys[] = {"id", "model", "name", NULL};
@@ -94,8 +94,8 @@ static char *lowered(const char *text)
     return copy;
 }
 
-/* What a name was likely meant to be: the better kind of likeness wins, within one the fewest
- * edits; beginnings and parts only count when one model alone has them. */
+/* The model that a mistyped name means: equal but for case, else the only one that begins with it, else the only one that
+ * contains it, else the one with the fewest edits. */
 struct guess {
     char *wanted; /* in lower case */
     const char *same, *beginning, *part, *edited;
@@ -103,7 +103,7 @@ struct guess {
     struct nearest near;
 };
 
-static void guess_consider(struct guess *g, const char *name, bool *begins, bool *holds)
+static void guess_add(struct guess *g, const char *name, bool *begins, bool *holds)
 {
     char *low = lowered(name);
     const char *at = *g->wanted ? strstr(low, g->wanted) : NULL;
@@ -128,10 +128,10 @@ const char *router_nearest(const struct router_models *m, const char *name)
         size_t j;
         json_t *alias;
         bool begins = false, holds = false;
-        guess_consider(&g, m->v[i].id, &begins, &holds);
+        guess_add(&g, m->v[i].id, &begins, &holds);
         json_array_foreach (json_object_get(m->v[i].entry, "aliases"), j, alias)
             if (json_is_string(alias))
-                guess_consider(&g, json_string_value(alias), &begins, &holds);
+                guess_add(&g, json_string_value(alias), &begins, &holds);
         g.beginnings += begins;
         g.parts += holds;
     }

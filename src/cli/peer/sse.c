@@ -5,21 +5,21 @@
 #include <string.h>
 
 #define EVENT_MAX ((size_t)16 << 20)
-#define STRAY_MAX ((size_t)512)
+#define UNPARSED_MAX ((size_t)512)
 
 void sse_init(struct sse_reader *s)
 {
     *s = (struct sse_reader){0};
     buf_init(&s->line, EVENT_MAX);
     buf_init(&s->data, EVENT_MAX);
-    buf_init(&s->stray, STRAY_MAX);
+    buf_init(&s->unparsed, UNPARSED_MAX);
 }
 
 void sse_finish(struct sse_reader *s)
 {
     buf_finish(&s->line);
     buf_finish(&s->data);
-    buf_finish(&s->stray);
+    buf_finish(&s->unparsed);
 }
 
 static int dispatch(struct sse_reader *s, sse_on_event *event, void *ctx)
@@ -58,8 +58,8 @@ static int read_field(struct sse_reader *s, const char *line, size_t len)
     if (is(line, name, "data") || is(line, name, "error"))
         return add_data(s, value, n, *line == 'e');
     if (name && !is(line, name, "event") && !is(line, name, "id") && !is(line, name, "retry")) {
-        buf_clear(&s->stray);
-        return buf_append(&s->stray, line, len < STRAY_MAX ? len : STRAY_MAX);
+        buf_clear(&s->unparsed);
+        return buf_append(&s->unparsed, line, len < UNPARSED_MAX ? len : UNPARSED_MAX);
     }
     return 0; /* a comment, or nothing that concerns us */
 }

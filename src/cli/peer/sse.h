@@ -18,7 +18,7 @@
 
 struct sse_reader {
     struct buf line, data;
-    struct buf stray; /* what was no field: its last line */
+    struct buf unparsed; /* what was no field: its last line */
     bool has_data;
     bool error;    /* the data came in a field `error` */
     bool after_cr; /* a LF now belongs to the CR before it */

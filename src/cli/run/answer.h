@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An answer as it comes: the text on stdout; what is waited for, what the model thinks and how fast
- * it was on stderr, and only when that is a terminal.
+ * Prints an answer while it arrives: its text on stdout; on stderr, only where that is a terminal, the wait, the reasoning
+ * and the speed.
  */
 #ifndef HOSTLER_CLI_RUN_ANSWER_H
 #define HOSTLER_CLI_RUN_ANSWER_H
@@ -17,7 +17,8 @@ struct run_answer {
     char last, last_thought; /* the last letter on stdout, and of what it thinks */
     uint64_t asked;          /* ms; 0: nothing is waited for */
     struct progress progress;
-    struct router watch; /* asks how it stands while the other is busy; opened when needed */
+    struct router
+        watch; /* a second connection that polls the model's state during the wait; opened when needed */
 };
 
 /* Before the question; the listener for chat_run(), which Ctrl-C stops (signals.h). */

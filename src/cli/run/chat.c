@@ -170,7 +170,7 @@ static void ended_badly(struct chat *c, const struct stream *s, int rc, const st
 /* Not one event, but markup: a proxy's page, or another service's. */
 static bool is_page(const struct chat *c, struct stream *s)
 {
-    return !json_object_size(c->last) && s->sse.stray.len && *buf_cstr(&s->sse.stray) == '<';
+    return !json_object_size(c->last) && s->sse.unparsed.len && *buf_cstr(&s->sse.unparsed) == '<';
 }
 
 /* The connection ended in order; did the answer? */
@@ -199,8 +199,8 @@ static void ended(struct chat *c, struct stream *s, const struct router *r,
         c->code = -EPROTO;
         error_set(&c->err, c->code,
                   "%s is not a llama.cpp router: it answers a chat with a web page", r->url.shown);
-    } else if (!*c->err.text && s->sse.stray.len)
-        error_set(&c->err, -EIO, "%s", buf_cstr(&s->sse.stray));
+    } else if (!*c->err.text && s->sse.unparsed.len)
+        error_set(&c->err, -EIO, "%s", buf_cstr(&s->sse.unparsed));
     else if (!*c->err.text)
         error_set(&c->err, -EIO, "the server ended it in the middle");
 }

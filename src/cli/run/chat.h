@@ -16,11 +16,11 @@ struct chat_request {
     json_t *parameters; /* borrowed; more members of the request; NULL */
 };
 
-/* The caller's eyes. `text` is UTF-8 and ended by a zero; not zero stops the answer. */
+/* Receives the answer as it arrives. `text` is UTF-8, zero-terminated; a callback's non-zero result stops the answer. */
 struct chat_listener {
     int (*content)(const char *text, void *ctx);
-    int (*reasoning)(const char *text, void *ctx); /* what it thinks before it answers */
-    bool (*stopped)(void *ctx);                    /* somebody pressed Ctrl-C */
+    int (*reasoning)(const char *text, void *ctx); /* reasoning before the answer */
+    bool (*stopped)(void *ctx);                    /* polled once a second: whether to stop */
     void *ctx;
 };
 
@@ -50,7 +50,7 @@ void chat_run(struct chat *c, struct router *r, const struct chat_request *wish,
               const struct chat_listener *listener);
 void chat_finish(struct chat *c);
 
-/* Whether it ended for want of tokens: --max-tokens, or the context. */
+/* Whether it ended because the tokens (--max-tokens) or the context were used up. */
 bool chat_was_cut(const struct chat *c);
 /* Tokens generated and their rate: as the server says, else counted here. 0 unknown. */
 void chat_speed(const struct chat *c, json_int_t *tokens, double *per_second);

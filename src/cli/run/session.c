@@ -30,7 +30,7 @@ void run_session_close(struct run_session *s)
 void run_session_set_model(struct run_session *s, const char *model)
 {
     mem_replace(&s->model, model);
-    s->sight = RUN_SIGHT_UNKNOWN;
+    s->vision = RUN_VISION_UNKNOWN;
 }
 
 void run_session_clear(struct run_session *s)
@@ -62,23 +62,23 @@ static bool is_unread(const struct router_model *m)
     return json_object_get(m->entry, "size") && !json_object_get(m->entry, "context_length");
 }
 
-static enum run_sight sight_of(const struct router_model *m)
+static enum run_vision vision_of(const struct router_model *m)
 {
     json_t *inputs = json_object_get(json_object_get(m->entry, "architecture"), "input_modalities");
     json_t *input;
     size_t i;
     json_array_foreach (inputs, i, input)
         if (json_is_string(input) && strcmp(json_string_value(input), "image") == 0)
-            return RUN_SIGHT;
-    return json_is_array(inputs) && !is_unread(m) ? RUN_SIGHT_NONE : RUN_SIGHT_UNKNOWN;
+            return RUN_VISION_YES;
+    return json_is_array(inputs) && !is_unread(m) ? RUN_VISION_NO : RUN_VISION_UNKNOWN;
 }
 
-static void report_blind(const struct run_session *s, const struct router_models *models,
-                         const char *path)
+static void report_no_vision(const struct run_session *s, const struct router_models *models,
+                             const char *path)
 {
     const char *other = NULL;
     for (size_t i = 0; !other && i < models->n; i++)
-        if (sight_of(&models->v[i]) == RUN_SIGHT)
+        if (vision_of(&models->v[i]) == RUN_VISION_YES)
             other = models->v[i].id;
     cli_error(s->cli, "model '%s' cannot see %s: it takes no images", s->model, path);
     if (other)
@@ -88,28 +88,28 @@ static void report_blind(const struct run_session *s, const struct router_models
                          "is only a name");
 }
 
-/* Asks, unless it is known to see. `models` is filled if it does not. */
-static void learn_sight(struct run_session *s, struct router_models *models)
+/* Lists the models, unless it is known that this one takes images. */
+static void detect_vision(struct run_session *s, struct router_models *models)
 {
-    if (s->sight == RUN_SIGHT)
+    if (s->vision == RUN_VISION_YES)
         return;
     const struct router_model *m =
         router_list_quietly(&s->router, models) ? NULL : router_find(models, s->model);
-    s->sight = m ? sight_of(m) : RUN_SIGHT_UNKNOWN;
+    s->vision = m ? vision_of(m) : RUN_VISION_UNKNOWN;
 }
 
-/* A server that does not say is asked by sending it. */
-static bool is_blind(struct run_session *s, const char *path)
+/* Where the list does not say, the image is sent and the server decides. */
+static bool lacks_vision(struct run_session *s, const char *path)
 {
     struct router_models models = {0};
-    learn_sight(s, &models);
-    if (s->sight == RUN_SIGHT_NONE)
-        report_blind(s, &models, path);
+    detect_vision(s, &models);
+    if (s->vision == RUN_VISION_NO)
+        report_no_vision(s, &models, path);
     router_models_finish(&models);
-    return s->sight == RUN_SIGHT_NONE;
+    return s->vision == RUN_VISION_NO;
 }
 
-/* A model that is told of a picture and sees none makes one up, also one that could see none. */
+/* A model that is asked about an image it did not get invents one: so a missing file is an error. */
 static void report_missing(const struct run_session *s, const struct strv *paths)
 {
     for (size_t i = 0; i < paths->n; i++)
@@ -129,7 +129,7 @@ int run_session_attach(struct run_session *s, const char *path)
         cli_error(s->cli, "the image %s", err.text);
         return CLI_USAGE;
     }
-    bool blind = is_blind(s, path);
+    bool blind = lacks_vision(s, path);
     if (!blind) {
         json_array_append_new(
             s->images, json_pack("{s:s, s:{s:s}}", "type", "image_url", "image_url", "url", url));
@@ -223,7 +223,7 @@ static void report_broken(const struct run_session *s, const struct chat *c)
     free(text);
 }
 
-/* Nothing in the output and no word why would pass for an answer. */
+/* An empty output without an error would look like an answer. */
 static int report_unanswered(const struct run_session *s, const struct chat *c)
 {
     if (c->content.len || !c->reasoning.len || !chat_was_cut(c) || s->cli->json)
@@ -290,7 +290,7 @@ int run_session_ask(struct run_session *s, const char *text, size_t len)
         json_array_append_new(s->messages, message("assistant", answer));
     else
         json_array_remove(s->messages, before);
-    /* In any case: with one that the server cannot read, no later question would be answered. */
+    /* Also after a failure: an image that the server cannot decode would make every later request fail. */
     run_session_clear_images(s);
     chat_finish(&c);
     return status;

@@ -14,7 +14,7 @@ char *format_bytes(uint64_t bytes, char *out, size_t size)
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double value = (double)bytes;
     size_t u = 0;
-    /* 1023.5 would be printed as 1024: it belongs to the next unit. */
+    /* 1023.5 would round to 1024: use the next unit. */
     for (; value >= 1023.5 && u + 1 < sizeof units / sizeof *units; u++)
         value /= 1024;
     snprintf(out, size, u == 0 || value >= 99.95 ? "%.0f %s" : "%.1f %s", value, units[u]);
@@ -118,7 +118,7 @@ bool format_is_sentence(const char *message)
 /* --- width ---------------------------------------------------------------------------------------
  */
 
-/* Reads one letter; a byte that begins none is a letter of its own. Returns its length. */
+/* Decodes one character; an invalid byte counts as one. Returns its length in bytes. */
 static size_t letter(const char *text, uint32_t *code)
 {
     const unsigned char *p = (const unsigned char *)text;
@@ -149,8 +149,8 @@ static const struct range {
 };
 
 /*
- * Our own and not wcwidth(): that one needs a UTF-8 locale, and services, containers and cron have
- * none. Unicode's East Asian Width, the blocks that names really hold.
+ * Not wcwidth(): it needs a UTF-8 locale, which services, containers and cron do not have. From Unicode's East Asian
+ * Width, for the blocks that names commonly contain.
  */
 static size_t letter_width(uint32_t code)
 {

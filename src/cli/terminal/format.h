@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures and texts as people read them. Pure: no terminal, no locale, no clock. */
+/* Numbers and texts formatted for people. Pure: no terminal, no locale, no clock. */
 #ifndef HOSTLER_CLI_TERMINAL_FORMAT_H
 #define HOSTLER_CLI_TERMINAL_FORMAT_H
 
@@ -12,13 +12,12 @@
 
 /* `512 B`, `1.5 KiB`, `484 MiB`, `12.3 GiB`: three digits at most. Returns `out`. */
 char *format_bytes(uint64_t bytes, char *out, size_t size);
-/* How long something took: `80 ms`, `1.2 s`, `42 s`, `3m5s`. Returns `out`. */
+/* An elapsed time: `80 ms`, `1.2 s`, `42 s`, `3m5s`. Returns `out`. */
 char *format_elapsed(uint64_t ms, char *out, size_t size);
 
 enum format_sanitize { FORMAT_ONE_LINE, FORMAT_KEEP_NEWLINES };
 /*
- * Replaces, in place, control characters (C0, DEL, and C1 in their UTF-8 form) by `?`, so that a
- * name or an answer cannot steer the terminal. Newlines and tabs stay with FORMAT_KEEP_NEWLINES.
+ * Replaces, in place, control characters (C0, DEL, and C1 in their UTF-8 form) by `?`, so that a server's text cannot contain terminal escape sequences. Newlines and tabs stay with FORMAT_KEEP_NEWLINES.
  */
 char *format_sanitize(char *text, enum format_sanitize how);
 
@@ -27,12 +26,12 @@ char *format_sanitize(char *text, enum format_sanitize how);
  * (` E `) rather than others, indented. The caller frees it. */
 char *format_failure(const char *model, const char *message);
 
-/* Whether such a message begins with the model, and so is a sentence of its own. */
+/* Whether such a message is a complete sentence, because it begins with the model. */
 bool format_is_sentence(const char *message);
 
 /* Terminal columns that UTF-8 `text` takes. A byte that is no UTF-8 counts as one. */
 size_t format_width(const char *text);
-/* Bytes of the longest beginning of `text` that takes at most `columns`, and no half letter. */
+/* The bytes of the longest prefix of `text`, in whole characters, that takes at most `columns`. */
 size_t format_fit(const char *text, size_t columns);
 
 /* `text` as one word of a shell, in quotes only when it must, and as `$'\012'` where control characters

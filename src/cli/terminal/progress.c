@@ -9,7 +9,7 @@
 #include "cli/json.h"
 #include "cli/terminal/format.h"
 
-/* A rate over less than this is no rate. */
+/* With less than this, a rate is too inaccurate to show. */
 #define SETTLED_MS 700
 #define SETTLED_FRACTION 0.02
 
@@ -69,7 +69,7 @@ char *progress_bar(double fraction, unsigned columns)
     int width = columns < sizeof full ? (int)columns : (int)sizeof full - 1;
     int done = (int)(fraction * width + 0.5);
     done = done < 0 ? 0 : done > width ? width : done;
-    /* Not 100 before it is over: ready is more than read. */
+    /* Rounded down: 100 % only when all is read. */
     int percent = (int)(fraction * 100);
     return mem_printf("[%.*s%.*s] %3d%%", done, full, width - done, empty, percent);
 }

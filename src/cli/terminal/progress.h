@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines at the foot of the terminal that are drawn anew while something goes on, and what stands in
- * them. Drawn on stderr, so that stdout stays what a script may read. */
+/* Progress lines at the bottom of the terminal, redrawn in place, and the figures in them. On stderr, so that stdout
+ * holds only the result. */
 #ifndef HOSTLER_CLI_TERMINAL_PROGRESS_H
 #define HOSTLER_CLI_TERMINAL_PROGRESS_H
 
@@ -20,7 +20,7 @@ struct progress {
 void progress_init(struct progress *p, const struct cli *cli);
 /* Replaces what was drawn; lines beyond the terminal's height are left out, long ones cut. */
 void progress_draw(struct progress *p, char *const *lines, size_t n);
-/* Takes the lines away, so that other text can be written. */
+/* Erases the lines, so that other text can be printed. */
 void progress_clear(struct progress *p);
 
 /* --- pure ---------------------------------------------------------------------------------------
@@ -31,7 +31,7 @@ double progress_fraction(json_t *progress);
 /* `[#####-----]  50%`, `columns` between the brackets. The caller frees it. */
 char *progress_bar(double fraction, unsigned columns);
 
-/* Estimates from the rate since the first figure. Zero it before. */
+/* Estimates the time left from the rate since the first value. Zero-initialized. */
 struct progress_rate {
     bool begun;
     double first, last;

@@ -122,7 +122,7 @@ static void watch_fatal_signals(void)
 }
 
 /* Without the padding (`$<2>`) that a few old terminals want. */
-static void keep_for_restore(const char *capability)
+static void add_restore_sequence(const char *capability)
 {
     const char *text = lib.tigetstr(capability);
     if (!text || (intptr_t)text == -1)
@@ -194,7 +194,7 @@ int screen_open(bool colour, struct error *err)
     static const char *const restoring[] = {"sgr0", "cnorm", "rmkx", "rmcup"};
     me.restore_len = 0;
     for (size_t i = 0; i < sizeof restoring / sizeof *restoring; i++)
-        keep_for_restore(restoring[i]);
+        add_restore_sequence(restoring[i]);
     watch_fatal_signals();
     me.window = lib.newwin(0, 0, 0, 0);
     if (!me.window)

@@ -113,7 +113,7 @@ static size_t floor_of(const struct table_column *column)
     return title > NARROWEST ? title : NARROWEST;
 }
 
-/* Takes from the widest column of that kind, one by one, so that they end up alike. */
+/* Narrows the widest column of that kind by one, repeatedly: they end at similar widths. */
 static void shrink(const struct table *t, size_t *widths, enum table_cut kind, size_t width)
 {
     while (total(widths, t->n_columns) > width) {
@@ -128,8 +128,8 @@ static void shrink(const struct table *t, size_t *widths, enum table_cut kind, s
     }
 }
 
-/* A name is of use only when it is whole: so the rest gives way before it is cut. */
-static void leave_out(const struct table *t, size_t *widths, unsigned width)
+/* Drops other columns first: a cut name cannot be used in a command. */
+static void drop_columns(const struct table *t, size_t *widths, unsigned width)
 {
     for (enum table_cut kind = TABLE_FIRST; kind <= TABLE_LATE; kind++)
         for (size_t c = t->n_columns; c-- && total(widths, t->n_columns) > width;)
@@ -137,8 +137,9 @@ static void leave_out(const struct table *t, size_t *widths, unsigned width)
                 widths[c] = 0;
 }
 
-/* Behind a wide column that went there may be room again for a narrow one. */
-static void put_back(const struct table *t, size_t *widths, const size_t *natural, unsigned width)
+/* Dropping a wide column may have left room for narrow ones that were dropped before it. */
+static void restore_columns(const struct table *t, size_t *widths, const size_t *natural,
+                            unsigned width)
 {
     for (size_t c = 0; c < t->n_columns; c++)
         if (!widths[c] && t->columns[c].cut != TABLE_FIRST &&
@@ -165,7 +166,7 @@ static void print_cell(const struct table *t, FILE *out, size_t column, size_t w
     bool styled = colour && cell->style != TABLE_PLAIN;
     bool cut = cell->width > width;
     size_t shown = cell->width;
-    if (cut) { /* a wide letter at the cut may leave a column unused */
+    if (cut) { /* a double-width character at the cut leaves one column unused */
         char *head = mem_strndup(cell->text, format_fit(cell->text, width - 1));
         shown = format_width(head) + 1;
         free(head);
@@ -201,8 +202,8 @@ void table_print(const struct table *t, FILE *out, unsigned width, bool colour)
     if (width) {
         shrink(t, widths, TABLE_FIRST, width);
         natural_widths(t, natural);
-        leave_out(t, widths, width);
-        put_back(t, widths, natural, width);
+        drop_columns(t, widths, width);
+        restore_columns(t, widths, natural, width);
         shrink(t, widths, TABLE_LAST, width);
     }
     for (size_t c = 0; c < t->n_columns; c++)

@@ -15,10 +15,10 @@ enum table_align { TABLE_LEFT, TABLE_RIGHT };
 
 enum table_cut {
     TABLE_WHOLE, /* never cut */
-    TABLE_FIRST, /* cut first, then left out: what is nice to know */
-    TABLE_SPARE, /* left out next, but never cut: half a figure says nothing */
-    TABLE_LATE,  /* the same, when leaving out the others was not enough */
-    TABLE_LAST,  /* cut only if that was not enough: names */
+    TABLE_FIRST, /* cut first, then left out: least important */
+    TABLE_SPARE, /* left out next, never cut: a cut number is misleading */
+    TABLE_LATE,  /* left out after TABLE_SPARE, never cut */
+    TABLE_LAST,  /* cut last: names */
 };
 
 enum table_style { TABLE_PLAIN, TABLE_GOOD, TABLE_BUSY, TABLE_BAD, TABLE_FAINT };

@@ -14,12 +14,13 @@
 #include "cli/terminal/format_time.h"
 
 #define ASK_TIMEOUT_MS 10000
-#define AGAIN_MS 1000     /* between attempts to reach a server that is away */
-#define SOON_MS 100       /* from an event to the question what it changed: others may follow */
-#define MODELS_EVERY 5    /* intervals: of hostler, whose status tells what changes */
-#define SILENT_MS 3000    /* from here on a person wants to know */
-#define LOG_TAIL 200      /* lines of a log that were written before */
-#define LOG_LINE_MAX 4096 /* of a longer one the beginning is shown */
+#define AGAIN_MS 1000 /* between attempts to reach a server that is unreachable */
+#define SOON_MS 100   /* from an event to the poll for what it changed: several events share one */
+#define MODELS_EVERY                                                                               \
+    5 /* intervals between polls of hostler's models; its status tells state changes */
+#define SILENT_MS 3000    /* until "no answer" is shown */
+#define LOG_TAIL 200      /* lines written before the log was opened */
+#define LOG_LINE_MAX 4096 /* bytes; the rest of a longer line is dropped */
 
 static const char *const paths[] = {
     [TOP_STATUS] = "/hostler/v1/status",
@@ -32,7 +33,7 @@ void top_feed_init(struct top_feed *f, struct router *router, struct top_snapsho
 {
     *f = (struct top_feed){.router = router, .snapshot = snapshot, .interval_ms = interval_ms};
     for (size_t i = 0; i < TOP_POLLS; i++)
-        f->asking[i].feed = f;
+        f->polls[i].feed = f;
     LIST_INIT(&f->actions);
     sse_init(&f->sse);
     buf_init(&f->log.rest, LOG_LINE_MAX);
@@ -40,9 +41,9 @@ void top_feed_init(struct top_feed *f, struct router *router, struct top_snapsho
 
 static void say(struct top_feed *f, bool bad, char *text)
 {
-    free(f->said);
-    f->said = text;
-    f->said_bad = bad;
+    free(f->result);
+    f->result = text;
+    f->result_is_error = bad;
     f->changed = true;
 }
 
@@ -55,7 +56,7 @@ static struct client_transfer *get(struct top_feed *f, const char *path, unsigne
     return client_start(f->router->client, &r, done);
 }
 
-static char *refusal(const struct top_feed *f, const struct client_answer *a)
+static char *error_text(const struct top_feed *f, const struct client_answer *a)
 {
     const char *where = f->router->url.shown;
     char *text = router_error_text(a->body.data, a->body.len), *why;
@@ -78,7 +79,7 @@ static void drop_first(struct strv *s)
     s->n--;
 }
 
-/* Whatever bytes an engine writes, the screen gets text. */
+/* Bytes that are no UTF-8 are replaced before they reach the screen. */
 static void end_line(struct top_log *l)
 {
     const char *bytes = buf_cstr(&l->rest);
@@ -116,7 +117,7 @@ static void on_log_end(void *ctx, int rc, const struct client_answer *a, const s
     else if (a->status == 404)
         l->end = mem_strdup("this server does not tell its logs");
     else
-        l->end = a->status == 200 ? mem_strdup("the server ended it") : refusal(f, a);
+        l->end = a->status == 200 ? mem_strdup("the server ended it") : error_text(f, a);
     f->changed = true;
 }
 
@@ -150,39 +151,41 @@ void top_feed_unfollow(struct top_feed *f)
     buf_clear(&f->log.rest);
 }
 
-/* --- here and away ------------------------------------------------------------------------------
+/* --- reachability ---------------------------------------------------------------------------------
  */
 
 /* Takes `why`. */
-static void went_away(struct top_feed *f, char *why)
+static void mark_unreachable(struct top_feed *f, char *why)
 {
     uint64_t now = cli_now_ms();
-    if (!f->away)
-        f->away_since = now;
-    free(f->away);
-    f->away = why;
+    if (!f->outage)
+        f->outage_since = now;
+    free(f->outage);
+    f->outage = why;
     f->changed = true;
     client_cancel(f->events);
     f->events = NULL;
     for (size_t i = 0; i < TOP_POLLS; i++) {
-        client_cancel(f->asking[i].transfer);
-        f->asking[i].transfer = NULL;
-        f->asking[i].due = now + AGAIN_MS;
-        f->asking[i].missing = i != TOP_STATUS; /* it alone finds out who is there now */
+        client_cancel(f->polls[i].transfer);
+        f->polls[i].transfer = NULL;
+        f->polls[i].due = now + AGAIN_MS;
+        f->polls[i].missing =
+            i !=
+            TOP_STATUS; /* only the status is polled: it detects which kind of server returns */
     }
 }
 
-static void is_here(struct top_feed *f)
+static void mark_reachable(struct top_feed *f)
 {
-    if (!f->away)
+    if (!f->outage)
         return;
-    free(f->away);
-    f->away = NULL;
+    free(f->outage);
+    f->outage = NULL;
     f->changed = true;
     top_snapshot_forget(f->snapshot);
     for (size_t i = 0; i < TOP_POLLS; i++) {
-        f->asking[i].due = 0;
-        f->asking[i].missing = false;
+        f->polls[i].due = 0;
+        f->polls[i].missing = false;
     }
     f->events_missing = false;
     f->events_due = 0;
@@ -190,15 +193,15 @@ static void is_here(struct top_feed *f)
         follow(f);
 }
 
-static void ask_soon(struct top_feed *f)
+static void poll_soon(struct top_feed *f)
 {
     uint64_t soon = cli_now_ms() + SOON_MS;
     for (size_t i = 0; i < TOP_POLLS; i++)
-        if (f->asking[i].due > soon)
-            f->asking[i].due = soon;
+        if (f->polls[i].due > soon)
+            f->polls[i].due = soon;
 }
 
-/* --- asking -------------------------------------------------------------------------------------
+/* --- polling ----------------------------------------------------------------------------------
  */
 
 static bool is_stock(const struct top_feed *f)
@@ -206,13 +209,13 @@ static bool is_stock(const struct top_feed *f)
     return f->router->kind == ROUTER_STOCK;
 }
 
-static uint64_t pause_of(const struct top_feed *f, enum top_poll what)
+static uint64_t interval_of(const struct top_feed *f, enum top_poll what)
 {
     return what == TOP_MODELS && !is_stock(f) ? (uint64_t)f->interval_ms * MODELS_EVERY
                                               : f->interval_ms;
 }
 
-static void take(struct top_feed *f, enum top_poll what, const struct client_answer *a)
+static void apply_answer(struct top_feed *f, enum top_poll what, const struct client_answer *a)
 {
     json_t *body = a->body.len ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
     uint64_t now = cli_now_ms();
@@ -234,33 +237,33 @@ static void take(struct top_feed *f, enum top_poll what, const struct client_ans
     f->changed = true;
 }
 
-/* Without it, there is nothing to show. */
-static bool is_vital(const struct top_feed *f, enum top_poll what)
+/* Whether a failed poll of `what` means that the server is unreachable. */
+static bool is_essential(const struct top_feed *f, enum top_poll what)
 {
     return what == TOP_STATUS || (what == TOP_MODELS && is_stock(f));
 }
 
-static void on_asked(void *ctx, int rc, const struct client_answer *a, const struct error *err)
+static void on_poll_done(void *ctx, int rc, const struct client_answer *a, const struct error *err)
 {
     struct top_poll_state *q = ctx;
     struct top_feed *f = q->feed;
-    enum top_poll what = (enum top_poll)(q - f->asking);
+    enum top_poll what = (enum top_poll)(q - f->polls);
     q->transfer = NULL;
-    q->due = cli_now_ms() + pause_of(f, what);
+    q->due = cli_now_ms() + interval_of(f, what);
     if (rc || (a->status != 200 && a->status != 404)) {
-        if (rc || is_vital(f, what))
-            went_away(f, rc ? mem_strdup(err->text) : refusal(f, a));
+        if (rc || is_essential(f, what))
+            mark_unreachable(f, rc ? mem_strdup(err->text) : error_text(f, a));
         return;
     }
-    is_here(f);
+    mark_reachable(f);
     q->missing = a->status == 404;
     if (q->missing && what == TOP_STATUS)
         f->router->kind = ROUTER_STOCK;
     if (!q->missing)
-        take(f, what, a);
+        apply_answer(f, what, a);
     else if (what == TOP_MODELS && is_stock(f))
-        went_away(f, mem_printf("what answers at %s now is not a router (no GET /models)",
-                                f->router->url.shown));
+        mark_unreachable(f, mem_printf("what answers at %s now is not a router (no GET /models)",
+                                       f->router->url.shown));
 }
 
 /* --- events -------------------------------------------------------------------------------------
@@ -275,7 +278,7 @@ static int on_event(const char *data, size_t len, bool error, void *ctx)
         return 0;
     clock_gettime(CLOCK_REALTIME, &t);
     if (top_snapshot_event(f->snapshot, data, (double)t.tv_sec, cli_now_ms()))
-        ask_soon(f);
+        poll_soon(f);
     f->changed = true;
     return 0;
 }
@@ -286,7 +289,7 @@ static int on_event_bytes(const char *data, size_t len, void *ctx)
     return sse_feed(&f->sse, data, len, on_event, f);
 }
 
-/* It ends when the server does; whether it does, the questions find out. */
+/* The stream ends when the server stops, or for another reason: the next polls tell which. */
 static void on_events_end(void *ctx, int rc, const struct client_answer *a, const struct error *err)
 {
     struct top_feed *f = ctx;
@@ -294,7 +297,7 @@ static void on_events_end(void *ctx, int rc, const struct client_answer *a, cons
     f->events = NULL;
     f->events_due = cli_now_ms() + AGAIN_MS;
     f->events_missing = !rc && a->status != 200;
-    ask_soon(f);
+    poll_soon(f);
 }
 
 static void follow_events(struct top_feed *f)
@@ -304,7 +307,7 @@ static void follow_events(struct top_feed *f)
     f->events = get(f, "/models/sse", 0, on_event_bytes, f, on_events_end);
 }
 
-/* --- going on -----------------------------------------------------------------------------------
+/* --- polling -----------------------------------------------------------------------------------
  */
 
 static unsigned sooner(unsigned wait, uint64_t due, uint64_t now)
@@ -315,19 +318,19 @@ static unsigned sooner(unsigned wait, uint64_t due, uint64_t now)
 
 unsigned top_feed_run(struct top_feed *f, uint64_t now)
 {
-    unsigned wait = 1000; /* times on the screen go on, too */
+    unsigned wait = 1000; /* so that displayed times advance */
     for (size_t i = 0; i < TOP_POLLS; i++) {
-        struct top_poll_state *q = &f->asking[i];
+        struct top_poll_state *q = &f->polls[i];
         if (q->transfer || q->missing)
             continue;
         if (q->due <= now) {
-            q->transfer = get(f, paths[i], ASK_TIMEOUT_MS, NULL, q, on_asked);
+            q->transfer = get(f, paths[i], ASK_TIMEOUT_MS, NULL, q, on_poll_done);
             q->since = now;
         } else {
             wait = sooner(wait, q->due, now);
         }
     }
-    if (f->events || f->events_missing || f->away)
+    if (f->events || f->events_missing || f->outage)
         return wait;
     if (f->events_due > now)
         return sooner(wait, f->events_due, now);
@@ -338,22 +341,22 @@ unsigned top_feed_run(struct top_feed *f, uint64_t now)
 uint64_t top_feed_silent_ms(const struct top_feed *f, uint64_t now)
 {
     const struct top_poll_state *q =
-        &f->asking[f->asking[TOP_STATUS].missing ? TOP_MODELS : TOP_STATUS];
+        &f->polls[f->polls[TOP_STATUS].missing ? TOP_MODELS : TOP_STATUS];
     return q->transfer && now - q->since >= SILENT_MS ? now - q->since : 0;
 }
 
-/* --- wishes -------------------------------------------------------------------------------------
+/* --- actions -------------------------------------------------------------------------------------
  */
 
 struct top_action {
     struct top_feed *feed;
     struct client_transfer *transfer;
-    char *wish;
+    char *label;
     LIST_ENTRY(top_action) link;
 };
 
-/* The report of an unload-all: how many went, what that gave back, and who stays. */
-static char *report(json_t *body, bool *bad)
+/* The unload_all_result of an unload-all: how many went, what that gave back, and who stays. */
+static char *unload_all_result(json_t *body, bool *bad)
 {
     size_t i, gone = 0, left = 0;
     json_t *result;
@@ -378,18 +381,18 @@ static char *report(json_t *body, bool *bad)
     return more;
 }
 
-static char *outcome(const struct top_action *act, const struct client_answer *a, bool *bad)
+static char *action_result(const struct top_action *act, const struct client_answer *a, bool *bad)
 {
     json_t *body = a->body.len ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
     char *text;
     *bad = a->status >= 400;
     if (json_is_array(json_object_get(body, "results")))
-        text = report(body, bad);
+        text = unload_all_result(body, bad);
     else if (a->status == 404 && !json_object_get(body, "error"))
         text = mem_strdup("this server cannot do that");
     else
         text = *bad ? router_error_text(a->body.data, a->body.len) : mem_strdup("done");
-    char *line = mem_printf("%s: %s", act->wish, text ? text : "refused");
+    char *line = mem_printf("%s: %s", act->label, text ? text : "refused");
     json_decref(body);
     free(text);
     return line;
@@ -398,32 +401,33 @@ static char *outcome(const struct top_action *act, const struct client_answer *a
 static void forget_action(struct top_action *act)
 {
     LIST_REMOVE(act, link);
-    free(act->wish);
+    free(act->label);
     free(act);
 }
 
-static void on_acted(void *ctx, int rc, const struct client_answer *a, const struct error *err)
+static void on_action_done(void *ctx, int rc, const struct client_answer *a,
+                           const struct error *err)
 {
     struct top_action *act = ctx;
     struct top_feed *f = act->feed;
     bool bad = true;
-    char *line = rc ? mem_printf("%s: %s", act->wish, err->text) : outcome(act, a, &bad);
+    char *line = rc ? mem_printf("%s: %s", act->label, err->text) : action_result(act, a, &bad);
     say(f, bad, line);
-    ask_soon(f);
+    poll_soon(f);
     forget_action(act);
 }
 
-void top_feed_send(struct top_feed *f, const char *wish, const char *path, json_t *body)
+void top_feed_send(struct top_feed *f, const char *label, const char *path, json_t *body)
 {
     struct top_action *act = mem_zalloc(sizeof *act);
     char *text = json_dumps(body, JSON_COMPACT);
     act->feed = f;
-    act->wish = mem_strdup(wish);
-    /* Without a limit: an unload may wait for requests as long as the server lets it. */
+    act->label = mem_strdup(label);
+    /* No time limit: an unload may wait for requests as long as the server allows. */
     struct client_request r = {.method = "POST", .path = path, .body = text, .ctx = act};
-    act->transfer = client_start(f->router->client, &r, on_acted);
+    act->transfer = client_start(f->router->client, &r, on_action_done);
     LIST_INSERT_HEAD(&f->actions, act, link);
-    say(f, false, mem_printf("%s ...", wish));
+    say(f, false, mem_printf("%s ...", label));
     free(text);
     json_decref(body);
 }
@@ -431,7 +435,7 @@ void top_feed_send(struct top_feed *f, const char *wish, const char *path, json_
 void top_feed_finish(struct top_feed *f)
 {
     for (size_t i = 0; i < TOP_POLLS; i++)
-        client_cancel(f->asking[i].transfer);
+        client_cancel(f->polls[i].transfer);
     client_cancel(f->events);
     while (!LIST_EMPTY(&f->actions)) {
         client_cancel(LIST_FIRST(&f->actions)->transfer);
@@ -440,6 +444,6 @@ void top_feed_finish(struct top_feed *f)
     top_feed_unfollow(f);
     sse_finish(&f->sse);
     buf_finish(&f->log.rest);
-    free(f->away);
-    free(f->said);
+    free(f->outage);
+    free(f->result);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `hostler top` has to do with the network: it asks again and again, follows the events, sends
- * what keys want, and reads a log. Nothing here waits; all of it goes on within client_wait().
+ * The network side of `hostler top`: polls the server, follows its events, sends the actions of keys, and follows a
+ * log. No function blocks: transfers progress within client_wait().
  *
- * A server that does not answer is asked again until it does; what was known of it stays to be
- * looked at. Routes that are missing (404) are not asked for again until it was away.
+ * A server that does not answer is polled until it does; its last snapshot stays on the screen. A route that is
+ * missing (404) is not polled again until the server was unreachable in between: then it may be another one.
  */
 #ifndef HOSTLER_CLI_TOP_FEED_H
 #define HOSTLER_CLI_TOP_FEED_H
@@ -20,7 +20,7 @@ struct top_feed;
 enum top_poll { TOP_STATUS, TOP_MODELS, TOP_REQUESTS, TOP_POLLS };
 
 struct top_poll_state {
-    struct client_transfer *transfer; /* NULL: none under way */
+    struct client_transfer *transfer; /* NULL: none in progress */
     uint64_t since, due;              /* ms */
     bool missing;                     /* the server has no such route */
     struct top_feed *feed;
@@ -33,27 +33,27 @@ struct top_log {
     char *model; /* NULL: none is */
     struct client_transfer *transfer;
     struct strv lines; /* the newest TOP_LOG_LINES */
-    size_t written;    /* lines, those that are gone again included */
-    struct buf rest;   /* the beginning of a line */
-    char *end;         /* why it is over; NULL while it goes on */
+    size_t written;    /* lines received, including those already dropped */
+    struct buf rest;   /* bytes of a line that is not complete */
+    char *end;         /* why the stream ended; NULL while it is open */
 };
 
 struct top_feed {
     struct router *router;
     struct top_snapshot *snapshot;
     unsigned interval_ms;
-    struct top_poll_state asking[TOP_POLLS];
+    struct top_poll_state polls[TOP_POLLS];
     struct client_transfer *events;
     uint64_t events_due;
     bool events_missing;
     struct sse_reader sse;
     struct top_log log;
-    char *away; /* why the server does not answer; NULL while it does */
-    uint64_t away_since;
+    char *outage; /* why the server is unreachable; NULL: it is not */
+    uint64_t outage_since;
     LIST_HEAD(, top_action) actions; /* requests of keys that have no answer yet */
-    char *said;                      /* what came of the last one; NULL. The reader may free it */
-    bool said_bad;
-    bool changed; /* there is something new to show; the reader clears it */
+    char *result; /* the last action's result as a line; the reader takes it; NULL */
+    bool result_is_error;
+    bool changed; /* since the reader cleared it */
 };
 
 /* `router` is open and detected; both outlive it. */
@@ -61,16 +61,16 @@ void top_feed_init(struct top_feed *f, struct router *router, struct top_snapsho
                    unsigned interval_ms);
 void top_feed_finish(struct top_feed *f);
 
-/* Begins what is due. Returns in how many ms something will be. */
+/* Starts the polls that are due. Returns the ms until the next one. */
 unsigned top_feed_run(struct top_feed *f, uint64_t now);
-/* The server has been silent for so long, in ms, that a person wants to know; else 0. */
+/* How long, in ms, the server has not answered the current poll, once that exceeds 3 s; else 0. */
 uint64_t top_feed_silent_ms(const struct top_feed *f, uint64_t now);
 
 /*
- * POST `path` with `body`, which is released. `wish` says what it is for, as in `unload m1`, and
- * begins the line about it.
+ * POST `path` with `body`, which is released. `label`, as in `unload m1`, begins
+ * the line about its result.
  */
-void top_feed_send(struct top_feed *f, const char *wish, const char *path, json_t *body);
+void top_feed_send(struct top_feed *f, const char *label, const char *path, json_t *body);
 
 /* Follows the log of that model, in place of any other. */
 void top_feed_follow(struct top_feed *f, const char *model);

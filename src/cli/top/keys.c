@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* top's keys: what each does in each mode. */
+/* The keys of `hostler top`: what each one does in each mode. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,15 +10,15 @@
 
 #define ESCAPE 0x1b
 #define CTRL(letter) ((letter)&0x1f)
-#define FILTER_MAX 128 /* bytes */
-#define SAID_MS 8000   /* how long a message stays */
+#define FILTER_MAX 128  /* bytes */
+#define MESSAGE_MS 8000 /* how long a message stays */
 
 void top_show_message(struct top *t, bool bad, char *text)
 {
     free(t->message);
     t->message = text;
-    t->message_bad = bad;
-    t->message_until = cli_now_ms() + SAID_MS;
+    t->message_is_error = bad;
+    t->message_until = cli_now_ms() + MESSAGE_MS;
 }
 
 const struct top_row *top_selected(const struct top *t)
@@ -39,7 +39,7 @@ static void select_row(struct top *t, size_t i)
     t->selected = mem_strdup(f->rows[i < f->n_rows ? i : f->n_rows - 1].id);
 }
 
-/* Where a key moves to in 0 to n - 1, `page` at a time for some; false when it is none of these. */
+/* Applies a movement key to the index *at in 0 to n - 1. False for other keys. */
 static bool move(int key, size_t n, size_t page, size_t *at)
 {
     size_t last = n ? n - 1 : 0;
@@ -76,19 +76,19 @@ static bool move(int key, size_t n, size_t page, size_t *at)
     }
 }
 
-/* --- wishes -------------------------------------------------------------------------------------
+/* --- actions -------------------------------------------------------------------------------------
  */
 
-/* `what` of the selected model, at `path`. */
+/* Sends the action `what` for model `id` to `path`. */
 static void act(struct top *t, const char *what, const char *path, const char *id)
 {
-    char *wish = mem_printf("%s %s", what, id);
+    char *label = mem_printf("%s %s", what, id);
     json_t *body = json_pack("{s:s}", "model", id);
-    top_feed_send(&t->feed, wish, path, body);
-    free(wish);
+    top_feed_send(&t->feed, label, path, body);
+    free(label);
 }
 
-/* Only hostler can; true when the server is one. */
+/* Whether the server is hostler; else says that it cannot do `what`. */
 static bool on_hostler(struct top *t, const char *what)
 {
     if (t->router.kind == ROUTER_HOSTLER)
@@ -120,17 +120,17 @@ static void follow_log(struct top *t, const struct top_row *r)
     t->mode = TOP_LOG;
 }
 
-/* `id` NULL: all. A stock router cuts off the requests of a model that it unloads: so it is asked
- * about there, too. */
+/* `id` NULL: all models. Asks for confirmation, except for one model on hostler: there its requests finish first, a stock
+ * router aborts them. */
 static void unload(struct top *t, const char *id)
 {
     if (id && t->router.kind == ROUTER_HOSTLER) {
         act(t, "unload", "/models/unload", id);
         return;
     }
-    free(t->asked);
-    t->asked = id ? mem_strdup(id) : NULL;
-    t->mode = TOP_ASKING;
+    free(t->confirm_model);
+    t->confirm_model = id ? mem_strdup(id) : NULL;
+    t->mode = TOP_CONFIRMING;
 }
 
 static void unload_all(struct top *t)
@@ -146,11 +146,11 @@ static void unload_all(struct top *t)
 
 static void do_unload(struct top *t, bool hold)
 {
-    if (t->router.kind == ROUTER_HOSTLER && !t->asked) {
+    if (t->router.kind == ROUTER_HOSTLER && !t->confirm_model) {
         top_feed_send(&t->feed, hold ? "unload all and hold" : "unload all", "/models/unload-all",
                       json_pack("{s:b, s:s}", "hold", hold, "reason", "asked for in hostler top"));
-    } else if (t->asked) {
-        act(t, "unload", "/models/unload", t->asked);
+    } else if (t->confirm_model) {
+        act(t, "unload", "/models/unload", t->confirm_model);
     } else { /* a stock router has no such route */
         for (size_t i = 0; i < t->snapshot.models.n; i++)
             if (router_is_active(&t->snapshot.models.v[i]))
@@ -158,10 +158,10 @@ static void do_unload(struct top *t, bool hold)
     }
 }
 
-/* Whatever is no yes is a no. */
-static void key_asking(struct top *t, int key)
+/* Any other key than yes is no. */
+static void key_confirming(struct top *t, int key)
 {
-    bool can_hold = t->router.kind == ROUTER_HOSTLER && !t->asked;
+    bool can_hold = t->router.kind == ROUTER_HOSTLER && !t->confirm_model;
     if (key == 'y' || key == 'Y' || (key == 'h' && can_hold))
         do_unload(t, key == 'h');
     else
@@ -180,7 +180,7 @@ static void set_filter(struct top *t, char *filter)
         select_row(t, 0);
 }
 
-/* Without its last letter, which may be several bytes. */
+/* Without its last character, which may have several bytes. */
 static char *shorter(const char *text)
 {
     size_t len = strlen(text);
@@ -265,7 +265,7 @@ static void key_table(struct top *t, int key)
     if (move(key, t->snapshot.n_rows, t->page, &at))
         select_row(t, at);
     else if (key == 'q')
-        t->over = true;
+        t->quit = true;
     else if (key == '?' || key == SCREEN_HELP)
         t->mode = TOP_HELP;
     else if (key == '/')
@@ -289,8 +289,8 @@ void top_key(struct top *t, int key)
     case TOP_FILTERING:
         key_filtering(t, key);
         break;
-    case TOP_ASKING:
-        key_asking(t, key);
+    case TOP_CONFIRMING:
+        key_confirming(t, key);
         break;
     case TOP_LOG:
         key_log(t, key);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Below the models: what happened lately, and requests. The newest come first. */
+/* The lists below the models: recent events, and requests. Newest first. */
 #include <string.h>
 
 #include "cli/json.h"
@@ -18,7 +18,7 @@ static char *clock_of(double at, char *out, size_t size)
     return out;
 }
 
-/* As wide as in the table above, but no more than that part of the width. */
+/* The name's column: as wide as in the table above, at most 1/`part` of the width. */
 static unsigned name_width(const struct top *t, unsigned width, unsigned part)
 {
     unsigned longest = top_longest_name(&t->snapshot);

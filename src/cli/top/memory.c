@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory by device: a bar with engines from the left, others from the right, and a mark at what
- * engines may have. */
+/* Memory by device: a bar of what engines hold (from the left) and other programs hold (from the right), with a mark at
+ * the engines' budget. */
 #include <string.h>
 
 #include "cli/json.h"
@@ -15,7 +15,7 @@ static const char *const figures[] = {"ENGINES", "OTHERS", "FREE", "BUDGET"};
 
 struct memory_layout {
     unsigned label, bar; /* columns */
-    size_t figures;      /* how many there is room for */
+    size_t figures;      /* how many of the figures fit */
 };
 
 static unsigned figures_width(size_t n)
@@ -97,5 +97,5 @@ unsigned top_draw_memory(const struct top *t, unsigned row, unsigned rows, unsig
     json_object_foreach (memory, name, device)
         if (used + 1 < rows)
             draw_device(t, &l, row + used++, name, device);
-    return used + 1; /* and an empty one */
+    return used + 1; /* and an empty row */
 }

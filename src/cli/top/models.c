@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The models: a row each, columns left out from the right where there is no room for them. */
+/* The table of models. Columns that do not fit are left out, in the order of first_to_go. */
 #include <string.h>
 
 #include "cli/json.h"
@@ -8,8 +8,8 @@
 #include "cli/top/view.h"
 
 #define TEXT_MAX 64
-#define SHORTEST_NAME 20  /* columns go before a name is cut below this */
-#define SHORTEST_CAUSE 16 /* columns of who loaded it, else it is left out */
+#define SHORTEST_NAME 20  /* other columns are left out before names are cut below this */
+#define SHORTEST_CAUSE 16 /* columns; with less, LOADED BY is left out */
 
 enum column { MODEL, STATE, MEMORY, REQUESTS, WAITED, TOKENS, IDLE, ENDS_IN, LOADED_BY, N_COLUMNS };
 
@@ -17,7 +17,7 @@ static const struct {
     const char *title;
     unsigned width; /* 0: what is left */
     enum table_align align;
-    enum top_sort sort; /* by which this column is; TOP_SORTS: none */
+    enum top_sort sort; /* that sorts by this column; TOP_SORTS: none */
 } columns[] = {
     [MODEL] = {"MODEL", 0, TABLE_LEFT, TOP_BY_NAME},
     [STATE] = {"STATE", 13, TABLE_LEFT, TOP_BY_STATE},
@@ -57,7 +57,7 @@ static struct table_layout lay_out_table(const struct top *t, unsigned width)
     struct table_layout l;
     unsigned name = top_longest_name(&t->snapshot);
     unsigned least = name < SHORTEST_NAME ? name : SHORTEST_NAME;
-    bool knows_engines = t->snapshot.status; /* a stock router tells a state, and no more */
+    bool knows_engines = t->snapshot.status; /* a stock router tells states only */
     for (size_t c = 0; c < N_COLUMNS; c++)
         l.width[c] = knows_engines || c <= MEMORY ? columns[c].width : 0;
     for (size_t i = 0; i < sizeof first_to_go / sizeof *first_to_go; i++)
@@ -88,7 +88,7 @@ static void draw_cell(const struct table_layout *l, unsigned row, enum column c,
         screen_text(row, column_at(l, c), l->width[c], style, text);
 }
 
-/* The column that the order comes from stands out. */
+/* The title of the column that the table is sorted by is bold. */
 static void draw_titles(const struct top *t, const struct table_layout *l, unsigned row)
 {
     for (size_t c = 0; c < N_COLUMNS; c++)
@@ -103,8 +103,7 @@ static void draw_titles(const struct top *t, const struct table_layout *l, unsig
     }
 }
 
-/* How far it is stands in the state, as a bar where the memory will be, and how long it takes yet
- * at the end of the row. */
+/* A load: its percentage in the STATE column, a bar in the MEMORY column, and the time left at the end of the row. */
 static void draw_load(const struct table_layout *l, unsigned row, const struct top_load *load,
                       uint64_t now)
 {
@@ -116,7 +115,7 @@ static void draw_load(const struct table_layout *l, unsigned row, const struct t
     draw_cell(l, row, STATE, TABLE_BUSY, text);
     screen_glyphs(row, at, done, SCREEN_FULL);
     screen_glyphs(row, at + done, l->width[MEMORY] - done, SCREEN_EMPTY);
-    if (load->fraction >= 1) /* all is read, and it is not ready yet */
+    if (load->fraction >= 1) /* all is read; the engine warms up, which has no progress */
         snprintf(text, sizeof text, "warming up");
     else if (progress_rate_left(&load->rate, now, &left))
         snprintf(text, sizeof text, "%s left", format_elapsed(left, time, sizeof time));
@@ -172,10 +171,10 @@ static void draw_model(const struct top *t, const struct table_layout *l, unsign
         screen_blank(row, 0, width);
     draw_cell(l, row, MODEL, r->active || r->queue ? TABLE_PLAIN : TABLE_FAINT, r->id);
     draw_waiting(l, row, r);
-    if (r->load && r->load->fraction >= 0 && !t->feed.away) {
+    if (r->load && r->load->fraction >= 0 && !t->feed.outage) {
         draw_load(l, row, r->load, now);
     } else {
-        draw_cell(l, row, STATE, t->feed.away ? TABLE_FAINT : format_model_state_style(r->state),
+        draw_cell(l, row, STATE, t->feed.outage ? TABLE_FAINT : format_model_state_style(r->state),
                   r->state);
         draw_figures(l, row, r);
     }
@@ -183,7 +182,7 @@ static void draw_model(const struct top *t, const struct table_layout *l, unsign
     screen_reverse(false);
 }
 
-/* Keeps the selected one in sight. */
+/* Scrolls so that the selected row is visible. */
 static void scroll(struct top *t, size_t page)
 {
     size_t selected = top_snapshot_find(&t->snapshot, t->selected), n = t->snapshot.n_rows;
@@ -205,7 +204,7 @@ static const char *nothing_to_show(const struct top *t)
                                    : "";
 }
 
-/* Returns the row behind. */
+/* Returns the row after the last. */
 static unsigned draw_rows(const struct top *t, const struct table_layout *l, unsigned row,
                           unsigned width, uint64_t now)
 {

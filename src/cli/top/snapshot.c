@@ -9,7 +9,7 @@
 #include "cli/json.h"
 #include "cli/terminal/format_model.h"
 
-#define OVERTAKEN 0.1 /* of a load, within which an answer is taken to be late */
+#define OVERTAKEN 0.1 /* of a load: a smaller step back is an old answer, a larger one a new load */
 
 void top_snapshot_init(struct top_snapshot *s)
 {
@@ -48,7 +48,7 @@ static struct top_load *note_load(struct top_snapshot *s, const char *model, jso
         l->fraction = -1;
         HASH_ADD_KEYPTR(hh, s->loads, l->model, strlen(l->model), l);
     }
-    /* An answer may be overtaken by an event: a little less is old, much less a new load. */
+    /* An event may arrive before an older answer. */
     bool old = fraction < l->fraction && fraction > l->fraction - OVERTAKEN;
     if (fraction >= 0 && !old) {
         l->fraction = fraction;
@@ -64,7 +64,7 @@ static bool is_loading(const char *state)
     return strcmp(state, "loading") == 0 || strcmp(state, "starting") == 0;
 }
 
-/* The newest list counts: a load that it does not have is over. */
+/* A load that the newest list does not have has ended. */
 static void note_loads(struct top_snapshot *s, uint64_t now)
 {
     struct top_load *l, *next;
@@ -112,13 +112,13 @@ static void add_event(struct top_snapshot *s, double at, const char *model, char
     s->n_events++;
 }
 
-/* Of a cause the first line: an engine's last words come behind it. */
+/* Only the first line of a cause: the engine's last log lines follow it. */
 static char *joined(const char *what, const char *why)
 {
     return mem_printf("%s%s%.*s", what, *why ? ": " : "", (int)strcspn(why, "\n"), why);
 }
 
-/* The status tells them with their causes, the newest first. */
+/* `recent` has them with their causes, oldest last. */
 static void read_recent(struct top_snapshot *s, json_t *recent)
 {
     forget_events(s);
@@ -129,7 +129,7 @@ static void read_recent(struct top_snapshot *s, json_t *recent)
     }
 }
 
-/* The same again: progress, or two names for one thing. */
+/* Whether `text` differs from the model's last event. Repeats are progress, or one change under two names. */
 static bool is_news(const struct top_snapshot *s, const char *model, const char *text)
 {
     for (size_t i = 0; i < s->n_events; i++)
@@ -138,7 +138,7 @@ static bool is_news(const struct top_snapshot *s, const char *model, const char 
     return true;
 }
 
-/* What a frame says happened; NULL for nothing that a person wants to read. The caller frees it. */
+/* The text of an event; NULL for one that is not shown. The caller frees it. */
 static char *event_text(const char *event, json_t *data)
 {
     const char *status = cli_json_text(data, "status");
@@ -167,7 +167,7 @@ bool top_snapshot_event(struct top_snapshot *s, const char *data, double at, uin
     json_t *progress = json_object_get(more, "progress");
     char *text = event_text(cli_json_text(frame, "event"), more);
     bool news = text && is_news(s, model, text);
-    /* The first sign of a load that no list has yet says more than that it goes on. */
+    /* A load that no list has yet: the lists are out of date. */
     bool unlisted = is_loading(status) && !load_of(s, model);
     if (is_loading(status))
         note_load(s, model, progress, now);
@@ -193,7 +193,7 @@ static void clear_rows(struct top_snapshot *s)
 void top_snapshot_status(struct top_snapshot *s, json_t *status, uint64_t now)
 {
     json_t *recent = json_object_get(status, "recent");
-    clear_rows(s); /* they borrow from what goes now */
+    clear_rows(s); /* they borrow from what is released next */
     json_decref(s->status);
     s->status = json_incref(status);
     if (router_is_classic(status)) {
@@ -209,7 +209,7 @@ void top_snapshot_status(struct top_snapshot *s, json_t *status, uint64_t now)
 
 void top_snapshot_models(struct top_snapshot *s, json_t *body, uint64_t now)
 {
-    if (router_is_classic(s->status)) /* whose list is the engine's own */
+    if (router_is_classic(s->status)) /* GET /models is the engine's there, without states */
         return;
     clear_rows(s);
     router_models_finish(&s->models);
@@ -254,8 +254,8 @@ struct by_model {
     json_t *engines, *holds, *queue; /* owned; the entries are the status's */
 };
 
-/* An array of the status as an object: from a model to the entry about it. There may be ten thousand
- * of both, and a picture a second. */
+/* An array of the status as an object: model → entry. With ten thousand of both, a linear search for each row would
+ * take too long for a redraw each second. */
 static json_t *index_by_model(const struct top_snapshot *s, const char *key)
 {
     size_t i;
@@ -275,7 +275,7 @@ static json_int_t sum_of(json_t *memory)
     return sum;
 }
 
-/* What its engine has, else what the list says that one takes. */
+/* What its engine holds; without one, the list's estimate. */
 static void set_memory(struct top_row *r)
 {
     json_t *from = r->engine;
@@ -304,7 +304,7 @@ static void add_row(struct top_snapshot *s, const char *id, const struct router_
     s->rows[s->n_rows++] = r;
 }
 
-/* In any case of letters, in the id or an alias. */
+/* Case-insensitive, in the id or an alias. */
 static bool passes(const struct top_snapshot *s, const char *id, const struct router_model *m)
 {
     size_t i;
@@ -340,7 +340,7 @@ static double requests_of(const struct top_row *r)
                     cli_json_integer(r->queue, "waiting"));
 }
 
-/* Who is in use has been idle for no time, who has no engine for the longest. */
+/* A busy engine sorts as 0, a model without an engine last. */
 static double idle_of(const struct top_row *r)
 {
     return r->active ? cli_json_number(r->engine, "idle_ms") : 1e18;
@@ -442,7 +442,7 @@ json_int_t top_snapshot_engines_on(const struct top_snapshot *s, const char *dev
     return sum;
 }
 
-/* Something shows as soon as there is something. */
+/* At least one column for any part above 0. */
 static unsigned columns_of(double part, double total, unsigned columns)
 {
     if (part <= 0)

@@ -17,10 +17,10 @@
 #include "cli/terminal/screen.h"
 
 #define SHORTEST_INTERVAL_MS 100
-#define LAST_WISHES_MS 1000 /* how long an end waits for wishes to be sent */
+#define FINISH_ACTIONS_MS 1000 /* how long quitting waits for them */
 
 /* --- signals ------------------------------------------------------------------------------------
- * They are read like keys: an end in the middle of a picture would leave the terminal as it is.
+ * Signals are read like keys: a handler that ended the process while it draws would not restore the terminal.
  */
 
 static int open_signals(sigset_t *before)
@@ -34,7 +34,7 @@ static int open_signals(sigset_t *before)
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* Returns the signal that asks for an end; 0 for none. */
+/* Returns the signal that terminates the program; 0 for none. */
 static int read_signals(int fd)
 {
     struct signalfd_siginfo info;
@@ -47,7 +47,7 @@ static int read_signals(int fd)
     return end;
 }
 
-/* Ends as that signal ends others, so that whoever started us sees it. */
+/* Dies by that signal's default action, so that the parent process sees it. 0: returns. */
 static void die_of(int number, const sigset_t *before)
 {
     sigprocmask(SIG_SETMASK, before, NULL);
@@ -60,36 +60,36 @@ static void die_of(int number, const sigset_t *before)
 /* --- the loop -----------------------------------------------------------------------------------
  */
 
-static void note_facts(struct top *t)
+static void take_results(struct top *t)
 {
-    if (t->feed.said)
-        top_show_message(t, t->feed.said_bad, t->feed.said);
-    t->feed.said = NULL;
+    if (t->feed.result)
+        top_show_message(t, t->feed.result_is_error, t->feed.result);
+    t->feed.result = NULL;
     if (!t->selected && t->snapshot.n_rows)
         t->selected = mem_strdup(t->snapshot.rows[0].id);
 }
 
 /* Returns the signal that ended it; 0 for none. */
-static int turn(struct top *t, int signals)
+static int run_loop(struct top *t, int signals)
 {
     int fds[] = {STDIN_FILENO, signals}, ended = 0, key;
-    while (!t->over && !ended) {
+    while (!t->quit && !ended) {
         unsigned wait = top_feed_run(&t->feed, cli_now_ms());
-        note_facts(t);
+        take_results(t);
         top_draw(t, cli_now_ms());
         client_wait(t->router.client, fds, 2, wait);
         ended = read_signals(signals);
-        while (!t->over && (key = screen_key()) != SCREEN_NO_KEY)
+        while (!t->quit && (key = screen_key()) != SCREEN_NO_KEY)
             top_key(t, key);
-        t->over |= screen_is_gone();
+        t->quit |= screen_is_gone();
     }
     return ended;
 }
 
-/* A key and `q` right behind it: what the key wanted shall reach the server. */
-static void send_last_wishes(struct top *t)
+/* Actions of keys pressed just before `q` must still reach the server. */
+static void finish_actions(struct top *t)
 {
-    uint64_t end = cli_now_ms() + LAST_WISHES_MS;
+    uint64_t end = cli_now_ms() + FINISH_ACTIONS_MS;
     while (!LIST_EMPTY(&t->feed.actions) && cli_now_ms() < end)
         client_wait(t->router.client, NULL, 0, 50);
 }
@@ -104,9 +104,9 @@ static int run(struct top *t)
         cli_hint(t->router.cli, "`hostler ps` tells the same once, and in lines");
         status = CLI_USAGE;
     } else {
-        ended = turn(t, signals);
+        ended = run_loop(t, signals);
         screen_close();
-        send_last_wishes(t);
+        finish_actions(t);
     }
     if (signals >= 0)
         close(signals);
@@ -117,7 +117,7 @@ static int run(struct top *t)
 /* --- the command --------------------------------------------------------------------------------
  */
 
-/* What is wrong from the start is told as every command tells it. */
+/* Errors at the start are printed as by every other command: the screen is not open yet. */
 static int open_server(struct top *t, const struct cli *cli)
 {
     struct router_models models;
@@ -139,7 +139,7 @@ static int top(struct cli *cli, unsigned interval_ms)
     top_snapshot_finish(&t.snapshot);
     router_close(&t.router);
     free(t.selected);
-    free(t.asked);
+    free(t.confirm_model);
     free(t.message);
     return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of `hostler top`: what is known (snapshot.h), the network (feed.h), and here what
- * the person at the keys has chosen. view.c draws it, keys.c changes it, top.c turns. */
+/* The state of `hostler top`: the server's snapshot (snapshot.h), the network (feed.h), and what the user has selected.
+ * view.c draws it, keys.c changes it, top.c runs the loop. */
 #ifndef HOSTLER_CLI_TOP_TOP_H
 #define HOSTLER_CLI_TOP_TOP_H
 
@@ -9,8 +9,8 @@
 
 enum top_mode {
     TOP_TABLE,
-    TOP_FILTERING, /* letters go into the filter */
-    TOP_ASKING,    /* shall really be unloaded? */
+    TOP_FILTERING,  /* typed letters edit the filter */
+    TOP_CONFIRMING, /* a question: unload? */
     TOP_LOG,
     TOP_HELP,
 };
@@ -20,20 +20,20 @@ struct top {
     struct top_snapshot snapshot;
     struct top_feed feed;
     enum top_mode mode;
-    char *selected;      /* a model's id; NULL before there was one */
+    char *selected;      /* a model's id; NULL until the first list of models */
     size_t first;        /* the row that is shown first */
     size_t page;         /* rows that are shown */
-    char *asked;         /* TOP_ASKING about this model; NULL: about all */
-    bool wants_requests; /* below the table, where there is room for one list only */
+    char *confirm_model; /* of TOP_CONFIRMING; NULL: all models */
+    bool wants_requests; /* show requests rather than events where only one list fits */
     size_t log_back;     /* lines from the log's end, which is shown with 0 */
     size_t log_seen;     /* the log's `written` when it was drawn */
-    char *message;       /* what a key led to; NULL */
-    bool message_bad;
+    char *message;       /* the result of a key; NULL */
+    bool message_is_error;
     uint64_t message_until; /* ms */
-    bool over;
+    bool quit;
 };
 
-/* The row that is selected; NULL when there is none. */
+/* The selected model's row; NULL where it is not among the rows. */
 const struct top_row *top_selected(const struct top *t);
 /* Takes `text`. */
 void top_show_message(struct top *t, bool bad, char *text);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * top's picture. From the top: who it is, sums, memory by device, the models; below them what
- * happened, or requests; at the foot what there is to know of the selected model, and the keys.
- * What finds no room is left out, the models last.
+ * top's screen. From the top: title, totals, memory by device, models; below them recent events or requests; at the
+ * bottom details of the selected model, and the keys. Parts that do not fit are left out, the models last.
  */
 #include "cli/top/view.h"
 
@@ -19,7 +18,7 @@
 #define SMALLEST_ROWS 4
 #define SMALLEST_COLUMNS 24
 #define SHORTEST_LIST 6 /* rows, its titles included */
-#define BOTH_LISTS 16   /* rows for the two lists together */
+#define BOTH_LISTS 16   /* rows from which on both lists are shown */
 #define TEXT_MAX 160
 
 void top_draw_right(unsigned row, unsigned column, unsigned width, unsigned style, const char *text)
@@ -35,7 +34,7 @@ static void draw_title(const struct top *t, unsigned width)
 {
     char up[FORMAT_SIZE] = "", time[FORMAT_SIZE];
     json_t *uptime = json_object_get(t->snapshot.status, "uptime_ms");
-    if (json_is_number(uptime) && !t->feed.away)
+    if (json_is_number(uptime) && !t->feed.outage)
         snprintf(up, sizeof up, "up %s",
                  duration_format((uint64_t)json_number_value(uptime), time, sizeof time));
     unsigned at = TOP_LEFT, end = width - (unsigned)strlen(up) - 1;
@@ -46,19 +45,19 @@ static void draw_title(const struct top *t, unsigned width)
         screen_text(0, end, width - end, TABLE_FAINT, up);
 }
 
-/* Why what is shown is not what is; true when it was told. */
-static bool draw_absence(const struct top *t, unsigned width, uint64_t now)
+/* Says that the snapshot is out of date, and why. Returns whether it was drawn. */
+static bool draw_outage(const struct top *t, unsigned width, uint64_t now)
 {
     char took[FORMAT_SIZE];
     uint64_t silent = top_feed_silent_ms(&t->feed, now);
-    if (t->feed.away)
-        screen_textf(1, TOP_LEFT, width - TOP_LEFT, TABLE_BAD, "away for %s: %s",
-                     duration_format((now - t->feed.away_since) / 1000 * 1000, took, sizeof took),
-                     t->feed.away);
+    if (t->feed.outage)
+        screen_textf(1, TOP_LEFT, width - TOP_LEFT, TABLE_BAD, "unreachable for %s: %s",
+                     duration_format((now - t->feed.outage_since) / 1000 * 1000, took, sizeof took),
+                     t->feed.outage);
     else if (silent)
         screen_textf(1, TOP_LEFT, width - TOP_LEFT, TABLE_BUSY, "no answer for %s",
                      duration_format(silent / 1000 * 1000, took, sizeof took));
-    return t->feed.away || silent;
+    return t->feed.outage || silent;
 }
 
 static void add(char *line, size_t size, const char *text)
@@ -93,7 +92,8 @@ static void draw_sums(const struct top *t, unsigned width)
         add(line, sizeof line, "presets or models: a problem, see `hostler ps`");
     if (s.tokens >= 0) {
         snprintf(part, sizeof part, "%.1f tok/s (10 s)", s.tokens);
-        if (strlen(line) + 3 + strlen(part) <= width - TOP_LEFT) /* else it would cut the others */
+        if (strlen(line) + 3 + strlen(part) <=
+            width - TOP_LEFT) /* only where it does not push others off the line */
             add(line, sizeof line, part);
     }
     screen_text(1, TOP_LEFT, width - TOP_LEFT, TABLE_PLAIN, line);
@@ -114,7 +114,7 @@ static char *why_failed(const struct top_row *r)
                           json_integer_value(code));
     else
         text = mem_strdup("why is in the server's log");
-    text[strcspn(text, "\n")] = '\0'; /* the log's lines, which `f` shows */
+    text[strcspn(text, "\n")] = '\0'; /* without the log lines, which the key `f` shows */
     line = mem_printf("failed: %s", text);
     free(text);
     return line;
@@ -150,7 +150,7 @@ static char *file_line(const struct top_row *r)
     return line;
 }
 
-/* What there is to know of the selected model, the most urgent first. The caller frees it. */
+/* One line about the selected model: failure, else hold, else engine, else file. The caller frees it. */
 static char *detail(const struct top_row *r)
 {
     if (r->model && r->model->failed && !r->active)
@@ -169,7 +169,7 @@ static void draw_detail(const struct top *t, unsigned row, unsigned width, uint6
 {
     const struct top_row *r = top_selected(t);
     if (t->message && now < t->message_until) {
-        screen_text(row, TOP_LEFT, width - TOP_LEFT, t->message_bad ? TABLE_BAD : TABLE_PLAIN,
+        screen_text(row, TOP_LEFT, width - TOP_LEFT, t->message_is_error ? TABLE_BAD : TABLE_PLAIN,
                     t->message);
     } else if (r) {
         char *text = detail(r);
@@ -182,7 +182,7 @@ struct key_hint {
     const char *key, *what;
 };
 
-/* Those that find no room are left out: the last one first, and `?` lists them all. */
+/* Draws as many as fit; `?` lists all of them. */
 static void draw_keys(unsigned row, unsigned at, unsigned width, const struct key_hint *hints)
 {
     for (; hints->key; hints++) {
@@ -196,18 +196,18 @@ static void draw_keys(unsigned row, unsigned at, unsigned width, const struct ke
     }
 }
 
-static void draw_question(const struct top *t, unsigned row, unsigned width)
+static void draw_confirmation(const struct top *t, unsigned row, unsigned width)
 {
     static const struct key_hint here[] = {{"y", "yes"}, {"h", "yes, and hold"}, {"n", "no"}, {0}};
     static const struct key_hint stock[] = {{"y", "yes"}, {"n", "no"}, {0}};
     bool is_stock = t->router.kind == ROUTER_STOCK;
-    char *question = t->asked
-                         ? mem_printf("Unload %s?", t->asked)
+    char *question = t->confirm_model
+                         ? mem_printf("Unload %s?", t->confirm_model)
                          : mem_printf("Unload all %zu?", top_snapshot_sums(&t->snapshot).loaded);
     screen_textf(row - 1, TOP_LEFT, width - TOP_LEFT, SCREEN_STRONG, "%s %s", question,
-                 !is_stock  ? "Requests in flight finish first."
-                 : t->asked ? "This server cuts off its requests."
-                            : "This server cuts off their requests.");
+                 !is_stock          ? "Requests in flight finish first."
+                 : t->confirm_model ? "This server cuts off its requests."
+                                    : "This server cuts off their requests.");
     draw_keys(row, TOP_LEFT, width, is_stock ? stock : here);
     free(question);
 }
@@ -224,13 +224,13 @@ static void draw_filter(const struct top *t, unsigned row, unsigned width)
 }
 
 /* The last two rows, of which `row` is the last. */
-static void draw_foot(const struct top *t, unsigned row, unsigned width, uint64_t now)
+static void draw_footer(const struct top *t, unsigned row, unsigned width, uint64_t now)
 {
     static const struct key_hint hints[] = {
         {"?", "help"}, {"q", "quit"}, {"l", "load"},   {"u", "unload"}, {"U", "all"}, {"h", "hold"},
         {"p", "pin"},  {"f", "log"},  {"/", "filter"}, {"s", "sort"},   {0}};
-    if (t->mode == TOP_ASKING) {
-        draw_question(t, row, width);
+    if (t->mode == TOP_CONFIRMING) {
+        draw_confirmation(t, row, width);
     } else if (t->mode == TOP_FILTERING) {
         draw_filter(t, row, width);
     } else {
@@ -239,12 +239,12 @@ static void draw_foot(const struct top *t, unsigned row, unsigned width, uint64_
     }
 }
 
-/* --- other pictures -----------------------------------------------------------------------------
+/* --- help and log -----------------------------------------------------------------------------
  */
 
 #define NOTES 15 /* their first row */
 
-/* Nothing of it is cut where 60 columns and 20 rows are. */
+/* Fits into 60 columns and 20 rows. */
 static void draw_help(unsigned rows, unsigned width)
 {
     static const struct key_hint keys[] = {
@@ -284,7 +284,7 @@ static void draw_log(struct top *t, unsigned rows, unsigned width)
         {"q", "back"}, {"up, down", "scroll"}, {"G", "end"}, {0}};
     struct top_log *l = &t->feed.log;
     size_t page = rows - 2, most = l->lines.n > page ? l->lines.n - page : 0;
-    if (t->log_back) /* it stays where it was while lines are added */
+    if (t->log_back) /* scrolled back: the shown lines stay while new ones arrive */
         t->log_back += l->written - t->log_seen;
     t->log_seen = l->written;
     t->log_back = t->log_back > most ? most : t->log_back;
@@ -301,7 +301,7 @@ static void draw_log(struct top *t, unsigned rows, unsigned width)
 /* --- the whole ----------------------------------------------------------------------------------
  */
 
-/* At the end of a list's titles: how the other one is called up. */
+/* At the end of a list's titles: the key that switches to the other list. */
 static void draw_other(const struct top *t, unsigned row, unsigned width)
 {
     const struct key_hint other[] = {{"Tab", t->wants_requests ? "recent" : "requests"}, {0}};
@@ -312,7 +312,7 @@ static void draw_other(const struct top *t, unsigned row, unsigned width)
     draw_keys(row, width - used, width, other);
 }
 
-/* Below the models: both lists where there is much room, else the one that is wanted, if any. */
+/* Both lists where they fit, else the selected one. */
 static void draw_lists(const struct top *t, unsigned row, unsigned rows, unsigned width)
 {
     unsigned half = (rows - 1) / 2;
@@ -336,7 +336,7 @@ static void draw_table(struct top *t, unsigned rows, unsigned width, uint64_t no
     unsigned row = rows >= 6 ? 2 : 0, end = foot ? rows - 2 : rows;
     if (row)
         draw_title(t, width);
-    if (row && !draw_absence(t, width, now))
+    if (row && !draw_outage(t, width, now))
         draw_sums(t, width);
     if (rows >= 12)
         row++; /* an empty one */
@@ -346,7 +346,7 @@ static void draw_table(struct top *t, unsigned rows, unsigned width, uint64_t no
     row += top_draw_models(t, row, room - lists, width, now) + 1;
     draw_lists(t, row, row + foot < end ? end - row - foot : 0, width);
     if (foot)
-        draw_foot(t, rows - 1, width, now);
+        draw_footer(t, rows - 1, width, now);
 }
 
 void top_draw(struct top *t, uint64_t now)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Unloading on hostler, which has a route that does all of it. */
+/* Unloading on hostler, whose route does all of it at once. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 /* How long hostler may take beyond the drain: stopping, and the devices' figures to settle. */
 #define STOP_MS 120000ULL
-/* Where the server's own drain timeout, which we are not told, decides. */
+/* Without --drain the server's --drain-timeout decides, which is not known here. */
 #define UNKNOWN_DRAIN_MS 900000ULL
 
 /* --- hostler ------------------------------------------------------------------------------------
@@ -27,7 +27,7 @@ static json_t *names(const struct strv *v)
     return list;
 }
 
-static json_t *wish(const struct unload_plan *p)
+static json_t *request_body(const struct unload_plan *p)
 {
     json_t *o = json_object();
     if (!p->all)
@@ -90,16 +90,15 @@ static json_t *engine_of(const struct router *r, json_t *model)
     return NULL;
 }
 
-static void mark_returned(json_t *result, json_t *engine)
+static void mark_reloaded(json_t *result, json_t *engine)
 {
     json_object_set_new(result, "result", json_string("failed"));
     json_object_set_new(result, "reason", json_string("loaded_again"));
     json_object_set(result, "loaded_by", json_object_get(engine, "loaded_by"));
 }
 
-/* The server has done what it was asked. Whoever waited for the model, or asks at once again, has it
- * loaded anew: that is not what the operator wanted. */
-static int look_for_returned(struct router *r, json_t *results)
+/* Marks models that requests have loaded again since: the operator's intent failed, though the server did unload them. */
+static int mark_reloaded_models(struct router *r, json_t *results)
 {
     size_t i;
     json_t *result, *engine;
@@ -110,7 +109,7 @@ static int look_for_returned(struct router *r, json_t *results)
         bool unloaded = what && strcmp(what, "unloaded") == 0;
         engine = unloaded && !status ? engine_of(r, json_object_get(result, "model")) : NULL;
         if (engine)
-            mark_returned(result, engine);
+            mark_reloaded(result, engine);
     }
     return status;
 }
@@ -141,9 +140,9 @@ int unload_hostler(struct router *r, const struct unload_plan *p, json_t **body)
     *body = NULL;
     if (!p->dry_run)
         sigaction(SIGINT, &action, &before);
-    int status =
-        router_ask_with_tick(r, "POST", p->all ? "/models/unload-all" : "/models/unload", wish(p),
-                             timeout < INT32_MAX ? (unsigned)timeout : 0, on_tick, &w, &a);
+    int status = router_ask_with_tick(r, "POST", p->all ? "/models/unload-all" : "/models/unload",
+                                      request_body(p), timeout < INT32_MAX ? (unsigned)timeout : 0,
+                                      on_tick, &w, &a);
     progress_clear(&w.progress);
     if (!p->dry_run)
         sigaction(SIGINT, &before, NULL);
@@ -151,8 +150,8 @@ int unload_hostler(struct router *r, const struct unload_plan *p, json_t **body)
     if (!status && done) {
         json_t *results = json_object_get(a.body, "results");
         if (!p->dry_run && !p->hold && unloaded_any(results))
-            status = look_for_returned(r, results);
-        *body = json_incref(a.body); /* what was done is told, whatever the look found */
+            status = mark_reloaded_models(r, results);
+        *body = json_incref(a.body); /* printed even where the check for reloads failed */
     } else if (!status && a.status != 404) {
         cli_error(r->cli, "nothing was unloaded: %s", router_message(&a));
         status = CLI_SOME_FAILED;

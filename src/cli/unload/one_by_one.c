@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Unloading where the server has no route that does it all and tells what came of it. */
+/* Unloading on other routers: one request per model, then polling the list until all have ended. */
 #include "cli/unload/unload.h"
 
 #include <stdlib.h>
@@ -67,7 +67,7 @@ static void add_target(struct operation *op, const char *name)
     op->targets[op->n++] = t;
 }
 
-/* The models that this is about, as far as they are not targets yet. */
+/* Adds the models to unload that are no targets yet. */
 static void add_targets(struct operation *op)
 {
     for (size_t i = 0; !op->plan->all && i < op->plan->models.n; i++) {
@@ -97,18 +97,18 @@ static void refused(const struct operation *op, struct target *t, const struct r
                      : mem_strdup(router_message(a));
 }
 
-static void settle_gone(struct target *t)
+static void set_unloaded(struct target *t)
 {
     t->state = UNLOADED;
     t->took = cli_now_ms() - t->asked;
 }
 
-static void answered(const struct operation *op, struct target *t, const struct router_answer *a)
+static void on_answer(const struct operation *op, struct target *t, const struct router_answer *a)
 {
     if (a->status != 200)
         refused(op, t, a);
     else if (op->router->peer->unload_waits)
-        settle_gone(t);
+        set_unloaded(t);
 }
 
 static int ask(struct operation *op, struct target *t)
@@ -120,13 +120,13 @@ static int ask(struct operation *op, struct target *t)
     int status =
         router_ask(op->router, request.method, request.path, request.body, ASK_TIMEOUT_MS, &a);
     if (!status)
-        answered(op, t, &a);
+        on_answer(op, t, &a);
     router_answer_finish(&a);
     free(request.path);
     return status;
 }
 
-/* All that are loaded are to go, and the server can do that at once. */
+/* Unloads all with the server's one route for that. */
 static int ask_at_once(struct operation *op)
 {
     struct router_answer a;
@@ -134,12 +134,12 @@ static int ask_at_once(struct operation *op)
         router_ask(op->router, "GET", op->router->peer->unload_all, NULL, ASK_TIMEOUT_MS, &a);
     for (size_t i = 0; !status && i < op->n; i++)
         if (op->targets[i].state == WAITING)
-            answered(op, &op->targets[i], &a);
+            on_answer(op, &op->targets[i], &a);
     router_answer_finish(&a);
     return status;
 }
 
-static bool anybody_waits(const struct operation *op)
+static bool any_waiting(const struct operation *op)
 {
     for (size_t i = 0; i < op->n; i++)
         if (op->targets[i].state == WAITING)
@@ -152,7 +152,7 @@ static int ask_all(struct operation *op, size_t from)
 {
     int status = CLI_OK;
     if (op->plan->all && !op->plan->except.n && op->router->peer->unload_all)
-        return anybody_waits(op) ? ask_at_once(op) : CLI_OK;
+        return any_waiting(op) ? ask_at_once(op) : CLI_OK;
     for (size_t i = from; !status && i < op->n; i++)
         if (op->targets[i].state == WAITING)
             status = ask(op, &op->targets[i]);
@@ -162,21 +162,21 @@ static int ask_all(struct operation *op, size_t from)
 /* --- waiting ------------------------------------------------------------------------------------
  */
 
-static void look_at(struct operation *op, struct target *t)
+static void update_target(struct operation *op, struct target *t)
 {
     const struct router_model *m = router_find(&op->models, t->model);
     bool active = m && router_is_active(m);
     bool another = active && t->entry && op->router->peer->is_another &&
                    op->router->peer->is_another(&t->before, m);
     if (t->state == WAITING && (!active || another))
-        settle_gone(t);
+        set_unloaded(t);
     if (t->state == UNLOADED && active && strcmp(m->state, "stopping") != 0) {
         t->state = FAILED;
         t->reason = "loaded_again";
     }
 }
 
-static bool anything_asked(const struct operation *op)
+static bool any_requested(const struct operation *op)
 {
     for (size_t i = 0; i < op->n; i++)
         if (op->targets[i].state == WAITING || op->targets[i].state == UNLOADED)
@@ -201,7 +201,7 @@ static int poll_once(struct operation *op)
     router_models_finish(&op->models);
     int status = router_list(op->router, &op->models, false);
     for (size_t i = 0; !status && i < op->n; i++)
-        look_at(op, &op->targets[i]);
+        update_target(op, &op->targets[i]);
     if (!status && op->plan->all) {
         add_targets(op);
         status = ask_all(op, before);
@@ -209,20 +209,20 @@ static int poll_once(struct operation *op)
     return status;
 }
 
-/* Until nobody waits, and did not a moment later either: whoever has requests comes back at once.
+/* Polls until all targets have ended, and once more after UNLOAD_SETTLE_MS, to notice models that are loaded again.
  */
 static int wait_all(struct operation *op)
 {
     unsigned pause = FIRST_POLL_MS;
     int status = CLI_OK;
-    bool quiet = !anything_asked(op); /* nobody waited at the last look */
+    bool quiet = !any_requested(op); /* no target waited at the last poll */
     while (!status && !quiet && cli_now_ms() - op->started < GONE_TIMEOUT_MS) {
-        quiet = !anybody_waits(op);
+        quiet = !any_waiting(op);
         draw(op);
         cli_sleep_ms(quiet ? UNLOAD_SETTLE_MS : pause);
         pause = pause * 3 / 2 < LAST_POLL_MS ? pause * 3 / 2 : LAST_POLL_MS;
         status = poll_once(op);
-        quiet = quiet && !anybody_waits(op);
+        quiet = quiet && !any_waiting(op);
     }
     progress_clear(&op->progress);
     for (size_t i = 0; i < op->n; i++)

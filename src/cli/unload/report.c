@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What came of an unload, for a person: a line a model, then the memory that is back. */
+/* The result of an unload, for a person: a line per model, then the memory that was freed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ static void report_returned(const struct router *r, const char *model, const cha
                          "that");
 }
 
-/* Why it is still there, and what to do. */
+/* Why it is still loaded, and what to do. */
 static void report_failure(const struct router *r, json_t *result)
 {
     const char *model = cli_json_text(result, "model"), *reason = cli_json_text(result, "reason"),
@@ -48,7 +48,7 @@ static void report_failure(const struct router *r, json_t *result)
     free(word);
 }
 
-/* Requests that `model` has now, as the server said when it was asked first; 0 unknown. */
+/* The requests of `model`, from the status before the unload; 0 unknown. */
 static json_int_t requests_of(const struct router *r, const char *model)
 {
     size_t i;
@@ -99,7 +99,7 @@ static void report_result(const struct router *r, const struct unload_plan *p, j
         report_failure(r, result);
 }
 
-/* The names that the server does not know, with what is near. */
+/* Names that the server does not know, with the nearest one. */
 static int report_unknown(struct router *r, json_t *results)
 {
     struct router_models models = {0};
@@ -137,7 +137,7 @@ static void report_memory(json_t *body, size_t unloaded)
     free(freed);
 }
 
-/* How many are held now: of those named, else of all that the server tells about. */
+/* How many models are held now: of those named, else of all. */
 static size_t count_held(struct router *r, const struct unload_plan *p, json_t *results)
 {
     size_t i, n = 0;

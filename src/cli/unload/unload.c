@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hostler unload: the wish, checked before anything is done. */
+/* hostler unload: arguments are checked completely before anything is unloaded. */
 #include "cli/unload/unload.h"
 
 #include <string.h>
@@ -32,7 +32,7 @@ static int read_plan(struct unload_plan *p, const struct cli_args *a, const stru
                               .dry_run = cli_arg(a, "--dry-run")};
     for (size_t i = 0; i < a->n_operands; i++)
         strv_add(&p->models, a->operands[i]);
-    /* A model may well be called `10m`; but not one beside --all. */
+    /* A model may be named `10m`, but with --all no operand is a model. */
     uint64_t ms;
     for (size_t i = 0; hold && !*hold && p->all && i < p->models.n; i++)
         if (duration_parse(p->models.v[i], &ms) == 0) {
@@ -55,7 +55,7 @@ static int read_plan(struct unload_plan *p, const struct cli_args *a, const stru
     return CLI_OK;
 }
 
-/* A slip in --except would unload the very model that shall stay: so unknown names end it. */
+/* An unknown name in --except is an error: a typing mistake would unload the model that is to stay. */
 static int resolve_except(struct unload_plan *p, const struct strv *names_given, struct router *r,
                           const struct router_models *models)
 {
@@ -71,7 +71,7 @@ static int resolve_except(struct unload_plan *p, const struct strv *names_given,
     return CLI_OK;
 }
 
-/* `--hold 30m alpha` would hold for ever, and look for a model 30m. */
+/* `--hold 30m alpha` would hold without an end and unload a model named 30m. */
 static int check_hold(const struct unload_plan *p, struct router *r,
                       const struct router_models *models)
 {
@@ -99,7 +99,7 @@ static int check_names(struct unload_plan *p, const struct cli_args *a, struct r
     return status;
 }
 
-/* What only hostler can do is not done by halves. */
+/* Options that only hostler supports are refused elsewhere, not ignored. */
 static int refuse_what_is_hostlers(const struct unload_plan *p, const struct router *r)
 {
     const char *option = p->has_drain ? "--drain"

@@ -24,7 +24,7 @@ struct unload_plan {
     bool dry_run;
 };
 
-/* How long after the last model was gone another look is taken: whoever has requests is back by
+/* How long after the last model has ended the server is asked once more: a client with waiting requests has it reloaded by
  * then. */
 #define UNLOAD_SETTLE_MS 100
 
@@ -44,7 +44,7 @@ int unload_hostler(struct router *r, const struct unload_plan *plan, json_t **bo
  */
 int unload_one_by_one(struct router *r, const struct unload_plan *plan, json_t **body);
 
-/* Prints what came of it. The exit status of the command. */
+/* Prints the result. Returns the exit status of the command. */
 int unload_report(struct router *r, const struct unload_plan *plan, json_t *body);
 
 #endif

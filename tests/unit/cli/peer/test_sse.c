@@ -98,7 +98,7 @@ static void stray_text_is_kept(void **state)
     feed(&s, text, sizeof text - 1, 5);
     assert_int_equal(sse_end(&s, collect, NULL), 0);
     assert_string_equal(buf_cstr(&seen), "[a]");
-    assert_string_equal(buf_cstr(&s.stray), "proxy error: Failed to read connection");
+    assert_string_equal(buf_cstr(&s.unparsed), "proxy error: Failed to read connection");
     buf_finish(&seen);
     sse_finish(&s);
 }
