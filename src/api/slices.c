@@ -42,14 +42,14 @@ struct listing {
     slices_tail *tail;
     struct cursor at;
     struct buf out;
-    uv_timer_t timer;
-    bool some;     /* an element was written */
-    bool complete; /* the tail is written */
+    uv_idle_t turn; /* the next one of the loop */
+    bool some;      /* an element was written */
+    bool complete;  /* the tail is written */
 };
 
-static void on_timer_closed(uv_handle_t *timer)
+static void on_listing_closed(uv_handle_t *turn)
 {
-    struct listing *l = timer->data;
+    struct listing *l = turn->data;
     buf_finish(&l->out);
     free(l->at.last);
     free(l);
@@ -57,7 +57,7 @@ static void on_timer_closed(uv_handle_t *timer)
 
 static void listing_close(struct listing *l)
 {
-    uv_close((uv_handle_t *)&l->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&l->turn, on_listing_closed);
 }
 
 static int write_element(struct listing *l, struct model *m)
@@ -91,7 +91,7 @@ static int write_slice(struct listing *l)
     return l->tail(l->api, &l->out, !l->some);
 }
 
-static void on_turn(uv_timer_t *timer);
+static void on_turn(uv_idle_t *turn);
 
 /* Sends what is there; the next slice is for the next turn, or for when the client has read. */
 static void send_slice(struct listing *l)
@@ -107,7 +107,7 @@ static void send_slice(struct listing *l)
     }
     http_exchange_flush(x);
     if (http_exchange_pending(x) < HTTP_HIGH_WATER)
-        uv_timer_start(&l->timer, on_turn, 0, 0);
+        uv_idle_start(&l->turn, on_turn);
 }
 
 static void go_on(struct listing *l)
@@ -121,17 +121,17 @@ static void go_on(struct listing *l)
     http_exchange_abort(x);
 }
 
-static void on_turn(uv_timer_t *timer)
+static void on_turn(uv_idle_t *turn)
 {
-    go_on(timer->data);
+    uv_idle_stop(turn);
+    go_on(turn->data);
 }
 
 static void on_drain(struct http_exchange *x, void *ctx)
 {
     struct listing *l = ctx;
     (void)x;
-    if (!uv_is_active((uv_handle_t *)&l->timer))
-        uv_timer_start(&l->timer, on_turn, 0, 0);
+    uv_idle_start(&l->turn, on_turn);
 }
 
 static void on_reader_gone(struct http_exchange *x, void *ctx)
@@ -156,8 +156,8 @@ void slices_reply(struct api *api, struct http_exchange *x, const char *head,
 {
     struct listing *l = mem_zalloc(sizeof *l);
     *l = (struct listing){.api = api, .x = x, .element = element, .tail = tail};
-    uv_timer_init(host_loop(api->host), &l->timer);
-    l->timer.data = l;
+    uv_idle_init(host_loop(api->host), &l->turn);
+    l->turn.data = l;
     buf_init(&l->out, BUF_UNBOUNDED);
     int rc = buf_puts(&l->out, head);
     if (!rc)
@@ -190,12 +190,12 @@ struct change {
     json_t *names; /* NULL: all models */
     size_t next;   /* of `names` */
     struct cursor at;
-    uv_timer_t timer;
+    uv_idle_t turn; /* the next one of the loop */
 };
 
-static void on_change_closed(uv_handle_t *timer)
+static void on_change_closed(uv_handle_t *turn)
 {
-    struct change *c = timer->data;
+    struct change *c = turn->data;
     struct host *host = c->api->host;
     json_decref(c->names);
     free(c->at.last);
@@ -227,16 +227,16 @@ static bool change_all(struct change *c, uint64_t begun)
     return !m;
 }
 
-static void on_change_turn(uv_timer_t *timer)
+static void on_change_turn(uv_idle_t *turn)
 {
-    struct change *c = timer->data;
+    struct change *c = turn->data;
     uint64_t begun = uv_hrtime();
     if (c->names ? !change_named(c, begun) : !change_all(c, begun)) {
-        uv_timer_start(&c->timer, on_change_turn, 0, 0);
+        uv_idle_start(&c->turn, on_change_turn);
         return;
     }
     c->work.done(c->api, c->x, c->work.ctx);
-    uv_close((uv_handle_t *)&c->timer, on_change_closed);
+    uv_close((uv_handle_t *)&c->turn, on_change_closed);
 }
 
 static void on_asker_gone(struct http_exchange *x, void *ctx)
@@ -252,9 +252,9 @@ void slices_for_each(struct api *api, struct http_exchange *x, json_t *names,
     static const struct http_exchange_events events = {.gone = on_asker_gone};
     struct change *c = mem_zalloc(sizeof *c);
     *c = (struct change){.api = api, .x = x, .work = *work, .names = json_incref(names)};
-    uv_timer_init(host_loop(api->host), &c->timer);
-    c->timer.data = c;
+    uv_idle_init(host_loop(api->host), &c->turn);
+    c->turn.data = c;
     host_operation_begin(api->host);
     http_exchange_take(x, &events, c);
-    on_change_turn(&c->timer);
+    on_change_turn(&c->turn);
 }
