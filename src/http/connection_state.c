@@ -8,7 +8,7 @@
 #define ON(event) [CONNECTION_ON_##event]
 
 /* An event that leaves the state as it is has NOTHING where it may come, and ASSERT where it cannot. */
-static const struct connection_step steps[CONNECTION_STATES][CONNECTION_EVENTS] =
+const struct connection_step connection_steps[CONNECTION_STATES][CONNECTION_EVENTS] =
     {
         [CONNECTION_IDLE] =
             {
@@ -155,11 +155,6 @@ static const struct connection_step steps[CONNECTION_STATES][CONNECTION_EVENTS] 
                 ON(RELEASED) = TO(CLOSED, FREE),
             },
 };
-
-struct connection_step connection_step(enum connection_state state, enum connection_event event)
-{
-    return steps[state][event];
-}
 
 const char *connection_state_name(enum connection_state state)
 {

@@ -61,8 +61,15 @@ struct connection_step {
     enum connection_action action;
 };
 
-/* O(1). Each pair of state and event has an entry. */
-struct connection_step connection_step(enum connection_state state, enum connection_event event);
+/* Each pair of state and event has an entry. */
+extern const struct connection_step connection_steps[CONNECTION_STATES][CONNECTION_EVENTS];
+
+/* O(1). */
+static inline struct connection_step connection_step(enum connection_state state,
+                                                     enum connection_event event)
+{
+    return connection_steps[state][event];
+}
 
 const char *connection_state_name(enum connection_state state);
 const char *connection_event_name(enum connection_event event);

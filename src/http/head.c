@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/head.h"
 
-#include <string.h>
-#include <strings.h>
-
 void http_head_init(struct http_head *h)
 {
     h->n_fields = 0;
@@ -28,37 +25,6 @@ void http_head_clear(struct http_head *h)
     h->problem = NULL;
 }
 
-const char *http_field_name(const struct http_head *h, unsigned i)
-{
-    return h->text.data + h->field[i].name;
-}
-
-const char *http_field_value(const struct http_head *h, unsigned i)
-{
-    return h->text.data + h->field[i].value;
-}
-
-/* The name's length stands between the offsets, and most names differ in it already. */
-static bool is_named(const struct http_head *h, unsigned i, const char *name, size_t len)
-{
-    const struct http_field *f = &h->field[i];
-    return f->value - f->name - 1 == len && strncasecmp(h->text.data + f->name, name, len) == 0;
-}
-
-bool http_field_is(const struct http_head *h, unsigned i, const char *name)
-{
-    return is_named(h, i, name, strlen(name));
-}
-
-const char *http_head_get(const struct http_head *h, const char *name)
-{
-    size_t len = strlen(name);
-    for (unsigned i = 0; i < h->n_fields; i++)
-        if (is_named(h, i, name, len))
-            return http_field_value(h, i);
-    return NULL;
-}
-
 /* Whether the comma list `list` holds `token`. */
 static bool list_has(const char *list, const char *token)
 {
@@ -75,9 +41,8 @@ static bool list_has(const char *list, const char *token)
 
 bool http_head_has_token(const struct http_head *h, const char *name, const char *token)
 {
-    size_t len = strlen(name);
     for (unsigned i = 0; i < h->n_fields; i++)
-        if (is_named(h, i, name, len) && list_has(http_field_value(h, i), token))
+        if (http_field_is(h, i, name) && list_has(http_field_value(h, i), token))
             return true;
     return false;
 }

@@ -9,6 +9,7 @@
 #include <llhttp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "http/head.h"
 
@@ -30,11 +31,34 @@ static inline void request_check_begin(struct request_check *c, const char *chun
 /* It had `len` of them, and the head is not complete. */
 void request_check_keep(struct request_check *c, size_t len);
 
+/* The same as request_check_protocol() where the name began in an earlier chunk. Not for callers. */
+bool request_check_protocol_before(const struct request_check *c, const char *at);
+
 /* For the parser's callbacks: each returns what is wrong, a static text, or NULL. */
-/* `at`: where the version's digits begin, or a further part of them. */
-const char *request_check_protocol(struct request_check *c, const char *at);
-/* `at`: where a part of a field's value begins. */
-const char *request_check_value(const struct request_check *c, const char *at);
+
+/* RFC 9112, 2.3. `at`: where the version's digits begin, or a further part of them. */
+static inline const char *request_check_protocol(struct request_check *c, const char *at)
+{
+    static const char name[REQUEST_CHECK_TAIL + 1] = "HTTP/";
+    if (c->has_version)
+        return NULL;
+    c->has_version = true;
+    bool same = at - c->chunk >= REQUEST_CHECK_TAIL
+                    ? memcmp(at - REQUEST_CHECK_TAIL, name, REQUEST_CHECK_TAIL) == 0
+                    : request_check_protocol_before(c, at);
+    return same ? NULL : "the protocol is not HTTP";
+}
+
+/* RFC 9112, 5.2: a value that goes on in the next line, which llhttp would glue together. `at`: where a part
+ * of a value begins that is not empty. */
+static inline const char *request_check_value(const struct request_check *c, const char *at)
+{
+    while (at > c->chunk && (at[-1] == ' ' || at[-1] == '\t'))
+        at--;
+    char before = at > c->chunk ? at[-1] : c->last;
+    return before == '\n' ? "a header field is folded over several lines" : NULL;
+}
+
 const char *request_check_head(const llhttp_t *parser, const struct http_head *head);
 
 #endif

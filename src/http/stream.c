@@ -142,7 +142,7 @@ static bool takes_more(const struct stream *s)
 
 /* There is no memory for what is to be sent: the connection ends. The owner learns it from the loop, by
  * `ended`, and not in the call that writes. */
-static void lose(struct stream *s)
+static __attribute__((cold, noinline)) void lose(struct stream *s)
 {
     int fd;
     s->write_error = UV_ENOMEM;
@@ -161,11 +161,11 @@ void stream_write(struct stream *s, const void *data, size_t len)
 
 /* Room for `len` bytes behind what waits: written to directly, and then counted in out.len. NULL when
  * nobody takes them. */
-static char *room_for(struct stream *s, size_t len)
+static inline char *room_for(struct stream *s, size_t len)
 {
     if (!takes_more(s))
         return NULL;
-    if (buf_reserve(&s->out, len)) {
+    if (len > s->out.cap - s->out.len && buf_reserve(&s->out, len)) {
         lose(s);
         return NULL;
     }
