@@ -6,6 +6,10 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "http/tcp.h"
+#include "http/unix_socket.h"
 
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -256,9 +260,122 @@ static void closing_leaves_a_successors_socket_alone(void **state)
     assert_int_equal(there, 0);
 }
 
+/* Many start at once where a dead server's file lies: one gets it, and it is that one who is reached. */
+static void a_race_for_a_dead_socket(void **state)
+{
+    (void)state;
+    enum { N = 8, ROUNDS = 20 };
+    char path[64];
+    snprintf(path, sizeof path, "%s/race.sock", f.t.folder);
+    for (int round = 0; round < ROUNDS; round++) {
+        int go[2], done[2], won = 0;
+        int dead = listen_at(path, 1);
+        close(dead); /* its file stays */
+        assert_int_equal(pipe(go) | pipe(done), 0);
+        pid_t pids[N];
+        for (int i = 0; i < N; i++) {
+            pids[i] = fork();
+            if (pids[i])
+                continue;
+            char c;
+            struct unix_socket made = {0};
+            struct error why;
+            close(go[1]);
+            (void)!read(go[0], &c, 1); /* all begin when it is closed */
+            int fd = unix_socket_listen(&made, path, 8, &why);
+            c = fd >= 0;
+            (void)!write(done[1], &c, 1);
+            pause(); /* listens until it is killed */
+        }
+        close(go[0]);
+        close(go[1]);
+        for (int i = 0; i < N; i++) {
+            char c = 0;
+            assert_int_equal(read(done[0], &c, 1), 1);
+            won += c;
+        }
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_un a = unix_address(path);
+        assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+        close(fd);
+        for (int i = 0; i < N; i++) {
+            kill(pids[i], SIGKILL);
+            waitpid(pids[i], NULL, 0);
+        }
+        close(done[0]);
+        close(done[1]);
+        unlink(path);
+        assert_int_equal(won, 1);
+    }
+}
+
+/* A file that a successor made is not removed. */
+static void a_successors_file_stays(void **state)
+{
+    (void)state;
+    char path[64];
+    struct unix_socket first = {0}, second = {0};
+    snprintf(path, sizeof path, "%s/next.sock", f.t.folder);
+    int fd = unix_socket_listen(&first, path, 8, &err);
+    assert_true(fd >= 0);
+    assert_int_equal(unix_socket_listen(&second, path, 8, &err), -EADDRINUSE);
+    close(fd);
+    fd = unix_socket_listen(&second, path, 8, &err);
+    assert_true(fd >= 0);
+    if (first.inode != second.inode) {
+        unix_socket_remove(&first, path);
+        assert_int_equal(access(path, F_OK), 0);
+    }
+    unix_socket_remove(&second, path);
+    assert_int_equal(access(path, F_OK), -1);
+    close(fd);
+}
+
+static int option_of(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    assert_int_equal(getsockopt(fd, level, option, &value, &len), 0);
+    return value;
+}
+
+/* Silence of a minute at most, before a client that vanished is noticed. */
+static void probes_are_sent(void **state)
+{
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    tcp_tune(fd);
+    assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    int idle = option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE);
+    int every = option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL);
+    assert_in_range(idle + every * option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 1, 60);
+    close(fd);
+}
+
+static void who_is_gone(void **state)
+{
+    (void)state;
+    const struct tcp_info quiet = {.tcpi_last_ack_recv = 500000};
+    const struct tcp_info slow = {
+        .tcpi_last_ack_recv = 30000, .tcpi_unacked = 9, .tcpi_retransmits = 7};
+    const struct tcp_info closed_window = {.tcpi_last_ack_recv = 90000, .tcpi_probes = 1};
+    const struct tcp_info gone = {
+        .tcpi_last_ack_recv = 61000, .tcpi_unacked = 1, .tcpi_retransmits = 8};
+    const struct tcp_info gone_closed = {.tcpi_last_ack_recv = 200000, .tcpi_probes = 3};
+    assert_false(tcp_info_is_gone(&quiet)); /* it owes nothing: the kernel's probes tell */
+    assert_false(tcp_info_is_gone(&slow));
+    assert_false(tcp_info_is_gone(&closed_window)); /* it does not read, and is there */
+    assert_true(tcp_info_is_gone(&gone));
+    assert_true(tcp_info_is_gone(&gone_closed));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_race_for_a_dead_socket),
+        TEST(a_successors_file_stays),
+        TEST(probes_are_sent),
+        TEST(who_is_gone),
         TEST(a_free_port),
         TEST(a_port_that_is_shared),
         TEST(both_kinds_of_address_on_one_port),
