@@ -12,7 +12,8 @@
 #include "http/fetch.h"
 #include "http/target.h"
 
-#define ANSWER_MS 1000 /* for an engine to answer about its sessions */
+#define LOOKUP_MAX 4096 /* ids in one request: each engine is asked for them */
+#define ANSWER_MS 1000  /* for an engine to answer about its sessions */
 #define ANSWER_MAX ((size_t)1024 * 1024)
 
 /* The model whose engine has the session; NULL when nobody can tell. */
@@ -235,6 +236,10 @@ static void look_up(struct api *api, struct http_exchange *x, const struct calle
     static const struct http_exchange_events events = {.gone = on_asker_gone};
     json_t *ids = json_object_get(body, "conversation_ids");
     struct model *h;
+    if (json_array_size(ids) > LOOKUP_MAX) {
+        reply_error(x, 400, "'conversation_ids' must have at most %d ids", LOOKUP_MAX);
+        return;
+    }
     struct lookup *l = mem_zalloc(sizeof *l);
     l->x = x;
     l->found = json_array();

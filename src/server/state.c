@@ -22,8 +22,8 @@ struct state {
     bool changed; /* since it was last written */
     bool writing, closing;
     uv_work_t work;
-    char *text; /* what is being written */
-    int failed; /* errno of the last write */
+    json_t *copy; /* of `sections`, being written; the pool's */
+    int failed;   /* errno of the last write */
 };
 
 /* --- the file -----------------------------------------------------------------------------------
@@ -118,9 +118,15 @@ static int open_folder(struct state *s, const char *dir, struct error *err)
 /* --- writing ------------------------------------------------------------------------------------
  */
 
-static void take_text(struct state *s)
+/* What is to be written: the sections' values are shared, since nobody changes a value in its place.
+ * Making the text of them is for the pool: 10,000 holds take 50 ms. */
+static void take_copy(struct state *s)
 {
-    s->text = json_dumps(s->sections, JSON_INDENT(1));
+    const char *name;
+    json_t *section;
+    s->copy = json_object();
+    json_object_foreach (s->sections, name, section)
+        json_object_set_new(s->copy, name, json_copy(section));
     s->changed = false;
 }
 
@@ -130,14 +136,16 @@ static void end_writing(struct state *s)
         log_warn("cannot write %s: %s", s->path, strerror(s->failed));
         s->changed = true; /* tried again with the next change, and at the end */
     }
-    free(s->text);
-    s->text = NULL;
 }
 
 static void do_write(uv_work_t *work)
 {
     struct state *s = work->data;
-    s->failed = s->text ? write_file(s->path, s->text) : ENOMEM;
+    char *text = json_dumps(s->copy, JSON_INDENT(1));
+    s->failed = text ? write_file(s->path, text) : ENOMEM;
+    free(text);
+    json_decref(s->copy);
+    s->copy = NULL;
 }
 
 static void begin(struct state *s);
@@ -159,14 +167,14 @@ static void begin(struct state *s)
 {
     if (!s->path || s->writing)
         return;
-    take_text(s);
+    take_copy(s);
     s->writing = uv_queue_work(s->loop, &s->work, do_write, on_written) == 0;
 }
 
 static void end(struct state *s)
 {
     if (s->changed && s->path) {
-        take_text(s);
+        take_copy(s);
         do_write(&s->work);
         end_writing(s);
     }

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import tiny_model
+from background import background
 
 MODELS = 4000
 
@@ -46,3 +47,33 @@ def test_unknown_names_do_not_add_up(many):
     took, answer = seconds(many.post, "/models/load", {"model": "m" + "0" * 60})
     assert answer.status == 404 or answer.status == 400
     assert took < listing
+
+
+@pytest.mark.parametrize("method, path, body", [
+    ("GET", "/models", None),
+    ("POST", "/models/hold", {"all": True}),
+    ("GET", "/hostler/v1/status", None),
+    ("POST", "/models/release", {"all": True}),
+])
+def test_others_are_answered_meanwhile(many, method, path, body):
+    """Work on all models is done in slices: nobody waits for the whole. The best of three, as above."""
+    def longest_wait():
+        begun = time.monotonic()
+        whole = background(many.request, method, path, body)
+        longest = 0
+        while not whole.done():
+            asked = time.monotonic()
+            assert many.get("/health").status == 200
+            longest = max(longest, time.monotonic() - asked)
+        assert whole.result().status == 200
+        return longest / (time.monotonic() - begun + 0.1)  # what takes little needs no slices
+
+    assert min(longest_wait() for _ in range(3)) < 1 / 3
+
+
+def test_a_list_of_names_has_a_ceiling(many):
+    for path, body in (("/models/pin", {"models": ["m00000"] * 20001}),
+                       ("/models/unload-all", {"except": ["m00000"] * 20001}),
+                       ("/v1/streams/lookup", {"conversation_ids": ["c"] * 4097})):
+        answer = many.post(path, body)
+        assert answer.status == 400 and "at most" in answer.error["message"]
