@@ -110,7 +110,7 @@ $(BUILD)/man/hostler.1: $(BUILD)/hostler scripts/man $(wildcard packaging/man/*)
 	$(Q)scripts/man $(BUILD)/hostler $(@D)
 $(BUILD)/libhostler.a: $(OBJ) $(LLHTTP_OBJ)
 	@rm -f $@
-	$(Q)$(AR) rcs $@ $^
+	$(Q)$(AR) qcs $@ $^
 $(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -c -o $@ $<
@@ -130,7 +130,7 @@ $(BUILD)/san/hostler: $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/san/libhostler.a: $(SAN_OBJ) $(SAN_LLHTTP_OBJ)
 	@rm -f $@
-	$(Q)$(AR) rcs $@ $^
+	$(Q)$(AR) qcs $@ $^
 $(BUILD)/san/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SANFLAGS) -c -o $@ $<

@@ -16,6 +16,7 @@
 
 #define GIB (1ull << 30)
 
+enum { PLACES = 64, INSTANCES = 2 * PLACES };
 enum kind { COLD, WARM, DONE, READY, GONE, TICK, KINDS };
 static const char *const kind_names[] = {"request, cold", "request, warm", "done",
                                          "ready",         "gone",          "tick"};
@@ -27,6 +28,7 @@ struct client {
 
 static struct sched s;
 static struct sched_model *models;
+static struct sched_instance instances[INSTANCES]; /* one for each that runs, and the spare one */
 static struct client *clients;
 static struct sched_weights *files;
 static unsigned n_models = 1000, n_clients = 1000, n_steps = 200000, max_wait_ms = 60000;
@@ -50,15 +52,26 @@ static double clock_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+static struct sched_instance *unused_instance(void)
+{
+    unsigned i = 0;
+    while (instances[i].state != SCHED_UNLOADED || instances[i].leases)
+        i++;
+    return &instances[i];
+}
+
 /* The event, and whatever follows from it. */
 static void feed(enum kind kind, const struct sched_event *event)
 {
     struct sched_action a;
     double start = clock_us();
     sched_event(&s, event, now);
-    while (sched_next(&s, now, &a))
+    while (sched_next(&s, now, &a)) {
         if (a.request)
             ((struct client *)a.request)->served = a.type == SCHED_ACT_GRANT;
+        if (a.type == SCHED_ACT_SPAWN)
+            s.spare = unused_instance();
+    }
     if (counts[kind] < n_steps)
         times[kind][counts[kind]++] = clock_us() - start;
 }
@@ -66,7 +79,7 @@ static void feed(enum kind kind, const struct sched_event *event)
 static void ask(struct client *c)
 {
     struct sched_model *m = &models[(unsigned)(c - clients) % n_models];
-    enum kind kind = m->state == SCHED_READY ? WARM : COLD;
+    enum kind kind = sched_model_serving(m) ? WARM : COLD;
     *c = (struct client){.r = {.model = m, .may_load = true}};
     feed(kind, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &c->r});
 }
@@ -75,7 +88,7 @@ static void ask(struct client *c)
 static void create(void)
 {
     struct sched_config config = {
-        .models_max = 64,
+        .models_max = PLACES,
         .loads_max = 4,
         .devices = 3,
         .max_wait_ms = max_wait_ms,
@@ -86,14 +99,15 @@ static void create(void)
         .ceiling = {256 * GIB, 80 * GIB, 80 * GIB},
     };
     sched_init(&s, &config);
+    s.spare = unused_instance();
     for (unsigned i = 0; i < n_models; i++) {
         struct sched_model *m = &models[i];
         uint64_t bytes = (1 + below(24)) * GIB;
         unsigned card = 1 + below(2);
-        m->bytes[0] = GIB / 4 + below(1u << 30);
-        m->bytes[card] = below(4) ? bytes : bytes / 2;
-        m->bytes[3 - card] = bytes - m->bytes[card];
-        m->weights = below(4) ? NULL : &files[below(100)];
+        m->next.bytes[0] = GIB / 4 + below(1u << 30);
+        m->next.bytes[card] = below(4) ? bytes : bytes / 2;
+        m->next.bytes[3 - card] = bytes - m->next.bytes[card];
+        m->next.weights = below(4) ? NULL : &files[below(100)];
         m->load_ms = 500 + below(20000);
         m->priority = (int)below(3);
         m->pinned = below(200) == 0;
@@ -106,7 +120,7 @@ static void create(void)
 static void step(void)
 {
     struct client *c = &clients[below(n_clients)];
-    struct sched_model *m;
+    struct sched_instance *i;
     now += 1 + below(20);
     if (c->r.state == SCHED_REQUEST_NEW) {
         ask(c);
@@ -115,13 +129,13 @@ static void step(void)
         feed(DONE, &(struct sched_event){.type = SCHED_EV_DONE, .request = &c->r});
         ask(c);
     }
-    TAILQ_FOREACH (m, &s.running_models, link)
-        if (below(30) == 0 && (m->state == SCHED_STOPPING || m->state == SCHED_LOADING))
+    TAILQ_FOREACH (i, &s.instances, link)
+        if (below(30) == 0 && (i->state == SCHED_STOPPING || i->state == SCHED_LOADING))
             break;
-    if (m && m->state == SCHED_STOPPING)
-        feed(GONE, &(struct sched_event){.type = SCHED_EV_GONE, .model = m});
-    else if (m && m->state == SCHED_LOADING)
-        feed(READY, &(struct sched_event){.type = SCHED_EV_READY, .model = m});
+    if (i && i->state == SCHED_STOPPING)
+        feed(GONE, &(struct sched_event){.type = SCHED_EV_GONE, .instance = i});
+    else if (i && i->state == SCHED_LOADING)
+        feed(READY, &(struct sched_event){.type = SCHED_EV_READY, .instance = i});
     if (sched_deadline(&s) <= now)
         feed(TICK, &(struct sched_event){.type = SCHED_EV_TICK});
 }

@@ -276,7 +276,8 @@ struct replay {
     struct trace *t;
     const struct policy *policy;
     struct engine engines[MODELS_MAX];
-    struct sched s;      /* hostler, offline */
+    struct sched s;                                  /* hostler, offline */
+    struct sched_instance instances[MODELS_MAX + 1]; /* theirs: one a model, and the spare one */
     unsigned patience;   /* offline: residence as if loads took so many times as long; 0: hostler */
     unsigned models_max; /* LRU */
     bool parallel;
@@ -451,13 +452,23 @@ static void sched_tell(struct replay *p, enum sched_event_type what, unsigned mo
                        struct task *task)
 {
     struct sched_model *m = &p->engines[model].m;
+    struct sched_event event = {.type = what,
+                                .model = m,
+                                .instance = LIST_FIRST(&m->instances),
+                                .request = task ? &task->r : NULL};
     if (what == SCHED_EV_REQUEST)
         task->r = (struct sched_request){.model = m, .may_load = true};
     if (what == SCHED_EV_READY)
         m->load_ms = p->now - p->engines[model].spawned_at;
-    sched_event(&p->s,
-                &(struct sched_event){.type = what, .model = m, .request = task ? &task->r : NULL},
-                p->now);
+    sched_event(&p->s, &event, p->now);
+}
+
+static struct sched_instance *unused_instance(struct replay *p)
+{
+    unsigned i = 0;
+    while (p->instances[i].state != SCHED_UNLOADED)
+        i++;
+    return &p->instances[i];
 }
 
 /* When the session needs that model next, as far as can be said: as if nobody waited from now on.
@@ -489,7 +500,9 @@ static void foresee(struct replay *p)
         for (unsigned k = 0; k < p->t->n_sessions; k++)
             at = next_need(p, &p->t->sessions[k], i, at);
         e->m.load_ms = p->patience * load_ms(e);
-        e->m.last_used = e->m.last_granted = 2 * p->now - at;
+        if (LIST_FIRST(&e->m.instances))
+            LIST_FIRST(&e->m.instances)->last_used = LIST_FIRST(&e->m.instances)->last_granted =
+                2 * p->now - at;
         e->m.pauses[0] = 0; /* whether it is worth waiting for is seen by the former alone */
     }
 }
@@ -504,9 +517,10 @@ static void sched_act(struct replay *p)
     while (sched_next(&p->s, p->now, &a)) {
         if (a.type == SCHED_ACT_GRANT)
             grant(p, (struct task *)a.request);
-        else if (a.type == SCHED_ACT_SPAWN)
+        else if (a.type == SCHED_ACT_SPAWN) {
             spawn(p, (struct engine *)a.model);
-        else if (a.type == SCHED_ACT_STOP)
+            p->s.spare = unused_instance(p);
+        } else if (a.type == SCHED_ACT_STOP)
             stop(p, (struct engine *)a.model);
         else
             die("a request was rejected: %s", sched_reject_name(a.reject));
@@ -535,8 +549,9 @@ static struct result replay_sched(struct trace *t, const struct setting *set, bo
                                             .max_wait_ms = set->max_wait_ms,
                                             .loads_max = set->loads_max,
                                             .ceiling = {(uint64_t)t->budget_gb * GB}});
+    p.s.spare = unused_instance(&p);
     for (unsigned i = 0; i < t->n_models; i++) {
-        p.engines[i].m.bytes[0] = (uint64_t)t->gb[i] * GB;
+        p.engines[i].m.next.bytes[0] = (uint64_t)t->gb[i] * GB;
         p.engines[i].m.priority = t->priority[i];
         p.engines[i].m.cold = !parallel;
         sched_tell(&p, SCHED_EV_ADD, i, NULL);

@@ -174,7 +174,7 @@ static void on_removed(uv_work_t *work, int status)
     if (r->rc == 0) {
         log_info("model %s was deleted", r->id);
         r->waiter.done = on_refreshed;
-        refresh_ask(r->api->refresh, &r->waiter);
+        refresh_request(r->api->refresh, &r->waiter);
         return;
     }
     log_error("model %s cannot be deleted: %s", r->id, r->err.text);

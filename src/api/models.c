@@ -181,7 +181,7 @@ void api_models_list(struct api *api, struct http_exchange *x, const struct call
     struct relist *r = mem_zalloc(sizeof *r);
     *r = (struct relist){.api = api, .x = x, .waiter.done = on_refreshed};
     http_exchange_take(x, &events, r);
-    refresh_ask(api->refresh, &r->waiter);
+    refresh_request(api->refresh, &r->waiter);
 }
 
 /* --- load ---------------------------------------------------------------------------------------
@@ -193,8 +193,7 @@ static void load(struct api *api, struct http_exchange *x, const struct caller *
     struct model *h = names_model(api, x, body);
     if (!h)
         return;
-    bool runs = model_state(h) != SCHED_UNLOADED && model_state(h) != SCHED_STOPPING &&
-                !model_is_draining(h);
+    bool runs = model_state(h) == SCHED_LOADING || model_state(h) == SCHED_READY;
     if (runs && !intent_is_held(h)) {
         reply_error(x, 400, "model is already running");
         return;

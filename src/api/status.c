@@ -74,43 +74,59 @@ static json_t *memory_now(const struct budget *budget)
     return o;
 }
 
-static const char *state_of(const struct model *h)
+static const char *state_of(const struct instance *i)
 {
-    if (model_state(h) == SCHED_STOPPING)
+    switch (i->sched.state) {
+    case SCHED_STOPPING:
         return "stopping";
-    if (model_state(h) == SCHED_READY && (model_is_draining(h)))
+    case SCHED_DRAINING:
+    case SCHED_YIELDING:
         return "draining";
-    return model_status(h);
+    case SCHED_UNLOADED:
+    case SCHED_LOADING:
+    case SCHED_READY:
+        break;
+    }
+    return instance_status(i);
 }
 
-static json_t *engine_of(struct api *api, struct model *h)
+/* When it ends for being idle (ttl). */
+static void add_idle(json_t *o, const struct instance *i)
+{
+    const struct model *m = i->model;
+    bool idle = i->sched.state == SCHED_READY && !i->sched.leases;
+    uint64_t idle_ms = idle ? uv_now(host_loop(m->host)) - i->sched.last_used : 0;
+    uint64_t ttl = m->sched.ttl_ms;
+    bool ends = idle && ttl && !m->sched.pinned;
+    json_object_set_new(o, "idle_ms", idle ? json_integer((json_int_t)idle_ms) : json_null());
+    json_object_set_new(o, "ttl_ms", json_integer((json_int_t)ttl));
+    json_object_set_new(o, "ends_in_ms",
+                        ends ? json_integer(ttl > idle_ms ? (json_int_t)(ttl - idle_ms) : 0)
+                             : json_null());
+}
+
+static json_t *engine_of(struct api *api, struct instance *i)
 {
     json_t *o = json_object();
-    uint64_t now = uv_now(host_loop(h->host));
-    bool idle = model_state(h) == SCHED_READY && !h->sched.leases;
-    uint64_t idle_ms = idle ? now - h->sched.last_used : 0;
-    bool ends = idle && h->sched.ttl_ms && !h->sched.pinned;
-    json_object_set_new(o, "model", reply_string(h->entry->id));
-    json_object_set_new(o, "state", json_string(state_of(h)));
-    json_object_set_new(o, "pid", json_integer(engine_pid(model_engine(h))));
-    names_add_memory(h, o);
-    json_object_set_new(o, "footprint", names_footprint(h->host, &h->learned.footprint));
-    json_object_set_new(o, "requests", json_integer(h->sched.leases));
-    json_object_set_new(o, "waiting", json_integer(h->sched.waiting));
-    json_object_set_new(o, "idle_ms", idle ? json_integer((json_int_t)idle_ms) : json_null());
-    json_object_set_new(o, "ttl_ms", json_integer((json_int_t)h->sched.ttl_ms));
-    json_object_set_new(
-        o, "ends_in_ms",
-        ends ? json_integer(h->sched.ttl_ms > idle_ms ? (json_int_t)(h->sched.ttl_ms - idle_ms) : 0)
-             : json_null());
-    json_object_set_new(o, "loaded_by", reply_string_or_null(model_instance(h)->loaded_by));
-    json_object_set_new(o, "loaded_at", json_real(model_instance(h)->loaded_at));
-    json_object_set_new(o, "load_ms", json_integer((json_int_t)h->sched.load_ms));
-    json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
-    json_object_set_new(o, "priority", json_integer(h->sched.priority));
+    struct model *m = i->model;
+    json_object_set_new(o, "model", reply_string(m->entry->id));
+    json_object_set_new(o, "state", json_string(state_of(i)));
+    json_object_set_new(o, "pid", json_integer(engine_pid(i->engine)));
+    json_object_set_new(o, "memory", names_bytes(m->host, instance_memory_cached(i)->bytes));
+    json_object_set_new(o, "memory_source", json_string(footprint_source_name(FOOTPRINT_MEASURED)));
+    json_object_set_new(o, "footprint", names_footprint(m->host, &m->learned.footprint));
+    json_object_set_new(o, "requests", json_integer(i->sched.leases));
+    json_object_set_new(o, "waiting", json_integer(m->sched.waiting));
+    add_idle(o, i);
+    json_object_set_new(o, "loaded_by", reply_string_or_null(i->loaded_by));
+    json_object_set_new(o, "loaded_at", json_real(i->loaded_at));
+    json_object_set_new(o, "load_ms", json_integer((json_int_t)m->sched.load_ms));
+    json_object_set_new(o, "outdated", json_boolean(i->sched.outdated));
+    json_object_set_new(o, "pinned", json_boolean(m->sched.pinned));
+    json_object_set_new(o, "priority", json_integer(m->sched.priority));
     json_object_set_new(o, "tokens_per_second",
-                        json_real(request_log_rate(api->requests, h->entry->id)));
-    json_t *progress = model_state(h) == SCHED_LOADING ? engine_progress(model_engine(h)) : NULL;
+                        json_real(request_log_rate(api->requests, m->entry->id)));
+    json_t *progress = i->sched.state == SCHED_LOADING ? engine_progress(i->engine) : NULL;
     json_object_set(o, "progress", progress ? progress : json_null());
     return o;
 }
@@ -125,15 +141,17 @@ static json_t *recent_of(const struct host *host)
     return all;
 }
 
-/* Those of models that are gone and finish what they have: they hold memory, too. */
-static void add_leaving(struct api *api, json_t *engines)
+/* In the order of their start; those of models that are gone from their source, too. */
+static json_t *engines_of(struct api *api)
 {
-    const struct sched_model *m;
-    TAILQ_FOREACH (m, &host_sched(api->host)->running_models, link) {
-        struct model *h = container_of(m, struct model, sched);
-        if (h->entry->removed && model_engine(h))
-            json_array_append_new(engines, engine_of(api, h));
+    json_t *engines = json_array();
+    struct sched_instance *s;
+    TAILQ_FOREACH (s, &host_sched(api->host)->instances, link) {
+        struct instance *i = container_of(s, struct instance, sched);
+        if (i->engine)
+            json_array_append_new(engines, engine_of(api, i));
     }
+    return engines;
 }
 
 static json_t *queue_of(const struct model *h)
@@ -179,7 +197,7 @@ static void reply_with_holds(struct api *api, struct http_exchange *x, json_t *o
 
 void api_status(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    json_t *o = json_object(), *engines = json_array(), *queue = json_array();
+    json_t *o = json_object(), *queue = json_array();
     const struct config *c = host_config(api->host);
     struct model *h;
     (void)caller;
@@ -192,10 +210,7 @@ void api_status(struct api *api, struct http_exchange *x, const struct caller *c
     json_object_set_new(o, "models_max", json_integer(c->models_max));
     json_object_set_new(o, "connections", connections_of(x));
     json_object_set_new(o, "memory", memory_now(host_budget(api->host)));
-    add_leaving(api, engines);
     for (size_t i = 0; (h = host_at(api->host, i)); i++) {
-        if (model_engine(h))
-            json_array_append_new(engines, engine_of(api, h));
         if (h->sched.waiting || model_waits(h))
             json_array_append_new(queue, queue_of(h));
     }
@@ -203,7 +218,7 @@ void api_status(struct api *api, struct http_exchange *x, const struct caller *c
         json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
     const char *problem = refresh_problem(api->refresh);
     json_object_set_new(o, "problem", reply_string_or_null(problem));
-    json_object_set_new(o, "engines", engines);
+    json_object_set_new(o, "engines", engines_of(api));
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "recent", recent_of(api->host));
     reply_with_holds(api, x, o);

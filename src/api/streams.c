@@ -48,10 +48,9 @@ void api_stream_get(struct api *api, struct http_exchange *x, const struct calle
     if (!id)
         return;
     free(id);
-    bool leaves = h && (model_is_draining(h));
-    if (h && model_state(h) == SCHED_READY && !leaves)
+    if (h && model_state(h) == SCHED_READY)
         api_inference_of(api, x, caller, h);
-    else if (h && model_state(h) == SCHED_READY)
+    else if (h && model_is_draining(h))
         reply_error(x, 503, "Stream owner model is about to be unloaded");
     else if (h && (model_state(h) == SCHED_LOADING || model_waits(h)))
         reply_error(x, 503, "Stream owner model is loading, retry later");

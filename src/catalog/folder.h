@@ -2,7 +2,7 @@
 /*
  * What a models folder holds, as plain records: names and stat() only, no file is opened.
  *
- * The rules are llama.cpp's (common/preset.cpp, "Sources" in docs/router-contract.md), with an
+ * The rules are llama.cpp's (common/preset.cpp, docs/presets.md), with an
  * answer where it leaves the choice to the order in which the file system lists names:
  * - `x.gguf` is model `x`. Every `.gguf` in the name is dropped for the id, as llama.cpp does.
  * - A subfolder is one model named after it: its first shard, else its first other file. Folders in

@@ -1,68 +1,82 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who gets room, who must go, who yields. The look goes over the waiting models in their order and
- * ends at the first thing to do, since that changes what is true of the others. For each model:
+ * One pass goes over the waiting models in their order and ends at the first thing to do, since that
+ * changes what is true of the others. For each model that waits for a place:
  *
- *     it fits, also beside what is promised to those before it       → it is loaded
- *     it will fit when those who leave are gone                      → promised
- *     it will fit without idle engines                               → they are stopped
- *     it is overdue, and will fit without busy engines               → they yield; promised
- *     not even without anybody who may go                            → in the end it is rejected
+ *     it fits, also beside what is reserved for those before it        → loaded
+ *     it will fit when the STOPPING instances are gone                 → room is reserved
+ *     it will fit without idle instances                               → these are stopped
+ *     it is overdue, and will fit without busy instances               → these yield; reserved
+ *     it would not fit even without all that may ever be stopped       → rejected after hopeless_ms
  *
- * Promises are taken from ROOM_LATER: whoever comes behind may use only what is left of it, so that
- * small models slip into gaps and still take nothing from a large one that has its turn. Whether a
- * set of engines can be found is asked of the room without all of them first, which is quick.
+ * then for each model that waits for memory beside an outdated instance of its own:
+ *
+ *     it fits beside all that is there, with `spare` left              → loaded
+ *     it will fit so when the STOPPING instances are gone              → reserved
+ *     it does not                                                      → the outdated one drains
+ *
+ * Reservations are taken from ROOM_LATER and the rooms after it: a model behind may use only what is
+ * left, so that small models fill gaps and still take nothing from a large one whose turn it is.
+ * Whether a set of victims exists is first asked of the room without all candidates, which is quick.
  */
-#include "sched/core.h"
-#include "sched/victims.h"
+#include "sched/place.h"
 
-struct look {
-    struct sched *s;
+#include "sched/instance.h"
+#include "sched/queue.h"
+#include "sched/replace.h"
+#include "sched/room.h"
+
+struct probe {
+    const struct sched *s;
+    const struct sched_instance *without; /* as if it were gone */
     struct room rooms[ROOMS];
-    bool blocked; /* an overdue model has no promise: nobody overtakes it */
+    bool blocked; /* an overdue model has no reservation: nobody overtakes it */
 };
 
-static bool is_idle(const struct sched *s, const struct sched_model *m)
+/* --- which instances may be stopped ----------------------------------------------------------- */
+
+static bool is_idle(const struct sched *s, const struct sched_instance *i)
 {
     (void)s;
-    return m->state == SCHED_READY && !m->draining && !m->pinned && !m->asked && !core_is_busy(m);
+    return (i->state == SCHED_READY || i->state == SCHED_YIELDING) && !i->model->pinned &&
+           !sched_instance_is_busy(i);
 }
 
-static bool has_stayed(const struct sched *s, const struct sched_model *m)
+static bool has_stayed(const struct sched *s, const struct sched_instance *i)
 {
-    return core_resident_until(s, m) <= s->now;
+    return sched_instance_resident_until(s, i) <= s->now;
 }
 
-/* Whether its residence would cost another of a higher priority its place. */
-static bool stays_before_its_betters(const struct sched *s, const struct sched_model *m)
+/* Whether its residence would cost an instance of a higher priority its place. */
+static bool stays_at_the_cost_of_priority(const struct sched *s, const struct sched_instance *i)
 {
-    const struct sched_model *o;
-    TAILQ_FOREACH (o, &s->running_models, link)
-        if (o->priority > m->priority && is_idle(s, o) && has_stayed(s, o))
+    const struct sched_instance *o;
+    TAILQ_FOREACH (o, &s->instances, link)
+        if (o->model->priority > i->model->priority && is_idle(s, o) && has_stayed(s, o))
             return true;
     return false;
 }
 
-/* Whoever is overdue does not wait for the residence of others. */
-static bool is_idle_and_stayed(const struct sched *s, const struct sched_model *m)
+static bool is_idle_and_stayed(const struct sched *s, const struct sched_instance *i)
 {
-    return is_idle(s, m) && (has_stayed(s, m) || stays_before_its_betters(s, m));
+    return is_idle(s, i) && (has_stayed(s, i) || stays_at_the_cost_of_priority(s, i));
 }
 
-/* One that drains is the best: it goes anyhow. */
-static bool may_yield(const struct sched *s, const struct sched_model *m)
+/* A DRAINING one is the best choice: it is stopped anyhow. */
+static bool may_yield(const struct sched *s, const struct sched_instance *i)
+{
+    bool serves = i->state == SCHED_READY || i->state == SCHED_YIELDING;
+    (void)s;
+    return !i->chosen && (i->state == SCHED_DRAINING || (serves && !i->model->pinned));
+}
+
+static bool may_ever_go(const struct sched *s, const struct sched_instance *i)
 {
     (void)s;
-    return m->state == SCHED_READY && !m->asked && (m->draining || !m->pinned);
+    return !i->model->pinned || i->state == SCHED_DRAINING;
 }
 
-static bool may_ever_go(const struct sched *s, const struct sched_model *m)
-{
-    (void)s;
-    return !m->pinned || m->draining;
-}
-
-/* Who takes nothing of a room, beside those who are leaving. */
+/* Which instances take nothing of a room, beside the STOPPING ones. */
 static victims_filter *const filters[ROOMS] = {
     [ROOM_STAYED] = is_idle_and_stayed,
     [ROOM_IDLE] = is_idle,
@@ -70,161 +84,219 @@ static victims_filter *const filters[ROOMS] = {
     [ROOM_EMPTY] = may_ever_go,
 };
 
-static bool is_gone(const struct sched *s, const struct sched_model *m, enum room_when when)
+static bool is_gone(const struct sched *s, const struct sched_instance *i, enum room_when when)
 {
-    return (when != ROOM_NOW && room_is_left_by(m)) || (filters[when] && filters[when](s, m));
+    return (when != ROOM_NOW && i->state == SCHED_STOPPING) ||
+           (filters[when] && filters[when](s, i));
 }
 
-static void look_init(struct look *l, struct sched *s)
+/* Rooms from NOW to `last`. */
+static void probe_rooms(struct probe *p, uint64_t number, enum room_when last)
 {
-    struct sched_model *m;
-    l->s = s;
-    l->blocked = false;
-    s->looks++;
-    for (enum room_when when = 0; when < ROOMS; when++)
-        room_init(&l->rooms[when], when, s);
-    TAILQ_FOREACH (m, &s->running_models, link) {
-        m->asked = false;
-        for (enum room_when when = 0; when < ROOMS; when++)
-            if (!is_gone(s, m, when))
-                room_take(&l->rooms[when], m);
-    }
+    const struct sched_instance *i;
+    for (enum room_when when = 0; when <= last; when++)
+        room_init(&p->rooms[when], when, p->s, number);
+    TAILQ_FOREACH (i, &p->s->instances, link)
+        for (enum room_when when = 0; when <= last && i != p->without; when++)
+            if (!is_gone(p->s, i, when))
+                room_take(&p->rooms[when], i);
 }
 
-static bool fits(const struct look *l, const struct sched_model *m, enum room_when when)
+static bool fits(const struct probe *p, const struct sched_footprint *f, enum room_when when)
 {
-    return room_fits(&l->rooms[when], m);
+    return room_fits(&p->rooms[when], f);
 }
 
-/* --- one model ----------------------------------------------------------------------------------
- */
+/* A minimal set of those whose absence makes the room `when` from ROOM_LATER. */
+static bool choose(struct probe *p, const struct sched_footprint *f, enum room_when when,
+                   struct victims *out)
+{
+    return fits(p, f, when) &&
+           victims_choose(p->s, &p->rooms[ROOM_LATER], f, filters[when], p->without, out);
+}
 
-/* `m` has its turn before those that come behind it. */
-static void promise(struct look *l, const struct sched_model *m)
+/* --- a model that waits for a place ------------------------------------------------------------ */
+
+static void reserve(struct probe *p, const struct sched_model *m)
 {
     for (enum room_when when = ROOM_LATER; when <= ROOM_YIELD; when++)
-        room_take(&l->rooms[when], m);
+        room_reserve(&p->rooms[when], &m->next, true);
 }
 
-/* Those of `victims` who are idle are stopped for `m`; whether there were any. */
-static bool stop_idle(struct look *l, const struct sched_model *m, const struct victims *victims)
+/* The idle ones among `victims` are stopped for `m`; whether there were any. */
+static bool stop_idle(struct sched *s, const struct sched_model *m, const struct victims *victims)
 {
     bool any = false;
-    for (unsigned i = 0; i < victims->n; i++) {
-        struct sched_model *v = victims->v[i];
-        if (!is_idle(l->s, v))
+    for (unsigned k = 0; k < victims->n; k++) {
+        struct sched_instance *v = victims->v[k];
+        if (!is_idle(s, v))
             continue;
         v->stop_for = m;
-        core_stop(l->s, v, SCHED_STOP_EVICTED, false);
+        sched_instance_stop(s, v, SCHED_STOP_EVICTED, false);
         any = true;
     }
     return any;
 }
 
-/* The others are asked to come to an end. */
-static void promise_by(struct look *l, const struct sched_model *m, const struct victims *leaving)
+static void reserve_by_yielding(struct probe *p, const struct sched_model *m,
+                                const struct victims *busy)
 {
-    for (unsigned i = 0; i < leaving->n; i++) {
-        leaving->v[i]->asked = true;
+    for (unsigned k = 0; k < busy->n; k++) {
+        busy->v[k]->chosen = true;
         for (enum room_when when = ROOM_LATER; when < ROOM_YIELD; when++)
-            room_give(&l->rooms[when], leaving->v[i]);
+            room_give(&p->rooms[when], busy->v[k]);
     }
-    promise(l, m);
+    reserve(p, m);
 }
 
-/* There is no room for it in any case. Others may give memory back: it is given up after a while. */
-static enum place_result without_hope(struct look *l, struct sched_model *m)
+/* There is no room for it in any case. Other programs may free memory: rejected only after
+ * hopeless_ms. */
+static enum place_result wait_without_hope(struct sched *s, struct sched_model *m)
 {
-    struct sched *s = l->s;
     if (m->hopeless_since == SCHED_NEVER)
         m->hopeless_since = s->now;
-    if (after(m->hopeless_since, s->config.hopeless_ms) > s->now)
+    if (ms_after(m->hopeless_since, s->config.hopeless_ms) > s->now)
         return PLACE_NOTHING;
-    core_give_up(s, m, SCHED_REJECT_NO_ROOM);
+    queue_give_up(s, m, SCHED_REJECT_NO_ROOM);
     return PLACE_CHANGED;
 }
 
 static enum place_result spawn(struct sched *s, struct sched_model *m, struct sched_action *action)
 {
     struct sched_request *cause;
-    core_spawn(s, m, &cause);
-    *action = (struct sched_action){.type = SCHED_ACT_SPAWN, .model = m, .request = cause};
+    struct sched_instance *i = sched_instance_spawn(s, m, &cause);
+    *action =
+        (struct sched_action){.type = SCHED_ACT_SPAWN, .model = m, .instance = i, .request = cause};
     return PLACE_SPAWN;
 }
 
-/* Those of whom `without` is rid, as few of them as are enough. */
-static bool choose(struct look *l, const struct sched_model *m, enum room_when without,
-                   struct victims *out)
-{
-    return fits(l, m, without) &&
-           victims_choose(l->s, &l->rooms[ROOM_LATER], m, filters[without], out);
-}
-
-/* Beside weights that it shares with who stays it may fit even where others have more than there is,
- * and not when these are gone: so each room counts. */
-static bool fits_somehow(const struct look *l, const struct sched_model *m)
+/* Beside weights that it shares with an instance that stays it may fit even where others have more
+ * than there is, and not when these are gone: so each room counts. */
+static bool fits_somehow(const struct probe *p, const struct sched_footprint *f)
 {
     for (enum room_when when = ROOM_LATER; when < ROOMS; when++)
-        if (fits(l, m, when))
+        if (fits(p, f, when))
             return true;
     return false;
 }
 
 static bool may_load(const struct sched *s, const struct sched_model *m)
 {
-    const struct sched_model *other;
-    if (s->config.loads_max && s->loading >= s->config.loads_max)
+    const struct sched_instance *i;
+    if (!s->spare || (s->config.loads_max && s->loading >= s->config.loads_max))
         return false;
-    TAILQ_FOREACH (other, &s->running_models, link)
-        if (m->cold && other->cold && other->state == SCHED_LOADING)
+    TAILQ_FOREACH (i, &s->instances, link)
+        if (m->cold && i->cold && i->state == SCHED_LOADING)
             return false;
     return true;
 }
 
-static enum place_result place_one(struct look *l, struct sched_model *m,
+static enum place_result place_one(struct sched *s, struct probe *p, struct sched_model *m,
                                    struct sched_action *action)
 {
-    struct sched *s = l->s;
     struct victims victims;
-    bool overdue = core_is_overdue(s, m);
+    const struct sched_footprint *f = &m->next;
+    bool overdue = queue_is_overdue(s, m);
     if (m->unsure || m->retry_at > s->now)
         return PLACE_NOTHING;
-    if (!room_could_ever_fit(s, m)) {
-        core_give_up(s, m, SCHED_REJECT_TOO_LARGE);
+    if (!room_could_ever_fit(s, f)) {
+        queue_give_up(s, m, SCHED_REJECT_TOO_LARGE);
         return PLACE_CHANGED;
     }
-    if (!fits_somehow(l, m))
-        return without_hope(l, m);
+    if (!fits_somehow(p, f))
+        return wait_without_hope(s, m);
     m->hopeless_since = SCHED_NEVER;
-    if (fits(l, m, ROOM_LATER)) {
-        if (fits(l, m, ROOM_NOW) && may_load(s, m))
+    if (fits(p, f, ROOM_LATER)) {
+        if (fits(p, f, ROOM_NOW) && may_load(s, m))
             return spawn(s, m, action);
-        promise(l, m);
+        reserve(p, m);
         return PLACE_NOTHING;
     }
-    if (choose(l, m, overdue ? ROOM_IDLE : ROOM_STAYED, &victims)) {
-        stop_idle(l, m, &victims);
+    if (choose(p, f, overdue ? ROOM_IDLE : ROOM_STAYED, &victims)) {
+        stop_idle(s, m, &victims);
         return PLACE_CHANGED;
     }
     if (!overdue)
         return PLACE_NOTHING;
-    if (!choose(l, m, ROOM_YIELD, &victims)) {
-        l->blocked = true;
+    if (!choose(p, f, ROOM_YIELD, &victims)) {
+        p->blocked = true;
         return PLACE_NOTHING;
     }
-    if (stop_idle(l, m, &victims))
+    if (stop_idle(s, m, &victims))
         return PLACE_CHANGED;
-    promise_by(l, m, &victims);
+    reserve_by_yielding(p, m, &victims);
     return PLACE_NOTHING;
 }
 
-/* --- all ----------------------------------------------------------------------------------------
- */
+/* --- a model that waits for memory beside an outdated instance ---------------------------------- */
+
+/* Its place may have been given to another model that waits for it to go. */
+static bool is_place_free_later(const struct sched_instance *old)
+{
+    return old->state == SCHED_STOPPING || old->chosen;
+}
+
+static bool fits_beside(const struct probe *p, const struct sched_model *m, enum room_when when)
+{
+    const struct sched_instance *old = replace_predecessor(m);
+    return old && !p->blocked && !old->footprint.apart && !queue_is_held(p->s, m) &&
+           (!is_place_free_later(old) || p->rooms[ROOM_LATER].places >= 1) &&
+           room_fits_beside(&p->rooms[when], &m->next);
+}
+
+static bool is_any_stopping(const struct sched_model *m)
+{
+    const struct sched_instance *i;
+    LIST_FOREACH (i, &m->instances, of_model)
+        if (i->state == SCHED_STOPPING)
+            return true;
+    return false;
+}
+
+/* The instance that serves goes on, and no replacement is tried until something changes. */
+static void keep_outdated(struct sched *s, struct sched_model *m, struct sched_instance *survivor)
+{
+    survivor->replacement_due = false;
+    queue_drop(s, m, SCHED_REJECT_TOO_LARGE);
+    queue_update(s, m);
+}
+
+static enum place_result can_never_fit(struct sched *s, struct sched_model *m,
+                                       struct sched_instance *survivor)
+{
+    if (survivor)
+        keep_outdated(s, m, survivor);
+    else
+        queue_give_up(s, m, SCHED_REJECT_TOO_LARGE);
+    return PLACE_CHANGED;
+}
+
+static enum place_result place_beside(struct sched *s, struct probe *p, struct sched_model *m,
+                                      struct sched_action *action)
+{
+    struct sched_instance *survivor = replace_survivor(m);
+    if (m->unsure || m->retry_at > s->now)
+        return PLACE_NOTHING;
+    if (!room_could_ever_fit(s, &m->next))
+        return can_never_fit(s, m, survivor);
+    if (fits_beside(p, m, ROOM_LATER)) {
+        if (fits_beside(p, m, ROOM_NOW) && may_load(s, m))
+            return spawn(s, m, action);
+        room_reserve(&p->rooms[ROOM_LATER], &m->next, is_place_free_later(replace_predecessor(m)));
+        return PLACE_NOTHING;
+    }
+    if (!survivor || is_any_stopping(m))
+        return PLACE_NOTHING;
+    sched_instance_drain(s, survivor, SCHED_STOP_REPLACED, SCHED_NEVER);
+    return PLACE_CHANGED;
+}
+
+/* --- all -------------------------------------------------------------------------------------- */
 
 bool place_is_before(const struct sched *s, const struct sched_model *a,
                      const struct sched_model *b)
 {
-    bool overdue_a = core_is_overdue(s, a), overdue_b = core_is_overdue(s, b);
+    bool overdue_a = queue_is_overdue(s, a), overdue_b = queue_is_overdue(s, b);
     if (overdue_a != overdue_b)
         return overdue_a;
     if (!overdue_a && a->priority != b->priority)
@@ -232,7 +304,7 @@ bool place_is_before(const struct sched *s, const struct sched_model *a,
     return a->waiting_since < b->waiting_since;
 }
 
-/* Of those who wait from `m` on; INT64_MIN: there are none. */
+/* Of the waiting models from `m` on; INT64_MIN: there are none. */
 static int64_t highest_priority(const struct sched_model *m)
 {
     int64_t highest = INT64_MIN;
@@ -242,62 +314,95 @@ static int64_t highest_priority(const struct sched_model *m)
     return highest;
 }
 
-static enum place_result place_all(struct look *l, struct sched_action *action)
+/* The models of that priority from `first` on, by age; `*below` becomes the next lower priority. */
+static enum place_result place_priority(struct sched *s, struct probe *p, struct sched_model *first,
+                                        int64_t priority, int64_t *below,
+                                        struct sched_action *action)
 {
-    struct sched *s = l->s;
-    struct sched_model *m, *first;
-    enum place_result result = PLACE_NOTHING;
-    for (m = TAILQ_FIRST(&s->waiting_models); m && core_is_overdue(s, m);
-         m = TAILQ_NEXT(m, queue_link))
-        if ((result = place_one(l, m, action)) != PLACE_NOTHING)
+    enum place_result result;
+    *below = INT64_MIN;
+    for (struct sched_model *m = first; m; m = TAILQ_NEXT(m, queue_link)) {
+        if (m->priority < priority && m->priority > *below)
+            *below = m->priority;
+        if (m->priority == priority && (result = place_one(s, p, m, action)) != PLACE_NOTHING)
             return result;
-    first = m;
-    int64_t priority = highest_priority(first);
-    while (!l->blocked && priority != INT64_MIN) {
-        int64_t below = INT64_MIN;
-        for (m = first; m; m = TAILQ_NEXT(m, queue_link)) {
-            if (m->priority < priority && m->priority > below)
-                below = m->priority;
-            if (m->priority == priority && (result = place_one(l, m, action)) != PLACE_NOTHING)
-                return result;
-        }
-        priority = below;
     }
+    return PLACE_NOTHING;
+}
+
+static enum place_result place_waiting(struct sched *s, struct probe *p,
+                                       struct sched_action *action)
+{
+    struct sched_model *m;
+    enum place_result result;
+    int64_t below;
+    for (m = TAILQ_FIRST(&s->waiting_models); m && queue_is_overdue(s, m);
+         m = TAILQ_NEXT(m, queue_link))
+        if ((result = place_one(s, p, m, action)) != PLACE_NOTHING)
+            return result;
+    for (int64_t priority = highest_priority(m); !p->blocked && priority != INT64_MIN;
+         priority = below)
+        if ((result = place_priority(s, p, m, priority, &below, action)) != PLACE_NOTHING)
+            return result;
+    return PLACE_NOTHING;
+}
+
+static enum place_result place_replacements(struct sched *s, struct probe *p,
+                                            struct sched_action *action)
+{
+    struct sched_model *m;
+    enum place_result result;
+    TAILQ_FOREACH (m, &s->replacements, queue_link)
+        if ((result = place_beside(s, p, m, action)) != PLACE_NOTHING)
+            return result;
     return PLACE_NOTHING;
 }
 
 static void settle_yielding(struct sched *s)
 {
-    struct sched_model *m;
-    TAILQ_FOREACH (m, &s->running_models, link) {
-        if (m->asked && !m->yielding && !m->draining)
-            core_set_yielding(s, m, true);
-        else if (!m->asked && m->yielding)
-            core_resume(s, m);
+    struct sched_instance *i;
+    TAILQ_FOREACH (i, &s->instances, link) {
+        if (i->chosen && i->state == SCHED_READY)
+            sched_instance_yield(s, i);
+        else if (!i->chosen && i->state == SCHED_YIELDING)
+            sched_instance_resume(s, i);
     }
 }
 
 enum place_result place(struct sched *s, struct sched_action *action)
 {
-    struct look l;
-    if (!s->queued && !s->yielding)
+    struct probe p = {.s = s};
+    struct sched_instance *i;
+    if (!s->queued && !s->yielding && TAILQ_EMPTY(&s->replacements))
         return PLACE_NOTHING;
-    look_init(&l, s);
-    enum place_result result = place_all(&l, action);
+    TAILQ_FOREACH (i, &s->instances, link)
+        i->chosen = false;
+    probe_rooms(&p, ++s->probes, ROOM_EMPTY);
+    enum place_result result = place_waiting(s, &p, action);
+    if (result == PLACE_NOTHING)
+        result = place_replacements(s, &p, action);
     if (result == PLACE_NOTHING)
         settle_yielding(s);
     return result;
 }
 
-bool place_would_fit(struct sched *s, const struct sched_model *m, struct victims *out)
+/* Uses the number of the last pass again, so that `s` need not change. */
+bool place_would_fit(const struct sched *s, const struct sched_footprint *footprint,
+                     const struct sched_instance *without, struct victims *out)
 {
-    struct look l;
-    look_init(&l, s);
+    struct probe p = {.s = s, .without = without};
+    const struct sched_instance *i;
+    TAILQ_FOREACH (i, &s->instances, link)
+        if (i->footprint.weights)
+            room_reset(i->footprint.weights, s->probes);
+    if (footprint->weights)
+        room_reset(footprint->weights, s->probes);
+    probe_rooms(&p, s->probes, ROOM_STAYED);
     out->n = 0;
-    return fits(&l, m, ROOM_NOW) || choose(&l, m, ROOM_STAYED, out);
+    return fits(&p, footprint, ROOM_NOW) || choose(&p, footprint, ROOM_STAYED, out);
 }
 
-/* Those times that were there when it was last looked have been seen to. */
+/* Times that had passed at the last pass were taken into account then. */
 static uint64_t if_new(const struct sched *s, uint64_t at)
 {
     return at > s->placed_at ? at : SCHED_NEVER;
@@ -306,14 +411,18 @@ static uint64_t if_new(const struct sched *s, uint64_t at)
 uint64_t place_deadline(const struct sched *s)
 {
     const struct sched_model *m;
+    const struct sched_instance *i;
     uint64_t at = SCHED_NEVER;
     TAILQ_FOREACH (m, &s->waiting_models, queue_link) {
-        at = earlier(at, if_new(s, after(m->waiting_since, s->config.max_wait_ms)));
-        at = earlier(at, if_new(s, m->retry_at));
-        at = earlier(at, if_new(s, after(m->hopeless_since, s->config.hopeless_ms)));
+        at = ms_earlier(at, if_new(s, ms_after(m->waiting_since, s->config.max_wait_ms)));
+        at = ms_earlier(at, if_new(s, m->retry_at));
+        at = ms_earlier(at, if_new(s, ms_after(m->hopeless_since, s->config.hopeless_ms)));
     }
-    TAILQ_FOREACH (m, &s->running_models, link)
-        if (s->queued && m->state == SCHED_READY && !core_is_busy(m))
-            at = earlier(at, if_new(s, core_resident_until(s, m)));
+    TAILQ_FOREACH (m, &s->replacements, queue_link)
+        at = ms_earlier(at, if_new(s, m->retry_at));
+    TAILQ_FOREACH (i, &s->instances, link)
+        if (s->queued && (i->state == SCHED_READY || i->state == SCHED_YIELDING) &&
+            !sched_instance_is_busy(i))
+            at = ms_earlier(at, if_new(s, sched_instance_resident_until(s, i)));
     return at;
 }

@@ -11,74 +11,95 @@ static int64_t amount(uint64_t bytes)
     return (int64_t)(bytes < SCHED_UNLIMITED ? bytes : SCHED_UNLIMITED);
 }
 
-bool room_is_left_by(const struct sched_model *m)
+void room_reset(struct sched_weights *weights, uint64_t probe)
 {
-    return m->state == SCHED_STOPPING;
+    memset(weights->users, 0, sizeof weights->users);
+    weights->probe = probe;
 }
 
 /* How many map it in this room. */
 static unsigned *users(const struct room *r, struct sched_weights *weights)
 {
-    if (weights->look != r->look) {
-        memset(weights->users, 0, sizeof weights->users);
-        weights->look = r->look;
-    }
+    if (weights->probe != r->probe)
+        room_reset(weights, r->probe);
     return &weights->users[r->when];
 }
 
 /* What it needs of a device: its weights only if nobody has them there already. */
-static int64_t need(const struct room *r, const struct sched_model *m, unsigned device)
+static int64_t need(const struct room *r, const struct sched_footprint *f, unsigned device)
 {
-    bool brings = device == 0 && m->weights && !*users(r, m->weights);
-    return amount(m->bytes[device]) + (brings ? amount(m->weights->bytes) : 0);
+    bool brings = device == 0 && f->weights && !*users(r, f->weights);
+    return amount(f->bytes[device]) + (brings ? amount(f->weights->bytes) : 0);
 }
 
-/* Its place is not that of its model's next engine, whom somebody waits for. */
-static bool leaves_for_good(const struct room *r, const struct sched_model *m)
+/* Its place is not the one that its own model waits for. */
+static bool leaves_for_good(const struct room *r, const struct sched_instance *i)
 {
-    return r->overlap && room_is_left_by(m) && !m->apart && m->waiting_since == SCHED_NEVER;
+    return r->overlap && i->state == SCHED_STOPPING && !i->surplus && !i->footprint.apart &&
+           i->model->waiting_since == SCHED_NEVER;
 }
 
-bool room_fits(const struct room *r, const struct sched_model *m)
+static bool has_bytes(const struct room *r, const struct sched_footprint *f, int64_t spare)
 {
-    bool overlaps = r->places < 1;
-    if (overlaps && (r->places + r->leaving < 1 || m->apart))
-        return false;
     for (unsigned d = 0; d < r->devices; d++) {
-        int64_t wanted = need(r, m, d) + (overlaps ? r->spare : 0);
-        /* Who needs nothing of a device fits even where there is less than nothing left. */
+        int64_t wanted = need(r, f, d) + spare;
+        /* What needs nothing of a device fits even where less than nothing is left. */
         if (wanted && wanted > r->bytes[d])
             return false;
     }
     return true;
 }
 
-void room_take(struct room *r, const struct sched_model *m)
+bool room_fits(const struct room *r, const struct sched_footprint *f)
 {
-    r->places--;
-    r->leaving += leaves_for_good(r, m);
-    for (unsigned d = 0; d < r->devices; d++)
-        r->bytes[d] -= need(r, m, d);
-    if (m->weights)
-        ++*users(r, m->weights);
+    if (r->places >= 1)
+        return has_bytes(r, f, 0);
+    return r->places + r->leaving >= 1 && !f->apart && has_bytes(r, f, r->spare);
 }
 
-void room_give(struct room *r, const struct sched_model *m)
+bool room_fits_beside(const struct room *r, const struct sched_footprint *f)
 {
-    r->places++;
-    r->leaving -= leaves_for_good(r, m);
-    if (m->weights)
-        --*users(r, m->weights);
-    for (unsigned d = 0; d < r->devices; d++)
-        r->bytes[d] += need(r, m, d);
+    return r->overlap && r->devices && !f->apart && has_bytes(r, f, r->spare);
 }
 
-void room_init(struct room *r, enum room_when when, const struct sched *s)
+static void take_bytes(struct room *r, const struct sched_footprint *f)
+{
+    for (unsigned d = 0; d < r->devices; d++)
+        r->bytes[d] -= need(r, f, d);
+    if (f->weights)
+        ++*users(r, f->weights);
+}
+
+void room_take(struct room *r, const struct sched_instance *i)
+{
+    r->places -= !i->surplus;
+    r->leaving += leaves_for_good(r, i);
+    take_bytes(r, &i->footprint);
+}
+
+void room_give(struct room *r, const struct sched_instance *i)
+{
+    const struct sched_footprint *f = &i->footprint;
+    r->places += !i->surplus;
+    r->leaving -= leaves_for_good(r, i);
+    if (f->weights)
+        --*users(r, f->weights);
+    for (unsigned d = 0; d < r->devices; d++)
+        r->bytes[d] += need(r, f, d);
+}
+
+void room_reserve(struct room *r, const struct sched_footprint *f, bool place)
+{
+    r->places -= place;
+    take_bytes(r, f);
+}
+
+void room_init(struct room *r, enum room_when when, const struct sched *s, uint64_t probe)
 {
     *r = (struct room){
         .when = when,
         .devices = s->config.devices,
-        .look = s->looks,
+        .probe = probe,
         .places = s->config.models_max ? s->config.models_max : INT32_MAX,
         .overlap = s->config.overlap,
         .spare = amount(s->config.spare),
@@ -87,11 +108,11 @@ void room_init(struct room *r, enum room_when when, const struct sched *s)
         r->bytes[d] = amount(s->capacity[d]);
 }
 
-bool room_could_ever_fit(const struct sched *s, const struct sched_model *m)
+bool room_could_ever_fit(const struct sched *s, const struct sched_footprint *f)
 {
     for (unsigned d = 0; d < s->config.devices; d++) {
-        int64_t weights = d == 0 && m->weights ? amount(m->weights->bytes) : 0;
-        if (amount(m->bytes[d]) + weights > amount(s->config.ceiling[d]))
+        int64_t weights = d == 0 && f->weights ? amount(f->weights->bytes) : 0;
+        if (amount(f->bytes[d]) + weights > amount(s->config.ceiling[d]))
             return false;
     }
     return true;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is left: places among models_max, and bytes by device. Plain arithmetic, so that a plan can
- * be tried out on a copy: take what an engine needs, give what it would leave.
+ * Room: places among models_max, and bytes by device. Plain arithmetic on a copy: a plan is tried out
+ * by taking what an instance needs and giving back what one would leave.
  *
- * Several rooms are looked at side by side: NOW is what is left while everybody is there who is, LATER
- * when those are gone who are leaving, and the others when still more are. Weights that several
- * engines map are counted once in each, by users in struct sched_weights. Those counts are of one
- * look: a new one begins with sched.looks, and rooms of the one before are not to be used any more.
+ * A *probe* computes several rooms side by side: NOW is what is left while every instance counts that
+ * is there, LATER what is left when the STOPPING ones are gone, and the others when still more are.
+ * Weights that several instances map are counted once in each room, by users in struct sched_weights.
+ * Those counts belong to one probe: when the next one begins, rooms of the last must not be used any
+ * more. Internal to sched/.
  */
 #ifndef HOSTLER_SCHED_ROOM_H
 #define HOSTLER_SCHED_ROOM_H
@@ -19,33 +20,37 @@
 enum room_when {
     ROOM_NOW,
     ROOM_LATER,
-    ROOM_STAYED, /* without those who are idle and were loaded their residence ago */
-    ROOM_IDLE,   /* without those who are idle */
-    ROOM_YIELD,  /* without those who may yield */
-    ROOM_EMPTY,  /* without all that may ever go */
+    ROOM_STAYED, /* also without those that are idle and not in residence */
+    ROOM_IDLE,   /* also without those that are idle */
+    ROOM_YIELD,  /* also without those that may yield */
+    ROOM_EMPTY,  /* also without all that may ever be stopped */
     ROOMS
 };
 
 struct room {
     enum room_when when;
     unsigned devices;
-    uint64_t look;
+    uint64_t probe;
     int64_t places;
-    bool overlap;    /* who leaves need not be waited for, where `spare` bytes are left */
-    int64_t leaving; /* places of those who leave for good, then */
+    bool overlap;    /* STOPPING instances need not be waited for, where `spare` bytes are left */
+    int64_t leaving; /* places of those whose model nobody waits for, then */
     int64_t spare;
     int64_t bytes[SCHED_DEVICES];
 };
 
-/* Whether an engine is on its way out, so that its room will be free soon. One that drains may take
- * its time. */
-bool room_is_left_by(const struct sched_model *m);
-/* All there is, taken by nobody. */
-void room_init(struct room *r, enum room_when when, const struct sched *s);
-bool room_fits(const struct room *r, const struct sched_model *m);
-void room_take(struct room *r, const struct sched_model *m);
-void room_give(struct room *r, const struct sched_model *m);
-/* Whether the room left by nobody but `m` would be enough for it. */
-bool room_could_ever_fit(const struct sched *s, const struct sched_model *m);
+/* All there is, taken by nobody. `probe` tells this probe from the last one. */
+void room_init(struct room *r, enum room_when when, const struct sched *s, uint64_t probe);
+/* Forgets what the last probe counted, so that its number can be used again. */
+void room_reset(struct sched_weights *weights, uint64_t probe);
+bool room_fits(const struct room *r, const struct sched_footprint *f);
+/* Whether it fits beside all that is there, on the place of one of them. */
+bool room_fits_beside(const struct room *r, const struct sched_footprint *f);
+/* An instance that is there, or leaves. */
+void room_take(struct room *r, const struct sched_instance *i);
+void room_give(struct room *r, const struct sched_instance *i);
+/* For one that is to come, with or without a place of its own. */
+void room_reserve(struct room *r, const struct sched_footprint *f, bool place);
+/* Whether the room without any instance would be enough. */
+bool room_could_ever_fit(const struct sched *s, const struct sched_footprint *f);
 
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scheduler: which model is loaded, which request goes to an engine, which engine must go.
+ * The scheduler decides which models have a running engine, which request goes to which engine, and
+ * which engine is stopped.
  *
  * Pure: no I/O, no clock, no allocation. The caller owns the memory (struct sched_model, struct
- * sched_request and struct sched_weights are embedded in its own records), tells what happened with
- * sched_event(), and then pulls what must be done with sched_next() until that returns false:
+ * sched_instance, struct sched_request and struct sched_weights are embedded in its own records),
+ * reports what happened with sched_event(), and then pulls what must be done with sched_next() until
+ * that returns false:
  *
- *     sched_event(&s, &(struct sched_event){.type = SCHED_EV_READY, .model = m}, now);
+ *     sched_event(&s, &(struct sched_event){.type = SCHED_EV_READY, .instance = i}, now);
  *     while (sched_next(&s, now, &action))
  *         perform(&action);
  *
@@ -15,77 +17,124 @@
  * the greatest seen). sched_deadline() says when SCHED_EV_TICK is wanted at the latest; what is
  * bound to a time (timeouts, ttl, the end of a drain) happens at that event and at no other.
  *
+ * A model is not its engine. A *model* is what requests name; an *instance* is one running engine
+ * of it. Requests wait in their model's queue and are granted to an instance. A model has more than
+ * one instance while an old one is being replaced by a new one.
+ *
  * Rules (docs/design.md has the reasons, and the bound on waiting):
- *  - Room: an engine takes a place among `models_max` and its footprint on each device, from
- *    SCHED_ACT_SPAWN until SCHED_EV_GONE, so that room is free only when the memory is. What all
- *    take stays within models_max (0: no limit) and within `capacity`. Weights that several map from
- *    one file count once. Where `overlap` says so, an engine that is being stopped, and whose model
- *    nobody waits for, has its place no more for a model that fits beside what it still holds, with
- *    `spare` bytes left on each device; unless one of the two is to be `apart`.
- *  - A grant is a lease. An engine with a lease is stopped only when the deadline of a drain has
- *    passed, by force, or because it does not answer. Leases of an engine that is gone do not
- *    count for the model's next engine.
- *  - A request for a ready model is granted at once, unless that model drains or yields, or has as
- *    many leases as it may (`max_leases`); then the next one to end makes room for it.
- *  - Otherwise it waits. Waiting models are served in this order: those that have waited
- *    `max_wait_ms`, oldest first; then by priority, and oldest first among equals. A model is as old
- *    as its oldest waiter, or the operator's wish if that is older. All waiters of a model share its
- *    load, and are granted in order of arrival.
- *  - Room is made by stopping engines that are ready, idle, not pinned and not in residence: those of
- *    the lowest priority that suffice, and among these the set that does the least harm: the cost to
- *    bring a model back (its load time) by the time it has not been used. Nobody goes who need not.
- *  - An engine is in residence as long as it was loaded less than twice its load time ago (at most
- *    `residence_ms`) and last used less than a quarter of it ago, if one of the last two pauses in
- *    its use was no longer than that, and the load was not quick. Whoever has waited `max_wait_ms`
- *    does not wait for that, nor does anybody of a higher priority go for it.
- *  - Whoever cannot be placed yet does not hold up others that fit into what is left, but takes no
- *    room from those before it for which room is being made.
- *  - When a model has waited `max_wait_ms` (0: at once; SCHED_NEVER: never) and idle engines do not
- *    suffice, busy ones yield: they get no new leases, finish those that they have, and are stopped.
- *    A yielding model takes no part in being granted until it is gone; its own new requests wait
- *    like any other's. When the need is gone it takes up its work again.
- *  - A model that can never fit, and one that did not fit for `hopeless_ms` even with every engine
- *    gone that may go, is rejected.
- *  - Whoever has waited `wait_timeout_ms` is rejected (0: never), also while the model loads.
- *  - A ready engine that is idle for its model's `ttl_ms` is stopped (0: never; pinned: never).
- *  - A held model is not loaded: its requests are rejected, those already waiting too, and an
- *    operator's wish is dropped. An engine that runs when the hold comes, loading or ready,
- *    keeps serving, also those who wait for that load, until it is unloaded.
- *  - An engine that ends by itself is started again at once, then after times that double; after `max_failures`
- *    in a row (0: never) the model is failed, until an operator loads it or its arguments change. A
- *    request that was served ends the row. A load that failed for memory is tried once more, at
- *    once, by the footprint that the caller knows then.
+ *  - Room. An instance takes one place among `models_max` (0: no limit) and its footprint on each
+ *    device, from SCHED_ACT_SPAWN until SCHED_EV_GONE: room is free only when the memory is free.
+ *    The sum stays within `capacity`. Weights that several instances map from one file count once.
+ *    Where `overlap` is set, a STOPPING instance whose model nobody waits for gives up its place
+ *    before it is gone, to a model that fits beside what the instance still holds with
+ *    `spare` bytes left on each device, unless one of the two is `apart`.
+ *  - Leases. A grant is a lease of an instance. An instance with a lease is stopped only when the
+ *    deadline of a drain has passed, by force, or because it does not answer.
+ *  - Grants. A request for a model with a READY instance is granted at once, unless that instance
+ *    has `max_leases` leases; then the next lease that ends makes room for it. A grant always goes
+ *    to a READY instance: never to one that loads, yields, drains or stops.
+ *  - Order. Otherwise the request waits. Models that wait for room are served in this order: those
+ *    that have waited `max_wait_ms` (overdue), oldest first; then by priority, and oldest first among
+ *    equals. A model is as old as its oldest waiting request, or the operator's load request if
+ *    that is older. All waiters of a model share its load and are granted in order of arrival.
+ *  - Eviction. Room is made by stopping instances that are READY or YIELDING, idle, not pinned and
+ *    not in residence: those of the lowest priority that suffice, and among these the set that does
+ *    the least harm: the cost to bring a model back (its load time) by the time it was not used. The
+ *    set is minimal: no member could be left out.
+ *  - Residence. An instance is in residence for at most two load times (and `residence_ms`) after
+ *    its load, while its last use is less than a quarter of a load time ago, if one of the last two
+ *    pauses in the model's use was as short and the load was not quick. An overdue model does
+ *    not respect residence, and residence never costs an instance of a higher priority its place.
+ *  - Gaps. A model for which there is no room yet does not hold up others that fit into what is
+ *    left, but these take no room from the models before them for which room is being made.
+ *  - Yielding. When a model is overdue (`max_wait_ms` 0: at once; SCHED_NEVER: never) and idle
+ *    instances do not suffice, busy ones yield: they get no new leases, finish the leases they have,
+ *    and are stopped. New requests for a yielding model wait like any other's. When the need
+ *    ends, the instance is READY again.
+ *  - Too large. A model that can never fit is rejected; so is one that did not fit for
+ *    `hopeless_ms` even with every instance gone that may be stopped.
+ *  - Timeout. A request that has waited `wait_timeout_ms` is rejected (0: never), also while its
+ *    model loads.
+ *  - ttl. A READY instance that is idle for its model's `ttl_ms` is stopped (0, or pinned: never).
+ *  - Hold. A held model is not loaded: its requests are rejected, those waiting already too, and an
+ *    operator's load request is dropped. An instance that runs when the hold comes, LOADING or
+ *    READY, goes on serving, also those who wait for that load, until it is unloaded.
+ *  - Failure. After an instance ended by itself the model is loaded again at once, the next time
+ *    after `back_off_ms`, then after times that double; after `max_failures` in a row (0: never) the
+ *    model is failed until an operator loads it or its arguments change. A request that was served
+ *    ends the row. A load that failed for want of memory is tried once more, at once, with
+ *    the footprint that the caller knows then.
+ *  - Own failure. An engine that could not be started because the daemon lacked descriptors,
+ *    processes or memory (SCHED_EV_GONE with `ours`) is no failure of the model: its waiters stay in
+ *    the queue, and the start is tried again after SCHED_RETRY_MS, doubling to SCHED_RETRY_MAX_MS,
+ *    until `wait_timeout_ms`.
  *  - A request that may not load is rejected whenever it would need another load than the one
- *    going on: at a model that is unloaded, draining, yielding or stopping.
+ *    going on.
  *  - Of several reasons to reject, the first of: shutdown, removed, held, failed, not loaded, queue
  *    full.
+ *
+ * Replacement (SCHED_EV_REPLACE: the model's arguments changed):
+ *  - The running instances are outdated. A LOADING one is stopped, and loaded anew for those who
+ *    waited for it. An idle one is stopped; the next request loads the model with the new arguments.
+ *  - A READY one that is in use goes on serving, also new requests, while the new instance
+ *    loads beside it. When the new one is READY it gets all new requests; the old one drains, without
+ *    a deadline, and is stopped (`replaced`). Nobody waits.
+ *    In use: it has leases (passive ones aside), or its last use is less than a quarter of its load
+ *    time ago and loads take SCHED_RECENT_MS or longer.
+ *  - Beside is allowed only where memory is known (`overlap`, and neither is `apart`) and the new one
+ *    fits into free memory with `spare` left on each device. Nobody is evicted or yields for it,
+ *    and models that wait for room come first. The new instance takes over the place of the old one, which
+ *    is then `surplus`: it counts for memory, not among `models_max`. So models_max is exceeded by
+ *    at most one draining instance a model, and with models_max 1 a replacement needs no
+ *    second place. A model has at most one surplus instance.
+ *  - Where beside is not possible (or the model is held) the old one drains at once, new requests
+ *    wait, and the new one loads for them when the old one is gone, or earlier if memory becomes
+ *    free and beside becomes possible.
+ *  - When the new instance fails to load while the old one serves, the new arguments are taken to be
+ *    broken: the old one goes on serving, `outdated`, and is not drained. The failure counts for the
+ *    model. The next SCHED_EV_REPLACE or SCHED_EV_LOAD tries again; so does the next request once the
+ *    old one is gone for another reason. A load that failed for want of memory did not fit
+ *    beside: the old one drains and the load is tried once more when it is gone.
+ *
+ * Where later work goes: a state between the last lease and the stop (saving a prompt cache) is a
+ * state between DRAINING and STOPPING with a deadline in `drain_until`; one before the first grant
+ * is a state between LOADING and READY; replicas are a model that wants more than one READY instance
+ * (see queue_update() in queue.c); fairness within a model is the order of its queue.
  */
 #ifndef HOSTLER_SCHED_SCHED_H
 #define HOSTLER_SCHED_SCHED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
 #define SCHED_NEVER UINT64_MAX
 #define SCHED_DEVICES 17    /* device 0 is the host */
-#define SCHED_QUICK_MS 1000 /* loads that are faster cost nothing to speak of */
+#define SCHED_QUICK_MS 1000 /* the cost of a faster load is not taken into account */
+#define SCHED_RECENT_MS 4000
+#define SCHED_RETRY_MS 250
+#define SCHED_RETRY_MAX_MS 5000
 #define SCHED_UNLIMITED ((uint64_t)INT64_MAX / 4)
 
-/* The engine of a model, as far as the scheduler is concerned. */
+/* Of an instance; sched_model_state() has one for a model. Changed by sched_instance_set_state() alone. */
 enum sched_state {
-    SCHED_UNLOADED, /* no process */
+    SCHED_UNLOADED, /* no process: not spawned yet, or gone */
     SCHED_LOADING,  /* SCHED_ACT_SPAWN was given, SCHED_EV_READY has not come */
-    SCHED_READY,    /* takes leases, unless `draining` or `yielding` */
+    SCHED_READY,    /* gets requests */
+    SCHED_YIELDING, /* no new leases; is stopped when its last lease ends, because other models wait,
+                       or is READY again when they need its room no more */
+    SCHED_DRAINING, /* no new leases; is stopped when its last lease ends or at `drain_until` */
     SCHED_STOPPING, /* SCHED_ACT_STOP was given or is due, SCHED_EV_GONE has not come */
 };
 
-/* Why an engine is stopped. The names are those of `status.reason` in the API. */
+/* Why an instance is stopped. The names are those of `status.reason` in the API. When a drain has
+ * several reasons, the last one of this list counts. */
 enum sched_stop_reason {
     SCHED_STOP_UNLOADED, /* an operator asked */
-    SCHED_STOP_EVICTED,  /* another model needed its place */
+    SCHED_STOP_EVICTED,  /* another model needed its room */
     SCHED_STOP_IDLE,     /* ttl */
-    SCHED_STOP_REPLACED, /* what it runs with is no longer what it should */
+    SCHED_STOP_REPLACED, /* its arguments changed */
     SCHED_STOP_REMOVED,  /* the model is no longer in the catalog */
     SCHED_STOP_BROKEN,   /* it does not answer */
     SCHED_STOP_SHUTDOWN, /* the daemon ends */
@@ -101,7 +150,7 @@ enum sched_reject_reason {
     SCHED_REJECT_OOM,          /* the same, for want of memory, twice */
     SCHED_REJECT_FAILED,       /* its engines ended by themselves too often in a row */
     SCHED_REJECT_TOO_LARGE,    /* it can never fit */
-    SCHED_REJECT_NO_ROOM,      /* what is pinned, or others use, leaves no room for it */
+    SCHED_REJECT_NO_ROOM,      /* what is pinned, or other programs use, leaves no room for it */
     SCHED_REJECT_UNLOADED,     /* an operator unloaded the model while the request waited */
     SCHED_REJECT_REMOVED,      /* the model is no longer in the catalog */
     SCHED_REJECT_SHUTDOWN,     /* the daemon ends */
@@ -111,25 +160,27 @@ enum sched_request_state {
     SCHED_REQUEST_NEW,     /* not given to the scheduler, or finished there */
     SCHED_REQUEST_WAITING, /* in its model's queue */
     SCHED_REQUEST_GRANTED, /* holds a lease (or SCHED_ACT_GRANT is about to be pulled: then it can
-                              still be waiting or rejected again, if the engine goes) */
+                              still be waiting or rejected again, if the instance goes) */
     SCHED_REQUEST_REJECTED /* SCHED_ACT_REJECT is about to be pulled */
 };
 
 struct sched_model;
+struct sched_instance;
 
 /* Embedded by the caller; zero it, then set the first part before SCHED_EV_REQUEST. */
 struct sched_request {
     struct sched_model *model;
     bool may_load; /* false: only if the model is loaded or loading already */
-    bool passive;  /* a lease, but no use: neither for LRU nor for ttl (metrics, slots, props) */
+    bool
+        passive; /* a lease that is no use: neither for eviction nor for ttl (metrics, slots, props) */
 
     /* The scheduler's own, readable by anybody. */
     enum sched_request_state state;
-    bool caused_load; /* the SPAWN that served it was given because of it */
-    bool grant_due;   /* is in sched.granted */
-    unsigned engine;  /* which of the model's engines granted it: sched_model.engine of then */
-    uint64_t since;   /* ms: when it arrived */
-    uint64_t number;  /* of all requests, in the order of their arrival */
+    bool caused_load;                  /* the SPAWN that served it was given because of it */
+    bool grant_due;                    /* is in sched.granted */
+    struct sched_instance *instance;   /* GRANTED: whose lease it holds; NULL otherwise */
+    uint64_t since;                    /* ms: when it arrived */
+    uint64_t number;                   /* of all requests, in the order of their arrival */
     enum sched_reject_reason rejected; /* when REJECTED */
     TAILQ_ENTRY(sched_request) link;
 };
@@ -139,149 +190,189 @@ TAILQ_HEAD(sched_requests, sched_request);
  * set `bytes`. */
 struct sched_weights {
     uint64_t bytes;
-    /* The scheduler's own: how many map it in each room of a look, see room.h. */
-    uint64_t look;
+    /* Scratch of the scheduler: how many map it in each room of a probe, see room.h. */
+    uint64_t probe;
     unsigned users[6];
+};
+
+/* What an engine takes. */
+struct sched_footprint {
+    uint64_t bytes[SCHED_DEVICES]; /* without: */
+    struct sched_weights *weights; /* what it maps; NULL: nothing */
+    bool
+        apart; /* the figures may not tell all: neither its load nor its end overlaps with another's */
+};
+
+/*
+ * One running engine of a model. Embedded by the caller, who hands a record to the scheduler in
+ * sched.spare; SCHED_ACT_SPAWN fills it in. The caller may free it when it is UNLOADED (after
+ * SCHED_EV_GONE), has no leases, and sched_next() has returned false since.
+ */
+struct sched_instance {
+    /* What it takes: model->next as of its SPAWN. The caller may correct it to what was measured. */
+    struct sched_footprint footprint;
+
+    /* The scheduler's own, readable by anybody. */
+    struct sched_model *model;
+    enum sched_state state;
+    bool outdated; /* the model's arguments have changed since its SPAWN */
+    bool
+        replacement_due; /* outdated, serves until its replacement is loaded, which has no room yet */
+    bool surplus;        /* its replacement has taken over its place: only its memory counts */
+    bool cold;           /* LOADING: its load reads from the disk */
+    bool stop_due;       /* SCHED_ACT_STOP is due: is in sched.stops */
+    bool force;          /* that stop does not wait for leases */
+    bool chosen;         /* scratch of place(): to yield */
+    enum sched_stop_reason stop_reason; /* DRAINING, STOPPING, and after */
+    uint64_t drain_until;               /* DRAINING */
+    unsigned leases; /* requests granted and not finished, also after it is gone */
+    unsigned active; /* those of them that are not passive: these count for max_leases */
+    uint64_t
+        wanted_since;    /* the operator's load request that it is loaded for; SCHED_NEVER: none */
+    uint64_t spawned_at; /* when its load began */
+    uint64_t loaded_at;  /* when it became READY */
+    uint64_t last_granted; /* when it was last given a lease (loaded_at before the first), and */
+    uint64_t last_used; /* when its last lease ended; loaded_at before the first. No passive ones */
+    const struct sched_model *stop_for; /* EVICTED: who needed the room, until the STOP is pulled */
+    TAILQ_ENTRY(sched_instance) link;   /* in sched.instances, unless UNLOADED */
+    LIST_ENTRY(sched_instance) of_model;   /* in sched_model.instances, unless UNLOADED */
+    TAILQ_ENTRY(sched_instance) stop_link; /* in sched.stops, while stop_due */
+};
+TAILQ_HEAD(sched_instances, sched_instance);
+LIST_HEAD(sched_model_instances, sched_instance);
+
+/* What a model's queue waits for. */
+enum sched_waits {
+    SCHED_WAITS_NOT,    /* nobody waits, or for a load or a stop that is under way */
+    SCHED_WAITS_PLACE,  /* for room: is in sched.waiting_models */
+    SCHED_WAITS_BESIDE, /* for free memory beside an outdated instance: is in sched.replacements */
 };
 
 /*
  * Embedded by the caller; zero it, set the first part, then SCHED_EV_ADD. The first part may change
- * at any time; SCHED_EV_TICK makes it felt.
+ * at any time; SCHED_EV_TICK makes the scheduler take note.
  */
 struct sched_model {
-    uint64_t ttl_ms;               /* 0: never unloaded for being idle */
-    bool pinned;                   /* never evicted, never made to yield, never idle */
-    bool cold;                     /* its load reads from the disk: one such load at a time, since
-                                      two would only take turns there */
-    bool unsure;                   /* its footprint is being found out: it is not placed yet */
-    bool apart;                    /* neither its load nor its end overlaps with another's */
-    int priority;                  /* higher first */
-    unsigned max_leases;           /* at once, passive ones aside; 0: no limit */
-    uint64_t load_ms;              /* what a load takes; 0: not known */
-    uint64_t bytes[SCHED_DEVICES]; /* what its engine takes, without: */
-    struct sched_weights *weights; /* what it maps; NULL */
+    uint64_t ttl_ms;     /* 0: never unloaded for being idle */
+    bool pinned;         /* never evicted, never made to yield, never idle */
+    bool cold;           /* its next load reads from the disk: one such load at a time, since two
+                            would only take turns there */
+    bool unsure;         /* `next` is being found out: it is not loaded yet */
+    int priority;        /* higher first */
+    unsigned max_leases; /* at once by instance, passive ones aside; 0: no limit */
+    uint64_t load_ms;    /* what a load takes; 0: not known */
+    struct sched_footprint next; /* what its next instance takes */
 
     /* The scheduler's own, readable by anybody. */
-    enum sched_state state;
-    bool listed;   /* between SCHED_EV_ADD and SCHED_EV_REMOVE */
-    bool wanted;   /* an operator asked to load it: it waits for a place even without a request */
-    bool draining; /* to be stopped when its last lease ends or at drain_until; until it is gone */
-    bool yielding; /* to be stopped when its last lease ends, because others wait */
-    bool stop_due; /* SCHED_ACT_STOP is due: is in sched.stops */
-    bool force;    /* that stop does not wait for leases */
-    bool asked;    /* to yield, by the look at who waits that is going on */
-    bool failed;   /* too many failures: not loaded any more */
-    bool oom_retried;  /* its load is tried again, with the footprint that the last one showed */
-    unsigned failures; /* ends by itself in a row */
-    enum sched_stop_reason stop_reason; /* while draining or STOPPING, and of the last stop after */
-    uint64_t drain_until;
-    uint64_t held_until;     /* held while this is later than now; SCHED_NEVER: until released */
-    unsigned engine;         /* how many of its engines are gone: tells the leases of each apart */
-    unsigned leases;         /* requests granted and not finished, at this engine or one before */
-    unsigned stale;          /* those of them whose engine is gone */
-    unsigned active;         /* those at this engine that count for max_leases */
-    unsigned waiting;        /* requests in `queue` */
-    uint64_t wanted_since;   /* when the operator asked */
-    uint64_t waiting_since;  /* arrival of the oldest waiter or wish; SCHED_NEVER: there is none */
-    uint64_t retry_at;       /* not loaded before */
-    uint64_t hopeless_since; /* since when there was no room for it in any case; SCHED_NEVER */
-    uint64_t spawned_at;     /* when its load began */
-    uint64_t loaded_at;      /* when it became ready */
-    uint64_t last_granted;   /* when it was last given a lease (loaded_at before the first), and */
-    uint64_t last_used; /* when its last lease ended; loaded_at before the first. No passive ones */
-    uint64_t pauses[2]; /* ms: from then to the next request; the last one, the one before */
-    const struct sched_model *stop_for; /* EVICTED: who needed the room */
-    struct sched_requests queue;
-    TAILQ_ENTRY(sched_model) link;       /* in sched.running_models, unless UNLOADED */
-    TAILQ_ENTRY(sched_model) queue_link; /* in sched.waiting_models, while it waits for a place */
-    TAILQ_ENTRY(sched_model) stop_link;  /* in sched.stops */
-    TAILQ_ENTRY(sched_model) drop_link;  /* in sched.drops, while drop_due */
-    bool queued;                         /* is in sched.waiting_models */
-    bool drop_due;
+    bool listed;      /* between SCHED_EV_ADD and SCHED_EV_REMOVE */
+    bool wanted;      /* an operator asked to load it: it waits for room even without a request */
+    bool failed;      /* too many failures: not loaded any more */
+    bool oom_retried; /* its load is tried again, with the footprint that the last one showed */
+    bool drop_due;    /* is in sched.drops */
+    enum sched_waits waits;
     enum sched_reject_reason drop_reason;
+    unsigned failures;     /* instances that ended by themselves, in a row */
+    unsigned retries;      /* starts that failed for want of our own resources, in a row */
+    unsigned leases;       /* of all its instances, also of those gone */
+    unsigned waiting;      /* requests in `queue` */
+    uint64_t held_until;   /* held while this is later than now; SCHED_NEVER: until released */
+    uint64_t wanted_since; /* when the operator asked */
+    uint64_t
+        waiting_since; /* the oldest of request and operator's request that wait; SCHED_NEVER */
+    uint64_t retry_at; /* not loaded before */
+    uint64_t hopeless_since; /* since when there was no room for it in any case; SCHED_NEVER */
+    uint64_t last_used;      /* when a lease of any instance ended, or an instance became READY */
+    uint64_t pauses[2];      /* ms: from then to the next request; the last pause, the one before */
+    struct sched_requests queue;
+    struct sched_model_instances instances; /* that are not UNLOADED, newest first */
+    TAILQ_ENTRY(sched_model) queue_link;    /* in the list that `waits` says */
+    TAILQ_ENTRY(sched_model) drop_link;     /* in sched.drops, while drop_due */
 };
 TAILQ_HEAD(sched_models, sched_model);
 
 struct sched_config {
-    unsigned models_max;  /* engines at once; 0: no limit */
-    unsigned loads_max;   /* of them loading; 0: no limit */
+    unsigned models_max;  /* instances at once; 0: no limit */
+    unsigned loads_max;   /* of them LOADING; 0: no limit */
     unsigned max_queue;   /* waiting requests over all models; 0: no limit */
-    unsigned devices;     /* of which footprints are looked at: 0 to SCHED_DEVICES */
-    uint64_t max_wait_ms; /* how long waiting requests yield to a resident model; 0: not at all */
+    unsigned devices;     /* of which footprints count: 0 to SCHED_DEVICES */
+    uint64_t max_wait_ms; /* after which a waiting model makes busy instances yield; 0: at once */
     uint64_t wait_timeout_ms; /* 0: none */
-    uint64_t residence_ms;    /* most that an idle engine stays for the sake of its load time */
-    uint64_t hopeless_ms;     /* how long it is hoped that others give memory back */
+    uint64_t residence_ms;    /* most that an idle instance stays for the sake of its load time */
+    uint64_t hopeless_ms;     /* how long other programs are given to free memory */
     unsigned max_failures;    /* in a row; 0: no limit */
     uint64_t back_off_ms;     /* after the second failure in a row; 0: none */
-    bool overlap;             /* a load may begin while a victim is on its way out */
-    uint64_t spare;           /* bytes on each device that must be left then */
-    /* What all engines together could ever have on a device. */
+    bool overlap; /* memory figures are complete: a load may begin beside an instance that leaves */
+    uint64_t spare; /* bytes on each device that must be left then */
+    /* What all instances together could ever have on a device. */
     uint64_t ceiling[SCHED_DEVICES];
 };
 
 enum sched_event_type {
-    SCHED_EV_ADD,     /* model: it is in the catalog now. A drain that its removal began goes on, a
+    SCHED_EV_ADD,    /* model: it is in the catalog now. A drain that its removal began goes on, a
                          hold from before is kept */
-    SCHED_EV_REMOVE,  /* model: no longer; waiters are rejected, its engine drained (REMOVED) for as
-                         long as it takes. The model may be freed when it is UNLOADED, has no
+    SCHED_EV_REMOVE, /* model: no longer; waiters are rejected, its instances drained (REMOVED) for as
+                         long as it takes. The model may be freed when it has no instances, no
                          leases, and sched_next() has returned false since */
     SCHED_EV_REQUEST, /* request: wants a lease; a no-op unless it is NEW */
     SCHED_EV_CANCEL,  /* request: its client left, waiting or granted; a no-op when it is NEW.
                          A pending GRANT or REJECT for it is not given any more */
     SCHED_EV_DONE,    /* request: granted, its last byte went out; a no-op unless it is GRANTED */
-    SCHED_EV_LOAD,    /* model: an operator wants it loaded. Releases no hold: the caller does, or
-                         else nothing happens, now or later. When draining, yielding or stopping it
-                         is about the next load */
-    SCHED_EV_UNLOAD,  /* model, drain_until: stop it when idle or at that time (0, or any time that
-                         has passed: at once, by force). While loading it is stopped at once. Those
-                         who wait then are rejected; those who come later wait for the next load.
-                         Nothing when not loaded, except that `wanted` and waiters end. Of several
-                         deadlines for one drain the earliest counts, and of several reasons the
-                         one that comes last in enum sched_stop_reason. When the stop was given
-                         already, only a deadline that has passed adds to it */
-    SCHED_EV_REPLACE, /* model: its next engine will be another: drain the one that runs, as long as
-                         it takes. Whoever comes or waits gets the next one, and so does an operator
-                         whose load this interrupts */
-    SCHED_EV_KEEP,    /* model: the drain that an UNLOAD began and that is not over ends, the model
-                         goes on serving. Nothing when it is not draining, or for another reason */
-    SCHED_EV_READY,   /* model: its engine can serve. Ignored unless LOADING */
-    SCHED_EV_GONE,    /* model: its process is gone and reaped, for whatever reason; once a SPAWN,
-                         ignored when UNLOADED. LOADING before: waiters are rejected (LOAD_FAILED).
-                         READY before: it crashed; leases stay until their DONE or CANCEL; waiters
-                         wait for the next load, and with them whoever's GRANT was not yet pulled
-                         (if it drained or is held they are rejected). `oom`: it ended for want of
-                         memory; set the footprint before */
-    SCHED_EV_BROKEN,  /* model: its engine does not answer, which is as good as a crash: it is
-                         stopped at once, by force. Waiters, and whoever's GRANT was not yet pulled,
-                         as when it crashed. Ignored unless READY */
-    SCHED_EV_HOLD,    /* model, hold_until (SCHED_NEVER: until released); the last one counts */
-    SCHED_EV_RELEASE, /* model */
+    SCHED_EV_LOAD,    /* model: an operator wants it loaded. Ends no hold: with a hold nothing
+                         happens, now or later. While no instance loads or is READY it is about the
+                         next load. At an outdated instance that serves it asks for its replacement */
+    SCHED_EV_UNLOAD,  /* model, drain_until: stop its instances when idle or at that time (0, or any
+                         time that has passed: at once, by force). A LOADING one is stopped at once.
+                         Those who wait then are rejected; those who come later wait for the next load.
+                         Of several deadlines for one drain the earliest counts, and of several reasons
+                         the one that comes last in enum sched_stop_reason. For a STOPPING instance
+                         only a deadline that has passed adds something: force */
+    SCHED_EV_REPLACE, /* model: its next instance will be started with other arguments: see
+                         Replacement above. Set `next`, or `unsure`, before */
+    SCHED_EV_KEEP,    /* model: a drain that an UNLOAD began and that is not over ends, the instance
+                         goes on serving. Nothing where it drains for another reason */
+    SCHED_EV_READY,   /* instance: it can serve. Ignored unless LOADING */
+    SCHED_EV_GONE,   /* instance: its process is gone and reaped, for whatever reason; once a SPAWN,
+                         ignored when UNLOADED. LOADING before: waiters are rejected (LOAD_FAILED),
+                         unless another instance serves. READY before: it crashed; its leases stay until
+                         their DONE or CANCEL; waiters wait for the next load, and with them whoever's
+                         GRANT was not yet pulled (if it drained or is held they are rejected).
+                         LOADING before and `oom`: it ended for want of memory; set `next` before.
+                         LOADING before and `ours`: no process was started, for want of our own
+                         descriptors, processes or memory */
+    SCHED_EV_BROKEN, /* instance: it does not answer, which is as good as a crash: it is stopped at
+                         once, by force. Waiters, and whoever's GRANT was not yet pulled, as when it
+                         crashed. Ignored unless READY, YIELDING or DRAINING */
+    SCHED_EV_HOLD,   /* model, hold_until (SCHED_NEVER: until released); the last one counts */
+    SCHED_EV_RELEASE,  /* model */
     SCHED_EV_SHUTDOWN, /* drain_until: waiters are rejected, nothing is loaded any more, every
-                          engine is drained. Again with an earlier drain_until to hurry */
+                          instance is drained. Again with an earlier drain_until to hurry */
     SCHED_EV_TICK,     /* time passed */
 };
 
 struct sched_event {
     enum sched_event_type type;
-    struct sched_model *model;     /* all but REQUEST, CANCEL, DONE, SHUTDOWN, TICK */
-    struct sched_request *request; /* REQUEST, CANCEL, DONE */
-    uint64_t drain_until;          /* UNLOAD, SHUTDOWN: ms; SCHED_NEVER: as long as it takes */
-    uint64_t hold_until;           /* HOLD */
-    bool oom;                      /* GONE */
+    struct sched_model *model;       /* ADD, REMOVE, LOAD, UNLOAD, REPLACE, KEEP, HOLD, RELEASE */
+    struct sched_instance *instance; /* READY, GONE, BROKEN */
+    struct sched_request *request;   /* REQUEST, CANCEL, DONE */
+    uint64_t drain_until;            /* UNLOAD, SHUTDOWN: ms; SCHED_NEVER: as long as it takes */
+    uint64_t hold_until;             /* HOLD */
+    bool oom, ours;                  /* GONE */
 };
 
 enum sched_action_type {
-    SCHED_ACT_GRANT,  /* request: send it to its model's engine */
+    SCHED_ACT_GRANT,  /* request, instance: send it there */
     SCHED_ACT_REJECT, /* request, reject: answer it with an error. It is NEW again */
-    SCHED_ACT_SPAWN,  /* model, request (who caused it; NULL: an operator) */
-    SCHED_ACT_DROP,   /* model, reject: an operator's wish to load it is given up. Nobody waits */
-    SCHED_ACT_STOP, /* model, stop, force, cause: end its engine. Given once, and again with `force` when
-                         an operator hurries a drain after the stop was given */
+    SCHED_ACT_SPAWN, /* instance (the record that was in sched.spare; set another one there), request
+                         (who caused it; NULL: an operator, or the replacement of another instance) */
+    SCHED_ACT_DROP, /* reject: an operator's load request is given up, and no request waits; or a replacement, since it can never fit */
+    SCHED_ACT_STOP, /* instance, stop, force, cause: end the process. Given once, and again with
+                       `force` when an operator hurries a drain after the stop was given */
 };
 
 struct sched_action {
     enum sched_action_type type;
     struct sched_model *model; /* always */
+    struct sched_instance *instance;
     struct sched_request *request;
     enum sched_reject_reason reject;
     enum sched_stop_reason stop;
@@ -289,57 +380,75 @@ struct sched_action {
     const struct sched_model *cause; /* STOP, when EVICTED: who needs the room; else NULL */
 };
 
-/* Embedded by the caller. Its fields are the scheduler's own. */
+/* Embedded by the caller. Its fields are the scheduler's own, but for the first two. */
 struct sched {
-    struct sched_config config;
-    /* What all engines together may have on a device now: the caller sets it as other programs take
-     * memory and give it back, and SCHED_EV_TICK makes it felt. */
+    /* What all instances together may have on a device now: the caller sets it as other programs take
+     * memory and free it; SCHED_EV_TICK makes the scheduler take note. */
     uint64_t capacity[SCHED_DEVICES];
+    /* The record for the next SPAWN, set by the caller; while it is NULL nothing is loaded. */
+    struct sched_instance *spare;
+    struct sched_config config;
     uint64_t now;
-    uint64_t placed_at; /* when it was last considered whose place goes to whom */
-    uint64_t looks;     /* how often */
-    bool dirty;         /* that is to be considered again */
+    uint64_t placed_at; /* when room was last handed out */
+    uint64_t probes;    /* how often */
+    bool dirty;         /* something changed since: it must be done again */
     bool shutdown;
     uint64_t requests;                  /* that arrived so far */
-    unsigned running;                   /* engines that are not UNLOADED */
-    unsigned loading;                   /* those of them that load */
-    unsigned yielding;                  /* those of them that yield */
+    unsigned running;                   /* instances that are not UNLOADED */
+    unsigned loading;                   /* those of them that are LOADING */
+    unsigned yielding;                  /* those of them that are YIELDING */
     unsigned queued;                    /* models in waiting_models */
     unsigned waiting;                   /* requests in all queues */
-    struct sched_models running_models; /* in the order of their SPAWN */
-    struct sched_models waiting_models; /* not loaded, wait for a place; oldest wish first */
-    struct sched_models stops;          /* STOP due */
-    struct sched_models drops;          /* DROP due */
-    struct sched_requests granted;      /* GRANT due */
-    struct sched_requests rejected;     /* REJECT due */
+    struct sched_instances instances;   /* not UNLOADED, in the order of their SPAWN */
+    struct sched_models waiting_models; /* that wait for room, oldest first */
+    struct sched_models
+        replacements; /* that wait for memory beside an outdated instance, oldest first */
+    struct sched_instances stops;   /* STOP due */
+    struct sched_models drops;      /* DROP due */
+    struct sched_requests granted;  /* GRANT due */
+    struct sched_requests rejected; /* REJECT due */
 };
 
+/* Set `spare` after it. */
 void sched_init(struct sched *s, const struct sched_config *config);
 void sched_event(struct sched *s, const struct sched_event *event, uint64_t now);
 /* The next thing to do; false when there is none. The state already reflects it. */
 bool sched_next(struct sched *s, uint64_t now, struct sched_action *action);
 /*
  * When SCHED_EV_TICK is wanted at the latest, in ms; SCHED_NEVER when not at all. Ask when
- * sched_next() has returned false. Costs a walk over the running and the waiting models.
+ * sched_next() has returned false. O(instances + waiting models).
  */
 uint64_t sched_deadline(const struct sched *s);
+
+/* The instance that a request would be granted to now; NULL: none is READY. O(1). */
+struct sched_instance *sched_model_serving(const struct sched_model *m);
+/* The instance that stands for the model: the one that serves, else the one that loads, else the
+ * newest of those that yield, drain or stop, in this order; NULL: there is none. O(1). */
+struct sched_instance *sched_model_instance(const struct sched_model *m);
+/* The state of sched_model_instance(); UNLOADED when there is none. */
+enum sched_state sched_model_state(const struct sched_model *m);
+
 /*
  * How many waiting requests would be served before `request`: 0 is next, also for one that does not
- * wait. Those of models that are loading come before those that still need a place.
+ * wait. Those of models that are loading come before those that still need room.
  */
 unsigned sched_position(const struct sched *s, const struct sched_request *request);
-/* Of the models that wait for a place the one that is served first; NULL when none waits. */
+/* Of the models that wait for room the one that is served first; NULL when none waits. */
 struct sched_model *sched_first_waiting(const struct sched *s);
 /* In how many ms the model will be ready, by what loads took before: its own and those of the models
  * before it. SCHED_NEVER when that is not known. */
 uint64_t sched_eta(const struct sched *s, const struct sched_model *m);
-/* Whether it would be placed now as things are, and which engines would be stopped for it: those
- * that end up in `victims` (at most `max`; `*n`). Changes nothing. */
-bool sched_would_fit(struct sched *s, struct sched_model *m, struct sched_model **victims,
+/*
+ * Whether an instance of that footprint could be loaded now, at once or after stopping the instances
+ * in `victims` (at most `max` are stored; `*n`), as if `without` (NULL: none) were gone. Changes
+ * nothing but scratch fields of weights. Time is that of the last event or sched_next(): feed
+ * SCHED_EV_TICK before when that may be long ago.
+ */
+bool sched_would_fit(const struct sched *s, const struct sched_footprint *footprint,
+                     const struct sched_instance *without, struct sched_instance **victims,
                      unsigned max, unsigned *n);
-
-/* Whether it could be placed if nobody else was loaded, and others used no memory. */
-bool sched_could_ever_fit(const struct sched *s, const struct sched_model *m);
+/* Whether it could be loaded if nothing else was, and other programs used no memory. */
+bool sched_could_ever_fit(const struct sched *s, const struct sched_footprint *footprint);
 
 /* `unloaded`, `evicted`, `idle`, `replaced`, `removed`, `broken`, `shutdown`. */
 const char *sched_stop_name(enum sched_stop_reason reason);

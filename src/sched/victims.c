@@ -3,15 +3,15 @@
 
 #include <string.h>
 
-#include "sched/core.h"
+#include "sched/instance.h"
 
 #define STEPS_MAX 4096 /* of the search: some 100 µs */
 #define FRESH_MS 1000  /* so that what was used this very moment is not priceless */
 
 struct search {
-    const struct sched_model *wants;
+    const struct sched_footprint *wants;
     struct room *room;
-    struct sched_model *const *candidates; /* the least harmful first */
+    struct sched_instance *const *candidates; /* the least harmful first */
     const double *harm;
     unsigned n, steps;
     bool in[VICTIMS_MAX], best[VICTIMS_MAX];
@@ -19,47 +19,60 @@ struct search {
 };
 
 /*
- * A model that was not used for t is used next after about t more (the longer the quieter), so what
- * its absence costs per time is what bringing it back takes, by t. Where loads are fast or their
- * times not known this is the least recently used. Whoever yields and is not done is on its way out already; but if
- * it is done and somebody waits for it, it is wanted now.
+ * A model that was not used for a time t is used next after about t more (the longer the quieter), so
+ * its absence costs per time what bringing it back takes, divided by t. Where loads are fast or their
+ * times not known this is least recently used. One that drains, or yields and is busy, is on its way
+ * out already: no harm. One that yields and is done while requests wait for it is wanted now.
  */
-double victims_harm(const struct sched *s, const struct sched_model *m)
+double victims_harm(const struct sched *s, const struct sched_instance *i)
 {
-    bool busy = core_is_busy(m);
-    uint64_t used = busy ? m->last_granted : m->waiting ? s->now : m->last_used;
+    const struct sched_model *m = i->model;
+    bool busy = sched_instance_is_busy(i);
+    uint64_t used = busy ? i->last_granted : m->waiting ? s->now : i->last_used;
     uint64_t load_ms = m->load_ms > SCHED_QUICK_MS ? m->load_ms : SCHED_QUICK_MS;
     double cost = (double)load_ms * (m->waiting ? 2 : 1);
-    return m->draining || (m->yielding && busy) ? 0 : cost / (double)(s->now - used + FRESH_MS);
+    if (i->state == SCHED_DRAINING || (i->state == SCHED_YIELDING && busy))
+        return 0;
+    return cost / (double)(s->now - used + FRESH_MS);
 }
 
-static bool comes_before(const struct sched_model *a, double harm_a, const struct sched_model *b,
-                         double harm_b)
+static bool comes_before(const struct sched_instance *a, double harm_a,
+                         const struct sched_instance *b, double harm_b)
 {
-    return a->priority != b->priority ? a->priority < b->priority : harm_a < harm_b;
+    int priority_a = a->model->priority, priority_b = b->model->priority;
+    return priority_a != priority_b ? priority_a < priority_b : harm_a < harm_b;
 }
 
-/* By priority, then harm; equals in the order of their load. */
-static unsigned collect(const struct sched *s, victims_filter *may_go, struct sched_model **out,
-                        double *harm)
+/* Keeps the VICTIMS_MAX first of them in order; equals in the order of their load. */
+static unsigned insert(struct sched_instance *i, double harm, struct sched_instance **out,
+                       double *harms, unsigned n)
+{
+    unsigned at = n;
+    if (n == VICTIMS_MAX && !comes_before(i, harm, out[n - 1], harms[n - 1]))
+        return n;
+    if (n == VICTIMS_MAX)
+        at--;
+    else
+        n++;
+    for (; at && comes_before(i, harm, out[at - 1], harms[at - 1]); at--) {
+        out[at] = out[at - 1];
+        harms[at] = harms[at - 1];
+    }
+    out[at] = i;
+    harms[at] = harm;
+    return n;
+}
+
+/* By priority, then harm. */
+static unsigned collect(const struct sched *s, victims_filter *is_candidate,
+                        const struct sched_instance *without, struct sched_instance **out,
+                        double *harms)
 {
     unsigned n = 0;
-    struct sched_model *m;
-    TAILQ_FOREACH (m, &s->running_models, link) {
-        if (room_is_left_by(m) || !may_go(s, m))
-            continue;
-        double h = victims_harm(s, m);
-        unsigned i = n < VICTIMS_MAX ? n++ : VICTIMS_MAX;
-        if (i == VICTIMS_MAX && !comes_before(m, h, out[i - 1], harm[i - 1]))
-            continue;
-        i -= i == VICTIMS_MAX;
-        for (; i && comes_before(m, h, out[i - 1], harm[i - 1]); i--) {
-            out[i] = out[i - 1];
-            harm[i] = harm[i - 1];
-        }
-        out[i] = m;
-        harm[i] = h;
-    }
+    struct sched_instance *i;
+    TAILQ_FOREACH (i, &s->instances, link)
+        if (i->state != SCHED_STOPPING && i != without && is_candidate(s, i))
+            n = insert(i, victims_harm(s, i), out, harms, n);
     return n;
 }
 
@@ -68,7 +81,7 @@ static bool is_enough(const struct search *q)
     return room_fits(q->room, q->wants);
 }
 
-/* How many of the candidates, from the first on, it takes; 0 when not even all are enough. */
+/* The length of the shortest prefix of the candidates that is enough; 0 when all are not. */
 static unsigned shortest_prefix(struct search *q)
 {
     unsigned k = 0;
@@ -80,7 +93,7 @@ static unsigned shortest_prefix(struct search *q)
     return enough ? k : 0;
 }
 
-/* Takes out of the best set whoever need not go, the most harmful asked first. */
+/* Makes the best set minimal: takes out members that are not needed, the most harmful first. */
 static void trim(struct search *q)
 {
     for (unsigned i = 0; i < q->n; i++)
@@ -123,26 +136,27 @@ static void improve(struct search *q, unsigned i, double harm)
     improve(q, i + 1, harm);
 }
 
-bool victims_choose(const struct sched *s, struct room *room, const struct sched_model *m,
-                    victims_filter *may_go, struct victims *out)
+bool victims_choose(const struct sched *s, struct room *room, const struct sched_footprint *f,
+                    victims_filter *is_candidate, const struct sched_instance *without,
+                    struct victims *out)
 {
-    struct sched_model *candidates[VICTIMS_MAX];
+    struct sched_instance *candidates[VICTIMS_MAX];
     double harm[VICTIMS_MAX];
-    struct search q = {.wants = m, .room = room, .candidates = candidates, .harm = harm};
-    q.n = collect(s, may_go, candidates, harm);
+    struct search q = {.wants = f, .room = room, .candidates = candidates, .harm = harm};
+    q.n = collect(s, is_candidate, without, candidates, harm);
     unsigned k = shortest_prefix(&q);
     out->n = 0;
     if (!k)
         return false;
     memset(q.best, true, k);
     trim(&q);
-    /* Of the highest priority that must go at all, and of those below, anybody may be the better
-     * choice; nobody of a higher one. */
-    while (k < q.n && candidates[k]->priority == candidates[k - 1]->priority)
+    /* Any candidate up to the highest priority that is needed at all may be the better choice; none of
+     * a higher one. */
+    while (k < q.n && candidates[k]->model->priority == candidates[k - 1]->model->priority)
         k++;
     q.n = k;
     improve(&q, 0, 0);
-    trim(&q); /* those that do no harm at all */
+    trim(&q); /* also those that do no harm at all */
     for (unsigned i = 0; i < q.n; i++)
         if (q.best[i])
             out->v[out->n++] = candidates[i];

@@ -91,9 +91,10 @@ void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint
     b->read_at = now;
 }
 
-static void note_apart(const struct model *h, const struct footprint *f, struct sched_model *m)
+static void note_apart(const struct model *h, const struct footprint *f,
+                       struct sched_footprint *out)
 {
-    m->apart = footprint_is_apart(f, h->entry, host_config(h->host), &h->composed.args);
+    out->apart = footprint_is_apart(f, h->entry, host_config(h->host), &h->composed.args);
 }
 
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use)
@@ -101,15 +102,17 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
     struct model *h = i->model;
     if (h->learned.footprint.source == FOOTPRINT_GIVEN)
         h->learned.footprint.alone = false; /* it found room */
-    if (!b->devices || h->learned.footprint.source == FOOTPRINT_GIVEN || i->outdated)
+    if (!b->devices || h->learned.footprint.source == FOOTPRINT_GIVEN || i->sched.outdated)
         return;
     if (h->learned.footprint.source ==
         FOOTPRINT_UNKNOWN) /* then it is not known either what it maps */
         footprint_estimate(&h->learned.footprint, h->entry, host_config(h->host), &h->composed.args,
                            b->devices);
     footprint_measure(&h->learned.footprint, use);
-    memcpy(h->sched.bytes, h->learned.footprint.bytes, b->devices * sizeof *h->sched.bytes);
-    note_apart(h, &h->learned.footprint, &h->sched);
+    memcpy(i->sched.footprint.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
+    memcpy(h->sched.next.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
+    note_apart(h, &h->learned.footprint, &i->sched.footprint);
+    note_apart(h, &h->learned.footprint, &h->sched.next);
 }
 
 void budget_measure(const struct budget *b, struct instance *i, uint64_t ours[MEMORY_DEVICES_MAX])
@@ -118,7 +121,7 @@ void budget_measure(const struct budget *b, struct instance *i, uint64_t ours[ME
     instance_memory(i, &use);
     for (size_t d = 0; d < use.n; d++)
         ours[d] += use.bytes[d];
-    if (i->model->sched.state == SCHED_READY)
+    if (i->sched.state != SCHED_LOADING && i->sched.state != SCHED_STOPPING)
         budget_learn(b, i, &use);
 }
 
@@ -153,49 +156,49 @@ static uint64_t less(uint64_t a, uint64_t b)
 
 static bool is_in_use(const struct model *h, const struct sched_weights *w)
 {
-    const struct sched_model *m;
-    TAILQ_FOREACH (m, &host_sched(h->host)->running_models, link)
-        if (m->weights == w)
+    const struct sched_instance *i;
+    TAILQ_FOREACH (i, &host_sched(h->host)->instances, link)
+        if (i->footprint.weights == w)
             return true;
     return false;
 }
 
-/* What an engine holds already is not less because another model finds less room; so that one, which
- * cannot be beside it, asks for less beside the file, or it would be refused. */
+/* Shared weights of a running engine must not shrink; lower this model's own share, or it would be
+ * refused. */
 static void ask_for_file(struct budget *b, const struct model *h, uint64_t mapped,
-                         struct sched_model *m)
+                         struct sched_footprint *out)
 {
     uint64_t capacity = budget_capacity(b, 0);
-    m->weights = NULL;
+    out->weights = NULL;
     if (!mapped || !h->entry->path)
         return;
     if (!b->limit[0])
-        mapped = least(mapped, less(capacity, m->bytes[0]));
-    m->weights = weights_of(b, h->entry->path);
-    if (mapped > m->weights->bytes || !is_in_use(h, m->weights))
-        m->weights->bytes = mapped;
-    if (!b->limit[0] && m->bytes[0] <= capacity)
-        m->bytes[0] = least(m->bytes[0], less(capacity, m->weights->bytes));
+        mapped = least(mapped, less(capacity, out->bytes[0]));
+    out->weights = weights_of(b, h->entry->path);
+    if (mapped > out->weights->bytes || !is_in_use(h, out->weights))
+        out->weights->bytes = mapped;
+    if (!b->limit[0] && out->bytes[0] <= capacity)
+        out->bytes[0] = least(out->bytes[0], less(capacity, out->weights->bytes));
 }
 
 /* With its file it is not more than there is. */
-static void ask_for_all(const struct budget *b, struct sched_model *m)
+static void ask_for_all(const struct budget *b, struct sched_footprint *out)
 {
     for (size_t d = 0; d < b->devices; d++)
-        m->bytes[d] = budget_capacity(b, d);
-    if (m->weights)
-        m->bytes[0] = less(m->bytes[0], m->weights->bytes);
+        out->bytes[d] = budget_capacity(b, d);
+    if (out->weights)
+        out->bytes[0] = less(out->bytes[0], out->weights->bytes);
 }
 
 void budget_ask_for(struct budget *b, const struct model *h, const struct footprint *f,
-                    struct sched_model *m)
+                    struct sched_footprint *out)
 {
     for (size_t d = 0; d < b->devices; d++)
-        m->bytes[d] = asked_of(b, f, d);
-    ask_for_file(b, h, f->mapped, m);
-    note_apart(h, f, m);
+        out->bytes[d] = asked_of(b, f, d);
+    ask_for_file(b, h, f->mapped, out);
+    note_apart(h, f, out);
     if (f->alone)
-        ask_for_all(b, m);
+        ask_for_all(b, out);
 }
 
 void budget_take_given(const struct budget *b, struct model *h)
@@ -214,7 +217,7 @@ void budget_ask(struct budget *b, struct model *h)
     if (h->learned.footprint.source == FOOTPRINT_UNKNOWN)
         footprint_estimate(&h->learned.footprint, h->entry, host_config(h->host), &h->composed.args,
                            b->devices);
-    budget_ask_for(b, h, &h->learned.footprint, &h->sched);
+    budget_ask_for(b, h, &h->learned.footprint, &h->sched.next);
 }
 
 char *budget_explain(const struct budget *b, const struct model *h)

@@ -52,9 +52,9 @@ void budget_take_given(const struct budget *b, struct model *h);
 /* Sets what the scheduler is told of the model's footprint, which is found out before if it is not
  * known. */
 void budget_ask(struct budget *b, struct model *h);
-/* The same into `m`, for a footprint that the model might have. */
+/* The same into `out`, for a footprint that the model might have. */
 void budget_ask_for(struct budget *b, const struct model *h, const struct footprint *f,
-                    struct sched_model *m);
+                    struct sched_footprint *out);
 /* `model 'x' needs 20.1 GiB on host (estimated), 16.0 GiB may be used…`; the caller frees. */
 char *budget_explain(const struct budget *b, const struct model *h);
 

@@ -29,15 +29,15 @@ struct daemon {
     struct host *host;
     struct refresh *refresh;
     struct refresh_waiter reloaded; /* for SIGHUP */
-    bool reloading;                 /* it waits */
+    bool reloading;                 /* `reloaded` waits */
     struct reload reload;           /* of the log file and the certificate */
     bool reload_running;
-    bool reload_again;    /* SIGHUP came while it ran */
-    struct error mistake; /* of the last reload, in other files than models and presets */
+    bool reload_again;         /* SIGHUP came while it ran */
+    struct error reload_error; /* of the last reload: log file, certificate; empty: none */
     struct http_server *server;
     const struct daemon_api *handlers;
     void *api;
-    unsigned asked_to_end; /* how often */
+    unsigned end_requests; /* SIGTERM, SIGINT */
     bool closing;
 };
 
@@ -69,7 +69,7 @@ static void on_turn(uv_timer_t *timer)
         refresh_close(d->refresh, on_refresh_closed, d);
 }
 
-/* The next turn of the loop: what requests left to be closed is closed then. */
+/* Goes on in the next turn of the loop: handles that requests began to close are closed then. */
 static void on_server_closed(void *ctx)
 {
     struct daemon *d = ctx;
@@ -77,8 +77,7 @@ static void on_server_closed(void *ctx)
     uv_timer_start(&d->timer, on_turn, 0, 0);
 }
 
-/* No engine is left (or nobody waits for one any more): closes every handle, so that the loop ends.
- */
+/* No engine is left, or the wait is given up: closes every handle, so that the loop ends. */
 static void daemon_close(struct daemon *d)
 {
     if (d->closing)
@@ -88,7 +87,7 @@ static void daemon_close(struct daemon *d)
     for (int i = 0; i < N_SIGNALS; i++) {
         uv_close((uv_handle_t *)&d->signals[i], NULL);
         signal(signal_numbers[i],
-               SIG_IGN); /* the last steps are short, and are not to be cut off */
+               SIG_IGN); /* the last steps are short and must not be interrupted */
     }
     if (d->server)
         http_server_close(d->server, on_server_closed, d);
@@ -119,7 +118,7 @@ static void on_host_idle(void *ctx)
 static void end(struct daemon *d, int signum)
 {
     uint64_t drain = d->config->drain_timeout_ms;
-    if (d->asked_to_end++ == 0) {
+    if (d->end_requests++ == 0) {
         supervisor_tell(d->supervisor, "STOPPING=1", "finishes requests, then stops the engines");
         log_info("%s: stopping; %zu request%s in flight may take another %llu s", strsignal(signum),
                  http_server_busy(d->server), http_server_busy(d->server) == 1 ? "" : "s",
@@ -130,7 +129,7 @@ static void end(struct daemon *d, int signum)
     }
     log_warn("%s again: stopping at once", strsignal(signum));
     if (d->flush_until)
-        d->flush_until = uv_now(&d->loop); /* no engine is left: who still reads is cut off */
+        d->flush_until = uv_now(&d->loop); /* no engine is left: slow readers are cut off */
     else
         host_shutdown(d->host, 0, on_host_idle, d);
 }
@@ -164,8 +163,8 @@ static void tell_ready(const struct daemon *d)
     const char *problem = refresh_problem(d->refresh);
     if (problem)
         supervisor_tell(d->supervisor, "READY=1", "the models stay as they were: %s", problem);
-    else if (*d->mistake.text)
-        supervisor_tell(d->supervisor, "READY=1", "%s", d->mistake.text);
+    else if (*d->reload_error.text)
+        supervisor_tell(d->supervisor, "READY=1", "%s", d->reload_error.text);
     else
         supervisor_tell(d->supervisor, "READY=1", "serves %zu model%s", n, n == 1 ? "" : "s");
 }
@@ -175,15 +174,15 @@ static void on_reloaded(struct refresh_waiter *w, const char *problem)
     struct daemon *d = container_of(w, struct daemon, reloaded);
     (void)problem;
     d->reloading = false;
-    if (!d->asked_to_end)
+    if (!d->end_requests)
         tell_ready(d);
 }
 
-static void note_mistake(struct daemon *d, const struct error *err, const char *instead)
+static void note_reload_error(struct daemon *d, const struct error *err, const char *instead)
 {
     log_error("%s; %s", err->text, instead);
-    if (!*d->mistake.text) /* there is room for one: the log has all */
-        error_set(&d->mistake, -EIO, "%s; %s", err->text, instead);
+    if (!*d->reload_error.text) /* the first one; the log has all */
+        error_set(&d->reload_error, -EIO, "%s; %s", err->text, instead);
 }
 
 static void use_reloaded(struct daemon *d, struct reload *r)
@@ -191,12 +190,12 @@ static void use_reloaded(struct daemon *d, struct reload *r)
     if (r->log_fd >= 0)
         log_to_fd(r->log_fd);
     else if (d->config->log_file)
-        note_mistake(d, &r->log_problem, "it goes on in the file that was open before");
+        note_reload_error(d, &r->log_problem, "the log continues in the file that was open before");
     if (r->identity) {
         use_identity(d, r->identity);
         log_info("the certificate was read again");
     } else if (d->config->ssl_cert_file) {
-        note_mistake(d, &r->tls_problem, "the certificate that was read before stays in use");
+        note_reload_error(d, &r->tls_problem, "the certificate that was read before stays in use");
     }
 }
 
@@ -213,10 +212,10 @@ static void on_reload_done(struct reload *r)
         return;
     }
     use_reloaded(d, r);
-    if (d->reloading) /* what it waits for may have been read before this signal */
+    if (d->reloading) /* the running reading may have begun before this signal */
         refresh_leave(d->refresh, &d->reloaded);
     d->reloading = true;
-    refresh_ask(d->refresh, &d->reloaded);
+    refresh_request(d->refresh, &d->reloaded);
     if (d->reload_again)
         reload(d);
 }
@@ -226,8 +225,8 @@ static void reload(struct daemon *d)
     d->reload_again = d->reload_running;
     if (d->reload_running)
         return;
-    d->mistake = (struct error){0};
-    if (!d->asked_to_end)
+    d->reload_error = (struct error){0};
+    if (!d->end_requests)
         supervisor_tell_reloading(d->supervisor);
     d->reload_running = true;
     reload_start(&d->reload, &d->loop, d->config, on_reload_done);
@@ -298,7 +297,7 @@ static int listen_all(struct daemon *d, struct error *err)
 }
 
 /* One line for each address. */
-static void say_where(const struct daemon *d)
+static void log_addresses(const struct daemon *d)
 {
     const struct config *c = d->config;
     size_t n = catalog_count(host_catalog(d->host));
@@ -341,7 +340,7 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     if (!rc)
         rc = refresh_first(d->refresh, err);
     if (!rc) {
-        say_where(d);
+        log_addresses(d);
         api->listening(d->api, d->server);
         tell_ready(d);
     }

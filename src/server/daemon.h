@@ -14,7 +14,7 @@
 #include "server/supervisor.h"
 
 struct daemon_api {
-    /* Makes what `handler` gets as its context; `destroy` frees it at the end. */
+    /* Makes the context of `handler`; `destroy` frees it at the end. */
     void *(*create)(struct host *host, struct refresh *refresh);
     void (*destroy)(void *api);
     void (*listening)(void *api, const struct http_server *server); /* before the first request */
@@ -22,9 +22,9 @@ struct daemon_api {
     http_handler *add_fields; /* to every answer */
 };
 
-/* Serves, on the sockets that `supervisor` has or else where `config` says, until a signal ends it: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads
- * the models, the presets and the certificate again. Returns the process's exit status, having
- * said what was wrong. */
+/* Serves until a signal ends it, on the sockets that `supervisor` handed over, else at the addresses of
+ * `config`. SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the models, the presets
+ * and the certificate again. Returns the process's exit status; errors were printed. */
 int daemon_run(const struct config *config, struct supervisor *supervisor,
                const struct daemon_api *api);
 

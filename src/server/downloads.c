@@ -126,7 +126,7 @@ static void on_done(struct download *process, enum download_outcome outcome, voi
     case DOWNLOAD_NOTHING:
         i->fetched = outcome == DOWNLOAD_DONE;
         i->waiter.done = on_refreshed;
-        refresh_ask(i->all->refresh, &i->waiter);
+        refresh_request(i->all->refresh, &i->waiter);
         break;
     case DOWNLOAD_FAILED:
         fail(i, "llama-server could not fetch it");

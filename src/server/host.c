@@ -56,14 +56,35 @@ static struct host_request *request_of(struct sched_request *r)
     return r ? container_of(r, struct host_request, sched) : NULL;
 }
 
+static struct instance *instance_of(struct sched_instance *i)
+{
+    return container_of(i, struct instance, sched);
+}
+
+/* The scheduler has used the record that it had for its next SPAWN. */
+static void replace_spare(struct host *h)
+{
+    h->sched.spare = &instance_create()->sched;
+}
+
+static void release_gone(struct host *h)
+{
+    struct instance *i, *next;
+    for (i = TAILQ_FIRST(&h->gone); i; i = next) {
+        next = TAILQ_NEXT(i, link);
+        TAILQ_REMOVE(&h->gone, i, link);
+        if (!instance_release(i))
+            TAILQ_INSERT_HEAD(&h->gone, i, link);
+    }
+}
+
 static void perform(const struct sched_action *action)
 {
     struct model *m = container_of(action->model, struct model, sched);
     struct host_request *r = request_of(action->request);
     switch (action->type) {
     case SCHED_ACT_GRANT:
-        r->instance = model_instance(m);
-        instance_lease(r->instance);
+        r->instance = instance_of(action->instance);
         pulse_expect(&m->host->pulse, r->instance);
         r->granted(r);
         return;
@@ -73,13 +94,14 @@ static void perform(const struct sched_action *action)
     case SCHED_ACT_SPAWN:
         if (r)
             r->loaded = true;
-        instance_spawn(m, r);
+        replace_spare(m->host);
+        instance_spawn(instance_of(action->instance), m, r);
         return;
     case SCHED_ACT_DROP:
         instance_drop_load(m, action->reject);
         return;
     case SCHED_ACT_STOP:
-        instance_stop(model_instance(m), action);
+        instance_stop(instance_of(action->instance), action);
         return;
     }
 }
@@ -96,7 +118,7 @@ static void arm_timer(struct host *h)
 {
     uint64_t at = sched_deadline(&h->sched);
     uint64_t again = uv_now(h->loop) + MEMORY_MS;
-    if (h->budget.devices && h->sched.queued && at > again)
+    if (h->budget.devices && !TAILQ_EMPTY(&h->sched.waiting_models) && at > again)
         at = h->timer_at <= again ? h->timer_at : again;
     if (at > h->hold_ends)
         at = h->hold_ends;
@@ -120,6 +142,7 @@ void host_pump(struct host *h)
     while (sched_next(&h->sched, uv_now(h->loop), &action))
         perform(&action);
     h->pumping = false;
+    release_gone(h);
     placement_read_ahead(h);
     arm_timer(h);
     if (h->release_due)
@@ -157,14 +180,12 @@ void host_withdraw(struct host_request *r)
     host_sched_event(m->host,
                      &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
                                            .request = &r->sched});
-    if (granted)
-        instance_release(r->instance);
     r->instance = NULL;
 }
 
 bool host_is_stopping(const struct host_request *r)
 {
-    return r->model->sched.state == SCHED_STOPPING && !r->instance->broken;
+    return r->instance->sched.state == SCHED_STOPPING && !r->instance->broken;
 }
 
 uint64_t host_eta(const struct model *h)
@@ -269,6 +290,7 @@ static void init_scheduler(struct host *h)
     for (size_t d = 0; d < h->budget.devices; d++)
         config.ceiling[d] = budget_ceiling(&h->budget, d);
     sched_init(&h->sched, &config);
+    replace_spare(h);
 }
 
 /* What the user named must be usable; without the default folder the daemon works all the same. */
@@ -289,6 +311,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     h->timer_at = h->hold_ends = SCHED_NEVER;
     TAILQ_INIT(&h->listeners);
     TAILQ_INIT(&h->models);
+    TAILQ_INIT(&h->gone);
     memory_init();
     int rc = open_state(h, err);
     if (!rc)
@@ -414,6 +437,21 @@ static void on_catalog_closed(void *ctx)
     warm_close(h->warm, on_warm_closed, h);
 }
 
+static void destroy_instances(struct host *h)
+{
+    struct sched_instance *s, *next;
+    struct instance *i;
+    for (s = TAILQ_FIRST(&h->sched.instances); s; s = next) {
+        next = TAILQ_NEXT(s, link);
+        instance_destroy(instance_of(s));
+    }
+    while ((i = TAILQ_FIRST(&h->gone))) {
+        TAILQ_REMOVE(&h->gone, i, link);
+        instance_destroy(i);
+    }
+    instance_destroy(instance_of(h->sched.spare));
+}
+
 void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
 {
     h->closing = true;
@@ -421,10 +459,9 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
     h->closed = closed;
     h->closed_ctx = ctx;
     struct model *m, *next;
+    destroy_instances(h);
     for (m = TAILQ_FIRST(&h->models); m; m = next) {
         next = TAILQ_NEXT(m, link);
-        while (model_instance(m))
-            instance_destroy(model_instance(m));
         model_destroy(m);
     }
     state_close(h->state);

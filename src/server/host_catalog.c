@@ -41,8 +41,7 @@ static void on_model_header(struct catalog_model *entry, void *ctx)
  */
 static void release_if_removed(struct model *m)
 {
-    if (!m->entry->removed || model_state(m) != SCHED_UNLOADED || m->sched.leases ||
-        model_instance(m))
+    if (!m->entry->removed || model_state(m) != SCHED_UNLOADED || m->sched.leases)
         return;
     struct catalog_model *entry = m->entry;
     struct catalog *catalog = m->host->catalog;

@@ -15,55 +15,39 @@
 #include "engine/oom.h"
 #include "server/host_core.h"
 
+#define USE_MS 250       /* how long a reading of its memory serves */
 #define FAILURE_LINES 20 /* of the engine's log, in an error */
 
 /* --- records ------------------------------------------------------------------------------------
  */
 
-static struct instance *create(struct model *m)
+struct instance *instance_create(void)
 {
-    struct instance *i = mem_zalloc(sizeof *i);
-    i->model = m;
-    i->loaded_at = clock_unix();
-    i->oom_kills = oom_kills();
-    TAILQ_INSERT_HEAD(&m->instances, i, link);
-    return i;
+    return mem_zalloc(sizeof(struct instance));
 }
 
-/* Requests that it was granted may still name it. */
-static void free_if_unused(struct instance *i)
+static void instance_free(struct instance *i)
 {
-    if (i->engine || i->leases)
-        return;
     free(i->loaded_by);
     free(i);
 }
 
-static void leave_model(struct instance *i)
+bool instance_release(struct instance *i)
 {
-    TAILQ_REMOVE(&i->model->instances, i, link);
-    i->engine = NULL;
-    free_if_unused(i);
-}
-
-void instance_lease(struct instance *i)
-{
-    i->leases++;
-}
-
-void instance_release(struct instance *i)
-{
-    i->leases--;
-    free_if_unused(i);
+    if (i->sched.leases)
+        return false;
+    instance_free(i);
+    return true;
 }
 
 void instance_destroy(struct instance *i)
 {
-    pulse_end(i);
-    http_client_close(i->client);
-    i->client = NULL;
-    engine_destroy(i->engine);
-    leave_model(i);
+    if (i->engine) {
+        pulse_end(i);
+        http_client_close(i->client);
+        engine_destroy(i->engine);
+    }
+    instance_free(i);
 }
 
 void instance_memory(struct instance *i, struct memory_use *use)
@@ -73,13 +57,40 @@ void instance_memory(struct instance *i, struct memory_use *use)
     i->used_at = uv_now(i->model->host->loop);
 }
 
+const struct memory_use *instance_memory_cached(struct instance *i)
+{
+    struct memory_use use;
+    if (!i->used_at || uv_now(i->model->host->loop) - i->used_at >= USE_MS)
+        instance_memory(i, &use);
+    return &i->use;
+}
+
+const char *instance_status(const struct instance *i)
+{
+    switch (i->sched.state) {
+    case SCHED_UNLOADED:
+        return "unloaded";
+    case SCHED_LOADING:
+        return "loading";
+    case SCHED_READY:
+    case SCHED_YIELDING:
+    case SCHED_DRAINING:
+        return engine_state(i->engine) == ENGINE_SLEEPING ? "sleeping"
+               : engine_state(i->engine) == ENGINE_WAKING ? "loading"
+                                                          : "loaded";
+    case SCHED_STOPPING: /* its memory is not back yet, so it is not unloaded */
+        return i->engine && engine_ready_after(i->engine) ? "loaded" : "loading";
+    }
+    return "unloaded";
+}
+
 void instance_broken(struct instance *i)
 {
-    struct model *m = i->model;
-    if (!i->engine || m->sched.state != SCHED_READY)
+    if (!i->engine || i->sched.state == SCHED_LOADING || i->sched.state == SCHED_STOPPING)
         return;
     i->broken = true;
-    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_BROKEN, .model = &m->sched});
+    host_sched_event(i->model->host,
+                     &(struct sched_event){.type = SCHED_EV_BROKEN, .instance = &i->sched});
 }
 
 /* --- what engines report ------------------------------------------------------------------------
@@ -96,7 +107,7 @@ static void learn(struct instance *i)
 static void keep_learned(const struct instance *i)
 {
     struct host *host = i->model->host;
-    if (!i->outdated)
+    if (!i->sched.outdated)
         learned_keep(host->state, &host->budget, i->model);
 }
 
@@ -128,7 +139,7 @@ static void on_ready(struct instance *i)
     host_record(m, "ready", took);
     i->client = create_client(i);
     pulse_begin(&host->pulse, i);
-    host_sched_event(host, &(struct sched_event){.type = SCHED_EV_READY, .model = &m->sched});
+    host_sched_event(host, &(struct sched_event){.type = SCHED_EV_READY, .instance = &i->sched});
 }
 
 static void on_engine_state(struct engine *e, enum engine_state state, void *ctx)
@@ -143,7 +154,7 @@ static void on_engine_state(struct engine *e, enum engine_state state, void *ctx
         return;
     case ENGINE_READY: /* announced first: what READY makes possible may already be its end */
         host_announce(m->host, HOST_EV_READY, m, i);
-        if (m->sched.state == SCHED_LOADING)
+        if (i->sched.state == SCHED_LOADING)
             on_ready(i);
         return;
     case ENGINE_SLEEPING:
@@ -202,7 +213,7 @@ static void note_end(struct instance *i, const struct engine_exit *how)
     char took[32];
     m->outcome.exit = *how;
     if (how->was_stopped && !i->broken && !how->timed_out) {
-        m->outcome.reason = outcome_of_stop(m->sched.stop_reason);
+        m->outcome.reason = outcome_of_stop(i->sched.stop_reason);
         snprintf(took, sizeof took, "after %llu ms", (unsigned long long)how->stop_ms);
         host_record(m, "end", took);
         return;
@@ -211,6 +222,13 @@ static void note_end(struct instance *i, const struct engine_exit *how)
     explain_end(i, how);
     mem_replace(&m->outcome.stop_cause, NULL);
     host_record(m, "failed", m->outcome.failure);
+}
+
+static void note_gone(struct instance *i, const struct sched_event *event)
+{
+    struct host *host = i->model->host;
+    TAILQ_INSERT_TAIL(&host->gone, i, link);
+    sched_event(&host->sched, event, uv_now(host->loop));
 }
 
 static void on_engine_gone(struct engine *e, const struct engine_exit *how, void *ctx)
@@ -234,14 +252,10 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     /* All is announced before anything new begins: requests that broke off with this engine still
      * find why. */
     host->pumping = true;
-    TAILQ_REMOVE(&m->instances, i, link);
-    sched_event(&host->sched,
-                &(struct sched_event){.type = SCHED_EV_GONE, .model = &m->sched, .oom = oom},
-                uv_now(host->loop));
+    note_gone(i, &(struct sched_event){.type = SCHED_EV_GONE, .instance = &i->sched, .oom = oom});
     host_announce(host, HOST_EV_GONE, m, i);
     http_client_close(client);
     engine_destroy(e);
-    free_if_unused(i);
     host->pumping = false;
     host_note_removed(m);
     host_pump(host);
@@ -282,6 +296,15 @@ static int start(struct instance *i, struct error *err)
     return engine_start(&i->engine, m->host->loop, &spec, &engine_events, i, err);
 }
 
+/* The daemon lacks descriptors, processes or memory: the scheduler tries again. */
+static void note_own_failure(struct instance *i, const struct error *err)
+{
+    struct model *m = i->model;
+    log_warn("model %s: %s; trying again", m->entry->id, err->text);
+    host_record(m, "retry", err->text);
+    note_gone(i, &(struct sched_event){.type = SCHED_EV_GONE, .instance = &i->sched, .ours = true});
+}
+
 static void note_failed_start(struct instance *i, const struct error *err)
 {
     struct model *m = i->model;
@@ -290,23 +313,34 @@ static void note_failed_start(struct instance *i, const struct error *err)
     m->outcome.exit = (struct engine_exit){.code = -1};
     outcome_set_failure(&m->outcome, mem_strdup(err->text));
     host_record(m, "failed", m->outcome.failure);
-    leave_model(i);
     host_announce(m->host, HOST_EV_GONE, m, NULL);
-    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_GONE, .model = &m->sched});
+    note_gone(i, &(struct sched_event){.type = SCHED_EV_GONE, .instance = &i->sched});
 }
 
-void instance_spawn(struct model *m, const struct host_request *cause)
+static void take_cause(struct instance *i, const struct host_request *cause)
 {
-    struct error err;
-    struct instance *i = create(m);
+    struct model *m = i->model;
     i->loaded_by = asker(cause, m);
+    i->loaded_at = clock_unix();
+    i->oom_kills = oom_kills();
     mem_replace(&m->outcome.stop_cause, NULL);
     mem_replace(&m->intent.load_by, NULL);
     m->outcome.reason = OUTCOME_NONE;
     outcome_set_failure(&m->outcome, NULL);
-    if (start(i, &err)) {
+}
+
+void instance_spawn(struct instance *i, struct model *m, const struct host_request *cause)
+{
+    struct error err;
+    i->model = m;
+    take_cause(i, cause);
+    int rc = start(i, &err);
+    if (rc) {
         i->engine = NULL;
-        note_failed_start(i, &err);
+        if (error_is_ours(rc))
+            note_own_failure(i, &err);
+        else
+            note_failed_start(i, &err);
         return;
     }
     m->host->engines++;
@@ -359,9 +393,9 @@ static char *why_stopped(const struct model *m, const struct sched_action *actio
 
 void instance_stop(struct instance *i, const struct sched_action *action)
 {
-    if (!i || !i->engine)
-        return;
     struct model *m = i->model;
+    if (!i->engine)
+        return;
     if (engine_ready_after(i->engine))
         learn(
             i); /* it grew while prompts filled its batches: its end is the last chance to see that */

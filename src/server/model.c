@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "server/host_core.h"
-
-#define USE_MS 250 /* how long a reading of its memory serves */
 
 struct model *model_create(struct host *host, struct catalog_model *entry)
 {
@@ -16,7 +15,6 @@ struct model *model_create(struct host *host, struct catalog_model *entry)
     m->host = host;
     m->entry = entry;
     entry->owner = m;
-    TAILQ_INIT(&m->instances);
     TAILQ_INSERT_TAIL(&host->models, m, link);
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_ADD, .model = &m->sched});
     return m;
@@ -70,18 +68,21 @@ static bool take_arguments(struct model *m)
     return changed;
 }
 
-/* Engines that run were started with other arguments. */
-static void outdate_instances(struct model *m)
+/* The arguments changed: what failed may work now. */
+static void forget_failure(struct model *m)
 {
-    struct instance *i;
-    TAILQ_FOREACH (i, &m->instances, link)
-        i->outdated = true;
-    if (!TAILQ_EMPTY(&m->instances)) {
-        log_info("model %s: its arguments changed", m->entry->id);
-    } else if (m->outcome.reason != OUTCOME_BROKEN_FILE) {
-        m->outcome.reason = OUTCOME_NONE; /* what failed may work now */
-        outcome_set_failure(&m->outcome, NULL);
-    }
+    if (m->outcome.reason == OUTCOME_BROKEN_FILE)
+        return;
+    m->outcome.reason = OUTCOME_NONE;
+    outcome_set_failure(&m->outcome, NULL);
+}
+
+/* The scheduler compares what the next engine takes with what is free beside the one that runs. */
+static void prepare_replacement(struct model *m)
+{
+    log_info("model %s: its arguments changed", m->entry->id);
+    if (m->host->budget.devices)
+        budget_ask(&m->host->budget, m);
 }
 
 void model_configure(struct model *m)
@@ -94,7 +95,10 @@ void model_configure(struct model *m)
     budget_take_given(&host->budget, m);
     if (!changed)
         return;
-    outdate_instances(m);
+    if (model_engine(m))
+        prepare_replacement(m);
+    else
+        forget_failure(m);
     host->changed = true;
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &m->sched});
 }
@@ -104,22 +108,24 @@ void model_configure(struct model *m)
 
 enum sched_state model_state(const struct model *m)
 {
-    return m->sched.state;
+    return sched_model_state(&m->sched);
 }
 
 bool model_is_draining(const struct model *m)
 {
-    return m->sched.draining || m->sched.yielding;
+    enum sched_state state = model_state(m);
+    return state == SCHED_DRAINING || state == SCHED_YIELDING;
 }
 
 bool model_waits(const struct model *m)
 {
-    return m->sched.queued;
+    return m->sched.waits != SCHED_WAITS_NOT;
 }
 
 struct instance *model_instance(const struct model *m)
 {
-    return TAILQ_FIRST(&m->instances);
+    struct sched_instance *i = sched_model_instance(&m->sched);
+    return i ? container_of(i, struct instance, sched) : NULL;
 }
 
 struct engine *model_engine(const struct model *m)
@@ -136,20 +142,8 @@ struct http_client *model_client(const struct model *m)
 
 const char *model_status(const struct model *m)
 {
-    const struct engine *engine = model_engine(m);
-    switch (model_state(m)) {
-    case SCHED_UNLOADED:
-        return "unloaded";
-    case SCHED_LOADING:
-        return "loading";
-    case SCHED_READY:
-        return engine_state(engine) == ENGINE_SLEEPING ? "sleeping"
-               : engine_state(engine) == ENGINE_WAKING ? "loading"
-                                                       : "loaded";
-    case SCHED_STOPPING: /* its memory is not back yet, so it is not unloaded */
-        return engine && engine_ready_after(engine) ? "loaded" : "loading";
-    }
-    return "unloaded";
+    const struct instance *i = model_instance(m);
+    return i ? instance_status(i) : "unloaded";
 }
 
 static void add_use(struct memory_use *sum, const struct memory_use *use)
@@ -162,11 +156,12 @@ static void add_use(struct memory_use *sum, const struct memory_use *use)
 
 void model_memory(struct model *m, struct memory_use *use)
 {
-    struct instance *i;
+    struct sched_instance *s;
+    struct memory_use one;
     memset(use, 0, sizeof *use);
-    TAILQ_FOREACH (i, &m->instances, link) {
-        instance_memory(i, &i->use);
-        add_use(use, &i->use);
+    LIST_FOREACH (s, &m->sched.instances, of_model) {
+        instance_memory(container_of(s, struct instance, sched), &one);
+        add_use(use, &one);
     }
 }
 
@@ -174,9 +169,5 @@ const struct memory_use *model_memory_cached(struct model *m)
 {
     static const struct memory_use none;
     struct instance *i = model_instance(m);
-    if (!i)
-        return &none;
-    if (!i->used_at || uv_now(m->host->loop) - i->used_at >= USE_MS)
-        instance_memory(i, &i->use);
-    return &i->use;
+    return i ? instance_memory_cached(i) : &none;
 }

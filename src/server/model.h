@@ -33,8 +33,7 @@ struct model {
     struct intent intent;
     struct learned learned;
     struct outcome outcome;
-    struct instances instances; /* newest first */
-    TAILQ_ENTRY(model) link;    /* in host.models, those of removed entries included */
+    TAILQ_ENTRY(model) link; /* in host.models, those of removed entries included */
 };
 
 /* A record for `entry`, in service with the scheduler. */

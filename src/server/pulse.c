@@ -40,7 +40,7 @@ static bool check(struct pulse_clock *c, struct instance *i)
 {
     struct pulse *p = &i->pulse;
     uint64_t silent = uv_now(host_loop(c->host)) - p->heard;
-    p->busy = i->model->sched.leases > i->model->sched.stale;
+    p->busy = i->sched.leases;
     if (!p->watched || !p->busy)
         return false;
     if (silent < part_of(c)) {
@@ -59,12 +59,11 @@ static bool check(struct pulse_clock *c, struct instance *i)
 static void on_tick(uv_timer_t *timer)
 {
     struct pulse_clock *c = timer->data;
-    struct sched_model *m, *next;
+    struct sched_instance *i, *next;
     bool again = false;
-    for (m = TAILQ_FIRST(&host_sched(c->host)->running_models); m; m = next) {
-        next = TAILQ_NEXT(m, link);
-        struct instance *i = model_instance(container_of(m, struct model, sched));
-        again |= i && check(c, i);
+    for (i = TAILQ_FIRST(&host_sched(c->host)->instances); i; i = next) {
+        next = TAILQ_NEXT(i, link);
+        again |= check(c, container_of(i, struct instance, sched));
     }
     if (!again)
         uv_timer_stop(timer);

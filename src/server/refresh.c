@@ -8,28 +8,28 @@
 #include "server/sources.h"
 #include "server/watch.h"
 
-#define CHANGED_MS 200 /* a change is seldom alone */
+#define CHANGED_MS 200 /* one reading for changes that come together */
 #define SETTLE_MS (FOLDER_SETTLE_S * 1000 + 100)
-#define AWAY_MS 2000 /* a folder that is away has no watch that tells of its return */
+#define AWAY_MS 2000 /* poll for a missing folder: it has no watch that reports its return */
 
 TAILQ_HEAD(waiters, refresh_waiter);
 
 struct refresh {
     struct host *host;
     struct watch *watch;
-    uv_timer_t timer; /* until the next reading that nobody asked for */
+    uv_timer_t timer; /* until the next reading that nobody requested */
     uv_work_t work;
     struct waiters next;    /* for a reading that has not begun */
-    struct waiters current; /* for the one that runs */
+    struct waiters current; /* for the running one */
     bool running, closing;
-    bool asked; /* somebody wants another reading, */
-    bool current_asked;
-    bool changed;  /* or files did come or go */
-    char *presets; /* the text of the last presets that were asked for; NULL without any */
+    bool requested; /* another reading is due: by request, */
+    bool changed;   /* or because files changed */
+    bool current_requested;
+    char *presets; /* the text of the last requested presets; NULL without any */
     char *problem;
-    bool problem_asked; /* it is of a reading that somebody asked for */
-    bool away;          /* a folder could not be read the last time */
-    /* The reading that runs, or is just over: */
+    bool problem_requested; /* `problem` is of a requested reading */
+    bool away;              /* a folder could not be read the last time */
+    /* The reading that runs or has just ended: */
     struct sources sources;
     struct error err;
     int rc;
@@ -45,14 +45,14 @@ static void start(struct refresh *r);
 static void read_sources(uv_work_t *work)
 {
     struct refresh *r = work->data;
-    r->rc = sources_read(&r->sources, host_config(r->host), r->current_asked ? NULL : r->presets,
-                         &r->err);
+    r->rc = sources_read(&r->sources, host_config(r->host),
+                         r->current_requested ? NULL : r->presets, &r->err);
 }
 
 /* --- on the loop --------------------------------------------------------------------------------
  */
 
-static void tell_all(struct waiters *list, const char *problem)
+static void finish_waiters(struct waiters *list, const char *problem)
 {
     struct refresh_waiter *w;
     while ((w = TAILQ_FIRST(list))) {
@@ -77,8 +77,8 @@ static void on_timer(uv_timer_t *timer)
     start(r);
 }
 
-/* In `ms`, or when it is due anyway. */
-static void look_again(struct refresh *r, uint64_t ms)
+/* A reading in `ms`, unless one is due earlier. */
+static void schedule(struct refresh *r, uint64_t ms)
 {
     if (!uv_is_active((uv_handle_t *)&r->timer) || uv_timer_get_due_in(&r->timer) > ms)
         uv_timer_start(&r->timer, on_timer, ms, 0);
@@ -87,30 +87,30 @@ static void look_again(struct refresh *r, uint64_t ms)
 static void watch_folders(struct refresh *r, const struct strv *folders)
 {
     if (watch_add(r->watch, folders))
-        look_again(r, CHANGED_MS);
+        schedule(r, CHANGED_MS);
 }
 
 static void take_over(struct refresh *r)
 {
     keep_presets(r);
     watch_folders(r, &r->sources.folders);
-    if (host_apply(r->host, &r->sources, !r->current_asked))
-        look_again(r, SETTLE_MS);
+    if (host_apply(r->host, &r->sources, !r->current_requested))
+        schedule(r, SETTLE_MS);
 }
 
-/* A mistake in presets that somebody asked for stands until they ask again, whatever files come or
- * go. A folder that stays away is told of once, not at each look. */
+/* The problem of a requested reading stays until the next request, whatever files change meanwhile. A
+ * folder that stays away is logged once, not at each poll. */
 static void note_problem(struct refresh *r, const char *problem)
 {
     bool was_away = r->away;
     r->away = problem && r->sources.lacks_folder;
-    if (problem && (r->current_asked || !was_away))
+    if (problem && (r->current_requested || !was_away))
         log_error("the models stay as they were: %s", problem);
-    if (r->problem_asked && !r->current_asked)
+    if (r->problem_requested && !r->current_requested)
         return;
     free(r->problem);
     r->problem = problem ? mem_strdup(problem) : NULL;
-    r->problem_asked = problem && r->current_asked && !r->away;
+    r->problem_requested = problem && r->current_requested && !r->away;
 }
 
 static void close_when_idle(struct refresh *r);
@@ -121,8 +121,8 @@ static void end_reading(struct refresh *r)
     if (r->rc == 0)
         take_over(r);
     else if (r->away)
-        look_again(r, AWAY_MS);
-    tell_all(&r->current, r->problem);
+        schedule(r, AWAY_MS);
+    finish_waiters(&r->current, r->problem);
 }
 
 static void on_read(uv_work_t *work, int status)
@@ -132,18 +132,18 @@ static void on_read(uv_work_t *work, int status)
         end_reading(r);
     else if (status == 0 && r->rc == 0)
         sources_finish(&r->sources);
-    r->running = false; /* not before: whoever asks while the old ones are told waits for another */
+    r->running = false; /* not before: a waiter may request another reading */
     start(r);
     close_when_idle(r);
 }
 
 static void start(struct refresh *r)
 {
-    if (r->running || r->closing || !(r->asked || r->changed))
+    if (r->running || r->closing || !(r->requested || r->changed))
         return;
     r->running = true;
-    r->current_asked = r->asked;
-    r->asked = r->changed = false;
+    r->current_requested = r->requested;
+    r->requested = r->changed = false;
     uv_timer_stop(&r->timer);
     TAILQ_CONCAT(&r->current, &r->next, link);
     r->work.data = r;
@@ -154,7 +154,7 @@ static void on_changed(void *ctx)
 {
     struct refresh *r = ctx;
     if (!r->closing)
-        look_again(r, CHANGED_MS);
+        schedule(r, CHANGED_MS);
 }
 
 struct refresh *refresh_create(struct host *host)
@@ -182,11 +182,11 @@ int refresh_first(struct refresh *r, struct error *err)
     return host_start(r->host, &s, err);
 }
 
-void refresh_ask(struct refresh *r, struct refresh_waiter *w)
+void refresh_request(struct refresh *r, struct refresh_waiter *w)
 {
     if (w)
         TAILQ_INSERT_TAIL(&r->next, w, link);
-    r->asked = true;
+    r->requested = true;
     start(r);
 }
 
@@ -244,8 +244,8 @@ void refresh_close(struct refresh *r, void (*closed)(void *ctx), void *ctx)
     r->closing = true;
     r->closed = closed;
     r->closed_ctx = ctx;
-    tell_all(&r->current, "the server is shutting down");
-    tell_all(&r->next, "the server is shutting down");
+    finish_waiters(&r->current, "the server is shutting down");
+    finish_waiters(&r->next, "the server is shutting down");
     uv_cancel((uv_req_t *)&r->work);
     close_when_idle(r);
 }

@@ -187,6 +187,8 @@ static void on_stopping(struct operation *op, struct unload_target *t)
 
 static void on_gone(struct operation *op, struct unload_target *t)
 {
+    if (model_instance(t->model))
+        return; /* another one of it ends later */
     t->stopped_ms = t->model->outcome.exit.stop_ms;
     resolve(t, UNLOAD_UNLOADED, t->model->outcome.reason == OUTCOME_CRASHED ? "crashed" : NULL);
     settle_if_resolved(op);
@@ -242,7 +244,7 @@ static void on_drained(uv_timer_t *timer)
     struct operation *op = timer->data;
     for (size_t i = 0; i < op->u.n; i++) {
         struct unload_target *t = &op->u.targets[i];
-        if (t->result == UNLOAD_PENDING && model_state(t->model) == SCHED_READY)
+        if (t->result == UNLOAD_PENDING && model_is_draining(t->model))
             end_drain(op, t);
     }
     watch_for_stuck(op);

@@ -13,7 +13,7 @@
 #define SLICE ((uint64_t)16 * 1024 * 1024)
 #define PIECE ((size_t)256 * 1024) /* of one read */
 
-/* The files of one model on their way. Touched by a thread while its slice is read, else by the loop. */
+/* The files of one model being read. Used by a pool thread while it reads a slice, else by the loop. */
 struct reading {
     uv_work_t work;
     struct warm *warm;
@@ -22,12 +22,12 @@ struct reading {
     int fd;      /* of it; -1: not open yet */
     off_t offset;
     uint64_t left; /* bytes that may still be filled */
-    bool dropped; /* nobody wants it any more: the loop's word, which the thread does not look at */
+    bool dropped;  /* not wanted any more; set and read on the loop only */
 };
 
 struct warm {
     uv_loop_t *loop;
-    const struct catalog_model *model; /* as last told: for comparison only */
+    const struct catalog_model *model; /* of the last warm_next(): for comparison only */
     struct reading *reading;           /* its files; NULL when they are read */
     unsigned readings;                 /* that one, and those dropped in the middle of a slice */
     bool closing;
@@ -37,7 +37,7 @@ struct warm {
 
 /* --- in the thread ------------------------------------------------------------------------------ */
 
-/* A file that cannot be opened or read is the engine's to complain of. */
+/* After the last byte, or an error: the engine reports a file that cannot be read. */
 static void next_file(struct reading *r)
 {
     if (r->fd >= 0)
@@ -54,8 +54,8 @@ static bool open_file(struct reading *r)
     return r->fd >= 0;
 }
 
-/* The kernel is asked for more than is waited for, so that the disk is never without an order. What
- * pread() said of the last piece. */
+/* Advises the kernel of the next slice, too, so that the disk always has a request queued. Returns
+ * the last pread()'s result. */
 static ssize_t read_pieces(struct reading *r, uint64_t end)
 {
     char *piece = mem_realloc(NULL, PIECE);
@@ -112,7 +112,7 @@ static void on_slice(uv_work_t *work, int status)
         reading_free(r);
 }
 
-/* Half of what there is: what engines that run have mapped is not to go for one that may never come. */
+/* Half of the available memory: pages that running engines map must stay, the load may never come. */
 static uint64_t room(void)
 {
     struct memory_figures figures;

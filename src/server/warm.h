@@ -3,8 +3,8 @@
  * While a model waits for its place, its files are read into the page cache, so that its engine finds
  * them there. One model at a time, in the order in which an engine reads, by a thread of libuv's pool.
  *
- * Bounded: a slice at a time, so that a change of plans is followed within one, other work of the pool is
- * not held up, and no more than half of the memory that was available is filled.
+ * Bounded: one slice at a time, so that another model's turn takes effect within a slice and other work of
+ * the pool gets its turn; at most half of the available memory is filled.
  */
 #ifndef HOSTLER_SERVER_WARM_H
 #define HOSTLER_SERVER_WARM_H
@@ -17,10 +17,10 @@
 struct warm;
 
 struct warm *warm_create(uv_loop_t *loop);
-/* The model that waits, or NULL: called whenever that may have changed, and nearly free when it has not.
- * Another one than before ends the reading of that. `m` is not looked at after the call. */
+/* Reads the files of `m` from now on, and those of the model before no longer; NULL: none. O(1) when `m`
+ * is the same as before; `m` is not used after the call. */
 void warm_next(struct warm *w, const struct catalog_model *m);
-/* No more reading; `closed` is called on the loop once the last slice is over and `w` is freed. */
+/* Stops reading; `closed` is called on the loop when the last slice has ended and `w` is freed. */
 void warm_close(struct warm *w, void (*closed)(void *ctx), void *ctx);
 
 #endif

@@ -47,7 +47,7 @@ static void forget(struct watch *w, struct place *p)
     place_free(p);
 }
 
-/* Whether it was known: what was taken off by us is not any more. */
+/* True if it was still in the set: not after our own inotify_rm_watch(). */
 static bool forget_wd(struct watch *w, int wd)
 {
     struct place *p;
@@ -57,7 +57,7 @@ static bool forget_wd(struct watch *w, int wd)
     return p != NULL;
 }
 
-/* A folder was moved: its path, and those below it, may be other folders' soon. */
+/* A folder was moved: its path and those below it may soon name other folders. */
 static void forget_moved(struct watch *w, int wd)
 {
     struct place *moved, *p, *next;
@@ -74,7 +74,7 @@ static void forget_moved(struct watch *w, int wd)
     free(path);
 }
 
-/* Whether something came, went or is complete. */
+/* Whether the event is a change in a watched folder. */
 static bool take_event(struct watch *w, const struct inotify_event *e)
 {
     if (e->mask & IN_IGNORED) /* the kernel dropped it: the folder is gone */
@@ -119,7 +119,7 @@ struct watch *watch_create(uv_loop_t *loop, void (*changed)(void *ctx), void *ct
     return w;
 }
 
-/* What leads elsewhere by now (a link that was pointed to another folder) is watched there. */
+/* A path that leads to another folder now (a symbolic link was changed) is watched there. */
 static bool add(struct watch *w, const char *path)
 {
     struct place *p;
@@ -165,7 +165,7 @@ static void watch_free(struct watch *w)
     HASH_CLEAR(by_wd, w->by_wd);
     HASH_CLEAR(by_path, w->by_path);
     for (; p; p = next) {
-        next = p->by_path.next; /* which outlasts the table */
+        next = p->by_path.next; /* still valid after HASH_CLEAR */
         place_free(p);
     }
     void (*closed)(void *) = w->closed;

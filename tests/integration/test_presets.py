@@ -31,6 +31,11 @@ def pid_of(server, model):
     return engine and engine["pid"]
 
 
+def states(server):
+    """Of all engines, also of two of one model, by pid."""
+    return {e["pid"]: e["state"] for e in server.get("/hostler/v1/status").json["engines"]}
+
+
 def words_of(pid, name="cmdline"):
     return pathlib.Path(f"/proc/{pid}/{name}").read_bytes().decode().split("\0")
 
@@ -292,18 +297,18 @@ def test_a_section_that_changes(start, slow_models, reload):
     connection, response = open_stream(server, "m1", max_tokens=150, ignore_eos=True)
     read_events(response, 2)
     old = pid_of(server, "m1")
-    server.preset.write_text("[m1]\nc = 768\n[m2]\nctx-size = 512\nttl = 50\n", encoding="utf-8")
+    server.preset.write_text("[m1]\nc = 768\n[m2]\nctx-size = 512\nttl = 5000\n", encoding="utf-8")
     reload(server)
-    until(lambda: status(server, "m1").get("draining"), what="its draining")
-    assert pid_of(server, "m1") == old
-    later = background(server.tokenize, "m1")  # is for the next engine
-    until(lambda: server.engines()["m1"]["waiting"] == 1)
+    assert server.tokenize("m1").status == 200
+    # The new engine loads beside the old one, which goes on with its answer.
+    until(lambda: pid_of(server, "m1") != old, what="its replacement")
+    assert value(command_line(server, "m1"), "--ctx-size") == "768"
+    until(lambda: states(server)[old] == "draining", what="its draining")
     assert [text for _, text in read_events(response)][-1] == "[DONE]"
     connection.close()
-    assert later.result(PATIENCE).status == 200
-    assert pid_of(server, "m1") != old
-    assert value(command_line(server, "m1"), "--ctx-size") == "768"
-    assert pid_of(server, "m2") == unchanged and server.engines()["m2"]["ttl_ms"] == 50000
+    until(lambda: old not in states(server), what="its end")
+    assert server.tokenize("m1").status == 200
+    assert pid_of(server, "m2") == unchanged and server.engines()["m2"]["ttl_ms"] == 5000000
 
 
 @pytest.mark.parametrize("reload", [sighup, ask_anew])

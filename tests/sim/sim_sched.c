@@ -50,9 +50,16 @@ enum engine_state { ENGINE_NONE, ENGINE_LOADING, ENGINE_UP, ENGINE_STOPPING };
 enum client_state { CLIENT_OUT, CLIENT_ASKED, CLIENT_SERVED };
 
 struct engine {
+    struct sched_instance i; /* first: it is found by its address */
+    TAILQ_ENTRY(engine) link;
     enum engine_state state;
     unsigned id;
-    bool draining; /* somebody asked it to end: until when, why, and whether at once */
+    struct catalog_model *model;
+    bool outdated;         /* its model's arguments have changed since */
+    bool yielded;          /* when that was last noticed */
+    bool has_place;        /* until its replacement takes it over */
+    uint64_t wanted_since; /* by the operator whom it was spawned for; SCHED_NEVER */
+    bool draining;         /* somebody asked it to end: until when, why, and whether at once */
     bool killed, broken;
     uint64_t drain_until;
     enum sched_stop_reason drain_reason;
@@ -63,7 +70,6 @@ struct engine {
 
 struct catalog_model {
     struct sched_model m;
-    struct engine engine;
     bool listed, wanted;
     uint64_t wanted_since, held_until;
 };
@@ -71,8 +77,8 @@ struct catalog_model {
 struct client {
     struct sched_request r;
     enum client_state state;
-    unsigned engine; /* id of the one that serves it */
-    bool rejected;   /* by the event that is being handled */
+    struct engine *engine; /* that serves it */
+    bool rejected;         /* by the event that is being handled */
     enum sched_reject_reason reason;
     bool judged;       /* in the end phase: was there when it began */
     uint64_t since, n; /* ms; order of arrival */
@@ -85,22 +91,24 @@ struct world {
     struct catalog_model models[MODELS];
     struct client clients[CLIENTS];
     struct sched_weights files[FILES];
+    TAILQ_HEAD(, engine) engines; /* that were spawned, in their order, until they may be freed */
     unsigned n_models;
     bool strict, shutdown;
     bool fixed;    /* max_leases does not change */
     bool plain;    /* only places are short: then much more can be said of what must happen */
+    bool ending;   /* the end phase has begun */
     bool resident; /* in the end phase: whoever is served asks again */
-    const struct catalog_model *victim; /* that is being judged */
+    const struct engine *victim; /* that is being judged */
     uint64_t seed, random, now, event, arrivals;
     unsigned op; /* of random_event(): what is drawn in it depends on this and the seed alone */
-    unsigned engines; /* how many there were */
+    unsigned spawned; /* how many there were */
     unsigned depth;
     char trace[TRACE_LINES][TRACE_WIDTH];
     uint64_t traced;
 };
 
 static struct totals {
-    uint64_t events, grants, rejects, spawns, stops, evictions, yields;
+    uint64_t events, grants, rejects, spawns, stops, evictions, yields, replaced, own_failures;
 } totals;
 
 static bool verbose, quiet;
@@ -148,7 +156,7 @@ __attribute__((noreturn)) static void fail(const struct world *w, int line, cons
 {
     uint64_t first = w->traced > TRACE_LINES ? w->traced - TRACE_LINES : 0;
     if (quiet)
-        exit(line == failed_line ? 1 : 2);
+        _exit(line == failed_line ? 1 : 2);
     for (uint64_t i = first; i < w->traced && !verbose; i++)
         puts(w->trace[i % TRACE_LINES]);
     printf("config: models=%u models_max=%u loads_max=%u max_queue=%u devices=%u max_wait=%llu "
@@ -163,7 +171,8 @@ __attribute__((noreturn)) static void fail(const struct world *w, int line, cons
     failed_line = line;
     if (!n_only)
         shrink(w);
-    exit(1);
+    fflush(stdout);
+    _exit(1);
 }
 
 #define CHECK(condition, what)                                                                     \
@@ -189,24 +198,74 @@ static uint64_t sum(uint64_t t, uint64_t ms)
     return ms > SCHED_NEVER - t ? SCHED_NEVER : t + ms;
 }
 
+static bool lives(const struct engine *e)
+{
+    return e->state != ENGINE_NONE;
+}
+
+static bool is_of(const struct engine *e, const struct catalog_model *m)
+{
+    return !m || e->model == m;
+}
+
+/* Engines that live; those of one model if `m` is not NULL. */
+#define EACH_ENGINE(e, w, m)                                                                       \
+    TAILQ_FOREACH (e, &(w)->engines, link)                                                         \
+        if (lives(e) && is_of(e, m))
+
 static unsigned count_engines(const struct world *w)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < w->n_models; i++)
-        n += w->models[i].engine.state != ENGINE_NONE;
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        n++;
     return n;
 }
 
-/* Clients of `m` in `state`; of those served, only at its present engine if `present`. */
-static unsigned count_clients(const struct world *w, const struct catalog_model *m,
-                              enum client_state state, bool present)
+/* Without those whose place their replacement has taken over. */
+static unsigned count_taken(const struct world *w)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < CLIENTS; i++) {
-        const struct client *c = &w->clients[i];
-        if (c->r.model == &m->m && c->state == state)
-            n += !present || (m->engine.state != ENGINE_NONE && c->engine == m->engine.id);
-    }
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        n += e->has_place;
+    return n;
+}
+
+static bool is_in_state(const struct world *w, const struct catalog_model *m,
+                        enum sched_state state)
+{
+    const struct engine *e;
+    EACH_ENGINE (e, w, m)
+        if (e->i.state == state)
+            return true;
+    return false;
+}
+
+static bool is_loading(const struct world *w, const struct catalog_model *m)
+{
+    const struct engine *e;
+    EACH_ENGINE (e, w, m)
+        if (e->state == ENGINE_LOADING && e->i.state == SCHED_LOADING)
+            return true;
+    return false;
+}
+
+static unsigned count_leases(const struct world *w, const struct engine *e)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < CLIENTS; i++)
+        n += w->clients[i].state == CLIENT_SERVED && w->clients[i].engine == e;
+    return n;
+}
+
+/* Clients of `m` in `state`. */
+static unsigned count_clients(const struct world *w, const struct catalog_model *m,
+                              enum client_state state)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < CLIENTS; i++)
+        n += w->clients[i].r.model == &m->m && w->clients[i].state == state;
     return n;
 }
 
@@ -214,7 +273,7 @@ static unsigned count_asked(const struct world *w)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < w->n_models; i++)
-        n += count_clients(w, &w->models[i], CLIENT_ASKED, false);
+        n += count_clients(w, &w->models[i], CLIENT_ASKED);
     return n;
 }
 
@@ -236,9 +295,30 @@ static uint64_t oldest_wish(const struct world *w, const struct catalog_model *m
     return m->wanted && m->wanted_since < since ? m->wanted_since : since;
 }
 
+/* What its requests wait for, from its engines. */
+static enum sched_waits expected_waits(const struct world *w, const struct catalog_model *m)
+{
+    const struct engine *e;
+    bool due = false, beside = false, wish = oldest_wish(w, m) != SCHED_NEVER;
+    EACH_ENGINE (e, w, m) {
+        bool leaves = e->draining || e->i.state == SCHED_STOPPING;
+        if (e->state == ENGINE_LOADING && !leaves)
+            return SCHED_WAITS_NOT;
+        if (!leaves && !e->i.replacement_due)
+            return SCHED_WAITS_NOT;
+        if (!e->outdated)
+            return SCHED_WAITS_NOT;
+        due |= !leaves;
+        beside |= leaves && e->has_place;
+    }
+    if (due || (wish && beside))
+        return SCHED_WAITS_BESIDE;
+    return wish ? SCHED_WAITS_PLACE : SCHED_WAITS_NOT;
+}
+
 static bool wishes_place(const struct world *w, const struct catalog_model *m)
 {
-    return m->engine.state == ENGINE_NONE && oldest_wish(w, m) != SCHED_NEVER;
+    return expected_waits(w, m) == SCHED_WAITS_PLACE;
 }
 
 static bool is_held(const struct world *w, const struct catalog_model *m)
@@ -246,27 +326,35 @@ static bool is_held(const struct world *w, const struct catalog_model *m)
     return m->held_until > w->now;
 }
 
-static bool is_open(const struct catalog_model *m)
+/* The engine that would serve a request; NULL. */
+static struct engine *open_engine(const struct world *w, const struct catalog_model *m)
 {
-    return m->engine.state == ENGINE_UP && m->m.state == SCHED_READY && !m->engine.draining &&
-           !m->m.yielding;
+    struct engine *e;
+    EACH_ENGINE (e, w, m)
+        if (e->state == ENGINE_UP && e->i.state == SCHED_READY && !e->draining)
+            return e;
+    return NULL;
 }
 
-/* Leases at its engine that count for max_leases. */
-static unsigned count_active(const struct world *w, const struct catalog_model *m)
+static bool is_open(const struct world *w, const struct catalog_model *m)
+{
+    return open_engine(w, m) != NULL;
+}
+
+/* Leases at an engine that count for max_leases. */
+static unsigned count_active(const struct world *w, const struct engine *e)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < CLIENTS; i++) {
         const struct client *c = &w->clients[i];
-        n += c->r.model == &m->m && c->state == CLIENT_SERVED && !c->r.passive &&
-             m->engine.state != ENGINE_NONE && c->engine == m->engine.id;
+        n += c->state == CLIENT_SERVED && !c->r.passive && c->engine == e;
     }
     return n;
 }
 
-static bool is_full(const struct world *w, const struct catalog_model *m)
+static bool is_full(const struct world *w, const struct engine *e)
 {
-    return m->m.max_leases && count_active(w, m) >= m->m.max_leases;
+    return e->model->m.max_leases && count_active(w, e) >= e->model->m.max_leases;
 }
 
 struct places {
@@ -280,46 +368,47 @@ static struct places count_places(const struct world *w)
         const struct catalog_model *m = &w->models[i];
         p.wishes += wishes_place(w, m);
         p.overdue += wishes_place(w, m) && sum(oldest_wish(w, m), w->config.max_wait_ms) <= w->now;
-        p.stopping += m->engine.state == ENGINE_STOPPING;
-        p.draining += m->engine.state == ENGINE_UP && m->engine.draining;
-        p.yielding += m->m.yielding;
+    }
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL) {
+        p.stopping += e->state == ENGINE_STOPPING;
+        p.draining += e->state == ENGINE_UP && e->draining;
+        p.yielding += e->i.state == SCHED_YIELDING;
     }
     return p;
 }
 
 /* --- Room, from the record --------------------------------------------------------------- */
 
-typedef bool filter(const struct world *w, const struct catalog_model *m);
+typedef bool filter(const struct world *w, const struct engine *e);
 
-static bool leaves(const struct catalog_model *m)
+static bool leaves(const struct engine *e)
 {
-    return m->engine.state == ENGINE_STOPPING;
+    return e->state == ENGINE_STOPPING;
 }
 
-static bool is_idle(const struct world *w, const struct catalog_model *m)
+static bool is_idle(const struct world *w, const struct engine *e)
 {
-    return m->engine.state == ENGINE_UP && !m->engine.draining && !m->m.pinned &&
-           !count_clients(w, m, CLIENT_SERVED, true);
+    return e->state == ENGINE_UP && !e->draining && !e->model->m.pinned && !count_leases(w, e);
 }
 
-static bool stayed(const struct world *w, const struct catalog_model *m)
+static bool stayed(const struct world *w, const struct engine *e)
 {
-    uint64_t twice = 2 * m->m.load_ms, pause = m->m.load_ms / 4;
+    const struct sched_model *m = &e->model->m;
+    uint64_t twice = 2 * m->load_ms, pause = m->load_ms / 4;
     uint64_t resident = twice < w->config.residence_ms ? twice : w->config.residence_ms;
-    return m->m.load_ms < SCHED_QUICK_MS || sum(m->engine.loaded, resident) <= w->now ||
-           sum(m->engine.last_used, pause) <= w->now ||
-           (m->m.pauses[0] > pause && m->m.pauses[1] > pause);
+    return m->load_ms < SCHED_QUICK_MS || sum(e->loaded, resident) <= w->now ||
+           sum(e->last_used, pause) <= w->now || (m->pauses[0] > pause && m->pauses[1] > pause);
 }
 
 /* A residence holds nobody of a higher priority out. */
-static bool has_stayed(const struct world *w, const struct catalog_model *m)
+static bool has_stayed(const struct world *w, const struct engine *e)
 {
     bool better = false;
-    for (unsigned i = 0; i < w->n_models; i++) {
-        const struct catalog_model *o = &w->models[i];
-        better |= o->m.priority > m->m.priority && is_idle(w, o) && stayed(w, o);
-    }
-    return better || stayed(w, m);
+    const struct engine *o;
+    EACH_ENGINE (o, w, NULL)
+        better |= o->model->m.priority > e->model->m.priority && is_idle(w, o) && stayed(w, o);
+    return better || stayed(w, e);
 }
 
 static bool is_late(const struct world *w, const struct catalog_model *m)
@@ -327,81 +416,115 @@ static bool is_late(const struct world *w, const struct catalog_model *m)
     return sum(oldest_wish(w, m), w->config.max_wait_ms) <= w->now;
 }
 
-static bool nobody(const struct world *w, const struct catalog_model *m)
+static bool nobody(const struct world *w, const struct engine *e)
 {
     (void)w;
-    (void)m;
+    (void)e;
     return false;
 }
 
-static bool who_leaves(const struct world *w, const struct catalog_model *m)
+static bool who_leaves(const struct world *w, const struct engine *e)
 {
     (void)w;
-    return leaves(m);
+    return leaves(e);
 }
 
-static bool who_leaves_or_yields(const struct world *w, const struct catalog_model *m)
+static bool who_leaves_or_yields(const struct world *w, const struct engine *e)
 {
     (void)w;
-    return leaves(m) || m->m.yielding || m->engine.draining;
+    return leaves(e) || e->i.state == SCHED_YIELDING || e->draining;
 }
 
-static bool who_leaves_or_is_idle(const struct world *w, const struct catalog_model *m)
+static bool who_leaves_or_is_idle(const struct world *w, const struct engine *e)
 {
-    return leaves(m) || (is_idle(w, m) && has_stayed(w, m));
+    return leaves(e) || (is_idle(w, e) && has_stayed(w, e));
 }
 
-static bool who_leaves_or_is_idle_anyhow(const struct world *w, const struct catalog_model *m)
+static bool who_leaves_or_is_idle_anyhow(const struct world *w, const struct engine *e)
 {
-    return leaves(m) || is_idle(w, m);
+    return leaves(e) || is_idle(w, e);
 }
 
-static bool who_could_yield(const struct world *w, const struct catalog_model *m)
-{
-    (void)w;
-    return leaves(m) || m->engine.draining || (m->engine.state == ENGINE_UP && !m->m.pinned);
-}
-
-static bool who_is_not_pinned(const struct world *w, const struct catalog_model *m)
+static bool who_could_yield(const struct world *w, const struct engine *e)
 {
     (void)w;
-    return leaves(m) || !m->m.pinned || m->engine.draining;
+    return leaves(e) || e->draining || (e->state == ENGINE_UP && !e->model->m.pinned);
+}
+
+static bool who_is_not_pinned(const struct world *w, const struct engine *e)
+{
+    (void)w;
+    return leaves(e) || !e->model->m.pinned || e->draining;
 }
 
 /* Its place is for another though it is still there. */
-static bool leaves_for_good(const struct world *w, const struct catalog_model *m)
+static bool leaves_for_good(const struct world *w, const struct engine *e)
 {
-    return w->config.overlap && leaves(m) && !m->m.apart && oldest_wish(w, m) == SCHED_NEVER;
+    return w->config.overlap && leaves(e) && e->has_place && !e->i.footprint.apart &&
+           oldest_wish(w, e->model) == SCHED_NEVER;
 }
 
-/* Whether `m` would fit if those engines were gone. Where it needs nothing more it always does. */
+/* What is left on each device without those engines, and what `f` adds to what is used there. */
+static void count_memory(const struct world *w, const struct sched_footprint *f, filter *gone,
+                         int64_t left[DEVICES], uint64_t needs[DEVICES])
+{
+    bool mapped[FILES] = {false};
+    const struct engine *e;
+    for (unsigned d = 0; d < DEVICES; d++)
+        left[d] = (int64_t)w->s.capacity[d];
+    EACH_ENGINE (e, w, NULL) {
+        const struct sched_footprint *o = &e->i.footprint;
+        for (unsigned d = 0; d < DEVICES && !gone(w, e); d++)
+            left[d] -= (int64_t)o->bytes[d];
+        if (o->weights && !gone(w, e))
+            mapped[o->weights - w->files] = true;
+    }
+    for (unsigned i = 0; i < FILES; i++)
+        left[0] -= mapped[i] ? (int64_t)w->files[i].bytes : 0;
+    memcpy(needs, f->bytes, DEVICES * sizeof *needs);
+    if (f->weights && !mapped[f->weights - w->files])
+        needs[0] += f->weights->bytes;
+}
+
+/* Where it needs nothing more it always fits. */
+static bool has_memory(const struct world *w, const struct sched_footprint *f, filter *gone,
+                       uint64_t spare)
+{
+    int64_t left[DEVICES];
+    uint64_t needs[DEVICES];
+    count_memory(w, f, gone, left, needs);
+    for (unsigned d = 0; d < w->config.devices; d++)
+        if (needs[d] + spare && (int64_t)(needs[d] + spare) > left[d])
+            return false;
+    return true;
+}
+
+/* Whether the model's next engine would fit if those engines were gone. */
 static bool fits_without(const struct world *w, const struct catalog_model *m, filter *gone)
 {
     unsigned places = 1, leaving = 0;
-    uint64_t used[DEVICES] = {0}, needs[DEVICES];
-    bool mapped[FILES] = {false};
-    for (unsigned i = 0; i < w->n_models; i++) {
-        const struct catalog_model *o = &w->models[i];
-        if (o == m || o->engine.state == ENGINE_NONE || gone(w, o))
-            continue;
-        places++;
-        leaving += leaves_for_good(w, o);
-        for (unsigned d = 0; d < DEVICES; d++)
-            used[d] += o->m.bytes[d];
-        if (o->m.weights)
-            mapped[o->m.weights - w->files] = true;
-    }
-    for (unsigned i = 0; i < FILES; i++)
-        used[0] += mapped[i] ? w->files[i].bytes : 0;
-    memcpy(needs, m->m.bytes, sizeof needs);
-    if (m->m.weights && !mapped[m->m.weights - w->files])
-        needs[0] += m->m.weights->bytes;
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        if (!gone(w, e)) {
+            places += e->has_place;
+            leaving += leaves_for_good(w, e);
+        }
     bool beside = w->config.models_max && places > w->config.models_max;
-    uint64_t spare = beside ? w->config.spare : 0;
-    for (unsigned d = 0; d < w->config.devices; d++)
-        if (needs[d] + spare && used[d] + needs[d] + spare > w->s.capacity[d])
-            return false;
-    return !beside || (places - leaving <= w->config.models_max && !m->m.apart);
+    return has_memory(w, &m->m.next, gone, beside ? w->config.spare : 0) &&
+           (!beside || (places - leaving <= w->config.models_max && !m->m.next.apart));
+}
+
+/* Whether another engine of the model may be loaded while `e` runs, if there is memory. */
+static bool is_memory_known(const struct world *w, const struct engine *e)
+{
+    return w->config.overlap && w->config.devices && !e->i.footprint.apart;
+}
+
+/* Whether the model's next engine fits beside all that is there, and beside `old`, whose place it takes. */
+static bool fits_beside(const struct world *w, const struct engine *old)
+{
+    const struct sched_footprint *f = &old->model->m.next;
+    return is_memory_known(w, old) && !f->apart && has_memory(w, f, nobody, w->config.spare);
 }
 
 static bool may_be_placed(const struct world *w, const struct catalog_model *m)
@@ -443,27 +566,30 @@ static bool is_first(const struct world *w, const struct catalog_model *m)
 static bool may_load_more(const struct world *w, const struct catalog_model *m)
 {
     unsigned loading = 0, cold = 0;
-    for (unsigned i = 0; i < w->n_models; i++) {
-        bool loads = w->models[i].engine.state == ENGINE_LOADING;
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL) {
+        bool loads = e->state == ENGINE_LOADING;
         loading += loads;
-        cold += loads && w->models[i].m.cold;
+        cold += loads && e->i.cold;
     }
     return (!w->config.loads_max || loading < w->config.loads_max) && !(m->m.cold && cold);
 }
 
 /* --- Checks at an action ----------------------------------------------------------------- */
 
-static void check_grant(struct world *w, const struct catalog_model *m, const struct client *c)
+static void check_grant(struct world *w, const struct engine *e, const struct client *c)
 {
     CHECK(c->state == CLIENT_ASKED, "grant for one who did not ask, or has been answered");
-    CHECK(m->engine.state == ENGINE_UP && !m->engine.stop_given,
-          "grant at an engine not in service");
-    CHECK(!m->engine.killed, "grant at an engine that is being killed");
+    CHECK(e->state == ENGINE_UP && !e->stop_given, "grant at an engine not in service");
+    CHECK(!e->killed, "grant at an engine that is being killed");
+    CHECK(c->r.model == &e->model->m, "grant at another model's engine");
+    /* In the others it may have been decided before the drain began. */
+    CHECK(!w->strict || !e->draining, "grant at an engine that drains");
     for (unsigned i = 0; i < CLIENTS; i++) {
         const struct client *o = &w->clients[i];
         /* Passive ones need not wait for a lease to end. */
-        CHECK(o->r.model != &m->m || o->state != CLIENT_ASKED || o->n >= c->n ||
-                  (m->m.max_leases && c->r.passive),
+        CHECK(o->r.model != c->r.model || o->state != CLIENT_ASKED || o->n >= c->n ||
+                  (c->r.model->max_leases && c->r.passive),
               "grant before one who came earlier");
     }
 }
@@ -482,95 +608,139 @@ static void check_reject(struct world *w, const struct client *c, enum sched_rej
     CHECK(reason != SCHED_REJECT_FAILED || w->config.max_failures, "failures have no limit");
 }
 
-static void check_spawn(struct world *w, const struct catalog_model *m, const struct client *c)
+static unsigned count_without_place(const struct world *w, const struct catalog_model *m)
 {
-    CHECK(m->engine.state == ENGINE_NONE, "spawn of what runs");
-    CHECK(m->listed && !is_held(w, m) && !w->shutdown, "spawn of what must not be loaded");
+    unsigned n = 0;
+    const struct engine *e;
+    EACH_ENGINE (e, w, m)
+        n += !e->has_place;
+    return n;
+}
+
+/* The engine whose place the model's next one takes over; NULL: that needs a place of its own. */
+static struct engine *predecessor(const struct world *w, const struct catalog_model *m)
+{
+    struct engine *e, *found = NULL;
+    EACH_ENGINE (e, w, m)
+        if (e->has_place && e->outdated)
+            found = e;
+    return count_without_place(w, m) ? NULL : found;
+}
+
+static void check_spawn_beside(struct world *w, const struct catalog_model *m)
+{
+    const struct engine *e, *old = predecessor(w, m);
+    EACH_ENGINE (e, w, m)
+        CHECK(e->outdated, "spawn beside an engine that is as it should be");
+    CHECK(old, "spawn beside an engine that keeps its place");
+    CHECK(!w->plain && fits_beside(w, old), "spawn beside an engine without memory for both");
+}
+
+static void check_spawn_in_turn(struct world *w, const struct catalog_model *m)
+{
     unsigned leaving = 0;
-    for (unsigned i = 0; i < w->n_models; i++)
-        leaving += leaves_for_good(w, &w->models[i]);
-    CHECK(!w->config.models_max || count_engines(w) - leaving < w->config.models_max,
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        leaving += leaves_for_good(w, e);
+    CHECK(!w->config.models_max || count_taken(w) - leaving < w->config.models_max,
           "too many engines");
     CHECK(wishes_place(w, m), "spawn for nobody");
-    /* In the others somebody's rejection may be due that the record has not seen. */
-    bool exact = w->plain || w->strict;
-    CHECK(!exact || !c == (m->wanted && m->wanted_since <= oldest_client(w, m)),
-          "who caused the load?");
-    CHECK(!exact || !c ||
-              (c->state == CLIENT_ASKED && c->r.model == &m->m && c->r.may_load &&
-               c->r.caused_load && c->since == oldest_client(w, m)),
-          "spawn because of somebody else");
     CHECK(may_be_placed(w, m), "spawn of what must not be loaded yet");
     CHECK(fits_without(w, m, nobody), "spawn without room");
-    CHECK(may_load_more(w, m), "too many loads");
-    const struct catalog_model *first = first_in_turn(w);
-    CHECK(first == m || !is_first(w, first) || !fits_without(w, first, nobody) ||
-              !fits_without(w, first, who_leaves) || !may_load_more(w, first),
-          "spawn before a model whose turn it is, and which fits");
     for (unsigned i = 0; i < w->n_models && w->plain; i++)
         CHECK(!wishes_place(w, &w->models[i]) || oldest_wish(w, &w->models[i]) >= oldest_wish(w, m),
               "spawn before a model that has waited longer");
 }
 
-static bool will_leave(const struct world *w, const struct catalog_model *m)
+static void check_cause(struct world *w, const struct catalog_model *m, const struct client *c)
 {
-    return leaves(m) || (m != w->victim && m->m.stop_due);
+    /* In the others somebody's rejection may be due that the record has not seen. */
+    if (!w->plain && !w->strict)
+        return;
+    bool nobody_waits = is_open(w, m) || oldest_wish(w, m) == SCHED_NEVER;
+    CHECK(!c == (nobody_waits || (m->wanted && m->wanted_since <= oldest_client(w, m))),
+          "who caused the load?");
+    CHECK(!c || (c->state == CLIENT_ASKED && c->r.model == &m->m && c->r.may_load &&
+                 c->r.caused_load && c->since == oldest_client(w, m)),
+          "spawn because of somebody else");
 }
 
-/* Nobody is stopped who need not go: at least of the one whose turn it is this can be said. */
-static void check_need(struct world *w, const struct catalog_model *m,
-                       const struct catalog_model *cause)
+static void check_spawn(struct world *w, const struct catalog_model *m, const struct client *c)
 {
-    CHECK(cause && cause != m, "an eviction for nobody");
-    CHECK(is_idle(w, m) && (has_stayed(w, m) || is_late(w, cause)), "not evictable");
-    w->victim = m;
+    CHECK(m->listed && !is_held(w, m) && !w->shutdown, "spawn of what must not be loaded");
+    CHECK(!m->m.unsure && m->m.retry_at <= w->now, "spawn before its time");
+    CHECK(may_load_more(w, m), "too many loads");
+    check_cause(w, m, c);
+    if (predecessor(w, m))
+        check_spawn_beside(w, m);
+    else
+        check_spawn_in_turn(w, m);
+    const struct catalog_model *first = first_in_turn(w);
+    CHECK(first == m || !first || !is_first(w, first) || !fits_without(w, first, nobody) ||
+              !fits_without(w, first, who_leaves) || !may_load_more(w, first),
+          "spawn before a model whose turn it is, and which fits");
+}
+
+static bool will_leave(const struct world *w, const struct engine *e)
+{
+    return leaves(e) || (e != w->victim && e->i.stop_due);
+}
+
+/* The set is minimal: at least of the model whose turn it is this can be said. */
+static void check_need(struct world *w, const struct engine *e, const struct catalog_model *cause)
+{
+    CHECK(cause && cause != e->model, "an eviction for nobody");
+    CHECK(is_idle(w, e) && (has_stayed(w, e) || is_late(w, cause)), "not evictable");
+    w->victim = e;
     CHECK(!is_first(w, cause) || !fits_without(w, cause, will_leave), "evicted without need");
 }
 
 /* An eviction is chosen when it is pulled, so that it can be checked in all worlds. */
-static void check_eviction(struct world *w, const struct catalog_model *m)
+static void check_eviction(struct world *w, const struct engine *e)
 {
     struct places p = count_places(w);
     CHECK(w->config.models_max && count_engines(w) == w->config.models_max,
           "eviction with a place");
     CHECK(p.stopping < p.wishes, "more engines stopped than models wait for");
-    CHECK(!m->m.pinned && !m->engine.draining && m->engine.state == ENGINE_UP, "not evictable");
+    CHECK(!e->model->m.pinned && !e->draining && e->state == ENGINE_UP, "not evictable");
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct catalog_model *o = &w->models[i];
-        bool idle = is_open(o) && !o->m.pinned && o != m &&
-                    !count_clients(w, o, CLIENT_SERVED, true) && oldest_wish(w, o) == SCHED_NEVER;
-        CHECK(!idle || (o->engine.last_used >= m->engine.last_used &&
-                        count_clients(w, m, CLIENT_ASKED, false) == 0),
+        const struct engine *o = open_engine(w, &w->models[i]);
+        bool idle = o && o != e && !o->model->m.pinned && !count_leases(w, o) &&
+                    oldest_wish(w, o->model) == SCHED_NEVER;
+        CHECK(!idle ||
+                  (o->last_used >= e->last_used && count_clients(w, e->model, CLIENT_ASKED) == 0),
               "there was a better victim");
     }
 }
 
-static void check_stop(struct world *w, const struct catalog_model *m, const struct sched_action *a)
+static void check_stop(struct world *w, const struct engine *e, const struct sched_action *a)
 {
-    const struct engine *e = &m->engine;
-    CHECK(e->state != ENGINE_NONE, "stop of what does not run");
+    const struct sched_model *m = &e->model->m;
+    CHECK(lives(e), "stop of what does not run");
     CHECK(!e->stop_given || (a->force && !e->force_given), "stop given twice");
-    CHECK(a->force || !count_clients(w, m, CLIENT_SERVED, true), "stopped with leases");
+    CHECK(a->force || !count_leases(w, e), "stopped with leases");
     CHECK(!a->force || e->broken || (e->draining && e->drain_until <= w->now),
           "forced without an order");
     switch (a->stop) {
-    case SCHED_STOP_UNLOADED:
     case SCHED_STOP_REPLACED:
+        CHECK(e->outdated, "replaced, though its arguments are the same");
+        break;
+    case SCHED_STOP_UNLOADED:
     case SCHED_STOP_REMOVED:
     case SCHED_STOP_SHUTDOWN:
         CHECK(e->draining && e->drain_reason == a->stop, "stopped without an order");
         break;
     case SCHED_STOP_EVICTED:
         if (!e->stop_given)
-            check_need(w, m, (const struct catalog_model *)a->cause);
+            check_need(w, e, (const struct catalog_model *)a->cause);
         if (!e->stop_given && w->plain)
-            check_eviction(w, m);
+            check_eviction(w, e);
         break;
     case SCHED_STOP_BROKEN:
         CHECK(e->broken, "stopped for being broken, but was not");
         break;
     case SCHED_STOP_IDLE:
-        CHECK(!m->m.pinned && m->m.ttl_ms && sum(e->last_used, m->m.ttl_ms) <= w->now,
+        CHECK(!m->pinned && m->ttl_ms && sum(e->last_used, m->ttl_ms) <= w->now,
               "stopped for being idle, but was not");
         break;
     }
@@ -578,12 +748,12 @@ static void check_stop(struct world *w, const struct catalog_model *m, const str
 
 /* --- Performing actions ------------------------------------------------------------------ */
 
-static void perform_grant(struct world *w, struct catalog_model *m, struct client *c)
+static void perform_grant(struct world *w, struct engine *e, struct client *c)
 {
-    trace(w, "    grant %u at %c", number_of(w, &c->r), 'A' + index_of(w, &m->m));
-    check_grant(w, m, c);
+    trace(w, "    grant %u at %c%u", number_of(w, &c->r), 'A' + index_of(w, &e->model->m), e->id);
+    check_grant(w, e, c);
     c->state = CLIENT_SERVED;
-    c->engine = m->engine.id;
+    c->engine = e;
     c->at = w->now + 1 + below(w, LEASE_MS);
     totals.grants++;
 }
@@ -596,7 +766,7 @@ static void check_no_room(struct world *w, const struct catalog_model *m,
     if (!w->strict || (reason != SCHED_REJECT_NO_ROOM && reason != SCHED_REJECT_TOO_LARGE))
         return;
     for (unsigned d = 0; d < DEVICES; d++)
-        most[d] = m->m.bytes[d] + (d == 0 && m->m.weights ? m->m.weights->bytes : 0);
+        most[d] = m->m.next.bytes[d] + (d == 0 && m->m.next.weights ? m->m.next.weights->bytes : 0);
     bool large = false;
     for (unsigned d = 0; d < w->config.devices; d++)
         large |= most[d] > w->config.ceiling[d];
@@ -616,49 +786,76 @@ static void perform_reject(struct world *w, struct client *c, enum sched_reject_
     totals.rejects++;
 }
 
-static void perform_spawn(struct world *w, struct catalog_model *m, const struct sched_request *r)
+/* The record that the next SPAWN fills in. */
+static void provide_spare(struct world *w)
 {
-    trace(w, "    spawn %c (%s %d)", 'A' + index_of(w, &m->m), r ? "for" : "operator",
-          r ? (int)number_of(w, r) : 0);
-    check_spawn(w, m, (const struct client *)r);
-    m->wanted = false;
-    m->engine = (struct engine){
-        .state = ENGINE_LOADING, .id = ++w->engines, .at = w->now + 1 + below(w, LOAD_MS)};
-    totals.spawns++;
+    struct engine *e = calloc(1, sizeof *e);
+    CHECK(e, "out of memory");
+    w->s.spare = &e->i;
 }
 
-static void perform_stop(struct world *w, struct catalog_model *m, const struct sched_action *a)
+static void perform_spawn(struct world *w, struct catalog_model *m, struct engine *e,
+                          const struct sched_request *r)
 {
-    trace(w, "    stop %c: %s%s", 'A' + index_of(w, &m->m), sched_stop_name(a->stop),
-          a->force ? ", by force" : "");
-    check_stop(w, m, a);
-    m->engine.state = ENGINE_STOPPING;
-    m->engine.stop_given = true;
-    m->engine.force_given |= a->force;
-    m->engine.at = w->now + 1 + below(w, STOP_MS);
+    trace(w, "    spawn %c%u (%s %d)", 'A' + index_of(w, &m->m), w->spawned + 1,
+          r ? "for" : "operator", r ? (int)number_of(w, r) : 0);
+    check_spawn(w, m, (const struct client *)r);
+    struct engine *old = predecessor(w, m);
+    if (old)
+        old->has_place = false;
+    e->has_place = true;
+    e->model = m;
+    e->wanted_since = m->wanted ? m->wanted_since : SCHED_NEVER;
+    e->state = ENGINE_LOADING;
+    e->id = ++w->spawned;
+    e->at = w->now + 1 + below(w, LOAD_MS);
+    m->wanted = false;
+    TAILQ_INSERT_TAIL(&w->engines, e, link);
+    provide_spare(w);
+    totals.spawns++;
+    totals.replaced += old != NULL;
+}
+
+static void perform_stop(struct world *w, struct engine *e, const struct sched_action *a)
+{
+    trace(w, "    stop %c%u: %s%s", 'A' + index_of(w, &e->model->m), e->id,
+          sched_stop_name(a->stop), a->force ? ", by force" : "");
+    check_stop(w, e, a);
+    e->state = ENGINE_STOPPING;
+    e->stop_given = true;
+    e->force_given |= a->force;
+    e->at = w->now + 1 + below(w, STOP_MS);
     totals.stops++;
     totals.evictions += a->stop == SCHED_STOP_EVICTED;
+}
+
+static void perform_drop(struct world *w, struct catalog_model *m, enum sched_reject_reason why)
+{
+    trace(w, "    drop %c: %s", 'A' + index_of(w, &m->m), sched_reject_name(why));
+    CHECK(why != SCHED_REJECT_WAIT_TIMEOUT || m->m.retries, "only what is tried again has a limit");
+    m->wanted = false;
 }
 
 static void perform(struct world *w, const struct sched_action *a)
 {
     struct catalog_model *m = (struct catalog_model *)a->model;
+    struct engine *e = (struct engine *)a->instance;
     struct client *c = (struct client *)a->request;
     switch (a->type) {
     case SCHED_ACT_GRANT:
-        perform_grant(w, m, c);
+        perform_grant(w, e, c);
         break;
     case SCHED_ACT_REJECT:
         perform_reject(w, c, a->reject);
         break;
     case SCHED_ACT_SPAWN:
-        perform_spawn(w, m, a->request);
+        perform_spawn(w, m, e, a->request);
         break;
     case SCHED_ACT_DROP:
-        m->wanted = false;
+        perform_drop(w, m, a->reject);
         break;
     case SCHED_ACT_STOP:
-        perform_stop(w, m, a);
+        perform_stop(w, e, a);
         break;
     }
 }
@@ -673,6 +870,7 @@ static void check_counters(struct world *w)
     CHECK(w->s.yielding == count_places(w).yielding, "sched.yielding");
 }
 
+/* Of one that drains, yields or serves, which the record tells apart in its own way: READY. */
 static enum sched_state expected_state(const struct engine *e)
 {
     switch (e->state) {
@@ -681,42 +879,61 @@ static enum sched_state expected_state(const struct engine *e)
     case ENGINE_LOADING:
         return SCHED_LOADING;
     case ENGINE_UP:
-        return SCHED_READY;
+        if (e->draining)
+            return SCHED_DRAINING;
+        return e->i.state == SCHED_YIELDING ? SCHED_YIELDING : SCHED_READY;
     case ENGINE_STOPPING:
         break;
     }
     return SCHED_STOPPING;
 }
 
+static void check_engine(struct world *w, const struct engine *e)
+{
+    bool busy = count_leases(w, e) > 0;
+    bool serves = e->i.state == SCHED_READY || e->i.state == SCHED_YIELDING;
+    CHECK(e->i.state == expected_state(e), "instance.state");
+    CHECK(e->i.leases == count_leases(w, e), "instance.leases");
+    CHECK(e->i.active == count_active(w, e), "instance.active");
+    CHECK(e->i.outdated == e->outdated, "instance.outdated");
+    CHECK(!e->i.stop_due, "a stop is due that was not given");
+    CHECK(!e->i.replacement_due || (e->outdated && serves),
+          "a replacement for what does not serve");
+    CHECK(!lives(e) || e->i.surplus == !e->has_place, "instance.surplus");
+    CHECK(!lives(e) || !e->model->m.max_leases || count_active(w, e) <= e->model->m.max_leases ||
+              !w->fixed,
+          "more leases than it may have");
+    CHECK(e->i.state != SCHED_YIELDING || (busy && !e->model->m.pinned), "yields in vain");
+    CHECK(!e->draining || e->state != ENGINE_UP || busy, "drained, yet not stopped");
+    CHECK(!e->killed || e->force_given || !lives(e), "was to be stopped at once");
+}
+
 static void check_model_counters(struct world *w, const struct catalog_model *m)
 {
-    unsigned leases = count_clients(w, m, CLIENT_SERVED, false);
-    CHECK(m->m.state == expected_state(&m->engine), "model.state");
-    CHECK(m->m.leases == leases, "model.leases");
-    CHECK(m->m.leases - m->m.stale == count_clients(w, m, CLIENT_SERVED, true), "model.stale");
-    CHECK(m->m.waiting == count_clients(w, m, CLIENT_ASKED, false), "model.waiting");
+    unsigned loading = 0, ready = 0;
+    const struct engine *e;
+    EACH_ENGINE (e, w, m) {
+        loading += e->i.state == SCHED_LOADING;
+        ready += e->i.state == SCHED_READY;
+    }
+    CHECK(loading <= 1 && ready <= 1, "two engines that load or serve");
+    CHECK(count_without_place(w, m) <= 1, "more than one engine without a place");
+    CHECK(m->m.leases == count_clients(w, m, CLIENT_SERVED), "model.leases");
+    CHECK(m->m.waiting == count_clients(w, m, CLIENT_ASKED), "model.waiting");
     CHECK(m->m.wanted == m->wanted, "model.wanted");
     CHECK(!m->listed || m->m.waiting_since == oldest_wish(w, m), "model.waiting_since");
-    CHECK(m->m.queued == wishes_place(w, m), "model.queued");
-    CHECK(m->engine.state != ENGINE_UP || m->m.draining == m->engine.draining, "model.draining");
-    CHECK(!m->m.stop_due, "a stop is due that was not given");
+    CHECK(m->m.waits == expected_waits(w, m), "model.waits");
+    CHECK(sched_model_serving(&m->m) == (is_open(w, m) ? &open_engine(w, m)->i : NULL),
+          "sched_model_serving()");
 }
 
 static void check_model(struct world *w, const struct catalog_model *m)
 {
-    bool busy = count_clients(w, m, CLIENT_SERVED, true) > 0;
+    const struct engine *open = open_engine(w, m);
     bool waited = oldest_wish(w, m) != SCHED_NEVER;
-    CHECK(!is_open(m) || !waited || is_full(w, m), "waits for a model that is ready");
-    CHECK(m->engine.state == ENGINE_NONE || !m->m.max_leases ||
-              count_active(w, m) <= m->m.max_leases || !w->fixed,
-          "more leases than it may have");
+    CHECK(!open || !waited || is_full(w, open), "waits for a model that is ready");
     CHECK(!waited || (m->listed && !w->shutdown), "waits for what will never be");
-    CHECK(!waited || !is_held(w, m) || m->engine.state == ENGINE_LOADING || is_open(m),
-          "waits, though held");
-    CHECK(!m->m.yielding || (busy && !m->m.pinned && m->engine.state == ENGINE_UP),
-          "yields in vain");
-    CHECK(!m->engine.draining || m->engine.state != ENGINE_UP || busy, "drained, yet not stopped");
-    CHECK(!m->engine.killed || m->engine.force_given, "was to be stopped at once");
+    CHECK(!waited || !is_held(w, m) || is_loading(w, m) || open, "waits, though held");
 }
 
 static void check_order(struct world *w, const struct catalog_model *m)
@@ -731,6 +948,23 @@ static void check_order(struct world *w, const struct catalog_model *m)
         position = sched_position(&w->s, r) + 1;
         CHECK(position <= w->s.waiting, "sched_position beyond the number of those who wait");
         before = c;
+    }
+}
+
+/* A replacement that is due, and for which there is memory, is being loaded. */
+static void check_replacements(struct world *w)
+{
+    const struct engine *e;
+    if (first_in_turn(w) || sched_deadline(&w->s) <= w->now)
+        return;
+    EACH_ENGINE (e, w, NULL) {
+        const struct catalog_model *m = e->model;
+        bool alone = expected_waits(w, m) == SCHED_WAITS_BESIDE && e->i.replacement_due &&
+                     predecessor(w, m) == e && TAILQ_NEXT(&m->m, queue_link) == NULL &&
+                     TAILQ_FIRST(&w->s.replacements) == &m->m;
+        CHECK(!alone || m->m.unsure || m->m.retry_at > w->now || is_held(w, m) ||
+                  !may_load_more(w, m) || !fits_beside(w, e),
+              "a replacement is not loaded, though there is memory");
     }
 }
 
@@ -761,9 +995,9 @@ static void check_places(struct world *w)
     CHECK(!max || count_engines(w) <= max, "too many engines");
     CHECK(!p.wishes || (max && count_engines(w) == max), "waits, though there is a place");
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct catalog_model *m = &w->models[i];
-        bool able = is_open(m) && !m->m.pinned;
-        CHECK(!able || p.wishes <= p.stopping || count_clients(w, m, CLIENT_SERVED, true),
+        const struct engine *e = open_engine(w, &w->models[i]);
+        bool able = e && !e->model->m.pinned;
+        CHECK(!able || p.wishes <= p.stopping || count_leases(w, e),
               "waits, though an engine is idle");
         /* Whoever became overdue since the last tick is looked after at the next. */
         CHECK(!able || needed <= p.yielding + p.draining || sched_deadline(&w->s) <= w->now,
@@ -776,8 +1010,12 @@ static void check_rest(struct world *w)
 {
     check_counters(w);
     check_turn(w);
+    check_replacements(w);
     if (w->plain)
         check_places(w);
+    const struct engine *e;
+    TAILQ_FOREACH (e, &w->engines, link)
+        check_engine(w, e);
     for (unsigned i = 0; i < w->n_models; i++) {
         check_model_counters(w, &w->models[i]);
         check_model(w, &w->models[i]);
@@ -786,25 +1024,34 @@ static void check_rest(struct world *w)
     }
 }
 
+static uint64_t expected_deadline_of_engine(const struct world *w, const struct engine *e)
+{
+    const struct sched_model *m = &e->model->m;
+    bool open = e == open_engine(w, e->model);
+    if (open && !m->pinned && m->ttl_ms && !count_leases(w, e))
+        return sum(e->last_used, m->ttl_ms);
+    return e->state == ENGINE_UP && e->draining ? e->drain_until : SCHED_NEVER;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* The deadline, from the record. Of those overdue already nothing more is to be expected. */
 static uint64_t expected_deadline(const struct world *w)
 {
     uint64_t at = SCHED_NEVER;
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        at = earlier(at, expected_deadline_of_engine(w, e));
     for (unsigned i = 0; i < w->n_models; i++) {
         const struct catalog_model *m = &w->models[i];
-        const struct engine *e = &m->engine;
-        uint64_t t[4] = {SCHED_NEVER, SCHED_NEVER, SCHED_NEVER, SCHED_NEVER};
+        uint64_t overdue = sum(oldest_wish(w, m), w->config.max_wait_ms);
         if (w->config.wait_timeout_ms)
-            t[0] = sum(oldest_client(w, m), w->config.wait_timeout_ms);
-        if (wishes_place(w, m))
-            t[1] = sum(oldest_wish(w, m), w->config.max_wait_ms);
-        if (is_open(m) && !m->m.pinned && m->m.ttl_ms && !count_clients(w, m, CLIENT_SERVED, true))
-            t[2] = sum(e->last_used, m->m.ttl_ms);
-        if (e->state == ENGINE_UP && e->draining)
-            t[3] = e->drain_until;
-        for (unsigned k = 0; k < 4; k++)
-            if (t[k] < at && (k != 1 || t[k] > w->now))
-                at = t[k];
+            at = earlier(at, sum(oldest_client(w, m), w->config.wait_timeout_ms));
+        if (wishes_place(w, m) && overdue > w->now)
+            at = earlier(at, overdue);
     }
     return at;
 }
@@ -813,39 +1060,60 @@ static uint64_t expected_deadline(const struct world *w)
 
 static void random_event(struct world *w);
 
-static void check_yield(struct world *w, const struct catalog_model *m)
+static void check_yield(struct world *w, const struct engine *e)
 {
     totals.yields++;
     for (unsigned i = 0; i < w->n_models; i++) {
-        const struct catalog_model *o = &w->models[i];
-        CHECK(!is_open(o) || o->m.pinned || o->m.last_granted >= m->m.last_granted,
+        const struct engine *o = open_engine(w, &w->models[i]);
+        CHECK(!o || o->model->m.pinned || o->i.last_granted >= e->i.last_granted,
               "one yields that was granted more recently than another");
     }
 }
 
-/* Operators' wishes end when a yielding engine takes up its work again; the record learns it so. */
-static void notice(struct world *w, const bool *yielded)
+/* What the record learns from the scheduler, as these are its own decisions: who yields; that one whose
+ * arguments changed drains, since its replacement does not fit beside it; that an operator's load
+ * request ends when a yielding engine is in service again. */
+static void notice(struct world *w)
 {
-    for (unsigned i = 0; i < w->n_models; i++) {
-        struct catalog_model *m = &w->models[i];
-        if (!yielded[i] && m->m.yielding && w->plain)
-            check_yield(w, m);
-        if (is_open(m))
-            m->wanted = false;
+    struct engine *e;
+    EACH_ENGINE (e, w, NULL) {
+        bool yields = e->i.state == SCHED_YIELDING;
+        if (yields && !e->yielded && w->plain)
+            check_yield(w, e);
+        e->yielded = yields;
+        bool replaced = e->i.state == SCHED_DRAINING || e->i.state == SCHED_STOPPING;
+        if (replaced && e->outdated && !e->draining && e->i.stop_reason == SCHED_STOP_REPLACED) {
+            e->draining = true;
+            e->drain_until = SCHED_NEVER;
+            e->drain_reason = SCHED_STOP_REPLACED;
+        }
     }
+    for (unsigned i = 0; i < w->n_models; i++)
+        if (is_open(w, &w->models[i]))
+            w->models[i].wanted = false;
 }
 
 static bool next(struct world *w, struct sched_action *action)
 {
-    bool yielded[MODELS];
-    for (unsigned i = 0; i < w->n_models; i++)
-        yielded[i] = w->models[i].m.yielding;
     /* A clock that goes backwards must not be believed. */
     uint64_t back = w->s.now == w->now && one_in(w, 20) ? below(w, 50) : 0;
     bool more = sched_next(&w->s, w->now > back ? w->now - back : 0, action);
     CHECK(w->s.now == w->now, "time");
-    notice(w, yielded);
+    notice(w);
     return more;
+}
+
+/* The caller may free what is gone and has no leases: the scheduler must not touch it any more. */
+static void free_gone(struct world *w)
+{
+    struct engine *e, *after;
+    for (e = TAILQ_FIRST(&w->engines); e; e = after) {
+        after = TAILQ_NEXT(e, link);
+        if (lives(e) || count_leases(w, e))
+            continue;
+        TAILQ_REMOVE(&w->engines, e, link);
+        free(e);
+    }
 }
 
 static void pull(struct world *w)
@@ -862,6 +1130,7 @@ static void pull(struct world *w)
         }
     }
     check_rest(w);
+    free_gone(w);
 }
 
 static void feed(struct world *w, const struct sched_event *event)
@@ -877,9 +1146,13 @@ static void feed(struct world *w, const struct sched_event *event)
         [SCHED_EV_SHUTDOWN] = "shutdown", [SCHED_EV_TICK] = "tick",
     };
     uint64_t until = event->drain_until | event->hold_until;
+    const struct engine *e = (const struct engine *)event->instance;
     if (event->request)
         trace(w, "%s %u at %c", names[event->type], number_of(w, event->request),
               'A' + index_of(w, event->request->model));
+    else if (e)
+        trace(w, "%s %c%u%s%s", names[event->type], 'A' + index_of(w, &e->model->m), e->id,
+              event->oom ? ", out of memory" : "", event->ours ? ", not started" : "");
     else
         trace(w, "%s %c until %lld", names[event->type],
               event->model ? 'A' + index_of(w, event->model) : '*', (long long)until);
@@ -895,6 +1168,11 @@ static void feed(struct world *w, const struct sched_event *event)
 static void feed_model(struct world *w, enum sched_event_type type, struct catalog_model *m)
 {
     feed(w, &(struct sched_event){.type = type, .model = &m->m});
+}
+
+static void feed_engine(struct world *w, enum sched_event_type type, struct engine *e)
+{
+    feed(w, &(struct sched_event){.type = type, .instance = &e->i});
 }
 
 /* In a strict world: who was rejected by the event, and that nobody waits any more if `all`. */
@@ -929,9 +1207,10 @@ enum answer { ANSWER_WAIT = -1, ANSWER_GRANT = -2 }; /* others: the reason of a 
 static int expected_answer(const struct world *w, const struct catalog_model *m, bool may_load,
                            bool passive)
 {
-    if (is_open(m) && (passive || !is_full(w, m)))
+    const struct engine *open = open_engine(w, m);
+    if (open && (passive || !is_full(w, open)))
         return ANSWER_GRANT;
-    if (m->engine.state != ENGINE_LOADING && !is_open(m)) {
+    if (!is_loading(w, m) && !open) {
         if (w->shutdown)
             return SCHED_REJECT_SHUTDOWN;
         if (!m->listed)
@@ -971,28 +1250,29 @@ static void ask(struct world *w, struct client *c, struct catalog_model *m)
     c->since = w->now;
     c->n = w->arrivals++;
     expected = expected_answer(w, m, c->r.may_load, c->r.passive);
-    bool yielded = m->m.yielding;
+    bool yielded = is_in_state(w, m, SCHED_YIELDING);
     c->state = CLIENT_ASKED;
     feed(w, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &c->r});
     /* Who may wait can still learn at once that there is no room, or that the engine just yields. */
-    bool late =
-        m->m.yielding && (c->reason == SCHED_REJECT_HELD || c->reason == SCHED_REJECT_NOT_LOADED);
+    bool late = is_in_state(w, m, SCHED_YIELDING) &&
+                (c->reason == SCHED_REJECT_HELD || c->reason == SCHED_REJECT_NOT_LOADED);
     bool no_room =
         !w->plain && expected == ANSWER_WAIT && c->state == CLIENT_OUT &&
         (late || c->reason == SCHED_REJECT_NO_ROOM || c->reason == SCHED_REJECT_TOO_LARGE);
     /* And who waits for one that yields, that it does so no more. */
-    bool resumed = yielded && is_open(m) && c->state == CLIENT_SERVED;
+    bool resumed = yielded && is_open(w, m) && c->state == CLIENT_SERVED;
     CHECK(!w->strict || no_room || resumed || answer_of(c) == expected,
           "not the answer that was to be expected");
 }
 
 static void leave(struct world *w, struct client *c, enum sched_event_type type)
 {
-    struct catalog_model *m = (struct catalog_model *)c->r.model;
     bool granted = c->state == CLIENT_ASKED && c->r.state == SCHED_REQUEST_GRANTED;
-    bool leased = c->state == CLIENT_SERVED && c->engine == m->engine.id;
-    if ((granted || leased) && !c->r.passive)
-        m->engine.last_used = w->now;
+    struct engine *e = granted                     ? (struct engine *)c->r.instance
+                       : c->state == CLIENT_SERVED ? c->engine
+                                                   : NULL;
+    if (e && lives(e) && !c->r.passive)
+        e->last_used = w->now;
     c->state = CLIENT_OUT;
     feed(w, &(struct sched_event){.type = type, .request = &c->r});
 }
@@ -1019,16 +1299,54 @@ static void client_event(struct world *w)
     }
 }
 
+/* --- Orders to end engines --------------------------------------------------------------- */
+
+/* What the record knows of an order to end an engine. */
+static void order_engine_end(struct world *w, struct engine *e, enum sched_stop_reason reason,
+                             uint64_t until)
+{
+    if (!e->draining)
+        e->drain_until = SCHED_NEVER;
+    /* Once the stop is decided its reason stays. */
+    if (!e->draining || (reason > e->drain_reason && e->i.state != SCHED_STOPPING))
+        e->drain_reason = reason;
+    e->draining = true;
+    if (until < e->drain_until)
+        e->drain_until = until;
+    e->killed |= until <= w->now;
+}
+
+static void order_end(struct world *w, struct catalog_model *m, enum sched_stop_reason reason,
+                      uint64_t until)
+{
+    struct engine *e;
+    m->wanted = false;
+    EACH_ENGINE (e, w, m)
+        order_engine_end(w, e, reason, until);
+}
+
 /* --- Engines ----------------------------------------------------------------------------- */
 
-static void become_ready(struct world *w, struct catalog_model *m)
+/* Older ones that serve drain now. */
+static void drain_older(struct world *w, struct engine *e)
 {
-    if (m->engine.state == ENGINE_LOADING) {
-        m->engine.state = ENGINE_UP;
-        m->engine.last_used = m->engine.loaded = w->now;
+    struct engine *o;
+    EACH_ENGINE (o, w, e->model)
+        if (o->i.state == SCHED_READY || o->i.state == SCHED_YIELDING)
+            order_engine_end(w, o, SCHED_STOP_REPLACED, SCHED_NEVER);
+}
+
+static void become_ready(struct world *w, struct engine *e)
+{
+    if (e->state == ENGINE_LOADING) {
+        e->state = ENGINE_UP;
+        e->last_used = e->loaded = w->now;
+        if (e->i.state == SCHED_LOADING)
+            drain_older(w, e);
     }
-    m->engine.at = SCHED_NEVER;
-    feed_model(w, SCHED_EV_READY, m);
+    e->at = SCHED_NEVER;
+    const struct catalog_model *m = e->model;
+    feed_engine(w, SCHED_EV_READY, e);
     if (w->plain)
         check_answers(w, m, SCHED_REJECT_LOAD_FAILED, false);
 }
@@ -1042,60 +1360,104 @@ static bool has_patient_client(const struct world *w, const struct catalog_model
     return false;
 }
 
-/* A load that ends for want of memory shows what it needs; it is tried once more. */
-static void become_gone(struct world *w, struct catalog_model *m)
+static void want(struct catalog_model *m, uint64_t since)
 {
-    bool loading = m->engine.state == ENGINE_LOADING;
-    bool oom = loading && !w->plain && one_in(w, 3);
-    bool again = oom && m->m.state == SCHED_LOADING && !m->m.oom_retried && m->listed &&
-                 !is_held(w, m) && !w->shutdown;
+    m->wanted = true;
+    m->wanted_since = since;
+}
+
+/* A load that ends for want of memory shows what it needs; it is tried once more. One for which there
+ * was no process is tried again. In both cases an operator's load request outlives it. */
+static void note_failed_load(struct world *w, const struct engine *e, bool oom, bool ours)
+{
+    struct catalog_model *m = e->model;
+    bool again =
+        e->i.state == SCHED_LOADING && m->listed && !is_held(w, m) && !w->shutdown && !m->wanted;
     if (oom)
-        m->m.bytes[below(w, DEVICES)] += below(w, 20);
-    if (again && !has_patient_client(w, m) && !m->wanted) {
-        m->wanted = true;
-        m->wanted_since = w->now;
+        m->m.next.bytes[below(w, DEVICES)] += below(w, 20);
+    if (ours && again && e->wanted_since != SCHED_NEVER && !is_open(w, m))
+        want(m, e->wanted_since);
+    if (oom && again && !m->m.oom_retried && !has_patient_client(w, m))
+        want(m, w->now);
+}
+
+/* An older engine that serves on has its place again. */
+static void return_place(const struct world *w, const struct engine *e)
+{
+    struct engine *o;
+    EACH_ENGINE (o, w, e->model) {
+        bool kept = o->i.state == SCHED_DRAINING && o->i.stop_reason == SCHED_STOP_UNLOADED;
+        if (e->has_place && (o->i.state == SCHED_READY || o->i.state == SCHED_YIELDING || kept))
+            o->has_place = true;
     }
-    m->engine = (struct engine){0};
-    feed(w, &(struct sched_event){.type = SCHED_EV_GONE, .model = &m->m, .oom = oom});
+}
+
+static void become_gone(struct world *w, struct engine *e)
+{
+    struct catalog_model *m = e->model;
+    bool loading = e->state == ENGINE_LOADING;
+    bool oom = loading && !w->plain && one_in(w, 3);
+    bool ours = loading && !w->plain && !w->ending && !oom && one_in(w, 3);
+    note_failed_load(w, e, oom, ours);
+    totals.own_failures += ours;
+    return_place(w, e);
+    e->state = ENGINE_NONE;
+    feed(w,
+         &(struct sched_event){.type = SCHED_EV_GONE, .instance = &e->i, .oom = oom, .ours = ours});
     if (w->plain)
         check_answers(w, m, SCHED_REJECT_LOAD_FAILED, loading);
 }
 
-static void become_broken(struct world *w, struct catalog_model *m)
+static void become_broken(struct world *w, struct engine *e)
 {
-    if (m->m.state == SCHED_READY)
-        m->engine.broken = m->engine.killed = true;
-    feed_model(w, SCHED_EV_BROKEN, m);
+    if (e->i.state == SCHED_READY || e->i.state == SCHED_YIELDING || e->i.state == SCHED_DRAINING)
+        e->broken = e->killed = true;
+    feed_engine(w, SCHED_EV_BROKEN, e);
+}
+
+/* Any engine; NULL: there is none. */
+static struct engine *any_engine(struct world *w)
+{
+    struct engine *e;
+    unsigned n = 0, at;
+    TAILQ_FOREACH (e, &w->engines, link)
+        n++;
+    at = n ? below(w, n) : 0;
+    for (e = TAILQ_FIRST(&w->engines); at; at--)
+        e = TAILQ_NEXT(e, link);
+    return e;
 }
 
 static void engine_event(struct world *w)
 {
-    struct catalog_model *m = &w->models[below(w, w->n_models)];
-    switch (m->engine.state) {
+    struct engine *e = any_engine(w);
+    if (!e)
+        return;
+    switch (e->state) {
     case ENGINE_NONE: /* a second report, or one from somebody mistaken */
-        feed_model(w,
-                   one_in(w, 3)   ? SCHED_EV_BROKEN
-                   : one_in(w, 2) ? SCHED_EV_GONE
-                                  : SCHED_EV_READY,
-                   m);
+        feed_engine(w,
+                    one_in(w, 3)   ? SCHED_EV_BROKEN
+                    : one_in(w, 2) ? SCHED_EV_GONE
+                                   : SCHED_EV_READY,
+                    e);
         break;
     case ENGINE_LOADING:
         if (one_in(w, 6))
-            become_gone(w, m);
+            become_gone(w, e);
         else
-            become_ready(w, m);
+            become_ready(w, e);
         break;
     case ENGINE_UP:
         if (one_in(w, 12))
-            become_gone(w, m);
+            become_gone(w, e);
         else if (one_in(w, 24))
-            become_broken(w, m);
+            become_broken(w, e);
         break;
     case ENGINE_STOPPING:
         if (one_in(w, 8))
-            feed_model(w, SCHED_EV_READY, m);
+            feed_engine(w, SCHED_EV_READY, e);
         else
-            become_gone(w, m);
+            become_gone(w, e);
         break;
     }
 }
@@ -1114,33 +1476,12 @@ static uint64_t random_deadline(struct world *w)
     }
 }
 
-/* What the record knows of an order to end an engine. */
-static void order_end(struct world *w, struct catalog_model *m, enum sched_stop_reason reason,
-                      uint64_t until)
-{
-    struct engine *e = &m->engine;
-    m->wanted = false;
-    if (e->state == ENGINE_NONE)
-        return;
-    if (!e->draining)
-        e->drain_until = SCHED_NEVER;
-    /* Once the stop is decided its reason stays. */
-    if (!e->draining || (reason > e->drain_reason && m->m.state != SCHED_STOPPING))
-        e->drain_reason = reason;
-    e->draining = true;
-    if (until < e->drain_until)
-        e->drain_until = until;
-    e->killed |= until <= w->now;
-}
-
 static void load(struct world *w, struct catalog_model *m)
 {
     bool wanted = m->wanted && !m->m.drop_due; /* what is given up can be wished for again */
-    if (!w->shutdown && m->listed && !is_held(w, m) && !wanted && !is_open(m) &&
-        m->m.state != SCHED_LOADING) {
-        m->wanted = true;
-        m->wanted_since = w->now;
-    }
+    if (!w->shutdown && m->listed && !is_held(w, m) && !wanted && !is_open(w, m) &&
+        !is_loading(w, m))
+        want(m, w->now);
     feed_model(w, SCHED_EV_LOAD, m);
 }
 
@@ -1152,27 +1493,69 @@ static void unload(struct world *w, struct catalog_model *m)
     check_answers(w, m, SCHED_REJECT_UNLOADED, true);
 }
 
-/* Its arguments changed: nobody is told off but who could not wait for the next engine anyway. */
+/* Whether the engine serves on while its replacement loads; of one that serves. */
+static bool may_serve_on(const struct world *w, const struct engine *e, bool loading)
+{
+    const struct sched_model *m = &e->model->m;
+    bool recent = m->load_ms >= SCHED_RECENT_MS && w->now - e->i.last_used < m->load_ms / 4;
+    return is_memory_known(w, e) && !is_held(w, e->model) && (e->i.active || recent || loading);
+}
+
+/* What the order to replace makes of the model's engines; whether one serves on. */
+static bool outdate_engines(struct world *w, struct catalog_model *m, bool loading)
+{
+    bool serves = false;
+    struct engine *e;
+    EACH_ENGINE (e, w, m) {
+        e->outdated = true;
+        if (e->i.state == SCHED_READY && may_serve_on(w, e, loading))
+            serves = true;
+        else if (e->i.state != SCHED_STOPPING)
+            order_engine_end(w, e, SCHED_STOP_REPLACED, SCHED_NEVER);
+    }
+    return serves;
+}
+
+/* Memory for the replacement is there, and nothing else is in its way. */
+static bool must_be_replaced_at_once(const struct world *w, const struct catalog_model *m,
+                                     const struct engine *open)
+{
+    for (unsigned i = 0; i < w->n_models; i++)
+        if (expected_waits(w, &w->models[i]) != SCHED_WAITS_NOT)
+            return false;
+    bool loading = is_loading(w, m);
+    for (unsigned d = 0; d < w->config.devices; d++)
+        if (m->m.next.bytes[d] + (d == 0 && m->m.next.weights ? m->m.next.weights->bytes : 0) >
+            w->config.ceiling[d])
+            return false;
+    return w->strict && open && may_serve_on(w, open, loading) && fits_beside(w, open) &&
+           may_load_more(w, m) && !loading && !m->m.unsure && !count_without_place(w, m);
+}
+
+/* Its arguments changed: nobody is rejected who could wait for the next engine. */
 static void replace(struct world *w, struct catalog_model *m)
 {
-    bool wanted = m->wanted;
-    bool again =
-        m->m.state == SCHED_LOADING && !w->shutdown && !is_held(w, m) && !has_patient_client(w, m);
-    if (m->listed) {
-        order_end(w, m, SCHED_STOP_REPLACED, SCHED_NEVER);
-        m->wanted = wanted || again;
-        m->wanted_since = again && !wanted ? w->now : m->wanted_since;
-    }
+    bool loading = is_in_state(w, m, SCHED_LOADING);
+    const struct engine *open = open_engine(w, m);
+    bool at_once = m->listed && must_be_replaced_at_once(w, m, open);
+    if (m->listed && !outdate_engines(w, m, loading) && loading && !m->wanted && !w->shutdown &&
+        !is_held(w, m) && !has_patient_client(w, m))
+        want(m, w->now);
     feed_model(w, SCHED_EV_REPLACE, m);
     for (unsigned i = 0; i < CLIENTS && w->strict; i++)
         CHECK(!w->clients[i].rejected || w->clients[i].reason != SCHED_REJECT_UNLOADED,
               "replaced is not unloaded");
+    CHECK(!at_once || (open->i.state == SCHED_READY && is_loading(w, m)),
+          "a replacement makes requests wait, though there is memory");
 }
 
 static void keep(struct world *w, struct catalog_model *m)
 {
-    struct engine *e = &m->engine;
-    if (m->m.state == SCHED_READY && e->draining && e->drain_reason == SCHED_STOP_UNLOADED) {
+    struct engine *e;
+    EACH_ENGINE (e, w, m) {
+        bool may = !e->outdated || (is_memory_known(w, e) && !is_held(w, m));
+        if (e->i.state != SCHED_DRAINING || e->drain_reason != SCHED_STOP_UNLOADED || !may)
+            continue;
         e->draining = false;
         m->wanted = false;
     }
@@ -1183,13 +1566,13 @@ static void keep(struct world *w, struct catalog_model *m)
 static void hold(struct world *w, struct catalog_model *m)
 {
     m->held_until = one_in(w, 3) ? SCHED_NEVER : w->now + below(w, 3000);
-    if (is_held(w, m) && m->m.state != SCHED_LOADING && !is_open(m))
+    bool serves = is_in_state(w, m, SCHED_LOADING) || is_in_state(w, m, SCHED_READY);
+    if (is_held(w, m) && !serves)
         m->wanted = false;
     feed(w,
          &(struct sched_event){.type = SCHED_EV_HOLD, .model = &m->m, .hold_until = m->held_until});
-    check_answers(w, m, SCHED_REJECT_HELD,
-                  is_held(w, m) && m->engine.state != ENGINE_LOADING && !is_open(m));
-    for (unsigned i = 0; i < CLIENTS && w->strict && m->engine.state == ENGINE_LOADING; i++)
+    check_answers(w, m, SCHED_REJECT_HELD, is_held(w, m) && !is_loading(w, m) && !is_open(w, m));
+    for (unsigned i = 0; i < CLIENTS && w->strict && is_loading(w, m); i++)
         CHECK(!w->clients[i].rejected || !w->plain, "a hold does not end a load");
 }
 
@@ -1207,6 +1590,17 @@ static void remove_model(struct world *w, struct catalog_model *m)
     check_answers(w, m, SCHED_REJECT_REMOVED, true);
 }
 
+/* Engines turn out to take more or less than was thought. A file stays what they have mapped. */
+static void measure(struct world *w, struct catalog_model *m)
+{
+    struct engine *e;
+    EACH_ENGINE (e, w, m) {
+        if (one_in(w, 2))
+            memcpy(e->i.footprint.bytes, m->m.next.bytes, sizeof m->m.next.bytes);
+        e->i.footprint.apart = m->m.next.apart;
+    }
+}
+
 static void set_attributes(struct world *w, struct catalog_model *m)
 {
     m->m.pinned = one_in(w, 5);
@@ -1214,24 +1608,22 @@ static void set_attributes(struct world *w, struct catalog_model *m)
     if (w->plain)
         return;
     m->m.priority = (int)below(w, 3) - 1;
-    if (m->engine.state != ENGINE_LOADING)
-        m->m.cold = one_in(w, 2);
-    m->m.load_ms = one_in(w, 4) ? 0 : below(w, one_in(w, 2) ? 2 * LOAD_MS : 4 * SCHED_QUICK_MS);
+    m->m.cold = one_in(w, 2);
+    m->m.load_ms = one_in(w, 4) ? 0 : below(w, one_in(w, 2) ? 2 * LOAD_MS : 6 * SCHED_QUICK_MS);
     m->m.unsure = one_in(w, 12);
-    m->m.apart = one_in(w, 4);
-    if (!w->fixed || m->engine.state == ENGINE_NONE)
+    m->m.next.apart = one_in(w, 8);
+    if (!w->fixed || LIST_EMPTY(&m->m.instances))
         m->m.max_leases = one_in(w, 2) ? 0 : 1 + below(w, 4);
     for (unsigned d = 0; d < DEVICES; d++)
-        m->m.bytes[d] = one_in(w, 4) ? 0 : below(w, 50);
-    /* A file stays what an engine has mapped. */
-    if (m->engine.state == ENGINE_NONE)
-        m->m.weights = one_in(w, 2) ? NULL : &w->files[below(w, FILES)];
+        m->m.next.bytes[d] = one_in(w, 4) ? 0 : below(w, 50);
+    m->m.next.weights = one_in(w, 2) ? NULL : &w->files[below(w, FILES)];
+    measure(w, m);
 }
 
 /* As new, if it may be freed; then nothing in the scheduler may remember it. */
 static void add_model(struct world *w, struct catalog_model *m)
 {
-    if (!m->listed && m->m.state == SCHED_UNLOADED && !m->m.leases && w->strict) {
+    if (!m->listed && LIST_EMPTY(&m->m.instances) && !m->m.leases && w->strict) {
         memset(m, 0, sizeof *m);
         set_attributes(w, m);
         for (unsigned i = 0; i < CLIENTS; i++)
@@ -1272,11 +1664,11 @@ static void change_capacity(struct world *w)
 static void operator_event(struct world *w)
 {
     struct catalog_model *m = &w->models[below(w, w->n_models)];
-    switch (below(w, 28)) {
-    case 26 ... 27:
+    switch (below(w, 34)) {
+    case 32 ... 33:
         change_capacity(w);
         break;
-    case 24 ... 25:
+    case 24 ... 31:
         replace(w, m);
         break;
     case 0 ... 5:
@@ -1333,6 +1725,8 @@ static void random_event(struct world *w)
         engine_event(w);
     else if (n < 93)
         operator_event(w);
+    else if (n < 95)
+        replace(w, &w->models[below(w, w->n_models)]);
     else
         tick(w);
     if (!w->depth && sched_deadline(&w->s) <= w->now && !one_in(w, 4))
@@ -1377,26 +1771,32 @@ static uint64_t bound(const struct world *w)
 static uint64_t next_time(const struct world *w)
 {
     uint64_t at = sched_deadline(&w->s);
-    for (unsigned i = 0; i < w->n_models; i++)
-        if (w->models[i].engine.state != ENGINE_NONE && w->models[i].engine.at < at)
-            at = w->models[i].engine.at;
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        at = earlier(at, e->at);
     for (unsigned i = 0; i < CLIENTS; i++)
         if (w->clients[i].state == CLIENT_SERVED && w->clients[i].at < at)
             at = w->clients[i].at;
     return at;
 }
 
+static struct engine *next_due(const struct world *w)
+{
+    struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        if (e->at <= w->now)
+            return e;
+    return NULL;
+}
+
 static void step_engines(struct world *w)
 {
-    for (unsigned i = 0; i < w->n_models; i++) {
-        struct catalog_model *m = &w->models[i];
-        if (m->engine.at > w->now)
-            continue;
-        if (m->engine.state == ENGINE_STOPPING ||
-            (m->engine.state == ENGINE_LOADING && one_in(w, 9)))
-            become_gone(w, m);
-        else if (m->engine.state == ENGINE_LOADING)
-            become_ready(w, m);
+    struct engine *e;
+    while ((e = next_due(w))) {
+        if (e->state == ENGINE_STOPPING || (e->state == ENGINE_LOADING && one_in(w, 9)))
+            become_gone(w, e);
+        else
+            become_ready(w, e);
     }
 }
 
@@ -1443,8 +1843,8 @@ static void run_until_answered(struct world *w)
 /* Everything that was begun before the end phase ends within its times, too. */
 static void set_times(struct world *w)
 {
-    for (unsigned i = 0; i < w->n_models; i++) {
-        struct engine *e = &w->models[i].engine;
+    struct engine *e;
+    EACH_ENGINE (e, w, NULL) {
         if (e->state == ENGINE_LOADING)
             e->at = w->now + 1 + below(w, LOAD_MS);
         else
@@ -1471,7 +1871,7 @@ static void run_until_stopped(struct world *w)
 
 static void finish(struct world *w)
 {
-    w->strict = true;
+    w->strict = w->ending = true;
     pull(w);
     for (unsigned i = 0; i < w->n_models; i++)
         w->models[i].m.unsure = false;
@@ -1482,6 +1882,8 @@ static void finish(struct world *w)
         run_until_answered(w);
     w->resident = false;
     run_until_stopped(w);
+    free_gone(w);
+    free(w->s.spare);
 }
 
 /* --- Worlds ------------------------------------------------------------------------------ */
@@ -1496,10 +1898,10 @@ static void enrich(struct world *w)
     w->config.max_failures = below(w, 5);
     w->config.back_off_ms = one_in(w, 2) ? 0 : below(w, 900);
     for (unsigned d = 0; d < DEVICES; d++)
-        w->config.ceiling[d] = 20 + below(w, 120);
+        w->config.ceiling[d] = 20 + below(w, one_in(w, 2) ? 120 : 400);
     for (unsigned i = 0; i < FILES; i++)
         w->files[i].bytes = below(w, 40);
-    w->config.overlap = one_in(w, 2);
+    w->config.overlap = !one_in(w, 3);
     w->config.spare = below(w, 30);
 }
 
@@ -1519,6 +1921,8 @@ static void create_world(struct world *w, uint64_t seed)
     if (!w->plain)
         enrich(w);
     sched_init(&w->s, &w->config);
+    TAILQ_INIT(&w->engines);
+    provide_spare(w);
     for (unsigned i = 0; i < w->n_models; i++) {
         struct catalog_model *m = &w->models[i];
         set_attributes(w, m);
@@ -1605,11 +2009,12 @@ static void print_totals(unsigned long long worlds, double seconds)
 {
     printf(
         "sim_sched: %llu worlds, %llu events, %llu grants, %llu rejects, %llu spawns, %llu stops, "
-        "%llu evictions, %llu yields, %.0f events/s\n",
+        "%llu evictions, %llu yields, %llu replacements beside, %llu own failures, %.0f events/s\n",
         worlds, (unsigned long long)totals.events, (unsigned long long)totals.grants,
         (unsigned long long)totals.rejects, (unsigned long long)totals.spawns,
         (unsigned long long)totals.stops, (unsigned long long)totals.evictions,
-        (unsigned long long)totals.yields, (double)totals.events / seconds);
+        (unsigned long long)totals.yields, (unsigned long long)totals.replaced,
+        (unsigned long long)totals.own_failures, (double)totals.events / seconds);
 }
 
 int main(int argc, char **argv)

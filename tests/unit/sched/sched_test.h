@@ -3,7 +3,7 @@
  * A world of a few models for tests of the scheduler. A test feeds events by the functions of the
  * first part and says with did() which actions they led to, in a short language: `spawn A for 0`
  * (`for` only when a request caused it), `grant 0`, `reject 0 held`, `stop A evicted`, `stop A
- * unloaded by force`, `drop A too_large`, separated by `; `, and `` for none.
+ * unloaded by force`, `stop older A replaced` (not the newest instance), `drop A too_large`, separated by `; `, and `` for none.
  */
 #ifndef HOSTLER_SCHED_TEST_H
 #define HOSTLER_SCHED_TEST_H
@@ -20,14 +20,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { A, B, C, D, E, MODELS, REQUESTS = 10 };
+enum { A, B, C, D, E, MODELS, REQUESTS = 10, INSTANCES = 60 };
 
 struct world {
     struct sched s;
     struct sched_model m[MODELS];
     struct sched_request r[REQUESTS];
+    struct sched_instance i[INSTANCES]; /* each is used once */
+    unsigned used;
+    struct sched_instance *newest[MODELS]; /* the last one spawned; before that one that never is */
+    struct sched_instance *older[MODELS];  /* the one before */
     uint64_t now;
 };
+
+static inline struct sched_instance *new_instance(struct world *w)
+{
+    assert_true(w->used < INSTANCES);
+    return &w->i[w->used++];
+}
+
+static inline void note_spawn(struct world *w, struct sched_instance *i)
+{
+    int model = (int)(i->model - w->m);
+    w->older[model] = w->newest[model];
+    w->newest[model] = i;
+    w->s.spare = new_instance(w);
+}
+
+/* Of the model's instances the one that counts. */
+static inline enum sched_state state_of(const struct world *w, int model)
+{
+    return sched_model_state(&w->m[model]);
+}
+
+static inline bool is(const struct world *w, int model, enum sched_state state)
+{
+    return state_of(w, model) == state;
+}
 
 static inline struct world *begin_with(const struct sched_config *config)
 {
@@ -38,6 +67,9 @@ static inline struct world *begin_with(const struct sched_config *config)
     if (!hopeful.hopeless_ms)
         hopeful.hopeless_ms = SCHED_NEVER;
     sched_init(&w.s, &hopeful);
+    w.s.spare = new_instance(&w);
+    for (int i = 0; i < MODELS; i++)
+        w.newest[i] = w.older[i] = new_instance(&w);
     for (int i = 0; i < MODELS; i++)
         sched_event(&w.s, &(struct sched_event){.type = SCHED_EV_ADD, .model = &w.m[i]}, w.now);
     return &w;
@@ -49,9 +81,18 @@ static inline struct world *begin(unsigned models_max)
     return begin_with(&(struct sched_config){.models_max = models_max, .max_wait_ms = SCHED_NEVER});
 }
 
+/* Of the model, or of its newest instance. */
 static inline void tell(struct world *w, enum sched_event_type type, int model)
 {
-    sched_event(&w->s, &(struct sched_event){.type = type, .model = &w->m[model]}, w->now);
+    sched_event(
+        &w->s,
+        &(struct sched_event){.type = type, .model = &w->m[model], .instance = w->newest[model]},
+        w->now);
+}
+
+static inline void tell_older(struct world *w, enum sched_event_type type, int model)
+{
+    sched_event(&w->s, &(struct sched_event){.type = type, .instance = w->older[model]}, w->now);
 }
 
 static inline void tell_of(struct world *w, enum sched_event_type type, int request)
@@ -150,8 +191,9 @@ static inline void describe(const struct world *w, const struct sched_action *a,
         snprintf(out, size, "drop %c %s", letter(w, a->model), sched_reject_name(a->reject));
         break;
     case SCHED_ACT_STOP:
-        snprintf(out, size, "stop %c %s%s", letter(w, a->model), sched_stop_name(a->stop),
-                 a->force ? " by force" : "");
+        snprintf(out, size, "stop %s%c %s%s",
+                 a->instance == w->newest[a->model - w->m] ? "" : "older ", letter(w, a->model),
+                 sched_stop_name(a->stop), a->force ? " by force" : "");
         break;
     }
 }
@@ -162,8 +204,11 @@ static inline const char *next(struct world *w)
     static char text[64];
     struct sched_action a;
     text[0] = 0;
-    if (sched_next(&w->s, w->now, &a))
+    if (sched_next(&w->s, w->now, &a)) {
+        if (a.type == SCHED_ACT_SPAWN)
+            note_spawn(w, a.instance);
         describe(w, &a, text, sizeof text);
+    }
     return text;
 }
 
@@ -186,7 +231,7 @@ static inline void have_ready(struct world *w, int model)
     actions(w);
     tell(w, SCHED_EV_READY, model);
     did(w, "");
-    assert_int_equal(w->m[model].state, SCHED_READY);
+    assert_int_equal(state_of(w, model), SCHED_READY);
 }
 
 static inline void have_busy(struct world *w, int model, int request)

@@ -11,7 +11,7 @@ static struct world *begin_small(const struct sched_config *config)
     c.max_wait_ms = c.max_wait_ms ? c.max_wait_ms : SCHED_NEVER;
     struct world *w = begin_with(&c);
     for (int i = 0; i < MODELS; i++)
-        w->m[i].bytes[1] = 40;
+        w->m[i].next.bytes[1] = 40;
     return w;
 }
 
@@ -22,9 +22,10 @@ static struct world *begin_card(void)
 
 static void gone(struct world *w, int model, bool oom)
 {
-    sched_event(&w->s,
-                &(struct sched_event){.type = SCHED_EV_GONE, .model = &w->m[model], .oom = oom},
-                w->now);
+    sched_event(
+        &w->s,
+        &(struct sched_event){.type = SCHED_EV_GONE, .instance = w->newest[model], .oom = oom},
+        w->now);
 }
 
 /* Without going to a deadline. */
@@ -61,7 +62,7 @@ TEST(loads_as_many_as_there_is_memory_for)
 TEST(memory_of_what_stops_is_not_free_before_it_is_gone)
 {
     struct world *w = begin_card();
-    w->m[B].bytes[1] = 70;
+    w->m[B].next.bytes[1] = 70;
     have_ready(w, A);
     ask(w, 0, B);
     did(w, "stop A evicted");
@@ -76,7 +77,7 @@ static struct world *begin_overlapping(uint64_t comes)
 {
     struct world *w =
         begin_small(&(struct sched_config){.models_max = 1, .overlap = true, .spare = 10});
-    w->m[B].bytes[1] = comes;
+    w->m[B].next.bytes[1] = comes;
     have_ready(w, A);
     ask(w, 0, B);
     return w;
@@ -102,7 +103,7 @@ TEST(a_load_waits_for_its_victim_where_too_little_would_be_left)
 TEST(one_who_leaves_makes_place_for_one)
 {
     struct world *w = begin_overlapping(10);
-    w->m[C].bytes[1] = 10;
+    w->m[C].next.bytes[1] = 10;
     did(w, "stop A evicted; spawn B for 0");
     ask(w, 1, C);
     did(w, "");
@@ -115,12 +116,12 @@ TEST(one_who_leaves_makes_place_for_one)
 TEST(no_load_overlaps_with_who_is_to_be_apart)
 {
     struct world *w = begin_small(&(struct sched_config){.models_max = 1, .overlap = true});
-    w->m[A].apart = true;
+    w->m[A].next.apart = true;
     have_ready(w, A);
     ask(w, 0, B);
     did(w, "stop A evicted");
     w = begin_small(&(struct sched_config){.models_max = 1, .overlap = true});
-    w->m[B].apart = true;
+    w->m[B].next.apart = true;
     have_ready(w, A);
     ask(w, 0, B);
     did(w, "stop A evicted");
@@ -131,8 +132,8 @@ TEST(who_has_nothing_on_a_full_card_waits_for_it)
 {
     struct world *w =
         begin_small(&(struct sched_config){.models_max = 1, .overlap = true, .spare = 10});
-    w->m[A].bytes[1] = 100;
-    w->m[B].bytes[1] = 0;
+    w->m[A].next.bytes[1] = 100;
+    w->m[B].next.bytes[1] = 0;
     have_ready(w, A);
     ask(w, 0, B);
     did(w, "stop A evicted");
@@ -140,9 +141,11 @@ TEST(who_has_nothing_on_a_full_card_waits_for_it)
 
 TEST(the_place_of_who_is_replaced_is_its_next_engines)
 {
-    struct world *w = begin_small(&(struct sched_config){.models_max = 1, .overlap = true});
+    struct world *w =
+        begin_small(&(struct sched_config){.models_max = 1, .overlap = true, .spare = 100});
     have_busy(w, A, 0);
     tell(w, SCHED_EV_REPLACE, A);
+    did(w, "");
     ask(w, 1, A);
     done(w, 0);
     pass(w, 1);
@@ -168,10 +171,10 @@ TEST(the_place_of_who_hangs_is_its_next_engines)
 TEST(as_few_go_as_are_enough)
 {
     struct world *w = begin_card();
-    w->m[A].bytes[1] = 10;
-    w->m[B].bytes[1] = 20;
-    w->m[C].bytes[1] = 70;
-    w->m[D].bytes[1] = 80;
+    w->m[A].next.bytes[1] = 10;
+    w->m[B].next.bytes[1] = 20;
+    w->m[C].next.bytes[1] = 70;
+    w->m[D].next.bytes[1] = 80;
     have_ready(w, A);
     pass(w, 500);
     have_ready(w, B);
@@ -217,7 +220,7 @@ TEST(who_needed_the_room_of_an_engine_that_crashed_is_forgotten)
     struct sched_action a;
     have_ready(w, A);
     have_ready(w, B);
-    w->m[C].bytes[1] = 100;
+    w->m[C].next.bytes[1] = 100;
     ask(w, 0, C);
     assert_string_equal(next(w), "stop A evicted");
     gone(w, B, false); /* before its stop was pulled */
@@ -245,8 +248,8 @@ TEST(of_several_stops_that_are_due_one_can_be_too_late)
 TEST(who_fits_into_what_is_left_is_not_held_up)
 {
     struct world *w = begin_card();
-    w->m[B].bytes[1] = 80;
-    w->m[C].bytes[1] = 60;
+    w->m[B].next.bytes[1] = 80;
+    w->m[C].next.bytes[1] = 60;
     have_busy(w, A, 0);
     ask(w, 1, B);
     pass(w, 1);
@@ -257,9 +260,9 @@ TEST(who_fits_into_what_is_left_is_not_held_up)
 TEST(who_fits_takes_no_room_from_those_for_whom_it_is_made)
 {
     struct world *w = begin_card();
-    w->m[B].bytes[1] = 80;
-    w->m[C].bytes[1] = 60;
-    w->m[D].bytes[1] = 20;
+    w->m[B].next.bytes[1] = 80;
+    w->m[C].next.bytes[1] = 60;
+    w->m[D].next.bytes[1] = 20;
     have_ready(w, A);
     ask(w, 1, B);
     did(w, "stop A evicted");
@@ -274,9 +277,9 @@ TEST(who_fits_takes_no_room_from_those_for_whom_it_is_made)
 TEST(each_device_is_looked_at)
 {
     struct world *w = begin_card();
-    w->m[A].bytes[0] = 60;
-    w->m[A].bytes[1] = 0;
-    w->m[B].bytes[0] = 60;
+    w->m[A].next.bytes[0] = 60;
+    w->m[A].next.bytes[1] = 0;
+    w->m[B].next.bytes[0] = 60;
     have_ready(w, A);
     have_ready(w, C); /* on the card, where there is enough */
     ask(w, 0, B);
@@ -287,13 +290,13 @@ TEST(weights_of_one_file_count_once)
 {
     struct world *w = begin_card();
     struct sched_weights file = {.bytes = 80}, other = {.bytes = 30};
-    w->m[A].weights = w->m[B].weights = &file;
-    w->m[C].weights = &other;
+    w->m[A].next.weights = w->m[B].next.weights = &file;
+    w->m[C].next.weights = &other;
     ask(w, 0, A);
     ask(w, 1, B);
     ask(w, 2, C);
     did(w, "spawn A for 0; spawn B for 1");
-    w->m[C].bytes[1] = 0;
+    w->m[C].next.bytes[1] = 0;
     time_passed(w);
     did(w, "");
     gone(w, A, false);
@@ -306,11 +309,11 @@ TEST(weights_that_go_with_the_one_that_stops_are_not_counted_on)
 {
     struct world *w = begin_card();
     struct sched_weights file = {.bytes = 70};
-    w->m[A].weights = w->m[B].weights = &file;
-    w->m[A].bytes[0] = w->m[B].bytes[0] = 10;
-    w->m[A].bytes[1] = 100;
-    w->m[C].bytes[0] = 20;
-    w->m[C].bytes[1] = 0;
+    w->m[A].next.weights = w->m[B].next.weights = &file;
+    w->m[A].next.bytes[0] = w->m[B].next.bytes[0] = 10;
+    w->m[A].next.bytes[1] = 100;
+    w->m[C].next.bytes[0] = 20;
+    w->m[C].next.bytes[1] = 0;
     have_ready(w, A);
     have_busy(w, C, 0);
     ask(w, 1, B);
@@ -350,7 +353,7 @@ TEST(what_is_unsure_is_not_placed_yet_and_holds_up_nobody)
     pass(w, 1);
     ask(w, 1, B);
     did(w, "spawn B for 1");
-    w->m[A].bytes[1] = 60;
+    w->m[A].next.bytes[1] = 60;
     w->m[A].unsure = false;
     time_passed(w);
     did(w, "spawn A for 0");
@@ -371,7 +374,7 @@ TEST(what_is_unsure_can_time_out)
 TEST(what_can_never_fit_is_rejected_at_once)
 {
     struct world *w = begin_card();
-    w->m[A].bytes[1] = 101;
+    w->m[A].next.bytes[1] = 101;
     ask(w, 0, A);
     did(w, "reject 0 too_large");
     tell(w, SCHED_EV_LOAD, A);
@@ -383,7 +386,7 @@ TEST(what_can_never_fit_is_rejected_also_when_all_places_are_taken)
 {
     struct world *w = begin_small(&(struct sched_config){.models_max = 1});
     have_busy(w, A, 0);
-    w->m[B].bytes[1] = 101;
+    w->m[B].next.bytes[1] = 101;
     ask(w, 1, B);
     did(w, "reject 1 too_large");
 }
@@ -393,7 +396,7 @@ TEST(what_does_not_fit_beside_what_is_pinned_is_rejected_after_a_while)
     struct world *w = begin_small(&(struct sched_config){.hopeless_ms = 100});
     have_ready(w, A);
     w->m[A].pinned = true;
-    w->m[B].bytes[1] = 70;
+    w->m[B].next.bytes[1] = 70;
     ask(w, 0, B);
     tell(w, SCHED_EV_LOAD, B);
     did(w, "");
@@ -421,7 +424,7 @@ TEST(what_waits_for_the_busy_is_not_without_hope)
 {
     struct world *w = begin_small(&(struct sched_config){.hopeless_ms = 100});
     have_busy(w, A, 0);
-    w->m[B].bytes[1] = 70;
+    w->m[B].next.bytes[1] = 70;
     ask(w, 1, B);
     did(w, "");
     assert_true(sched_deadline(&w->s) == SCHED_NEVER);
@@ -435,7 +438,7 @@ TEST(hope_returns_with_capacity_and_the_while_begins_anew)
     struct world *w = begin_small(&(struct sched_config){.hopeless_ms = 100, .loads_max = 1});
     ask(w, 0, A);
     did(w, "spawn A for 0");
-    w->m[B].bytes[1] = 50;
+    w->m[B].next.bytes[1] = 50;
     w->s.capacity[1] = 45;
     ask(w, 1, B);
     did(w, "");
@@ -457,9 +460,9 @@ TEST(weights_that_would_go_give_no_hope)
 {
     struct world *w = begin_small(&(struct sched_config){.hopeless_ms = 100});
     struct sched_weights file = {.bytes = 60};
-    w->m[A].weights = w->m[B].weights = &file;
-    w->m[A].bytes[0] = 10;
-    w->m[B].bytes[0] = 35;
+    w->m[A].next.weights = w->m[B].next.weights = &file;
+    w->m[A].next.bytes[0] = 10;
+    w->m[B].next.bytes[0] = 35;
     have_busy(w, A, 0);
     w->s.capacity[0] = 90;
     ask(w, 1, B);
@@ -517,7 +520,7 @@ TEST(who_has_waited_long_comes_before_priority)
     pass(w, 99);
     time_passed(w);
     did(w, "");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
     done(w, 0);
     did(w, "stop A evicted");
     gone(w, A, false);
@@ -558,7 +561,7 @@ TEST(a_higher_priority_goes_only_if_the_lower_ones_do_not_suffice)
     w->m[A].priority = 1;
     have_ready(w, A);
     have_ready(w, B);
-    w->m[C].bytes[1] = 70;
+    w->m[C].next.bytes[1] = 70;
     ask(w, 0, C);
     did(w, "stop B evicted; stop A evicted");
 }
@@ -577,7 +580,7 @@ TEST(loads_one_that_reads_from_the_disk_at_a_time)
 {
     struct world *w = begin_small(&(struct sched_config){0});
     w->m[A].cold = w->m[B].cold = true;
-    w->m[C].bytes[1] = 20;
+    w->m[C].next.bytes[1] = 20;
     ask(w, 0, A);
     ask(w, 1, B);
     ask(w, 2, C);
@@ -591,7 +594,7 @@ TEST(loads_one_that_reads_from_the_disk_at_a_time)
 TEST(room_is_kept_for_who_waits_for_its_load)
 {
     struct world *w = begin_small(&(struct sched_config){.loads_max = 1});
-    w->m[C].bytes[1] = 60;
+    w->m[C].next.bytes[1] = 60;
     ask(w, 0, A);
     ask(w, 1, B);
     pass(w, 1);
@@ -624,7 +627,7 @@ static uint64_t end_of_residence(uint64_t load_ms, uint64_t residence_ms, uint64
         if (sched_next(&w->s, w->now, &action))
             break;
     }
-    assert_int_equal(w->m[A].state, SCHED_STOPPING);
+    assert_int_equal(state_of(w, A), SCHED_STOPPING);
     return w->now - from;
 }
 
@@ -678,13 +681,13 @@ TEST(as_many_yield_as_memory_is_needed_from)
     have_busy(w, A, 0);
     pass(w, 1);
     have_busy(w, B, 1);
-    w->m[C].bytes[1] = 50;
+    w->m[C].next.bytes[1] = 50;
     ask(w, 2, C);
     did(w, "");
     tick(w);
     did(w, "");
-    assert_true(w->m[A].yielding); /* granted less recently; 20 are free */
-    assert_false(w->m[B].yielding);
+    assert_true(is(w, A, SCHED_YIELDING)); /* granted less recently; 20 are free */
+    assert_false(is(w, B, SCHED_YIELDING));
     done(w, 0);
     did(w, "stop A evicted");
     gone(w, A, false);
@@ -696,12 +699,12 @@ TEST(idle_ones_go_at_once_and_the_busy_are_asked_then)
     struct world *w = begin_small(&(struct sched_config){.max_wait_ms = 100});
     have_busy(w, A, 0);
     have_ready(w, B);
-    w->m[C].bytes[1] = 100;
+    w->m[C].next.bytes[1] = 100;
     ask(w, 1, C);
     did(w, "");
     tick(w);
     did(w, "stop B evicted");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
     done(w, 0);
     did(w, "stop A evicted");
     gone(w, B, false);
@@ -718,11 +721,11 @@ TEST(what_yields_for_memory_resumes_when_that_comes_back)
     did(w, "");
     tick(w);
     did(w, "");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
     w->s.capacity[1] = 100;
     time_passed(w);
     did(w, "spawn B for 1");
-    assert_false(w->m[A].yielding);
+    assert_false(is(w, A, SCHED_YIELDING));
 }
 
 TEST(nobody_overtakes_who_has_waited_long_and_cannot_be_helped_yet)
@@ -730,16 +733,16 @@ TEST(nobody_overtakes_who_has_waited_long_and_cannot_be_helped_yet)
     struct world *w = begin_small(&(struct sched_config){.max_wait_ms = 100});
     ask(w, 0, A); /* loads, so that it cannot yield */
     did(w, "spawn A for 0");
-    w->m[B].bytes[1] = 70;
+    w->m[B].next.bytes[1] = 70;
     ask(w, 1, B);
     tick(w);
     did(w, "");
-    w->m[C].bytes[1] = 60;
+    w->m[C].next.bytes[1] = 60;
     ask(w, 2, C);
     did(w, "");
     tell(w, SCHED_EV_READY, A);
     did(w, "grant 0");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
 }
 
 /* --- Lease limits ------------------------------------------------------------------------ */
@@ -963,12 +966,12 @@ TEST(a_crash_too_many_rejects_who_waits_and_drops_the_operator_s_wish)
 {
     struct world *w = begin_small(&(struct sched_config){.max_failures = 1, .max_wait_ms = 100});
     have_busy(w, A, 0);
-    w->m[B].bytes[1] = 100;
+    w->m[B].next.bytes[1] = 100;
     ask(w, 1, B);
     did(w, "");
     tick(w);
     did(w, "");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
     ask(w, 2, A);
     tell(w, SCHED_EV_LOAD, A);
     gone(w, A, false);
@@ -1007,7 +1010,7 @@ TEST(a_load_that_failed_for_memory_is_tried_once_more)
     have_ready(w, B);
     ask(w, 0, A);
     did(w, "spawn A for 0");
-    w->m[A].bytes[1] = 70; /* as it has shown */
+    w->m[A].next.bytes[1] = 70; /* as it has shown */
     gone(w, A, true);
     did(w, "stop B evicted");
     gone(w, B, false);
@@ -1033,7 +1036,7 @@ TEST(an_operator_s_load_that_failed_for_memory_is_tried_once_more)
     did(w, "spawn A");
     gone(w, A, true);
     did(w, "");
-    assert_int_equal(w->m[A].state, SCHED_UNLOADED);
+    assert_int_equal(state_of(w, A), SCHED_UNLOADED);
 }
 
 TEST(what_has_shown_that_it_can_never_fit_is_given_up)
@@ -1041,7 +1044,7 @@ TEST(what_has_shown_that_it_can_never_fit_is_given_up)
     struct world *w = begin_card();
     tell(w, SCHED_EV_LOAD, A);
     did(w, "spawn A");
-    w->m[A].bytes[1] = 101;
+    w->m[A].next.bytes[1] = 101;
     gone(w, A, true);
     did(w, "drop A too_large");
 }
@@ -1054,7 +1057,7 @@ TEST(what_failed_for_memory_is_not_tried_again_when_it_is_removed)
     tell(w, SCHED_EV_REMOVE, A);
     gone(w, A, true); /* before its stop was pulled */
     did(w, "reject 0 removed");
-    assert_int_equal(w->m[A].state, SCHED_UNLOADED);
+    assert_int_equal(state_of(w, A), SCHED_UNLOADED);
 }
 
 TEST(what_failed_for_memory_and_is_held_is_not_tried_again)
@@ -1098,7 +1101,7 @@ TEST(of_several_wishes_that_are_given_up_one_can_be_made_again)
     struct world *w = begin_small(&(struct sched_config){.max_failures = 1, .max_wait_ms = 100});
     have_busy(w, A, 0);
     have_busy(w, B, 1);
-    w->m[C].bytes[1] = 100;
+    w->m[C].next.bytes[1] = 100;
     ask(w, 2, C);
     did(w, "");
     tick(w);
@@ -1164,34 +1167,40 @@ TEST(what_drains_will_be_ready_only_after_its_next_load)
 }
 
 /* As one string of letters; `no` when it would not fit. */
-static const char *would_fit(struct world *w, int model)
+static const char *would_fit_without(const struct world *w, int model,
+                                     const struct sched_instance *without)
 {
     static char text[MODELS + 1];
-    struct sched_model *v[MODELS];
+    struct sched_instance *v[MODELS];
     unsigned n;
-    if (!sched_would_fit(&w->s, &w->m[model], v, MODELS, &n))
+    if (!sched_would_fit(&w->s, &w->m[model].next, without, v, MODELS, &n))
         return "no";
     for (unsigned i = 0; i < n; i++)
-        text[i] = (char)letter(w, v[i]);
+        text[i] = (char)letter(w, v[i]->model);
     text[n] = 0;
     return text;
+}
+
+static const char *would_fit(const struct world *w, int model)
+{
+    return would_fit_without(w, model, NULL);
 }
 
 TEST(tells_whether_a_model_would_fit_and_who_would_go)
 {
     struct world *w = begin_card();
-    assert_true(sched_could_ever_fit(&w->s, &w->m[C]));
-    w->m[C].bytes[1] = 101;
-    assert_false(sched_could_ever_fit(&w->s, &w->m[C]));
-    w->m[C].bytes[1] = 40;
+    assert_true(sched_could_ever_fit(&w->s, &w->m[C].next));
+    w->m[C].next.bytes[1] = 101;
+    assert_false(sched_could_ever_fit(&w->s, &w->m[C].next));
+    w->m[C].next.bytes[1] = 40;
     have_ready(w, A);
     pass(w, 1);
     have_busy(w, B, 0);
-    assert_string_equal(would_fit(w, A), ""); /* it is there */
+    assert_string_equal(would_fit_without(w, A, w->newest[A]), "");
     assert_string_equal(would_fit(w, C), "A");
-    w->m[D].bytes[1] = 20;
+    w->m[D].next.bytes[1] = 20;
     assert_string_equal(would_fit(w, D), "");
-    w->m[E].bytes[1] = 70; /* not while B is busy */
+    w->m[E].next.bytes[1] = 70; /* not while B is busy */
     assert_string_equal(would_fit(w, E), "no");
     done(w, 0);
     did(w, "");
@@ -1201,12 +1210,12 @@ TEST(tells_whether_a_model_would_fit_and_who_would_go)
 TEST(tells_as_many_victims_as_are_asked_for)
 {
     struct world *w = begin_card();
-    struct sched_model *v[1];
+    struct sched_instance *v[1];
     unsigned n;
     have_ready(w, A);
     have_ready(w, B);
-    w->m[C].bytes[1] = 100;
-    assert_true(sched_would_fit(&w->s, &w->m[C], v, 1, &n));
+    w->m[C].next.bytes[1] = 100;
+    assert_true(sched_would_fit(&w->s, &w->m[C].next, NULL, v, 1, &n));
     assert_int_equal(n, 1);
 }
 
@@ -1214,8 +1223,8 @@ TEST(weights_count_for_a_model_that_is_only_asked_about)
 {
     struct world *w = begin_card();
     struct sched_weights file = {.bytes = 90};
-    w->m[A].weights = w->m[B].weights = &file;
-    w->m[A].bytes[0] = w->m[B].bytes[0] = 10;
+    w->m[A].next.weights = w->m[B].next.weights = &file;
+    w->m[A].next.bytes[0] = w->m[B].next.bytes[0] = 10;
     assert_string_equal(would_fit(w, A), "");
     have_ready(w, A);
     assert_string_equal(would_fit(w, B), "A");
@@ -1230,21 +1239,21 @@ TEST(a_question_changes_nothing)
     struct world *w = begin_small(&(struct sched_config){.max_wait_ms = 100});
     have_busy(w, A, 0);
     have_ready(w, B);
-    w->m[C].bytes[1] = 100;
+    w->m[C].next.bytes[1] = 100;
     ask(w, 1, C);
     did(w, "");
     tick(w);
     did(w, "stop B evicted");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
     uint64_t deadline = sched_deadline(&w->s);
     for (int i = 0; i < MODELS; i++)
         would_fit(w, i);
     did(w, "");
     assert_true(sched_deadline(&w->s) == deadline);
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
     time_passed(w);
     did(w, "");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
 }
 
 TEST(every_reason_has_a_name)

@@ -72,7 +72,7 @@ TEST(a_failed_load_rejects_who_waited_and_is_not_tried_again)
     did(w, "spawn A for 0");
     tell(w, SCHED_EV_GONE, A);
     did(w, "reject 0 load_failed; reject 1 load_failed");
-    assert_int_equal(w->m[A].state, SCHED_UNLOADED);
+    assert_int_equal(state_of(w, A), SCHED_UNLOADED);
 }
 
 TEST(a_request_that_may_not_load_is_granted_at_what_is_ready)
@@ -185,7 +185,7 @@ TEST(a_waiter_that_leaves_is_forgotten)
     done(w, 0);
     did(w, "");
     assert_int_equal(w->s.waiting, 0);
-    assert_int_equal(w->m[A].state, SCHED_READY);
+    assert_int_equal(state_of(w, A), SCHED_READY);
 }
 
 TEST(a_load_goes_on_when_its_waiters_leave)
@@ -196,7 +196,7 @@ TEST(a_load_goes_on_when_its_waiters_leave)
     cancel(w, 0);
     tell(w, SCHED_EV_READY, A);
     did(w, "");
-    assert_int_equal(w->m[A].state, SCHED_READY);
+    assert_int_equal(state_of(w, A), SCHED_READY);
 }
 
 TEST(a_grant_that_was_not_pulled_is_not_given_after_a_cancel)
@@ -348,7 +348,7 @@ TEST(stops_no_second_engine_when_the_need_ends_between_two_pulls)
     assert_string_equal(next(w), "stop A evicted");
     cancel(w, 1);
     did(w, "");
-    assert_int_equal(w->m[B].state, SCHED_READY);
+    assert_int_equal(state_of(w, B), SCHED_READY);
 }
 
 /* --- Yielding ---------------------------------------------------------------------------- */
@@ -370,7 +370,7 @@ TEST(a_busy_engine_yields_to_who_has_waited_long)
     tick(w);
     assert_int_equal(w->now, 1100);
     did(w, "");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
     ask(w, 3, A);
     ask_loaded(w, 4, A);
     did(w, "reject 4 not_loaded");
@@ -380,7 +380,7 @@ TEST(a_busy_engine_yields_to_who_has_waited_long)
     did(w, "stop A evicted");
     tell(w, SCHED_EV_GONE, A);
     did(w, "spawn B for 1");
-    assert_false(w->m[A].yielding);
+    assert_false(is(w, A, SCHED_YIELDING));
 }
 
 TEST(the_least_recently_granted_yields_and_never_a_pinned_one)
@@ -396,9 +396,9 @@ TEST(the_least_recently_granted_yields_and_never_a_pinned_one)
     did(w, "");
     tick(w);
     did(w, "");
-    assert_false(w->m[A].yielding);
-    assert_false(w->m[B].yielding);
-    assert_true(w->m[C].yielding);
+    assert_false(is(w, A, SCHED_YIELDING));
+    assert_false(is(w, B, SCHED_YIELDING));
+    assert_true(is(w, C, SCHED_YIELDING));
 }
 
 TEST(as_many_yield_as_have_waited_long)
@@ -413,10 +413,10 @@ TEST(as_many_yield_as_have_waited_long)
     did(w, "");
     tick(w);
     did(w, "");
-    assert_true(w->m[A].yielding && !w->m[B].yielding);
+    assert_true(is(w, A, SCHED_YIELDING) && !is(w, B, SCHED_YIELDING));
     tick(w);
     did(w, "");
-    assert_true(w->m[A].yielding && w->m[B].yielding);
+    assert_true(is(w, A, SCHED_YIELDING) && is(w, B, SCHED_YIELDING));
     assert_true(sched_deadline(&w->s) == SCHED_NEVER);
 }
 
@@ -432,7 +432,7 @@ TEST(the_most_recently_granted_stops_yielding_first)
     did(w, "");
     cancel(w, 3);
     did(w, "");
-    assert_true(w->m[A].yielding && !w->m[B].yielding);
+    assert_true(is(w, A, SCHED_YIELDING) && !is(w, B, SCHED_YIELDING));
 }
 
 TEST(a_yielding_engine_resumes_when_nobody_needs_its_place)
@@ -446,7 +446,7 @@ TEST(a_yielding_engine_resumes_when_nobody_needs_its_place)
     did(w, "");
     cancel(w, 1);
     did(w, "grant 2");
-    assert_false(w->m[A].yielding);
+    assert_false(is(w, A, SCHED_YIELDING));
 }
 
 TEST(a_yielding_engine_resumes_when_another_becomes_idle)
@@ -501,10 +501,10 @@ TEST(nobody_yields_while_another_engine_stops_or_drains)
     ask(w, 2, C);
     tick(w);
     did(w, "");
-    assert_false(w->m[A].yielding);
+    assert_false(is(w, A, SCHED_YIELDING));
     done(w, 1);
     did(w, "stop B unloaded");
-    assert_false(w->m[A].yielding);
+    assert_false(is(w, A, SCHED_YIELDING));
 }
 
 TEST(a_yielding_engine_that_drains_does_so_for_the_operator)
@@ -515,7 +515,7 @@ TEST(a_yielding_engine_that_drains_does_so_for_the_operator)
     tick(w);
     did(w, "");
     unload(w, A, SCHED_NEVER);
-    assert_false(w->m[A].yielding);
+    assert_false(is(w, A, SCHED_YIELDING));
     assert_int_equal(w->s.yielding, 0);
     done(w, 0);
     did(w, "stop A unloaded");
@@ -570,7 +570,7 @@ TEST(passive_requests_do_not_keep_an_engine_from_being_idle)
     pass(w, 400);
     ask_passive(w, 0, A);
     did(w, "grant 0");
-    assert_int_equal(w->m[A].last_granted, 1000);
+    assert_int_equal(w->newest[A]->last_granted, 1000);
     pass(w, 50);
     done(w, 0);
     did(w, "");
@@ -617,12 +617,12 @@ TEST(a_crash_frees_the_place_and_leases_end_on_their_own)
     tell(w, SCHED_EV_GONE, A);
     did(w, "");
     assert_int_equal(w->m[A].leases, 1);
-    assert_int_equal(w->m[A].stale, 1);
+    assert_int_equal(w->newest[A]->leases, 1);
     ask(w, 1, B);
     did(w, "spawn B for 1");
     done(w, 0);
     assert_int_equal(w->m[A].leases, 0);
-    assert_int_equal(w->m[A].stale, 0);
+    assert_int_equal(w->newest[A]->leases, 0);
 }
 
 TEST(leases_of_a_crashed_engine_do_not_keep_its_successor)
@@ -821,10 +821,10 @@ TEST(unloads_what_is_idle_at_once)
     did(w, "stop A unloaded");
     tell(w, SCHED_EV_READY, A); /* it crossed the order on its way */
     did(w, "");
-    assert_int_equal(w->m[A].state, SCHED_STOPPING);
+    assert_int_equal(state_of(w, A), SCHED_STOPPING);
     tell(w, SCHED_EV_GONE, A);
     did(w, "");
-    assert_int_equal(w->m[A].state, SCHED_UNLOADED);
+    assert_int_equal(state_of(w, A), SCHED_UNLOADED);
 }
 
 TEST(drains_what_is_busy)
@@ -839,7 +839,7 @@ TEST(drains_what_is_busy)
     did(w, "stop A unloaded");
     tell(w, SCHED_EV_GONE, A);
     did(w, "spawn A for 1");
-    assert_false(w->m[A].draining);
+    assert_false(is(w, A, SCHED_DRAINING));
 }
 
 TEST(who_waits_for_the_next_load_keeps_the_turn)
@@ -960,7 +960,7 @@ TEST(keeping_ends_a_drain)
     done(w, 1);
     did(w, "");
     tell(w, SCHED_EV_KEEP, A);
-    assert_int_equal(w->m[A].state, SCHED_READY);
+    assert_int_equal(state_of(w, A), SCHED_READY);
 }
 
 TEST(keeping_does_not_end_a_drain_for_another_reason)
@@ -970,7 +970,7 @@ TEST(keeping_does_not_end_a_drain_for_another_reason)
     unload(w, A, SCHED_NEVER);
     tell(w, SCHED_EV_REMOVE, A);
     tell(w, SCHED_EV_KEEP, A);
-    assert_true(w->m[A].draining);
+    assert_true(is(w, A, SCHED_DRAINING));
     done(w, 0);
     did(w, "stop A removed");
     tell(w, SCHED_EV_KEEP, A);
@@ -1233,7 +1233,7 @@ TEST(replacing_drains_what_is_busy_as_long_as_it_takes)
     have_busy(w, A, 0);
     tell(w, SCHED_EV_REPLACE, A);
     did(w, "");
-    assert_true(w->m[A].draining && w->m[A].drain_until == SCHED_NEVER);
+    assert_true(is(w, A, SCHED_DRAINING) && w->newest[A]->drain_until == SCHED_NEVER);
     assert_true(sched_deadline(&w->s) == SCHED_NEVER);
     ask(w, 1, A); /* is for the next engine */
     ask_loaded(w, 2, A);
@@ -1254,9 +1254,9 @@ TEST(replacing_what_drains_does_not_allow_it_more_time)
     unload(w, A, w->now + 100);
     tell(w, SCHED_EV_REPLACE, A);
     did(w, "");
-    assert_true(w->m[A].drain_until == w->now + 100);
+    assert_true(w->newest[A]->drain_until == w->now + 100);
     tell(w, SCHED_EV_KEEP, A); /* that operator's drain is not the only reason any more */
-    assert_true(w->m[A].draining);
+    assert_true(is(w, A, SCHED_DRAINING));
     tick(w);
     did(w, "stop A replaced by force");
 }
@@ -1382,7 +1382,7 @@ TEST(a_crash_while_it_is_replaced_brings_the_next_for_who_waits)
     did(w, "spawn A for 1");
     tell(w, SCHED_EV_READY, A);
     did(w, "grant 1");
-    assert_false(w->m[A].draining); /* the next one is as it should be */
+    assert_false(is(w, A, SCHED_DRAINING)); /* the next one is as it should be */
     done(w, 0);
     done(w, 1);
     did(w, "");
@@ -1431,10 +1431,10 @@ TEST(what_yields_and_is_replaced_drains_and_serves_its_waiters_in_their_turn)
     pass(w, 1);
     ask(w, 2, A);
     did(w, "");
-    assert_true(w->m[A].yielding);
+    assert_true(is(w, A, SCHED_YIELDING));
     tell(w, SCHED_EV_REPLACE, A);
     did(w, "");
-    assert_false(w->m[A].yielding);
+    assert_false(is(w, A, SCHED_YIELDING));
     done(w, 0);
     did(w, "stop A replaced");
     tell(w, SCHED_EV_GONE, A);

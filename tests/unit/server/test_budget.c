@@ -31,7 +31,7 @@ static int set_up(void **state)
     (void)state;
     smol_set_up();
     host = (struct host){.config = &c};
-    TAILQ_INIT(&host.sched.running_models);
+    TAILQ_INIT(&host.sched.instances);
     set_devices(2);
     h = (struct model){.host = &host, .entry = &model};
     instance = (struct instance){.model = &h};
@@ -56,15 +56,17 @@ static void set_footprint(uint64_t on_host, uint64_t on_card, uint64_t mapped)
 static void assert_asks(uint64_t on_host, uint64_t on_card, uint64_t weights)
 {
     budget_ask(b, &h);
-    assert_int_equal(h.sched.bytes[0], on_host);
-    assert_int_equal(h.sched.bytes[1], on_card);
-    assert_int_equal(h.sched.weights ? h.sched.weights->bytes : 0, weights);
+    assert_int_equal(h.sched.next.bytes[0], on_host);
+    assert_int_equal(h.sched.next.bytes[1], on_card);
+    assert_int_equal(h.sched.next.weights ? h.sched.next.weights->bytes : 0, weights);
 }
 
 static void run_beside(struct model *one)
 {
-    one->sched.state = SCHED_READY;
-    TAILQ_INSERT_TAIL(&host.sched.running_models, &one->sched, link);
+    instance.sched.model = &one->sched;
+    instance.sched.state = SCHED_READY;
+    instance.sched.footprint = one->sched.next;
+    TAILQ_INSERT_TAIL(&host.sched.instances, &instance.sched, link);
 }
 
 /* --- what there is ------------------------------------------------------------------------------
@@ -163,14 +165,14 @@ static void the_file_counts_once(void **state)
     budget_ask(b, &h);
     other.learned.footprint = h.learned.footprint;
     budget_ask(b, &other);
-    assert_non_null(h.sched.weights);
-    assert_ptr_equal(h.sched.weights, other.sched.weights);
+    assert_non_null(h.sched.next.weights);
+    assert_ptr_equal(h.sched.next.weights, other.sched.next.weights);
     other.entry = &second;
     budget_ask(b, &other);
-    assert_ptr_not_equal(h.sched.weights, other.sched.weights);
+    assert_ptr_not_equal(h.sched.next.weights, other.sched.next.weights);
     model.path = NULL; /* the engine fetches it */
     budget_ask(b, &h);
-    assert_null(h.sched.weights);
+    assert_null(h.sched.next.weights);
 }
 
 /* Another model of the same file asks for less of it; who maps it has what it has. */
@@ -187,7 +189,7 @@ static void the_file_is_in_use(void **state)
     /* It cannot be beside the other, but alone: so it is not refused, but waits for the other's end. */
     set_footprint(30 * GIB, 0, 20 * GIB);
     assert_asks(found - 20 * GIB, 0, 20 * GIB);
-    TAILQ_REMOVE(&host.sched.running_models, &other.sched, link);
+    TAILQ_REMOVE(&host.sched.instances, &instance.sched, link);
     assert_asks(30 * GIB, 0, found - 30 * GIB);
 }
 
@@ -245,8 +247,8 @@ static void it_learns(void **state)
     h.learned.footprint.alone = true;
     budget_learn(b, &instance, &use);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_MEASURED);
-    assert_int_equal(h.sched.bytes[0], 5 * GIB); /* it counts at once */
-    assert_int_equal(h.sched.bytes[1], 6 * GIB);
+    assert_int_equal(h.sched.next.bytes[0], 5 * GIB); /* it counts at once */
+    assert_int_equal(h.sched.next.bytes[1], 6 * GIB);
     assert_asks(5 * GIB, 6 * GIB, 0);
     b->devices = 0;
     h.learned.footprint = (struct footprint){0};

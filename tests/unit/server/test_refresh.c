@@ -34,14 +34,14 @@ static void on_done(struct refresh_waiter *w, const char *problem)
     snprintf(waiter->problem, sizeof waiter->problem, "%s", problem ? problem : "");
     if (waiter->asks_again) {
         waiter->asks_again = false;
-        refresh_ask(refresh, w);
+        refresh_request(refresh, w);
     }
 }
 
 static void ask(struct waiter *w)
 {
     w->w.done = on_done;
-    refresh_ask(refresh, &w->w);
+    refresh_request(refresh, &w->w);
 }
 
 static void on_limit(uv_timer_t *timer)
@@ -160,7 +160,7 @@ static void who_asks_is_told_when_it_is_read(void **state)
     put_file("models/b.gguf");
     put_preset("[a]\nctx-size = 2\n");
     ask(&w);
-    assert_int_equal(w.told, 0); /* never before refresh_ask() is back */
+    assert_int_equal(w.told, 0); /* never before refresh_request() is back */
     run_until(&w.told, 1);
     assert_string_equal(w.problem, "");
     assert_int_equal(w.models, 2); /* also what has just been written: somebody asked */
@@ -344,7 +344,7 @@ static void at_the_end_nothing_is_taken_over(void **state)
     (void)state;
     assert_int_equal(first(), 0);
     put_file("models/b.gguf");
-    refresh_ask(refresh, NULL);
+    refresh_request(refresh, NULL);
     close_all(); /* the reading may be under way */
 }
 

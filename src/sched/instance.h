@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Instances: their states, their leases, how they yield, drain and stop.
+ *
+ * Invariants:
+ *  - An instance is in sched.instances and in its model's list exactly when it is not UNLOADED.
+ *  - While an instance is READY, its model's requests wait only for a lease to end (max_leases).
+ *  - A GRANT that is due is for an instance that lives: when that goes, its due grants are retracted.
+ *  - A YIELDING or DRAINING instance has leases; when the last one ends it is stopped. (For a YIELDING
+ *    one this holds when sched_next() has returned false.)
+ *  - A model has at most one surplus instance, and then one that has taken over its place.
+ *
+ * What happens to an instance, by its state (tests/unit/sched/test_instance.c walks the table):
+ *
+ *             LOADING      READY            YIELDING         DRAINING        STOPPING
+ *     ready   READY        -                -                -               -
+ *     gone    load failed  crashed          crashed          UNLOADED        UNLOADED
+ *     broken  -            STOPPING, force  STOPPING, force  STOPPING, force -
+ *     drain   STOPPING     DRAINING         DRAINING         sooner?         force?
+ *     replace STOPPING     serves on, or    DRAINING         outdated        outdated
+ *                          DRAINING
+ *     keep    -            -                -                READY           -
+ *     last lease ends -    -                STOPPING         STOPPING        -
+ *
+ * Internal to sched/.
+ */
+#ifndef HOSTLER_SCHED_INSTANCE_H
+#define HOSTLER_SCHED_INSTANCE_H
+
+#include "sched/ms.h"
+#include "sched/sched.h"
+
+static inline bool sched_instance_is_busy(const struct sched_instance *i)
+{
+    return i->leases > 0;
+}
+
+/* It is there, and gets no more requests. */
+static inline bool sched_instance_is_leaving(const struct sched_instance *i)
+{
+    return i->state == SCHED_DRAINING || i->state == SCHED_STOPPING;
+}
+
+/*
+ * Until when an idle instance stays for the sake of its load. A model that is used again and again
+ * leaves pauses, in which others that wait would take its room, and soon make it wait itself. A pause
+ * of a quarter of a load is worth waiting for if the model's pauses are like that: one of the last
+ * two, since between two bursts there is a long one. Nobody waits for that longer than two loads,
+ * which is what changing places and back takes. bench/traces.c shows what it is good for.
+ */
+static inline uint64_t sched_instance_resident_until(const struct sched *s,
+                                                     const struct sched_instance *i)
+{
+    const struct sched_model *m = i->model;
+    uint64_t pause = m->load_ms / 4;
+    uint64_t resident = ms_earlier(2 * m->load_ms, s->config.residence_ms);
+    if (m->load_ms < SCHED_QUICK_MS || ms_earlier(m->pauses[0], m->pauses[1]) > pause)
+        return i->loaded_at;
+    return ms_earlier(ms_after(i->loaded_at, resident), ms_after(i->last_used, pause));
+}
+
+/* The one setter of `state`. */
+void sched_instance_set_state(struct sched *s, struct sched_instance *i, enum sched_state state);
+
+/* Whether `r` can have a lease at once. `i` may be NULL. */
+bool sched_instance_takes(const struct sched_instance *i, const struct sched_request *r);
+/* `r` is in no queue. */
+void sched_instance_grant(struct sched *s, struct sched_instance *i, struct sched_request *r);
+/* The model's waiting requests, in order of arrival, as many as its serving instance takes. */
+void sched_instance_grant_waiting(struct sched *s, struct sched_model *m);
+/* `r` is GRANTED. Nothing follows from it yet. */
+void sched_instance_end_lease(struct sched *s, struct sched_request *r);
+
+/* Begins a load in the record sched.spare, for the model's oldest waiter. */
+struct sched_instance *sched_instance_spawn(struct sched *s, struct sched_model *m,
+                                            struct sched_request **cause);
+/* Again for one that is STOPPING already: then `force` is what is new. */
+void sched_instance_stop(struct sched *s, struct sched_instance *i, enum sched_stop_reason reason,
+                         bool force);
+/* Stops it when its last lease ends or at `until`; a LOADING one at once. */
+void sched_instance_drain(struct sched *s, struct sched_instance *i, enum sched_stop_reason reason,
+                          uint64_t until);
+/* All instances of the model. */
+void sched_instance_drain_all(struct sched *s, struct sched_model *m, enum sched_stop_reason reason,
+                              uint64_t until);
+/* DRAINING and its last lease has ended, or its deadline has passed. */
+void sched_instance_stop_if_drained(struct sched *s, struct sched_instance *i);
+/* What is due by now: the end of a drain, or of its ttl. */
+void sched_instance_stop_if_due(struct sched *s, struct sched_instance *i);
+/* When sched_instance_stop_if_due() has something to do, if nothing happens until then; SCHED_NEVER. */
+uint64_t sched_instance_deadline(const struct sched_instance *i);
+void sched_instance_yield(struct sched *s, struct sched_instance *i);
+/* YIELDING or DRAINING: it is READY again, and whoever waits for it is granted. */
+void sched_instance_resume(struct sched *s, struct sched_instance *i);
+/* Its process is gone. Its due grants go back to the queue, or are rejected where it drained. */
+void sched_instance_end(struct sched *s, struct sched_instance *i);
+
+#endif
