@@ -60,8 +60,8 @@ static void try_again_with_more(struct sched *s, struct sched_model *m)
         want_again(s, m, s->now);
 }
 
-/* Whoever waits for it is rejected, unless an older instance serves on. A model that loads is listed,
- * and there is no shutdown. */
+/* Whoever waits for it is rejected, unless an older instance serves on. A model that loads is
+ * listed, and there is no shutdown. */
 static void on_load_failed(struct sched *s, const struct sched_instance *i, bool oom, bool ours)
 {
     struct sched_model *m = i->model;

@@ -5,9 +5,10 @@
  * Invariants:
  *  - An instance is in sched.instances and in its model's list exactly when it is not UNLOADED.
  *  - While an instance is READY, its model's requests wait only for a lease to end (max_leases).
- *  - A GRANT that is due is for an instance that lives: when that goes, its due grants are retracted.
- *  - A YIELDING or DRAINING instance has leases; when the last one ends it is stopped. (For a YIELDING
- *    one this holds when sched_next() has returned false.)
+ *  - A GRANT that is due is for an instance that lives: when that goes, its due grants are
+ *    retracted.
+ *  - A YIELDING or DRAINING instance has leases; when the last one ends it is stopped. (For a
+ *    YIELDING one this holds when sched_next() has returned false.)
  *  - A model has at most one surplus instance, and then one that has taken over its place.
  *
  * What happens to an instance, by its state (tests/unit/sched/test_instance.c walks the table):
@@ -43,10 +44,10 @@ static inline bool sched_instance_is_leaving(const struct sched_instance *i)
 
 /*
  * Until when an idle instance stays for the sake of its load. A model that is used again and again
- * leaves pauses, in which others that wait would take its room, and soon make it wait itself. A pause
- * of a quarter of a load is worth waiting for if the model's pauses are like that: one of the last
- * two, since between two bursts there is a long one. Nobody waits for that longer than two loads,
- * which is what changing places and back takes. bench/traces.c shows what it is good for.
+ * leaves pauses, in which others that wait would take its room, and soon make it wait itself. A
+ * pause of a quarter of a load is worth waiting for if the model's pauses are like that: one of the
+ * last two, since between two bursts there is a long one. Nobody waits for that longer than two
+ * loads, which is what changing places and back takes. bench/traces.c shows what it is good for.
  */
 static inline uint64_t sched_instance_resident_until(const struct sched *s,
                                                      const struct sched_instance *i)
@@ -87,7 +88,7 @@ void sched_instance_drain_all(struct sched *s, struct sched_model *m, enum sched
 void sched_instance_stop_if_drained(struct sched *s, struct sched_instance *i);
 /* What is due by now: the end of a drain, or of its ttl. */
 void sched_instance_stop_if_due(struct sched *s, struct sched_instance *i);
-/* When sched_instance_stop_if_due() has something to do, if nothing happens until then; SCHED_NEVER. */
+/* When sched_instance_stop_if_due() has something to do if nothing else happens; SCHED_NEVER. */
 uint64_t sched_instance_deadline(const struct sched_instance *i);
 void sched_instance_yield(struct sched *s, struct sched_instance *i);
 /* YIELDING or DRAINING: it is READY again, and whoever waits for it is granted. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One pass goes over the waiting models in their order and ends at the first thing to do, since that
- * changes what is true of the others. For each model that waits for a place:
+ * One pass goes over the waiting models in their order and ends at the first thing to do, since
+ * that changes what is true of the others. For each model that waits for a place:
  *
  *     it fits, also beside what is reserved for those before it        → loaded
  *     it will fit when the STOPPING instances are gone                 → room is reserved
@@ -15,9 +15,10 @@
  *     it will fit so when the STOPPING instances are gone              → reserved
  *     it does not                                                      → the outdated one drains
  *
- * Reservations are taken from ROOM_LATER and the rooms after it: a model behind may use only what is
- * left, so that small models fill gaps and still take nothing from a large one whose turn it is.
- * Whether a set of victims exists is first asked of the room without all candidates, which is quick.
+ * Reservations are taken from ROOM_LATER and the rooms after it: a model behind may use only what
+ * is left, so that small models fill gaps and still take nothing from a large one whose turn it is.
+ * Whether a set of victims exists is first asked of the room without all candidates, which is
+ * quick.
  */
 #include "sched/place.h"
 
@@ -115,7 +116,7 @@ static bool choose(struct probe *p, const struct sched_footprint *f, enum room_w
            victims_choose(p->s, &p->rooms[ROOM_LATER], f, filters[when], p->without, out);
 }
 
-/* --- a model that waits for a place ------------------------------------------------------------ */
+/* --- a model that waits for a place ------------------------------------------------------- */
 
 static void reserve(struct probe *p, const struct sched_model *m)
 {
@@ -228,7 +229,7 @@ static enum place_result place_one(struct sched *s, struct probe *p, struct sche
     return PLACE_NOTHING;
 }
 
-/* --- a model that waits for memory beside an outdated instance ---------------------------------- */
+/* --- a model that waits for memory beside an outdated instance ----------------------------- */
 
 /* Its place may have been given to another model that waits for it to go. */
 static bool is_place_free_later(const struct sched_instance *old)

@@ -2,8 +2,8 @@
 /*
  * The queues: each model's waiting requests, and the lists of models that wait for room.
  *
- * Invariants: m->waits is what m's instances and its waiters make it (queue_update()), and m is in the
- * list that it names. Each model's queue is in the order of arrival. Internal to sched/.
+ * Invariants: m->waits is what m's instances and its waiters make it (queue_update()), and m is in
+ * the list that it names. Each model's queue is in the order of arrival. Internal to sched/.
  */
 #ifndef HOSTLER_SCHED_QUEUE_H
 #define HOSTLER_SCHED_QUEUE_H
@@ -22,8 +22,8 @@ static inline bool queue_is_overdue(const struct sched *s, const struct sched_mo
     return ms_after(m->waiting_since, s->config.max_wait_ms) <= s->now;
 }
 
-/* Recomputes what the model waits for. To be called after every change of its queue, of `wanted`, or
- * of its instances' states and flags. */
+/* Recomputes what the model waits for. To be called after every change of its queue, of `wanted`,
+ * or of its instances' states and flags. */
 void queue_update(struct sched *s, struct sched_model *m);
 
 /* At the end of its model's queue. */

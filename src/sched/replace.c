@@ -5,7 +5,7 @@
 #include "sched/instance.h"
 #include "sched/queue.h"
 
-/* Whether stopping the READY instance would make somebody wait: now, or soon, as far as can be told.
+/* Whether stopping the READY instance would make somebody wait now, or soon, as far as can be told.
  * (While requests wait for a lease there are leases.) */
 static bool is_in_use(const struct sched *s, const struct sched_instance *i)
 {

@@ -12,16 +12,16 @@
 void replace_begin(struct sched *s, struct sched_model *m);
 /* Asks for the replacement of an outdated instance that serves; whether that can load beside it. */
 bool replace_request(struct sched *s, struct sched_instance *i);
-/* The outdated instance beside which another may be loaded now, and whose place that one takes over;
- * NULL: there is none. */
+/* The outdated instance beside which another may be loaded now, and whose place that one takes
+ * over; NULL: there is none. */
 struct sched_instance *replace_predecessor(const struct sched_model *m);
-/* An instance is about to be spawned: it takes over the place of its predecessor, if there is one. */
+/* An instance is about to be spawned: it takes over the place of its predecessor, if there is. */
 void replace_take_place(struct sched_model *m);
-/* `i` is about to be UNLOADED: an older instance that serves, or may again, takes its place back. */
+/* `i` becomes UNLOADED: an older instance that serves, or may again, gets its place back. */
 void replace_return_place(const struct sched_instance *i);
 /* `i` is READY: the outdated ones drain. */
 void replace_finish(struct sched *s, const struct sched_instance *i);
-/* The instance that a failed replacement was to replace, if it still serves or yields; else NULL. */
+/* The instance that a failed replacement was to replace, if that serves or yields; else NULL. */
 struct sched_instance *replace_survivor(const struct sched_model *m);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Room: places among models_max, and bytes by device. Plain arithmetic on a copy: a plan is tried out
- * by taking what an instance needs and giving back what one would leave.
+ * Room: places among models_max, and bytes by device. Plain arithmetic on a copy: a plan is tried
+ * out by taking what an instance needs and giving back what one would leave.
  *
- * A *probe* computes several rooms side by side: NOW is what is left while every instance counts that
- * is there, LATER what is left when the STOPPING ones are gone, and the others when still more are.
- * Weights that several instances map are counted once in each room, by users in struct sched_weights.
- * Those counts belong to one probe: when the next one begins, rooms of the last must not be used any
- * more. Internal to sched/.
+ * A *probe* computes several rooms side by side: NOW is what is left while every instance counts
+ * that is there, LATER what is left when the STOPPING ones are gone, and the others when still more
+ * are. Weights that several instances map are counted once in each room, by users in struct
+ * sched_weights. Those counts belong to one probe: when the next one begins, rooms of the last must
+ * not be used any more. Internal to sched/.
  */
 #ifndef HOSTLER_SCHED_ROOM_H
 #define HOSTLER_SCHED_ROOM_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Events and actions. An event changes the state at once, and what follows from it without a choice
- * goes on a list: grants, rejections, stops, drops. What is a choice (who gets the free room, who is
- * evicted, who yields) is made by place() in sched_next() when the lists are empty, one action at a
- * time, so that an event between two pulls can never make a decision wrong that was taken before it.
- * `dirty` says that there may be such a choice; without it sched_next() checks four list heads.
+ * goes on a list: grants, rejections, stops, drops. What is a choice (who gets the free room, who
+ * is evicted, who yields) is made by place() in sched_next() when the lists are empty, one action
+ * at a time, so that an event between two pulls can never make a decision wrong that was taken
+ * before it. `dirty` says that there may be such a choice; without it sched_next() checks four list
+ * heads.
  *
  *     queue.c     waiting requests, models that wait      replace.c  an instance by its successor
  *     instance.c  states, leases, drains, stops           failure.c  crashes, loads that fail

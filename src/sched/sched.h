@@ -5,8 +5,8 @@
  *
  * Pure: no I/O, no clock, no allocation. The caller owns the memory (struct sched_model, struct
  * sched_instance, struct sched_request and struct sched_weights are embedded in its own records),
- * reports what happened with sched_event(), and then pulls what must be done with sched_next() until
- * that returns false:
+ * reports what happened with sched_event(), and then pulls what must be done with sched_next()
+ * until that returns false:
  *
  *     sched_event(&s, &(struct sched_event){.type = SCHED_EV_READY, .instance = i}, now);
  *     while (sched_next(&s, now, &action))
@@ -34,13 +34,13 @@
  *    has `max_leases` leases; then the next lease that ends makes room for it. A grant always goes
  *    to a READY instance: never to one that loads, yields, drains or stops.
  *  - Order. Otherwise the request waits. Models that wait for room are served in this order: those
- *    that have waited `max_wait_ms` (overdue), oldest first; then by priority, and oldest first among
- *    equals. A model is as old as its oldest waiting request, or the operator's load request if
- *    that is older. All waiters of a model share its load and are granted in order of arrival.
+ *    that have waited `max_wait_ms` (overdue), oldest first; then by priority, and oldest first
+ *    among equals. A model is as old as its oldest waiting request, or the operator's load request
+ *    if that is older. All waiters of a model share its load and are granted in order of arrival.
  *  - Eviction. Room is made by stopping instances that are READY or YIELDING, idle, not pinned and
  *    not in residence: those of the lowest priority that suffice, and among these the set that does
- *    the least harm: the cost to bring a model back (its load time) by the time it was not used. The
- *    set is minimal: no member could be left out.
+ *    the least harm: the cost to bring a model back (its load time) by the time it was not used.
+ *    The set is minimal: no member could be left out.
  *  - Residence. An instance is in residence for at most two load times (and `residence_ms`) after
  *    its load, while its last use is less than a quarter of a load time ago, if one of the last two
  *    pauses in the model's use was as short and the load was not quick. An overdue model does
@@ -48,8 +48,8 @@
  *  - Gaps. A model for which there is no room yet does not hold up others that fit into what is
  *    left, but these take no room from the models before them for which room is being made.
  *  - Yielding. When a model is overdue (`max_wait_ms` 0: at once; SCHED_NEVER: never) and idle
- *    instances do not suffice, busy ones yield: they get no new leases, finish the leases they have,
- *    and are stopped. New requests for a yielding model wait like any other's. When the need
+ *    instances do not suffice, busy ones yield: they get no new leases, finish the leases they
+ *    have, and are stopped. New requests for a yielding model wait like any other's. When the need
  *    ends, the instance is READY again.
  *  - Too large. A model that can never fit is rejected; so is one that did not fit for
  *    `hopeless_ms` even with every instance gone that may be stopped.
@@ -60,14 +60,14 @@
  *    operator's load request is dropped. An instance that runs when the hold comes, LOADING or
  *    READY, goes on serving, also those who wait for that load, until it is unloaded.
  *  - Failure. After an instance ended by itself the model is loaded again at once, the next time
- *    after `back_off_ms`, then after times that double; after `max_failures` in a row (0: never) the
- *    model is failed until an operator loads it or its arguments change. A request that was served
- *    ends the row. A load that failed for want of memory is tried once more, at once, with
+ *    after `back_off_ms`, then after times that double; after `max_failures` in a row (0: never)
+ *    the model is failed until an operator loads it or its arguments change. A request that was
+ *    served ends the row. A load that failed for want of memory is tried once more, at once, with
  *    the footprint that the caller knows then.
  *  - Own failure. An engine that could not be started because the daemon lacked descriptors,
- *    processes or memory (SCHED_EV_GONE with `ours`) is no failure of the model: its waiters stay in
- *    the queue, and the start is tried again after SCHED_RETRY_MS, doubling to SCHED_RETRY_MAX_MS,
- *    until `wait_timeout_ms`.
+ *    processes or memory (SCHED_EV_GONE with `ours`) is no failure of the model: its waiters stay
+ *    in the queue, and the start is tried again after SCHED_RETRY_MS, doubling to
+ *    SCHED_RETRY_MAX_MS, until `wait_timeout_ms`.
  *  - A request that may not load is rejected whenever it would need another load than the one
  *    going on.
  *  - Of several reasons to reject, the first of: shutdown, removed, held, failed, not loaded, queue
@@ -75,31 +75,32 @@
  *
  * Replacement (SCHED_EV_REPLACE: the model's arguments changed):
  *  - The running instances are outdated. A LOADING one is stopped, and loaded anew for those who
- *    waited for it. An idle one is stopped; the next request loads the model with the new arguments.
- *  - A READY one that is in use goes on serving, also new requests, while the new instance
- *    loads beside it. When the new one is READY it gets all new requests; the old one drains, without
- *    a deadline, and is stopped (`replaced`). Nobody waits.
- *    In use: it has leases (passive ones aside), or its last use is less than a quarter of its load
- *    time ago and loads take SCHED_RECENT_MS or longer.
- *  - Beside is allowed only where memory is known (`overlap`, and neither is `apart`) and the new one
- *    fits into free memory with `spare` left on each device. Nobody is evicted or yields for it,
- *    and models that wait for room come first. The new instance takes over the place of the old one, which
- *    is then `surplus`: it counts for memory, not among `models_max`. So models_max is exceeded by
- *    at most one draining instance a model, and with models_max 1 a replacement needs no
- *    second place. A model has at most one surplus instance.
+ *    waited for it. An idle one is stopped; the next request loads the model with the new
+ *    arguments.
+ *  - A READY one that is in use goes on serving, also new requests, while the new instance loads
+ *    beside it. When the new one is READY it gets all new requests; the old one drains, without a
+ *    deadline, and is stopped (`replaced`). Nobody waits. In use: it has leases (passive ones
+ *    aside), or its last use is less than a quarter of its load time ago and loads take
+ *    SCHED_RECENT_MS or longer.
+ *  - Beside is allowed only where memory is known (`overlap`, and neither is `apart`) and the new
+ *    one fits into free memory with `spare` left on each device. Nobody is evicted or yields for
+ *    it, and models that wait for room come first. The new instance takes over the place of the old
+ *    one, which is then `surplus`: it counts for memory, not among `models_max`. So models_max is
+ *    exceeded by at most one draining instance a model, and with models_max 1 a replacement needs
+ *    no second place. A model has at most one surplus instance.
  *  - Where beside is not possible (or the model is held) the old one drains at once, new requests
  *    wait, and the new one loads for them when the old one is gone, or earlier if memory becomes
  *    free and beside becomes possible.
- *  - When the new instance fails to load while the old one serves, the new arguments are taken to be
- *    broken: the old one goes on serving, `outdated`, and is not drained. The failure counts for the
- *    model. The next SCHED_EV_REPLACE or SCHED_EV_LOAD tries again; so does the next request once the
- *    old one is gone for another reason. A load that failed for want of memory did not fit
+ *  - When the new instance fails to load while the old one serves, the new arguments are taken to
+ *    be broken: the old one goes on serving, `outdated`, and is not drained. The failure counts for
+ *    the model. The next SCHED_EV_REPLACE or SCHED_EV_LOAD tries again; so does the next request
+ *    once the old one is gone for another reason. A load that failed for want of memory did not fit
  *    beside: the old one drains and the load is tried once more when it is gone.
  *
  * Where later work goes: a state between the last lease and the stop (saving a prompt cache) is a
  * state between DRAINING and STOPPING with a deadline in `drain_until`; one before the first grant
- * is a state between LOADING and READY; replicas are a model that wants more than one READY instance
- * (see queue_update() in queue.c); fairness within a model is the order of its queue.
+ * is a state between LOADING and READY; replicas are a model that wants more than one READY
+ * instance (see queue_update() in queue.c); fairness within a model is the order of its queue.
  */
 #ifndef HOSTLER_SCHED_SCHED_H
 #define HOSTLER_SCHED_SCHED_H
@@ -117,13 +118,13 @@
 #define SCHED_RETRY_MAX_MS 5000
 #define SCHED_UNLIMITED ((uint64_t)INT64_MAX / 4)
 
-/* Of an instance; sched_model_state() has one for a model. Changed by sched_instance_set_state() alone. */
+/* Of an instance; sched_model_state() is a model's. Changed by sched_instance_set_state() alone. */
 enum sched_state {
     SCHED_UNLOADED, /* no process: not spawned yet, or gone */
     SCHED_LOADING,  /* SCHED_ACT_SPAWN was given, SCHED_EV_READY has not come */
     SCHED_READY,    /* gets requests */
-    SCHED_YIELDING, /* no new leases; is stopped when its last lease ends, because other models wait,
-                       or is READY again when they need its room no more */
+    SCHED_YIELDING, /* no new leases; is stopped when its last lease ends, because other models
+                       wait, or is READY again when they need its room no more */
     SCHED_DRAINING, /* no new leases; is stopped when its last lease ends or at `drain_until` */
     SCHED_STOPPING, /* SCHED_ACT_STOP was given or is due, SCHED_EV_GONE has not come */
 };
@@ -171,8 +172,7 @@ struct sched_instance;
 struct sched_request {
     struct sched_model *model;
     bool may_load; /* false: only if the model is loaded or loading already */
-    bool
-        passive; /* a lease that is no use: neither for eviction nor for ttl (metrics, slots, props) */
+    bool passive;  /* its lease is no use of the model, for eviction and ttl (metrics, slots) */
 
     /* The scheduler's own, readable by anybody. */
     enum sched_request_state state;
@@ -186,8 +186,8 @@ struct sched_request {
 };
 TAILQ_HEAD(sched_requests, sched_request);
 
-/* A file whose weights engines map: the host's memory holds them once. Owned by the caller; zero it,
- * set `bytes`. */
+/* A file whose weights engines map: the host's memory holds them once. Owned by the caller; zero
+ * it, set `bytes`. */
 struct sched_weights {
     uint64_t bytes;
     /* Scratch of the scheduler: how many map it in each room of a probe, see room.h. */
@@ -199,8 +199,7 @@ struct sched_weights {
 struct sched_footprint {
     uint64_t bytes[SCHED_DEVICES]; /* without: */
     struct sched_weights *weights; /* what it maps; NULL: nothing */
-    bool
-        apart; /* the figures may not tell all: neither its load nor its end overlaps with another's */
+    bool apart; /* figures may be incomplete: its load and its end overlap with no other's */
 };
 
 /*
@@ -209,20 +208,19 @@ struct sched_footprint {
  * SCHED_EV_GONE), has no leases, and sched_next() has returned false since.
  */
 struct sched_instance {
-    /* What it takes: model->next as of its SPAWN. The caller may correct it to what was measured. */
+    /* What it takes: model->next as of its SPAWN. The caller may set it to what was measured. */
     struct sched_footprint footprint;
 
     /* The scheduler's own, readable by anybody. */
     struct sched_model *model;
     enum sched_state state;
-    bool outdated; /* the model's arguments have changed since its SPAWN */
-    bool
-        replacement_due; /* outdated, serves until its replacement is loaded, which has no room yet */
-    bool surplus;        /* its replacement has taken over its place: only its memory counts */
-    bool cold;           /* LOADING: its load reads from the disk */
-    bool stop_due;       /* SCHED_ACT_STOP is due: is in sched.stops */
-    bool force;          /* that stop does not wait for leases */
-    bool chosen;         /* scratch of place(): to yield */
+    bool outdated;        /* the model's arguments have changed since its SPAWN */
+    bool replacement_due; /* outdated; serves, and its replacement waits to be loaded */
+    bool surplus;         /* its replacement has taken over its place: only its memory counts */
+    bool cold;            /* LOADING: its load reads from the disk */
+    bool stop_due;        /* SCHED_ACT_STOP is due: is in sched.stops */
+    bool force;           /* that stop does not wait for leases */
+    bool chosen;          /* scratch of place(): to yield */
     enum sched_stop_reason stop_reason; /* DRAINING, STOPPING, and after */
     uint64_t drain_until;               /* DRAINING */
     unsigned leases; /* requests granted and not finished, also after it is gone */
@@ -308,10 +306,10 @@ struct sched_config {
 };
 
 enum sched_event_type {
-    SCHED_EV_ADD,    /* model: it is in the catalog now. A drain that its removal began goes on, a
+    SCHED_EV_ADD,     /* model: it is in the catalog now. A drain that its removal began goes on, a
                          hold from before is kept */
-    SCHED_EV_REMOVE, /* model: no longer; waiters are rejected, its instances drained (REMOVED) for as
-                         long as it takes. The model may be freed when it has no instances, no
+    SCHED_EV_REMOVE,  /* model: no longer; waiters are rejected, its instances drained (REMOVED) for
+                         as long as it takes. The model may be freed when it has no instances, no
                          leases, and sched_next() has returned false since */
     SCHED_EV_REQUEST, /* request: wants a lease; a no-op unless it is NEW */
     SCHED_EV_CANCEL,  /* request: its client left, waiting or granted; a no-op when it is NEW.
@@ -319,13 +317,13 @@ enum sched_event_type {
     SCHED_EV_DONE,    /* request: granted, its last byte went out; a no-op unless it is GRANTED */
     SCHED_EV_LOAD,    /* model: an operator wants it loaded. Ends no hold: with a hold nothing
                          happens, now or later. While no instance loads or is READY it is about the
-                         next load. At an outdated instance that serves it asks for its replacement */
+                         next load. If an outdated instance serves, it is about its replacement */
     SCHED_EV_UNLOAD,  /* model, drain_until: stop its instances when idle or at that time (0, or any
                          time that has passed: at once, by force). A LOADING one is stopped at once.
-                         Those who wait then are rejected; those who come later wait for the next load.
-                         Of several deadlines for one drain the earliest counts, and of several reasons
-                         the one that comes last in enum sched_stop_reason. For a STOPPING instance
-                         only a deadline that has passed adds something: force */
+                         Those who wait then are rejected; those who come later wait for the next
+                         load. Of several deadlines for one drain the earliest counts, of several
+                         reasons the one that comes last in enum sched_stop_reason. For a STOPPING
+                         instance only a deadline that has passed adds something: force */
     SCHED_EV_REPLACE, /* model: its next instance will be started with other arguments: see
                          Replacement above. Set `next`, or `unsure`, before */
     SCHED_EV_KEEP,    /* model: a drain that an UNLOAD began and that is not over ends, the instance
@@ -333,9 +331,10 @@ enum sched_event_type {
     SCHED_EV_READY,   /* instance: it can serve. Ignored unless LOADING */
     SCHED_EV_GONE,   /* instance: its process is gone and reaped, for whatever reason; once a SPAWN,
                          ignored when UNLOADED. LOADING before: waiters are rejected (LOAD_FAILED),
-                         unless another instance serves. READY before: it crashed; its leases stay until
-                         their DONE or CANCEL; waiters wait for the next load, and with them whoever's
-                         GRANT was not yet pulled (if it drained or is held they are rejected).
+                         unless another instance serves. READY before: it crashed; its leases stay
+                         until their DONE or CANCEL; waiters wait for the next load, and with them
+                         whoever's GRANT was not yet pulled (if it drained or is held they are
+                         rejected).
                          LOADING before and `oom`: it ended for want of memory; set `next` before.
                          LOADING before and `ours`: no process was started, for want of our own
                          descriptors, processes or memory */
@@ -362,10 +361,11 @@ struct sched_event {
 enum sched_action_type {
     SCHED_ACT_GRANT,  /* request, instance: send it there */
     SCHED_ACT_REJECT, /* request, reject: answer it with an error. It is NEW again */
-    SCHED_ACT_SPAWN, /* instance (the record that was in sched.spare; set another one there), request
-                         (who caused it; NULL: an operator, or the replacement of another instance) */
-    SCHED_ACT_DROP, /* reject: an operator's load request is given up, and no request waits; or a replacement, since it can never fit */
-    SCHED_ACT_STOP, /* instance, stop, force, cause: end the process. Given once, and again with
+    SCHED_ACT_SPAWN,  /* instance (the record that was in sched.spare; set another one there),
+                        request (who caused it; NULL: an operator, or it replaces another one) */
+    SCHED_ACT_DROP,   /* reject: an operator's load request is given up, and no request waits; or a
+                        replacement is, since it can never fit (TOO_LARGE) */
+    SCHED_ACT_STOP,   /* instance, stop, force, cause: end the process. Given once, and again with
                        `force` when an operator hurries a drain after the stop was given */
 };
 
@@ -382,8 +382,8 @@ struct sched_action {
 
 /* Embedded by the caller. Its fields are the scheduler's own, but for the first two. */
 struct sched {
-    /* What all instances together may have on a device now: the caller sets it as other programs take
-     * memory and free it; SCHED_EV_TICK makes the scheduler take note. */
+    /* What all instances together may have on a device now: the caller sets it as other programs
+     * take memory and free it; SCHED_EV_TICK makes the scheduler take note. */
     uint64_t capacity[SCHED_DEVICES];
     /* The record for the next SPAWN, set by the caller; while it is NULL nothing is loaded. */
     struct sched_instance *spare;
@@ -435,14 +435,14 @@ enum sched_state sched_model_state(const struct sched_model *m);
 unsigned sched_position(const struct sched *s, const struct sched_request *request);
 /* Of the models that wait for room the one that is served first; NULL when none waits. */
 struct sched_model *sched_first_waiting(const struct sched *s);
-/* In how many ms the model will be ready, by what loads took before: its own and those of the models
- * before it. SCHED_NEVER when that is not known. */
+/* In how many ms the model will be ready, by what loads took before: its own and those of the
+ * models before it. SCHED_NEVER when that is not known. */
 uint64_t sched_eta(const struct sched *s, const struct sched_model *m);
 /*
- * Whether an instance of that footprint could be loaded now, at once or after stopping the instances
- * in `victims` (at most `max` are stored; `*n`), as if `without` (NULL: none) were gone. Changes
- * nothing but scratch fields of weights. Time is that of the last event or sched_next(): feed
- * SCHED_EV_TICK before when that may be long ago.
+ * Whether an instance of that footprint could be loaded now, at once or after stopping the
+ * instances in `victims` (at most `max` are stored; `*n`), as if `without` (NULL: none) were gone.
+ * Changes nothing but scratch fields of weights. Time is that of the last event or sched_next():
+ * feed SCHED_EV_TICK before when that may be long ago.
  */
 bool sched_would_fit(const struct sched *s, const struct sched_footprint *footprint,
                      const struct sched_instance *without, struct sched_instance **victims,

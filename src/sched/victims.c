@@ -19,10 +19,11 @@ struct search {
 };
 
 /*
- * A model that was not used for a time t is used next after about t more (the longer the quieter), so
- * its absence costs per time what bringing it back takes, divided by t. Where loads are fast or their
- * times not known this is least recently used. One that drains, or yields and is busy, is on its way
- * out already: no harm. One that yields and is done while requests wait for it is wanted now.
+ * A model that was not used for a time t is used next after about t more (the longer the quieter),
+ * so its absence costs per time what bringing it back takes, divided by t. Where loads are fast or
+ * their times not known this is least recently used. One that drains, or yields and is busy, is on
+ * its way out already: no harm. One that yields and is done while requests wait for it is wanted
+ * now.
  */
 double victims_harm(const struct sched *s, const struct sched_instance *i)
 {
@@ -150,8 +151,8 @@ bool victims_choose(const struct sched *s, struct room *room, const struct sched
         return false;
     memset(q.best, true, k);
     trim(&q);
-    /* Any candidate up to the highest priority that is needed at all may be the better choice; none of
-     * a higher one. */
+    /* Any candidate up to the highest priority that is needed at all may be the better choice; none
+     * of a higher one. */
     while (k < q.n && candidates[k]->model->priority == candidates[k - 1]->model->priority)
         k++;
     q.n = k;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which instances are stopped to make room for another: of the candidates, the lowest priorities that
- * suffice, and among these the set that does the least harm. Internal to sched/.
+ * Which instances are stopped to make room for another: of the candidates, the lowest priorities
+ * that suffice, and among these the set that does the least harm. Internal to sched/.
  */
 #ifndef HOSTLER_SCHED_VICTIMS_H
 #define HOSTLER_SCHED_VICTIMS_H
@@ -19,9 +19,9 @@ struct victims {
 typedef bool victims_filter(const struct sched *s, const struct sched_instance *i);
 
 /*
- * The set that makes `room` (ROOM_LATER; unchanged afterwards) large enough for the footprint; false
- * when all candidates together do not. `without` (may be NULL) is no candidate. The set is minimal:
- * no member could be left out.
+ * The set that makes `room` (ROOM_LATER; unchanged afterwards) large enough for the footprint;
+ * false when all candidates together do not. `without` (may be NULL) is no candidate. The set is
+ * minimal: no member could be left out.
  *
  * Exact for up to a dozen candidates, and in most cases for more: a search over the sets that stops
  * after a bounded number of steps with the best set found by then. The first set is the shortest

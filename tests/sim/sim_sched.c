@@ -435,6 +435,13 @@ static bool who_leaves_or_yields(const struct world *w, const struct engine *e)
     return leaves(e) || e->i.state == SCHED_YIELDING || e->draining;
 }
 
+/* With shared weights fewer can be enough where all are not. */
+static bool who_leaves_or_is_chosen(const struct world *w, const struct engine *e)
+{
+    (void)w;
+    return leaves(e) || e->i.chosen;
+}
+
 static bool who_leaves_or_is_idle(const struct world *w, const struct engine *e)
 {
     return leaves(e) || (is_idle(w, e) && has_stayed(w, e));
@@ -520,7 +527,8 @@ static bool is_memory_known(const struct world *w, const struct engine *e)
     return w->config.overlap && w->config.devices && !e->i.footprint.apart;
 }
 
-/* Whether the model's next engine fits beside all that is there, and beside `old`, whose place it takes. */
+/* Whether the model's next engine fits beside all that is there, and beside `old`, whose place it
+ * takes. */
 static bool fits_beside(const struct world *w, const struct engine *old)
 {
     const struct sched_footprint *f = &old->model->m.next;
@@ -601,6 +609,9 @@ static void check_reject(struct world *w, const struct client *c, enum sched_rej
     CHECK(reason != SCHED_REJECT_WAIT_TIMEOUT || (w->config.wait_timeout_ms && late <= w->now),
           "rejected before its time");
     CHECK(reason != SCHED_REJECT_SHUTDOWN || w->shutdown, "rejected for no shutdown");
+    bool load = reason == SCHED_REJECT_LOAD_FAILED || reason == SCHED_REJECT_OOM;
+    CHECK(!load || !w->strict || !is_open(w, (const struct catalog_model *)c->r.model),
+          "rejected for a load, though another engine serves");
     CHECK(reason != SCHED_REJECT_NOT_LOADED || !c->r.may_load, "rejected though it may load");
     CHECK(reason != SCHED_REJECT_QUEUE_FULL || w->config.max_queue, "the queue has no limit");
     CHECK(!w->plain || reason < SCHED_REJECT_OOM || reason > SCHED_REJECT_NO_ROOM,
@@ -983,7 +994,8 @@ static void check_turn(struct world *w)
                                 overdue ? who_leaves_or_is_idle_anyhow : who_leaves_or_is_idle),
           "waits, though others are idle");
     CHECK(soon || !overdue || !fits_without(w, first, who_could_yield) ||
-              fits_without(w, first, who_leaves_or_yields),
+              fits_without(w, first, who_leaves_or_yields) ||
+              fits_without(w, first, who_leaves_or_is_chosen),
           "waits too long, and too few yield");
 }
 
@@ -1070,9 +1082,9 @@ static void check_yield(struct world *w, const struct engine *e)
     }
 }
 
-/* What the record learns from the scheduler, as these are its own decisions: who yields; that one whose
- * arguments changed drains, since its replacement does not fit beside it; that an operator's load
- * request ends when a yielding engine is in service again. */
+/* What the record learns from the scheduler, as these are its own decisions: who yields; that one
+ * whose arguments changed drains, since its replacement does not fit beside it; that an operator's
+ * load request ends when a yielding engine is in service again. */
 static void notice(struct world *w)
 {
     struct engine *e;
@@ -1123,7 +1135,7 @@ static void pull(struct world *w)
     while (next(w, &action)) {
         CHECK(n++ < 4 * (MODELS + CLIENTS), "sched_next() does not come to an end");
         perform(w, &action);
-        if (!w->strict && w->depth < 3 && one_in(w, 4)) {
+        if (!w->strict && !w->ending && w->depth < 3 && one_in(w, 4)) {
             w->depth++;
             random_event(w);
             w->depth--;
@@ -1253,7 +1265,8 @@ static void ask(struct world *w, struct client *c, struct catalog_model *m)
     bool yielded = is_in_state(w, m, SCHED_YIELDING);
     c->state = CLIENT_ASKED;
     feed(w, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &c->r});
-    /* Who may wait can still learn at once that there is no room, or that the engine just yields. */
+    /* Who may wait can still learn at once that there is no room, or that the engine just yields.
+     */
     bool late = is_in_state(w, m, SCHED_YIELDING) &&
                 (c->reason == SCHED_REJECT_HELD || c->reason == SCHED_REJECT_NOT_LOADED);
     bool no_room =
@@ -1366,8 +1379,8 @@ static void want(struct catalog_model *m, uint64_t since)
     m->wanted_since = since;
 }
 
-/* A load that ends for want of memory shows what it needs; it is tried once more. One for which there
- * was no process is tried again. In both cases an operator's load request outlives it. */
+/* A load that ends for want of memory shows what it needs; it is tried once more. One for which
+ * there was no process is tried again. In both cases an operator's load request outlives it. */
 static void note_failed_load(struct world *w, const struct engine *e, bool oom, bool ours)
 {
     struct catalog_model *m = e->model;
@@ -1871,8 +1884,9 @@ static void run_until_stopped(struct world *w)
 
 static void finish(struct world *w)
 {
-    w->strict = w->ending = true;
+    w->ending = true;
     pull(w);
+    w->strict = true;
     for (unsigned i = 0; i < w->n_models; i++)
         w->models[i].m.unsure = false;
     tick(w);

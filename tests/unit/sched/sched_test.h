@@ -3,7 +3,8 @@
  * A world of a few models for tests of the scheduler. A test feeds events by the functions of the
  * first part and says with did() which actions they led to, in a short language: `spawn A for 0`
  * (`for` only when a request caused it), `grant 0`, `reject 0 held`, `stop A evicted`, `stop A
- * unloaded by force`, `stop older A replaced` (not the newest instance), `drop A too_large`, separated by `; `, and `` for none.
+ * unloaded by force`, `stop older A replaced` (not the newest instance), `drop A too_large`,
+ * separated by `; `, and `` for none.
  */
 #ifndef HOSTLER_SCHED_TEST_H
 #define HOSTLER_SCHED_TEST_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the scheduler does where memory is short, loads fail, and models are not equal, rule by rule. */
+/* What the scheduler does where memory is short, loads fail, and models differ, rule by rule. */
 #include "sched_test.h"
 
 /* 100 bytes on the host and 100 on a card; each model takes 40 of the card. */
@@ -1080,6 +1080,93 @@ TEST(only_those_who_may_load_wait_for_the_second_try)
     did(w, "reject 1 not_loaded; spawn A for 0");
 }
 
+/* --- Starts that fail for want of our own resources ----------------------------------------- */
+
+static void not_started(struct world *w, int model)
+{
+    sched_event(
+        &w->s,
+        &(struct sched_event){.type = SCHED_EV_GONE, .instance = w->newest[model], .ours = true},
+        w->now);
+}
+
+TEST(a_start_that_fails_for_our_own_sake_is_tried_again_after_times_that_double)
+{
+    static const uint64_t delays[] = {250, 500, 1000, 2000, 4000, 5000, 5000, 5000};
+    struct world *w = begin_small(&(struct sched_config){.back_off_ms = 100000, .max_failures = 1});
+    ask(w, 0, A);
+    did(w, "spawn A for 0");
+    for (unsigned i = 0; i < sizeof delays / sizeof *delays; i++) {
+        not_started(w, A);
+        did(w, "");
+        assert_int_equal(w->r[0].state, SCHED_REQUEST_WAITING);
+        uint64_t before = w->now;
+        tick(w);
+        assert_int_equal(w->now - before, delays[i]);
+        did(w, "spawn A for 0");
+    }
+    assert_int_equal(w->m[A].failures, 0);
+    tell(w, SCHED_EV_READY, A);
+    did(w, "grant 0");
+    assert_int_equal(w->m[A].retries, 0);
+}
+
+TEST(who_waits_for_a_start_that_fails_can_time_out)
+{
+    struct world *w = begin_small(&(struct sched_config){.wait_timeout_ms = 300});
+    ask(w, 0, A);
+    tell(w, SCHED_EV_LOAD, B);
+    did(w, "spawn A for 0; spawn B");
+    not_started(w, A);
+    not_started(w, B);
+    did(w, "");
+    assert_true(w->m[B].wanted);
+    tick(w);
+    did(w, "spawn A for 0; spawn B");
+    not_started(w, A);
+    not_started(w, B);
+    tick(w);
+    did(w, "reject 0 wait_timeout; drop B wait_timeout");
+    assert_int_equal(w->now, 1300);
+    assert_true(sched_deadline(&w->s) == SCHED_NEVER);
+}
+
+TEST(an_operator_s_load_request_has_no_time_limit_where_requests_have_none)
+{
+    struct world *w = begin_small(&(struct sched_config){0});
+    tell(w, SCHED_EV_LOAD, A);
+    did(w, "spawn A");
+    not_started(w, A);
+    tick(w);
+    did(w, "spawn A");
+    assert_int_equal(w->newest[A]->wanted_since, 1000);
+}
+
+TEST(a_start_that_fails_is_not_tried_again_when_it_is_held)
+{
+    struct world *w = begin_small(&(struct sched_config){0});
+    tell(w, SCHED_EV_LOAD, A);
+    did(w, "spawn A");
+    ask(w, 0, A);
+    hold(w, A, SCHED_NEVER);
+    not_started(w, A);
+    did(w, "reject 0 held");
+    assert_false(w->m[A].wanted);
+}
+
+TEST(an_operator_who_loads_it_does_not_wait_for_the_next_try)
+{
+    struct world *w = begin_small(&(struct sched_config){0});
+    ask(w, 0, A);
+    did(w, "spawn A for 0");
+    not_started(w, A);
+    ask_loaded(w, 1, A); /* it would need another load */
+    did(w, "reject 1 not_loaded");
+    pass(w, 1);
+    tell(w, SCHED_EV_LOAD, A);
+    did(w, "spawn A for 0");
+}
+
 /* --- Operators' wishes ------------------------------------------------------------------- */
 
 TEST(a_wish_that_is_made_again_before_it_was_dropped_is_kept)
@@ -1234,6 +1321,22 @@ TEST(weights_count_for_a_model_that_is_only_asked_about)
     assert_string_equal(would_fit(w, B), "");
 }
 
+TEST(who_is_left_out_of_a_question_is_as_good_as_gone)
+{
+    struct world *w = begin_card();
+    struct sched_weights file = {.bytes = 60};
+    w->m[A].next.weights = w->m[B].next.weights = &file;
+    w->m[C].next.bytes[0] = 50;
+    have_busy(w, A, 0);
+    have_ready(w, B);
+    assert_string_equal(would_fit(w, C), "no");
+    assert_string_equal(would_fit_without(w, C, w->newest[A]), "B");
+    assert_string_equal(would_fit_without(w, C, w->newest[B]), "no"); /* A maps the file, too */
+    w->m[C].next.bytes[1] = 60;
+    w->m[C].next.bytes[0] = 0;
+    assert_string_equal(would_fit_without(w, C, w->newest[B]), "");
+}
+
 TEST(a_question_changes_nothing)
 {
     struct world *w = begin_small(&(struct sched_config){.max_wait_ms = 100});
@@ -1337,6 +1440,12 @@ int main(void)
         cmocka_unit_test(what_failed_for_memory_is_not_tried_again_when_it_is_removed),
         cmocka_unit_test(what_failed_for_memory_and_is_held_is_not_tried_again),
         cmocka_unit_test(only_those_who_may_load_wait_for_the_second_try),
+        cmocka_unit_test(
+            a_start_that_fails_for_our_own_sake_is_tried_again_after_times_that_double),
+        cmocka_unit_test(who_waits_for_a_start_that_fails_can_time_out),
+        cmocka_unit_test(an_operator_s_load_request_has_no_time_limit_where_requests_have_none),
+        cmocka_unit_test(a_start_that_fails_is_not_tried_again_when_it_is_held),
+        cmocka_unit_test(an_operator_who_loads_it_does_not_wait_for_the_next_try),
         cmocka_unit_test(a_wish_that_is_made_again_before_it_was_dropped_is_kept),
         cmocka_unit_test(of_several_wishes_that_are_given_up_one_can_be_made_again),
         cmocka_unit_test(tells_when_a_model_will_be_ready),
@@ -1345,6 +1454,7 @@ int main(void)
         cmocka_unit_test(tells_whether_a_model_would_fit_and_who_would_go),
         cmocka_unit_test(tells_as_many_victims_as_are_asked_for),
         cmocka_unit_test(weights_count_for_a_model_that_is_only_asked_about),
+        cmocka_unit_test(who_is_left_out_of_a_question_is_as_good_as_gone),
         cmocka_unit_test(a_question_changes_nothing),
         cmocka_unit_test(every_reason_has_a_name),
     };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A model's arguments change while its engine runs: the next engine loads beside it, or after it. */
+/* A model's arguments change while its engine runs: the next one loads beside it, or after it. */
 #include "sched_test.h"
 
-/* One place, 100 bytes on the host and on a card with 10 to spare; each model takes 40 of the card. */
+/* One place, 100 bytes on the host and on a card, 10 to spare; each model takes 40 of the card. */
 static struct world *begin_known(void)
 {
     struct world *w = begin_with(&(struct sched_config){.models_max = 1,
@@ -789,7 +789,8 @@ int main(void)
         cmocka_unit_test(when_the_next_one_goes_its_place_is_free_though_the_old_one_drains),
         cmocka_unit_test(a_model_has_one_engine_too_many_at_most),
         cmocka_unit_test(a_replacement_that_fails_leaves_the_old_one_in_service),
-        cmocka_unit_test(whoever_waits_for_a_lease_of_the_old_one_is_not_rejected_when_its_replacement_fails),
+        cmocka_unit_test(
+            whoever_waits_for_a_lease_of_the_old_one_is_not_rejected_when_its_replacement_fails),
         cmocka_unit_test(when_the_old_one_goes_the_next_request_tries_the_new_arguments_again),
         cmocka_unit_test(a_model_that_is_failed_serves_on_with_the_old_arguments),
         cmocka_unit_test(for_want_of_memory_the_old_one_drains_and_the_load_is_tried_once_more),
