@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #define SWEEP_MS 5000      /* how often deadlines are looked at, while there are connections */
 #define HANDSHAKE_MS 10000 /* of TLS */
 #define RESERVE_MS 10000   /* for a request of a connection in the reserve to begin */
+#define ROOM_TRIES_MAX 16  /* idle connections that are looked at to make room for one */
 #define LINGER_MS 2000     /* for the client to read our answer after we stopped listening */
 
 /* --- the next requests --------------------------------------------------------------------------
@@ -162,13 +164,27 @@ void connections_init(struct connections *c, uv_loop_t *loop, http_handler *hand
     c->next.data = c;
 }
 
-bool connections_make_room(struct connections *c)
+/* A request has come that is not read yet: closing the connection would lose it. */
+static bool has_unread(const struct http_exchange *x)
 {
-    struct http_exchange *x = TAILQ_FIRST(&c->idle);
-    if (!x)
-        return false;
-    connection_event(x, CONNECTION_ON_RETIRE);
-    return true;
+    int fd, n = 0;
+    return uv_fileno(&x->stream.handle, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
+bool connections_make_room(struct connections *c, uint64_t idle_ms)
+{
+    uint64_t now = uv_now(c->loop);
+    unsigned tried = 0;
+    struct http_exchange *x;
+    TAILQ_FOREACH (x, &c->idle, state_link) {
+        if (now - x->since < idle_ms || tried++ == ROOM_TRIES_MAX)
+            return false;
+        if (has_unread(x))
+            continue;
+        connection_event(x, CONNECTION_ON_RETIRE);
+        return true;
+    }
+    return false;
 }
 
 /* Of the reserve: the oldest that is not being answered. */
@@ -188,7 +204,7 @@ static bool make_room_in_reserve(struct connections *c)
 static bool find_place(struct connections *c, enum connection_class *out)
 {
     *out = CLASS_ORDINARY;
-    if (c->n_ordinary < c->limits.connections || connections_make_room(c))
+    if (c->n_ordinary < c->limits.connections || connections_make_room(c, 0))
         return true;
     *out = CLASS_RESERVE;
     return c->n_reserve < c->limits.reserve || make_room_in_reserve(c);

@@ -19,8 +19,9 @@
 void connections_init(struct connections *c, uv_loop_t *loop, http_handler *handler, void *ctx);
 /* Takes over the accepted socket `fd`. */
 void connections_accept(struct connections *c, const struct listener *l, int fd);
-/* Closes the connection that has been idle the longest, at once; false: there is none. */
-bool connections_make_room(struct connections *c);
+/* Closes the connection that has been idle the longest, for at least `idle_ms`, at once; false: there is
+ * none. Of a request that waits unread a connection is not idle. */
+bool connections_make_room(struct connections *c, uint64_t idle_ms);
 void connections_quiesce(struct connections *c);
 size_t connections_busy(const struct connections *c);
 /* Closes them all; `closed` is called once every handle is closed. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,11 +67,20 @@ static void wait_for_room(struct listener *l, int error)
     uv_timer_start(&l->retry, on_retry, LISTENER_RETRY_MS, 0);
 }
 
+/* Where no descriptor is left, accept() says so even if there is nobody to accept. */
+static bool somebody_waits(const struct listener *l)
+{
+    struct pollfd listening = {.fd = l->fd, .events = POLLIN};
+    return poll(&listening, 1, 0) > 0;
+}
+
 /* One waiting connection; false: no further one for now. */
 static bool accept_one(struct listener *l)
 {
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     int error = fd < 0 ? errno : 0;
+    if ((error == EMFILE || error == ENFILE) && !somebody_waits(l))
+        return false;
     if ((error == EMFILE || error == ENFILE) && l->events->make_room(l->ctx)) {
         fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         error = fd < 0 ? errno : 0;

@@ -38,7 +38,8 @@ static void on_accepted(struct listener *l, int fd, void *ctx)
 static bool on_no_descriptor(void *ctx)
 {
     struct http_server *s = ctx;
-    return connections_make_room(&s->connections);
+    /* One that was accepted just now must get the time to send its request. */
+    return connections_make_room(&s->connections, LISTENER_RETRY_MS);
 }
 
 static const struct listener_events listener_events = {.accepted = on_accepted,

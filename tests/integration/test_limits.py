@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How many clients are served at once, how long one may take, and what a greedy one costs the others."""
 import json
+import pathlib
 import re
 import resource
 import socket
@@ -246,3 +247,19 @@ def test_each_answer_has_one_date(hostler, tmp_path, request_):
         assert len(dates) == 1 and DATE.fullmatch(dates[0])
         moment = time.mktime(time.strptime(dates[0], "%a, %d %b %Y %H:%M:%S GMT")) - time.timezone
         assert abs(time.time() - moment) < 60
+
+
+def test_the_last_descriptor_costs_nobody_a_connection(hostler, tmp_path):
+    """accept() fails for want of a descriptor even if nobody waits: who is idle is not closed for that."""
+    folder = fake_models(tmp_path / "models", a={})
+    server = hostler("--models-dir", folder, engine=FAKE_ENGINE)
+    with Wire(server) as kept:
+        assert kept.ask("GET", "/health").answer().status == 200
+        soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        used = {int(p.name) for p in pathlib.Path(f"/proc/{server.pid}/fd").iterdir()}
+        last = min(set(range(len(used) + 1)) - used)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (last + 1, hard))
+        with Wire(server) as other:
+            assert other.ask("GET", "/health").answer().status == 200
+            assert kept.ask("GET", "/health").answer().status == 200
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (soft, hard))
