@@ -10,6 +10,7 @@
 
 #include "api/caller.h"
 #include "api/hosts.h"
+#include "http/body_budget.h"
 #include "http/server.h"
 #include "server/downloads.h"
 #include "server/host.h"
@@ -23,8 +24,9 @@ struct api {
     struct downloads *downloads;
     struct request_log *requests;
     struct logs *logs;
-    struct hosts hosts; /* by which requests may name the server */
-    uint64_t started;   /* uv_now(), ms */
+    struct hosts hosts;        /* by which requests may name the server */
+    struct body_budget bodies; /* memory for requests' bodies that are held */
+    uint64_t started;          /* uv_now(), ms */
 };
 
 struct api *api_create(struct host *host, struct refresh *refresh);

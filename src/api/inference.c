@@ -527,22 +527,37 @@ static void inference_named(struct inference *i, enum peek_result result)
 /* --- the client's side --------------------------------------------------------------------------
  */
 
-/* Keeps what came of the body. Otherwise answers, and returns non-zero. */
-static int collect(struct inference *i, const char *data, size_t len)
+static void refuse_body(struct inference *i, int error)
 {
-    int rc = buf_append(&i->relay.body, data, len);
-    if (rc == -ENOBUFS)
+    json_t *refusal;
+    if (error == -ENOBUFS) {
         inference_fail(i, 413,
                        "the request's body is too large: its model's name must come within "
                        "the first 256 MiB");
-    else if (rc)
-        inference_fail(i, 503, "out of memory for the request's body");
+        return;
+    }
+    refusal = reply_error_object(503, error == -ENOSPC
+                                          ? "the memory for requests' bodies is used up "
+                                            "(--max-body-memory): try again later, or name the "
+                                            "model at the beginning of the body"
+                                          : "out of memory for the request's body");
+    json_object_set_new(refusal, "state", json_string("overloaded"));
+    inference_refuse(i, 503, refusal, OVERLOAD_RETRY_S);
+}
+
+/* Keeps what came of the body. Otherwise answers, and returns non-zero. */
+static int collect(struct inference *i, const char *data, size_t len)
+{
+    int rc = relay_hold(&i->relay, data, len);
+    if (rc)
+        refuse_body(i, rc);
     return rc;
 }
 
 static void on_body(struct http_exchange *x, const char *data, size_t len, void *ctx)
 {
     struct inference *i = ctx;
+    int rc;
     (void)x;
     switch (i->phase) {
     case NAMING:
@@ -553,10 +568,9 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
         (void)collect(i, data, len);
         return;
     case RELAYED:
-        if (relay_body(&i->relay, data, len))
-            inference_fail(i, 413,
-                           "the request's body is too large to be kept until its engine "
-                           "takes it");
+        rc = relay_body(&i->relay, data, len);
+        if (rc)
+            refuse_body(i, rc);
         return;
     case EXPLAIN:
         return;
@@ -625,6 +639,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     i->record = request_log_begin(api->requests, caller, &i->request);
     relay_init(&i->relay);
     i->relay.body.max = BODY_MAX;
+    i->relay.share.budget = &api->bodies;
     i->relay.body_complete = http_exchange_body_length(x) == 0;
     http_exchange_take(x, &events, i);
     return i;

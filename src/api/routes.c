@@ -343,6 +343,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->requests = request_log_create(host_loop(host));
     api->logs = logs_create(host);
     api->downloads = downloads_create(host, refresh, api_downloads_told, api);
+    api->bodies.max = host_config(host)->max_body_memory;
     api->started = uv_now(host_loop(host));
     for (size_t i = 0; i < N_ROUTES; i++)
         path_len[i] = (unsigned char)strlen(routes[i].path);

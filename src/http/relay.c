@@ -20,6 +20,13 @@ void relay_finish(struct relay *r)
         http_call_cancel(r->call);
     r->call = NULL;
     buf_finish(&r->body);
+    body_share_release(&r->share);
+}
+
+int relay_hold(struct relay *r, const char *data, size_t len)
+{
+    int rc = body_share_grow(&r->share, r->body.len + len);
+    return rc ? rc : buf_append(&r->body, data, len);
 }
 
 /* --- the request --------------------------------------------------------------------------------
@@ -108,7 +115,7 @@ int relay_body(struct relay *r, const char *data, size_t len)
 {
     if (!r->body_sent) {
         /* The connection does not stand yet. Little comes after the pause. */
-        return buf_append(&r->body, data, len);
+        return relay_hold(r, data, len);
     }
     if (r->chunked)
         http_call_write_chunk(r->call, data, len);
@@ -164,6 +171,7 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     const char *type = http_head_get(head, "content-type");
     (void)call;
     buf_finish(&r->body); /* no further try from here on */
+    body_share_release(&r->share);
     r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
     r->status = head->status;
     http_exchange_begin(r->x, head->status, length);

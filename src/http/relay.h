@@ -16,6 +16,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "http/body_budget.h"
 #include "http/client.h"
 #include "http/server.h"
 
@@ -36,17 +37,18 @@ struct relay {
     struct http_exchange *x;
     struct http_call *call;
     struct http_client *client;
-    struct buf body;      /* read before the relay began, or kept for another try */
-    bool body_complete;   /* `body` was all of it */
-    bool body_sent;       /* `body` has been handed to the call */
-    bool body_given_away; /* and is not here any more */
-    bool awaits_body;     /* the call begins when it is complete */
-    bool chunked;         /* the request's body is sent in chunks */
-    bool fresh;           /* the call must not use a kept connection */
-    bool urgent;          /* short: not behind others, set by the caller */
-    bool is_event_stream; /* the answer is text/event-stream */
-    int status;           /* of the answer; 0 before */
-    const char *fields;   /* more fields for the answer's head: complete lines, or NULL */
+    struct buf body;         /* read before the relay began, or kept for another try */
+    struct body_share share; /* of the memory for bodies; its `budget` is the caller's to set */
+    bool body_complete;      /* `body` was all of it */
+    bool body_sent;          /* `body` has been handed to the call */
+    bool body_given_away;    /* and is not here any more */
+    bool awaits_body;        /* the call begins when it is complete */
+    bool chunked;            /* the request's body is sent in chunks */
+    bool fresh;              /* the call must not use a kept connection */
+    bool urgent;             /* short: not behind others, set by the caller */
+    bool is_event_stream;    /* the answer is text/event-stream */
+    int status;              /* of the answer; 0 before */
+    const char *fields;      /* more fields for the answer's head: complete lines, or NULL */
     /* What comes of the answer's body, as it passes; NULL. */
     void (*passed)(struct relay *r, const char *data, size_t len);
     void (*done)(struct relay *r, enum relay_result result);
@@ -63,7 +65,10 @@ void relay_finish(struct relay *r);
  * never from inside relay_start(). 0, or -ENOMEM: the exchange is still the caller's to answer.
  */
 int relay_start(struct relay *r, struct http_client *client) __attribute__((warn_unused_result));
-/* 0, or a negative errno when it cannot be kept: the caller answers, and ends the relay. */
+/* Keeps what came of the body before the relay began. 0; -ENOBUFS: it is larger than body.max; -ENOSPC:
+ * the budget of all bodies is used up; -ENOMEM. */
+int relay_hold(struct relay *r, const char *data, size_t len) __attribute__((warn_unused_result));
+/* 0, or one of relay_hold()'s errors: the caller answers, and ends the relay. */
 int relay_body(struct relay *r, const char *data, size_t len) __attribute__((warn_unused_result));
 void relay_body_end(struct relay *r);
 void relay_drain(struct relay *r);

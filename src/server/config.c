@@ -206,6 +206,7 @@ static void set_defaults(struct config *c)
         .stop_timeout_ms = 10000,
         .health_timeout_ms = 60000,
         .max_queue = 1000,
+        .max_body_memory = (uint64_t)256 << 20,
         .log_level = LOG_INFO,
     };
     c->host = mem_strdup("127.0.0.1");

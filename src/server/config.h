@@ -47,6 +47,7 @@ struct config {
     uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms,
         health_timeout_ms;
     unsigned max_queue;
+    uint64_t max_body_memory; /* bytes of requests' bodies that are held, all together */
     unsigned max_connections; /* of clients; 0: as many as the limit of open files has room for */
     enum log_level log_level;
     enum log_format log_format;

@@ -48,6 +48,11 @@ static int set_memory(struct config *c, const char *value, struct error *err)
     return c->memory_off ? 0 : memory_limits_parse(value, &c->memory, err);
 }
 
+static int set_max_body_memory(struct config *c, const char *value, struct error *err)
+{
+    return value_memory(value, &c->max_body_memory, err);
+}
+
 static int set_reuse_port(struct config *c, const char *value, struct error *err)
 {
     return set_switch(&c->reuse_port, value, err);
@@ -394,6 +399,12 @@ static const struct config_entry options[] = {
      FIELD(KIND_COUNT, max_connections)},
     {{{"--max-queue"}, "N", "HOSTLER_MAX_QUEUE", "1000", "requests that may wait; 0: no limit"},
      FIELD(KIND_COUNT, max_queue)},
+    {{{"--max-body-memory"},
+      "SIZE",
+      "HOSTLER_MAX_BODY_MEMORY",
+      "256M",
+      "memory for large requests that are held before their engine gets them"},
+     OTHER(set_max_body_memory)},
     {{{"--log-level"}, "LEVEL", "HOSTLER_LOG_LEVEL", "info", "error, warn, info or debug"},
      OTHER(set_log_level)},
     {{{"--log-format"}, "FORMAT", "HOSTLER_LOG_FORMAT", "text", "text or json"},

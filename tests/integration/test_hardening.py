@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Requests that are meant to do harm, and slips that would."""
+import contextlib
 import os
 import shutil
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 from background import background
 from conftest import until
-from wire import Wire
+from wire import FAKE_ENGINE, Wire, fake_models, is_json_error, memory_of, request_bytes
 
 
 def test_a_head_that_is_exactly_full(hostler, models):
@@ -112,3 +113,25 @@ def test_a_busy_engine_ends_in_an_answer(hostler, models):
         assert answer.status in (200, 503), answer.body
         if answer.status == 503:
             assert answer.error["state"] == "wait_timeout" and "retry-after" in answer.headers
+
+
+def test_held_bodies_are_bounded_in_sum(hostler, tmp_path):
+    """Bodies that do not name their model: the sum decides, small requests go on, and it is given back."""
+    folder = fake_models(tmp_path / "fakes", a={})
+    server = hostler("--models-dir", folder, engine=FAKE_ENGINE, env={"HOSTLER_MAX_BODY_MEMORY": "32M"})
+    begin, end = b'{"content":"', b'","model":"a"}'
+    filler = b"x" * (20 << 20)
+    head = request_bytes("POST", "/v1/completions", Content_Length=len(begin + filler + end))
+    with Wire(server) as first, Wire(server) as second:
+        first.send(head + begin + filler)
+        until(lambda: memory_of(server.pid) > 20, what="the body's coming")
+        second.send(head + begin)
+        with contextlib.suppress(ConnectionError):
+            second.send(filler)
+            second.send(end)
+        answer = second.answer()
+        assert "--max-body-memory" in is_json_error(answer, 503) and int(answer["retry-after"]) > 0
+        assert server.tokenize("a").status == 200
+        assert first.send(end).answer().status == 200
+        with Wire(server) as third:
+            assert third.send(head + begin + filler + end).answer().status == 200
