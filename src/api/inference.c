@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/dialect.h"
 #include "api/names.h"
 #include "api/reply.h"
 #include "api/request_log.h"
@@ -40,6 +41,7 @@ struct inference {
     struct api *api;
     struct http_exchange *x; /* NULL when the client is gone */
     enum phase phase;
+    const struct api_dialect *dialect; /* the shape of our errors */
     struct peek *peek;
     struct relay relay;
     struct host_request request;
@@ -96,8 +98,9 @@ static void inference_refuse(struct inference *i, int status, json_t *error, uns
     i->record->status = status;
     if (state)
         record_error(i, state);
+    const struct api_dialect *dialect = i->dialect;
     inference_free(i);
-    reply_error_json(x, status, error, retry_after);
+    dialect->refuse(x, status, error, retry_after);
 }
 
 static void inference_fail(struct inference *i, int status, const char *message)
@@ -108,26 +111,21 @@ static void inference_fail(struct inference *i, int status, const char *message)
 /* --- an engine that broke off -------------------------------------------------------------------
  */
 
-/* A stream that has begun can still say why it ends: as an event, the way OpenAI's clients expect.
- */
+/* A stream that has begun can still say why it ends. */
 static void end_begun_answer(struct inference *i)
 {
     struct http_exchange *x = i->x;
-    if (i->relay.is_event_stream) {
-        json_t *event = json_object();
-        json_object_set_new(event, "error", reply_error_object(502, i->explanation));
-        char *text = json_dumps(event, JSON_COMPACT);
-        char *frame = mem_printf("\n\ndata: %s\n\n", text ? text : "{}");
-        inference_free(i);
-        http_exchange_write(x, frame, strlen(frame));
+    json_t *error = i->relay.is_event_stream ? reply_error_object(502, i->explanation) : NULL;
+    char *last = error ? i->dialect->end_stream(error) : NULL;
+    json_decref(error);
+    inference_free(i);
+    if (last) {
+        http_exchange_write(x, last, strlen(last));
         http_exchange_end(x);
-        free(frame);
-        free(text);
-        json_decref(event);
     } else {
-        inference_free(i);
         http_exchange_abort(x);
     }
+    free(last);
 }
 
 /* What to tell the client: asked while the record still tells of the engine that broke off. */
@@ -283,6 +281,11 @@ static void on_relay_done(struct relay *r, enum relay_result result)
         return;
     case RELAY_BROKEN:
         explain(i, true);
+        return;
+    case RELAY_UNTRANSLATABLE:
+        i->explanation = mem_strdup("the engine's answer could not be translated");
+        record_error(i, "untranslatable");
+        end_begun_answer(i);
         return;
     }
 }
@@ -632,6 +635,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     struct inference *i = mem_zalloc(sizeof *i);
     i->api = api;
     i->x = x;
+    i->dialect = &dialect_openai;
     i->may_load = autoload(api, x);
     i->request.granted = on_granted;
     i->request.rejected = on_rejected;

@@ -32,9 +32,11 @@ int relay_hold(struct relay *r, const char *data, size_t len)
 /* --- the request --------------------------------------------------------------------------------
  */
 
-/* What is for us, or set anew: not passed on. */
-static bool is_ours(const struct http_head *head, unsigned i)
+/* What is for us, or set anew: not passed on. A transform must be able to read the answer. */
+static bool is_ours(const struct relay *r, const struct http_head *head, unsigned i)
 {
+    if (r->answer && http_field_is(head, i, "accept-encoding"))
+        return true;
     return http_field_is(head, i, "authorization") || http_field_is(head, i, "x-api-key") ||
            http_field_is(head, i, "content-length") || http_field_is(head, i, "expect");
 }
@@ -53,7 +55,7 @@ static void write_head(struct relay *r)
     write_text(r->call, http_exchange_target(r->x));
     write_text(r->call, " HTTP/1.1\r\n");
     for (unsigned i = 0; i < head->n_fields; i++)
-        if (!is_ours(head, i) && !http_field_is_hop(head, i))
+        if (!is_ours(r, head, i) && !http_field_is_hop(head, i))
             http_call_write_field(r->call, http_field_name(head, i), http_field_value(head, i));
     if (!http_head_get(head, "host"))
         http_call_write_field(r->call, "Host", "localhost");
@@ -159,8 +161,10 @@ static void on_drain(struct http_call *call, void *ctx)
  */
 
 /* Set anew, or ours to say: what other pages may do is this server's matter, not its origin's. */
-static bool is_not_passed(const struct http_head *head, unsigned i)
+static bool is_not_passed(const struct relay *r, const struct http_head *head, unsigned i)
 {
+    if (r->answer_type && http_field_is(head, i, "content-type"))
+        return true;
     return http_field_is(head, i, "content-length") || http_field_is(head, i, "date") ||
            strncasecmp(http_field_name(head, i), "access-control-", 15) == 0;
 }
@@ -174,13 +178,31 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     body_share_release(&r->share);
     r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
     r->status = head->status;
-    http_exchange_begin(r->x, head->status, length);
+    http_exchange_begin(r->x, head->status, r->answer && length ? HTTP_STREAMED : length);
     for (unsigned i = 0; i < head->n_fields; i++)
-        if (!is_not_passed(head, i) && !http_field_is_hop(head, i))
+        if (!is_not_passed(r, head, i) && !http_field_is_hop(head, i))
             http_exchange_field(r->x, http_field_name(head, i), http_field_value(head, i));
+    if (r->answer_type)
+        http_exchange_field(r->x, "Content-Type", r->answer_type);
     if (r->fields)
         http_exchange_raw_fields(r->x, r->fields);
     http_exchange_head_end(r->x);
+}
+
+int relay_sink(void *ctx, const char *data, size_t len)
+{
+    struct relay *r = ctx;
+    http_exchange_write(r->x, data, len);
+    return 0;
+}
+
+/* What was translated before is the client's; the rest cannot be had. */
+static void fail_translation(struct relay *r)
+{
+    if (r->call)
+        http_call_cancel(r->call);
+    r->call = NULL;
+    r->done(r, RELAY_UNTRANSLATABLE);
 }
 
 static void on_body(struct http_call *call, const char *data, size_t len, void *ctx)
@@ -189,7 +211,10 @@ static void on_body(struct http_call *call, const char *data, size_t len, void *
     (void)call;
     if (r->passed)
         r->passed(r, data, len);
-    http_exchange_write(r->x, data, len);
+    if (!r->answer)
+        http_exchange_write(r->x, data, len);
+    else if (pipeline_push(r->answer, data, len))
+        fail_translation(r);
 }
 
 static void on_flush(struct http_call *call, void *ctx)
@@ -212,6 +237,10 @@ static void on_end(struct http_call *call, void *ctx)
     struct relay *r = ctx;
     (void)call;
     r->call = NULL;
+    if (r->answer && pipeline_end(r->answer)) {
+        fail_translation(r);
+        return;
+    }
     http_exchange_end(r->x);
     r->done(r, RELAY_DONE);
 }

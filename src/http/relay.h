@@ -19,6 +19,7 @@
 #include "http/body_budget.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "message/pipeline.h"
 
 enum relay_result {
     RELAY_DONE,        /* the answer is with the client (or on its way there) */
@@ -31,6 +32,7 @@ enum relay_result {
     RELAY_NO_ANSWER,    /* the origin ended before it answered; it may have read the request */
     /* The exchange has a begun answer, which the caller must end or abort: */
     RELAY_BROKEN,
+    RELAY_UNTRANSLATABLE, /* a transform failed; the origin's connection is closed */
 };
 
 struct relay {
@@ -49,7 +51,11 @@ struct relay {
     bool is_event_stream;    /* the answer is text/event-stream */
     int status;              /* of the answer; 0 before */
     const char *fields;      /* more fields for the answer's head: complete lines, or NULL */
-    /* What comes of the answer's body, as it passes; NULL. */
+    /* Transforms for the answer's body, which begin with its sink relay_sink() and this relay as its
+     * context; NULL: its bytes pass untouched. The caller's, until `done` or relay_finish(). */
+    struct pipeline *answer;
+    const char *answer_type; /* the Content-Type that they make of it; NULL: as it is */
+    /* What comes of the answer's body, as it passes, before any transform; NULL. */
     void (*passed)(struct relay *r, const char *data, size_t len);
     void (*done)(struct relay *r, enum relay_result result);
 };
@@ -71,6 +77,8 @@ int relay_hold(struct relay *r, const char *data, size_t len) __attribute__((war
 /* 0, or one of relay_hold()'s errors: the caller answers, and ends the relay. */
 int relay_body(struct relay *r, const char *data, size_t len) __attribute__((warn_unused_result));
 void relay_body_end(struct relay *r);
+/* The sink of `answer`: to the client. */
+message_sink relay_sink;
 void relay_drain(struct relay *r);
 
 #endif

@@ -3,6 +3,7 @@
 #include "server_test.h"
 
 #include "http/relay.h"
+#include "../message/transforms_test.h"
 #include "origin_test.h"
 
 static struct http_client *client;
@@ -11,7 +12,9 @@ static int origin;
 static char origin_path[80];
 static unsigned dones;
 static enum relay_result result;
-static bool starts_at_body_end; /* else at the head */
+static bool starts_at_body_end;                   /* else at the head */
+static const struct message_transform *transform; /* of the answer; NULL: none */
+static struct pipeline pipeline;
 
 static void relay_done(struct relay *r, enum relay_result how)
 {
@@ -20,7 +23,7 @@ static void relay_done(struct relay *r, enum relay_result how)
     result = how;
     if (how == RELAY_ABSENT || how == RELAY_NOT_SENT || how == RELAY_NO_ANSWER)
         http_exchange_reply(r->x, 502, NULL, "", 0, NULL);
-    else if (how == RELAY_BROKEN)
+    else if (how == RELAY_BROKEN || how == RELAY_UNTRANSLATABLE)
         http_exchange_abort(r->x);
     relay_finish(r);
 }
@@ -72,6 +75,11 @@ static void pass_on(struct http_exchange *x)
     relay.x = x;
     relay.fields = "X-Ours: 1\r\n";
     relay.done = relay_done;
+    if (transform) {
+        pipeline_init(&pipeline, relay_sink, &relay);
+        assert_int_equal(pipeline_add(&pipeline, transform, &(size_t){100}), 0);
+        relay.answer = &pipeline;
+    }
     if (!starts_at_body_end)
         assert_int_equal(relay_start(&relay, client), 0);
 }
@@ -84,12 +92,15 @@ static int relay_set_up(void **state)
     client = client_at(&f.t.loop, origin_path, 0);
     f.on_request = pass_on;
     starts_at_body_end = true;
+    transform = NULL;
+    pipeline = (struct pipeline){0};
     dones = 0;
     return 0;
 }
 
 static int relay_tear_down(void **state)
 {
+    pipeline_finish(&pipeline);
     close_server();
     http_client_close(client);
     origin_close(&origin);
@@ -391,6 +402,77 @@ static void little_of_a_stream_waits_for_a_slow_client(void **state)
     UNTIL(&f.t, p->in.len > LARGE);
 }
 
+/* --- transforms -------------------------------------------------------------------------- */
+
+#define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+
+static void a_transform_changes_the_length(void **state)
+{
+    (void)state;
+    transform = &half;
+    struct peer *p = relayed("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n",
+                             "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd");
+    assert_text(&f.t.peer[1], GET);
+    assert_true(peer_has(p, CHUNKED));
+    assert_true(peer_has(p, "\r\n\r\n1\r\na\r\n1\r\nc\r\n0\r\n\r\n"));
+    assert_int_equal(result, RELAY_DONE);
+}
+
+static void what_a_transform_held_back_comes_at_the_end(void **state)
+{
+    (void)state;
+    transform = &hold;
+    struct peer *p = relayed(GET, CHUNKED "\r\n3\r\nabc\r\n");
+    assert_false(peer_has(p, "abc"));
+    peer_send(&f.t.peer[1], "2\r\nde\r\n0\r\n\r\n");
+    loop_settle(&f.t);
+    assert_true(peer_has(p, "5\r\nabcde\r\n0\r\n\r\n"));
+    assert_int_equal(result, RELAY_DONE);
+}
+
+static void a_transform_that_fails_ends_both_sides(void **state)
+{
+    (void)state;
+    transform = &strict;
+    struct peer *p = relayed(GET, CHUNKED "\r\n3\r\nabc\r\n");
+    peer_send(&f.t.peer[1], "1\r\n!\r\n1\r\nz\r\n");
+    loop_settle(&f.t);
+    assert_int_equal(dones, 1);
+    assert_int_equal(result, RELAY_UNTRANSLATABLE);
+    assert_true(p->ended || p->reset);
+    assert_false(peer_has(p, "\r\n0\r\n\r\n"));
+    assert_true(f.t.peer[1].ended || f.t.peer[1].reset);
+}
+
+static void a_transform_that_holds_back_too_much(void **state)
+{
+    (void)state;
+    transform = &hold;
+    struct peer *p = ask(GET), *o = origin_accept(&f.t, origin);
+    peer_send(o, "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n");
+    peer_send_fill(o, 101);
+    loop_settle(&f.t);
+    assert_int_equal(result, RELAY_UNTRANSLATABLE);
+    assert_true(p->ended || p->reset);
+}
+
+/* The client that does not read stops the origin, as without a transform. */
+static void a_growing_answer_is_held_back_too(void **state)
+{
+    (void)state;
+    transform = &twice;
+    struct peer *p = ask(GET), *o = origin_accept(&f.t, origin);
+    p->deaf = true;
+    peer_send(o, "HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n");
+    peer_send_fill(o, 2000000);
+    loop_settle(&f.t);
+    assert_true(o->out.len > 1000000);
+    assert_in_range(http_exchange_pending(relay.x), 1, 8 * 2 * STREAM_READ_SIZE);
+    p->deaf = false;
+    UNTIL(&f.t, dones == 1);
+    assert_int_equal(result, RELAY_DONE);
+}
+
 int main(void)
 {
 #undef TEST
@@ -418,6 +500,11 @@ int main(void)
         TEST(a_slow_origin_slows_the_client),
         TEST(a_slow_client_slows_the_origin),
         TEST(little_of_a_stream_waits_for_a_slow_client),
+        TEST(a_transform_changes_the_length),
+        TEST(what_a_transform_held_back_comes_at_the_end),
+        TEST(a_transform_that_fails_ends_both_sides),
+        TEST(a_transform_that_holds_back_too_much),
+        TEST(a_growing_answer_is_held_back_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
