@@ -32,7 +32,10 @@
  *     state.h history.h       what outlasts the daemon; what happened, and why
  *     daemon.h    the whole; supervisor.h what systemd hands over and is told;
  *                 reload.h the files that SIGHUP reads again
- *     host.h      models and their engines; unload.h downloads.h operations on them; model_set.h
+ *     host.h      joins models, engines and the scheduler; unload.h downloads.h operations; model_set.h
+ *     model.h     what a model is and how it is run; intent.h what operators want of it, outcome.h how its
+ *                 last engine ended; instance.h a running engine; pulse.h whether it hangs
+ *     placement.h what the scheduler must know of a model that waits
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
  *   engine/   a running llama-server: options, spawn, protocol, state, logs, memory; downloads
  *   catalog/  which models exist: folders, the cache, GGUF headers, INI
