@@ -7,7 +7,8 @@
 #include "api/api.h"
 #include "api/body.h"
 #include "api/events.h"
-#include "api/names.h"
+#include "api/lookup.h"
+#include "api/model_json.h"
 #include "api/reply.h"
 #include "base/container_of.h"
 #include "base/log.h"
@@ -43,7 +44,7 @@ void api_downloads_told(enum downloads_event event, const struct downloads_item 
     }
 }
 
-json_t *names_download(const struct downloads_item *item)
+json_t *model_json_download(const struct downloads_item *item)
 {
     return json_pack("{s:s, s:[], s:[], s:s, s:s, s:I, s:{s:s, s:[], s:O}, s:{s:[s], s:[s]}, s:s, "
                      "s:b}",
@@ -256,7 +257,7 @@ static void delete_named(struct api *api, struct http_exchange *x, const struct 
 {
     struct model *h = host_find(api->host, name);
     if (!h)
-        names_not_found(api, x, 404, name);
+        lookup_refuse_as_stock(api, x, 404, name);
     else if (why_it_stays(h))
         reply_error(x, 400, "model '%s' cannot be deleted: %s", h->entry->id, why_it_stays(h));
     else

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "api/names.h"
+#include "api/lookup.h"
+#include "api/model_json.h"
 #include "api/reply.h"
 #include "base/memory.h"
 #include "base/nearest.h"
@@ -55,9 +56,9 @@ static void add_budget(json_t *o, const struct host *host)
         most[d] = budget_ceiling(b, d);
         left[d] = now > b->ours[d] ? now - b->ours[d] : 0;
     }
-    json_object_set_new(o, "budget", b->devices ? names_bytes(host, most) : json_null());
-    json_object_set_new(o, "used", names_bytes(host, b->ours));
-    json_object_set_new(o, "available", b->devices ? names_bytes(host, left) : json_null());
+    json_object_set_new(o, "budget", b->devices ? model_json_bytes(host, most) : json_null());
+    json_object_set_new(o, "used", model_json_bytes(host, b->ours));
+    json_object_set_new(o, "available", b->devices ? model_json_bytes(host, left) : json_null());
 }
 
 static const char *message(bool fits, bool never, unsigned evicted)
@@ -101,17 +102,17 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     if (!e->other && known)
         f = &h->learned.footprint;
     bool fits = placement_would_fit(h, f, evicted, PLACEMENT_VICTIMS_MAX, &n, &never);
-    json_t *o = names_footprint(h->host, f);
+    json_t *o = model_json_footprint(h->host, f);
     json_object_set_new(o, "model", reply_string(e->model));
     json_object_set_new(o, "fits", json_boolean(fits));
     json_object_set_new(o, "never", json_boolean(never));
     json_object_set_new(o, "loaded", json_boolean(model_state(h) != SCHED_UNLOADED));
     json_object_set_new(o, "evicts", evictions(evicted, n));
     add_budget(o, h->host);
-    json_object_set_new(o, "estimated", names_footprint(h->host, &e->computed));
-    json_object_set_new(o, "fitted", names_footprint(h->host, fitted));
+    json_object_set_new(o, "estimated", model_json_footprint(h->host, &e->computed));
+    json_object_set_new(o, "fitted", model_json_footprint(h->host, fitted));
     json_object_set_new(o, "measured",
-                        !e->other && known ? names_footprint(h->host, &h->learned.footprint)
+                        !e->other && known ? model_json_footprint(h->host, &h->learned.footprint)
                                            : json_null());
     json_object_set_new(o, "message", json_string(message(fits, never, n)));
     char *text = note(e, h->entry, why);
@@ -221,7 +222,7 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
 {
     static const struct http_exchange_events events = {.gone = on_gone};
     struct error err;
-    struct model *h = names_queried(api, x);
+    struct model *h = lookup_query(api, x);
     (void)caller;
     if (!h)
         return;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "api/names.h"
+#include "api/model_json.h"
 #include "api/reply.h"
 #include "base/container_of.h"
 #include "base/log.h"
@@ -173,7 +173,7 @@ static void send_wish(struct events *e, const struct model *h)
     const struct history_entry *newest = history_at(host_history(h->host), 0);
     json_t *data = json_object();
     if (strcmp(newest->event, "hold") == 0) {
-        json_t *hold = names_hold(h);
+        json_t *hold = model_json_hold(h);
         json_object_set(data, "until", json_object_get(hold, "until"));
         json_object_set(data, "reason", json_object_get(hold, "reason"));
         json_decref(hold);

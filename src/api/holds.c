@@ -4,7 +4,8 @@
 
 #include "api/api.h"
 #include "api/body.h"
-#include "api/names.h"
+#include "api/lookup.h"
+#include "api/model_json.h"
 #include "api/reply.h"
 #include "api/slices.h"
 #include "base/memory.h"
@@ -22,7 +23,7 @@ static int for_each_named(struct api *api, struct http_exchange *x, json_t *body
     json_t *names = json_is_array(list) ? json_incref(list) : json_array();
     if (one)
         json_array_append(names, one);
-    int rc = all ? 0 : names_check(api, x, "models", names);
+    int rc = all ? 0 : lookup_check_list(api, x, "models", names);
     if (!rc && !all && !json_array_size(names)) {
         reply_error(x, 400, "name the models: \"model\", \"models\" or \"all\":true");
         rc = -1;
@@ -60,7 +61,7 @@ static void release_one(struct model *m, void *ctx)
 
 static json_t *held_element(struct model *m)
 {
-    return intent_is_held(m) ? names_hold(m) : NULL;
+    return intent_is_held(m) ? model_json_hold(m) : NULL;
 }
 
 static void reply_holds(struct api *api, struct http_exchange *x, void *ctx)

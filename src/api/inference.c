@@ -17,7 +17,7 @@
 
 #include "api/api.h"
 #include "api/dialect.h"
-#include "api/names.h"
+#include "api/lookup.h"
 #include "api/reply.h"
 #include "api/request_log.h"
 #include "api/sessions.h"
@@ -483,7 +483,7 @@ static void inference_submit(struct inference *i, const char *name)
         i->record->model = mem_strndup(name, NAME_MAX);
         record_error(i, "not_found");
         inference_free(i);
-        names_not_found(api, x, 400, copy);
+        lookup_refuse_as_stock(api, x, 400, copy);
         free(copy);
         return;
     }

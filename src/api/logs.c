@@ -8,7 +8,7 @@
 #include <sys/queue.h>
 
 #include "api/api.h"
-#include "api/names.h"
+#include "api/lookup.h"
 #include "api/query.h"
 #include "api/reply.h"
 #include "base/container_of.h"
@@ -158,7 +158,7 @@ void api_logs(struct api *api, struct http_exchange *x, const struct caller *cal
     (void)caller;
     if (query_count(x, "lines", &lines))
         return;
-    if (query_has(x, "model") && !(m = names_queried(api, x)))
+    if (query_has(x, "model") && !(m = lookup_query(api, x)))
         return;
     const char *model = m ? m->entry->id : NULL;
     if (query_flag(x, "follow") && !http_exchange_is_head(x) && !api->logs->over)

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "api/names.h"
+#include "api/lookup.h"
+#include "api/model_json.h"
 #include "api/reply.h"
 #include "base/memory.h"
 
@@ -135,11 +136,11 @@ static json_t *footprints(struct model *h)
                        host_budget(h->host)->figures.n);
     const bool measured = h->learned.footprint.source == FOOTPRINT_MEASURED;
     const bool given = h->learned.footprint.source == FOOTPRINT_GIVEN;
-    return json_pack("{s:o, s:o, s:o, s:o}", "estimated", names_footprint(h->host, &computed),
-                     "fitted", names_footprint(h->host, &h->learned.fitted), "measured",
-                     measured ? names_footprint(h->host, &h->learned.footprint) : json_null(),
+    return json_pack("{s:o, s:o, s:o, s:o}", "estimated", model_json_footprint(h->host, &computed),
+                     "fitted", model_json_footprint(h->host, &h->learned.fitted), "measured",
+                     measured ? model_json_footprint(h->host, &h->learned.footprint) : json_null(),
                      "given",
-                     given ? names_footprint(h->host, &h->learned.footprint) : json_null());
+                     given ? model_json_footprint(h->host, &h->learned.footprint) : json_null());
 }
 
 static json_t *last_exit(const struct model *h)
@@ -159,17 +160,17 @@ static json_t *changes(const struct model *h)
     const struct history_entry *e;
     for (size_t i = 0; (e = history_at(host_history(h->host), i)); i++)
         if (strcmp(e->model, h->entry->id) == 0)
-            json_array_append_new(all, names_change(e));
+            json_array_append_new(all, model_json_change(e));
     return all;
 }
 
 void api_show(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    struct model *h = names_queried(api, x);
+    struct model *h = lookup_query(api, x);
     (void)caller;
     if (!h)
         return;
-    json_t *o = names_entry(h);
+    json_t *o = model_json_entry(h);
     json_object_set_new(o, "path", reply_string_or_null(h->entry->path));
     json_object_set_new(o, "mmproj", reply_string_or_null(h->entry->mmproj));
     json_object_set_new(o, "draft", reply_string_or_null(h->entry->draft));

@@ -6,7 +6,7 @@
 
 #include "api/api.h"
 #include "api/encode.h"
-#include "api/names.h"
+#include "api/model_json.h"
 #include "api/reply.h"
 #include "api/slices.h"
 #include "api/request_log.h"
@@ -112,9 +112,9 @@ static json_t *engine_of(struct api *api, struct instance *i)
     json_object_set_new(o, "model", reply_string(m->entry->id));
     json_object_set_new(o, "state", json_string(state_of(i)));
     json_object_set_new(o, "pid", json_integer(engine_pid(i->engine)));
-    json_object_set_new(o, "memory", names_bytes(m->host, instance_memory_cached(i)->bytes));
+    json_object_set_new(o, "memory", model_json_bytes(m->host, instance_memory_cached(i)->bytes));
     json_object_set_new(o, "memory_source", json_string(footprint_source_name(FOOTPRINT_MEASURED)));
-    json_object_set_new(o, "footprint", names_footprint(m->host, &m->learned.footprint));
+    json_object_set_new(o, "footprint", model_json_footprint(m->host, &m->learned.footprint));
     json_object_set_new(o, "requests", json_integer(i->sched.leases));
     json_object_set_new(o, "waiting", json_integer(m->sched.waiting));
     add_idle(o, i);
@@ -137,7 +137,7 @@ static json_t *recent_of(const struct host *host)
     json_t *all = json_array();
     const struct history_entry *e;
     for (size_t i = 0; i < RECENT_MAX && (e = history_at(host_history(host), i)); i++)
-        json_array_append_new(all, names_change(e));
+        json_array_append_new(all, model_json_change(e));
     return all;
 }
 
@@ -173,7 +173,7 @@ static json_t *connections_of(const struct http_exchange *x)
 
 static json_t *held_element(struct model *m)
 {
-    return intent_is_held(m) ? names_hold(m) : NULL;
+    return intent_is_held(m) ? model_json_hold(m) : NULL;
 }
 
 /* All models may be held: that list, which goes last, is the only long one. Releases `o`. */
@@ -215,7 +215,7 @@ void api_status(struct api *api, struct http_exchange *x, const struct caller *c
             json_array_append_new(queue, queue_of(h));
     }
     if (c->classic) /* where GET /models is the engine's own */
-        json_object_set_new(o, "models", json_pack("[o]", names_entry(host_at(api->host, 0))));
+        json_object_set_new(o, "models", json_pack("[o]", model_json_entry(host_at(api->host, 0))));
     const char *problem = refresh_problem(api->refresh);
     json_object_set_new(o, "problem", reply_string_or_null(problem));
     json_object_set_new(o, "engines", engines_of(api));

@@ -8,7 +8,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
-#include "api/names.h"
+#include "api/lookup.h"
 #include "api/reply.h"
 #include "api/slices.h"
 #include "base/duration.h"
@@ -229,7 +229,7 @@ static void unload_all(struct api *api, struct http_exchange *x, const struct ca
     bool dry_run;
     json_t *except = json_object_get(body, "except");
     if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run) ||
-        names_check(api, x, "except", except))
+        lookup_check_list(api, x, "except", except))
         return;
     struct model_set *excepted = models_named(api, except);
     char *by = caller_describe(caller);

@@ -148,6 +148,15 @@ def test_who_is_trusted(hostler, models, listed, trusted, foreign):
             assert (head.status, granted(head)) == (403, None)
 
 
+def test_the_list_tells_a_page_not_who_holds_a_model(server):
+    assert server.post("/models/hold", {"model": "a", "reason": "benchmarks by Bob"}).status == 200
+    held = {name: {m["id"]: m for m in json.loads(ask(server, "GET", "/models", **fields).body)["data"]}["a"]["held"]
+            for name, fields in (("page", {"Origin": EVIL}), ("program", {}))}
+    assert set(held["page"]) == {"model", "until"}
+    assert held["program"]["reason"] == "benchmarks by Bob" and "from" in held["program"]["by"]
+    assert server.post("/models/release", {"all": True}).status == 200
+
+
 def test_a_preflight_permits_what_would_be_granted(server):
     for method, target in GUARDED:
         fields = {"Origin": EVIL, "Access_Control_Request_Method": method}
@@ -248,7 +257,8 @@ ITS_NAMES = ["localhost", "localhost:{port}", "LOCALHOST:{port}", "localhost.:{p
              "127.0.0.1:1", "[::1]:{port}", "[0::1]", "127.0.0.2", "localhost:"]
 OTHER_NAMES = ["evil.example", "evil.example:{port}", "localhost.evil.example:{port}", "127.0.0.1.evil", "evil.localhost",
                "127.0.0.1.nip.example:{port}", "127.1", "2130706433", "192.0.2.1:{port}", "[2001:db8::1]:{port}", "0.0.0.0:{port}",
-               "localhost@evil.example", "localhost:80@evil.example", "localhost:80:80", "localhost:x", "[::1", "[::1].evil"]
+               ".", "localhost..evil.example"]
+NO_NAMES = ["localhost@evil.example", "localhost:80@evil.example", "localhost:80:80", "localhost:x", "[::1", "[::1].evil"]
 
 
 def named(server, name):
@@ -267,6 +277,8 @@ def test_a_request_must_name_the_server(server):
             assert not granted(head)
         message = is_json_error(ask(server, "GET", "/health", Host=name), 421)
         assert name in message and "--allowed-hosts" in message
+    for name in NO_NAMES:
+        assert ask(server, "GET", "/hostler/v1/status", Host=name, Origin=f"http://{name}").status in (400, 421), name
     assert server.get("/hostler/v1/status").json["holds"] == []
 
 

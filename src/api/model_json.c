@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/model_json.h"
+
+#include <stdlib.h>
+
+#include "api/reply.h"
+#include "base/clock.h"
+
+/* --- memory -------------------------------------------------------------------------------------
+ */
+
+json_t *model_json_bytes(const struct host *host, const uint64_t *bytes)
+{
+    const struct memory_figures *figures = &host_budget(host)->figures;
+    json_t *o = json_object();
+    for (size_t d = 0; d < figures->n; d++)
+        json_object_set_new(o, figures->device[d].name, json_integer((json_int_t)bytes[d]));
+    return o;
+}
+
+void model_json_add_memory(struct model *h, json_t *o)
+{
+    enum footprint_source source =
+        model_engine(h) ? FOOTPRINT_MEASURED : h->learned.footprint.source;
+    if (source == FOOTPRINT_UNKNOWN)
+        return;
+    json_object_set_new(o, "memory",
+                        model_json_bytes(h->host, model_engine(h) ? model_memory_cached(h)->bytes
+                                                                  : h->learned.footprint.bytes));
+    json_object_set_new(o, "memory_source", json_string(footprint_source_name(source)));
+}
+
+json_t *model_json_footprint(const struct host *host, const struct footprint *f)
+{
+    if (f->source == FOOTPRINT_UNKNOWN)
+        return json_null();
+    return json_pack("{s:s, s:o, s:I}", "source", footprint_source_name(f->source), "memory",
+                     model_json_bytes(host, f->bytes), "mapped", (json_int_t)f->mapped);
+}
+
+/* --- holds and changes --------------------------------------------------------------------------
+ */
+
+json_t *model_json_hold(const struct model *h)
+{
+    json_t *o = json_object();
+    uint64_t now = uv_now(host_loop(h->host));
+    uint64_t until = h->sched.held_until;
+    json_object_set_new(o, "model", reply_string(h->entry->id));
+    json_object_set_new(
+        o, "until",
+        until == SCHED_NEVER
+            ? json_null()
+            : json_integer(
+                  (json_int_t)(clock_unix() + (double)(until > now ? until - now : 0) / 1000)));
+    json_object_set_new(o, "reason", reply_string_or_null(h->intent.hold_reason));
+    json_object_set_new(o, "by", reply_string_or_null(h->intent.hold_by));
+    return o;
+}
+
+json_t *model_json_change(const struct history_entry *e)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "at", json_real(e->at));
+    json_object_set_new(o, "model", reply_string(e->model));
+    json_object_set_new(o, "event", json_string(e->event));
+    json_object_set_new(o, "why", reply_string_or_null(e->why));
+    return o;
+}
+
+/* --- an entry of the list -----------------------------------------------------------------------
+ */
+
+static json_t *strings(const struct strv *v)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < v->n; i++)
+        json_array_append_new(a, reply_string(v->v[i]));
+    return a;
+}
+
+static json_t *args_of(const struct model *h)
+{
+    json_t *args = strings(&h->composed.argv);
+    json_array_insert_new(args, 0, reply_string(host_config(h->host)->engine));
+    return args;
+}
+
+static json_t *preset_of(const struct model *h)
+{
+    char *ini =
+        composed_ini(&h->composed, host_config(h->host), host_presets(h->host), h->entry->id);
+    json_t *text = reply_string(ini);
+    free(ini);
+    return text;
+}
+
+/* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
+static void add_end(json_t *status, const struct model *h)
+{
+    const char *reason = outcome_reason_name(h->outcome.reason);
+    if (model_state(h) != SCHED_UNLOADED)
+        return;
+    if (reason)
+        json_object_set_new(status, "reason", json_string(reason));
+    if (!outcome_is_failure(&h->outcome))
+        return;
+    const char *message = h->outcome.failure ? h->outcome.failure : h->entry->problem;
+    json_object_set_new(status, "failed", json_true());
+    json_object_set_new(status, "exit_code", json_integer(outcome_exit_code(&h->outcome)));
+    if (h->outcome.exit.signal)
+        json_object_set_new(status, "signal", json_integer(h->outcome.exit.signal));
+    if (message)
+        json_object_set_new(status, "message", reply_string(message));
+}
+
+static json_t *status_of(const struct model *h)
+{
+    json_t *status = json_object();
+    json_object_set_new(status, "value", json_string(model_status(h)));
+    json_object_set_new(status, "args", args_of(h));
+    json_object_set_new(status, "preset", preset_of(h));
+    if (model_is_draining(h) || model_state(h) == SCHED_STOPPING)
+        json_object_set_new(status, "draining", json_true());
+    if (model_state(h) == SCHED_LOADING && model_engine(h) && engine_progress(model_engine(h)))
+        json_object_set(status, "progress", engine_progress(model_engine(h)));
+    add_end(status, h);
+    return status;
+}
+
+static json_t *architecture_of(const struct catalog_model *m)
+{
+    json_t *input = json_pack("[s]", "text");
+    if (m->mmproj && m->mmproj_info.has_vision)
+        json_array_append_new(input, json_string("image"));
+    if (m->mmproj && m->mmproj_info.has_audio)
+        json_array_append_new(input, json_string("audio"));
+    return json_pack("{s:o, s:[s]}", "input_modalities", input, "output_modalities", "text");
+}
+
+/* What the engine itself tells of its model while it runs, in `ready`'s report: it knows more of what
+ * it takes than the files' headers do. */
+static void merge_engine_info(json_t *entry, const struct model *h)
+{
+    json_t *info = model_engine(h) ? engine_info(model_engine(h)) : NULL;
+    static const char *const members[] = {"meta", "architecture"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        json_t *member = json_object_get(info, members[i]);
+        if (member)
+            json_object_set(entry, members[i], member);
+    }
+}
+
+json_t *model_json_entry(struct model *h)
+{
+    const struct catalog_model *m = h->entry;
+    json_t *e = json_object();
+    json_object_set_new(e, "id", reply_string(m->id));
+    json_object_set_new(e, "aliases", strings(&m->aliases));
+    json_object_set_new(e, "tags", strings(&h->tags));
+    json_object_set_new(e, "object", json_string("model"));
+    json_object_set_new(e, "owned_by", json_string("llamacpp"));
+    json_object_set_new(e, "created", json_integer((json_int_t)m->created));
+    json_object_set_new(e, "status", status_of(h));
+    json_object_set_new(e, "architecture", architecture_of(m));
+    json_object_set_new(e, "source", json_string(model_source_name(m->source)));
+    json_object_set_new(e, "can_remove", json_boolean(m->source == MODEL_SOURCE_CACHE));
+    if (m->header == MODEL_HEADER_READ)
+        json_object_set_new(e, "context_length", json_integer(m->info.context_length));
+    json_object_set_new(e, "size", json_integer((json_int_t)m->size));
+    model_json_add_memory(h, e);
+    if (intent_is_held(h))
+        json_object_set_new(e, "held", model_json_hold(h));
+    if (h->sched.pinned)
+        json_object_set_new(e, "pinned", json_true());
+    merge_engine_info(e, h);
+    return e;
+}
+
+json_t *model_json_public_entry(struct model *h)
+{
+    json_t *entry = model_json_entry(h), *held = json_object_get(entry, "held");
+    json_object_del(held, "reason");
+    json_object_del(held, "by");
+    return entry;
+}
