@@ -204,8 +204,10 @@ static void refuse_host(struct http_exchange *x)
     size_t len;
     const char *authority = http_exchange_authority(x, &len);
     const char *host = http_head_get(http_exchange_head(x), "host");
-    if (!authority)
-        len = strlen(authority = host);
+    if (!authority) {
+        authority = host ? host : "";
+        len = strlen(authority);
+    }
     http_exchange_omit_fields(x);
     reply_error(x, 421,
                 "'%.*s' is no name of this server: ask it by its address or as localhost, or start "
