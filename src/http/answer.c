@@ -58,8 +58,8 @@ static void write_date(uint64_t now)
     clock_gettime(CLOCK_REALTIME, &t);
     gmtime_r(&t.tv_sec, &tm);
     int n = snprintf(ok_and_date.text, sizeof ok_and_date.text,
-                     OK "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n", days + 3 * tm.tm_wday,
-                     tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                     OK "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n", &days[3L * tm.tm_wday],
+                     tm.tm_mday, &months[3L * tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
                      tm.tm_sec);
     ok_and_date.len = (size_t)n;
     ok_and_date.until = now + 1000 - (uint64_t)t.tv_nsec / 1000000;

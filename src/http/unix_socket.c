@@ -17,7 +17,7 @@
 #include "base/memory.h"
 
 #define LOCK_TRIES 200
-#define LOCK_STEP_NS (10 * 1000 * 1000)
+#define LOCK_STEP_NS 10000000
 
 static struct sockaddr_un address_of(const char *path)
 {
