@@ -13,8 +13,8 @@
 
 #include "base/buf.h"
 
-#define STACK_SIZE (256 * 1024) /* of which some 8 KiB are touched; sanitizers need more */
-#define KEEP_MAX (64 * 1024)    /* bytes that an empty buffer keeps */
+#define STACK_SIZE ((size_t)256 * 1024) /* of which some 8 KiB are touched; sanitizers need more */
+#define KEEP_MAX ((size_t)64 * 1024)    /* bytes that an empty buffer keeps */
 
 struct log_sink {
     pthread_mutex_t mutex; /* guards all but what is the thread's */

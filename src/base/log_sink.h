@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define LOG_SINK_QUEUE_MAX (1024 * 1024) /* bytes that wait at most */
+#define LOG_SINK_QUEUE_MAX ((size_t)1024 * 1024) /* bytes that wait at most */
 
 struct log_sink;
 

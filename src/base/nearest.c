@@ -6,7 +6,7 @@
 
 /* Of all candidates together, how many letters are looked at: some 2 ms. The loop serves nobody else
  * meanwhile, and a server may have any number of models. */
-#define LETTERS_MAX (256 * 1024)
+#define LETTERS_MAX ((size_t)256 * 1024)
 
 /* The dashes before an option make no two of them alike. */
 static const char *letters(const char *name)

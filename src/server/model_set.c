@@ -37,7 +37,7 @@ void model_set_finish(struct model_set **set)
 {
     struct model_set *entry, *next;
     HASH_ITER (hh, *set, entry, next) {
-        HASH_DEL(*set, entry);
+        HASH_DEL(*set, entry); // NOLINT(clang-analyzer-unix.Malloc): uthash holds it no more
         free(entry);
     }
 }
