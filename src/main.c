@@ -26,7 +26,7 @@
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
  *     compose.h   a model's arguments and environment
- *     warm.h      reads the files of a model that waits into the page cache
+ *     warm.h      reads the files of a model that waits into the page cache; cache_probe.h how much of it is there
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
  *     fitter.h learned.h      what llama-fit-params says of it, and what loads before took
  *     state.h history.h       what outlasts the daemon; what happened, and why

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/cache_probe.h"
 #include "server/footprint.h"
 
 struct budget;
@@ -19,8 +20,9 @@ struct learned {
     struct footprint footprint; /* what its engine takes */
     struct footprint fitted;    /* as llama-fit-params says; UNKNOWN: not asked, or no answer */
     bool fit_asked;             /* with the arguments that it has now */
+    bool fit_pending;           /* and there is no answer yet */
     uint64_t fit_checked_at;    /* ms: when its footprint was last seen to decide nothing */
-    uint64_t cache_checked_at;  /* ms: when the page cache was last asked for its file */
+    struct cache_probe cache;   /* of its file */
 };
 
 /* Takes over what an earlier load left in the state folder, if any. */

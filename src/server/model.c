@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "server/host_core.h"
+#include "server/placement.h"
 
 struct model *model_create(struct host *host, struct catalog_model *entry)
 {
@@ -24,6 +25,7 @@ void model_destroy(struct model *m)
 {
     m->entry->owner = NULL;
     fitter_forget(m->host->fitter, m);
+    cache_probe_finish(&m->learned.cache);
     TAILQ_REMOVE(&m->host->models, m, link);
     composed_finish(&m->composed);
     settings_finish(&m->settings);
@@ -42,7 +44,8 @@ static void forget_footprint(struct model *m)
     struct host *host = m->host;
     fitter_forget(host->fitter, m);
     m->learned.footprint = m->learned.fitted = (struct footprint){0};
-    m->learned.fit_asked = m->sched.unsure = false;
+    m->learned.fit_asked = m->learned.fit_pending = false;
+    placement_update_unsure(m);
     learned_recall(host->state, &host->budget, m);
 }
 

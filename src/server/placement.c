@@ -29,6 +29,12 @@ void placement_read_memory(struct host *host)
         host->sched.capacity[d] = budget_capacity(&host->budget, d);
 }
 
+void placement_update_unsure(struct model *m)
+{
+    const struct cache_probe *cache = &m->learned.cache;
+    m->sched.unsure = m->learned.fit_pending || (cache->reading && !cache->known);
+}
+
 static void on_fitted(const struct fit *fit, const char *why, void *ctx)
 {
     struct model *m = ctx;
@@ -40,7 +46,8 @@ static void on_fitted(const struct fit *fit, const char *why, void *ctx)
         log_info("model %s: its memory is estimated: %s", m->entry->id, why);
     if (fit && m->learned.footprint.source == FOOTPRINT_ESTIMATED && !m->learned.footprint.alone)
         m->learned.footprint = m->learned.fitted;
-    m->sched.unsure = false;
+    m->learned.fit_pending = false;
+    placement_update_unsure(m);
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 
@@ -69,7 +76,8 @@ static void require_footprint(struct model *m)
     m->learned.fit_checked_at = now;
     if (!depends_on_memory(m))
         return;
-    m->learned.fit_asked = m->sched.unsure = true;
+    m->learned.fit_asked = m->learned.fit_pending = true;
+    placement_update_unsure(m);
     fitter_ask(m->host->fitter, &m->composed.args, &m->composed.env, FITTER_FIRST, on_fitted, m);
 }
 
@@ -97,14 +105,22 @@ bool placement_would_fit(struct model *m, const struct footprint *f, struct mode
  */
 
 /* Loads from the page cache do not slow each other down. */
+static void on_probed(double share, void *ctx)
+{
+    struct model *m = ctx;
+    m->sched.cold = share < WARM_SHARE;
+    placement_update_unsure(m);
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_TICK});
+}
+
+/* The first answer is waited for; later ones replace it when they come. */
 static void check_page_cache(struct model *m)
 {
-    uint64_t now = uv_now(m->host->loop);
-    if (!m->entry->path ||
-        (m->learned.cache_checked_at && now - m->learned.cache_checked_at < COLD_MS))
-        return;
-    m->learned.cache_checked_at = now;
-    m->sched.cold = pagecache_share(m->entry->path) < WARM_SHARE;
+    struct cache_probe *p = &m->learned.cache;
+    uv_loop_t *loop = m->host->loop;
+    if (m->entry->path && (!p->known || uv_now(loop) - p->asked_at >= COLD_MS))
+        cache_probe_start(p, loop, m->entry->path, pagecache_share, on_probed, m);
+    placement_update_unsure(m);
 }
 
 /* A load that reads from the disk needs the whole disk. */

@@ -32,4 +32,8 @@ bool placement_would_fit(struct model *m, const struct footprint *f, struct mode
 /* Why there is no room for it, with figures, for a person; the caller frees. */
 char *placement_explain(const struct model *m);
 
+/* Whether the scheduler must wait with the model: its footprint is being asked for, or nothing is known yet of
+ * its file in the page cache. */
+void placement_update_unsure(struct model *m);
+
 #endif
