@@ -10,10 +10,11 @@
  *     cli.h       what commands share; errors and hints on stderr, exit statuses
  *     options.h   parsing, --help; commands.c has the tables, completion.c the shells' scripts,
  *                 man.h manual pages
- *     facts.h hold.h    asking a route that only hostler has; holds
+ *     json.h      members of an answer, --json; hostler_command.h commands that need hostler itself
  *     peer/       the server at the other end: url.h its address, client.h HTTP by libcurl, sse.h events,
  *                 router.h what kind it is and which models it lists, peer.h the kinds
- *     terminal/   what a person sees: table.h format.h progress.h; screen.h the whole terminal, by ncurses
+ *     terminal/   what a person sees: table.h progress.h format.h, format_model.h, format_time.h, format_hold.h;
+ *                 screen.h the whole terminal, by ncurses
  *     top/        snapshot.h what is known of the server, feed.h the network, view.h the picture, keys.c
  *     run/        chat.h an answer, session.h a conversation, editor.h the line that is typed
  *     doctor/     a file a group of checks; procfs.h processes of this machine

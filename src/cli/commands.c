@@ -15,7 +15,8 @@ static const struct cli_option list_options[] = {
 };
 
 static const struct cli_option load_options[] = {
-    {"--no-wait", CLI_SWITCH, NULL, NULL, NULL, "ask for it and do not wait until ready", false},
+    {"--no-wait", CLI_SWITCH, NULL, NULL, NULL, "request the load and do not wait until ready",
+     false},
     {"--timeout", CLI_VALUE, "TIME", "as long as the server takes", NULL,
      "wait no longer; 0: without a limit", false},
     JSON_OPTION,
@@ -26,22 +27,24 @@ static const struct cli_option unload_options[] = {
     {"--all", CLI_SWITCH, NULL, NULL, NULL, "every model that is loaded", false},
     {"--except", CLI_REPEATED, "MODEL", NULL, NULL, "but not this one", false},
     {"--drain", CLI_VALUE, "TIME", NULL, NULL,
-     "requests may go on that long, then they are ended. Without it, who is busy after the "
-     "server's --drain-timeout stays loaded",
+     "let running requests finish for at most TIME, then abort them. Without it, a model that "
+     "is still busy after the server's --drain-timeout stays loaded",
      false},
-    {"--force", CLI_SWITCH, NULL, NULL, NULL, "at once; requests are ended with an error", false},
+    {"--force", CLI_SWITCH, NULL, NULL, NULL, "unload at once; running requests end with an error",
+     false},
     {"--hold", CLI_OPTIONAL, "TIME", NULL, NULL,
-     "requests load it no more: until released, or for TIME", false},
-    {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "is kept in the log and shown with a hold", false},
-    {"--dry-run", CLI_SWITCH, NULL, NULL, NULL, "tell what would be done, and do nothing", false},
+     "requests do not load it until it is released, or for TIME", false},
+    {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "a text for the log and the hold", false},
+    {"--dry-run", CLI_SWITCH, NULL, NULL, NULL, "print what would be done, and do nothing", false},
     JSON_OPTION,
     {0},
 };
 
 static const struct cli_option hold_options[] = {
     {"--all", CLI_SWITCH, NULL, NULL, NULL, "every model", false},
-    {"--for", CLI_VALUE, "TIME", "until released", NULL, "ends by itself after TIME", false},
-    {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "is told to those whose request is refused", false},
+    {"--for", CLI_VALUE, "TIME", "until released", NULL, "end the hold after TIME", false},
+    {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "shown to clients whose requests are refused",
+     false},
     JSON_OPTION,
     {0},
 };
@@ -54,11 +57,11 @@ static const struct cli_option release_options[] = {
 
 static const struct cli_option run_options[] = {
     {"--system", CLI_VALUE, "TEXT", NULL, NULL, "the system prompt", false},
-    {"--max-tokens", CLI_VALUE, "N", "the server's", NULL, "end the answer after so many", false},
+    {"--max-tokens", CLI_VALUE, "N", "the server's", NULL, "end the answer after N tokens", false},
     {"--temperature", CLI_VALUE, "T", "the server's", NULL, "0 picks the likeliest token", false},
     {"--set", CLI_REPEATED, "NAME=VALUE", NULL, NULL,
      "what /set sets in a conversation: top_p, top_k, seed, think, …", false},
-    {"--image", CLI_REPEATED, "PATH", NULL, NULL, "a picture for the model to look at", false},
+    {"--image", CLI_REPEATED, "PATH", NULL, NULL, "an image file to send with the prompt", false},
     {"--json", CLI_SWITCH, NULL, NULL, NULL, "print the whole answer as one JSON object", false},
     {0},
 };
@@ -78,20 +81,20 @@ static const struct cli_option estimate_options[] = {
     ENGINE_VALUE("--n-gpu-layers", "N", "layers on the GPU"),
     ENGINE_VALUE("--n-cpu-moe", "N", "layers whose experts stay on the host"),
     ENGINE_VALUE("--cache-type-k", "TYPE", "type of the cache's keys: f16, q8_0, …"),
-    ENGINE_VALUE("--cache-type-v", "TYPE", "of its values"),
+    ENGINE_VALUE("--cache-type-v", "TYPE", "type of the cache's values"),
     ENGINE_VALUE("--batch-size", "N", "tokens of a batch"),
     ENGINE_VALUE("--ubatch-size", "N", "tokens computed at once"),
     ENGINE_VALUE("--flash-attn", "on|off|auto", "Flash Attention"),
-    ENGINE_VALUE("--split-mode", "MODE", "how it is spread over several GPUs"),
-    ENGINE_VALUE("--tensor-split", "N0,N1,…", "in which parts"),
+    ENGINE_VALUE("--split-mode", "MODE", "how the model is split over several GPUs"),
+    ENGINE_VALUE("--tensor-split", "N0,N1,…", "the share of each GPU"),
     ENGINE_SWITCH("--cpu-moe", "all experts stay on the host"),
-    ENGINE_SWITCH("--swa-full", "the whole cache for a sliding window"),
+    ENGINE_SWITCH("--swa-full", "keep the full cache of sliding-window layers"),
     JSON_OPTION,
     {0},
 };
 
 static const struct cli_option requests_options[] = {
-    {"-n", CLI_VALUE, "N", "20", NULL, "so many of them, the newest first", false},
+    {"-n", CLI_VALUE, "N", "20", NULL, "the number of requests, newest first", false},
     {"--state", CLI_VALUE, "STATE", NULL, NULL, "only these: waiting, running or done", false},
     JSON_OPTION,
     {0},
@@ -112,7 +115,7 @@ static const struct cli_option help_options[] = {
 };
 static const struct cli_option top_options[] = {
     {"--interval", CLI_VALUE, "TIME", "1s", NULL,
-     "ask the server so often; what happens to models is seen at once all the same", false},
+     "how often the server is polled; changes of models are shown at once in any case", false},
     {0},
 };
 
@@ -122,9 +125,8 @@ const struct cli_command cli_commands[] = {
     /* serve reads its own options, because the engine's belong to them. */
     {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, true},
     {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases",
-     "MEMORY is what its engine has, without one what it would take, `~` where that\n"
-     "was not measured. What it maps of its file is not in it: `hostler show` tells\n"
-     "that.\n"
+     "MEMORY is what the engine of a loaded model holds, else what it would need; `~`\n"
+     "marks an estimate. Mapped weights are not included: see `hostler show`.\n"
      "Works on a stock llama.cpp router, llama-swap and Ollama, too.",
      list_options, 0, 0, NULL, false},
     {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use",
@@ -132,60 +134,61 @@ const struct cli_command cli_commands[] = {
      "tell is shown as `-`.",
      json_options, 0, 0, NULL, false},
     {"load", cli_load, "MODEL...", "Loads models and waits until they are ready",
-     "All are asked for first, then waited for together.", load_options, 1, CLI_MANY,
+     "All loads are requested first, then waited for together.", load_options, 1, CLI_MANY,
      "which model?", false},
-    {"unload", cli_unload, "MODEL... | --all", "Unloads models and tells what memory came back",
+    {"unload", cli_unload, "MODEL... | --all", "Unloads models and prints the memory freed",
      "Requests in flight are finished first. Works on a stock llama.cpp router,\n"
      "llama-swap and Ollama, too: the first two cut requests off, and --drain,\n"
      "--force, --hold and --reason are refused there. A model that is loaded again\n"
-     "at once counts as failed; hostler tells who asked for it.",
+     "at once counts as failed; hostler names the request that loaded it.",
      unload_options, 0, CLI_MANY, NULL, false},
     {"hold", cli_hold, "MODEL... | --all", "Keeps models from loading",
      "What is loaded stays loaded: `hostler unload --hold` does both. A hold ends\n"
      "with `hostler release` or `hostler load`.",
      hold_options, 0, CLI_MANY, NULL, false},
-    {"release", cli_release, "MODEL... | --all", "Lets models load again that are held", NULL,
-     release_options, 0, CLI_MANY, NULL, false},
+    {"release", cli_release, "MODEL... | --all", "Ends holds: requests load these models again",
+     NULL, release_options, 0, CLI_MANY, NULL, false},
     {"run", cli_run, "MODEL [PROMPT]", "Chats with a model",
-     "The prompt is what stands behind MODEL, then what is piped in. A word of it that\n"
-     "names a picture's file shows it to the model, where that one can see. Without a\n"
-     "prompt, and on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D\n"
-     "ends, /help lists what else can be done. Its history is kept.\n"
-     "What a model thinks is shown on a terminal's stderr only, so that stdout is the\n"
-     "answer and nothing else. Works on a stock llama.cpp router, too.",
+     "The prompt is the words after MODEL, then the piped input. A word that names an\n"
+     "image file sends that image along, if the model takes images. Without a prompt,\n"
+     "on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends, /help\n"
+     "lists the commands. Its history is kept.\n"
+     "Reasoning is shown on stderr, and only on a terminal: stdout is the answer and\n"
+     "nothing else. Works on a stock llama.cpp router, too.",
      run_options, 1, CLI_MANY, "which model?", false},
     {"show", cli_show, "MODEL", "Shows all that is known of a model",
-     "Its header, its arguments and where each comes from, the memory that it takes,\n"
-     "how it last ended, and what happened to it: who loaded it, who unloaded it.",
+     "Its header, its arguments and the origin of each, the memory that it needs, why\n"
+     "its engine last ended, and its history: who loaded it, who unloaded it.",
      json_options, 1, 1, "which model?", false},
-    {"estimate", cli_estimate, "MODEL", "Tells what memory a model takes, and who would go for it",
+    {"estimate", cli_estimate, "MODEL",
+     "Prints the memory a model needs, and which models it would evict",
      "Exit status 0: it fits, perhaps when others are evicted; 1: it does not.", estimate_options,
      1, 1, "which model?", false},
     {"requests", cli_requests, "[MODEL]",
      "Lists requests: when, from whom, which one loaded a model", NULL, requests_options, 0, 1,
      NULL, false},
-    {"events", cli_events, "[MODEL]", "Follows what happens to models, a line each",
+    {"events", cli_events, "[MODEL]", "Follows the events of models, one per line",
      "The time is local. With --json each event is as the server sends it, and a\n"
      "`time` in UTC is added. Ends with Ctrl-C. Works on a stock llama.cpp router, too.",
      json_options, 0, 1, NULL, false},
     {"logs", cli_logs, "[MODEL]", "Prints the log: the server's, and the engines'",
-     "With MODEL what its engine wrote, and what the server says of it. The time is\n"
+     "With MODEL its engine's output and the server's lines about it. The time is\n"
      "local, and with --json as the server writes it, in UTC.",
      logs_options, 0, 1, NULL, false},
     {"pin", cli_pin, "MODEL...", "Keeps models from being evicted",
-     "Whatever their preset says, and over a restart. An operator can unload them.", json_options,
-     1, CLI_MANY, "which model?", false},
+     "Overrides the preset and outlasts a restart. An operator can still unload them.",
+     json_options, 1, CLI_MANY, "which model?", false},
     {"unpin", cli_unpin, "MODEL...", "Lets models be evicted again", NULL, json_options, 1,
      CLI_MANY, "which model?", false},
     {"top", cli_top, "", "Shows the server live on the whole terminal: models, memory, requests",
      "Keys load, unload, hold and pin models, filter, sort, follow a log; `?` lists\n"
-     "them. Without a terminal, `hostler ps` tells the same once. Works on a stock\n"
-     "llama.cpp router, too, as far as it tells.",
+     "them. Without a terminal, use `hostler ps`. Works on a stock llama.cpp router,\n"
+     "too, with the data that it provides.",
      top_options, 0, 0, NULL, false},
     {"doctor", cli_doctor, "[MODEL]", "Finds what is wrong and prints the command that fixes it",
-     "Looks at the server and, when it is on this machine, at its engine, its files\n"
-     "and presets, its limits and at what else holds memory. With MODEL, also whether\n"
-     "that one can be loaded. Changes nothing. Exit status: 0 nothing is wrong; 1\n"
+     "Checks the server and, when it is on this machine, its engine, files, presets\n"
+     "and limits, and other programs that hold memory. With MODEL, also whether that\n"
+     "model can be loaded. Changes nothing. Exit status: 0 nothing is wrong; 1\n"
      "something is; 3 no router answers; 4 the key is refused.",
      json_options, 0, 1, NULL, false},
     {"completion", cli_completion, "bash|zsh|fish", "Prints completion for a shell",

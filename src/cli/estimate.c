@@ -97,7 +97,7 @@ static void print_answer(const struct cli *cli, json_t *e)
     print_footprint(cli, "arithmetic", json_object_get(e, "estimated"));
     print_budget(cli, e);
     print_evictions(cli, json_object_get(e, "evicts"));
-    line(cli, "so", "%s%s", message ? message : "?",
+    line(cli, "result", "%s%s", message ? message : "?",
          cli_json_true(e, "loaded") ? " (it is loaded)" : "");
     if (note)
         line(cli, "note", "%s", note);

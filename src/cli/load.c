@@ -77,7 +77,7 @@ static const char *state_name(enum target_state state)
 static void report_failure(const struct load *l, const struct target *t)
 {
     char *message =
-        format_failure(t->model, t->message ? t->message : "why is in the server's log");
+        format_failure(t->model, t->message ? t->message : "see the server's log for the reason");
     if (format_is_sentence(message))
         cli_error(l->cli, "%s", message);
     else if (strcmp(t->reason, "load_failed") == 0)
@@ -249,7 +249,7 @@ static void fail_load(struct load *l, struct target *t, const struct router_mode
     char *text = NULL;
     if (!message && json_is_integer(code))
         text = mem_printf("its engine ended with exit code %" JSON_INTEGER_FORMAT
-                          "; why is in the server's log",
+                          "; see the server's log for the reason",
                           json_integer_value(code));
     fail(l, t, reason ? reason : "load_failed", message ? message : text);
     free(text);

@@ -28,8 +28,8 @@ const char *const cli_exit_texts[] = {
     [CLI_OK] = "all done",
     [CLI_SOME_FAILED] = "some of it failed; the rest was done",
     [CLI_USAGE] = "wrong usage; nothing was done",
-    [CLI_NO_SERVER] = "the server does not answer, is no router, or lacks that",
-    [CLI_REFUSED] = "refused: the server wants a key, or another one",
+    [CLI_NO_SERVER] = "the server does not answer, is no router, or does not support this",
+    [CLI_REFUSED] = "refused: the server needs a key, or another key",
     NULL,
 };
 

@@ -57,7 +57,7 @@ static void identify_server(struct router *r, struct found *f)
         if (get_object(r, "/props", f, &body))
             read_props(f, body);
         else if (!*f->problem)
-            snprintf(f->problem, sizeof f->problem, "what answers at %s is no llama.cpp server",
+            snprintf(f->problem, sizeof f->problem, "the server at %s is no llama.cpp server",
                      r->url.shown);
     }
     json_decref(body);

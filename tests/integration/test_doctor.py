@@ -358,7 +358,7 @@ def test_models_that_take_turns(hostler, models):
     report = doctor(server=server)
     assert report.status == 1
     finding = report.one("reload")  # for both: pinned, each would keep the other out for good
-    assert finding["what"] == "'m1', 'm2' took turns in the last 10m: each goes for another"
+    assert finding["what"] == "'m1', 'm2' took turns in the last 10m: each load evicts another"
     assert "'m1' was loaded 3 times" in finding["evidence"]
     assert "evicted to make room for 'm2', which POST /tokenize from 127.0.0.1" in finding["evidence"]
     assert "turner/2" in finding["evidence"]
@@ -379,7 +379,7 @@ def test_a_model_that_comes_back(server):
     assert server.tokenize("m1").status == 200
     assert run_cli("unload", "m1", server=server).returncode == 0
     assert server.tokenize("m1", headers={"User-Agent": "home-assistant"}).status == 200
-    finding = doctor(server=server).one("reload", what="'m1' came back")
+    finding = doctor(server=server).one("reload", what="'m1' was loaded again")
     assert "home-assistant" in finding["evidence"] and "unloaded by" in finding["evidence"]
     assert finding["fix"] == "hostler unload --hold m1"
 
@@ -407,7 +407,7 @@ def test_a_model_that_fits_with_a_smaller_context(hostler, tmp_path):
     finding = report.one("room", what="no room for 'long'")
     assert "it takes host" in finding["evidence"] and "engines may have host" in finding["evidence"]
     assert finding["fix"] is None
-    assert finding["advice"] == f"ctx-size = {1 << 16} in its section of --models-preset: so it fits"
+    assert finding["advice"] == f"ctx-size = {1 << 16} in its section of --models-preset: it fits then"
 
 
 def test_a_context_of_the_command_line_goes_before_the_presets(hostler, tmp_path):
@@ -538,7 +538,7 @@ def test_a_half_downloaded_file(hostler, folder):
     (folder / "half.gguf").write_bytes(whole[:len(whole) // 2])
     age(folder / "half.gguf")
     finding = doctor(server=server).one("file", what="'half'")
-    assert "only half there" in finding["what"] and "half.gguf" in finding["evidence"]
+    assert "incomplete" in finding["what"] and "half.gguf" in finding["evidence"]
     mend(finding)
     assert not (folder / "half.gguf").exists() and (folder / "good.gguf").exists()
     assert doctor(server=server).of("files", "ok")
@@ -574,12 +574,12 @@ def test_a_file_that_is_being_downloaded(hostler, folder):
         finding = report.one("file", "note", what="the file of 'half' is still being written")
         assert "open for writing" in finding["evidence"] and finding["fix"] is None
         assert report.one("file", "note", what="the file of 'zeros' is still being written")
-    assert doctor(server=server).one("file", what="'half' is only half there")
+    assert doctor(server=server).one("file", what="'half' is incomplete")
     os.utime(half)
     assert "last minute" in doctor(server=server).one("file", "note", what="'half'")["evidence"]
     with open(half, "rb"):  # which writes nothing
         age(half)
-        assert doctor(server=server).one("file", what="'half' is only half there")
+        assert doctor(server=server).one("file", what="'half' is incomplete")
 
 
 def test_a_broken_file_of_the_cache(hostler, models, tmp_path):
@@ -595,7 +595,7 @@ def test_a_broken_file_of_the_cache(hostler, models, tmp_path):
     link.symlink_to(blob)
     env = {"LLAMA_CACHE": str(tmp_path / "hub")}
     server = hostler(env=env)
-    mend(doctor(server=server, env=env).one("file", what="only half there"))
+    mend(doctor(server=server, env=env).one("file", what="incomplete"))
     assert not link.is_symlink() and not blob.exists()
 
 
@@ -618,7 +618,7 @@ def test_a_broken_part(hostler, folder):
     whole = pathlib.Path(paths[1]).read_bytes()
     pathlib.Path(paths[1]).write_bytes(whole[:len(whole) // 2])
     age(paths[1])
-    mend(doctor(server=server).one("file", what="only half there"))
+    mend(doctor(server=server).one("file", what="incomplete"))
     assert [os.path.exists(path) for path in paths] == [True, False, True]
     finding = doctor(server=server).one("file", what="cannot be loaded")
     assert "1 of 3 shards missing" in finding["evidence"]
@@ -764,10 +764,10 @@ lora = {folder}/good.gguf,{files}/tuned.gguf
     report = doctor(server=server)
     found = {f["what"]: f for f in report.of("file")}
     assert set(found) == {
-        "the file of 'own' is only half there", "the mmproj of 'own' is broken",
+        "the file of 'own' is incomplete", "the mmproj of 'own' is broken",
         "the draft of 'good' is not there", "the control vector of [*] is not there",
         "the LoRA of 'good' is in a format that this hostler does not know"}
-    half = found["the file of 'own' is only half there"]
+    half = found["the file of 'own' is incomplete"]
     assert half["evidence"].endswith(f"\nmodel = {files}/own.gguf in [own], {preset}:4")
     broken = found["the mmproj of 'own' is broken"]
     for finding in (half, broken):  # any file may be named there by mistake: it is not to be deleted

@@ -321,7 +321,7 @@ static void note_other_user(struct doctor *d)
     bool other = d->process.pid && d->process.uid != geteuid();
     const struct passwd *user = other ? getpwuid(d->process.uid) : NULL;
     doctor_add(d, DOCTOR_NOTE, "files",
-               mem_strdup("its engine and files were not looked at: this user does not see them as "
+               mem_strdup("its engine and files were not checked: this user does not see them as "
                           "the server does"),
                NULL);
     if (user)

@@ -184,7 +184,7 @@ static void add_broken(struct doctor *d, const struct doctor_file *f, const char
         return;
     switch (-code) {
     case ENODATA:
-        what = "is only half there";
+        what = "is incomplete";
         remedy = replace(f, path, "unless its download can go on (curl -C -)");
         break;
     case EINVAL:

@@ -159,5 +159,5 @@ void doctor_memory(struct doctor *d)
     memory_finish();
     if (d->n == before)
         doctor_add(d, DOCTOR_OK, "memory",
-                   mem_strdup("no engine without a router, and no stranger on a GPU"), NULL);
+                   mem_strdup("no engine without a router, no other program on a GPU"), NULL);
 }

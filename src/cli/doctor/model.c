@@ -132,11 +132,11 @@ static char *advice_on_room(struct doctor *d, const struct router_model *m, json
     json_int_t context = fitting_context(d, m->id, now.tokens);
     if (context && now.of_command_line)
         return mem_printf("start the server with --ctx-size %" JSON_INTEGER_FORMAT
-                          ": so it fits; that goes before any preset",
+                          ": it fits then; that overrides every preset",
                           context);
     if (context)
         return mem_printf("ctx-size = %" JSON_INTEGER_FORMAT
-                          " in its section of --models-preset: so it fits",
+                          " in its section of --models-preset: it fits then",
                           context);
     return mem_strdup(cli_json_true(estimate, "never")
                           ? "use a smaller quantization of it, or raise --memory"
@@ -178,8 +178,8 @@ static void add_fit(struct doctor *d, const struct router_model *m, json_t *esti
 {
     size_t evicted = json_array_size(json_object_get(estimate, "evicts"));
     const char *may = hold_of(m) ? "would fit" : "can be loaded";
-    char *what = evicted ? mem_printf("'%s' %s; %zu other%s must go for it", m->id, may, evicted,
-                                      evicted == 1 ? "" : "s")
+    char *what = evicted ? mem_printf("'%s' %s; %zu other%s must be evicted for it", m->id, may,
+                                      evicted, evicted == 1 ? "" : "s")
                          : mem_printf("'%s' %s", m->id, may);
     doctor_add(d, DOCTOR_OK, "room", what, NULL);
 }
@@ -257,8 +257,8 @@ void doctor_failed(struct doctor *d)
         char *state = format_model_state_reason(m->state, m->status);
         doctor_add(d, DOCTOR_WRONG, "model", mem_printf("'%s' is %s", m->id, state),
                    *message ? format_failure(m->id, message)
-                            : mem_strdup("why is in the server's log"));
-        doctor_add_remedy(d, command("load", m->id, "tries again, once that is mended"));
+                            : mem_strdup("see the server's log for the reason"));
+        doctor_add_remedy(d, command("load", m->id, "tries again, after fixing that"));
         doctor_set_model(d, mem_printf("'%s'", m->id));
         free(state);
     }
@@ -335,7 +335,7 @@ static void add_reload(struct doctor *d, const char *model, const struct changes
     duration_format(OFTEN_WITHIN * 1000ULL, within, sizeof within);
     char *what =
         often ? mem_printf("'%s' was loaded %u times in the last %s", model, c->loads, within)
-              : mem_printf("'%s' came back %.1f s after it was unloaded", model,
+              : mem_printf("'%s' was loaded again %.1f s after it was unloaded", model,
                            c->loaded_at - c->ended_at);
     char *evidence = mem_printf("last by %s%s%s", *c->loaded_by ? c->loaded_by : "an operator",
                                 *c->ended_by ? "\nbefore that it was " : "", c->ended_by);
@@ -385,7 +385,7 @@ static void add_alternation(struct doctor *d, const struct changes *all)
     if (n)
         doctor_add(
             d, DOCTOR_WRONG, "reload",
-            mem_printf("%s took turns in the last %s: each goes for another", all_names, within),
+            mem_printf("%s took turns in the last %s: each load evicts another", all_names, within),
             mem_strdup(seen));
     if (n)
         doctor_set_advice(d, mem_strdup("allow them at once: serve --models-max, --memory; or give "
@@ -413,6 +413,5 @@ void doctor_reloads(struct doctor *d)
     }
     free(all);
     if (recent && d->n == before)
-        doctor_add(d, DOCTOR_OK, "reload", mem_strdup("no model comes back or changes often"),
-                   NULL);
+        doctor_add(d, DOCTOR_OK, "reload", mem_strdup("no model is loaded again and again"), NULL);
 }

@@ -146,7 +146,7 @@ static bool check_section(struct section_check *l, const struct preset *p)
 static struct doctor_remedy use_presets(const struct doctor *d, const struct config *c,
                                         bool missing)
 {
-    static const char once[] = "once that is mended";
+    static const char once[] = "after fixing that";
     bool runs = server_runs(d);
     if (runs && !missing)
         return doctor_remedy(mem_strdup("hostler list --reload"), once);
@@ -169,7 +169,7 @@ static void add_mistake(struct doctor *d, const struct config *c, int code, cons
         return;
     doctor_add(d, DOCTOR_WRONG, "presets",
                mem_strdup(is_mistake
-                              ? "the presets hold a mistake: the server does not take them so"
+                              ? "the presets contain an error: the server does not accept them"
                               : "the presets cannot be read"),
                mem_strdup(why));
     doctor_add_remedy(d, use_presets(d, c, code == -ENOENT));

@@ -181,7 +181,7 @@ static struct doctor_remedy end_single_model(const struct doctor *d)
 {
     bool single = d->router.single_model && strcmp(d->process.name, "llama-server") == 0;
     return doctor_remedy(single ? doctor_kill_command(&d->process) : NULL,
-                         "ends this one, and gives its memory back");
+                         "ends this server and frees its memory");
 }
 
 static char *evidence_of(const struct doctor *d, const struct neighbour *found)
@@ -275,8 +275,8 @@ static void reached(struct doctor *d)
                    mem_strdup("its models or presets could not be read again: it goes on with what "
                               "it had before"),
                    mem_strdup(problem));
-        doctor_add_remedy(
-            d, doctor_remedy(mem_strdup("hostler list --reload"), "when that is mended"));
+        doctor_add_remedy(d,
+                          doctor_remedy(mem_strdup("hostler list --reload"), "after fixing that"));
     }
     free(name);
 }

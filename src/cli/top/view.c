@@ -113,7 +113,7 @@ static char *why_failed(const struct top_row *r)
         text = mem_printf("its engine ended with exit code %" JSON_INTEGER_FORMAT,
                           json_integer_value(code));
     else
-        text = mem_strdup("why is in the server's log");
+        text = mem_strdup("see the server's log for the reason");
     text[strcspn(text, "\n")] = '\0'; /* without the log lines, which the key `f` shows */
     line = mem_printf("failed: %s", text);
     free(text);

@@ -39,11 +39,11 @@ static void report_failure(const struct router *r, json_t *result)
     } else if (strcmp(reason, "timeout") == 0) {
         cli_error(r->cli, "model '%s' is still loaded: the server was asked and did not unload it",
                   model);
-        cli_hint(r->cli, "look with `hostler ps`, and in the server's log");
+        cli_hint(r->cli, "see `hostler ps` and the server's log");
     } else {
         cli_error(r->cli, "model '%s' was not unloaded: %s%s%s", model,
                   *reason ? reason : "no reason given", *message ? ": " : "", message);
-        cli_hint(r->cli, "look with `hostler ps`, and in the server's log");
+        cli_hint(r->cli, "see `hostler ps` and the server's log");
     }
     free(word);
 }
