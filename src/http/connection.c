@@ -255,7 +255,7 @@ void connection_event(struct http_exchange *x, enum connection_event event)
         return;
     case CONNECTION_UNDEFINED:
     case CONNECTION_DO_ASSERT:
-        assert(!"an event that this state cannot have");
+        assert(false && "an event that this state cannot have");
     }
 }
 
