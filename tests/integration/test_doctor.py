@@ -846,7 +846,7 @@ def test_presets_that_no_server_would_take(folder, tmp_path, engine):
         mistake = doctor("--url", f"http://127.0.0.1:{port}", env=env)
     finding = absent.one("presets", what="cannot be read")
     assert finding["fix"].startswith("unset LLAMA_ARG_MODELS_PRESET   # ")
-    finding = mistake.one("presets", what="hold a mistake")
+    finding = mistake.one("presets", what="contain an error")
     assert "line 2: ctx-sise" in finding["evidence"]
     assert finding["fix"].startswith(f"hostler serve --models-preset {preset}   #")
 

@@ -94,7 +94,7 @@ def test_a_reload_that_cannot_read_another_file_is_told(hostler, models, manager
     folder.mkdir()
     server = hostler("--models-dir", models, "--log-file", folder / "log", env=environment)
     told.next("READY")
-    for status in (f"cannot write the log to {folder}/log: No such file or directory; it goes on in the "
+    for status in (f"cannot write the log to {folder}/log: No such file or directory; the log continues in the "
                    "file that was open before", "serves 4 models"):
         if status.startswith("serves"):
             folder.mkdir()
