@@ -38,7 +38,7 @@
  *                 last engine ended; instance.h a running engine; pulse.h whether it hangs
  *     placement.h what the scheduler must know of a model that waits
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
- *   engine/   a running llama-server: options, spawn, protocol, state, logs, memory; downloads
+ *   engine/   a running engine: process, state, logs, memory; kind.h what a kind of engine is; llama/ one
  *   catalog/  which models exist: folders, the cache, GGUF headers, INI
  *   http/     server, TLS, client, relay, finding `model` in a body
  *   base/     buffers, strings, errors, durations, log; log_sink.h a thread that writes it

@@ -33,6 +33,8 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   endless        streams have no end
   tokens         chunks of a stream (8)
   token_ms       pause between them (0)
+  traced         another process traces it, whose path this names a file with the pid of: until that
+                 one is killed, nobody can see this engine end, as if it survived SIGKILL
   orphan         leaves a process behind that holds stdout and stderr
   sleep_after    seconds of idleness until it reports `sleeping`; a request wakes it
   wake_s         seconds of waking, with reports of progress
@@ -45,6 +47,7 @@ GET /fake/stats: {"requests","connections","open","generations","live",
 "disconnects","pid","argv","env"}.
 """
 
+import ctypes
 import gzip
 import hashlib
 import json
@@ -116,8 +119,30 @@ HELP = """\
 VERSION = "version: 0.7.0 (build 11669, commit fake)\nbuilt with python for any machine\n"
 SWITCHES = {"--metrics", "--mmap", "--no-mmap", "--slots", "--no-slots", "-kvo", "--kv-offload",
             "-nkvo", "--no-kv-offload"}
+PTRACE_SEIZE, PR_SET_PTRACER = 0x4206, 0x59616d61
 REPORT = "cmd_child_to_router:state:"
 EXIT = "cmd_router_to_child:exit"
+
+
+def be_traced(pid_file):
+    """A process that is traced is reaped by its tracer, and by its parent only when that is gone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = libc.prctl.argtypes = [ctypes.c_long] * 4
+    engine, (go_read, go), (done, done_write) = os.getpid(), os.pipe(), os.pipe()
+    tracer = os.fork()
+    if tracer == 0:
+        os.setsid()
+        os.read(go_read, 1)
+        ok = libc.ptrace(PTRACE_SEIZE, engine, 0, 0) == 0
+        os.write(done_write, b"y" if ok else b"n")
+        os.closerange(0, 64)
+        time.sleep(120)
+        os._exit(0)
+    libc.prctl(PR_SET_PTRACER, tracer, 0, 0)
+    os.write(go, b"x")
+    traced = os.read(done, 1) == b"y"
+    with open(pid_file, "w", encoding="ascii") as f:
+        f.write(str(tracer) if traced else "0")
 
 
 def known_options():
@@ -298,6 +323,8 @@ class Engine:
     def run(self):
         if self.fake.get("deaf"):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.fake.get("traced"):
+            be_traced(self.fake["traced"])
         if self.fake.get("orphan"):
             subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL,
                              start_new_session=self.fake["orphan"] == "session")

@@ -2,7 +2,6 @@
 #include "engine/download.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,12 +12,10 @@
 #include "engine/environment.h"
 #include "engine/process.h"
 
-/* How long it gets to notice that it is to end, which it does each time a thousandth of the file
- * has come, and to remove what it has fetched of it. */
-#define NUDGE_MS 2000
 #define STOP_MS 5000
 
 struct download {
+    const struct engine_kind *kind;
     char *repo;
     struct download_events events;
     void *ctx;
@@ -60,21 +57,21 @@ static enum download_outcome outcome_of(const struct download *d)
 
 /* --- the end */
 
-static void stop(struct download *d, int signal)
+static void stop(struct download *d)
 {
-    struct process_stop how = {.signal = signal, .nudge_ms = NUDGE_MS, .timeout_ms = STOP_MS};
-    process_stop(&d->process, &how, false);
+    const struct engine_downloading *k = d->kind->downloading;
+    struct process_stop early = {
+        .steps = k->stop_early, .n = k->n_stop_early, .timeout_ms = STOP_MS};
+    struct process_stop late = {.steps = k->stop, .n = k->n_stop, .timeout_ms = STOP_MS};
+    process_stop(&d->process, d->fetched || d->finished || d->failed ? &late : &early, false);
 }
 
-/* By the line alone while it fetches, as a signal would leave unfinished files behind. Before that
- * there are none, and it may not read the line at all: it asks the hub first, for up to ten
- * minutes. */
 void download_cancel(struct download *d)
 {
     if (!d->process.running || d->finished || d->failed)
         return;
     d->cancelled = true;
-    stop(d, d->fetched ? 0 : SIGTERM);
+    stop(d);
 }
 
 static void on_gone(struct process *p)
@@ -98,7 +95,7 @@ void download_destroy(struct download *d)
         process_close(&d->process, on_closed);
 }
 
-/* --- what it says */
+/* --- what it reports */
 
 static uint64_t bytes(const json_t *payload, const char *key)
 {
@@ -116,28 +113,39 @@ static void take_progress(struct download *d, const json_t *payload)
         d->events.progress(d, url, bytes(payload, "downloaded"), bytes(payload, "total"), d->ctx);
 }
 
-static void take_result(struct download *d, const char *result)
+static void take_result(struct download *d, bool finished)
 {
-    d->finished = strcmp(result, "download_finished") == 0;
-    d->failed = !d->finished;
-    stop(d, 0); /* it waits for the line */
+    d->finished = finished;
+    d->failed = !finished;
+    stop(d); /* it waits to be told */
 }
 
-static void on_report(struct process *p, const struct protocol_report *report)
+static void refuse_serving(struct download *d)
+{
+    log_warn("download %s (pid %d): this %s is too old, it has no download mode", d->repo,
+             (int)d->process.pid, d->kind->program);
+    stop(d);
+    d->failed = true;
+}
+
+static void on_report(struct process *p, const struct engine_report *report)
 {
     struct download *d = download_of(p);
-    const char *result = json_string_value(json_object_get(report->payload, "result"));
     if (d->finished || d->failed)
         return;
-    if (report->state == PROTOCOL_DOWNLOADING && result) {
-        take_result(d, result);
-    } else if (report->state == PROTOCOL_DOWNLOADING) {
+    switch (report->type) {
+    case ENGINE_REPORT_DOWNLOADING:
         take_progress(d, report->payload);
-    } else { /* it is about to serve the model */
-        log_warn("download %s (pid %d): this llama-server is too old, it has no download mode",
-                 d->repo, (int)p->pid);
-        d->failed = true;
-        stop(d, SIGTERM);
+        return;
+    case ENGINE_REPORT_DOWNLOADED:
+    case ENGINE_REPORT_NOT_DOWNLOADED:
+        take_result(d, report->type == ENGINE_REPORT_DOWNLOADED);
+        return;
+    case ENGINE_REPORT_LOADING: /* it is about to serve the model */
+    case ENGINE_REPORT_READY:
+    case ENGINE_REPORT_SLEEPING:
+        refuse_serving(d);
+        return;
     }
 }
 
@@ -145,17 +153,25 @@ static void on_report(struct process *p, const struct protocol_report *report)
 
 static const struct process_events process_events = {.report = on_report, .gone = on_gone};
 
-static int start_process(struct download *d, uv_loop_t *loop, const struct download_spec *spec)
+static int start_process(struct download *d, uv_loop_t *loop, const struct download_spec *spec,
+                         struct error *err)
 {
+    const struct engine_kind *k = spec->kind;
     char *argv[] = {mem_strdup(spec->binary), NULL};
     struct strv extra = {0}, env = {0};
-    environment_add_hub(&extra, environ);
+    if (k->hub_environment)
+        k->hub_environment(&extra, environ);
     if (spec->env)
         strv_copy(&extra, spec->env);
-    strv_add(&extra, "LLAMA_SERVER_CHILD_MODE=download");
-    strv_addf(&extra, "LLAMA_ARG_HF_REPO=%s", d->repo);
+    int rc = k->downloading->compose(&extra, d->repo, err);
     environment_compose(&env, environ, &extra);
-    int rc = process_start(&d->process, loop, argv, env.v);
+    if (k->environment)
+        k->environment(&env);
+    if (!rc) {
+        rc = process_start(&d->process, loop, argv, env.v);
+        if (rc)
+            error_set(err, rc, "cannot start %s: %s", spec->binary, strerror(-rc));
+    }
     free(argv[0]);
     strv_finish(&extra);
     strv_finish(&env);
@@ -165,18 +181,16 @@ static int start_process(struct download *d, uv_loop_t *loop, const struct downl
 int download_start(struct download **out, uv_loop_t *loop, const struct download_spec *spec,
                    const struct download_events *events, void *ctx, struct error *err)
 {
-    if (!strchr(spec->repo, '/')) /* the empty one would start a router */
-        return error_set(err, -EINVAL, "%s cannot be downloaded: give it as user/repo:TAG",
-                         spec->repo);
     struct download *d = mem_zalloc(sizeof *d);
+    d->kind = spec->kind;
     d->repo = mem_strdup(spec->repo);
     d->events = *events;
     d->ctx = ctx;
-    process_init(&d->process, "download", d->repo, &process_events);
-    int rc = start_process(d, loop, spec);
+    process_init(&d->process, "download", d->repo, spec->kind->parse, &process_events);
+    int rc = start_process(d, loop, spec, err);
     if (rc) {
         download_destroy(d);
-        return error_set(err, rc, "cannot start %s: %s", spec->binary, strerror(-rc));
+        return rc;
     }
     log_info("download %s (pid %d): started", d->repo, (int)d->process.pid);
     *out = d;

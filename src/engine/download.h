@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fetches a model into the Hugging Face cache: by llama-server itself, as a child in download mode
- * (docs/engine.md), so that what it fetches is what it will look for. It is started with
- * download_start() and reported on by events. Like an engine it ends with the daemon, and belongs
- * to the program's main thread.
+ * Fetches a model into the Hugging Face cache: by the engine's own program (kind.h, `downloading`), so
+ * that what it fetches is what it will look for. It is started with download_start() and reported on
+ * by events. Like an engine it ends with the daemon, and belongs to the program's main thread.
  */
 #ifndef HOSTLER_ENGINE_DOWNLOAD_H
 #define HOSTLER_ENGINE_DOWNLOAD_H
@@ -15,22 +14,24 @@
 
 #include "base/error.h"
 #include "base/strv.h"
+#include "engine/kind.h"
 
 enum download_outcome {
     DOWNLOAD_DONE,
-    /* llama-server calls it finished, but fetched nothing. So it does when all is in the cache, and
-     * when there is no such repository or tag, or no right to it, or no hub to ask: only the cache
-     * can tell (cache_read()). */
+    /* The program calls it finished, but fetched nothing. llama-server does so when all is in the
+     * cache, and when there is no such repository or tag, or no right to it, or no hub to ask: only
+     * the cache can tell (cache_read()). */
     DOWNLOAD_NOTHING,
     DOWNLOAD_FAILED,
     DOWNLOAD_CANCELLED,
 };
 
 struct download_spec {
-    const char *repo;       /* `user/repo:TAG`, or without a tag llama-server's choice */
-    const char *binary;     /* llama-server */
+    const struct engine_kind *kind; /* one that has `downloading` */
+    const char *repo;               /* `user/repo:TAG`, or without a tag the program's choice */
+    const char *binary;             /* its path */
     const struct strv *env; /* NAME=VALUE beside the clean environment and what of the daemon's
-                               leads to the hub (environment_add_hub()); NULL: none */
+                               leads to the hub (`hub_environment`); NULL: none */
 };
 
 struct download;
@@ -48,7 +49,7 @@ int download_start(struct download **out, uv_loop_t *loop, const struct download
                    const struct download_events *events, void *ctx, struct error *err)
     __attribute__((warn_unused_result));
 /* Ends it; `done` follows, within seconds even when the hub does not answer. What was fetched of a
- * file is removed by llama-server, if it still can; else it stays in the cache, and the next
+ * file is removed by the program, if it still can; else it stays in the cache, and the next
  * download of the file goes on from there. No-op when the outcome is clear already. */
 void download_cancel(struct download *d);
 /* Frees it. Only after `done`, or instead of waiting for it, as engine_destroy(). NULL-safe. */

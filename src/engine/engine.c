@@ -1,34 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of one engine: what its process reports, as states; and its socket. The process itself
- * is process.c's.
+ * The life of one engine, as states: from what its process reports, or from what it answers. The
+ * process itself is process.c's; what differs between engines is in its kind (kind.h).
  */
 #include "engine/engine.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "engine/check.h"
 #include "engine/environment.h"
 #include "engine/process.h"
-#include "engine/llama/protocol.h"
-
-/* An engine that has not ended this long after it was told to hangs in its own shutdown, as
- * llama-server does when a request was running (docs/engine.md). Told again, it exits at once. */
-#define NUDGE_MS 200
-/* How long it gets to notice that its connections were closed, before it is told to end: told in
- * the same moment, it often hangs until the nudge. */
-#define NOTICE_MS 5
 
 struct engine {
+    const struct engine_kind *kind;
     char *name;
-    char *socket;
+    char *socket; /* NULL: it listens on the port */
+    uint16_t port;
+    struct check *check; /* while it is asked whether it is ready; else NULL */
     struct engine_events events;
     void *ctx;
     uint64_t load_timeout_ms;
@@ -116,10 +114,16 @@ static void set_state(struct engine *e, enum engine_state state)
     set_limit(e);
 }
 
-static void tell_state(struct engine *e)
+static void report_state(struct engine *e)
 {
     if (e->events.state)
-        e->events.state(e, e->state, e->ctx);
+        e->events.state(e, e->state, e->ctx); /* may destroy it */
+}
+
+static void end_check(struct engine *e)
+{
+    check_cancel(e->check);
+    e->check = NULL;
 }
 
 /* --- the end */
@@ -127,7 +131,9 @@ static void tell_state(struct engine *e)
 static void on_gone(struct process *p)
 {
     struct engine *e = engine_of(p);
-    unlink(e->socket);
+    end_check(e);
+    if (e->socket)
+        unlink(e->socket);
     e->how.code = p->how.code;
     e->how.signal = p->how.signal;
     e->how.was_stopped = p->how.was_stopped;
@@ -149,35 +155,41 @@ static void on_closed(struct process *p)
     free(e);
 }
 
+static void on_stuck(struct process *p)
+{
+    struct engine *e = engine_of(p);
+    log_error("engine %s (pid %d): has not ended %d s after SIGKILL: it waits in the kernel, for a "
+              "GPU's driver or a disk, and keeps its memory until that answers",
+              e->name, (int)p->pid, PROCESS_KILL_MS / 1000);
+    if (e->events.stuck)
+        e->events.stuck(e, e->ctx);
+}
+
 static void on_load_timeout(struct process *p)
 {
     struct engine *e = engine_of(p);
+    end_check(e);
     log_warn("engine %s (pid %d): not ready after %llu ms, killed", e->name, (int)p->pid,
              (unsigned long long)e->load_timeout_ms);
     e->how.timed_out = true;
 }
 
-/*
- * Line and signal at once, as each alone can hang it: while it loads it does not read stdin, and
- * once it is ready SIGTERM leaves a thread of it waiting for a line (docs/engine.md). A second
- * SIGTERM makes llama-server exit without ceremony, provided that no thread of it sits in a read of
- * stdin.
- */
 void engine_stop(struct engine *e, bool force)
 {
     struct process_stop stop = {
-        .notice_ms = e->ready_after ? NOTICE_MS : 0, /* before, it has no connections */
-        .signal = SIGTERM,
-        .nudge_ms = NUDGE_MS,
+        .steps = e->kind->stop,
+        .n = e->kind->n_stop,
+        .at_once = !e->ready_after, /* before it is ready, it has no connections */
         .timeout_ms = e->stop_timeout_ms,
     };
     if (!e->process.running)
         return;
+    end_check(e);
     process_stop(&e->process, &stop, force);
     set_state(e, ENGINE_STOPPING);
 }
 
-/* --- what it says */
+/* --- what it reports */
 
 static void replace(json_t **place, json_t *value)
 {
@@ -195,35 +207,46 @@ static void note_ready(struct engine *e, json_t *info)
 }
 
 /* The state that a report leads to; the present one when it leads nowhere. */
-static enum engine_state state_after(const struct engine *e, enum protocol_state report)
+static enum engine_state state_after(const struct engine *e, enum engine_report_type report)
 {
     switch (report) {
-    case PROTOCOL_LOADING:
+    case ENGINE_REPORT_LOADING:
         return e->how.was_ready ? ENGINE_WAKING : ENGINE_LOADING;
-    case PROTOCOL_READY:
+    case ENGINE_REPORT_READY:
         return ENGINE_READY;
-    case PROTOCOL_SLEEPING:
+    case ENGINE_REPORT_SLEEPING:
         return e->how.was_ready ? ENGINE_SLEEPING : e->state;
-    case PROTOCOL_DOWNLOADING: /* in download mode only */
+    case ENGINE_REPORT_DOWNLOADING: /* of a download only */
+    case ENGINE_REPORT_DOWNLOADED:
+    case ENGINE_REPORT_NOT_DOWNLOADED:
         return e->state;
     }
     return e->state;
 }
 
-static void on_report(struct process *p, const struct protocol_report *report)
+static void on_report(struct process *p, const struct engine_report *report)
 {
     struct engine *e = engine_of(p);
-    if (report->state == PROTOCOL_READY)
+    if (report->type == ENGINE_REPORT_READY)
         note_ready(e, report->payload);
-    else if (report->state == PROTOCOL_LOADING)
+    else if (report->type == ENGINE_REPORT_LOADING)
         replace(&e->progress, json_incref(report->payload));
-    /* Once its end has begun it only runs out what it had to say. */
+    /* Once its end has begun, what it still reports changes nothing. */
     if (!p->running || e->state == ENGINE_STOPPING || e->how.timed_out)
         return;
     enum engine_state before = e->state;
-    set_state(e, state_after(e, report->state));
-    if (e->state != before || report->state == PROTOCOL_LOADING)
-        tell_state(e);
+    set_state(e, state_after(e, report->type));
+    if (e->state != before || report->type == ENGINE_REPORT_LOADING)
+        report_state(e);
+}
+
+/* It answers: what a kind without reports has in place of one. */
+static void on_check_passed(void *ctx)
+{
+    struct engine *e = ctx;
+    struct engine_report report = {.type = ENGINE_REPORT_READY};
+    e->check = NULL;
+    on_report(&e->process, &report);
 }
 
 /* --- the start */
@@ -241,15 +264,40 @@ static int choose_socket(struct engine *e, const char *dir, struct error *err)
     return 0;
 }
 
+/* A port of the loopback interface that is free now. Another program may take it before the engine
+ * does: that load fails. */
+static int choose_port(struct engine *e, struct error *err)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = fd < 0 ? -errno : 0;
+    if (!rc && (bind(fd, (struct sockaddr *)&address, size) ||
+                getsockname(fd, (struct sockaddr *)&address, &size)))
+        rc = -errno;
+    if (fd >= 0)
+        close(fd);
+    e->port = rc ? 0 : ntohs(address.sin_port);
+    return rc ? error_set(err, rc, "no port for an engine: %s", strerror(-rc)) : 0;
+}
+
+static int choose_place(struct engine *e, const struct engine_spec *spec, struct error *err)
+{
+    if (e->kind->uses_tcp && e->kind->uses_tcp(spec->args))
+        return choose_port(e, err);
+    return choose_socket(e, spec->socket_dir, err);
+}
+
 static int start_process(struct engine *e, uv_loop_t *loop, const struct engine_spec *spec)
 {
     struct strv argv = {0}, env = {0};
     strv_add(&argv, spec->binary);
     for (size_t i = 0; spec->args && i < spec->args->n; i++)
         strv_add(&argv, spec->args->v[i]);
-    strv_add(&argv, "--host");
-    strv_add(&argv, e->socket);
     environment_compose(&env, environ, spec->env);
+    if (e->kind->environment)
+        e->kind->environment(&env);
+    e->kind->add_place(&argv, &env, &(struct engine_place){.socket = e->socket, .port = e->port});
     e->spawned = uv_hrtime();
     int rc = process_start(&e->process, loop, argv.v, env.v);
     strv_finish(&argv);
@@ -257,19 +305,40 @@ static int start_process(struct engine *e, uv_loop_t *loop, const struct engine_
     return rc;
 }
 
-static const struct process_events process_events = {on_report, on_load_timeout, on_gone};
+static const struct process_events process_events = {
+    .report = on_report,
+    .timeout = on_load_timeout,
+    .stuck = on_stuck,
+    .gone = on_gone,
+};
+
+static void start_check(struct engine *e, uv_loop_t *loop)
+{
+    const struct engine_place place = {.socket = e->socket, .port = e->port};
+    switch (e->kind->readiness) {
+    case ENGINE_READY_REPORTED:
+        return;
+    case ENGINE_READY_CONNECTED:
+        e->check = check_start(loop, &place, NULL, on_check_passed, e);
+        return;
+    case ENGINE_READY_ANSWERS:
+        e->check = check_start(loop, &place, e->kind->ready_path, on_check_passed, e);
+        return;
+    }
+}
 
 static struct engine *create(const struct engine_spec *spec, const struct engine_events *events,
                              void *ctx)
 {
     struct engine *e = mem_zalloc(sizeof *e);
+    e->kind = spec->kind;
     e->name = mem_strdup(spec->name);
     e->events = *events;
     e->ctx = ctx;
     e->load_timeout_ms = spec->load_timeout_ms;
     e->stop_timeout_ms = spec->stop_timeout_ms;
     e->state = ENGINE_GONE; /* until it runs */
-    process_init(&e->process, "engine", e->name, &process_events);
+    process_init(&e->process, "engine", e->name, e->kind->parse, &process_events);
     return e;
 }
 
@@ -277,7 +346,7 @@ int engine_start(struct engine **out, uv_loop_t *loop, const struct engine_spec 
                  const struct engine_events *events, void *ctx, struct error *err)
 {
     struct engine *e = create(spec, events, ctx);
-    int rc = choose_socket(e, spec->socket_dir, err);
+    int rc = choose_place(e, spec, err);
     if (rc)
         goto fail;
     rc = start_process(e, loop, spec);
@@ -286,6 +355,7 @@ int engine_start(struct engine **out, uv_loop_t *loop, const struct engine_spec 
         goto fail;
     }
     set_state(e, ENGINE_STARTING);
+    start_check(e, loop);
     *out = e;
     return 0;
 fail:
@@ -295,8 +365,10 @@ fail:
 
 void engine_destroy(struct engine *e)
 {
-    if (e)
-        process_close(&e->process, on_closed);
+    if (!e)
+        return;
+    end_check(e);
+    process_close(&e->process, on_closed);
 }
 
 /* --- reading */
@@ -314,6 +386,16 @@ pid_t engine_pid(const struct engine *e)
 const char *engine_socket(const struct engine *e)
 {
     return e->socket;
+}
+
+uint16_t engine_port(const struct engine *e)
+{
+    return e->port;
+}
+
+bool engine_is_stuck(const struct engine *e)
+{
+    return e->process.stuck;
 }
 
 uint64_t engine_ready_after(const struct engine *e)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One engine: a llama-server process in child mode on a unix socket of its own (shared facts about
- * it stand in docs/engine.md). It is started with engine_start() and reported on by events; after
- * `gone` its process is reaped and its socket file removed. It ends with the daemon, however that
- * dies: its stdin closes and the kernel kills it (PR_SET_PDEATHSIG).
+ * One engine: a process that serves a model on an address of its own, as its kind has it (kind.h). It
+ * is started with engine_start() and reported on by events; after `gone` its process is reaped and
+ * its socket file removed. It ends with the daemon, however that dies: its stdin closes and the
+ * kernel kills it (PR_SET_PDEATHSIG).
  *
  *     starting → loading(progress) → ready → sleeping → waking(progress) → ready
  *         any of these → stopping(deadline) → gone
  *
  * Draining (leases) is the scheduler's business: here a stop is a stop. Close the connections to an
- * engine before it is told to stop: with a request running llama-server hangs in its shutdown and
- * has to be told twice, which costs a second (docs/engine.md).
+ * engine before it is told to stop: an engine may hang in its shutdown while a request runs, and is
+ * then told a second time (for llama-server after 200 ms, docs/engine.md).
  *
  * All of it belongs to the thread that runs the loop, and that thread has to be the program's main
  * one: the kernel kills an engine when the thread that started it ends (spawn.h).
@@ -26,9 +26,10 @@
 
 #include "base/error.h"
 #include "base/strv.h"
+#include "engine/kind.h"
 
 enum engine_state {
-    ENGINE_STARTING, /* spawned, nothing heard yet */
+    ENGINE_STARTING, /* spawned, has reported nothing yet */
     ENGINE_LOADING,  /* the first report of progress came */
     ENGINE_READY,
     ENGINE_SLEEPING, /* the process is there, weights and KV are freed */
@@ -48,9 +49,10 @@ struct engine_exit {
 };
 
 struct engine_spec {
+    const struct engine_kind *kind;
     const char *name;         /* the model's id, for logs */
-    const char *binary;       /* llama-server */
-    const struct strv *args;  /* without --host and --port, which are set here */
+    const char *binary;       /* path of its program */
+    const struct strv *args;  /* without its address, which the kind adds; NULL: none */
     const struct strv *env;   /* NAME=VALUE beside the clean environment; NULL: none */
     const char *socket_dir;   /* private folder (rundir.h); the socket is made in it */
     uint64_t load_timeout_ms; /* 0: none */
@@ -60,34 +62,40 @@ struct engine_spec {
 struct engine;
 
 struct engine_events {
-    /* The engine came to LOADING or WAKING (again with each report of progress), READY or SLEEPING. STOPPING
-     * and GONE are not told here: the first is the caller's own doing, the second has `gone`. Never
+    /* The engine came to LOADING or WAKING (again with each report of progress), READY or SLEEPING.
+     * Not called for STOPPING, which is the caller's own doing, nor for GONE, which has `gone`. Never
      * called from inside engine_start() or engine_stop(). It may call engine_stop() or
      * engine_destroy(). */
     void (*state)(struct engine *e, enum engine_state state, void *ctx);
+    /* It has not ended within a bound after SIGKILL (process.h): the log says so. It keeps its memory;
+     * `gone` follows if it ends. It may call engine_destroy(). NULL: nobody wants to know. */
+    void (*stuck)(struct engine *e, void *ctx);
     /* The process is reaped, its pipes are drained, its socket is gone. Last event. The engine
      * stays readable until engine_destroy(), which may be called from here; its pid may be
      * another's. */
     void (*gone)(struct engine *e, const struct engine_exit *how, void *ctx);
 };
 
-/* Copies what it needs of `spec`. On error nothing is running: a binary that cannot be executed is
- * reported here (through a close-on-exec pipe), with a text. */
+/* Copies what it needs of `spec`. On error nothing is running, and there is a text: error_is_ours() says
+ * that descriptors, processes or memory ran out, and that it may work later; else the binary cannot
+ * be executed (-ENOENT, -EACCES, …), or its address cannot be had. */
 int engine_start(struct engine **out, uv_loop_t *loop, const struct engine_spec *spec,
                  const struct engine_events *events, void *ctx, struct error *err)
     __attribute__((warn_unused_result));
-/* Asks it to end, by the exit line on stdin and by SIGTERM; after a second again, by SIGTERM and
- * the end of stdin; SIGKILL to the group at the deadline, or at once with `force`. May be called
- * again to force. No-op when gone. */
+/* Asks it to end, by its kind's steps; SIGKILL to its process group at the deadline, or at once with
+ * `force`. May be called again to force. No-op when gone. */
 void engine_stop(struct engine *e, bool force);
 /* Frees it. Only after `gone`, or instead of waiting for it when the loop is about to end: then the
- * process group is killed and reaped first (blocking, as SIGKILL is prompt), no event comes any
- * more, and the memory is freed when the loop has run the close callbacks. NULL-safe. */
+ * process group is killed and reaped first (which blocks, for a bounded time: process.h), no event
+ * comes any more, and the memory is freed when the loop has run the close callbacks. NULL-safe. */
 void engine_destroy(struct engine *e);
 
 enum engine_state engine_state(const struct engine *e);
 pid_t engine_pid(const struct engine *e);
-const char *engine_socket(const struct engine *e);   /* path of its unix socket */
+const char *
+engine_socket(const struct engine *e);        /* path of its unix socket; NULL: it has a port */
+uint16_t engine_port(const struct engine *e); /* of 127.0.0.1; 0: it has a socket */
+bool engine_is_stuck(const struct engine *e); /* it has survived SIGKILL (process.h) */
 uint64_t engine_ready_after(const struct engine *e); /* ms from spawn to ready; 0 before */
 /* The payload of the last progress report ({stages[],current,value}); NULL when none came. Both
  * are borrowed. */

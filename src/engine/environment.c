@@ -6,9 +6,6 @@
 
 #include "base/memory.h"
 
-/* Any value turns child mode on (docs/engine.md): 0, as there is no port to name. */
-static const char child_mode[] = "LLAMA_SERVER_ROUTER_PORT=0";
-
 static const char *const passing_names[] = {
     "PATH", "HOME", "USER", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "XDG_CACHE_HOME",
 };
@@ -18,12 +15,6 @@ static const char *const passing_prefixes[] = {
     "LC_",      "GGML_",     "CUDA_",      "NVIDIA_", "HIP_", "ROCR_", "ROCM_",
     "ROCBLAS_", "HSA_",      "HIPBLASLT_", "GPU_",    "OMP_", "GOMP_", "KMP_",
     "MKL_",     "OPENBLAS_", "ONEAPI_",    "SYCL_",   "ZE_",  "VK_",   "MESA_",
-};
-
-static const char *const hub_names[] = {
-    "HF_TOKEN",    "HF_ENDPOINT",   "MODEL_ENDPOINT",
-    "LLAMA_CACHE", "HF_HUB_CACHE",  "HUGGINGFACE_HUB_CACHE",
-    "HF_HOME",     "SSL_CERT_FILE", "SSL_CERT_DIR",
 };
 
 static size_t name_length(const char *text)
@@ -55,8 +46,7 @@ bool environment_passes(const char *text)
     return false;
 }
 
-/* Adds `text`, or puts it in the place of what has its name. */
-static void set(struct strv *out, const char *text)
+void environment_set(struct strv *out, const char *text)
 {
     for (size_t i = 0; i < out->n; i++) {
         if (same_name(out->v[i], text)) {
@@ -72,17 +62,15 @@ void environment_compose(struct strv *out, char *const *parent, const struct str
 {
     for (; parent && *parent; parent++)
         if (strchr(*parent, '=') && environment_passes(*parent))
-            set(out, *parent);
+            environment_set(out, *parent);
     for (size_t i = 0; extra && i < extra->n; i++)
         if (strchr(extra->v[i], '='))
-            set(out, extra->v[i]);
-    set(out, child_mode);
+            environment_set(out, extra->v[i]);
 }
 
-void environment_add_hub(struct strv *extra, char *const *parent)
+void environment_copy(struct strv *out, char *const *parent, const char *const *names, size_t n)
 {
     for (; parent && *parent; parent++)
-        if (strchr(*parent, '=') &&
-            is_one_of(*parent, hub_names, sizeof hub_names / sizeof *hub_names))
-            set(extra, *parent);
+        if (strchr(*parent, '=') && is_one_of(*parent, names, n))
+            environment_set(out, *parent);
 }

@@ -2,13 +2,10 @@
 #ifndef HOSTLER_ENGINE_OOM_H
 #define HOSTLER_ENGINE_OOM_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* How many processes the kernel has killed for want of memory since it booted (`oom_kill` in
  * /proc/vmstat); 0 when it does not say. */
 uint64_t oom_kills(void);
-/* Whether a log's last lines complain of memory that could not be had. */
-bool oom_is_told(const char *log);
 
 #endif

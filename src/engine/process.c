@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -16,6 +17,7 @@
 #define LOG_LINE_MAX ((size_t)4096)
 /* How long after its end a process that it left behind may keep its stdout or stderr open. */
 #define DRAIN_MS 250
+#define REAP_POLL_NS 1000000L /* 1 ms */
 
 static uint64_t ms_since(uint64_t hrtime)
 {
@@ -82,7 +84,7 @@ static void on_drain_timeout(uv_timer_t *timer)
 
 static void note_exit(struct process *p, int status)
 {
-    p->running = false;
+    p->running = p->stuck = false;
     p->how.was_stopped = p->stop_requested != 0;
     p->how.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     p->how.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -123,20 +125,41 @@ static void on_sigchld(uv_signal_t *handle, int signum)
 
 /* --- stopping */
 
-static void kill_group(struct process *p)
+static void on_kill_timer(uv_timer_t *timer)
 {
-    if (p->running)
-        kill(-p->pid, SIGKILL);
+    struct process *p = timer->data;
+    p->stuck = true;
+    if (p->events->stuck && !p->closed)
+        p->events->stuck(p); /* may close it */
 }
 
-static void ask_to_end(struct process *p)
+static void kill_group(struct process *p)
 {
-    p->asked_to_end = true;
-    ssize_t ignored =
-        send(p->stdin_fd, PROTOCOL_EXIT, strlen(PROTOCOL_EXIT), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (!p->running)
+        return;
+    kill(-p->pid, SIGKILL);
+    if (!p->killed && !p->closed)
+        uv_timer_start(&p->timer, on_kill_timer, PROCESS_KILL_MS, 0);
+    p->killed = true;
+}
+
+static void write_line(struct process *p, const char *line)
+{
+    ssize_t ignored = send(p->stdin_fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored; /* it may be dead already: SIGCHLD tells */
-    if (p->stop.signal)
-        kill(p->pid, p->stop.signal);
+}
+
+/* The next step; the last one again when all are done. */
+static void take_step(struct process *p)
+{
+    const struct engine_stop_step *step = &p->stop.steps[p->step];
+    p->step += p->step + 1 < p->stop.n;
+    if (step->line)
+        write_line(p, step->line);
+    if (step->closes_stdin)
+        close_stdin(p);
+    if (step->signal)
+        kill(p->pid, step->signal);
 }
 
 static void on_stop_timer(uv_timer_t *timer);
@@ -146,24 +169,29 @@ static void arm_stop_timer(struct process *p)
 {
     uint64_t past = ms_since(p->stop_requested);
     uint64_t left = past < p->stop.timeout_ms ? p->stop.timeout_ms - past : 0;
-    uint64_t step = p->asked_to_end ? p->stop.nudge_ms : p->stop.notice_ms;
-    uv_timer_start(&p->timer, on_stop_timer, left < step ? left : step, 0);
+    uint64_t step = p->stop.n ? p->stop.steps[p->step].delay_ms : 0;
+    uv_timer_start(&p->timer, on_stop_timer, step && step < left ? step : left, 0);
 }
 
 static void on_stop_timer(uv_timer_t *timer)
 {
     struct process *p = timer->data;
     if (ms_since(p->stop_requested) >= p->stop.timeout_ms) {
-        log_warn("%s %s (pid %d): does not stop, killed", p->kind, p->name, (int)p->pid);
+        log_warn("%s %s (pid %d): does not stop, killed", p->role, p->name, (int)p->pid);
         kill_group(p);
         return;
     }
-    if (p->asked_to_end) {
-        close_stdin(p);
-        kill(p->pid, SIGTERM);
-    } else {
-        ask_to_end(p);
-    }
+    if (p->stop.n)
+        take_step(p);
+    arm_stop_timer(p);
+}
+
+static void begin_stop(struct process *p, const struct process_stop *stop)
+{
+    p->stop_requested = uv_hrtime();
+    p->stop = *stop;
+    if (stop->n && (stop->at_once || !stop->steps[0].delay_ms))
+        take_step(p);
     arm_stop_timer(p);
 }
 
@@ -171,13 +199,10 @@ void process_stop(struct process *p, const struct process_stop *stop, bool force
 {
     if (!p->running)
         return;
-    if (!p->stop_requested) {
+    if (!p->stop_requested && (force || p->killed))
         p->stop_requested = uv_hrtime();
-        p->stop = *stop;
-        if (!force && !stop->notice_ms)
-            ask_to_end(p);
-        arm_stop_timer(p);
-    }
+    else if (!p->stop_requested)
+        begin_stop(p, stop);
     if (force)
         kill_group(p);
 }
@@ -191,14 +216,14 @@ static void on_limit(uv_timer_t *timer)
 
 void process_limit(struct process *p, uint64_t ms)
 {
-    if (!p->running || p->stop_requested)
+    if (!p->running || p->stop_requested || p->killed)
         return;
     uv_timer_stop(&p->timer);
     if (ms)
         uv_timer_start(&p->timer, on_limit, ms, 0);
 }
 
-/* --- what it says */
+/* --- what it writes */
 
 static void show(struct process *p, char *line, size_t len)
 {
@@ -217,8 +242,8 @@ static void show(struct process *p, char *line, size_t len)
 static void on_stdout_line(char *line, size_t len, bool cut, void *ctx)
 {
     struct process *p = ctx;
-    struct protocol_report report;
-    if (cut || protocol_parse(line, len, &report) != 0) {
+    struct engine_report report;
+    if (cut || !p->parse || p->parse(line, len, &report) != 0) {
         show(p, line, len);
         return;
     }
@@ -254,11 +279,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *chunk)
 
 /* --- the start */
 
-void process_init(struct process *p, const char *kind, const char *name,
+void process_init(struct process *p, const char *role, const char *name, engine_parse *parse,
                   const struct process_events *events)
 {
-    *p = (struct process){.kind = kind, .name = name, .events = events, .stdin_fd = -1};
-    lines_init(&p->out.lines, PROTOCOL_LINE_MAX, on_stdout_line, p);
+    *p = (struct process){
+        .role = role, .name = name, .parse = parse, .events = events, .stdin_fd = -1};
+    lines_init(&p->out.lines, PROCESS_REPORT_MAX, on_stdout_line, p);
     lines_init(&p->err.lines, LOG_LINE_MAX, on_stderr_line, p);
     logring_init(&p->log, LOG_LINES, LOG_LINE_MAX);
 }
@@ -315,12 +341,27 @@ int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *c
     return rc_out ? rc_out : rc_err;
 }
 
+/* After SIGKILL. Blocks, but not for ever: what waits in the kernel is left to it. */
+static void reap_or_give_up(struct process *p)
+{
+    uint64_t since = uv_hrtime();
+    while (!reap(p, WNOHANG)) {
+        if (p->stuck || ms_since(since) >= PROCESS_CLOSE_MS) {
+            log_error("%s %s (pid %d): SIGKILL does not end it; left to the kernel", p->role,
+                      p->name, (int)p->pid);
+            p->running = false;
+            return;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = REAP_POLL_NS}, NULL);
+    }
+}
+
 void process_close(struct process *p, void (*closed)(struct process *p))
 {
+    p->closed = closed;
     kill_group(p);
     if (p->running)
-        reap(p, 0);
-    p->closed = closed;
+        reap_or_give_up(p);
     if (!p->open_handles) {
         finish(p);
         return;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child that speaks llama-server's protocol: its pipes, its log, its end. What is the same for an
- * engine and for a download; they embed it.
+ * A child process: its pipes, its log, its end. What is the same for an engine and for a download;
+ * they embed it.
  *
  * Three things are waited for before it is gone: the process to be reaped, and the end of its
  * stdout and of its stderr (so that its last words are in the log). Its four handles are closed
- * then, and `gone` is told from the last close callback: afterwards nothing of the loop points
+ * then, and `gone` is called from the last close callback: afterwards nothing of the loop points
  * here. It ends with the daemon, however that dies (spawn.h), so all of it belongs to the program's
  * main thread.
+ *
+ * A process may survive SIGKILL while it waits in the kernel, for a GPU's driver most often. It is
+ * stuck then: `stuck` says so, and process_close() gives it up after a bound.
  */
 #ifndef HOSTLER_ENGINE_PROCESS_H
 #define HOSTLER_ENGINE_PROCESS_H
@@ -18,27 +21,37 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "engine/kind.h"
 #include "engine/lines.h"
 #include "engine/logring.h"
-#include "engine/llama/protocol.h"
 
 struct process;
 
+#define PROCESS_REPORT_MAX ((size_t)64 << 10) /* bytes of a report; longer lines are log */
+/* After SIGKILL: until it counts as stuck, since the kernel may have much memory to free. */
+#define PROCESS_KILL_MS 10000
+/* How long process_close() blocks at most for the end of a process that it kills. */
+#define PROCESS_CLOSE_MS 2000
+
 struct process_events {
     /* A report on stdout; its payload is borrowed. May close it. */
-    void (*report)(struct process *p, const struct protocol_report *report);
+    void (*report)(struct process *p, const struct engine_report *report);
     /* Its time is over (process_limit()): it is killed when this returns. */
     void (*timeout)(struct process *p);
+    /* It has not ended PROCESS_KILL_MS after SIGKILL. `gone` still follows if it ends. May close
+     * it. NULL: nobody wants to know. */
+    void (*stuck)(struct process *p);
     /* Reaped, and all that it wrote was read: last event. May close it. */
     void (*gone)(struct process *p);
 };
 
-/* How it is brought to its end, in three steps. */
+/* How it is brought to its end: the steps, of which the last is repeated; after `timeout_ms` SIGKILL
+ * to its process group. `steps` must outlive it. */
 struct process_stop {
-    uint64_t notice_ms;  /* until it is asked to end, by the exit line on stdin; 0: at once */
-    int signal;          /* sent with the line; 0: none */
-    uint64_t nudge_ms;   /* after that until it is told again, by SIGTERM and the end of stdin */
-    uint64_t timeout_ms; /* from the start until SIGKILL to its process group */
+    const struct engine_stop_step *steps;
+    size_t n;
+    bool at_once; /* the first step's delay does not apply */
+    uint64_t timeout_ms;
 };
 
 struct process_exit {
@@ -55,29 +68,33 @@ struct process_output {
 };
 
 struct process {
-    const char *kind, *name; /* `engine`, the model's id: for logs; borrowed */
-    pid_t pid;               /* another's, perhaps, once it does not run any more */
+    const char *role, *name; /* `engine`, the model's id: for logs; borrowed */
+    pid_t pid;               /* of another process, perhaps, once it does not run any more */
     bool running;            /* not reaped yet */
+    bool stuck;              /* it has survived SIGKILL; false again once it is reaped */
     struct process_exit how; /* valid once it does not run any more */
     struct logring log;      /* its last lines on stderr, and those on stdout that are no report */
 
     /* its own */
     const struct process_events *events;
+    engine_parse *parse; /* NULL: it makes no reports */
     uv_loop_t *loop;
     uv_signal_t sigchld;
-    uv_timer_t timer; /* its limit, the next step of a stop, or the end of its last words */
+    uv_timer_t
+        timer; /* its limit, the next step of a stop, the wait after SIGKILL or for its last words */
     struct process_output out, err;
     int open_handles;
     int stdin_fd; /* -1 when closed */
     struct process_stop stop;
-    uint64_t stop_requested; /* uv_hrtime(), ns; 0: not */
-    bool asked_to_end;
+    uint64_t stop_requested;           /* uv_hrtime(), ns; 0: not */
+    size_t step;                       /* the next one of the stop */
+    bool killed;                       /* SIGKILL was sent */
     void (*closed)(struct process *p); /* set: no events any more */
     char chunk[16384]; /* what is read from either pipe, until the read callback is back */
 };
 
 /* Both strings, and the events, must outlive it. */
-void process_init(struct process *p, const char *kind, const char *name,
+void process_init(struct process *p, const char *role, const char *name, engine_parse *parse,
                   const struct process_events *events);
 /* Runs argv[0]; both vectors end with NULL. On error nothing is running, and process_close() is
  * still due. */
@@ -87,8 +104,9 @@ int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *c
 void process_limit(struct process *p, uint64_t ms);
 /* No-op when it does not run; the first call's `stop` counts. With `force` it is killed at once. */
 void process_stop(struct process *p, const struct process_stop *stop, bool force);
-/* Kills and reaps it if it runs (blocking, as SIGKILL is prompt), closes what is open and calls
- * `closed` when the loop has run the close callbacks: at once when nothing is open. Free it there. */
+/* Kills and reaps it if it runs, which blocks for at most PROCESS_CLOSE_MS, and not at all for one that
+ * is stuck already: then the process is left to the kernel. Closes what is open and calls `closed`
+ * when the loop has run the close callbacks: at once when nothing is open. Free it there. */
 void process_close(struct process *p, void (*closed)(struct process *p));
 
 #endif

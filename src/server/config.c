@@ -10,13 +10,10 @@
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "catalog/cache.h"
-#include "engine/environment.h"
-#include "engine/llama/help.h"
+#include "engine/kind.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "server/config_table.h"
-
-#define ENGINE_NAME "llama-server"
 
 /* --- reading ------------------------------------------------------------------------------------
  */
@@ -26,8 +23,8 @@ static int unknown_option(const struct config *c, const char *name, struct error
     struct nearest near;
     const char *eq = strchr(name, '=');
     if (eq)
-        return error_set(err, -EINVAL, "write '%.*s %s', with a blank, as for llama-server",
-                         (int)(eq - name), name, eq + 1);
+        return error_set(err, -EINVAL, "write '%.*s %s', with a blank, as for %s", (int)(eq - name),
+                         name, eq + 1, c->kind->program);
     if (*name != '-')
         return error_set(err, -EINVAL,
                          "'%s' is no option: models are named by --models-dir DIR or --model FILE; "
@@ -112,12 +109,12 @@ static int read_variable(struct config *c, const char *name, const char *value, 
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
     if (own && !own->passed)
         return 0;
-    /* Of the engine's own variables only LLAMA_ARG_… are options; HF_TOKEN and the like are secrets,
-     * which have no place on a command line. */
-    if (strncmp(name, "LLAMA_ARG_", 10) != 0)
+    /* The engine's other variables are no options: HF_TOKEN and the like are secrets, which have no
+     * place on a command line. */
+    if (strncmp(name, c->kind->option_env_prefix, strlen(c->kind->option_env_prefix)) != 0)
         return 0;
     bool off = false;
-    const struct engine_option *o = llama_help_find_env(c->options, name, &off);
+    const struct engine_option *o = c->kind->option_by_env(c->options, name, &off);
     if (o &&
         engine_args_set_text(&c->env_args, o, off, off ? "on" : value, ARGS_FROM_ENVIRONMENT, &why))
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
@@ -143,15 +140,13 @@ static int read_environment(struct config *c, char **env, struct error *err)
  */
 
 /* The engine must be known before the options can be read, since it says which there are. */
-static const char *wanted_engine(int argc, char **argv, char **env)
+static const char *wanted_engine(const struct engine_kind *k, int argc, char **argv, char **env)
 {
     for (int i = argc - 2; i >= 0; i--)
         if (strcmp(argv[i], "--engine") == 0)
             return argv[i + 1];
-    for (; *env; env++)
-        if (strncmp(*env, "LLAMA_SERVER=", 13) == 0 && (*env)[13])
-            return *env + 13;
-    return ENGINE_NAME;
+    const char *named = env_get(env, k->program_env);
+    return named && *named ? named : k->program;
 }
 
 /* The absolute path of an executable, looked up on PATH when it has no slash. NULL: not found. */
@@ -176,14 +171,14 @@ static char *find_executable(const char *name, char **env)
 
 static int load_engine(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
-    const char *wanted = wanted_engine(argc, argv, env);
+    const char *wanted = wanted_engine(c->kind, argc, argv, env);
     char *path = find_executable(wanted, env);
     if (!path)
         return error_set(err, -ENOENT,
                          "no engine: '%s' is not there or not executable. Install llama.cpp's "
-                         "llama-server, or name it with --engine PATH or LLAMA_SERVER=PATH",
-                         wanted);
-    int rc = llama_help_load(&c->options, path, err);
+                         "%s, or name it with --engine PATH or %s=PATH",
+                         wanted, c->kind->program, c->kind->program_env);
+    int rc = c->kind->options_load(&c->options, path, err);
     free(c->engine);
     c->engine = path;
     return rc;
@@ -195,6 +190,7 @@ static int load_engine(struct config *c, int argc, char **argv, char **env, stru
 static void set_defaults(struct config *c)
 {
     *c = (struct config){
+        .kind = engine_kind_default(),
         .models_max = 4,
         .autoload = true,
         .cors_credentials = true,
@@ -329,7 +325,8 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     set_defaults(c);
     c->cache_dir = cache_folder(env);
     c->state_dir = state_folder(env);
-    environment_add_hub(&c->hub_env, env);
+    if (c->kind->hub_environment)
+        c->kind->hub_environment(&c->hub_env, env);
     int rc = load_engine(c, argc, argv, env, err);
     if (!rc) {
         look_up_known(c);

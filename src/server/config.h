@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/strv.h"
 #include "engine/args.h"
+#include "engine/kind.h"
 #include "engine/memory.h"
 #include "engine/options.h"
 #include "server/keys.h"
@@ -21,9 +22,10 @@ struct known_options {
 };
 
 struct config {
-    char *engine;        /* path of llama-server, absolute */
-    char *models_dir;    /* router mode; NULL */
-    char *models_preset; /* router mode; NULL */
+    const struct engine_kind *kind; /* of the engine */
+    char *engine;                   /* path of its program, absolute */
+    char *models_dir;               /* router mode; NULL */
+    char *models_preset;            /* router mode; NULL */
     char *cache_dir; /* the Hugging Face cache, whether or not it is there; NULL: nobody knows */
     char *model;     /* classic mode: path; NULL in router mode and where the engine fetches it */
     bool classic;    /* one engine, loaded at start, any model name */

@@ -39,7 +39,11 @@ struct daemon {
     void *api;
     unsigned end_requests; /* SIGTERM, SIGINT */
     bool closing;
+    int status; /* of the process: 1 when an engine could not be ended */
 };
+
+/* Of SIGTERM and SIGINT, once the loop takes them no more. */
+static volatile sig_atomic_t signals_seen;
 
 static const int signal_numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -77,6 +81,15 @@ static void on_server_closed(void *ctx)
     uv_timer_start(&d->timer, on_turn, 0, 0);
 }
 
+/* The last steps are short, except when a file system or a driver hangs: the third signal cuts them
+ * off. Only async-signal-safe calls. */
+static void on_late_signal(int signum)
+{
+    (void)signum;
+    if (++signals_seen > 2)
+        _exit(1);
+}
+
 /* No engine is left, or the wait is given up: closes every handle, so that the loop ends. */
 static void daemon_close(struct daemon *d)
 {
@@ -86,8 +99,7 @@ static void daemon_close(struct daemon *d)
     supervisor_unwatch(d->supervisor);
     for (int i = 0; i < N_SIGNALS; i++) {
         uv_close((uv_handle_t *)&d->signals[i], NULL);
-        signal(signal_numbers[i],
-               SIG_IGN); /* the last steps are short and must not be interrupted */
+        signal(signal_numbers[i], signal_numbers[i] == SIGHUP ? SIG_IGN : on_late_signal);
     }
     if (d->server)
         http_server_close(d->server, on_server_closed, d);
@@ -110,7 +122,10 @@ static void on_flush(uv_timer_t *timer)
 static void on_host_idle(void *ctx)
 {
     struct daemon *d = ctx;
-    log_info("all engines are gone");
+    if (host_log_stuck(d->host))
+        d->status = 1;
+    else
+        log_info("all engines are gone");
     d->flush_until = uv_now(&d->loop) + FLUSH_MAX_MS;
     uv_timer_start(&d->timer, on_flush, 0, 0);
 }
@@ -118,7 +133,8 @@ static void on_host_idle(void *ctx)
 static void end(struct daemon *d, int signum)
 {
     uint64_t drain = d->config->drain_timeout_ms;
-    if (d->end_requests++ == 0) {
+    signals_seen = (int)++d->end_requests;
+    if (d->end_requests == 1) {
         supervisor_tell(d->supervisor, "STOPPING=1", "finishes requests, then stops the engines");
         log_info("%s: stopping; %zu request%s in flight may take another %llu s", strsignal(signum),
                  http_server_busy(d->server), http_server_busy(d->server) == 1 ? "" : "s",
@@ -126,6 +142,11 @@ static void end(struct daemon *d, int signum)
         http_server_quiesce(d->server);
         host_shutdown(d->host, drain, on_host_idle, d);
         return;
+    }
+    if (d->end_requests > 2) {
+        log_error("%s for the third time: exits, whatever is left", strsignal(signum));
+        log_stop();
+        _exit(1);
     }
     log_warn("%s again: stopping at once", strsignal(signum));
     if (d->flush_until)
@@ -395,7 +416,8 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     }
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
+    int status = rc ? 1 : d->status;
     free(d);
     log_stop();
-    return rc ? 1 : 0;
+    return status;
 }

@@ -199,8 +199,10 @@ static int start_process(struct item *i, struct error *err)
     struct composed composed;
     compose(&composed, host_config(host), host_presets(host),
             &(struct catalog_model){.id = i->repo});
-    const struct download_spec spec = {
-        .repo = i->repo, .binary = host_config(host)->engine, .env = &composed.env};
+    const struct download_spec spec = {.kind = host_config(host)->kind,
+                                       .repo = i->repo,
+                                       .binary = host_config(host)->engine,
+                                       .env = &composed.env};
     int rc = download_start(&i->process, host_loop(host), &spec, &events, i, err);
     composed_finish(&composed);
     return rc;

@@ -44,7 +44,7 @@ void host_record(struct model *m, const char *event, const char *why)
 
 void host_check_idle(struct host *h)
 {
-    if (h->idle && !h->engines && !h->operations) {
+    if (h->idle && h->engines == h->stuck && !h->operations) {
         void (*idle)(void *) = h->idle;
         h->idle = NULL;
         idle(h->idle_ctx);
@@ -404,6 +404,20 @@ void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), v
         h, &(struct sched_event){.type = SCHED_EV_SHUTDOWN,
                                  .drain_until = drain_ms ? uv_now(h->loop) + drain_ms : 0});
     host_check_idle(h);
+}
+
+unsigned host_log_stuck(const struct host *h)
+{
+    struct sched_instance *s;
+    TAILQ_FOREACH (s, &h->sched.instances, link) {
+        const struct instance *i = instance_of(s);
+        if (i->stuck)
+            log_error(
+                "model %s: its engine, process %d, survives SIGKILL and is left to the kernel; "
+                "it keeps its memory until a driver or a disk answers",
+                i->model->entry->id, (int)engine_pid(i->engine));
+    }
+    return h->stuck;
 }
 
 static void on_timer_closed(uv_handle_t *handle)

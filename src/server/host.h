@@ -79,6 +79,8 @@ size_t host_apply(struct host *h, struct sources *s, bool patient);
 /* No more loads; waiting requests are answered; engines are drained for at most `drain_ms` and then
  * stopped. Again with a smaller figure to hurry. `idle` is called when no engine is left. */
 void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), void *ctx);
+/* Logs the engines that survive SIGKILL, which nobody waits for at the end; how many these are. */
+unsigned host_log_stuck(const struct host *h);
 /* Frees everything; `closed` is called on the loop. Engines that still run are killed. */
 void host_close(struct host *h, void (*closed)(void *ctx), void *ctx);
 

@@ -40,6 +40,7 @@ struct host {
     bool changed;     /* models came, went or got other arguments since the last HOST_EV_RELOADED */
     bool release_due; /* a removed model could not be released while actions were performed */
     unsigned engines; /* that run */
+    unsigned stuck;   /* of these, whose processes survive SIGKILL */
     unsigned operations; /* that use this host and must end before it does */
     void (*idle)(void *ctx);
     void *idle_ctx;

@@ -111,18 +111,18 @@ static void keep_learned(const struct instance *i)
         learned_keep(host->state, &host->budget, i->model);
 }
 
-/* llama-server closes a connection that is idle for 5 s, and often closes one right after a streamed
- * answer without saying so (docs/engine.md). */
-#define KEEP_MS 3000
-
 static struct http_client *create_client(const struct instance *i)
 {
     struct http_origin origin;
     const struct host *host = i->model->host;
+    const struct engine_kind *kind = host->config->kind;
     struct http_origin_traits traits = {.max_connections = i->model->composed.connections,
-                                        .keep_ms = KEEP_MS};
-    if (http_origin_unix(&origin, engine_socket(i->engine)))
-        abort(); /* rundir_create() has checked the length */
+                                        .keep_ms = kind->keep_ms,
+                                        .reuse_after_chunked = kind->reuse_after_chunked};
+    const char *path = engine_socket(i->engine);
+    if (path ? http_origin_unix(&origin, path)
+             : http_origin_tcp(&origin, "127.0.0.1", engine_port(i->engine)))
+        abort(); /* engine_start() has checked the length; the other is an address */
     return http_client_create(host->loop, &origin, &traits, host->config->load_timeout_ms);
 }
 
@@ -204,7 +204,9 @@ static bool ran_out_of_memory(const struct instance *i, const struct engine_exit
     const char *failure = i->model->outcome.failure;
     if (how->was_ready || how->timed_out || how->was_stopped || !failure)
         return false;
-    return oom_is_told(failure) || (how->signal == SIGKILL && oom_kills() != i->oom_kills);
+    const struct engine_kind *kind = i->model->host->config->kind;
+    return (kind->is_out_of_memory && kind->is_out_of_memory(failure)) ||
+           (how->signal == SIGKILL && oom_kills() != i->oom_kills);
 }
 
 static void note_end(struct instance *i, const struct engine_exit *how)
@@ -249,6 +251,7 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     i->client = NULL;
     i->engine = NULL;
     host->engines--;
+    host->stuck -= i->stuck;
     /* All is announced before anything new begins: requests that broke off with this engine still
      * find why. */
     host->pumping = true;
@@ -262,8 +265,20 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     host_check_idle(host);
 }
 
+/* Nobody waits for it any more when the host ends. */
+static void on_engine_stuck(struct engine *e, void *ctx)
+{
+    struct instance *i = ctx;
+    struct host *host = i->model->host;
+    (void)e;
+    i->stuck = true;
+    host->stuck++;
+    host_check_idle(host);
+}
+
 static const struct engine_events engine_events = {
     .state = on_engine_state,
+    .stuck = on_engine_stuck,
     .gone = on_engine_gone,
 };
 
@@ -284,6 +299,7 @@ static int start(struct instance *i, struct error *err)
     struct model *m = i->model;
     const struct config *c = m->host->config;
     struct engine_spec spec = {
+        .kind = c->kind,
         .name = m->entry->id,
         .binary = c->engine,
         .args = &m->composed.argv,

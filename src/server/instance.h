@@ -29,6 +29,7 @@ struct instance {
     struct pulse pulse;    /* whether it hangs */
     char *loaded_by;       /* who caused the load, for a person */
     double loaded_at;      /* Unix time of the spawn, seconds */
+    bool stuck;            /* its process has survived SIGKILL (process.h) */
     bool broken;           /* it does not answer, and is being stopped for that */
     uint64_t oom_kills;    /* of the kernel (oom.h), when it was started */
     struct memory_use use; /* what it has, as last read, and when that was */

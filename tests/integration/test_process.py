@@ -264,6 +264,39 @@ def test_a_second_signal_stops_at_once(fake, first, second):
         connection.close()
 
 
+@pytest.fixture
+def unkillable(fake, tmp_path):
+    """A server with a loaded model `a` whose engine survives SIGKILL, as far as its parent can see."""
+    tracer = tmp_path / "tracer"
+    server = fake("--stop-timeout", "200ms", a={"traced": str(tracer)})
+    server.tokenize("a")
+    pid = int(tracer.read_text())
+    if not pid:
+        pytest.skip("this system lets nobody trace")
+    yield server, pid_of(server, "a")
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_an_engine_that_survives_sigkill_does_not_hold_the_end(unkillable):
+    server, engine = unkillable
+    server.process.terminate()
+    assert ended(server) == 1
+    assert re.search(rf"model a: its engine, process {engine}, survives SIGKILL", server.log())
+    assert "all engines are gone" not in server.log()
+
+
+def test_a_third_signal_exits_at_once(unkillable):
+    server, _ = unkillable
+    server.process.terminate()
+    until(lambda: "stopping; " in server.log())
+    server.process.send_signal(signal.SIGINT)
+    until(lambda: "stopping at once" in server.log())
+    server.process.terminate()
+    assert ended(server) == 1
+    assert "for the third time" in server.log()
+    assert "survives SIGKILL" not in server.log(), "it did not wait for that"
+
+
 def test_a_slow_readers_tail_is_sent_before_the_end(hostler, tmp_path):
     """The engine has done its part and its lease is over, but the client has not read all of it."""
     folder = fake_models(tmp_path / "fakes", a={"big_body": 8})

@@ -7,15 +7,9 @@
 #include "base/memory.h"
 #include "cli/doctor/doctor.h"
 #include "cli/terminal/format.h"
-#include "engine/llama/help.h"
+#include "engine/kind.h"
 
 #define ENGINE_NAME "llama-server"
-
-/* --models-dir came with the version whose engines report their state to a router and take its commands. */
-static bool is_new_enough(const struct engine_options *o)
-{
-    return engine_options_find(o, "--models-dir", NULL) != NULL;
-}
 
 static struct doctor_remedy name_another(void)
 {
@@ -46,18 +40,18 @@ void doctor_engine(struct doctor *d)
     if (path)
         setenv("PATH", path, 1); /* where the server looks */
     char *name = doctor_engine_name(d);
-    int rc = llama_help_load(&o, name, &err);
+    int rc = engine_kind_default()->options_load(&o, name, &err);
     if (rc)
         doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' does not run", name),
                    mem_strdup(err.text));
-    else if (!is_new_enough(o))
+    else if (!engine_kind_default()->is_supported(o))
         doctor_add(d, DOCTOR_WRONG, "engine", mem_printf("the engine '%s' is too old", name),
                    mem_printf("%s\nit has no router mode, so it cannot report to hostler either",
                               engine_options_version(o)));
     else
         doctor_add(d, DOCTOR_OK, "engine", mem_printf("%s, %s", name, engine_options_version(o)),
                    NULL);
-    if (rc || !is_new_enough(o))
+    if (rc || !engine_kind_default()->is_supported(o))
         doctor_add_remedy(d, name_another());
     engine_options_destroy(o);
     free(name);

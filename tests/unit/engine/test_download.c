@@ -121,7 +121,8 @@ static int start_with(struct watch *w, const char *repo, const char *binary, con
 {
     struct error err = {""};
     struct strv env = {0};
-    struct download_spec spec = {.repo = repo, .binary = binary, .env = &env};
+    struct download_spec spec = {
+        .kind = engine_kind_default(), .repo = repo, .binary = binary, .env = &env};
     strv_addf(&env, "HF_HOME=%s/home", dir);
     if (endpoint)
         strv_add(&env, endpoint);
@@ -465,7 +466,7 @@ static void __attribute__((noreturn)) run_doomed(int fd)
     struct error err;
     struct strv env = {0};
     uv_loop_t own;
-    struct download_spec spec = {"u/m:Q4_K_M", getenv("LLAMA_SERVER"), &env};
+    struct download_spec spec = {engine_kind_default(), "u/m:Q4_K_M", getenv("LLAMA_SERVER"), &env};
     strv_addf(&env, "HF_HOME=%s/home", dir);
     strv_add(&env, endpoint);
     if (uv_loop_init(&own) || download_start(&d, &own, &spec, &doomed, &fd, &err))

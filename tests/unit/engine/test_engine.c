@@ -65,7 +65,7 @@ static void on_gone(struct engine *e, const struct engine_exit *how, void *ctx)
         engine_destroy(e);
 }
 
-static const struct engine_events events = {on_state, on_gone};
+static const struct engine_events events = {.state = on_state, .gone = on_gone};
 
 /* --- starting and waiting */
 
@@ -89,6 +89,7 @@ static int start_with(struct watch *w, const char *binary, const struct strv *ar
 {
     struct error err = {""};
     struct engine_spec spec = {
+        .kind = engine_kind_default(),
         .name = "test",
         .binary = binary,
         .args = args,
@@ -332,7 +333,8 @@ static void test_socket_path_too_long(void **state)
     struct watch w = {0};
     struct error err;
     char *deep = mem_printf("%s/%0100d", dir, 0);
-    struct engine_spec spec = {.name = "test", .binary = "/bin/true", .socket_dir = deep};
+    struct engine_spec spec = {
+        .kind = engine_kind_default(), .name = "test", .binary = "/bin/true", .socket_dir = deep};
     (void)state;
     assert_int_equal(engine_start(&w.e, &loop, &spec, &events, &w, &err), -ENAMETOOLONG);
     free(deep);
@@ -628,12 +630,16 @@ static void on_doomed_state(struct engine *e, enum engine_state state, void *ctx
 static void __attribute__((noreturn))
 run_doomed(int fd, enum engine_state when, const char *binary, const struct strv *args)
 {
-    static const struct engine_events doomed_events = {on_doomed_state, NULL};
+    static const struct engine_events doomed_events = {.state = on_doomed_state};
     struct doomed d = {fd, when};
     struct engine *e;
     struct error err;
     uv_loop_t own;
-    struct engine_spec spec = {.name = "doomed", .binary = binary, .args = args, .socket_dir = dir};
+    struct engine_spec spec = {.kind = engine_kind_default(),
+                               .name = "doomed",
+                               .binary = binary,
+                               .args = args,
+                               .socket_dir = dir};
     if (uv_loop_init(&own) || engine_start(&e, &own, &spec, &doomed_events, &d, &err))
         _exit(1);
     uv_run(&own, UV_RUN_DEFAULT);

@@ -8,8 +8,6 @@
 
 #include "engine/environment.h"
 
-#define CHILD_MODE "LLAMA_SERVER_ROUTER_PORT=0"
-
 static void test_what_passes(void **state)
 {
     static const char *const passing[] = {
@@ -63,55 +61,31 @@ static void test_composes(void **state)
     strv_add(&extra, "HOME=/other");
     strv_add(&extra, "LLAMA_ARG_THREADS=2");
     strv_add(&extra, "no equals sign");
-    strv_add(&extra, "LLAMA_SERVER_ROUTER_PORT=9");
     environment_compose(&out, parent, &extra);
-    assert_int_equal(out.n, 5);
+    assert_int_equal(out.n, 4);
     assert_string_equal(out.v[0], "PATH=/bin");
     assert_string_equal(out.v[1], "HOME=/other");
     assert_string_equal(out.v[2], "TZ=a=b");
     assert_string_equal(out.v[3], "LLAMA_ARG_THREADS=2");
-    assert_string_equal(out.v[4], CHILD_MODE);
-    assert_null(out.v[5]);
+    assert_null(out.v[4]);
     strv_finish(&out);
     strv_finish(&extra);
 }
 
-static void test_hub(void **state)
+static void test_copies_by_name(void **state)
 {
-    char *parent[] = {
-        (char[]){"HF_TOKEN=hf_secret"},
-        (char[]){"HF_ENDPOINT=http://h"},
-        (char[]){"MODEL_ENDPOINT=m"},
-        (char[]){"LLAMA_CACHE=/l"},
-        (char[]){"HF_HUB_CACHE=/h"},
-        (char[]){"HUGGINGFACE_HUB_CACHE=/g"},
-        (char[]){"HF_HOME=/f"},
-        (char[]){"SSL_CERT_FILE=/c"},
-        (char[]){"SSL_CERT_DIR=/d"},
-        (char[]){"HF_TOKEN_PATH=/t"},
-        (char[]){"LLAMA_API_KEY=k"},
-        (char[]){"LLAMA_ARG_HF_REPO=x"},
-        (char[]){"HF_TOKEN"},
-        (char[]){"PATH=/bin"},
-        NULL,
-    };
-    struct strv extra = {0}, out = {0};
+    static const char *const names[] = {"A", "B"};
+    char *parent[] = {(char[]){"A=1"}, (char[]){"AB=2"}, (char[]){"B"}, (char[]){"B=3"}, NULL};
+    struct strv out = {0};
     (void)state;
-    environment_compose(&out, parent, NULL);
-    assert_int_equal(out.n, 2); /* not for every engine */
+    strv_add(&out, "A=0");
+    environment_copy(&out, parent, names, 2);
+    assert_int_equal(out.n, 2);
+    assert_string_equal(out.v[0], "A=1");
+    assert_string_equal(out.v[1], "B=3");
+    environment_copy(&out, NULL, names, 2);
+    assert_int_equal(out.n, 2);
     strv_finish(&out);
-    environment_add_hub(&extra, parent);
-    assert_int_equal(extra.n, 9);
-    strv_add(&extra, "HF_TOKEN=hf_of_the_preset");
-    environment_compose(&out, parent, &extra);
-    assert_int_equal(out.n, 11);
-    assert_true(strv_has(&out, "HF_TOKEN=hf_of_the_preset"));
-    assert_true(strv_has(&out, "SSL_CERT_DIR=/d"));
-    assert_false(strv_has(&out, "HF_TOKEN=hf_secret"));
-    strv_finish(&out);
-    strv_finish(&extra);
-    environment_add_hub(&extra, NULL);
-    assert_int_equal(extra.n, 0);
 }
 
 static void test_nothing(void **state)
@@ -120,11 +94,9 @@ static void test_nothing(void **state)
     struct strv out = {0};
     (void)state;
     environment_compose(&out, parent, NULL);
-    assert_int_equal(out.n, 1);
-    assert_string_equal(out.v[0], CHILD_MODE);
-    strv_finish(&out);
+    assert_int_equal(out.n, 0);
     environment_compose(&out, NULL, NULL);
-    assert_int_equal(out.n, 1);
+    assert_int_equal(out.n, 0);
     strv_finish(&out);
 }
 
@@ -133,7 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_passes),
         cmocka_unit_test(test_composes),
-        cmocka_unit_test(test_hub),
+        cmocka_unit_test(test_copies_by_name),
         cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,48 +13,64 @@
 #include "engine/lines.h"
 #include "engine/llama/protocol.h"
 
+#define REPORT_MAX 65536
 #define HEAD "cmd_child_to_router:state:"
 
-static int parse(const char *line, struct protocol_report *out)
+static int parse(const char *line, struct engine_report *out)
 {
     /* On the heap without a zero behind it, so that a read beyond the end is seen. */
     size_t len = strlen(line);
     char *copy = malloc(len ? len : 1);
     memcpy(copy, line, len);
-    *out = (struct protocol_report){0};
-    int rc = protocol_parse(copy, len, out);
+    *out = (struct engine_report){0};
+    int rc = llama_protocol_parse(copy, len, out);
     free(copy);
     return rc;
 }
 
 static void test_reports(void **state)
 {
-    struct protocol_report r;
+    struct engine_report r;
     (void)state;
     assert_int_equal(parse(HEAD "{\"state\":\"loading\",\"payload\":{\"value\":0.5}}", &r), 0);
-    assert_int_equal(r.state, PROTOCOL_LOADING);
+    assert_int_equal(r.type, ENGINE_REPORT_LOADING);
     assert_true(json_real_value(json_object_get(r.payload, "value")) == 0.5);
     json_decref(r.payload);
     assert_int_equal(parse(HEAD "{\"payload\":{\"id\":\"m\"},\"state\":\"ready\"}", &r), 0);
-    assert_int_equal(r.state, PROTOCOL_READY);
+    assert_int_equal(r.type, ENGINE_REPORT_READY);
     assert_string_equal(json_string_value(json_object_get(r.payload, "id")), "m");
     json_decref(r.payload);
     assert_int_equal(parse(HEAD "{\"state\":\"sleeping\",\"payload\":null}", &r), 0);
-    assert_int_equal(r.state, PROTOCOL_SLEEPING);
+    assert_int_equal(r.type, ENGINE_REPORT_SLEEPING);
     assert_null(r.payload);
     assert_int_equal(parse(HEAD "{\"state\":\"ready\"}", &r), 0);
     assert_null(r.payload);
     assert_int_equal(parse(HEAD "{\"state\":\"downloading\",\"payload\":{\"total\":7}}", &r), 0);
-    assert_int_equal(r.state, PROTOCOL_DOWNLOADING);
+    assert_int_equal(r.type, ENGINE_REPORT_DOWNLOADING);
     assert_int_equal(json_integer_value(json_object_get(r.payload, "total")), 7);
     json_decref(r.payload);
+}
+
+static void test_end_of_a_download(void **state)
+{
+    static const char *const results[] = {"download_finished", "download_failed", "else"};
+    struct engine_report r;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        char line[128];
+        snprintf(line, sizeof line,
+                 HEAD "{\"state\":\"downloading\",\"payload\":{\"result\":\"%s\"}}", results[i]);
+        assert_int_equal(parse(line, &r), 0);
+        assert_int_equal(r.type, i ? ENGINE_REPORT_NOT_DOWNLOADED : ENGINE_REPORT_DOWNLOADED);
+        json_decref(r.payload);
+    }
 }
 
 static void test_log_lines(void **state)
 {
     static const char *const lines[] = {"", "c", "srv  load_model: loading",
                                         "cmd_child_to_router:", " " HEAD "{\"state\":\"ready\"}"};
-    struct protocol_report r;
+    struct engine_report r;
     (void)state;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         assert_int_equal(parse(lines[i], &r), -ENOMSG);
@@ -73,23 +90,21 @@ static void test_nonsense(void **state)
         HEAD "{\"state\":\"ready\",\"payload\":{\"id\":\"\xff\"}}",
         HEAD "{\"state\":\"re\\u0000ady\"}",
     };
-    struct protocol_report r;
+    struct engine_report r;
     (void)state;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         assert_int_equal(parse(lines[i], &r), -EBADMSG);
 }
 
-static void test_deep_and_long(void **state)
+static void test_deep(void **state)
 {
-    struct protocol_report r;
-    char *line = malloc(PROTOCOL_LINE_MAX + 2);
+    struct engine_report r;
+    char *line = malloc(REPORT_MAX + 1);
     (void)state;
-    memset(line, '[', PROTOCOL_LINE_MAX + 1);
+    memset(line, '[', REPORT_MAX);
     memcpy(line, HEAD, sizeof HEAD - 1);
-    line[PROTOCOL_LINE_MAX + 1] = '\0';
-    assert_int_equal(parse(line, &r), -EBADMSG); /* too long */
-    line[PROTOCOL_LINE_MAX] = '\0';
-    assert_int_equal(parse(line, &r), -EBADMSG); /* too deep */
+    line[REPORT_MAX] = '\0';
+    assert_int_equal(parse(line, &r), -EBADMSG);
     free(line);
 }
 
@@ -156,9 +171,13 @@ static void test_line_of_the_very_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reports),  cmocka_unit_test(test_log_lines),
-        cmocka_unit_test(test_nonsense), cmocka_unit_test(test_deep_and_long),
-        cmocka_unit_test(test_lines),    cmocka_unit_test(test_line_of_the_very_limit),
+        cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_end_of_a_download),
+        cmocka_unit_test(test_log_lines),
+        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_line_of_the_very_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
