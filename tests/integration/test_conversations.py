@@ -248,8 +248,7 @@ def test_the_load_fails(hostler, tmp_path):
     path = tiny_model.make(str(tmp_path / "models" / "a.gguf"))
     os.truncate(path, os.stat(path).st_size // 2)
     server = hostler(*options(tmp_path / "models"))
-    say(server, "a", "c").close()
-    until(lambda: server.models()["a"]["status"].get("failed"), what="the failure")
+    assert say(server, "a", "c").answer().status == 500
     is_json_error(again(server, "c"), 404)
     assert server.queue() == {}
 

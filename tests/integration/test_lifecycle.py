@@ -256,7 +256,7 @@ def test_autoload(fake, option, query, loads):
 
 
 def test_load_by_hand(fake):
-    server = fake(a={"load_s": 0.5}, b={})
+    server = fake(a={"load_s": 3}, b={})
     assert server.post("/models/load", {"model": "a"}).json == {"success": True}
     assert is_json_error(server.post("/models/load", {"model": "a"}), 400) == (
         "model is already running")
