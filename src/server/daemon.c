@@ -400,13 +400,18 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     open_standard_streams();
     descriptors_raise_limit();
     mem_tune();
-    uv_loop_init(&d->loop);
+    int rc = uv_loop_init(&d->loop);
+    if (rc) {
+        log_plain(LOG_ERROR, "hostler serve: cannot start the event loop: %s", uv_strerror(rc));
+        free(d);
+        return 1;
+    }
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
     watch_signals(d);
     supervisor_watch(supervisor, &d->loop);
     log_start();
-    int rc = open_log(config, &err);
+    rc = open_log(config, &err);
     if (!rc)
         rc = daemon_start(d, api, &err);
     if (rc) {
