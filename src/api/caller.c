@@ -11,43 +11,6 @@
 #include "http/target.h"
 #include "server/keys.h"
 
-static bool is_local(const char *peer)
-{
-    static const char *const local[] = {"127.", "[::1]:", "[::ffff:127.", "unix"};
-    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
-        if (strncmp(peer, local[i], strlen(local[i])) == 0)
-            return true;
-    return false;
-}
-
-static void set_text(char *out, size_t size, const char *text)
-{
-    text_copy(out, size, text ? text : "", text ? strlen(text) : 0);
-}
-
-static void set_client(struct caller *c, const struct http_exchange *x)
-{
-    const char *peer = http_exchange_peer(x);
-    const char *through = http_head_get(http_exchange_head(x), "x-forwarded-for");
-    char via[48]; /* a local peer is short */
-    if (!through || !*through || !is_local(peer)) {
-        set_text(c->client, sizeof c->client, peer);
-        return;
-    }
-    snprintf(via, sizeof via, " via %s", peer);
-    text_copy(c->client, sizeof c->client - strlen(via), through, strcspn(through, ","));
-    memcpy(c->client + strlen(c->client), via, strlen(via) + 1);
-}
-
-static void set_request(struct caller *c, const struct http_exchange *x)
-{
-    const char *method = http_exchange_method(x), *target = http_exchange_target(x);
-    size_t len = strlen(method); /* the longest has 11 */
-    memcpy(c->request, method, len);
-    c->request[len++] = ' ';
-    text_copy(c->request + len, sizeof c->request - len, target, target_path_len(target));
-}
-
 /* --- the key ------------------------------------------------------------------------------------
  */
 
@@ -85,13 +48,10 @@ static void set_rights(struct caller *c, bool has_key)
 void caller_init(struct caller *c, const struct config *config, const struct http_exchange *x)
 {
     const struct http_head *head = http_exchange_head(x);
-    const char *key = config->api_keys.n ? key_of(&config->api_keys, head) : NULL;
-    set_request(c, x);
-    set_client(c, x);
-    set_text(c->key, sizeof c->key, key);
-    set_text(c->agent, sizeof c->agent, http_head_get(head, "user-agent"));
+    c->x = x;
+    c->key = config->api_keys.n ? key_of(&config->api_keys, head) : NULL;
     c->page = origins_page(&config->cors_origins, x);
-    set_rights(c, key || !config->api_keys.n);
+    set_rights(c, c->key || !config->api_keys.n);
 }
 
 bool caller_may(const struct caller *c, enum right right, const struct model *model)
@@ -131,11 +91,63 @@ void caller_refuse(const struct caller *c, enum right right, struct http_exchang
 /* --- in words -----------------------------------------------------------------------------------
  */
 
+static bool is_local(const char *peer)
+{
+    static const char *const local[] = {"127.", "[::1]:", "[::ffff:127.", "unix"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if (strncmp(peer, local[i], strlen(local[i])) == 0)
+            return true;
+    return false;
+}
+
+static void set_text(char *out, size_t size, const char *text)
+{
+    text_copy(out, size, text ? text : "", text ? strlen(text) : 0);
+}
+
+static void set_client(struct caller_text *t, const struct http_exchange *x)
+{
+    const char *peer = http_exchange_peer(x);
+    const char *through = http_head_get(http_exchange_head(x), "x-forwarded-for");
+    char via[48]; /* a local peer is short */
+    if (!through || !*through || !is_local(peer)) {
+        set_text(t->client, sizeof t->client, peer);
+        return;
+    }
+    snprintf(via, sizeof via, " via %s", peer);
+    text_copy(t->client, sizeof t->client - strlen(via), through, strcspn(through, ","));
+    memcpy(t->client + strlen(t->client), via, strlen(via) + 1);
+}
+
+static void set_request(struct caller_text *t, const struct http_exchange *x)
+{
+    const char *method = http_exchange_method(x), *target = http_exchange_target(x);
+    size_t len = strlen(method); /* the longest has 11 */
+    memcpy(t->request, method, len);
+    t->request[len++] = ' ';
+    text_copy(t->request + len, sizeof t->request - len, target, target_path_len(target));
+}
+
+void caller_text_set(struct caller_text *t, const struct caller *c)
+{
+    set_request(t, c->x);
+    set_client(t, c->x);
+    set_text(t->key, sizeof t->key, c->key);
+    set_text(t->agent, sizeof t->agent, http_head_get(http_exchange_head(c->x), "user-agent"));
+}
+
+char *caller_text_describe(const struct caller_text *t)
+{
+    const char *open = *t->key || *t->agent ? " (" : "", *close = *open ? ")" : "";
+    const char *comma = *t->key && *t->agent ? ", " : "";
+    return mem_printf("%s from %s%s%s%s%s%s%s", t->request, t->client, open,
+                      *t->key && strncmp(t->key, "key ", 4) != 0 ? "key " : "", t->key, comma,
+                      t->agent, close);
+}
+
 char *caller_describe(const struct caller *c)
 {
-    const char *open = *c->key || *c->agent ? " (" : "", *close = *open ? ")" : "";
-    const char *comma = *c->key && *c->agent ? ", " : "";
-    return mem_printf("%s from %s%s%s%s%s%s%s", c->request, c->client, open,
-                      *c->key && strncmp(c->key, "key ", 4) != 0 ? "key " : "", c->key, comma,
-                      c->agent, close);
+    struct caller_text text;
+    caller_text_set(&text, c);
+    return caller_text_describe(&text);
 }

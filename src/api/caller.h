@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who asks, made once a request: what people are told of it, and what it may do. That depends on the
- * key that it carries and on the web page, if any, that sent it.
+ * Who asks, made once a request, and what it may do: that depends on the key that it carries and on the
+ * web page, if any, that sent it. What people are told of it is put into words only when somebody
+ * needs these.
  */
 #ifndef HOSTLER_API_CALLER_H
 #define HOSTLER_API_CALLER_H
@@ -31,14 +32,20 @@ enum right {
     RIGHT_COUNT,
 };
 
-/* Copied where it must outlast the exchange. */
+/* Valid as long as the exchange; may be copied. */
 struct caller {
+    const struct http_exchange *x;
+    const char *key; /* the key's name, owned by the configuration; NULL: none */
+    enum page page;
+    unsigned rights; /* bits: 1 << enum right */
+};
+
+/* What people are told of a caller. Outlasts the exchange. */
+struct caller_text {
     char request[64]; /* `POST /v1/chat/completions` */
     char client[64];  /* `127.0.0.1:4711`; behind a proxy of this machine whom that names, too */
     char key[32];     /* the key's name; empty: none */
     char agent[80];   /* User-Agent; empty: none */
-    enum page page;
-    unsigned rights; /* bits: 1 << enum right */
 };
 
 /* Hashes the request's key, if there are keys at all. The exchange's Host must have been accepted
@@ -51,7 +58,10 @@ bool caller_foreign_page_may(enum right right);
 /* Answers a request for which the caller lacks a right: 401 without a valid key, 403 when the page is
  * what bars it. The latter is not for the page to read. */
 void caller_refuse(const struct caller *c, enum right right, struct http_exchange *x);
-/* `POST /v1/chat/completions from 127.0.0.1:4711 (key alice, curl/8.0)`; the caller frees. */
+void caller_text_set(struct caller_text *t, const struct caller *c);
+/* `POST /v1/chat/completions from 127.0.0.1:4711 (key alice, curl/8.0)`; whoever calls it frees. */
+char *caller_text_describe(const struct caller_text *t);
+/* The same, while the exchange lasts. */
 char *caller_describe(const struct caller *c);
 
 #endif

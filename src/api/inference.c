@@ -399,7 +399,7 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
     case SCHED_REJECT_NOT_LOADED:
         if (i->barred)
             refuse_queue(i, "not_loaded",
-                         i->record->caller.page == PAGE_FOREIGN
+                         i->record->page == PAGE_FOREIGN
                              ? "it is not loaded, and a page of another origin cannot load it so"
                              : "it is not loaded, and only a request with an API key loads it");
         else
@@ -626,7 +626,7 @@ static const struct http_exchange_events events = {
 
 static char *describe(const struct host_request *r)
 {
-    return caller_describe(&container_of(r, struct inference, request)->record->caller);
+    return caller_text_describe(&container_of(r, struct inference, request)->record->caller);
 }
 
 static struct inference *inference_create(struct api *api, struct http_exchange *x,

@@ -73,7 +73,8 @@ struct request_record *request_log_begin(struct request_log *r, const struct cal
     e->at = clock_unix();
     e->arrived = uv_now(r->loop);
     e->place = place;
-    e->caller = *caller;
+    caller_text_set(&e->caller, caller);
+    e->page = caller->page;
     TAILQ_INSERT_HEAD(&r->running, e, link);
     return e;
 }

@@ -19,7 +19,8 @@ struct request_record {
     uint64_t id;
     double at;                        /* Unix time, seconds */
     uint64_t arrived, granted, ended; /* uv_now(), ms; 0: not yet */
-    struct caller caller;
+    struct caller_text caller;
+    enum page page; /* that sent it */
     char error[24]; /* the error's `state`; empty: none */
     char *model;    /* id, or the name that no model has; NULL */
     int status;     /* of the answer; 0: none yet */
