@@ -103,8 +103,42 @@ static const struct route {
 
 #define N_ROUTES (sizeof routes / sizeof *routes)
 
-/* Of each route's path: a request's path differs from most in its length already. */
-static unsigned char path_len[N_ROUTES];
+#define ROUTE_LEN_MAX 64 /* no route's path is longer */
+
+/*
+ * Routes by the length of their path, in which a request's path differs from most already. A list has the
+ * table's order, and each goes on with the routes that have a `*`; list 0 has only those.
+ */
+static struct {
+    unsigned char first[ROUTE_LEN_MAX + 1]; /* a route's number plus 1; 0: none */
+    unsigned char next[N_ROUTES];           /* the same */
+    unsigned char len[N_ROUTES];            /* of the path */
+} by_length;
+
+static bool is_pattern(const struct route *r)
+{
+    return strchr(r->path, '*');
+}
+
+static void prepend(unsigned char *list, size_t i)
+{
+    by_length.next[i] = *list;
+    *list = (unsigned char)(i + 1);
+}
+
+static void index_routes(void)
+{
+    memset(&by_length, 0, sizeof by_length);
+    for (size_t i = N_ROUTES; i--;) {
+        by_length.len[i] = (unsigned char)strlen(routes[i].path);
+        if (is_pattern(&routes[i]))
+            prepend(&by_length.first[0], i);
+    }
+    memset(by_length.first, by_length.first[0], sizeof by_length.first);
+    for (size_t i = N_ROUTES; i--;)
+        if (!is_pattern(&routes[i]))
+            prepend(&by_length.first[by_length.len[i]], i);
+}
 
 static bool path_matches(const char *pattern, size_t n, const char *path, size_t len)
 {
@@ -120,23 +154,22 @@ static bool method_matches(const char *wanted, const char *method)
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* The next route of the path from number `*i` on, whatever its method; NULL behind the last. */
-static const struct route *next_of_path(const char *target, size_t *i)
+/* The next route of the path behind `r`, whatever its method; NULL: none. `r` is NULL: the first. */
+static const struct route *next_of_path(const char *path, size_t len, const struct route *r)
 {
-    size_t len = target_path_len(target);
-    while (*i < N_ROUTES) {
-        const size_t at = (*i)++;
-        if (path_matches(routes[at].path, path_len[at], target, len))
-            return &routes[at];
-    }
+    unsigned char i =
+        r ? by_length.next[r - routes] : by_length.first[len <= ROUTE_LEN_MAX ? len : 0];
+    for (; i; i = by_length.next[i - 1])
+        if (path_matches(routes[i - 1].path, by_length.len[i - 1], path, len))
+            return &routes[i - 1];
     return NULL;
 }
 
 static const struct route *find_route(const char *method, const char *target)
 {
-    size_t i = 0;
-    const struct route *r;
-    while ((r = next_of_path(target, &i)) && !method_matches(r->method, method))
+    const size_t len = target_path_len(target);
+    const struct route *r = NULL;
+    while ((r = next_of_path(target, len, r)) && !method_matches(r->method, method))
         ;
     return r;
 }
@@ -221,9 +254,10 @@ static void refuse_host(struct http_exchange *x)
 /* `GET, HEAD, POST`: of the path's routes. The caller frees it; NULL: it has none. */
 static char *methods_of(const char *target)
 {
+    const size_t len = target_path_len(target);
     char *all = NULL;
-    const struct route *r;
-    for (size_t i = 0; (r = next_of_path(target, &i));) {
+    const struct route *r = NULL;
+    while ((r = next_of_path(target, len, r))) {
         const char *more = strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method;
         char *longer = all ? mem_printf("%s, %s", all, more) : mem_strdup(more);
         free(all);
@@ -300,7 +334,7 @@ void api_add_fields(struct http_exchange *x, void *ctx)
     cors_add_fields(host_config(api->host), x);
 }
 
-/* O(routes), beside what the handler does. */
+/* O(routes whose path has the same length), beside what the handler does. */
 void api_handle(struct http_exchange *x, void *ctx)
 {
     struct api *api = ctx;
@@ -347,8 +381,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->downloads = downloads_create(host, refresh, api_downloads_told, api);
     api->bodies.max = host_config(host)->max_body_memory;
     api->started = uv_now(host_loop(host));
-    for (size_t i = 0; i < N_ROUTES; i++)
-        path_len[i] = (unsigned char)strlen(routes[i].path);
+    index_routes();
     return api;
 }
 
