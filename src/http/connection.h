@@ -52,7 +52,6 @@ struct http_exchange {
     struct answer answer;
     llhttp_t parser;
     struct request_check check;
-    struct http_head head;
     size_t
         target_at; /* where the target begins in head.text: what stands before it is not for handlers */
     struct buf ahead; /* read, but not parsed yet, */
@@ -74,6 +73,7 @@ struct http_exchange {
     bool expects;      /* 100-continue is owed before the body is read */
     bool ready;        /* it is in all->ready */
     uv_shutdown_t shutdown;
+    struct http_head head; /* last, for connection_create() */
 };
 TAILQ_HEAD(exchanges, http_exchange);
 

@@ -53,36 +53,57 @@ static bool is_host(const char *value)
     return !*value;
 }
 
-/* Of Host there is exactly one (RFC 9112, 3.2); HTTP/1.0 may have none. */
-static const char *field_problem(const struct http_head *head, bool is_old)
+static bool is_transfer_coding_wrong(const llhttp_t *parser, const char *coding)
 {
-    const char *host = NULL;
+    return !(parser->flags & F_CHUNKED) || strcasecmp(coding, "chunked") != 0;
+}
+
+/* The fields that are looked at, found in one pass: every request pays for it. */
+struct fields {
+    const char *host, *coding; /* the first of each; NULL: none */
+    unsigned n_hosts;
+    bool blank; /* a blank stands between a name and its colon */
+};
+
+static struct fields find_fields(const struct http_head *head)
+{
+    struct fields f = {0};
     for (unsigned i = 0; i < head->n_fields; i++) {
         const char *value = http_field_value(head, i);
         /* RFC 9112, 5.1. llhttp takes a blank for a part of the name; the name's end is a zero. */
-        if (value[-2] == ' ')
-            return "a blank between the name of a header field and its colon";
-        if (!http_field_is(head, i, "host"))
-            continue;
-        if (host)
-            return "Host is given more than once";
-        host = value;
+        f.blank |= value[-2] == ' ';
+        if (http_field_is(head, i, "host")) {
+            f.host = f.host ? f.host : value;
+            f.n_hosts++;
+        } else if (!f.coding && http_field_is(head, i, "transfer-encoding")) {
+            f.coding = value;
+        }
     }
-    if (!host)
+    return f;
+}
+
+/* Of Host there is exactly one (RFC 9112, 3.2); HTTP/1.0 may have none. */
+static const char *host_problem(const struct fields *f, bool is_old)
+{
+    if (f->n_hosts > 1)
+        return "Host is given more than once";
+    if (!f->host)
         return is_old ? NULL : "Host is missing: every HTTP/1.1 request names it";
-    return is_host(host) ? NULL : "Host is not the name of a host";
+    return is_host(f->host) ? NULL : "Host is not the name of a host";
 }
 
 const char *request_check_head(const llhttp_t *parser, const struct http_head *head)
 {
-    const char *coding = http_head_get(head, "transfer-encoding");
+    const struct fields f = find_fields(head);
     if (parser->http_major != 1)
         return "only HTTP/1.0 and HTTP/1.1 are spoken here";
-    if (coding && parser->http_minor == 0)
+    if (f.coding && parser->http_minor == 0)
         return "Transfer-Encoding is not possible in an HTTP/1.0 request";
-    if (coding && (!(parser->flags & F_CHUNKED) || strcasecmp(coding, "chunked") != 0))
+    if (f.coding && is_transfer_coding_wrong(parser, f.coding))
         return "Transfer-Encoding must be chunked, and nothing else";
     if (parser->content_length > INT64_MAX)
         return "Content-Length is too large";
-    return field_problem(head, parser->http_minor == 0);
+    if (f.blank)
+        return "a blank between the name of a header field and its colon";
+    return host_problem(&f, parser->http_minor == 0);
 }
