@@ -370,12 +370,12 @@ static void settle_yielding(struct sched *s)
     }
 }
 
-enum place_result place(struct sched *s, struct sched_action *action)
+/* Not inlined: the ordinary end of a request, for which there is nothing to place, would zero a probe. */
+static __attribute__((noinline)) enum place_result place_all(struct sched *s,
+                                                             struct sched_action *action)
 {
     struct probe p = {.s = s};
     struct sched_instance *i;
-    if (!s->queued && !s->yielding && TAILQ_EMPTY(&s->replacements))
-        return PLACE_NOTHING;
     TAILQ_FOREACH (i, &s->instances, link)
         i->chosen = false;
     probe_rooms(&p, ++s->probes, ROOM_EMPTY);
@@ -385,6 +385,13 @@ enum place_result place(struct sched *s, struct sched_action *action)
     if (result == PLACE_NOTHING)
         settle_yielding(s);
     return result;
+}
+
+enum place_result place(struct sched *s, struct sched_action *action)
+{
+    if (!s->queued && !s->yielding && TAILQ_EMPTY(&s->replacements))
+        return PLACE_NOTHING;
+    return place_all(s, action);
 }
 
 /* Uses the number of the last pass again, so that `s` need not change. */
