@@ -17,15 +17,16 @@
 
 void api_health(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    const struct model *h = host_config(api->host)->classic ? host_at(api->host, 0) : NULL;
+    static const char ok[] = "{\"status\":\"ok\"}";
+    const struct model *m = host_config(api->host)->classic ? host_at(api->host, 0) : NULL;
     (void)caller;
     /* A single-model llama-server says here whether its model can be used. */
-    if (h && model_state(h) == SCHED_LOADING)
+    if (m && model_state(m) == SCHED_LOADING)
         reply_error(x, 503, "Loading model");
-    else if (h && model_state(h) == SCHED_UNLOADED && h->outcome.failure)
-        reply_error(x, 503, "%s", h->outcome.failure);
+    else if (m && model_state(m) == SCHED_UNLOADED && m->outcome.failure)
+        reply_error(x, 503, "%s", m->outcome.failure);
     else
-        reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
+        reply_text(x, 200, ok, sizeof ok - 1);
 }
 
 void api_props(struct api *api, struct http_exchange *x, const struct caller *caller)
