@@ -237,12 +237,13 @@ static bool is_place_free_later(const struct sched_instance *old)
     return old->state == SCHED_STOPPING || old->chosen;
 }
 
-static bool fits_beside(const struct probe *p, const struct sched_model *m, enum room_when when)
+static bool fits_beside(const struct probe *p, const struct sched_model *m,
+                        const struct sched_footprint *f, enum room_when when)
 {
     const struct sched_instance *old = replace_predecessor(m);
     return old && !p->blocked && !old->footprint.apart && !queue_is_held(p->s, m) &&
            (!is_place_free_later(old) || p->rooms[ROOM_LATER].places >= 1) &&
-           room_fits_beside(&p->rooms[when], &m->next);
+           room_fits_beside(&p->rooms[when], f);
 }
 
 static bool is_any_stopping(const struct sched_model *m)
@@ -280,8 +281,8 @@ static enum place_result place_beside(struct sched *s, struct probe *p, struct s
         return PLACE_NOTHING;
     if (!room_could_ever_fit(s, &m->next))
         return can_never_fit(s, m, survivor);
-    if (fits_beside(p, m, ROOM_LATER)) {
-        if (fits_beside(p, m, ROOM_NOW) && may_load(s, m))
+    if (fits_beside(p, m, &m->next, ROOM_LATER)) {
+        if (fits_beside(p, m, &m->next, ROOM_NOW) && may_load(s, m))
             return spawn(s, m, action);
         room_reserve(&p->rooms[ROOM_LATER], &m->next, is_place_free_later(replace_predecessor(m)));
         return PLACE_NOTHING;
@@ -389,23 +390,38 @@ static __attribute__((noinline)) enum place_result place_all(struct sched *s,
 
 enum place_result place(struct sched *s, struct sched_action *action)
 {
-    if (!s->queued && !s->yielding && TAILQ_EMPTY(&s->replacements))
+    bool wanted = s->queued || !TAILQ_EMPTY(&s->replacements);
+    if (s->capacity_pending ? wanted : !wanted && !s->yielding)
         return PLACE_NOTHING;
     return place_all(s, action);
 }
 
 /* Uses the number of the last pass again, so that `s` need not change. */
-bool place_would_fit(const struct sched *s, const struct sched_footprint *footprint,
-                     const struct sched_instance *without, struct victims *out)
+static void probe_again(struct probe *p, const struct sched_footprint *footprint)
 {
-    struct probe p = {.s = s, .without = without};
+    const struct sched *s = p->s;
     const struct sched_instance *i;
     TAILQ_FOREACH (i, &s->instances, link)
         if (i->footprint.weights)
             room_reset(i->footprint.weights, s->probes);
     if (footprint->weights)
         room_reset(footprint->weights, s->probes);
-    probe_rooms(&p, s->probes, ROOM_STAYED);
+    probe_rooms(p, s->probes, ROOM_STAYED);
+}
+
+bool place_would_fit_beside(const struct sched *s, const struct sched_model *m,
+                            const struct sched_footprint *footprint)
+{
+    struct probe p = {.s = s};
+    probe_again(&p, footprint);
+    return fits_beside(&p, m, footprint, ROOM_LATER);
+}
+
+bool place_would_fit(const struct sched *s, const struct sched_footprint *footprint,
+                     const struct sched_instance *without, struct victims *out)
+{
+    struct probe p = {.s = s, .without = without};
+    probe_again(&p, footprint);
     out->n = 0;
     return fits(&p, footprint, ROOM_NOW) || choose(&p, footprint, ROOM_STAYED, out);
 }

@@ -16,6 +16,9 @@ enum place_result place(struct sched *s, struct sched_action *action);
 /* See sched_would_fit(). */
 bool place_would_fit(const struct sched *s, const struct sched_footprint *footprint,
                      const struct sched_instance *without, struct victims *out);
+/* See sched_would_fit_beside(). */
+bool place_would_fit_beside(const struct sched *s, const struct sched_model *m,
+                            const struct sched_footprint *footprint);
 /* When the pass must be repeated though nothing happens; SCHED_NEVER. */
 uint64_t place_deadline(const struct sched *s);
 /* Whether `a` is served before `b`; both wait for a place. */

@@ -95,6 +95,12 @@ bool sched_would_fit(const struct sched *s, const struct sched_footprint *footpr
     return true;
 }
 
+bool sched_would_fit_beside(const struct sched *s, const struct sched_model *m,
+                            const struct sched_footprint *footprint)
+{
+    return place_would_fit_beside(s, m, footprint);
+}
+
 bool sched_could_ever_fit(const struct sched *s, const struct sched_footprint *footprint)
 {
     return room_could_ever_fit(s, footprint);

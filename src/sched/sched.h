@@ -380,11 +380,14 @@ struct sched_action {
     const struct sched_model *cause; /* STOP, when EVICTED: who needs the room; else NULL */
 };
 
-/* Embedded by the caller. Its fields are the scheduler's own, but for the first two. */
+/* Embedded by the caller. Its fields are the scheduler's own, but for the first three. */
 struct sched {
     /* What all instances together may have on a device now: the caller sets it as other programs
      * take memory and free it; SCHED_EV_TICK makes the scheduler take note. */
     uint64_t capacity[SCHED_DEVICES];
+    /* `capacity` is being read anew: nothing is placed, and nobody is stopped for it, until the
+     * caller clears this and feeds SCHED_EV_TICK. The caller's. */
+    bool capacity_pending;
     /* The record for the next SPAWN, set by the caller; while it is NULL nothing is loaded. */
     struct sched_instance *spare;
     struct sched_config config;
@@ -447,6 +450,10 @@ uint64_t sched_eta(const struct sched *s, const struct sched_model *m);
 bool sched_would_fit(const struct sched *s, const struct sched_footprint *footprint,
                      const struct sched_instance *without, struct sched_instance **victims,
                      unsigned max, unsigned *n);
+/* Whether a replacement of that footprint would be loaded now, or when the STOPPING instances are
+ * gone, beside the outdated instance of `m` (Replacement). Otherwise as sched_would_fit(). */
+bool sched_would_fit_beside(const struct sched *s, const struct sched_model *m,
+                            const struct sched_footprint *footprint);
 /* Whether it could be loaded if nothing else was, and other programs used no memory. */
 bool sched_could_ever_fit(const struct sched *s, const struct sched_footprint *footprint);
 

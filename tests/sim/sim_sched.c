@@ -680,6 +680,7 @@ static void check_spawn(struct world *w, const struct catalog_model *m, const st
 {
     CHECK(m->listed && !is_held(w, m) && !w->shutdown, "spawn of what must not be loaded");
     CHECK(!m->m.unsure && m->m.retry_at <= w->now, "spawn before its time");
+    CHECK(!w->s.capacity_pending, "spawn while the capacity is being read");
     CHECK(may_load_more(w, m), "too many loads");
     check_cause(w, m, c);
     if (predecessor(w, m))
@@ -914,7 +915,8 @@ static void check_engine(struct world *w, const struct engine *e)
     CHECK(!lives(e) || !e->model->m.max_leases || count_active(w, e) <= e->model->m.max_leases ||
               !w->fixed,
           "more leases than it may have");
-    CHECK(e->i.state != SCHED_YIELDING || (busy && !e->model->m.pinned), "yields in vain");
+    CHECK(e->i.state != SCHED_YIELDING || (busy && !e->model->m.pinned) || w->s.capacity_pending,
+          "yields in vain");
     CHECK(!e->draining || e->state != ENGINE_UP || busy, "drained, yet not stopped");
     CHECK(!e->killed || e->force_given || !lives(e), "was to be stopped at once");
 }
@@ -966,7 +968,7 @@ static void check_order(struct world *w, const struct catalog_model *m)
 static void check_replacements(struct world *w)
 {
     const struct engine *e;
-    if (first_in_turn(w) || sched_deadline(&w->s) <= w->now)
+    if (first_in_turn(w) || sched_deadline(&w->s) <= w->now || w->s.capacity_pending)
         return;
     EACH_ENGINE (e, w, NULL) {
         const struct catalog_model *m = e->model;
@@ -983,7 +985,7 @@ static void check_replacements(struct world *w)
 static void check_turn(struct world *w)
 {
     const struct catalog_model *first = first_in_turn(w);
-    if (!first || !is_first(w, first) || sched_deadline(&w->s) <= w->now)
+    if (!first || !is_first(w, first) || sched_deadline(&w->s) <= w->now || w->s.capacity_pending)
         return;
     bool overdue = is_late(w, first);
     bool soon = fits_without(w, first, who_leaves);
@@ -1542,7 +1544,8 @@ static bool must_be_replaced_at_once(const struct world *w, const struct catalog
             w->config.ceiling[d])
             return false;
     return w->strict && open && may_serve_on(w, open, loading) && fits_beside(w, open) &&
-           may_load_more(w, m) && !loading && !m->m.unsure && !count_without_place(w, m);
+           may_load_more(w, m) && !loading && !m->m.unsure && !w->s.capacity_pending &&
+           !count_without_place(w, m);
 }
 
 /* Its arguments changed: nobody is rejected who could wait for the next engine. */
@@ -1668,6 +1671,7 @@ static void change_model(struct world *w, struct catalog_model *m)
 /* Other programs take memory, or give it back. */
 static void change_capacity(struct world *w)
 {
+    w->s.capacity_pending = !w->plain && one_in(w, 4);
     for (unsigned d = 0; d < DEVICES && !w->plain; d++)
         w->s.capacity[d] =
             one_in(w, 2) ? w->config.ceiling[d] : below(w, 1 + (unsigned)w->config.ceiling[d]);
@@ -1889,6 +1893,7 @@ static void finish(struct world *w)
     w->strict = true;
     for (unsigned i = 0; i < w->n_models; i++)
         w->models[i].m.unsure = false;
+    w->s.capacity_pending = false;
     tick(w);
     set_times(w);
     w->resident = w->config.max_wait_ms != SCHED_NEVER && one_in(w, 2);

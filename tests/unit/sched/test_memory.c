@@ -359,6 +359,24 @@ TEST(what_is_unsure_is_not_placed_yet_and_holds_up_nobody)
     did(w, "spawn A for 0");
 }
 
+TEST(while_the_capacity_is_read_nothing_is_placed_and_nobody_stopped)
+{
+    struct world *w = begin_card();
+    have_ready(w, B);
+    w->m[A].next.bytes[1] = 100;
+    w->s.capacity_pending = true;
+    ask(w, 0, A);
+    ask(w, 1, B); /* what serves goes on */
+    did(w, "grant 1");
+    done(w, 1);
+    pass(w, 60000);
+    time_passed(w);
+    did(w, "");
+    w->s.capacity_pending = false;
+    time_passed(w);
+    did(w, "stop B evicted");
+}
+
 TEST(what_is_unsure_can_time_out)
 {
     struct world *w = begin_small(&(struct sched_config){.wait_timeout_ms = 100});
@@ -1392,6 +1410,7 @@ int main(void)
         cmocka_unit_test(capacity_that_shrinks_and_grows_is_felt_at_a_tick),
         cmocka_unit_test(nobody_is_stopped_because_capacity_shrinks),
         cmocka_unit_test(what_is_unsure_is_not_placed_yet_and_holds_up_nobody),
+        cmocka_unit_test(while_the_capacity_is_read_nothing_is_placed_and_nobody_stopped),
         cmocka_unit_test(what_is_unsure_can_time_out),
         cmocka_unit_test(what_can_never_fit_is_rejected_at_once),
         cmocka_unit_test(what_can_never_fit_is_rejected_also_when_all_places_are_taken),

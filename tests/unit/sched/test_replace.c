@@ -206,6 +206,21 @@ TEST(without_memory_for_both_and_some_to_spare_the_old_one_drains)
     did(w, "spawn A");
 }
 
+TEST(whether_a_replacement_would_fit_beside_is_a_question)
+{
+    struct world *w = begin_known();
+    struct sched_footprint f = {.bytes = {0, 50}};
+    assert_false(sched_would_fit_beside(&w->s, &w->m[A], &f)); /* there is nothing to be beside */
+    have_busy(w, A, 0);
+    w->m[A].unsure = true;
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "");
+    assert_true(sched_would_fit_beside(&w->s, &w->m[A], &f));
+    f.bytes[1] = 51;
+    assert_false(sched_would_fit_beside(&w->s, &w->m[A], &f));
+    assert_true(sched_would_fit_beside(&w->s, &w->m[A], &(struct sched_footprint){0}));
+}
+
 TEST(who_drains_is_joined_by_the_next_one_when_memory_is_free)
 {
     struct world *w = begin_known();
@@ -775,6 +790,7 @@ int main(void)
         cmocka_unit_test(without_figures_of_memory_the_old_one_drains),
         cmocka_unit_test(who_is_to_be_apart_drains),
         cmocka_unit_test(without_memory_for_both_and_some_to_spare_the_old_one_drains),
+        cmocka_unit_test(whether_a_replacement_would_fit_beside_is_a_question),
         cmocka_unit_test(who_drains_is_joined_by_the_next_one_when_memory_is_free),
         cmocka_unit_test(those_who_wait_for_room_come_first),
         cmocka_unit_test(who_has_waited_too_long_for_room_is_not_overtaken),
