@@ -51,6 +51,12 @@ static bool was_unread(struct client_connection *conn, int error)
     return ioctl(fd, SIOCOUTQ, &pending) == 0 && pending > 0;
 }
 
+/* The kernel, or this process, had no memory for what was to be sent. */
+static bool is_our_lack(int error)
+{
+    return error == UV_ENOMEM || error == UV_ENOBUFS;
+}
+
 /* A request that was read may have been acted upon, and may be what crashed the origin: only one that
  * was not read is made again. */
 static enum http_call_failure failure_of(struct client_connection *conn, int error)
@@ -59,6 +65,8 @@ static enum http_call_failure failure_of(struct client_connection *conn, int err
         return HTTP_CALL_NOT_SENT;
     if (conn->answered)
         return HTTP_CALL_BROKEN;
+    if (is_our_lack(error) || is_our_lack(conn->stream.write_error))
+        return HTTP_CALL_NO_RESOURCES;
     if (!was_unread(conn, error))
         return HTTP_CALL_NO_ANSWER;
     return conn->reused && !conn->client->closing ? HTTP_CALL_STALE : HTTP_CALL_NOT_SENT;

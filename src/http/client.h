@@ -38,7 +38,8 @@ enum http_call_failure {
     HTTP_CALL_STALE,     /* the same on a kept connection: a fresh one may do */
     HTTP_CALL_NO_ANSWER, /* the origin read the request and ended without a byte of an answer */
     HTTP_CALL_NO_PLACE, /* it waited for a connection as long as it may: the origin serves others */
-    HTTP_CALL_NO_RESOURCES, /* ours: descriptors or memory were missing for HTTP_CONNECT_MS */
+    HTTP_CALL_NO_RESOURCES, /* ours: descriptors or memory were missing for HTTP_CONNECT_MS, or
+                               memory to send the request */
     HTTP_CALL_BROKEN,       /* the answer is incomplete, or no HTTP */
 };
 

@@ -140,13 +140,15 @@ static bool takes_more(const struct stream *s)
     return !s->closing && !s->broken && !s->write_error;
 }
 
-/* There is no memory for what is to be sent: the connection ends. The owner learns it from the loop, by
- * `ended`, and not in the call that writes. */
-static __attribute__((cold, noinline)) void lose(struct stream *s)
+/* What is to be sent cannot be, for want of memory here or in the kernel: the connection ends. The owner
+ * learns it from the loop, by `ended`, and not in the call that writes. */
+static __attribute__((cold, noinline)) void lose(struct stream *s, int error)
 {
     int fd;
-    s->write_error = UV_ENOMEM;
+    s->write_error = error;
     buf_finish(&s->out);
+    if (s->tls)
+        buf_finish(tls_sealed(s->tls));
     stream_read_start(s);
     s->lost = true;
     if (uv_fileno(&s->handle, &fd) == 0)
@@ -156,7 +158,7 @@ static __attribute__((cold, noinline)) void lose(struct stream *s)
 void stream_write(struct stream *s, const void *data, size_t len)
 {
     if (takes_more(s) && buf_append(&s->out, data, len))
-        lose(s);
+        lose(s, UV_ENOMEM);
 }
 
 /* Room for `len` bytes behind what waits: written to directly, and then counted in out.len. NULL when
@@ -166,7 +168,7 @@ static inline char *room_for(struct stream *s, size_t len)
     if (!takes_more(s))
         return NULL;
     if (len > s->out.cap - s->out.len && buf_reserve(&s->out, len)) {
-        lose(s);
+        lose(s, UV_ENOMEM);
         return NULL;
     }
     return s->out.data + s->out.len;
@@ -227,6 +229,12 @@ void stream_write_take(struct stream *s, struct buf *data)
     *data = (struct buf){.max = data->max};
 }
 
+/* The peer has closed: it may have answered before, so reading tells how the connection ended. */
+static bool is_peers_end(int error)
+{
+    return error == UV_EPIPE || error == UV_ECONNRESET;
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct stream *s = write->data;
@@ -239,7 +247,7 @@ static void on_written(uv_write_t *write, int status)
         buf_finish(&s->out);
         if (s->tls)
             buf_finish(tls_sealed(s->tls));
-        if (s->reading) /* the peer may have answered before it closed: reading will tell the end */
+        if (s->reading && is_peers_end(status))
             return;
         s->broken = true;
         s->events->ended(s, status);
@@ -267,7 +275,7 @@ static struct buf *wire_of(struct stream *s)
     if (!s->tls)
         return &s->out;
     if (tls_seal(s->tls, &s->out))
-        lose(s);
+        lose(s, UV_ENOMEM);
     shrink(&s->out);
     return tls_sealed(s->tls);
 }
@@ -285,12 +293,15 @@ void stream_flush(struct stream *s)
         shrink(wire);
         return;
     }
+    if (n < 0 && n != UV_EAGAIN && !is_peers_end(n)) {
+        lose(s, n);
+        return;
+    }
     if (n > 0)
         buf_consume(wire, (size_t)n);
     else if (n != UV_EAGAIN)
         s->write_error = n; /* known here already: the peer's end may be read before the callback */
-    /* An error of the socket is not reported here, in the writer's own call, but by uv_write's
-     * callback. */
+    /* The peer's end is not reported here, in the writer's own call, but by uv_write's callback. */
     write_rest(s, wire);
 }
 

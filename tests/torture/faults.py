@@ -18,7 +18,7 @@ ERRORS = {
     "read_socket": (ECONNRESET, EAGAIN, EINTR, ENOMEM, SHORT),
     "read_pipe": (EAGAIN, EINTR, SHORT),
     "write_file": (ENOSPC, EIO, EINTR, SHORT),
-    "write_socket": (EAGAIN, EPIPE, EINTR, ENOBUFS, SHORT),
+    "write_socket": (EAGAIN, EPIPE, EINTR, ENOBUFS, ENOMEM, SHORT),
     "write_pipe": (EAGAIN, EINTR, EPIPE),
     "close": (EINTR, EIO),
     "mmap": (ENOMEM,),
@@ -52,5 +52,9 @@ def all_faults():
 OPEN = {"alloc"}
 
 
+# A write that fails with ENOMEM ends the call; with EAGAIN, which stands first, it goes on.
+MORE_SAMPLES = [Fault("write_socket", ENOMEM)]
+
+
 def sample_faults():
-    return [Fault(kind, errors[0]) for kind, errors in ERRORS.items() if kind not in OPEN]
+    return [Fault(kind, errors[0]) for kind, errors in ERRORS.items() if kind not in OPEN] + MORE_SAMPLES

@@ -182,13 +182,13 @@ class Daemon:
                           f"before {self.files[1]}") from None
 
     def check_processes(self):
+        """A process and a socket for each engine; one that just starts has no socket yet."""
+        def sockets():
+            return list(self.server.runtime.glob("hostler-*/*.sock"))
         try:
-            until(lambda: len(self.children()) == len(self.pids()), 5)
+            until(lambda: len(self.children()) == len(self.pids()) == len(sockets()), 10)
         except AssertionError:
-            raise Problem(f"processes {self.children()}, engines {self.pids()}") from None
-        sockets = list(self.server.runtime.glob("hostler-*/*.sock"))
-        if len(sockets) != len(self.pids()):
-            raise Problem(f"sockets {sockets}, engines {self.pids()}")
+            raise Problem(f"processes {self.children()}, engines {self.pids()}, sockets {sockets()}") from None
 
     # -- one failure -------------------------------------------------------------------------------------
 
