@@ -303,6 +303,14 @@ void memory_of_process(pid_t pid, struct memory_use *out)
     drm_of_process(kernel.root, pid, kernel.gpu, kernel.gpus, &out->bytes[1 + nvml.gpus]);
 }
 
+uint64_t memory_oom_kills(void)
+{
+    uint64_t n = 0;
+    const struct kernel_field field = {"oom_kill", &n};
+    kernel_fields(&field, 1, "%s/proc/vmstat", kernel.root);
+    return n;
+}
+
 /* --- budgets */
 
 #define MIB ((uint64_t)1 << 20)

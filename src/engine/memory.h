@@ -61,6 +61,10 @@ void memory_of_process(pid_t pid, struct memory_use *out);
 /* The processes that NVML lists on any GPU, each once, at most `max`; how many were written. */
 size_t memory_gpu_processes(pid_t *out, size_t max);
 
+/* How many processes the kernel has killed for want of memory since it booted (/proc/vmstat); 0 when
+ * it does not say. */
+uint64_t memory_oom_kills(void);
+
 /* --- budgets */
 
 /* What is left to everybody else: 5 % of the host and at least 512 MiB, 2 % of a GPU and at least

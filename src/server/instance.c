@@ -12,7 +12,6 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "engine/oom.h"
 #include "server/host_core.h"
 
 #define USE_MS 250       /* how long a reading of its memory serves */
@@ -206,7 +205,7 @@ static bool ran_out_of_memory(const struct instance *i, const struct engine_exit
         return false;
     const struct engine_kind *kind = i->model->host->config->kind;
     return (kind->is_out_of_memory && kind->is_out_of_memory(failure)) ||
-           (how->signal == SIGKILL && oom_kills() != i->oom_kills);
+           (how->signal == SIGKILL && memory_oom_kills() != i->oom_kills);
 }
 
 static void note_end(struct instance *i, const struct engine_exit *how)
@@ -338,7 +337,7 @@ static void take_cause(struct instance *i, const struct host_request *cause)
     struct model *m = i->model;
     i->loaded_by = asker(cause, m);
     i->loaded_at = clock_unix();
-    i->oom_kills = oom_kills();
+    i->oom_kills = memory_oom_kills();
     mem_replace(&m->outcome.stop_cause, NULL);
     mem_replace(&m->intent.load_by, NULL);
     m->outcome.reason = OUTCOME_NONE;

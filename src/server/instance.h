@@ -31,7 +31,7 @@ struct instance {
     double loaded_at;      /* Unix time of the spawn, seconds */
     bool stuck;            /* its process has survived SIGKILL (process.h) */
     bool broken;           /* it does not answer, and is being stopped for that */
-    uint64_t oom_kills;    /* of the kernel (oom.h), when it was started */
+    uint64_t oom_kills;    /* of the kernel (memory.h), when it was started */
     struct memory_use use; /* what it has, as last read, and when that was */
     uint64_t used_at;      /* ms; 0: never */
     TAILQ_ENTRY(instance) link; /* in host.gone, once its process is reaped */
