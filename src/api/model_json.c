@@ -131,9 +131,10 @@ static json_t *status_of(const struct model *h)
 static json_t *architecture_of(const struct catalog_model *m)
 {
     json_t *input = json_pack("[s]", "text");
-    if (m->mmproj && m->mmproj_info.has_vision)
+    const struct gguf_info *mmproj = m->mmproj_info;
+    if (mmproj && mmproj->has_vision)
         json_array_append_new(input, json_string("image"));
-    if (m->mmproj && m->mmproj_info.has_audio)
+    if (mmproj && mmproj->has_audio)
         json_array_append_new(input, json_string("audio"));
     return json_pack("{s:o, s:[s]}", "input_modalities", input, "output_modalities", "text");
 }

@@ -35,7 +35,7 @@ struct alias {
 struct entry {
     struct catalog_model model;                /* first, so that a model is its entry */
     uint64_t stamp, mmproj_stamp, draft_stamp; /* as in struct folder_model */
-    bool info_known, mmproj_known; /* that header was read, whatever became of the other */
+    bool info_known; /* that header was read, whatever became of the mmproj's */
     bool queued, reading, released;
     LIST_HEAD(, alias) aliases;
     UT_hash_handle hh;
@@ -47,8 +47,10 @@ TAILQ_HEAD(entries, entry);
 struct reading {
     struct entry *entry;
     int rc; /* negative: `err` says why; not read at all: -ECANCELED */
-    bool info_known, mmproj_known;
-    struct gguf_info info, mmproj_info;
+    bool info_known;
+    bool mmproj_wanted; /* there is one, and its header was not read before */
+    struct gguf_info info;
+    struct gguf_info *mmproj_info; /* NULL: not read; owned */
     struct error err;
 };
 
@@ -116,6 +118,7 @@ static void entry_destroy(struct entry *e)
     free(e->model.path);
     free(e->model.mmproj);
     free(e->model.draft);
+    free(e->model.mmproj_info);
     free(e->model.problem);
     free(e);
 }
@@ -258,9 +261,13 @@ static void read_one(struct reading *r)
         r->rc = read_shards(m, &r->info, &r->err);
         r->info_known = r->rc == 0;
     }
-    if (r->rc == 0 && m->mmproj && !r->mmproj_known) {
-        r->rc = gguf_read(m->mmproj, &r->mmproj_info, &r->err);
-        r->mmproj_known = r->rc == 0;
+    if (r->rc || !r->mmproj_wanted)
+        return;
+    r->mmproj_info = mem_zalloc(sizeof *r->mmproj_info);
+    r->rc = gguf_read(m->mmproj, r->mmproj_info, &r->err);
+    if (r->rc) {
+        free(r->mmproj_info);
+        r->mmproj_info = NULL;
     }
 }
 
@@ -294,13 +301,14 @@ static void apply(struct catalog *c, struct reading *r)
     struct entry *e = r->entry;
     e->reading = false;
     if (e->model.removed) {
+        free(r->mmproj_info);
         leave_if_released(c, e);
         return;
     }
     e->info_known = r->info_known;
-    e->mmproj_known = r->mmproj_known;
     e->model.info = r->info;
-    e->model.mmproj_info = r->mmproj_info;
+    if (r->mmproj_info)
+        e->model.mmproj_info = r->mmproj_info;
     if (r->rc == -ECANCELED)
         return;
     if (r->rc < 0)
@@ -340,9 +348,8 @@ static void start_job(struct catalog *c, size_t n)
         job->v[job->n] = (struct reading){.entry = e,
                                           .rc = -ECANCELED,
                                           .info_known = e->info_known,
-                                          .mmproj_known = e->mmproj_known,
-                                          .info = e->model.info,
-                                          .mmproj_info = e->model.mmproj_info};
+                                          .mmproj_wanted = e->model.mmproj && !e->model.mmproj_info,
+                                          .info = e->model.info};
     }
     TAILQ_INSERT_TAIL(&c->jobs, job, link);
     c->running++;
@@ -366,7 +373,7 @@ static void start_jobs(struct catalog *c)
 
 static bool nothing_to_read(const struct entry *e)
 {
-    return e->info_known && (e->mmproj_known || !e->model.mmproj);
+    return e->info_known && (e->model.mmproj_info || !e->model.mmproj);
 }
 
 static void queue_reading(struct catalog *c, struct entry *e)
@@ -417,14 +424,15 @@ void catalog_model_release(struct catalog *c, struct catalog_model *model)
 static void replace(struct catalog *c, struct entry *old, struct folder_model *m)
 {
     bool keep_info = old->info_known && same_file(old, m);
-    bool keep_mmproj = old->mmproj_known && same_mmproj(old, m);
+    bool keep_mmproj = old->model.mmproj_info && same_mmproj(old, m);
     struct entry *e = entry_create(m);
     e->info_known = keep_info;
-    e->mmproj_known = keep_mmproj;
     if (keep_info)
         e->model.info = old->model.info;
-    if (keep_mmproj)
-        e->model.mmproj_info = old->model.mmproj_info;
+    if (keep_mmproj) {
+        e->model.mmproj_info = mem_zalloc(sizeof *e->model.mmproj_info);
+        *e->model.mmproj_info = *old->model.mmproj_info;
+    }
     leave(c, old);
     enter(c, e);
 }

@@ -42,10 +42,10 @@ struct catalog_model {
     enum model_header header;
     /* Valid when READ. Of a split model the first shard's, but with the tensors of all of them. */
     struct gguf_info info;
-    struct gguf_info mmproj_info; /* valid when mmproj is set and READ; zero otherwise */
-    char *problem;                /* when BROKEN: why, for a person */
-    bool removed;                 /* no longer in the table; kept until catalog_model_release() */
-    void *owner;                  /* the server's record of it; the catalog does not touch it */
+    struct gguf_info *mmproj_info; /* of `mmproj`; NULL without one, and until it is READ */
+    char *problem;                 /* when BROKEN: why, for a person */
+    bool removed;                  /* no longer in the table; kept until catalog_model_release() */
+    void *owner;                   /* the server's record of it; the catalog does not touch it */
 };
 
 struct catalog;

@@ -25,7 +25,7 @@
 struct gguf_info {
     uint32_t version;
     char architecture[64]; /* general.architecture; empty when absent */
-    char name[256];        /* general.name, cut */
+    char name[96];         /* general.name, cut: each model in the catalog has one of these */
     char type[32];         /* general.type: "model", "adapter", …; empty when absent */
     uint32_t file_type;    /* general.file_type (LLAMA_FTYPE_…); UINT32_MAX when absent */
     uint64_t n_params;     /* elements over all tensors of this file */

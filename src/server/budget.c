@@ -203,13 +203,13 @@ void budget_ask_for(struct budget *b, const struct model *h, const struct footpr
 
 void budget_take_given(const struct budget *b, struct model *h)
 {
-    if (!h->settings.memory.n)
+    if (!h->settings.memory)
         return;
     h->learned.footprint.source = FOOTPRINT_GIVEN;
     h->learned.footprint.mapped = 0;
     for (size_t d = 0; d < b->figures.n; d++)
         h->learned.footprint.bytes[d] =
-            memory_limit_of(&h->settings.memory, b->figures.device[d].name);
+            memory_limit_of(h->settings.memory, b->figures.device[d].name);
 }
 
 void budget_ask(struct budget *b, struct model *h)

@@ -94,11 +94,16 @@ static bool is_mapped(const struct config *c, const struct engine_args *args)
            (!mode || strcmp(mode, "auto") == 0 || strcmp(mode, "mmap") == 0);
 }
 
+static uint64_t mmproj_bytes(const struct catalog_model *m)
+{
+    return m->mmproj_info ? m->mmproj_info->tensor_bytes : 0;
+}
+
 void footprint_estimate(struct footprint *out, const struct catalog_model *m,
                         const struct config *c, const struct engine_args *args, size_t devices)
 {
     bool offloads = devices > 1 && !is_off(c, args, "--n-gpu-layers");
-    uint64_t rest = m->mmproj_info.tensor_bytes;
+    uint64_t rest = mmproj_bytes(m);
     *out = (struct footprint){.source = FOOTPRINT_ESTIMATED};
     if (m->header == MODEL_HEADER_READ)
         rest += cache_bytes(&m->info, c, args) + compute_bytes(&m->info, c, args);
@@ -138,7 +143,7 @@ void footprint_from_fit(struct footprint *out, const struct fit *fit, const stru
             out->bytes[d] += f->model;
         last = f->model && d > last ? d : last;
     }
-    out->bytes[last] += m->mmproj_info.tensor_bytes;
+    out->bytes[last] += mmproj_bytes(m);
 }
 
 void footprint_measure(struct footprint *f, const struct memory_use *use)

@@ -93,7 +93,7 @@ void model_configure(struct model *m)
     struct host *host = m->host;
     bool changed = take_arguments(m);
     take_settings(m, presets_of(&host->presets, m->entry->id));
-    if (changed || (m->learned.footprint.source == FOOTPRINT_GIVEN && !m->settings.memory.n))
+    if (changed || (m->learned.footprint.source == FOOTPRINT_GIVEN && !m->settings.memory))
         forget_footprint(m);
     budget_take_given(&host->budget, m);
     if (!changed)

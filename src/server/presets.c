@@ -31,11 +31,17 @@ void settings_copy(struct settings *to, const struct settings *from)
     *to = *from;
     to->env = (struct strv){0};
     strv_copy(&to->env, &from->env);
+    if (!from->memory)
+        return;
+    to->memory = mem_zalloc(sizeof *to->memory);
+    *to->memory = *from->memory;
 }
 
 void settings_finish(struct settings *s)
 {
     strv_finish(&s->env);
+    free(s->memory);
+    s->memory = NULL;
 }
 
 /* --- keys of the router's -----------------------------------------------------------------------
@@ -72,6 +78,21 @@ static int set_env(struct strv *env, const char *value, struct error *err)
     return 0;
 }
 
+static int set_memory(struct memory_limits **memory, const char *value, struct error *err)
+{
+    struct memory_limits parsed;
+    int rc = memory_limits_parse(value, &parsed, err);
+    if (rc)
+        return rc;
+    free(*memory);
+    *memory = NULL;
+    if (!parsed.n)
+        return 0;
+    *memory = mem_zalloc(sizeof parsed);
+    **memory = parsed;
+    return 0;
+}
+
 static int set_own(struct settings *s, const struct own_key *key, const char *value,
                    struct error *err)
 {
@@ -88,7 +109,7 @@ static int set_own(struct settings *s, const struct own_key *key, const char *va
     case KIND_ENV:
         return set_env(field, value, err);
     case KIND_MEMORY:
-        return memory_limits_parse(value, field, err);
+        return set_memory(field, value, err);
     }
     return 0;
 }

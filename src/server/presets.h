@@ -30,9 +30,10 @@ struct settings {
     bool load_on_startup;
     bool hides_cached; /* the cached model of the same file is not listed (dedup-cache-models) */
     int priority;      /* higher first */
-    unsigned max_requests;       /* at once; 0: no limit */
-    struct memory_limits memory; /* what its engine takes, by device; empty: that is found out */
-    struct strv env;             /* NAME=VALUE, for its engine */
+    unsigned max_requests; /* at once; 0: no limit */
+    struct memory_limits
+        *memory;     /* what its engine takes, by device; NULL: that is found out. Owned */
+    struct strv env; /* NAME=VALUE, for its engine */
 };
 
 struct preset {

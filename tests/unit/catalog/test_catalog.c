@@ -209,26 +209,26 @@ static void companions_change(void **state)
     put("m/model.gguf");
     put_mmproj("m/mmproj.gguf", 1, 0);
     scan_and_wait();
-    assert_true(model("m")->mmproj_info.has_vision);
+    assert_true(model("m")->mmproj_info->has_vision);
     put("m/mtp-x.gguf");
     scan();
     assert_counts(2, 2, 1);
     assert_non_null(model("m")->draft);
     assert_int_equal(model("m")->header, MODEL_HEADER_READ);
     assert_int_equal(model("m")->info.context_length, 2048);
-    assert_true(model("m")->mmproj_info.has_vision);
+    assert_true(model("m")->mmproj_info->has_vision);
     put_mmproj("m/mmproj.gguf", 0, 1);
     assert_int_equal(truncate(tree_path(&t, "m/mmproj.gguf"), 500), 0);
     scan();
     assert_int_equal(model("m")->header, MODEL_HEADER_PENDING);
-    assert_false(model("m")->mmproj_info.has_vision);
+    assert_null(model("m")->mmproj_info);
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_counts(3, 3, 2);
-    assert_true(model("m")->mmproj_info.has_audio);
+    assert_true(model("m")->mmproj_info->has_audio);
     tree_delete(&t, "m/mmproj.gguf");
     scan_and_wait();
     assert_null(model("m")->mmproj);
-    assert_false(model("m")->mmproj_info.has_audio);
+    assert_null(model("m")->mmproj_info);
     assert_counts(4, 4, 3);
 }
 

@@ -213,9 +213,11 @@ static void what_the_preset_gives(void **state)
 {
     struct error err;
     struct memory_use use = {.n = 2, .bytes = {5 * GIB, 5 * GIB}};
+    struct memory_limits given;
     (void)state;
     set_footprint(10 * GIB, 5 * GIB, 7 * GIB);
-    assert_int_equal(memory_limits_parse("host=2G,gpu0=3G", &h.settings.memory, &err), 0);
+    h.settings.memory = &given;
+    assert_int_equal(memory_limits_parse("host=2G,gpu0=3G", &given, &err), 0);
     budget_take_given(b, &h);
     assert_asks(2 * GIB, 3 * GIB, 0);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_GIVEN);
@@ -225,9 +227,10 @@ static void what_the_preset_gives(void **state)
     budget_learn(b, &instance, &use); /* it runs: once is enough, and what is given stays */
     assert_asks(2 * GIB, 3 * GIB, 0);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_GIVEN);
-    assert_int_equal(memory_limits_parse("gpu0=3G", &h.settings.memory, &err), 0);
+    assert_int_equal(memory_limits_parse("gpu0=3G", &given, &err), 0);
     budget_take_given(b, &h);
     assert_asks(0, 3 * GIB, 0);
+    h.settings.memory = NULL;
 }
 
 static void what_is_not_known_is_estimated(void **state)

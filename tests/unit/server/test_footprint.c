@@ -133,7 +133,7 @@ static void weights_that_are_not_mapped(void **state)
 static void over_cards(void **state)
 {
     (void)state;
-    model.mmproj_info.tensor_bytes = 10 * MIB;
+    model.mmproj_info = &(struct gguf_info){.tensor_bytes = 10 * MIB};
     estimate(3);
     assert_int_equal(f.bytes[0], PROCESS);
     assert_int_equal(f.bytes[1], (SIZE + 10 * MIB + CACHE + COMPUTE) / 2);
@@ -174,7 +174,7 @@ static void fitted_on_the_host(void **state)
     struct fit fit = {0};
     (void)state;
     add(&fit, "Host", 92, 90, 106);
-    model.mmproj_info.tensor_bytes = 10 * MIB;
+    model.mmproj_info = &(struct gguf_info){.tensor_bytes = 10 * MIB};
     take(&fit, 1);
     assert_int_equal(f.bytes[0], PROCESS + (90 + 106 + 10) * MIB);
     assert_int_equal(f.mapped, 92 * MIB);
@@ -188,7 +188,7 @@ static void fitted_over_cards(void **state)
 {
     struct fit fit = {0};
     (void)state;
-    model.mmproj_info.tensor_bytes = 10 * MIB;
+    model.mmproj_info = &(struct gguf_info){.tensor_bytes = 10 * MIB};
     add(&fit, "CUDA0", 1000, 100, 10);
     add(&fit, "CUDA1", 2000, 200, 20);
     add(&fit, "Host", 300, 0, 5);

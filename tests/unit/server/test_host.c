@@ -127,7 +127,7 @@ static void what_a_preset_gave_goes_with_it(void **state)
     (void)state;
     struct model *h = apply("[m]\nmodel = /m.gguf\nmemory = host=1G\n");
     assert_non_null(h);
-    assert_int_equal(memory_limit_of(&h->settings.memory, "host"), 1u << 30);
+    assert_int_equal(memory_limit_of(h->settings.memory, "host"), 1u << 30);
     h->learned.footprint.source = FOOTPRINT_GIVEN; /* as when it is asked for */
     apply("[m]\nmodel = /m.gguf\nmemory = host=2G\n");
     assert_int_equal(h->learned.footprint.source, FOOTPRINT_GIVEN);
