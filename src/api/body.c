@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/body.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@
 
 #define BODY_MAX ((size_t)1024 * 1024)
 #define PARSED_AT_ONCE_MAX ((size_t)16 * 1024) /* bytes; a larger body is parsed in the pool */
+#define TREE_PER_BYTE 16 /* bytes of memory that a parsed body takes at most, an array of numbers */
+#define RETRY_S 2
 
 struct reader {
     struct api *api;
@@ -18,6 +21,7 @@ struct reader {
     struct caller caller;
     body_handler *handler;
     struct buf data;
+    struct body_share share;
     uv_work_t work;
     json_t *body; /* NULL: it is no JSON, for the reason `why` */
     json_error_t why;
@@ -26,16 +30,39 @@ struct reader {
 static void reader_free(struct reader *r)
 {
     buf_finish(&r->data);
+    body_share_release(&r->share);
     free(r);
+}
+
+static void refuse_for_memory(struct http_exchange *x, const char *message)
+{
+    json_t *error = reply_error_object(503, message);
+    json_object_set_new(error, "state", json_string("overloaded"));
+    reply_error_json(x, 503, error, RETRY_S);
+}
+
+/* `error`: a negative errno. */
+static void refuse(struct http_exchange *x, int error)
+{
+    if (error == -ENOBUFS)
+        reply_error(x, 413, "the request's body is too large: at most 1 MiB here");
+    else if (error == -ENOSPC)
+        refuse_for_memory(x, "the memory for requests' bodies is used up (--max-body-memory): try "
+                             "again later");
+    else
+        refuse_for_memory(x, "out of memory for the request's body: try again later");
 }
 
 static void on_body(struct http_exchange *x, const char *data, size_t len, void *ctx)
 {
     struct reader *r = ctx;
-    if (!buf_append(&r->data, data, len))
+    int rc = body_share_grow(&r->share, r->data.len + len);
+    if (!rc)
+        rc = buf_append(&r->data, data, len);
+    if (!rc)
         return;
     reader_free(r);
-    reply_error(x, 413, "the request's body is too large: at most 1 MiB here");
+    refuse(x, rc);
 }
 
 static void parse(struct reader *r)
@@ -50,6 +77,8 @@ static void answer(struct reader *r, struct http_exchange *x)
         r->handler(r->api, x, &r->caller, r->body);
     else if (r->body)
         reply_error(x, 400, "the request's body is no JSON object");
+    else if (json_error_code(&r->why) == json_error_out_of_memory)
+        refuse(x, -ENOMEM);
     else
         reply_error(x, 400, "the request's body is no JSON: line %d, column %d: %s", r->why.line,
                     r->why.column, r->why.text);
@@ -109,7 +138,13 @@ static void on_end(struct http_exchange *x, void *ctx)
 {
     struct reader *r = ctx;
     if (r->data.len > PARSED_AT_ONCE_MAX) {
-        begin_parsing(r, x);
+        int rc = body_share_grow(&r->share, r->data.len * TREE_PER_BYTE);
+        if (!rc) {
+            begin_parsing(r, x);
+            return;
+        }
+        reader_free(r);
+        refuse(x, rc);
         return;
     }
     parse(r);
@@ -133,6 +168,7 @@ void body_read_json(struct api *api, struct http_exchange *x, const struct calle
     r->api = api;
     r->caller = *caller;
     r->handler = handler;
+    r->share.budget = &api->bodies;
     buf_init(&r->data, BODY_MAX);
     http_exchange_take(x, &events, r);
 }

@@ -18,6 +18,7 @@
 #include "api/api.h"
 #include "api/dialect.h"
 #include "api/lookup.h"
+#include "api/rejection.h"
 #include "api/reply.h"
 #include "api/request_log.h"
 #include "api/sessions.h"
@@ -31,8 +32,6 @@
 #include "server/placement.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
-#define RETRY_LATER_S 30                     /* to clients whose model will hardly load before */
-#define OVERLOAD_RETRY_S 2                   /* to clients that we had no resources for */
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, WAITING, RELAYED, EXPLAIN };
@@ -90,22 +89,23 @@ static void record_error(struct inference *i, const char *state)
     snprintf(i->record->error, sizeof i->record->error, "%s", state);
 }
 
-/* Answers with an error and ends. `error` is released. */
-static void inference_refuse(struct inference *i, int status, json_t *error, unsigned retry_after)
+/* Answers with an error and ends. */
+static void inference_reject(struct inference *i, struct rejection r)
 {
     struct http_exchange *x = i->x;
-    const char *state = json_string_value(json_object_get(error, "state"));
-    i->record->status = status;
+    const char *state = json_string_value(json_object_get(r.error, "state"));
+    i->record->status = r.status;
     if (state)
         record_error(i, state);
     const struct api_dialect *dialect = i->dialect;
     inference_free(i);
-    dialect->refuse(x, status, error, retry_after);
+    dialect->refuse(x, r.status, r.error, r.retry_after);
 }
 
 static void inference_fail(struct inference *i, int status, const char *message)
 {
-    inference_refuse(i, status, reply_error_object(status, message), 0); /* copies `message` */
+    inference_reject(
+        i, (struct rejection){.status = status, .error = reply_error_object(status, message)});
 }
 
 /* --- an engine that broke off -------------------------------------------------------------------
@@ -200,8 +200,6 @@ static void explain(struct inference *i, bool begun)
         explain_now(i);
 }
 
-static void refuse_queue(struct inference *i, const char *state, const char *why);
-
 /* --- relaying -----------------------------------------------------------------------------------
  */
 
@@ -243,19 +241,6 @@ static void send_again(struct inference *i)
     submit_again(i);
 }
 
-/* hostler itself lacks something; the engine serves others. */
-static void refuse_overload(struct inference *i)
-{
-    const struct model *h = i->request.model;
-    char *message = mem_printf("hostler has too few free file descriptors or too little memory to "
-                               "reach the engine of model '%s'; try again later",
-                               h->entry->id);
-    json_t *error = reply_error_object(503, message);
-    json_object_set_new(error, "state", json_string("overloaded"));
-    free(message);
-    inference_refuse(i, 503, error, OVERLOAD_RETRY_S);
-}
-
 static void on_relay_done(struct relay *r, enum relay_result result)
 {
     struct inference *i = container_of(r, struct inference, relay);
@@ -271,10 +256,13 @@ static void on_relay_done(struct relay *r, enum relay_result result)
         send_again(i);
         return;
     case RELAY_NO_RESOURCES:
-        refuse_overload(i);
+        inference_reject(i, rejection_no_resources(i->request.model));
         return;
     case RELAY_NO_PLACE:
-        refuse_queue(i, "wait_timeout", "its engine was busy all the time (--load-timeout)");
+        inference_reject(i, rejection_engine_busy(i->request.model));
+        return;
+    case RELAY_BAD_REQUEST:
+        inference_reject(i, rejection_of_body(-EBADMSG));
         return;
     case RELAY_NO_ANSWER:
         explain(i, false);
@@ -309,78 +297,17 @@ static void on_granted(struct host_request *r)
     if (waited || r->loaded)
         snprintf(i->fields, sizeof i->fields, "X-Hostler-Queued-Ms: %llu\r\n%s",
                  (unsigned long long)waited, r->loaded ? "X-Hostler-Loaded: 1\r\n" : "");
-    i->relay.x = i->x;
     i->relay.fields = i->fields;
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
-    if (relay_start(&i->relay, r->instance->client))
-        refuse_overload(i);
+    int rc = relay_start(&i->relay, r->instance->client);
+    if (rc)
+        inference_reject(i,
+                         rc == -ENOMEM ? rejection_no_resources(r->model) : rejection_of_body(rc));
 }
 
 /* --- refusals of the scheduler ------------------------------------------------------------------
  */
-
-/* When the model may be there, and how many wait before one who comes now; Retry-After's seconds. */
-static unsigned add_outlook(json_t *error, const struct model *h)
-{
-    uint64_t ms = host_eta(h);
-    if (ms != SCHED_NEVER)
-        json_object_set_new(error, "eta_ms", json_integer((json_int_t)ms));
-    json_object_set_new(error, "position", json_integer(host_waiting(h->host)));
-    return ms == SCHED_NEVER ? 1 : (unsigned)(ms / 1000 + 1);
-}
-
-/* Who holds it is for operators: in the status. */
-static void refuse_held(struct inference *i)
-{
-    const struct model *h = i->request.model;
-    uint64_t now = uv_now(host_loop(i->api->host));
-    uint64_t until = h->sched.held_until;
-    uint64_t left = until == SCHED_NEVER ? 60000 : until > now ? until - now : 0;
-    char time[32];
-    char *message = mem_printf(
-        "model '%s' is held%s%s; it will not load %s%s", h->entry->id,
-        h->intent.hold_reason ? ": " : "", h->intent.hold_reason ? h->intent.hold_reason : "",
-        until == SCHED_NEVER ? "until it is released" : "for another ",
-        until == SCHED_NEVER ? "" : duration_format(left, time, sizeof time));
-    json_t *error = reply_error_object(503, message);
-    json_object_set_new(error, "state", json_string("held"));
-    free(message);
-    inference_refuse(i, 503, error, (unsigned)(left / 1000 + 1));
-}
-
-static void refuse_queue(struct inference *i, const char *state, const char *why)
-{
-    struct model *h = i->request.model;
-    char *message = mem_printf("model '%s': %s; try again later", h->entry->id, why);
-    json_t *error = reply_error_object(503, message);
-    json_object_set_new(error, "state", json_string(state));
-    free(message);
-    inference_refuse(i, 503, error, add_outlook(error, h));
-}
-
-static void refuse_failed(struct inference *i)
-{
-    const struct model *h = i->request.model;
-    char *message = h->outcome.failure ? mem_strdup(h->outcome.failure)
-                                       : mem_printf("model '%s' failed to load", h->entry->id);
-    inference_fail(i, 500, message);
-    free(message);
-}
-
-/* It failed too often, or there is no room: the client can only come later. */
-static void refuse_unavailable(struct inference *i, enum sched_reject_reason why)
-{
-    const struct model *h = i->request.model;
-    char *message = why == SCHED_REJECT_TOO_LARGE || why == SCHED_REJECT_NO_ROOM
-                        ? placement_explain(h)
-                    : h->outcome.failure ? mem_strdup(h->outcome.failure)
-                                         : mem_printf("model '%s' does not load", h->entry->id);
-    json_t *error = reply_error_object(503, message);
-    json_object_set_new(error, "state", json_string(sched_reject_name(why)));
-    free(message);
-    inference_refuse(i, 503, error, why == SCHED_REJECT_TOO_LARGE ? 0 : RETRY_LATER_S);
-}
 
 /* Its model's file changed: there is another record of it now. */
 static bool follow(struct inference *i)
@@ -395,46 +322,15 @@ static bool follow(struct inference *i)
 static void on_rejected(struct host_request *r, enum sched_reject_reason why)
 {
     struct inference *i = container_of(r, struct inference, request);
-    switch (why) {
-    case SCHED_REJECT_NOT_LOADED:
-        if (i->barred)
-            refuse_queue(i, "not_loaded",
-                         i->record->page == PAGE_FOREIGN
-                             ? "it is not loaded, and a page of another origin cannot load it so"
-                             : "it is not loaded, and only a request with an API key loads it");
-        else
-            inference_fail(i, 400, "model is not loaded");
-        return;
-    case SCHED_REJECT_HELD:
-        refuse_held(i);
-        return;
-    case SCHED_REJECT_QUEUE_FULL:
-        refuse_queue(i, "queue_full", "too many requests wait (--max-queue)");
-        return;
-    case SCHED_REJECT_WAIT_TIMEOUT:
-        refuse_queue(i, "wait_timeout", "no engine could be had in time (--load-timeout)");
-        return;
-    case SCHED_REJECT_LOAD_FAILED:
-        refuse_failed(i);
-        return;
-    case SCHED_REJECT_OOM:
-    case SCHED_REJECT_FAILED:
-    case SCHED_REJECT_TOO_LARGE:
-    case SCHED_REJECT_NO_ROOM:
-        refuse_unavailable(i, why);
-        return;
-    case SCHED_REJECT_UNLOADED:
-        refuse_queue(i, "unloaded", "an operator unloaded it while the request waited");
-        return;
-    case SCHED_REJECT_REMOVED:
-        if (!follow(i))
-            inference_fail(i, 400,
-                           "the model was removed from its folder while the request waited");
-        return;
-    case SCHED_REJECT_SHUTDOWN:
-        refuse_queue(i, "shutdown", "the server is shutting down");
-        return;
-    }
+    if (why == SCHED_REJECT_NOT_LOADED && i->barred)
+        inference_reject(
+            i,
+            rejection_barred(
+                r->model, i->record->page == PAGE_FOREIGN
+                              ? "it is not loaded, and a page of another origin cannot load it so"
+                              : "it is not loaded, and only a request with an API key loads it"));
+    else if (why != SCHED_REJECT_REMOVED || !follow(i))
+        inference_reject(i, rejection_by_scheduler(r->model, why));
 }
 
 /* --- conversations ------------------------------------------------------------------------------
@@ -491,7 +387,7 @@ static void inference_submit(struct inference *i, const char *name)
     i->peek = NULL;
     i->phase = WAITING;
     if (!i->relay.body_complete)
-        http_exchange_pause(i->x);
+        relay_pause(&i->relay);
     begin_conversation(i, h);
     i->record->model = mem_strdup(h->entry->id);
     host_submit(&i->request, h, i->may_load);
@@ -530,30 +426,12 @@ static void inference_named(struct inference *i, enum peek_result result)
 /* --- the client's side --------------------------------------------------------------------------
  */
 
-static void refuse_body(struct inference *i, int error)
-{
-    json_t *refusal;
-    if (error == -ENOBUFS) {
-        inference_fail(i, 413,
-                       "the request's body is too large: its model's name must come within "
-                       "the first 256 MiB");
-        return;
-    }
-    refusal = reply_error_object(503, error == -ENOSPC
-                                          ? "the memory for requests' bodies is used up "
-                                            "(--max-body-memory): try again later, or name the "
-                                            "model at the beginning of the body"
-                                          : "out of memory for the request's body");
-    json_object_set_new(refusal, "state", json_string("overloaded"));
-    inference_refuse(i, 503, refusal, OVERLOAD_RETRY_S);
-}
-
 /* Keeps what came of the body. Otherwise answers, and returns non-zero. */
 static int collect(struct inference *i, const char *data, size_t len)
 {
     int rc = relay_hold(&i->relay, data, len);
     if (rc)
-        refuse_body(i, rc);
+        inference_reject(i, rejection_of_body(rc));
     return rc;
 }
 
@@ -573,7 +451,7 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
     case RELAYED:
         rc = relay_body(&i->relay, data, len);
         if (rc)
-            refuse_body(i, rc);
+            inference_reject(i, rejection_of_body(rc));
         return;
     case EXPLAIN:
         return;
@@ -641,9 +519,9 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     i->request.rejected = on_rejected;
     i->request.describe = describe;
     i->record = request_log_begin(api->requests, caller, &i->request);
-    relay_init(&i->relay);
+    relay_init(&i->relay, x);
     i->relay.body.max = BODY_MAX;
-    i->relay.share.budget = &api->bodies;
+    i->relay.body.share.budget = &api->bodies;
     i->relay.body_complete = http_exchange_body_length(x) == 0;
     http_exchange_take(x, &events, i);
     return i;

@@ -379,7 +379,9 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->requests = request_log_create(host_loop(host));
     api->logs = logs_create(host);
     api->downloads = downloads_create(host, refresh, api_downloads_told, api);
-    api->bodies.max = host_config(host)->max_body_memory;
+    api->bodies = (struct body_budget){.max = host_config(host)->max_body_memory,
+                                       .folder = host_private_folder(host),
+                                       .loop = host_loop(host)};
     api->started = uv_now(host_loop(host));
     index_routes();
     return api;

@@ -8,10 +8,23 @@
 /* A body up to this size is copied when it is sent, so that it can be sent again. */
 #define REPLAY_MAX ((size_t)256 * 1024)
 
-void relay_init(struct relay *r)
+/* Bytes of a held body that a transform is given at once. */
+#define PIECE ((size_t)64 * 1024)
+
+static void on_written_to_file(void *ctx)
 {
-    *r = (struct relay){0};
-    buf_init(&r->body, BUF_UNBOUNDED);
+    struct relay *r = ctx;
+    if (!r->behind || held_body_is_behind(&r->body))
+        return;
+    r->behind = false;
+    if (!r->paused)
+        http_exchange_resume(r->x);
+}
+
+void relay_init(struct relay *r, struct http_exchange *x)
+{
+    *r = (struct relay){.x = x};
+    held_body_init(&r->body, on_written_to_file, r);
 }
 
 void relay_finish(struct relay *r)
@@ -19,14 +32,29 @@ void relay_finish(struct relay *r)
     if (r->call)
         http_call_cancel(r->call);
     r->call = NULL;
-    buf_finish(&r->body);
-    body_share_release(&r->share);
+    held_body_finish(&r->body);
 }
 
 int relay_hold(struct relay *r, const char *data, size_t len)
 {
-    int rc = body_share_grow(&r->share, r->body.len + len);
-    return rc ? rc : buf_append(&r->body, data, len);
+    int rc = held_body_append(&r->body, data, len);
+    if (!rc && held_body_is_behind(&r->body)) {
+        r->behind = true;
+        http_exchange_pause(r->x);
+    }
+    return rc;
+}
+
+void relay_pause(struct relay *r)
+{
+    r->paused = true;
+    http_exchange_pause(r->x);
+}
+
+static void resume(struct relay *r)
+{
+    r->paused = false;
+    http_exchange_resume(r->x);
 }
 
 /* --- the request --------------------------------------------------------------------------------
@@ -52,14 +80,14 @@ static void write_head(struct relay *r)
     int64_t length = http_exchange_body_length(r->x);
     write_text(r->call, http_exchange_method(r->x));
     write_text(r->call, " ");
-    write_text(r->call, http_exchange_target(r->x));
+    write_text(r->call, r->target ? r->target : http_exchange_target(r->x));
     write_text(r->call, " HTTP/1.1\r\n");
     for (unsigned i = 0; i < head->n_fields; i++)
         if (!is_ours(r, head, i) && !http_field_is_hop(head, i))
             http_call_write_field(r->call, http_field_name(head, i), http_field_value(head, i));
     if (!http_head_get(head, "host"))
         http_call_write_field(r->call, "Host", "localhost");
-    r->chunked = length < 0;
+    r->chunked = length < 0 || (r->request && length);
     if (r->chunked) {
         http_call_write_field(r->call, "Transfer-Encoding", "chunked");
     } else if (length || http_head_get(head, "content-length")) {
@@ -70,59 +98,167 @@ static void write_head(struct relay *r)
     write_text(r->call, "\r\n");
 }
 
-static void write_chunk_size(struct relay *r)
-{
-    http_call_write_number(r->call, r->body.len, 16);
-    write_text(r->call, "\r\n");
-}
-
 /* Whether the whole request can still be made (again). */
 static bool can_repeat(const struct relay *r)
 {
     return !r->body_sent || (r->body_complete && !r->body_given_away);
 }
 
-/* Hands over what was read before; keeps a copy when it may be needed again. */
-static void write_kept_body(struct relay *r)
+int relay_request_sink(void *ctx, const char *data, size_t len)
 {
-    bool keep = r->body_complete && r->body.len <= REPLAY_MAX;
-    r->body_sent = true;
-    r->body_given_away = !keep;
-    if (r->body.len) {
-        if (r->chunked)
-            write_chunk_size(r);
-        if (keep)
-            http_call_write(r->call, r->body.data, r->body.len);
-        else
-            http_call_write_take(r->call, &r->body);
-        if (r->chunked)
-            write_text(r->call, "\r\n");
+    struct relay *r = ctx;
+    if (r->chunked)
+        http_call_write_chunk(r->call, data, len);
+    else
+        http_call_write(r->call, data, len);
+    return 0;
+}
+
+static int send_body(struct relay *r, const char *data, size_t len)
+{
+    return r->request ? pipeline_push(r->request, data, len) : relay_request_sink(r, data, len);
+}
+
+static int send_in_pieces(struct relay *r, const struct buf *b)
+{
+    int rc = 0;
+    for (size_t at = 0; at < b->len && !rc; at += PIECE)
+        rc = send_body(r, b->data + at, b->len - at < PIECE ? b->len - at : PIECE);
+    return rc;
+}
+
+/* It need not be copied. */
+static void give_away(struct relay *r)
+{
+    if (r->chunked) {
+        http_call_write_number(r->call, r->body.memory.len, 16);
+        write_text(r->call, "\r\n");
     }
+    http_call_write_take(r->call, &r->body.memory);
+    if (r->chunked)
+        write_text(r->call, "\r\n");
+}
+
+/* Hands over what is in memory; it stays here when it may be needed again. */
+static int send_memory(struct relay *r)
+{
+    const struct buf *b = &r->body.memory;
+    bool keep = r->body_complete && (r->body.spool || b->len <= REPLAY_MAX);
+    int rc = 0;
+    r->body_given_away = !keep;
+    if (r->request)
+        rc = send_in_pieces(r, b);
+    else if (keep && b->len)
+        relay_request_sink(r, b->data, b->len);
+    else if (b->len)
+        give_away(r);
+    return rc;
+}
+
+/* All that was held is with the call: what comes now goes there directly. */
+static void end_replay(struct relay *r)
+{
+    r->body_sent = true;
+    if (r->body_given_away || r->status)
+        held_body_finish(&r->body);
     if (r->body_complete)
         relay_body_end(r);
+    else if (http_call_pending(r->call) < HTTP_HIGH_WATER)
+        resume(r);
+}
+
+/* The exchange is the caller's to answer again, or to end. */
+static void fail_request(struct relay *r, enum relay_result why)
+{
+    if (r->call)
+        http_call_cancel(r->call);
+    r->call = NULL;
+    r->done(r, r->status ? RELAY_BROKEN : why);
+}
+
+/* relay_start() returns it, if this happens there. */
+static void refuse_request(struct relay *r, int error)
+{
+    if (r->starting)
+        r->request_error = error;
+    else
+        fail_request(r, RELAY_BAD_REQUEST);
+}
+
+static void replay_file(struct relay *r);
+
+static void on_file_read(const char *data, size_t len, int error, void *ctx)
+{
+    struct relay *r = ctx;
+    r->reads_file = false;
+    if (error || !len) {
+        fail_request(r, RELAY_NO_RESOURCES);
+        return;
+    }
+    r->replayed += len;
+    int rc = send_body(r, data, len);
+    if (rc) {
+        refuse_request(r, rc);
+        return;
+    }
+    http_call_flush(r->call);
+    replay_file(r);
+}
+
+/* As fast as the origin takes it. */
+static void replay_file(struct relay *r)
+{
+    if (r->replayed == r->body.in_file) {
+        end_replay(r);
+        return;
+    }
+    if (r->reads_file || http_call_pending(r->call) >= HTTP_HIGH_WATER)
+        return;
+    r->reads_file = true;
+    spool_read(r->body.spool, r->replayed, on_file_read, r);
+}
+
+/* The call has ended. */
+static void stop_replay(struct relay *r)
+{
+    r->call = NULL;
+    if (r->reads_file)
+        spool_read_cancel(r->body.spool);
+    r->reads_file = false;
+}
+
+static int begin_request(struct relay *r)
+{
+    int rc = r->request ? pipeline_restart(r->request) : 0;
+    if (!rc) {
+        write_head(r);
+        rc = send_memory(r);
+        http_call_flush(r->call);
+    }
+    return rc;
 }
 
 static void on_connected(struct http_call *call, void *ctx)
 {
     struct relay *r = ctx;
     r->call = call;
-    write_head(r);
-    write_kept_body(r);
-    http_call_flush(call);
-    if (!r->body_complete && http_call_pending(call) < HTTP_HIGH_WATER)
-        http_exchange_resume(r->x);
+    int rc = begin_request(r);
+    if (rc)
+        refuse_request(r, rc);
+    else
+        replay_file(r);
 }
 
 int relay_body(struct relay *r, const char *data, size_t len)
 {
     if (!r->body_sent) {
-        /* The connection does not stand yet. Little comes after the pause. */
+        /* The connection does not stand yet, or what is held has not been sent. Little comes after the
+         * pause. */
         return relay_hold(r, data, len);
     }
-    if (r->chunked)
-        http_call_write_chunk(r->call, data, len);
-    else
-        http_call_write(r->call, data, len);
+    int rc = send_body(r, data, len);
+    if (rc)
+        return rc;
     http_call_flush(r->call);
     if (http_call_pending(r->call) >= HTTP_HIGH_WATER)
         http_exchange_pause(r->x);
@@ -131,8 +267,9 @@ int relay_body(struct relay *r, const char *data, size_t len)
 
 static void start_or_fail(struct relay *r)
 {
-    if (relay_start(r, r->client))
-        r->done(r, RELAY_NO_RESOURCES);
+    int rc = relay_start(r, r->client);
+    if (rc)
+        r->done(r, rc == -ENOMEM ? RELAY_NO_RESOURCES : RELAY_BAD_REQUEST);
 }
 
 void relay_body_end(struct relay *r)
@@ -144,6 +281,11 @@ void relay_body_end(struct relay *r)
     }
     if (!r->body_sent)
         return;
+    int rc = r->request ? pipeline_end(r->request) : 0;
+    if (rc) {
+        refuse_request(r, rc);
+        return;
+    }
     if (r->chunked)
         write_text(r->call, "0\r\n\r\n");
     http_call_flush(r->call);
@@ -153,7 +295,9 @@ void relay_body_end(struct relay *r)
 static void on_drain(struct http_call *call, void *ctx)
 {
     struct relay *r = ctx;
-    if (!r->body_complete && r->body_sent && http_call_pending(call) <= HTTP_LOW_WATER)
+    if (!r->body_sent)
+        replay_file(r);
+    else if (!r->body_complete && http_call_pending(call) <= HTTP_LOW_WATER)
         http_exchange_resume(r->x);
 }
 
@@ -174,8 +318,8 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     struct relay *r = ctx;
     const char *type = http_head_get(head, "content-type");
     (void)call;
-    buf_finish(&r->body); /* no further try from here on */
-    body_share_release(&r->share);
+    if (r->body_sent)
+        held_body_finish(&r->body); /* no further try from here on */
     r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
     r->status = head->status;
     http_exchange_begin(r->x, head->status, r->answer && length ? HTTP_STREAMED : length);
@@ -236,7 +380,7 @@ static void on_end(struct http_call *call, void *ctx)
 {
     struct relay *r = ctx;
     (void)call;
-    r->call = NULL;
+    stop_replay(r);
     if (r->answer && pipeline_end(r->answer)) {
         fail_translation(r);
         return;
@@ -249,7 +393,7 @@ static void on_fail(struct http_call *call, enum http_call_failure why, void *ct
 {
     struct relay *r = ctx;
     (void)call;
-    r->call = NULL;
+    stop_replay(r);
     switch (why) {
     case HTTP_CALL_ABSENT:
         r->done(r, RELAY_ABSENT);
@@ -303,18 +447,22 @@ int relay_start(struct relay *r, struct http_client *client)
 {
     r->client = client;
     r->body_sent = false;
+    r->replayed = 0;
+    r->request_error = 0;
     r->awaits_body = awaits_body(r);
     if (r->awaits_body) {
-        http_exchange_resume(r->x);
+        resume(r);
         return 0;
     }
     /* Only what can be sent again may meet a stale connection. */
     bool fresh = r->fresh || !r->body_complete || r->body.len > REPLAY_MAX;
     if (!r->body_complete)
-        http_exchange_pause(r->x);
+        relay_pause(r);
+    r->starting = true;
     r->call = http_client_call(client,
                                (fresh ? HTTP_CALL_FRESH : 0) | (r->urgent ? HTTP_CALL_URGENT : 0) |
                                    (http_exchange_is_head(r->x) ? HTTP_CALL_IS_HEAD : 0),
                                &call_events, r);
-    return r->call ? 0 : -ENOMEM;
+    r->starting = false;
+    return r->call ? r->request_error : -ENOMEM;
 }

@@ -6,8 +6,12 @@
  * and so are the caller's credentials, which are meant for us, and the origin's word on CORS, which is
  * ours to say.
  *
- * What was read of the body before (to find the model) is replayed first. Until the answer begins
- * it is kept, if it is the whole body and small, so that the request can be made again.
+ * What was read of the body before (to find the model) is replayed first: from memory, then from its file.
+ * Until the answer begins it is kept, if it is the whole body and small or in a file, so that the request
+ * can be made again.
+ *
+ * Either way transforms may stand between (message/pipeline.h). A request that is transformed is sent in
+ * chunks.
  */
 #ifndef HOSTLER_HTTP_RELAY_H
 #define HOSTLER_HTTP_RELAY_H
@@ -15,9 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/buf.h"
-#include "http/body_budget.h"
 #include "http/client.h"
+#include "http/held_body.h"
 #include "http/server.h"
 #include "message/pipeline.h"
 
@@ -28,8 +31,9 @@ enum relay_result {
     RELAY_ABSENT,       /* nothing listens at the origin's address; nothing was sent */
     RELAY_NOT_SENT,     /* the origin has read none of it, and relay_start() may be called again */
     RELAY_NO_PLACE,     /* it waited in vain for one of the origin's connections */
-    RELAY_NO_RESOURCES, /* nothing was sent: this process lacked descriptors or memory */
-    RELAY_NO_ANSWER,    /* the origin ended before it answered; it may have read the request */
+    RELAY_NO_RESOURCES, /* no whole request was sent: this process lacked descriptors, memory or disk */
+    RELAY_NO_ANSWER,   /* the origin ended before it answered; it may have read the request */
+    RELAY_BAD_REQUEST, /* a transform refused the request's body */
     /* The exchange has a begun answer, which the caller must end or abort: */
     RELAY_BROKEN,
     RELAY_UNTRANSLATABLE, /* a transform failed; the origin's connection is closed */
@@ -39,20 +43,29 @@ struct relay {
     struct http_exchange *x;
     struct http_call *call;
     struct http_client *client;
-    struct buf body;         /* read before the relay began, or kept for another try */
-    struct body_share share; /* of the memory for bodies; its `budget` is the caller's to set */
-    bool body_complete;      /* `body` was all of it */
-    bool body_sent;          /* `body` has been handed to the call */
-    bool body_given_away;    /* and is not here any more */
-    bool awaits_body;        /* the call begins when it is complete */
-    bool chunked;            /* the request's body is sent in chunks */
-    bool fresh;              /* the call must not use a kept connection */
-    bool urgent;             /* short: not behind others, set by the caller */
-    bool is_event_stream;    /* the answer is text/event-stream */
-    int status;              /* of the answer; 0 before */
-    const char *fields;      /* more fields for the answer's head: complete lines, or NULL */
-    /* Transforms for the answer's body, which begin with its sink relay_sink() and this relay as its
-     * context; NULL: its bytes pass untouched. The caller's, until `done` or relay_finish(). */
+    struct held_body body; /* read before the relay began, or kept for another try; its `max` and
+                              `share.budget` are the caller's to set */
+    size_t replayed;       /* bytes of its file that were handed to this call */
+    bool reads_file;       /* a read of it is under way */
+    bool behind;           /* the client is paused until the file is written */
+    bool paused;           /* and until the engine takes more */
+    bool body_complete;    /* `body` was all of it */
+    bool body_sent;        /* `body` has been handed to the call */
+    bool body_given_away;  /* and is not here any more */
+    bool awaits_body;      /* the call begins when it is complete */
+    bool chunked;          /* the request's body is sent in chunks */
+    bool starting;         /* in relay_start() */
+    int request_error;     /* a transform's, while starting */
+    bool fresh;            /* the call must not use a kept connection */
+    bool urgent;           /* short: not behind others, set by the caller */
+    bool is_event_stream;  /* the answer is text/event-stream */
+    int status;            /* of the answer; 0 before */
+    const char *target;    /* for the origin; NULL: as the client gave it */
+    const char *fields;    /* more fields for the answer's head: complete lines, or NULL */
+    /* Transforms for the request's body, which begin with nothing and end in relay_request_sink(), and this
+     * relay as its context; NULL: its bytes pass untouched. The caller's, until `done` or relay_finish(). */
+    struct pipeline *request;
+    /* The same for the answer's body, which end in relay_sink(). */
     struct pipeline *answer;
     const char *answer_type; /* the Content-Type that they make of it; NULL: as it is */
     /* What comes of the answer's body, as it passes, before any transform; NULL. */
@@ -60,25 +73,28 @@ struct relay {
     void (*done)(struct relay *r, enum relay_result result);
 };
 
-/* Zeroes it, and takes over nothing. */
-void relay_init(struct relay *r);
+/* Zeroes it. */
+void relay_init(struct relay *r, struct http_exchange *x);
 /* Frees what is kept; a call that runs is cancelled. */
 void relay_finish(struct relay *r);
 /*
- * Starts. `x`, `body`, `body_complete`, `urgent`, `fields`, `passed` and `done` are set by the caller. From
- * here on the exchange's events go to the relay: feed `body` and `body_end` to relay_body() and
+ * Starts. `body_complete`, `urgent`, `target`, `fields`, `passed`, `done` and the pipelines are set by the
+ * caller. From here on the exchange's events go to the relay: feed `body` and `body_end` to relay_body() and
  * relay_body_end(), `drain` to relay_drain(); on `gone` call relay_finish(). `done` is called once,
- * never from inside relay_start(). 0, or -ENOMEM: the exchange is still the caller's to answer.
+ * never from inside relay_start(). 0, or -ENOMEM, or what a transform of the request returned: the exchange
+ * is still the caller's to answer.
  */
 int relay_start(struct relay *r, struct http_client *client) __attribute__((warn_unused_result));
-/* Keeps what came of the body before the relay began. 0; -ENOBUFS: it is larger than body.max; -ENOSPC:
- * the budget of all bodies is used up; -ENOMEM. */
+/* Keeps what came of the body before the relay began. 0, or an error of held_body_append(): the caller
+ * answers, and ends the relay. */
 int relay_hold(struct relay *r, const char *data, size_t len) __attribute__((warn_unused_result));
-/* 0, or one of relay_hold()'s errors: the caller answers, and ends the relay. */
+/* Until the relay has begun to send: the client is not read. */
+void relay_pause(struct relay *r);
+/* 0, or one of relay_hold()'s errors, or what a transform of the request returned. */
 int relay_body(struct relay *r, const char *data, size_t len) __attribute__((warn_unused_result));
 void relay_body_end(struct relay *r);
-/* The sink of `answer`: to the client. */
-message_sink relay_sink;
+/* The sinks of `request`, to the origin, and of `answer`, to the client. */
+message_sink relay_request_sink, relay_sink;
 void relay_drain(struct relay *r);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Where a stage's output goes: behind stage `index`. */
 struct message_out {
@@ -22,8 +23,27 @@ int pipeline_add(struct pipeline *p, const struct message_transform *t, const vo
     void *state = calloc(1, t->state_size ? t->state_size : 1);
     if (!state)
         return -ENOMEM;
-    p->stage[p->n++] = (struct pipeline_stage){.transform = t, .state = state};
+    p->stage[p->n++] = (struct pipeline_stage){.transform = t, .options = options, .state = state};
     return t->init ? t->init(state, options) : 0;
+}
+
+static void finish_stage(const struct pipeline_stage *s)
+{
+    if (s->transform->finish)
+        s->transform->finish(s->state);
+}
+
+int pipeline_restart(struct pipeline *p)
+{
+    p->error = 0;
+    for (unsigned i = 0; i < p->n && !p->error; i++) {
+        const struct pipeline_stage *s = &p->stage[i];
+        finish_stage(s);
+        memset(s->state, 0, s->transform->state_size);
+        if (s->transform->init)
+            p->error = s->transform->init(s->state, s->options);
+    }
+    return p->error;
 }
 
 /* To stage `index`, or to the sink behind the last. */
@@ -77,8 +97,7 @@ int pipeline_end(struct pipeline *p)
 void pipeline_finish(struct pipeline *p)
 {
     for (unsigned i = 0; i < p->n; i++) {
-        if (p->stage[i].transform->finish)
-            p->stage[i].transform->finish(p->stage[i].state);
+        finish_stage(&p->stage[i]);
         free(p->stage[i].state);
     }
     p->n = 0;

@@ -37,6 +37,7 @@ typedef int message_sink(void *ctx, const char *data, size_t len);
 
 struct pipeline_stage {
     const struct message_transform *transform;
+    const void *options;
     void *state;
     size_t budget; /* bytes that the current push may still bring behind this stage */
 };
@@ -51,9 +52,11 @@ struct pipeline {
 };
 
 void pipeline_init(struct pipeline *p, message_sink *sink, void *ctx);
-/* Adds a stage behind those there are. 0, -ENOMEM, -ENOSPC (too many), or what its `init` returns. */
+/* Adds a stage behind those there are; `options` must outlive it. 0, -ENOMEM, -ENOSPC (too many), or what its `init` returns. */
 int pipeline_add(struct pipeline *p, const struct message_transform *t, const void *options)
     __attribute__((warn_unused_result));
+/* Begins anew, with the same stages, for the same message or another one. 0, or what an `init` returns. */
+int pipeline_restart(struct pipeline *p) __attribute__((warn_unused_result));
 /* 0, or the error that fails the message: also for every later call. */
 int pipeline_push(struct pipeline *p, const char *data, size_t len)
     __attribute__((warn_unused_result));

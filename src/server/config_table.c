@@ -403,7 +403,8 @@ static const struct config_entry options[] = {
       "SIZE",
       "HOSTLER_MAX_BODY_MEMORY",
       "256M",
-      "memory for large requests that are held before their engine gets them"},
+      "memory and files for large requests, all together, that are held before their engine gets "
+      "them"},
      OTHER(set_max_body_memory)},
     {{{"--log-level"}, "LEVEL", "HOSTLER_LOG_LEVEL", "info", "error, warn, info or debug"},
      OTHER(set_log_level)},

@@ -4,11 +4,13 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "http/body_budget.h"
 #include "http/limits.h"
 
 #define FOR_DAEMON 48      /* loop, log, state, watches, listeners, what the thread pool reads */
 #define FOR_ENGINE 8       /* its pipes and what is read of it in /proc */
 #define ENGINES_ASSUMED 16 /* where their number has no limit */
+#define FOR_BODIES BODY_FILES_MAX
 #define CLIENTS_MIN 4
 #define CLIENTS_MAX 50000 /* unless more are asked for: each takes some KiB */
 
@@ -23,7 +25,7 @@ void descriptors_raise_limit(void)
 
 static unsigned long room_for_clients(unsigned engines, unsigned long limit)
 {
-    unsigned long kept = FOR_DAEMON + HTTP_RESERVE +
+    unsigned long kept = FOR_DAEMON + FOR_BODIES + HTTP_RESERVE +
                          FOR_ENGINE * (unsigned long)(engines ? engines : ENGINES_ASSUMED);
     unsigned long room = limit > kept ? (limit - kept) / 2 : 0;
     return room > CLIENTS_MIN ? room : CLIENTS_MIN;

@@ -252,6 +252,11 @@ uv_loop_t *host_loop(const struct host *h)
     return h->loop;
 }
 
+const char *host_private_folder(const struct host *h)
+{
+    return h->rundir.path;
+}
+
 struct model *host_find(const struct host *h, const char *name)
 {
     if (h->config->classic)

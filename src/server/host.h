@@ -87,6 +87,8 @@ void host_close(struct host *h, void (*closed)(void *ctx), void *ctx);
 const struct config *host_config(const struct host *h);
 const struct catalog *host_catalog(const struct host *h);
 uv_loop_t *host_loop(const struct host *h);
+/* The folder (0700) of the engines' sockets; the host's. */
+const char *host_private_folder(const struct host *h);
 /* By id or alias; in classic mode any name, NULL included, is the model. */
 struct model *host_find(const struct host *h, const char *name);
 /* In order of id; NULL behind the last. */

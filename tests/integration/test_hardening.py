@@ -2,6 +2,7 @@
 """Requests that are meant to do harm, and slips that would."""
 import contextlib
 import os
+import pathlib
 import shutil
 import time
 
@@ -115,6 +116,62 @@ def test_a_busy_engine_ends_in_an_answer(hostler, models):
             assert answer.error["state"] == "wait_timeout" and "retry-after" in answer.headers
 
 
+def files_of_bodies(server):
+    """Sizes, in bytes, of the files without a name in which the server holds requests' bodies."""
+    sizes = []
+    for fd in pathlib.Path(f"/proc/{server.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if "/hostler-" in os.readlink(fd) and fd.is_file() and fd.stat().st_nlink == 0:
+                sizes.append(fd.stat().st_size)
+    return sizes
+
+
+def test_large_bodies_wait_in_files(hostler, tmp_path):
+    """They take hardly any memory, reach the engine whole, and leave nothing behind."""
+    folder = fake_models(tmp_path / "fakes", a={})
+    server = hostler("--models-dir", folder, engine=FAKE_ENGINE)
+    assert server.tokenize("a").status == 200
+    begin, end = b'{"content":"', b'","model":"a"}'
+    filler = b"x" * (15 << 20)
+    head = request_bytes("POST", "/v1/completions", Content_Length=len(begin + filler + end))
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(Wire(server)) for _ in range(12)]
+        before = memory_of(server.pid)
+        for wire in wires:
+            wire.send(head + begin + filler)
+        until(lambda: sum(files_of_bodies(server)) > 12 * (14 << 20), what="the bodies' coming")
+        assert memory_of(server.pid) - before < 60
+        for wire in wires:
+            assert wire.send(end).answer().status == 200
+    until(lambda: not files_of_bodies(server), what="the files' end")
+
+
+def test_a_body_whose_file_cannot_be_made(hostler, tmp_path):
+    folder = fake_models(tmp_path / "fakes", a={})
+    server = hostler("--models-dir", folder, engine=FAKE_ENGINE, env={"TMPDIR": str(tmp_path)})
+    private = next(tmp_path.glob("hostler-*"))
+    private.rename(tmp_path / "gone")
+    body = b'{"content":"' + b"x" * (1 << 20) + b'","model":"a"}'
+    answer = server.request("POST", "/v1/completions", body)
+    assert "cannot be written" in is_json_error(answer, 503) and int(answer.headers["retry-after"]) > 0
+    (tmp_path / "gone").rename(private)
+    assert server.request("POST", "/v1/completions", body).status == 200
+
+
+def test_json_that_hostler_reads_itself_counts(hostler, models):
+    """Parsed, it takes a multiple of its size: many at once are refused, and it is given back."""
+    server = hostler("--models-dir", models, env={"HOSTLER_MAX_BODY_MEMORY": "16M"})
+    body = b'{"except":[' + b"0," * 400000 + b"0]}"
+    answers = [w.result(60) for w in
+               [background(server.request, "POST", "/models/unload-all", body) for _ in range(6)]]
+    statuses = {answer.status for answer in answers}
+    assert statuses <= {400, 503} and 400 in statuses
+    for answer in answers:
+        if answer.status == 503:
+            assert "--max-body-memory" in is_json_error(answer, 503)
+    until(lambda: server.request("POST", "/models/unload-all", body).status == 400, what="the release")
+
+
 def test_held_bodies_are_bounded_in_sum(hostler, tmp_path):
     """Bodies that do not name their model: the sum decides, small requests go on, and it is given back."""
     folder = fake_models(tmp_path / "fakes", a={})
@@ -124,7 +181,7 @@ def test_held_bodies_are_bounded_in_sum(hostler, tmp_path):
     head = request_bytes("POST", "/v1/completions", Content_Length=len(begin + filler + end))
     with Wire(server) as first, Wire(server) as second:
         first.send(head + begin + filler)
-        until(lambda: memory_of(server.pid) > 20, what="the body's coming")
+        until(lambda: sum(files_of_bodies(server)) > 19 << 20, what="the body's coming")
         second.send(head + begin)
         with contextlib.suppress(ConnectionError):
             second.send(filler)

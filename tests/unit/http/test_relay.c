@@ -15,13 +15,21 @@ static enum relay_result result;
 static bool starts_at_body_end;                   /* else at the head */
 static const struct message_transform *transform; /* of the answer; NULL: none */
 static struct pipeline pipeline;
+static const struct message_transform *request_transform; /* NULL: none */
+static struct pipeline request_pipeline;
+static struct body_budget budget;
+static size_t starts_at; /* bytes of the body; 0: as `starts_at_body_end` says */
 
 static void relay_done(struct relay *r, enum relay_result how)
 {
     assert_ptr_equal(r, &relay);
     dones++;
     result = how;
-    if (how == RELAY_ABSENT || how == RELAY_NOT_SENT || how == RELAY_NO_ANSWER)
+    if (how == RELAY_NO_RESOURCES)
+        http_exchange_reply(r->x, 503, NULL, "", 0, NULL);
+    else if (how == RELAY_BAD_REQUEST)
+        http_exchange_reply(r->x, 400, NULL, "", 0, NULL);
+    else if (how == RELAY_ABSENT || how == RELAY_NOT_SENT || how == RELAY_NO_ANSWER)
         http_exchange_reply(r->x, 502, NULL, "", 0, NULL);
     else if (how == RELAY_BROKEN || how == RELAY_UNTRANSLATABLE)
         http_exchange_abort(r->x);
@@ -32,19 +40,22 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
 {
     (void)x;
     (void)ctx;
-    if (starts_at_body_end)
-        assert_int_equal(buf_append(&relay.body, data, len), 0);
-    else
+    if (!starts_at_body_end || relay.client)
         assert_int_equal(relay_body(&relay, data, len), 0);
+    else
+        assert_int_equal(relay_hold(&relay, data, len), 0);
+    if (starts_at && !relay.client && relay.body.len >= starts_at)
+        assert_int_equal(relay_start(&relay, client), 0);
 }
 
 static void on_body_end(struct http_exchange *x, void *ctx)
 {
     (void)x;
     (void)ctx;
-    if (starts_at_body_end) {
+    if (starts_at_body_end && !relay.client) {
         relay.body_complete = true;
-        assert_int_equal(relay_start(&relay, client), 0);
+        if (relay_start(&relay, client))
+            relay_done(&relay, RELAY_BAD_REQUEST);
     } else {
         relay_body_end(&relay);
     }
@@ -68,11 +79,12 @@ static void on_gone(struct http_exchange *x, void *ctx)
 static const struct http_exchange_events relay_events = {
     .body = on_body, .body_end = on_body_end, .drain = on_drain, .gone = on_gone};
 
+static const size_t request_max = 100; /* bytes that `hold` holds back */
+
 static void pass_on(struct http_exchange *x)
 {
     http_exchange_take(x, &relay_events, NULL);
-    relay_init(&relay);
-    relay.x = x;
+    relay_init(&relay, x);
     relay.fields = "X-Ours: 1\r\n";
     relay.done = relay_done;
     if (transform) {
@@ -80,6 +92,13 @@ static void pass_on(struct http_exchange *x)
         assert_int_equal(pipeline_add(&pipeline, transform, &(size_t){100}), 0);
         relay.answer = &pipeline;
     }
+    if (request_transform) {
+        pipeline_init(&request_pipeline, relay_request_sink, &relay);
+        assert_int_equal(pipeline_add(&request_pipeline, request_transform, &request_max), 0);
+        relay.request = &request_pipeline;
+        relay.target = "/other";
+    }
+    relay.body.share.budget = &budget;
     if (!starts_at_body_end)
         assert_int_equal(relay_start(&relay, client), 0);
 }
@@ -93,7 +112,10 @@ static int relay_set_up(void **state)
     f.on_request = pass_on;
     starts_at_body_end = true;
     transform = NULL;
-    pipeline = (struct pipeline){0};
+    request_transform = NULL;
+    pipeline = request_pipeline = (struct pipeline){0};
+    budget = (struct body_budget){.max = 1 << 30, .folder = f.t.folder, .loop = &f.t.loop};
+    starts_at = 0;
     dones = 0;
     return 0;
 }
@@ -101,7 +123,10 @@ static int relay_set_up(void **state)
 static int relay_tear_down(void **state)
 {
     pipeline_finish(&pipeline);
+    pipeline_finish(&request_pipeline);
     close_server();
+    assert_int_equal(budget.held, 0);
+    assert_int_equal(budget.files, 0);
     http_client_close(client);
     origin_close(&origin);
     unlink(origin_path);
@@ -402,7 +427,182 @@ static void little_of_a_stream_waits_for_a_slow_client(void **state)
     UNTIL(&f.t, p->in.len > LARGE);
 }
 
+/* --- bodies in files --------------------------------------------------------------------- */
+
+#define POST_LARGE "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8000000\r\n\r\n"
+#define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+static void assert_body_is(struct peer *o, struct buf *sent)
+{
+    const char *end = strstr(peer_text(o), "\r\n\r\n");
+    assert_non_null(end);
+    size_t head = (size_t)(end + 4 - o->in.data);
+    assert_int_equal(o->in.len - head, sent->len);
+    assert_memory_equal(o->in.data + head, sent->data, sent->len);
+}
+
+static void send_noise(struct peer *p, struct buf *sent, size_t len)
+{
+    unsigned x = 1;
+    buf_init(sent, BUF_UNBOUNDED);
+    assert_int_equal(buf_reserve(sent, len), 0);
+    for (; sent->len < len; sent->len++) {
+        x = x * 1664525u + 1013904223u;
+        sent->data[sent->len] = (char)('a' + (x >> 24) % 26);
+    }
+    peer_send_bytes(p, sent->data, len);
+}
+
+static void a_large_body_waits_in_a_file(void **state)
+{
+    struct buf sent;
+    (void)state;
+    struct peer *p = ask(POST_LARGE);
+    send_noise(p, &sent, LARGE);
+    UNTIL(&f.t, relay.client);
+    assert_int_equal(relay.body.memory.len, HELD_IN_MEMORY);
+    assert_int_equal(relay.body.in_file, LARGE - HELD_IN_MEMORY);
+    struct peer *o = origin_accept(&f.t, origin);
+    o->deaf = true;
+    UNTIL(&f.t, http_call_pending(relay.call) >= HTTP_HIGH_WATER);
+    loop_settle(&f.t);
+    assert_true(http_call_pending(relay.call) <= HTTP_HIGH_WATER + HELD_IN_MEMORY);
+    o->deaf = false;
+    UNTIL(&f.t, o->in.len > LARGE);
+    assert_body_is(o, &sent);
+    peer_send(o, OK_EMPTY);
+    loop_settle(&f.t);
+    assert_int_equal(result, RELAY_DONE);
+    buf_finish(&sent);
+}
+
+static void a_body_in_a_file_is_sent_again(void **state)
+{
+    struct buf sent;
+    (void)state;
+    struct peer *p = ask(POST_LARGE);
+    send_noise(p, &sent, LARGE);
+    UNTIL(&f.t, relay.client);
+    struct peer *o = origin_accept(&f.t, origin);
+    UNTIL(&f.t, o->in.len > LARGE / 2);
+    http_call_cancel(relay.call);
+    relay.call = NULL;
+    assert_int_equal(relay_start(&relay, client), 0);
+    o = origin_accept(&f.t, origin);
+    UNTIL(&f.t, o->in.len > LARGE);
+    assert_body_is(o, &sent);
+    peer_send(o, OK_EMPTY);
+    loop_settle(&f.t);
+    assert_int_equal(result, RELAY_DONE);
+    buf_finish(&sent);
+}
+
+static void a_body_goes_on_behind_its_file(void **state)
+{
+    struct buf sent;
+    (void)state;
+    starts_at = 3000000;
+    struct peer *p = ask(POST_LARGE);
+    send_noise(p, &sent, LARGE);
+    UNTIL(&f.t, relay.client);
+    struct peer *o = origin_accept(&f.t, origin);
+    UNTIL(&f.t, o->in.len > LARGE);
+    assert_body_is(o, &sent);
+    assert_null(relay.body.spool);
+    peer_send(o, OK_EMPTY);
+    loop_settle(&f.t);
+    assert_int_equal(result, RELAY_DONE);
+    buf_finish(&sent);
+}
+
+static void a_client_that_leaves_while_its_body_is_written(void **state)
+{
+    struct buf sent;
+    (void)state;
+    struct peer *p = ask(POST_LARGE);
+    send_noise(p, &sent, LARGE / 2);
+    UNTIL(&f.t, relay.body.spool);
+    peer_close(p);
+    UNTIL(&f.t, f.gones);
+    buf_finish(&sent);
+}
+
+static void a_disk_that_fails(void **state)
+{
+    struct buf sent;
+    (void)state;
+    budget.folder = "/nonexistent";
+    starts_at = HELD_IN_MEMORY + 1;
+    struct peer *p = ask(POST_LARGE);
+    send_noise(p, &sent, HELD_IN_MEMORY + 1000);
+    UNTIL(&f.t, relay.client);
+    origin_accept(&f.t, origin);
+    UNTIL(&f.t, dones);
+    assert_int_equal(result, RELAY_NO_RESOURCES);
+    buf_finish(&sent);
+}
+
 /* --- transforms -------------------------------------------------------------------------- */
+
+static void a_request_is_rewritten(void **state)
+{
+    (void)state;
+    request_transform = &twice;
+    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+    struct peer *o = origin_accept(&f.t, origin);
+    assert_text(o, "POST /other HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "2\r\naa\r\n2\r\nbb\r\n2\r\ncc\r\n0\r\n\r\n");
+    peer_send(o, OK_EMPTY);
+    loop_settle(&f.t);
+    assert_true(peer_has(p, "HTTP/1.1 200 "));
+}
+
+static void a_rewritten_request_is_made_again(void **state)
+{
+    (void)state;
+    request_transform = &hold;
+    struct peer *p = relayed(POST_ABC, "HTTP/1.1 204 No Content\r\n\r\n");
+    buf_clear(&p->in);
+    pipeline_finish(&request_pipeline);
+    peer_send(p, POST_ABC);
+    peer_close(&f.t.peer[1]);
+    loop_settle(&f.t);
+    assert_true(relay.fresh);
+    assert_true(peer_has(origin_accept(&f.t, origin), "\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
+}
+
+static void a_request_without_a_body_is_not_rewritten(void **state)
+{
+    (void)state;
+    request_transform = &twice;
+    ask(GET);
+    assert_text(origin_accept(&f.t, origin), "GET /other HTTP/1.1\r\nHost: h\r\n\r\n");
+}
+
+static void a_request_that_its_transform_refuses(void **state)
+{
+    (void)state;
+    request_transform = &strict;
+    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na!c");
+    loop_settle(&f.t);
+    assert_int_equal(dones, 1);
+    assert_int_equal(result, RELAY_BAD_REQUEST);
+    assert_true(peer_has(p, "HTTP/1.1 400 "));
+}
+
+static void a_request_that_is_too_large_for_its_transform(void **state)
+{
+    struct buf sent;
+    (void)state;
+    request_transform = &hold;
+    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n");
+    send_noise(p, &sent, 101);
+    loop_settle(&f.t);
+    assert_int_equal(dones, 1);
+    assert_int_equal(result, RELAY_BAD_REQUEST);
+    assert_true(peer_has(p, "HTTP/1.1 400 "));
+    buf_finish(&sent);
+}
 
 #define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 
@@ -500,6 +700,16 @@ int main(void)
         TEST(a_slow_origin_slows_the_client),
         TEST(a_slow_client_slows_the_origin),
         TEST(little_of_a_stream_waits_for_a_slow_client),
+        TEST(a_large_body_waits_in_a_file),
+        TEST(a_body_in_a_file_is_sent_again),
+        TEST(a_body_goes_on_behind_its_file),
+        TEST(a_client_that_leaves_while_its_body_is_written),
+        TEST(a_disk_that_fails),
+        TEST(a_request_is_rewritten),
+        TEST(a_rewritten_request_is_made_again),
+        TEST(a_request_without_a_body_is_not_rewritten),
+        TEST(a_request_that_its_transform_refuses),
+        TEST(a_request_that_is_too_large_for_its_transform),
         TEST(a_transform_changes_the_length),
         TEST(what_a_transform_held_back_comes_at_the_end),
         TEST(a_transform_that_fails_ends_both_sides),

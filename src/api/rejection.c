@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/rejection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "api/reply.h"
+#include "base/duration.h"
+#include "base/memory.h"
+#include "server/host.h"
+#include "server/placement.h"
+
+#define RETRY_LATER_S 30                /* to clients whose model will hardly load before */
+#define OVERLOAD_RETRY_S 2              /* to clients that we had no resources for */
+#define HOLD_RETRY_MS ((uint64_t)60000) /* while a hold without an end lasts */
+
+/* `state`: the reason as a word, for programs; NULL: none. */
+static struct rejection reject(int status, const char *state, const char *message,
+                               unsigned retry_after)
+{
+    json_t *error = reply_error_object(status, message); /* copies */
+    if (state)
+        json_object_set_new(error, "state", json_string(state));
+    return (struct rejection){.status = status, .error = error, .retry_after = retry_after};
+}
+
+/* The same; `message` is released. */
+static struct rejection reject_with(int status, const char *state, char *message,
+                                    unsigned retry_after)
+{
+    struct rejection r = reject(status, state, message, retry_after);
+    free(message);
+    return r;
+}
+
+/* The client may come again, with when the model may be there and how many wait before one that comes
+ * now. */
+static struct rejection reject_for_now(const struct model *m, const char *state, const char *why)
+{
+    uint64_t ms = host_eta(m);
+    unsigned retry_after = ms == SCHED_NEVER ? 1 : (unsigned)(ms / 1000 + 1);
+    struct rejection r = reject_with(
+        503, state, mem_printf("model '%s': %s; try again later", m->entry->id, why), retry_after);
+    if (ms != SCHED_NEVER)
+        json_object_set_new(r.error, "eta_ms", json_integer((json_int_t)ms));
+    json_object_set_new(r.error, "position", json_integer(host_waiting(m->host)));
+    return r;
+}
+
+/* Who holds it is for operators: in the status. */
+static struct rejection reject_held(const struct model *m)
+{
+    const uint64_t now = uv_now(host_loop(m->host)), until = m->sched.held_until;
+    const bool endless = until == SCHED_NEVER;
+    const uint64_t left = endless ? HOLD_RETRY_MS : until > now ? until - now : 0;
+    const char *reason = m->intent.hold_reason;
+    char time[32];
+    char *message = mem_printf("model '%s' is held%s%s; it will not load %s%s", m->entry->id,
+                               reason ? ": " : "", reason ? reason : "",
+                               endless ? "until it is released" : "for another ",
+                               endless ? "" : duration_format(left, time, sizeof time));
+    return reject_with(503, "held", message, (unsigned)(left / 1000 + 1));
+}
+
+/* Why its last load failed; the caller frees. */
+static char *failure_of(const struct model *m)
+{
+    return m->outcome.failure ? mem_strdup(m->outcome.failure)
+                              : mem_printf("model '%s' failed to load", m->entry->id);
+}
+
+struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject_reason why)
+{
+    const char *state = sched_reject_name(why);
+    switch (why) {
+    case SCHED_REJECT_NOT_LOADED:
+        return reject(400, NULL, "model is not loaded", 0);
+    case SCHED_REJECT_HELD:
+        return reject_held(m);
+    case SCHED_REJECT_QUEUE_FULL:
+        return reject_for_now(m, "queue_full", "too many requests wait (--max-queue)");
+    case SCHED_REJECT_WAIT_TIMEOUT:
+        return reject_for_now(m, "wait_timeout", "no engine could be had in time (--load-timeout)");
+    case SCHED_REJECT_LOAD_FAILED:
+        return reject_with(500, NULL, failure_of(m), 0);
+    case SCHED_REJECT_OOM:
+    case SCHED_REJECT_FAILED:
+        return reject_with(503, state, failure_of(m), RETRY_LATER_S);
+    case SCHED_REJECT_TOO_LARGE:
+        return reject_with(503, state, placement_explain(m), 0);
+    case SCHED_REJECT_NO_ROOM:
+        return reject_with(503, state, placement_explain(m), RETRY_LATER_S);
+    case SCHED_REJECT_UNLOADED:
+        return reject_for_now(m, "unloaded", "an operator unloaded it while the request waited");
+    case SCHED_REJECT_REMOVED:
+        return reject(400, NULL, "the model was removed from its folder while the request waited",
+                      0);
+    case SCHED_REJECT_SHUTDOWN:
+        return reject_for_now(m, "shutdown", "the server is shutting down");
+    }
+    return (struct rejection){0};
+}
+
+struct rejection rejection_barred(const struct model *m, const char *why)
+{
+    return reject_for_now(m, "not_loaded", why);
+}
+
+struct rejection rejection_engine_busy(const struct model *m)
+{
+    return reject_for_now(m, "wait_timeout", "its engine was busy all the time (--load-timeout)");
+}
+
+struct rejection rejection_no_resources(const struct model *m)
+{
+    return reject_with(
+        503, "overloaded",
+        mem_printf("hostler has too few free file descriptors or too little memory to "
+                   "reach the engine of model '%s'; try again later",
+                   m->entry->id),
+        OVERLOAD_RETRY_S);
+}
+
+struct rejection rejection_of_body(int error)
+{
+    switch (error) {
+    case -EBADMSG:
+        return reject(400, NULL, "the request's body cannot be translated for the engine", 0);
+    case -ENOBUFS:
+        return reject(413, NULL,
+                      "the request's body is too large: its model's name must come within the "
+                      "first 256 MiB",
+                      0);
+    case -ENOSPC:
+        return reject(503, "overloaded",
+                      "the memory for requests' bodies is used up (--max-body-memory): try again "
+                      "later, or name the model at the beginning of the body",
+                      OVERLOAD_RETRY_S);
+    case -EIO:
+        return reject(503, "overloaded",
+                      "the file for the request's body cannot be written: try again later, or name "
+                      "the model at the beginning of the body",
+                      OVERLOAD_RETRY_S);
+    default:
+        return reject(503, "overloaded", "out of memory for the request's body", OVERLOAD_RETRY_S);
+    }
+}

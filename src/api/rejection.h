@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a client is told when hostler itself does not let an engine answer its request: the scheduler does
+ * not grant it, or this process lacks something for it.
+ */
+#ifndef HOSTLER_API_REJECTION_H
+#define HOSTLER_API_REJECTION_H
+
+#include <jansson.h>
+
+#include "sched/sched.h"
+#include "server/model.h"
+
+struct rejection {
+    int status;
+    json_t *error;        /* {"code","message","type"}, mostly with a `state`; the receiver's */
+    unsigned retry_after; /* seconds; 0: no Retry-After */
+};
+
+/* `m`: the model that was asked for. */
+struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject_reason why);
+/* The model is not loaded and its caller may not load it so, for the reason `why`. */
+struct rejection rejection_barred(const struct model *m, const char *why);
+/* The model's engine serves others and had no connection to spare all the time. */
+struct rejection rejection_engine_busy(const struct model *m);
+/* This process lacks descriptors or memory to reach the model's engine, which serves others. */
+struct rejection rejection_no_resources(const struct model *m);
+/* The request's body cannot be held or sent: `error` of relay_hold(), relay_body() or relay_start(). */
+struct rejection rejection_of_body(int error);
+
+#endif
