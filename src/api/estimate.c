@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /hostler/v1/estimate?model=M&ctx-size=N…: what a model would take, by device, and who would have
- * to go for it. With its own arguments what was measured goes before what is computed; with others
- * llama-fit-params is asked, and where there is none the header's arithmetic serves.
+ * GET /hostler/v1/estimate?model=M&OPTION=VALUE…: how much memory a model would take on each device,
+ * and which models would be evicted for it. With the model's own arguments a measured figure is
+ * preferred; with others the kind's dry run is asked, or where that fails its estimate serves.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ struct estimate {
     struct http_exchange *x; /* NULL when the client is gone */
     char *model;             /* id: its record may go meanwhile */
     struct engine_args args;
-    struct footprint computed; /* by the header's arithmetic, for these arguments */
+    struct footprint computed; /* the kind's estimate for these arguments */
     bool other;                /* these are not the model's own */
 };
 
@@ -61,31 +62,33 @@ static void add_budget(json_t *o, const struct host *host)
     json_object_set_new(o, "available", b->devices ? model_json_bytes(host, left) : json_null());
 }
 
-static const char *message(bool fits, bool never, unsigned evicted)
+/* The caller releases it. */
+static json_t *message(const struct model *h, bool fits, bool never, unsigned evicted)
 {
+    const char *hint = h->launch.program->kind->memory_hint;
     if (never)
-        return "it can never fit: give it a smaller --ctx-size, or raise --memory";
+        return json_sprintf("it can never fit: %s%sraise --memory", hint ? hint : "",
+                            hint ? ", or " : "");
     if (!fits)
-        return "it does not fit now: what is loaded is busy, pinned, or of a higher priority, or "
-               "other programs use the memory";
-    return evicted ? "it fits when others are evicted" : "it fits";
+        return json_string("it does not fit now: what is loaded is busy, pinned, or of a higher "
+                           "priority, or other programs use the memory");
+    return json_string(evicted ? "it fits when others are evicted" : "it fits");
 }
 
-/* What a person shall know beside the figures: why they are no better, and that a request could not
- * make use of its context. The caller frees it; NULL. */
-static char *note(const struct estimate *e, const struct catalog_model *m, const char *why)
+/* Why the figures are no better, and what the kind warns of. The caller frees it; NULL. */
+static char *note(const struct estimate *e, const struct model *h, const char *why)
 {
-    uint64_t context = footprint_context(m, host_config(e->api->host), &e->args);
-    uint64_t trained = m->info.context_length;
-    if (!trained || context <= trained)
-        return why ? mem_strdup(why) : NULL;
-    return mem_printf("%s%sa context of %llu tokens is more than the %llu that the model was "
-                      "trained with: beyond these, answers are poor without --rope-scaling",
-                      why ? why : "", why ? "; " : "", (unsigned long long)context,
-                      (unsigned long long)trained);
+    const struct engine_kind *kind = h->launch.program->kind;
+    const struct engine_question q = footprint_question(h->entry, &e->args, NULL, 0);
+    char *more = kind->memory_note ? kind->memory_note(&q.figures, &e->args) : NULL;
+    if (!why)
+        return more;
+    char *both = mem_printf("%s%s%s", why, more ? "; " : "", more ? more : "");
+    free(more);
+    return both;
 }
 
-/* `fitted`: what llama-fit-params said, for these arguments; or UNKNOWN. */
+/* `fitted`: the answer of the dry run for these arguments, or UNKNOWN; then `why` may say why. */
 static void answer(struct estimate *e, const struct footprint *fitted, const char *why)
 {
     struct model *evicted[PLACEMENT_VICTIMS_MAX];
@@ -114,21 +117,19 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     json_object_set_new(o, "measured",
                         !e->other && known ? model_json_footprint(h->host, &h->learned.footprint)
                                            : json_null());
-    json_object_set_new(o, "message", json_string(message(fits, never, n)));
-    char *text = note(e, h->entry, why);
+    json_object_set_new(o, "message", message(h, fits, never, n));
+    char *text = note(e, h, why);
     json_object_set_new(o, "note", reply_string_or_null(text));
     free(text);
     reply_json(e->x, 200, o);
 }
 
-static void on_fitted(const struct fit *fit, const char *why, void *ctx)
+static void on_fitted(const struct engine_estimate *result, const char *why, void *ctx)
 {
     struct estimate *e = ctx;
     struct footprint fitted = {0};
-    struct model *h = host_find(e->api->host, e->model);
-    if (fit && h)
-        footprint_from_fit(&fitted, fit, h->entry, host_config(e->api->host), &e->args,
-                           host_budget(e->api->host)->figures.n);
+    if (result)
+        footprint_from_dry_run(&fitted, result);
     answer(e, &fitted, why);
     estimate_free(e);
 }
@@ -137,81 +138,64 @@ static void on_gone(struct http_exchange *x, void *ctx)
 {
     struct estimate *e = ctx;
     (void)x;
-    fitter_forget(host_fitter(e->api->host), e);
+    fitter_cancel(host_fitter(e->api->host), e);
     estimate_free(e);
 }
 
 /* --- the question -------------------------------------------------------------------------------
  */
 
-/* What may be asked for: options that change the memory, and nothing else. A request must not make
- * a program read or write files. */
-static const char *const allowed[] = {
-    "ctx-size",     "parallel",   "batch-size",   "ubatch-size", "cache-type-k", "cache-type-v",
-    "n-gpu-layers", "n-cpu-moe",  "cpu-moe",      "kv-offload",  "kv-unified",   "swa-full",
-    "flash-attn",   "split-mode", "tensor-split", "main-gpu",    "mmap",         "load-mode",
-};
-
-static bool is_allowed(const char *name)
+static const struct engine_memory_option *find_option(const struct engine_kind *k, const char *name)
 {
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
-        if (strcmp(allowed[i], name) == 0)
-            return true;
-    return false;
+    for (const struct engine_memory_option *o = k->memory_options; o && o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return o;
+    return NULL;
 }
 
-/* llama.cpp would take `64k` for 64. */
-static bool is_count(const char *name)
-{
-    static const char *const counts[] = {"ctx-size",    "parallel",  "batch-size",
-                                         "ubatch-size", "n-cpu-moe", "main-gpu"};
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        if (strcmp(counts[i], name) == 0)
-            return true;
-    return false;
-}
-
-static int refuse_option(struct error *err, const char *name)
+static int refuse_option(const struct engine_kind *k, const char *name, struct error *err)
 {
     struct nearest near;
     nearest_init(&near, name);
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
-        nearest_consider(&near, allowed[i]);
-    return error_set(err, -1, "'%.64s' is no option that changes the memory%s%s%s", name,
+    for (const struct engine_memory_option *o = k->memory_options; o && o->name; o++)
+        nearest_consider(&near, o->name);
+    return error_set(err, -EINVAL, "'%.64s' is no option that changes the memory%s%s%s", name,
                      near.best ? "; did you mean '" : "", near.best ? near.best : "",
                      near.best ? "'?" : "");
 }
 
-static int set_option(struct estimate *e, const char *name, const char *value, struct error *err)
+static int set_option(struct estimate *e, const struct engine_program *program, const char *name,
+                      const char *value, struct error *err)
 {
-    const struct config *c = host_config(e->api->host);
     struct error why;
     bool negated;
-    if (!is_allowed(name))
-        return refuse_option(err, name);
+    const struct engine_memory_option *known = find_option(program->kind, name);
+    if (!known)
+        return refuse_option(program->kind, name, err);
     char *option = mem_printf("--%s", name);
-    const struct engine_option *o = engine_options_find(c->options, option, &negated);
+    const struct engine_option *o = engine_options_find(program->options, option, &negated);
     free(option);
     if (!o)
-        return error_set(err, -1, "this engine has no option --%s", name);
+        return error_set(err, -EINVAL, "this engine has no option --%s", name);
     unsigned number;
-    if (is_count(name) && value_count(value, &number, &why))
-        return error_set(err, -1, "%s: %s", name, why.text);
+    if (known->is_count && value_count(value, &number, &why))
+        return error_set(err, -EINVAL, "%s: %s", name, why.text);
     e->other = true;
     if (engine_args_set_text(&e->args, o, negated, *value || o->takes_value ? value : "on",
                              ARGS_FROM_COMMAND_LINE, &why))
-        return error_set(err, -1, "%s: %s", name, why.text);
+        return error_set(err, -EINVAL, "%s: %s", name, why.text);
     return 0;
 }
 
-static int read_options(struct estimate *e, const char *target, struct error *err)
+static int read_options(struct estimate *e, const struct engine_program *program,
+                        const char *target, struct error *err)
 {
     const char *at = target + target_path_len(target);
     char *name, *value;
     int rc = 0;
     while (!rc && target_next(&at, &name, &value)) {
         if (strcmp(name, "model") != 0)
-            rc = set_option(e, name, value, err);
+            rc = set_option(e, program, name, value, err);
         free(name);
         free(value);
     }
@@ -228,20 +212,23 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
         return;
     struct estimate *e = mem_zalloc(sizeof *e);
     *e = (struct estimate){.api = api, .x = x, .model = mem_strdup(h->entry->id)};
-    engine_args_merge(&e->args, &h->composed.args);
-    if (read_options(e, http_exchange_target(x), &err)) {
+    engine_args_merge(&e->args, &h->launch.args);
+    if (read_options(e, h->launch.program, http_exchange_target(x), &err)) {
         reply_error(x, 400, "%s", err.text);
         estimate_free(e);
         return;
     }
-    footprint_estimate(&e->computed, h->entry, host_config(api->host), &e->args,
-                       host_budget(api->host)->figures.n);
+    const struct engine_question q =
+        footprint_question(h->entry, &e->args, &h->launch.env, host_budget(api->host)->figures.n);
+    footprint_estimate(&e->computed, h->launch.program->kind, &q);
     http_exchange_take(x, &events, e);
-    if (!e->other && h->learned.fitted.source != FOOTPRINT_UNKNOWN) { /* it was asked for before */
-        answer(e, &h->learned.fitted, NULL);
+    /* It is known already, or there is nobody to ask. */
+    if ((!e->other && h->learned.fitted.source != FOOTPRINT_UNKNOWN) ||
+        !h->launch.program->kind->dry_run) {
+        answer(e, e->other ? &(struct footprint){0} : &h->learned.fitted, NULL);
         estimate_free(e);
-    } else if (!fitter_ask(host_fitter(api->host), &e->args, &h->composed.env, FITTER_LAST,
-                           on_fitted, e)) {
+    } else if (!fitter_ask(host_fitter(api->host), h->launch.program, &q, FITTER_LATER, on_fitted,
+                           e)) {
         answer(e, &(struct footprint){0}, "too many ask for estimates: this one is by its header");
         estimate_free(e);
     }

@@ -81,15 +81,14 @@ static json_t *strings(const struct strv *v)
 
 static json_t *args_of(const struct model *h)
 {
-    json_t *args = strings(&h->composed.argv);
-    json_array_insert_new(args, 0, reply_string(host_config(h->host)->engine));
+    json_t *args = strings(&h->launch.argv);
+    json_array_insert_new(args, 0, reply_string(h->launch.program->path));
     return args;
 }
 
 static json_t *preset_of(const struct model *h)
 {
-    char *ini =
-        composed_ini(&h->composed, host_config(h->host), host_presets(h->host), h->entry->id);
+    char *ini = compose_ini(&h->launch, host_presets(h->host), h->entry->id);
     json_t *text = reply_string(ini);
     free(ini);
     return text;

@@ -43,27 +43,27 @@ static json_t *arguments(const struct engine_args *args)
     return all;
 }
 
-/* A token is an option that goes by the environment (compose.h). */
+/* An option that is a token becomes a variable of the environment. */
 static enum args_origin origin_of_token(const struct model *h)
 {
     const struct config *c = host_config(h->host);
     const struct presets *p = host_presets(h->host);
     const struct engine_args *const by_precedence[] = {&c->args, &presets_of(p, h->entry->id)->args,
                                                        &p->defaults.args, &c->env_args, NULL};
-    const struct engine_option *token = c->known.hf_token;
-    for (size_t i = 0; token && by_precedence[i]; i++) {
-        const struct engine_arg *a = engine_args_get(by_precedence[i], token);
+    for (size_t i = 0; by_precedence[i]; i++) {
+        const struct engine_arg *a = engine_args_role(by_precedence[i], ENGINE_OPTION_TOKEN);
         if (a)
             return a->origin;
     }
     return ARGS_FROM_ENVIRONMENT;
 }
 
-/* Whether it is the one that hostler itself gives: no other counts as its own, or a secret would be
- * shown. */
-static bool is_own(const struct config *c, const char *line)
+/* Whether hostler itself sets it. Only this one variable counts, so that no secret is shown. */
+static bool is_own(const struct model *h, const char *line)
 {
-    const char *name = c->known.threads_http ? c->known.threads_http->env : NULL;
+    const struct engine_option *o =
+        engine_options_find_role(h->launch.program->options, ENGINE_OPTION_CONNECTIONS);
+    const char *name = o ? o->env : NULL;
     size_t len = name ? strlen(name) : 0;
     return len && strncmp(line, name, len) == 0 && line[len] == '=';
 }
@@ -77,14 +77,14 @@ static enum args_origin origin_of_variable(const struct model *h, const char *li
         return ARGS_FROM_SECTION;
     if (strv_has(&c->hub_env, line))
         return ARGS_FROM_ENVIRONMENT;
-    return is_own(c, line) ? ARGS_FROM_ROUTER : origin_of_token(h);
+    return is_own(h, line) ? ARGS_FROM_ROUTER : origin_of_token(h);
 }
 
 /* Values may be secrets: only hostler's own are told. */
 static json_t *environment(const struct model *h)
 {
     json_t *all = json_array();
-    const struct strv *env = &h->composed.env;
+    const struct strv *env = &h->launch.env;
     for (size_t i = 0; i < env->n; i++) {
         enum args_origin origin = origin_of_variable(h, env->v[i]);
         size_t len = strcspn(env->v[i], "=");
@@ -132,8 +132,7 @@ static json_t *header(const struct catalog_model *m)
 static json_t *footprints(struct model *h)
 {
     struct footprint computed;
-    footprint_estimate(&computed, h->entry, host_config(h->host), &h->composed.args,
-                       host_budget(h->host)->figures.n);
+    model_estimate(h, host_budget(h->host)->figures.n, &computed);
     const bool measured = h->learned.footprint.source == FOOTPRINT_MEASURED;
     const bool given = h->learned.footprint.source == FOOTPRINT_GIVEN;
     return json_pack("{s:o, s:o, s:o, s:o}", "estimated", model_json_footprint(h->host, &computed),
@@ -175,7 +174,7 @@ void api_show(struct api *api, struct http_exchange *x, const struct caller *cal
     json_object_set_new(o, "mmproj", reply_string_or_null(h->entry->mmproj));
     json_object_set_new(o, "draft", reply_string_or_null(h->entry->draft));
     json_object_set_new(o, "header", header(h->entry));
-    json_object_set_new(o, "arguments", arguments(&h->composed.args));
+    json_object_set_new(o, "arguments", arguments(&h->launch.args));
     json_object_set_new(o, "environment", environment(h));
     json_object_set_new(o, "footprint", footprints(h));
     json_object_set_new(o, "load_ms", json_integer((json_int_t)h->sched.load_ms));

@@ -203,7 +203,8 @@ void api_status(struct api *api, struct http_exchange *x, const struct caller *c
     struct model *h;
     (void)caller;
     json_object_set_new(o, "version", json_string(HOSTLER_VERSION));
-    json_object_set_new(o, "engine_version", reply_string(engine_options_version(c->options)));
+    json_object_set_new(o, "engine_version",
+                        reply_string(engine_options_version(c->engine.options)));
     json_object_set_new(o, "pid", json_integer(getpid()));
     json_object_set_new(o, "uptime_ms",
                         json_integer((json_int_t)(uv_now(host_loop(api->host)) - api->started)));

@@ -27,10 +27,10 @@ static void append(struct engine_args *a, const struct engine_arg *arg)
     a->n++;
 }
 
-/* Takes out the values of `option`, or only those whose origin is not `*except`. Returns where the
- * first of them stood; n when there was none. */
-static size_t take_out(struct engine_args *a, const struct engine_option *option,
-                       const enum args_origin *except)
+/* Removes the values of `option`, or with `except` only those of another origin. Returns the index that
+ * the first of them had; `a->n` if there was none. */
+static size_t remove_option(struct engine_args *a, const struct engine_option *option,
+                            const enum args_origin *except)
 {
     size_t kept = 0, first = a->n;
     for (size_t i = 0; i < a->n; i++) {
@@ -47,7 +47,7 @@ static size_t take_out(struct engine_args *a, const struct engine_option *option
     return found ? first : kept;
 }
 
-/* Moves the last one to `index`. */
+/* Moves the last argument to `index`. */
 static void move_last_to(struct engine_args *a, size_t index)
 {
     struct engine_arg last = a->v[a->n - 1];
@@ -59,11 +59,11 @@ void engine_args_set(struct engine_args *a, const struct engine_option *option, 
                      const char *value, enum args_origin origin)
 {
     assert(option && (value != NULL) == option->takes_value);
-    /* `value` may be one of ours, which is about to be freed. */
+    /* `value` may point into `a`, which is about to free it. */
     char *copy = value ? mem_strdup(value) : NULL;
     struct engine_arg arg = {.option = option, .negated = negated, .value = copy, .origin = origin};
     bool adds = option->accumulates;
-    size_t place = take_out(a, option, adds ? &origin : NULL);
+    size_t place = remove_option(a, option, adds ? &origin : NULL);
     append(a, &arg);
     if (!adds)
         move_last_to(a, place);
@@ -96,7 +96,14 @@ int engine_args_set_text(struct engine_args *a, const struct engine_option *opti
 
 void engine_args_unset(struct engine_args *a, const struct engine_option *option)
 {
-    take_out(a, option, NULL);
+    remove_option(a, option, NULL);
+}
+
+void engine_args_unset_role(struct engine_args *a, enum engine_option_role role)
+{
+    const struct engine_arg *arg;
+    while ((arg = engine_args_role(a, role)))
+        engine_args_unset(a, arg->option);
 }
 
 static int compare_args(const void *va, const void *vb)
@@ -109,14 +116,14 @@ static int compare_args(const void *va, const void *vb)
 void engine_args_sort(struct engine_args *a)
 {
     for (size_t i = 0; i < a->n; i++)
-        a->v[i].order = i; /* values that accumulate keep theirs */
+        a->v[i].order = i; /* values of one option keep their order */
     if (a->n)
         qsort(a->v, a->n, sizeof *a->v, compare_args);
 }
 
 void engine_args_merge(struct engine_args *to, const struct engine_args *from)
 {
-    /* Those added here do not count as set: an option that accumulates has several in `from`. */
+    /* What this call adds must not count as set: an option that accumulates has several in `from`. */
     struct engine_args before = {to->v, to->n};
     struct engine_args added = {0};
     for (size_t i = 0; i < from->n; i++)
@@ -136,6 +143,30 @@ const struct engine_arg *engine_args_get(const struct engine_args *a,
     return NULL;
 }
 
+const struct engine_arg *engine_args_find(const struct engine_args *a, const char *name)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (engine_option_has_name(a->v[i].option, name))
+            return &a->v[i];
+    return NULL;
+}
+
+const struct engine_arg *engine_args_role(const struct engine_args *a, enum engine_option_role role)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (a->v[i].option->role == role)
+            return &a->v[i];
+    return NULL;
+}
+
+const struct engine_arg *engine_args_model(const struct engine_args *a)
+{
+    const struct engine_arg *arg = engine_args_role(a, ENGINE_OPTION_MODEL);
+    if (!arg)
+        arg = engine_args_role(a, ENGINE_OPTION_REPO);
+    return arg ? arg : engine_args_role(a, ENGINE_OPTION_REMOTE);
+}
+
 static void append_values(const struct engine_arg *arg, struct strv *argv)
 {
     if (arg->option->two_values)
@@ -151,7 +182,7 @@ static void append_one(const struct engine_arg *arg, struct strv *argv)
         strv_add(argv, o->canonical);
     else if (o->negations.n)
         strv_add(argv, o->negations.v[o->negations.n - 1]);
-    /* A switch without a negation is off when it is not there. */
+    /* A switch without a negation is off when it is left out. */
     if (arg->value)
         append_values(arg, argv);
 }

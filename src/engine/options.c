@@ -68,6 +68,11 @@ static bool has_name(const struct strv *names, const char *asked)
     return false;
 }
 
+bool engine_option_has_name(const struct engine_option *o, const char *asked)
+{
+    return has_name(&o->names, asked);
+}
+
 const struct engine_option *engine_options_find(const struct engine_options *o, const char *name,
                                                 bool *negated)
 {

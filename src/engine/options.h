@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options that an engine's program takes. Which there are, its kind finds out (kind.h); what an
- * option means to the rest of hostler stands in its record, so that nobody else goes by names.
+ * The options that an engine's program takes. Its kind reads which ones there are (kind.h), and writes
+ * into each record what the option means to hostler, so that nothing outside the kind's folder depends
+ * on an option's name.
  */
 #ifndef HOSTLER_ENGINE_OPTIONS_H
 #define HOSTLER_ENGINE_OPTIONS_H
@@ -11,66 +12,77 @@
 
 #include "base/strv.h"
 
-/* What hostler itself reads or sets by an option. */
+/* What the value of an option means to hostler. Several options may have the same role. */
 enum engine_option_role {
-    ENGINE_OPTION_OTHER,       /* nothing: it is passed on as it is */
-    ENGINE_OPTION_MODEL,       /* the model's file */
-    ENGINE_OPTION_REPO,        /* the model, by its name on the hub */
-    ENGINE_OPTION_REMOTE,      /* the model, from elsewhere; several options may be that */
-    ENGINE_OPTION_PROJECTOR,   /* the file of the model that reads pictures and sound */
-    ENGINE_OPTION_DRAFT,       /* the file of the draft model */
-    ENGINE_OPTION_ALIAS,       /* the model's name, or several, separated by commas */
-    ENGINE_OPTION_TAGS,        /* words for lists, separated by commas */
-    ENGINE_OPTION_TOKEN,       /* a secret: passed by the environment, never as an argument */
-    ENGINE_OPTION_CONNECTIONS, /* how many connections the engine answers at once */
+    ENGINE_OPTION_OTHER,       /* nothing: hostler passes it on unread */
+    ENGINE_OPTION_MODEL,       /* path of the model's file */
+    ENGINE_OPTION_REPO,        /* the model's name on the hub */
+    ENGINE_OPTION_REMOTE,      /* names the model in another way: a URL, a command */
+    ENGINE_OPTION_PROJECTOR,   /* path of the file that encodes images and sound */
+    ENGINE_OPTION_DRAFT,       /* path of the draft model's file */
+    ENGINE_OPTION_ALIAS,       /* the model's names, separated by commas */
+    ENGINE_OPTION_TAGS,        /* tags for lists, separated by commas */
+    ENGINE_OPTION_TOKEN,       /* a secret: passed in the environment, never as an argument */
+    ENGINE_OPTION_CONNECTIONS, /* how many connections the engine serves at the same time */
+    ENGINE_OPTION_MARGIN,      /* how much memory of each device the engine leaves free */
+};
+
+/* How the value of an option names files that the engine reads. */
+enum engine_option_files {
+    ENGINE_OPTION_NO_FILE,
+    ENGINE_OPTION_FILE,
+    ENGINE_OPTION_FILE_LIST,        /* separated by commas */
+    ENGINE_OPTION_FILE_SCALED_LIST, /* the same, each file followed by a weight */
 };
 
 struct engine_option {
-    struct strv names; /* as written, with dashes: `-c`, `--ctx-size`; never empty */
+    struct strv names; /* as written, with dashes: `-p`, `--port`; never empty */
     /* The last long name that is not a negation (the last of all when there is no long one): what
-     * llama.cpp's router writes in a model's status.args. Borrowed from `names`. */
+     * clients see in a model's status.args. Borrowed from `names`. */
     const char *canonical;
-    struct strv negations; /* `--no-mmap`, `-nkvo`: the forms that turn a switch off; the last one
-                              is the canonical one. A lone `--no-host` is a name, not a negation */
+    struct strv
+        negations; /* the names that turn a switch off, `--no-…`; the last one is canonical. An
+                              option that has no other name keeps it in `names` */
     bool takes_value;
-    bool two_values; /* it takes two arguments (`--control-vector-layer-range START END`) */
+    bool two_values; /* it takes two arguments */
     char *env;       /* its environment variable; NULL when it has none */
     char *value;     /* the value's placeholder in the help, for messages; NULL */
 
     enum engine_option_role role;
-    bool accumulates;     /* each value is added to those before it */
-    bool owned_by_router; /* never reaches an engine from a preset */
-    bool fetches;         /* an engine that has it downloads something at its start */
-    bool powerful;        /* callers of an engine that has it may act on this machine */
+    enum engine_option_files files;
+    const char *file_noun; /* what such a file is, for messages; NULL without one. Static */
+    bool accumulates;      /* a further value is added, it does not replace */
+    bool owned_by_router;  /* dropped from presets: only hostler itself may set it */
+    bool fetches;          /* makes the engine download something when it starts */
+    bool powerful;         /* lets the engine's callers act on this machine */
 };
 
 struct engine_options;
 
 /* An empty set. engine_options_destroy() it. */
 struct engine_options *engine_options_create(void);
-/* A new record, to be filled in; valid until the next one is added. */
+/* A new record for the caller to fill in; valid until the next one is added. */
 struct engine_option *engine_options_add(struct engine_options *o);
 /* Takes `version`, which was allocated. */
 void engine_options_set_version(struct engine_options *o, char *version);
 void engine_options_destroy(struct engine_options *o);
 
-/* Whether a name as somebody wrote it means the option `known`: in long names `_` counts as `-`, as
- * in llama-server. */
+/* Whether `asked`, as a user wrote it, is the option's name `known`: in long names `_` equals `-`. */
 bool engine_option_same_name(const char *known, const char *asked);
-/* By any of its names or negations; `*negated` (may be NULL) tells which. NULL when there is none.
- * In long names `_` stands for `-`, as llama-server has it. O(options). */
+bool engine_option_has_name(const struct engine_option *o, const char *asked);
+/* By any of its names or negations; `*negated` (may be NULL) says which. NULL: no such option.
+ * O(options). */
 const struct engine_option *engine_options_find(const struct engine_options *o, const char *name,
                                                 bool *negated);
-/* By environment name. O(options). */
+/* By its environment variable. O(options). */
 const struct engine_option *engine_options_find_env(const struct engine_options *o,
                                                     const char *name);
-/* The first one with that role; NULL when there is none. O(options). */
+/* The first option of that role; NULL: none. O(options). */
 const struct engine_option *engine_options_find_role(const struct engine_options *o,
                                                      enum engine_option_role role);
 size_t engine_options_count(const struct engine_options *o);
 const struct engine_option *engine_options_at(const struct engine_options *o, size_t index);
-/* The line in which the program says what it is, for llama-server `version: 0.7.0 (build 11669,
- * commit …)`; empty when there is none. */
+/* The line that the program prints about its version; empty: none. */
 const char *engine_options_version(const struct engine_options *o);
 
 #endif

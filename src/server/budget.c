@@ -94,7 +94,7 @@ void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint
 static void note_apart(const struct model *h, const struct footprint *f,
                        struct sched_footprint *out)
 {
-    out->apart = footprint_is_apart(f, h->entry, host_config(h->host), &h->composed.args);
+    out->apart = footprint_is_apart(f, h->entry, &h->launch.args);
 }
 
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use)
@@ -106,8 +106,7 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
         return;
     if (h->learned.footprint.source ==
         FOOTPRINT_UNKNOWN) /* then it is not known either what it maps */
-        footprint_estimate(&h->learned.footprint, h->entry, host_config(h->host), &h->composed.args,
-                           b->devices);
+        model_estimate(h, b->devices, &h->learned.footprint);
     footprint_measure(&h->learned.footprint, use);
     memcpy(i->sched.footprint.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
     memcpy(h->sched.next.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
@@ -215,24 +214,24 @@ void budget_take_given(const struct budget *b, struct model *h)
 void budget_ask(struct budget *b, struct model *h)
 {
     if (h->learned.footprint.source == FOOTPRINT_UNKNOWN)
-        footprint_estimate(&h->learned.footprint, h->entry, host_config(h->host), &h->composed.args,
-                           b->devices);
+        model_estimate(h, b->devices, &h->learned.footprint);
     budget_ask_for(b, h, &h->learned.footprint, &h->sched.next);
 }
 
 char *budget_explain(const struct budget *b, const struct model *h)
 {
     const struct footprint *f = &h->learned.footprint;
+    const char *hint = h->launch.program->kind->memory_hint;
     for (size_t d = 0; d < b->devices; d++) {
         uint64_t needs = f->bytes[d] + (d == 0 ? f->mapped : 0);
         if (needs > budget_capacity(b, d))
             return mem_printf(
                 "model '%s' needs %.2f GiB on %s (%s), and engines may have %.2f GiB there now, "
-                "%.2f GiB at most%s; give it a smaller --ctx-size, unload or unpin others, or "
-                "raise --memory",
+                "%.2f GiB at most%s; %s%sunload or unpin others, or raise --memory",
                 h->entry->id, (double)needs / GIB, b->figures.device[d].name,
                 footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
-                (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "");
+                (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "",
+                hint ? hint : "", hint ? ", " : "");
     }
     return mem_printf("model '%s' finds no room: what is loaded is pinned; unload or unpin others",
                       h->entry->id);

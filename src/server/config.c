@@ -24,7 +24,7 @@ static int unknown_option(const struct config *c, const char *name, struct error
     const char *eq = strchr(name, '=');
     if (eq)
         return error_set(err, -EINVAL, "write '%.*s %s', with a blank, as for %s", (int)(eq - name),
-                         name, eq + 1, c->kind->program);
+                         name, eq + 1, c->engine.kind->program);
     if (*name != '-')
         return error_set(err, -EINVAL,
                          "'%s' is no option: models are named by --models-dir DIR or --model FILE; "
@@ -35,17 +35,17 @@ static int unknown_option(const struct config *c, const char *name, struct error
     for (size_t i = 0; (own = config_option_at(i)); i++)
         for (int k = 0; own->names[k]; k++)
             nearest_consider(&near, own->names[k]);
-    for (size_t i = 0; i < engine_options_count(c->options); i++) {
-        const struct engine_option *o = engine_options_at(c->options, i);
+    for (size_t i = 0; i < engine_options_count(c->engine.options); i++) {
+        const struct engine_option *o = engine_options_at(c->engine.options, i);
         for (size_t k = 0; k < o->names.n; k++)
             nearest_consider(&near, o->names.v[k]);
         for (size_t k = 0; k < o->negations.n; k++)
             nearest_consider(&near, o->negations.v[k]);
     }
-    const char *version = engine_options_version(c->options);
+    const char *version = engine_options_version(c->engine.options);
     return error_set(err, -EINVAL,
                      "unknown option '%s': neither hostler nor this engine (%s) has it%s%s%s", name,
-                     *version ? version : c->engine, near.best ? "; did you mean '" : "",
+                     *version ? version : c->engine.path, near.best ? "; did you mean '" : "",
                      near.best ? near.best : "", near.best ? "'?" : "");
 }
 
@@ -66,7 +66,7 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
     struct error why;
     bool negated;
     const struct config_entry *own = config_table_find(argv[0]);
-    const struct engine_option *o = engine_options_find(c->options, argv[0], &negated);
+    const struct engine_option *o = engine_options_find(c->engine.options, argv[0], &negated);
     if (!own && !o)
         return unknown_option(c, argv[0], err);
     if (!own && o->two_values)
@@ -111,10 +111,11 @@ static int read_variable(struct config *c, const char *name, const char *value, 
         return 0;
     /* The engine's other variables are no options: HF_TOKEN and the like are secrets, which have no
      * place on a command line. */
-    if (strncmp(name, c->kind->option_env_prefix, strlen(c->kind->option_env_prefix)) != 0)
+    if (strncmp(name, c->engine.kind->option_env_prefix,
+                strlen(c->engine.kind->option_env_prefix)) != 0)
         return 0;
     bool off = false;
-    const struct engine_option *o = c->kind->option_by_env(c->options, name, &off);
+    const struct engine_option *o = c->engine.kind->option_by_env(c->engine.options, name, &off);
     if (o &&
         engine_args_set_text(&c->env_args, o, off, off ? "on" : value, ARGS_FROM_ENVIRONMENT, &why))
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
@@ -171,16 +172,17 @@ static char *find_executable(const char *name, char **env)
 
 static int load_engine(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
-    const char *wanted = wanted_engine(c->kind, argc, argv, env);
+    const char *wanted = wanted_engine(c->engine.kind, argc, argv, env);
     char *path = find_executable(wanted, env);
     if (!path)
-        return error_set(err, -ENOENT,
-                         "no engine: '%s' is not there or not executable. Install llama.cpp's "
-                         "%s, or name it with --engine PATH or %s=PATH",
-                         wanted, c->kind->program, c->kind->program_env);
-    int rc = c->kind->options_load(&c->options, path, err);
-    free(c->engine);
-    c->engine = path;
+        return error_set(
+            err, -ENOENT,
+            "no engine: '%s' is not there or not executable. Install %s's %s, or name it "
+            "with --engine PATH or %s=PATH",
+            wanted, c->engine.kind->project, c->engine.kind->program, c->engine.kind->program_env);
+    int rc = c->engine.kind->options_load(&c->engine.options, path, err);
+    free(c->engine.path);
+    c->engine.path = path;
     return rc;
 }
 
@@ -190,7 +192,7 @@ static int load_engine(struct config *c, int argc, char **argv, char **env, stru
 static void set_defaults(struct config *c)
 {
     *c = (struct config){
-        .kind = engine_kind_default(),
+        .engine.kind = engine_kind_default(),
         .models_max = 4,
         .autoload = true,
         .cors_credentials = true,
@@ -220,24 +222,19 @@ static bool names_many(int argc, char **argv)
     return false;
 }
 
-/* Whether the engine would fetch a model by these. */
-static bool names_remote(const struct config *c, const struct engine_args *args)
+/* Whether they name a model that the engine fetches. */
+static bool names_remote(const struct engine_args *args)
 {
-    return (c->known.hf_repo && engine_args_get(args, c->known.hf_repo)) ||
-           (c->known.model_url && engine_args_get(args, c->known.model_url)) ||
-           (c->known.docker_repo && engine_args_get(args, c->known.docker_repo));
+    return engine_args_role(args, ENGINE_OPTION_REPO) ||
+           engine_args_role(args, ENGINE_OPTION_REMOTE);
 }
 
-/* The models of a router are named by its sources, not by its command line. */
-static void drop_single_model(const struct config *c, struct engine_args *args)
+/* In router mode the sources name the models, not the command line. */
+static void drop_single_model(struct engine_args *args)
 {
-    const struct known_options *known = &c->known;
-    enum { N = 4 };
-    const struct engine_option *const of_one[N] = {known->model_url, known->hf_repo,
-                                                   known->docker_repo, known->mmproj};
-    for (size_t i = 0; i < N; i++)
-        if (of_one[i])
-            engine_args_unset(args, of_one[i]);
+    engine_args_unset_role(args, ENGINE_OPTION_REPO);
+    engine_args_unset_role(args, ENGINE_OPTION_REMOTE);
+    engine_args_unset_role(args, ENGINE_OPTION_PROJECTOR);
 }
 
 /*
@@ -246,33 +243,14 @@ static void drop_single_model(const struct config *c, struct engine_args *args)
  */
 static void decide_mode(struct config *c, const char *env_model, bool many_on_line)
 {
-    bool one_on_line = c->model || names_remote(c, &c->args);
+    bool one_on_line = c->model || names_remote(&c->args);
     if (!one_on_line && !many_on_line && env_model)
         c->model = mem_strdup(env_model);
-    c->classic = one_on_line || (!many_on_line && (env_model || names_remote(c, &c->env_args)));
+    c->classic = one_on_line || (!many_on_line && (env_model || names_remote(&c->env_args)));
     if (!c->classic) {
-        drop_single_model(c, &c->args);
-        drop_single_model(c, &c->env_args);
+        drop_single_model(&c->args);
+        drop_single_model(&c->env_args);
     }
-}
-
-static void look_up_known(struct config *c)
-{
-    const struct engine_options *o = c->options;
-    c->known = (struct known_options){
-        .model = engine_options_find(o, "--model", NULL),
-        .mmproj = engine_options_find(o, "--mmproj", NULL),
-        .draft = engine_options_find(o, "--model-draft", NULL),
-        .model_url = engine_options_find(o, "--model-url", NULL),
-        .hf_repo = engine_options_find(o, "--hf-repo", NULL),
-        .hf_token = engine_options_find(o, "--hf-token", NULL),
-        .docker_repo = engine_options_find(o, "--docker-repo", NULL),
-        .alias = engine_options_find(o, "--alias", NULL),
-        .tags = engine_options_find(o, "--tags", NULL),
-        .parallel = engine_options_find(o, "--parallel", NULL),
-        .threads_http = engine_options_find(o, "--threads-http", NULL),
-        .log_colors = engine_options_find(o, "--log-colors", NULL),
-    };
 }
 
 /* Fails here, as for any other option, and not when clients come. */
@@ -325,13 +303,11 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     set_defaults(c);
     c->cache_dir = cache_folder(env);
     c->state_dir = state_folder(env);
-    if (c->kind->hub_environment)
-        c->kind->hub_environment(&c->hub_env, env);
+    if (c->engine.kind->hub_environment)
+        c->engine.kind->hub_environment(&c->hub_env, env);
     int rc = load_engine(c, argc, argv, env, err);
-    if (!rc) {
-        look_up_known(c);
+    if (!rc)
         rc = read_environment(c, env, err);
-    }
     char *env_model = c->model;
     c->model = NULL;
     if (!rc)
@@ -351,7 +327,7 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
 
 void config_finish(struct config *c)
 {
-    free(c->engine);
+    free(c->engine.path);
     free(c->models_dir);
     free(c->models_preset);
     free(c->cache_dir);
@@ -371,6 +347,6 @@ void config_finish(struct config *c)
     free(c->cors_headers);
     engine_args_finish(&c->args);
     engine_args_finish(&c->env_args);
-    engine_options_destroy(c->options);
+    engine_options_destroy(c->engine.options);
     *c = (struct config){0};
 }

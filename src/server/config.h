@@ -12,20 +12,13 @@
 #include "engine/args.h"
 #include "engine/kind.h"
 #include "engine/memory.h"
-#include "engine/options.h"
+#include "engine/program.h"
 #include "server/keys.h"
 
-/* Options of the engine that the router itself sets or looks at; NULL where this build has none. */
-struct known_options {
-    const struct engine_option *model, *mmproj, *draft, *model_url, *hf_repo, *hf_token,
-        *docker_repo, *alias, *tags, *parallel, *threads_http, *log_colors;
-};
-
 struct config {
-    const struct engine_kind *kind; /* of the engine */
-    char *engine;                   /* path of its program, absolute */
-    char *models_dir;               /* router mode; NULL */
-    char *models_preset;            /* router mode; NULL */
+    struct engine_program engine; /* of models that name no other */
+    char *models_dir;             /* router mode; NULL */
+    char *models_preset;          /* router mode; NULL */
     char *cache_dir; /* the Hugging Face cache, whether or not it is there; NULL: nobody knows */
     char *model;     /* classic mode: path; NULL in router mode and where the engine fetches it */
     bool classic;    /* one engine, loaded at start, any model name */
@@ -53,14 +46,12 @@ struct config {
     unsigned max_connections; /* of clients; 0: as many as the limit of open files has room for */
     enum log_level log_level;
     enum log_format log_format;
-    char *state_dir;                /* NULL: nothing outlasts the daemon */
-    bool state_dir_given;           /* by the user, who wants to know if it cannot be used */
-    char *log_file;                 /* NULL: only stderr */
-    struct engine_options *options; /* of `engine` */
-    struct known_options known;     /* of these */
-    struct engine_args args;        /* for every engine: of the command line */
-    struct strv hub_env;            /* what of the environment leads to the hub, with the token */
-    struct engine_args env_args;    /* the same of the environment, which any other goes before */
+    char *state_dir;             /* NULL: nothing outlasts the daemon */
+    bool state_dir_given;        /* by the user, who wants to know if it cannot be used */
+    char *log_file;              /* NULL: only stderr */
+    struct engine_args args;     /* of the command line, for every model of `engine` */
+    struct engine_args env_args; /* the same of the environment, the weakest of all */
+    struct strv hub_env;         /* variables that engines need which fetch models: tokens, … */
 };
 
 /* An option of serve's own, for --help and for messages. */

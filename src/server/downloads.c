@@ -196,15 +196,14 @@ static int start_process(struct item *i, struct error *err)
 {
     static const struct download_events events = {.progress = on_progress, .done = on_done};
     struct host *host = i->all->host;
-    struct composed composed;
-    compose(&composed, host_config(host), host_presets(host),
-            &(struct catalog_model){.id = i->repo});
-    const struct download_spec spec = {.kind = host_config(host)->kind,
+    struct engine_launch launch;
+    compose(&launch, host_config(host), host_presets(host), &(struct catalog_model){.id = i->repo});
+    const struct download_spec spec = {.kind = launch.program->kind,
                                        .repo = i->repo,
-                                       .binary = host_config(host)->engine,
-                                       .env = &composed.env};
+                                       .binary = launch.program->path,
+                                       .env = &launch.env};
     int rc = download_start(&i->process, host_loop(host), &spec, &events, i, err);
-    composed_finish(&composed);
+    engine_launch_finish(&launch);
     return rc;
 }
 

@@ -1,44 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/fitter.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
 #include "base/memory.h"
 
-#define CURIOUS_MAX 32
+#define LATER_MAX 32
 
 struct job {
     enum fitter_turn turn;
+    const struct engine_program *program;
+    struct engine_question question; /* of these: */
     struct engine_args args;
     struct strv env;
-    fitter_told *told; /* NULL: nobody wants to know any more */
+    fitter_done *done; /* NULL: cancelled */
     void *ctx;
-    struct fit fit;
+    struct engine_estimate result;
     int rc;
     struct error err;
     TAILQ_ENTRY(job) link;
 };
 
-struct fitter {
-    uv_loop_t *loop;
-    char *engine;
-    TAILQ_HEAD(, job) jobs; /* the first is being done */
-    uv_work_t work;
-    bool working, closing;
-    unsigned n_curious;
-    /* The worker's, of which there is one at a time: */
-    bool looked;
-    char *program;                  /* NULL: there is none */
-    struct engine_options *options; /* NULL: it cannot be used */
-    struct error err;
+/* What a program's dry run needs, once it was opened. */
+struct tool {
+    const struct engine_program *program;
+    void *handle;     /* NULL: it cannot be used, */
+    struct error err; /* which says why */
+    SLIST_ENTRY(tool) link;
 };
 
-struct fitter *fitter_create(uv_loop_t *loop, const char *engine)
+struct fitter {
+    uv_loop_t *loop;
+    TAILQ_HEAD(, job) jobs; /* the first one runs */
+    uv_work_t work;
+    bool working, closing;
+    unsigned n_later;
+    SLIST_HEAD(, tool) tools; /* used by the job that runs alone */
+};
+
+struct fitter *fitter_create(uv_loop_t *loop)
 {
     struct fitter *f = mem_zalloc(sizeof *f);
     f->loop = loop;
-    f->engine = mem_strdup(engine);
+    SLIST_INIT(&f->tools);
     f->work.data = f;
     TAILQ_INIT(&f->jobs);
     return f;
@@ -47,7 +53,7 @@ struct fitter *fitter_create(uv_loop_t *loop, const char *engine)
 static void free_job(struct fitter *f, struct job *j)
 {
     TAILQ_REMOVE(&f->jobs, j, link);
-    f->n_curious -= j->turn == FITTER_LAST;
+    f->n_later -= j->turn == FITTER_LATER;
     engine_args_finish(&j->args);
     strv_finish(&j->env);
     free(j);
@@ -56,34 +62,41 @@ static void free_job(struct fitter *f, struct job *j)
 static void end(struct fitter *f)
 {
     struct job *j;
+    struct tool *tool;
     while ((j = TAILQ_FIRST(&f->jobs)))
         free_job(f, j); // NOLINT(clang-analyzer-unix.Malloc): free_job() takes it out
-    engine_options_destroy(f->options);
-    free(f->program);
-    free(f->engine);
+    while ((tool = SLIST_FIRST(&f->tools))) {
+        SLIST_REMOVE_HEAD(&f->tools, link);
+        if (tool->handle)
+            tool->program->kind->dry_run->close(tool->handle);
+        free(tool); // NOLINT(clang-analyzer-unix.Malloc): it is out of the list
+    }
     free(f);
 }
 
-static void look(struct fitter *f)
+static struct tool *tool_of(struct fitter *f, const struct engine_program *program)
 {
-    f->looked = true;
-    f->program = fit_find(f->engine);
-    if (!f->program)
-        error_set(&f->err, -1, "there is no llama-fit-params beside %s or on PATH", f->engine);
-    else if (fit_options(&f->options, f->program, &f->err))
-        f->options = NULL;
+    struct tool *tool;
+    SLIST_FOREACH(tool, &f->tools, link)
+    if (tool->program == program)
+        return tool;
+    tool = mem_zalloc(sizeof *tool);
+    tool->program = program;
+    if (program->kind->dry_run->open(&tool->handle, program->path, &tool->err))
+        tool->handle = NULL;
+    SLIST_INSERT_HEAD(&f->tools, tool, link);
+    return tool;
 }
 
 static void do_job(uv_work_t *work)
 {
     struct fitter *f = work->data;
     struct job *j = TAILQ_FIRST(&f->jobs);
-    if (!f->looked)
-        look(f);
-    if (f->options)
-        j->rc = fit_run(&j->fit, f->program, f->options, &j->args, &j->env, &j->err);
+    struct tool *tool = tool_of(f, j->program);
+    if (tool->handle)
+        j->rc = j->program->kind->dry_run->run(tool->handle, &j->result, &j->question, &j->err);
     else
-        j->rc = error_set(&j->err, -1, "%s", f->err.text);
+        j->rc = error_set(&j->err, -ENOENT, "%s", tool->err.text);
 }
 
 static void begin(struct fitter *f);
@@ -93,8 +106,8 @@ static void on_done(uv_work_t *work, int status)
     struct fitter *f = work->data;
     struct job *j = TAILQ_FIRST(&f->jobs);
     (void)status;
-    if (!f->closing && j->told)
-        j->told(j->rc ? NULL : &j->fit, j->rc ? j->err.text : NULL, j->ctx);
+    if (!f->closing && j->done)
+        j->done(j->rc ? NULL : &j->result, j->rc ? j->err.text : NULL, j->ctx);
     free_job(f, j);
     f->working = false;
     if (f->closing)
@@ -108,17 +121,17 @@ static void begin(struct fitter *f)
     struct job *j;
     if (f->working)
         return;
-    while ((j = TAILQ_FIRST(&f->jobs)) && !j->told) // NOLINT(clang-analyzer-unix.Malloc): likewise
+    while ((j = TAILQ_FIRST(&f->jobs)) && !j->done) // NOLINT(clang-analyzer-unix.Malloc): likewise
         free_job(f, j);
     if (j)
         f->working = uv_queue_work(f->loop, &f->work, do_job, on_done) == 0;
 }
 
-/* Before those of the curious, but not before the one that is being done. */
-static void insert_first(struct fitter *f, struct job *new)
+/* Before those that may come later, but not before the job that runs. */
+static void insert_urgent(struct fitter *f, struct job *new)
 {
     struct job *j = TAILQ_FIRST(&f->jobs);
-    while (j && (j->turn == FITTER_FIRST || (f->working && j == TAILQ_FIRST(&f->jobs))))
+    while (j && (j->turn == FITTER_URGENT || (f->working && j == TAILQ_FIRST(&f->jobs))))
         j = TAILQ_NEXT(j, link);
     if (j)
         TAILQ_INSERT_BEFORE(j, new, link);
@@ -126,32 +139,33 @@ static void insert_first(struct fitter *f, struct job *new)
         TAILQ_INSERT_TAIL(&f->jobs, new, link);
 }
 
-bool fitter_ask(struct fitter *f, const struct engine_args *args, const struct strv *env,
-                enum fitter_turn turn, fitter_told *told, void *ctx)
+bool fitter_ask(struct fitter *f, const struct engine_program *program,
+                const struct engine_question *q, enum fitter_turn turn, fitter_done *done,
+                void *ctx)
 {
-    if (turn == FITTER_LAST && f->n_curious >= CURIOUS_MAX)
+    if (turn == FITTER_LATER && f->n_later >= LATER_MAX)
         return false;
     struct job *j = mem_zalloc(sizeof *j);
-    j->turn = turn;
-    f->n_curious += turn == FITTER_LAST;
-    engine_args_merge(&j->args, args);
-    strv_copy(&j->env, env);
-    j->told = told;
-    j->ctx = ctx;
-    if (turn == FITTER_FIRST)
-        insert_first(f, j);
+    *j = (struct job){.turn = turn, .program = program, .question = *q, .done = done, .ctx = ctx};
+    engine_args_merge(&j->args, q->args);
+    strv_copy(&j->env, q->env);
+    j->question.args = &j->args;
+    j->question.env = &j->env;
+    f->n_later += turn == FITTER_LATER;
+    if (turn == FITTER_URGENT)
+        insert_urgent(f, j);
     else
         TAILQ_INSERT_TAIL(&f->jobs, j, link);
     begin(f);
     return true;
 }
 
-void fitter_forget(struct fitter *f, const void *ctx)
+void fitter_cancel(struct fitter *f, const void *ctx)
 {
     struct job *j;
     TAILQ_FOREACH (j, &f->jobs, link)
         if (j->ctx == ctx)
-            j->told = NULL;
+            j->done = NULL;
 }
 
 void fitter_close(struct fitter *f)

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a model's engine takes, by device, before it was ever loaded: by the arithmetic of its
- * header and its arguments. What the engine turned out to take goes before that (host.c).
+ * How much memory a model's engine takes on each device, and how that is known. What was measured
+ * replaces what was estimated (budget.c).
  */
 #ifndef HOSTLER_SERVER_FOOTPRINT_H
 #define HOSTLER_SERVER_FOOTPRINT_H
 
 #include "catalog/catalog.h"
-#include "engine/llama/fit.h"
+#include "engine/kind.h"
 #include "engine/memory.h"
-#include "server/config.h"
 
 enum footprint_source {
     FOOTPRINT_UNKNOWN,
-    FOOTPRINT_ESTIMATED, /* the header's arithmetic */
-    FOOTPRINT_FITTED,    /* what llama-fit-params said */
+    FOOTPRINT_ESTIMATED, /* by the kind's arithmetic */
+    FOOTPRINT_FITTED,    /* by the kind's dry run */
     FOOTPRINT_MEASURED,  /* the most that an engine with these arguments was seen to have */
     FOOTPRINT_GIVEN,     /* the preset's `memory` */
 };
@@ -23,33 +22,24 @@ struct footprint {
     enum footprint_source source;
     uint64_t bytes[MEMORY_DEVICES_MAX]; /* index for index with memory_figures.device, without: */
     uint64_t mapped;                    /* of the model's file, held by the host's page cache */
-    bool alone; /* it failed for want of memory: the next try gets all there is */
+    bool alone; /* a load failed for want of memory: the next one gets all there is */
 };
 
-/*
- * `devices`: the host, and that many less one GPUs, over which an engine spreads what it offloads.
- *
- * Weights are the file's bytes. The cache of keys and values is context × layers × heads × (key and
- * value length) in its types; layers with a sliding window count in full. Computing takes a
- * micro-batch of logits and of a few states, and what attention keeps of it for each token of the
- * context. Errs to the high side, since the engine's first load corrects it.
- */
-void footprint_estimate(struct footprint *out, const struct catalog_model *m,
-                        const struct config *c, const struct engine_args *args, size_t devices);
-/* The same from llama-fit-params' answer, with what it does not count: the process, and the model that
- * sees and hears. */
-void footprint_from_fit(struct footprint *out, const struct fit *fit, const struct catalog_model *m,
-                        const struct config *c, const struct engine_args *args, size_t devices);
-/* Takes what an engine that is ready has now, if that is more than was measured before. */
+/* What the kind gets to know of a model; it points to `args` and `env`. */
+struct engine_question footprint_question(const struct catalog_model *m,
+                                          const struct engine_args *args, const struct strv *env,
+                                          size_t devices);
+void footprint_estimate(struct footprint *out, const struct engine_kind *kind,
+                        const struct engine_question *q);
+/* From the answer of the kind's dry run. */
+void footprint_from_dry_run(struct footprint *out, const struct engine_estimate *e);
+/* Takes over what an engine that is ready has now, where that is more than was measured before. */
 void footprint_measure(struct footprint *f, const struct memory_use *use);
-/* Tokens that one request of several at once may have with these arguments. */
-uint64_t footprint_context(const struct catalog_model *m, const struct config *c,
-                           const struct engine_args *args);
-/* Whether its load and its end must not overlap with another's: what it takes is not all in its figures
- * (drivers and containers keep some from us: then they come to less than its file), or its engine was
- * told how much to leave free (--fit-target). */
+/* Whether the model's load and its end must not overlap with another's: the figures leave some of its
+ * memory out (drivers and containers hide some, then they are less than its file), or its engine was
+ * told how much memory to leave free (ENGINE_OPTION_MARGIN). */
 bool footprint_is_apart(const struct footprint *f, const struct catalog_model *m,
-                        const struct config *c, const struct engine_args *args);
+                        const struct engine_args *args);
 /* `estimated`, `fit-params`, … */
 const char *footprint_source_name(enum footprint_source source);
 

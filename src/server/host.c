@@ -16,9 +16,6 @@
 #include "server/host_core.h"
 #include "server/warm.h"
 
-/* What an engine leaves free when it fits its context to what it finds (--fit-target's default): with less
- * beside one that goes it would take a smaller one than it gets later. */
-#define FIT_TARGET ((uint64_t)1 << 30)
 #define MEMORY_MS 500 /* how often memory is read while a model waits for it */
 #define RESIDENCE_MS 30000
 #define HOPELESS_MS 10000 /* how long a model may wait for other programs' memory */
@@ -284,7 +281,8 @@ static void init_scheduler(struct host *h)
         .max_queue = c->max_queue,
         .devices = (unsigned)h->budget.devices,
         .overlap = h->budget.devices && memory_sees_all(),
-        .spare = FIT_TARGET,
+        /* With less beside an engine that ends, the next one would fit itself to too little. */
+        .spare = c->engine.kind->memory_margin,
         .max_wait_ms = c->max_wait_ms,
         .wait_timeout_ms = c->load_timeout_ms,
         .residence_ms = RESIDENCE_MS,
@@ -331,7 +329,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
         return rc;
     }
     init_scheduler(h);
-    h->fitter = fitter_create(loop, config->engine);
+    h->fitter = fitter_create(loop);
     pulse_init(&h->pulse, h, config->health_timeout_ms, instance_broken);
     uv_timer_init(loop, &h->timer);
     h->timer.data = h;

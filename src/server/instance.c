@@ -114,8 +114,8 @@ static struct http_client *create_client(const struct instance *i)
 {
     struct http_origin origin;
     const struct host *host = i->model->host;
-    const struct engine_kind *kind = host->config->kind;
-    struct http_origin_traits traits = {.max_connections = i->model->composed.connections,
+    const struct engine_kind *kind = i->model->launch.program->kind;
+    struct http_origin_traits traits = {.max_connections = i->model->launch.connections,
                                         .keep_ms = kind->keep_ms,
                                         .reuse_after_chunked = kind->reuse_after_chunked};
     const char *path = engine_socket(i->engine);
@@ -203,7 +203,7 @@ static bool ran_out_of_memory(const struct instance *i, const struct engine_exit
     const char *failure = i->model->outcome.failure;
     if (how->was_ready || how->timed_out || how->was_stopped || !failure)
         return false;
-    const struct engine_kind *kind = i->model->host->config->kind;
+    const struct engine_kind *kind = i->model->launch.program->kind;
     return (kind->is_out_of_memory && kind->is_out_of_memory(failure)) ||
            (how->signal == SIGKILL && memory_oom_kills() != i->oom_kills);
 }
@@ -298,11 +298,11 @@ static int start(struct instance *i, struct error *err)
     struct model *m = i->model;
     const struct config *c = m->host->config;
     struct engine_spec spec = {
-        .kind = c->kind,
+        .kind = m->launch.program->kind,
         .name = m->entry->id,
-        .binary = c->engine,
-        .args = &m->composed.argv,
-        .env = &m->composed.env,
+        .binary = m->launch.program->path,
+        .args = &m->launch.argv,
+        .env = &m->launch.env,
         .socket_dir = m->host->rundir.path,
         /* One that fetches its file first takes as long as that takes. */
         .load_timeout_ms = m->entry->path ? c->load_timeout_ms : 0,

@@ -24,10 +24,10 @@ struct model *model_create(struct host *host, struct catalog_model *entry)
 void model_destroy(struct model *m)
 {
     m->entry->owner = NULL;
-    fitter_forget(m->host->fitter, m);
+    fitter_cancel(m->host->fitter, m);
     cache_probe_finish(&m->learned.cache);
     TAILQ_REMOVE(&m->host->models, m, link);
-    composed_finish(&m->composed);
+    engine_launch_finish(&m->launch);
     settings_finish(&m->settings);
     strv_finish(&m->tags);
     intent_finish(&m->intent);
@@ -42,7 +42,7 @@ void model_destroy(struct model *m)
 static void forget_footprint(struct model *m)
 {
     struct host *host = m->host;
-    fitter_forget(host->fitter, m);
+    fitter_cancel(host->fitter, m);
     m->learned.footprint = m->learned.fitted = (struct footprint){0};
     m->learned.fit_asked = m->learned.fit_pending = false;
     placement_update_unsure(m);
@@ -63,11 +63,11 @@ static void take_settings(struct model *m, const struct preset *preset)
 
 static bool take_arguments(struct model *m)
 {
-    struct composed composed;
-    compose(&composed, m->host->config, &m->host->presets, m->entry);
-    bool changed = !composed_equal(&composed, &m->composed);
-    composed_finish(&m->composed);
-    m->composed = composed;
+    struct engine_launch launch;
+    compose(&launch, m->host->config, &m->host->presets, m->entry);
+    bool changed = !engine_launch_equal(&launch, &m->launch);
+    engine_launch_finish(&m->launch);
+    m->launch = launch;
     return changed;
 }
 
@@ -104,6 +104,13 @@ void model_configure(struct model *m)
         forget_failure(m);
     host->changed = true;
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &m->sched});
+}
+
+void model_estimate(const struct model *m, size_t devices, struct footprint *out)
+{
+    const struct engine_question q =
+        footprint_question(m->entry, &m->launch.args, &m->launch.env, devices);
+    footprint_estimate(out, m->launch.program->kind, &q);
 }
 
 /* --- reading ------------------------------------------------------------------------------------

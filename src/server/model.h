@@ -27,7 +27,7 @@ struct model {
     struct host *host;
     struct catalog_model *entry;
     struct sched_model sched;
-    struct composed composed; /* what its next engine is started with */
+    struct engine_launch launch; /* what its next engine is started with */
     struct settings settings;
     struct strv tags; /* sorted; its aliases are the entry's */
     struct intent intent;
@@ -42,6 +42,9 @@ struct model *model_create(struct host *host, struct catalog_model *entry);
 void model_destroy(struct model *m);
 /* Takes over what the presets say now. A changed command line replaces its engine. */
 void model_configure(struct model *m);
+
+/* By the arithmetic of its kind, for a machine with so many devices. */
+void model_estimate(const struct model *m, size_t devices, struct footprint *out);
 
 /* The state of the instance that clients are told of. */
 enum sched_state model_state(const struct model *m);

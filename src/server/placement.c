@@ -35,16 +35,15 @@ void placement_update_unsure(struct model *m)
     m->sched.unsure = m->learned.fit_pending || (cache->reading && !cache->known);
 }
 
-static void on_fitted(const struct fit *fit, const char *why, void *ctx)
+static void on_fitted(const struct engine_estimate *fitted, const char *why, void *ctx)
 {
     struct model *m = ctx;
     struct host *host = m->host;
-    if (fit)
-        footprint_from_fit(&m->learned.fitted, fit, m->entry, host->config, &m->composed.args,
-                           host->budget.devices);
+    if (fitted)
+        footprint_from_dry_run(&m->learned.fitted, fitted);
     else
         log_info("model %s: its memory is estimated: %s", m->entry->id, why);
-    if (fit && m->learned.footprint.source == FOOTPRINT_ESTIMATED && !m->learned.footprint.alone)
+    if (fitted && m->learned.footprint.source == FOOTPRINT_ESTIMATED && !m->learned.footprint.alone)
         m->learned.footprint = m->learned.fitted;
     m->learned.fit_pending = false;
     placement_update_unsure(m);
@@ -64,13 +63,13 @@ static bool depends_on_memory(const struct model *m)
     return fits != fits_without || n != n_without;
 }
 
-/* The header's arithmetic errs to the high side: before another engine is stopped for its figure, or
- * the model is refused, the placement waits for the answer of llama-fit-params. */
+/* The estimate errs to the high side: before another engine is stopped for it, or the model is refused,
+ * the placement waits for the precise one (kind.h, dry_run). */
 static void require_footprint(struct model *m)
 {
     uint64_t now = uv_now(m->host->loop);
     if (m->learned.footprint.source != FOOTPRINT_ESTIMATED || m->learned.footprint.alone ||
-        m->learned.fit_asked || !m->entry->path ||
+        m->learned.fit_asked || !m->entry->path || !m->launch.program->kind->dry_run ||
         (m->learned.fit_checked_at && now - m->learned.fit_checked_at < SURE_MS))
         return;
     m->learned.fit_checked_at = now;
@@ -78,7 +77,9 @@ static void require_footprint(struct model *m)
         return;
     m->learned.fit_asked = m->learned.fit_pending = true;
     placement_update_unsure(m);
-    fitter_ask(m->host->fitter, &m->composed.args, &m->composed.env, FITTER_FIRST, on_fitted, m);
+    const struct engine_question q =
+        footprint_question(m->entry, &m->launch.args, &m->launch.env, m->host->budget.devices);
+    fitter_ask(m->host->fitter, m->launch.program, &q, FITTER_URGENT, on_fitted, m);
 }
 
 bool placement_would_fit(struct model *m, const struct footprint *f, struct model **evicted,

@@ -128,11 +128,11 @@ static const struct own_key *find_own(const char *key)
 static const struct engine_option *find_option(const struct config *c, const char *key,
                                                bool *negated)
 {
-    const struct engine_option *o = engine_options_find_env(c->options, key);
+    const struct engine_option *o = engine_options_find_env(c->engine.options, key);
     *negated = false;
     for (int dashes = 2; dashes > 0 && !o; dashes--) {
         char *name = mem_printf("%.*s%s", dashes, "--", key);
-        o = engine_options_find(c->options, name, negated);
+        o = engine_options_find(c->engine.options, name, negated);
         free(name);
     }
     return o;
@@ -150,9 +150,9 @@ static int unknown_key(const struct config *c, const char *key, struct error *er
     nearest_init(&near, key);
     for (size_t i = 0; i < N_OWN_KEYS; i++)
         nearest_consider(&near, own_keys[i].name);
-    for (size_t i = 0; i < engine_options_count(c->options); i++) {
-        consider_all(&near, &engine_options_at(c->options, i)->names);
-        consider_all(&near, &engine_options_at(c->options, i)->negations);
+    for (size_t i = 0; i < engine_options_count(c->engine.options); i++) {
+        consider_all(&near, &engine_options_at(c->engine.options, i)->names);
+        consider_all(&near, &engine_options_at(c->engine.options, i)->negations);
     }
     return error_set(
         err, -EINVAL, "no such key%s%s%s; a key is an option of the engine without its dashes",
@@ -163,8 +163,9 @@ static int unknown_key(const struct config *c, const char *key, struct error *er
 static bool is_taken(const struct reader *r, struct preset *p, const struct engine_option *o,
                      const struct ini_line *line)
 {
-    const struct known_options *known = &r->config->known;
-    struct strv *names = o == known->alias ? &p->aliases : o == known->tags ? &p->tags : NULL;
+    struct strv *names = o->role == ENGINE_OPTION_ALIAS  ? &p->aliases
+                         : o->role == ENGINE_OPTION_TAGS ? &p->tags
+                                                         : NULL;
     if (names) {
         strv_finish(names);
         strv_split(names, line->value, ',');
@@ -246,7 +247,7 @@ static int read_option(struct reader *r, struct preset *p, const struct ini_line
     const struct engine_option *o = find_option(r->config, line->key, &negated);
     if (!o)
         return unknown_key(r->config, line->key, err);
-    if (r->defaults && o == r->config->known.alias)
+    if (r->defaults && o->role == ENGINE_OPTION_ALIAS)
         return error_set(err, -EINVAL, "in [*] it would name every model: give it to one");
     if (is_taken(r, p, o, line))
         return 0;
@@ -369,15 +370,4 @@ const struct preset *presets_of(const struct presets *p, const char *model)
     const struct preset *found =
         p->n ? bsearch(&key, p->v, p->n, sizeof *p->v, compare_presets) : NULL;
     return found ? found : &p->defaults;
-}
-
-const struct engine_arg *presets_model_arg(const struct config *c, const struct engine_args *args)
-{
-    enum { N = 4 };
-    const struct engine_option *const options[N] = {c->known.model, c->known.hf_repo,
-                                                    c->known.model_url, c->known.docker_repo};
-    const struct engine_arg *arg = NULL;
-    for (size_t i = 0; i < N && !arg; i++)
-        arg = options[i] ? engine_args_get(args, options[i]) : NULL;
-    return arg;
 }

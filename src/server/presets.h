@@ -64,8 +64,6 @@ int presets_parse(struct presets *p, const struct config *c, const char *text, b
                   struct error *err) __attribute__((warn_unused_result));
 /* The model's section; the defaults when it has none. */
 const struct preset *presets_of(const struct presets *p, const char *model);
-/* The first of the options by which the engine itself finds its model: --model, --hf-repo, … */
-const struct engine_arg *presets_model_arg(const struct config *c, const struct engine_args *args);
 
 void settings_copy(struct settings *to, const struct settings *from);
 void settings_finish(struct settings *s);

@@ -31,7 +31,7 @@ static void on_answer(int status, const char *body, size_t len, void *ctx)
 static void ask(struct pulse_clock *c, struct instance *i)
 {
     struct http_fetch_request request = {.method = "GET",
-                                         .target = host_config(c->host)->kind->health_path,
+                                         .target = i->model->launch.program->kind->health_path,
                                          .max = ANSWER_MAX,
                                          .timeout_ms = part_of(c)};
     i->pulse.question = http_fetch(host_loop(c->host), i->client, &request, on_answer, i);
@@ -93,8 +93,9 @@ void pulse_close(struct pulse_clock *c, void (*closed)(struct host *host))
 
 void pulse_begin(const struct pulse_clock *c, struct instance *i)
 {
-    i->pulse = (struct pulse){.watched = c->timeout_ms && host_config(c->host)->kind->health_path &&
-                                         i->model->composed.connections > HTTP_RESERVED};
+    i->pulse =
+        (struct pulse){.watched = c->timeout_ms && i->model->launch.program->kind->health_path &&
+                                  i->model->launch.connections > HTTP_RESERVED};
 }
 
 void pulse_end(struct instance *i)

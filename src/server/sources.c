@@ -74,26 +74,25 @@ static void fill_remote(struct folder_model *m, const struct folder *cached, con
 }
 
 /* The record of a model of a section's own. */
-static void read_own_model(struct folder_model *m, const struct config *c,
-                           const struct engine_arg *arg, const char *name,
+static void read_own_model(struct folder_model *m, const struct engine_arg *arg, const char *name,
                            const struct folder *cached)
 {
     struct error why;
-    if (arg->option == c->known.model && folder_read_file(m, name, arg->value, &why) == 0)
+    if (arg->option->role == ENGINE_OPTION_MODEL &&
+        folder_read_file(m, name, arg->value, &why) == 0)
         return;
     *m = (struct folder_model){.id = mem_strdup(name), .shards = 1};
-    if (arg->option == c->known.model) {
+    if (arg->option->role == ENGINE_OPTION_MODEL) {
         m->path = mem_strdup(arg->value);
         m->problem = mem_strdup(why.text);
-    } else if (arg->option == c->known.hf_repo) {
+    } else if (arg->option->role == ENGINE_OPTION_REPO) {
         fill_remote(m, cached, arg->value);
     }
 }
 
-static void add_mmproj(struct folder_model *m, const struct config *c,
-                       const struct engine_args *args)
+static void add_mmproj(struct folder_model *m, const struct engine_args *args)
 {
-    const struct engine_arg *arg = c->known.mmproj ? engine_args_get(args, c->known.mmproj) : NULL;
+    const struct engine_arg *arg = engine_args_role(args, ENGINE_OPTION_PROJECTOR);
     if (!arg || (m->mmproj && strcmp(m->mmproj, arg->value) == 0))
         return;
     free(m->mmproj);
@@ -104,20 +103,20 @@ static void add_mmproj(struct folder_model *m, const struct config *c,
 static int add_section(struct sources *s, const struct config *c, const struct preset *p,
                        bool may_lack, struct error *err)
 {
-    const struct engine_arg *arg = presets_model_arg(c, &p->args);
+    const struct engine_arg *arg = engine_args_model(&p->args);
     struct folder_model *m = folder_find(&s->models, p->name);
     if (!m && !arg)
-        arg = presets_model_arg(c, &s->presets.defaults.args);
+        arg = engine_args_model(&s->presets.defaults.args);
     if (!m && !arg && may_lack)
         return 0;
     if (!m && !arg)
         return error_set(err, -EINVAL,
-                         "%s: line %u: there is no model '%s': give its file with 'model = FILE' "
-                         "or 'hf-repo = USER/REPO:TAG', or name the section after a model",
-                         c->models_preset, p->line, p->name);
+                         "%s: line %u: there is no model '%s': give its file with %s, or name the "
+                         "section after a model",
+                         c->models_preset, p->line, p->name, c->engine.kind->model_hint);
     if (arg) {
         struct folder_model own;
-        read_own_model(&own, c, arg, p->name, &s->models);
+        read_own_model(&own, arg, p->name, &s->models);
         if (m) {
             folder_model_finish(m);
             *m = own;
@@ -126,7 +125,7 @@ static int add_section(struct sources *s, const struct config *c, const struct p
         }
     }
     m->source = MODEL_SOURCE_PRESET;
-    add_mmproj(m, c, &p->args);
+    add_mmproj(m, &p->args);
     return 0;
 }
 
@@ -221,9 +220,9 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
  * what the engine is told to fetch. */
 static char *single_id(const struct config *c)
 {
-    const struct engine_arg *arg = presets_model_arg(c, &c->args);
+    const struct engine_arg *arg = engine_args_model(&c->args);
     if (!arg)
-        arg = presets_model_arg(c, &c->env_args);
+        arg = engine_args_model(&c->env_args);
     if (c->aliases.n)
         return mem_strdup(c->aliases.v[0]);
     if (!c->model)

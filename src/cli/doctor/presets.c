@@ -136,7 +136,7 @@ static bool check_section(struct section_check *l, const struct preset *p)
     l->preset = p;
     for (size_t i = 0; i < p->args.n; i++)
         check_argument(l, &p->args.v[i]);
-    return l->config->known.model && engine_args_get(&p->args, l->config->known.model);
+    return engine_args_role(&p->args, ENGINE_OPTION_MODEL) != NULL;
 }
 
 /* --- presets ------------------------------------------------------------------------------------

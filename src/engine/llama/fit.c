@@ -10,15 +10,16 @@
 #include "base/env.h"
 #include "base/memory.h"
 #include "engine/environment.h"
+#include "engine/llama/estimate.h"
 #include "engine/llama/help.h"
 #include "engine/probe.h"
 
 #define NAME "llama-fit-params"
 #define TIMEOUT_MS 10000
 #define MIB ((uint64_t)1 << 20)
-#define LARGEST ((uint64_t)1 << 40) /* MiB: more is no figure of a device */
+#define LARGEST ((uint64_t)1 << 40) /* MiB: no device has more */
 
-/* --- where it is --- */
+/* --- finding it --- */
 
 /* `path`, which is freed, if it can be run. */
 static char *if_program(char *path)
@@ -60,7 +61,7 @@ char *fit_find(const char *engine)
 
 /* --- running it --- */
 
-/* Of what it wrote the first error, else the first line: llama.cpp logs `TIME E TEXT`. */
+/* With the first error that it logged, else its first line: llama.cpp logs `TIME E TEXT`. */
 static int complain(struct error *err, const char *program, struct probe *p)
 {
     const char *text = buf_cstr(&p->err);
@@ -136,9 +137,9 @@ int fit_run(struct fit *out, const char *program, const struct engine_options *o
     return rc;
 }
 
-/* --- reading it --- */
+/* --- reading its answer --- */
 
-/* Other lines may stand between: a library's greeting. */
+/* False: another line, as libraries print. */
 static bool parse_line(struct fit_device *d, const char *line, size_t len)
 {
     char copy[128];
@@ -167,3 +168,45 @@ int fit_parse(struct fit *out, const char *text, struct error *err)
     }
     return out->n ? 0 : error_set(err, -EPROTO, NAME " printed no device: %.200s", text);
 }
+
+/* --- as a dry run --- */
+
+struct tool {
+    char *program;
+    struct engine_options *options;
+};
+
+static void close_tool(void *p)
+{
+    struct tool *tool = p;
+    engine_options_destroy(tool->options);
+    free(tool->program);
+    free(tool);
+}
+
+static int open_tool(void **out, const char *engine, struct error *err)
+{
+    struct tool *tool = mem_zalloc(sizeof *tool);
+    tool->program = fit_find(engine);
+    int rc = tool->program
+                 ? fit_options(&tool->options, tool->program, err)
+                 : error_set(err, -ENOENT, "there is no " NAME " beside %s or on PATH", engine);
+    if (rc)
+        close_tool(tool);
+    else
+        *out = tool;
+    return rc;
+}
+
+static int run_tool(void *p, struct engine_estimate *out, const struct engine_question *q,
+                    struct error *err)
+{
+    const struct tool *tool = p;
+    struct fit fit;
+    int rc = fit_run(&fit, tool->program, tool->options, q->args, q->env, err);
+    if (!rc)
+        llama_estimate_from_fit(out, &fit, q);
+    return rc;
+}
+
+const struct engine_dry_run llama_fit = {.open = open_tool, .run = run_tool, .close = close_tool};

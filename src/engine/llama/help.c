@@ -168,6 +168,7 @@ static const struct {
     {"--tags", ENGINE_OPTION_TAGS, ACCUMULATES},
     {"--hf-token", ENGINE_OPTION_TOKEN, 0},
     {"--threads-http", ENGINE_OPTION_CONNECTIONS, 0},
+    {"--fit-target", ENGINE_OPTION_MARGIN, 0},
     {"--host", ENGINE_OPTION_OTHER, OWNED},
     {"--port", ENGINE_OPTION_OTHER, OWNED},
     {"--api-key", ENGINE_OPTION_OTHER, OWNED},

@@ -6,8 +6,14 @@
 #include <string.h>
 
 #include "engine/environment.h"
+#include "engine/llama/compose.h"
+#include "engine/llama/estimate.h"
+#include "engine/llama/fit.h"
 #include "engine/llama/help.h"
 #include "engine/llama/protocol.h"
+
+/* What it leaves free on each device when it fits its context to the memory: --fit-target's default. */
+#define FIT_TARGET ((uint64_t)1 << 30)
 
 /* --- environment */
 
@@ -109,10 +115,13 @@ const struct engine_kind llama_kind = {
     .name = "llama",
     .program = "llama-server",
     .program_env = "LLAMA_SERVER",
+    .project = "llama.cpp",
     .options_load = llama_help_load,
     .option_by_env = llama_help_find_env,
     .option_env_prefix = "LLAMA_ARG_",
     .is_supported = is_supported,
+    .model_hint = "'model = FILE' or 'hf-repo = USER/REPO:TAG'",
+    .compose = llama_compose,
     .environment = add_environment,
     .hub_environment = add_hub_environment,
     .add_place = add_place,
@@ -122,6 +131,12 @@ const struct engine_kind llama_kind = {
     .stop = stop_steps,
     .n_stop = sizeof stop_steps / sizeof *stop_steps,
     .is_out_of_memory = is_out_of_memory,
+    .estimate = llama_estimate,
+    .dry_run = &llama_fit,
+    .memory_options = llama_memory_options,
+    .memory_hint = "give it a smaller --ctx-size",
+    .memory_note = llama_memory_note,
+    .memory_margin = FIT_TARGET,
     .keep_ms = 3000, /* it closes an idle connection after 5 s */
     /* It often closes a connection right after a streamed answer without saying so, and then takes a
      * request that comes in that moment with it (docs/engine.md). */

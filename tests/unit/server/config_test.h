@@ -163,7 +163,7 @@ static inline void refuse(char *const *argv, char *const *env, const char *why)
 
 static inline const char *engine_value(const char *name)
 {
-    const struct engine_option *o = engine_options_find(c.options, name, NULL);
+    const struct engine_option *o = engine_options_find(c.engine.options, name, NULL);
     assert_non_null(o);
     const struct engine_arg *a = engine_args_get(&c.args, o);
     if (!a)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "engine/llama/help.h"
+#include "server/config.h"
 #include "server/footprint.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -33,7 +34,8 @@ static inline void smol_set_up(void)
                                "-lm,   --load-mode MODE\n"
                                "-m,    --model FNAME\n";
     struct error err;
-    if (!c.options && llama_help_parse(&c.options, help, "--model", &err))
+    c.engine.kind = engine_kind_default();
+    if (!c.engine.options && llama_help_parse(&c.engine.options, help, "--model", &err))
         fail_msg("%s", err.text);
     model = (struct catalog_model){
         .id = id,
@@ -52,15 +54,15 @@ static inline void smol_set_up(void)
 static inline void smol_finish(void)
 {
     engine_args_finish(&args);
-    engine_options_destroy(c.options);
-    c.options = NULL;
+    engine_options_destroy(c.engine.options);
+    c.engine.options = NULL;
 }
 
 /* `value`: NULL for a switch. */
 static inline void set_arg(const char *name, const char *value)
 {
     bool negated;
-    const struct engine_option *o = engine_options_find(c.options, name, &negated);
+    const struct engine_option *o = engine_options_find(c.engine.options, name, &negated);
     assert_non_null(o);
     engine_args_set(&args, o, negated, value, ARGS_FROM_COMMAND_LINE);
 }

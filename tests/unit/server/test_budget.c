@@ -33,9 +33,9 @@ static int set_up(void **state)
     host = (struct host){.config = &c};
     TAILQ_INIT(&host.sched.instances);
     set_devices(2);
-    h = (struct model){.host = &host, .entry = &model};
+    h = (struct model){.host = &host, .entry = &model, .launch.program = &c.engine};
     instance = (struct instance){.model = &h};
-    other = (struct model){.host = &host, .entry = &model};
+    other = (struct model){.host = &host, .entry = &model, .launch.program = &c.engine};
     return 0;
 }
 
@@ -237,7 +237,7 @@ static void what_is_not_known_is_estimated(void **state)
 {
     struct footprint wanted;
     (void)state;
-    footprint_estimate(&wanted, &model, &c, &args, 2);
+    model_estimate(&h, 2, &wanted);
     assert_asks(wanted.bytes[0], wanted.bytes[1], 0);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_ESTIMATED);
 }

@@ -5,13 +5,13 @@
 #include "server/compose.h"
 
 static struct presets p;
-static struct composed out;
+static struct engine_launch out;
 static char id[] = "m", file[] = "/m.gguf";
 static struct catalog_model model = {.id = id, .path = file};
 
 static int forget(void **state)
 {
-    composed_finish(&out);
+    engine_launch_finish(&out);
     presets_finish(&p);
     model = (struct catalog_model){.id = id, .path = file};
     return finish(state);
@@ -24,7 +24,7 @@ static void compose_with(char *const *argv, char *const *env, const char *text)
     presets_finish(&p);
     if (presets_parse(&p, &c, text, true, &err))
         fail_msg("%s", err.text);
-    composed_finish(&out);
+    engine_launch_finish(&out);
     compose(&out, &c, &p, &model);
 }
 
@@ -41,7 +41,7 @@ static void assert_words(const struct strv *v, const char *expected)
 static void assert_origin(const char *name, const char *value, enum args_origin origin)
 {
     const struct engine_arg *a =
-        engine_args_get(&out.args, engine_options_find(c.options, name, NULL));
+        engine_args_get(&out.args, engine_options_find(c.engine.options, name, NULL));
     assert_non_null(a);
     assert_string_equal(a->value, value);
     assert_int_equal(a->origin, origin);
@@ -80,7 +80,7 @@ static void precedence(void **state)
     assert_origin("--threads-http", "5", ARGS_FROM_ENVIRONMENT);
     assert_int_equal(out.connections, 5);
     assert_int_equal(
-        engine_args_get(&out.args, engine_options_find(c.options, "--mlock", NULL))->origin,
+        engine_args_get(&out.args, engine_options_find(c.engine.options, "--mlock", NULL))->origin,
         ARGS_FROM_ENVIRONMENT);
     model.mmproj = model.draft = NULL;
     /* What accumulates is a section's or the defaults', not both together. */
@@ -149,7 +149,7 @@ static void what_leads_to_the_hub(void **state)
 static void equal_means_the_same_engine(void **state)
 {
     (void)state;
-    struct composed other;
+    struct engine_launch other;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nc = 1\nparallel = 2\nenv = A=1\n");
     static const struct {
         const char *text;
@@ -168,14 +168,14 @@ static void equal_means_the_same_engine(void **state)
         presets_finish(&p);
         assert_int_equal(presets_parse(&p, &c, table[i].text, true, &err), 0);
         compose(&other, &c, &p, &model);
-        assert_int_equal(composed_equal(&out, &other), table[i].equal);
-        composed_finish(&other);
+        assert_int_equal(engine_launch_equal(&out, &other), table[i].equal);
+        engine_launch_finish(&other);
     }
 }
 
 static void assert_ini(const char *expected)
 {
-    char *text = composed_ini(&out, &c, &p, "m");
+    char *text = compose_ini(&out, &p, "m");
     assert_string_equal(text, expected);
     free(text);
 }

@@ -383,13 +383,13 @@ static void the_engine_is_found(void **state)
 {
     (void)state;
     parse(ARGV(MODELS, "--engine", engine), ARGV("LLAMA_SERVER=/nonexistent"));
-    assert_string_equal(c.engine, engine);
+    assert_string_equal(c.engine.path, engine);
     parse(ARGV(MODELS), ENV(NULL));
-    assert_string_equal(c.engine, engine);
+    assert_string_equal(c.engine.path, engine);
     parse(ARGV(MODELS, "--engine", "/nonexistent", "--engine", engine), ENV(NULL));
-    assert_string_equal(c.engine, engine);
+    assert_string_equal(c.engine.path, engine);
     parse(ARGV(MODELS), ARGV(path_variable));
-    assert_string_equal(c.engine, engine);
+    assert_string_equal(c.engine.path, engine);
 }
 
 static void no_engine(void **state)

@@ -22,7 +22,7 @@ static const char program[] = "#!/bin/sh\n"
 static struct tree t;
 static struct loop_test l;
 static struct fitter *fitter;
-static struct engine_options *options;
+static struct engine_program engine;
 
 /* One who asks; told when the answer is there. */
 struct asker {
@@ -41,9 +41,11 @@ static int set_up(void **state)
     loop_test_init(&l);
     tree_put(&t, "llama-fit-params", program, sizeof program - 1);
     assert_int_equal(chmod(tree_path(&t, "llama-fit-params"), 0700), 0);
-    assert_int_equal(llama_help_parse(&options, OPTIONS, "--model", &err), 0);
+    assert_int_equal(llama_help_parse(&engine.options, OPTIONS, "--model", &err), 0);
     assert_int_equal(setenv("PATH", "/usr/bin:/bin", 1), 0);
-    fitter = fitter_create(&l.loop, tree_path(&t, "llama-server"));
+    engine.kind = engine_kind_default();
+    engine.path = mem_strdup(tree_path(&t, "llama-server"));
+    fitter = fitter_create(&l.loop);
     return 0;
 }
 
@@ -54,19 +56,20 @@ static int tear_down(void **state)
         fitter_close(fitter);
     fitter = NULL;
     loop_test_finish(&l);
-    engine_options_destroy(options);
+    engine_options_destroy(engine.options);
+    free(engine.path);
     tree_remove(&t);
     return 0;
 }
 
-static void note(const struct fit *fit, const char *why, void *ctx)
+static void note(const struct engine_estimate *result, const char *why, void *ctx)
 {
     struct asker *a = ctx;
     a->told++;
-    a->context = fit ? fit->device[0].context >> 20 : 0;
+    a->context = result ? (result->bytes[0] >> 20) - 96 - 3 : 0; /* without process and compute */
     snprintf(a->why, sizeof a->why, "%s", why ? why : "");
     if (a->forgets)
-        fitter_forget(fitter, a->forgets);
+        fitter_cancel(fitter, a->forgets);
     if (a->closes)
         fitter_close(fitter);
     if (a->closes)
@@ -78,9 +81,10 @@ static void ask_for(struct asker *a, const char *context)
 {
     struct engine_args args = {0};
     struct strv env = {0};
-    engine_args_set(&args, engine_options_find(options, "-c", NULL), false, context,
+    engine_args_set(&args, engine_options_find(engine.options, "-c", NULL), false, context,
                     ARGS_FROM_COMMAND_LINE);
-    fitter_ask(fitter, &args, &env, FITTER_LAST, note, a);
+    const struct engine_question q = {.args = &args, .env = &env, .devices = 1};
+    fitter_ask(fitter, &engine, &q, FITTER_LATER, note, a);
     engine_args_finish(&args);
 }
 
@@ -134,7 +138,7 @@ static void some_are_forgotten(void **state)
     UNTIL(&l, b.told);
     assert_int_equal(b.context, 5);
     ask_for(&b, "6");
-    fitter_forget(fitter, &b); /* it is being done */
+    fitter_cancel(fitter, &b); /* it is being done */
     UNTIL(&l, !uv_loop_alive(&l.loop));
     assert_int_equal(b.told, 1);
 }

@@ -1,16 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures are worked out by hand: for each token 30 layers × 3 heads × (64 + 64) values, and for 512
- * tokens at once 49152 logits and 16 × 576 values of 4 bytes each, and a mask of 2 bytes for each
- * token of the context. */
 #include "footprint_test.h"
-
-#include <string.h>
-
-#define PROCESS (96 * MIB)
-#define CACHE 188743680u  /* 8192 × 30 × 3 × 128 × 2 bytes: 180 MiB */
-#define STATES 119537664u /* 512 × (49152 + 9216) × 4 */
-#define MASK (8 * MIB)    /* 512 × 8192 × 2 */
-#define COMPUTE (STATES + MASK)
 
 static struct footprint f;
 
@@ -29,202 +18,66 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void estimate(size_t devices)
-{
-    footprint_estimate(&f, &model, &c, &args, devices);
-    assert_int_equal(f.source, FOOTPRINT_ESTIMATED);
-    assert_false(f.alone);
-}
-
-static void on_the_host(void **state)
-{
-    (void)state;
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
-    assert_int_equal(f.mapped, SIZE);
-    set_arg("--ctx-size", "4096"); /* 90 MiB, as llama-fit-params says of this model */
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + 90 * MIB + STATES + MASK / 2);
-    set_arg("--ctx-size", "0"); /* the model's own */
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
-    set_arg("--ubatch-size", "128");
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE / 4);
-}
-
-/* Without flash attention it keeps a score of 4 bytes for each of 9 heads. */
-static void attention(void **state)
-{
-    (void)state;
-    set_arg("--flash-attn", "auto");
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
-    set_arg("--flash-attn", "off");
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + CACHE + STATES + 18 * MASK);
-}
-
-/* Bytes that 32 values take, scales included. */
-static void types_of_the_cache(void **state)
-{
-    static const struct {
-        const char *name;
-        unsigned bytes;
-    } types[] = {{"f32", 128}, {"f16", 64},    {"bf16", 64}, {"q8_0", 34}, {"q5_1", 24},
-                 {"q5_0", 22}, {"iq4_nl", 18}, {"q4_1", 20}, {"q4_0", 18}, {"unheard", 64}};
-    (void)state;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        set_arg("--cache-type-k", types[i].name);
-        set_arg("--cache-type-v", types[i].name);
-        estimate(1);
-        assert_int_equal(f.bytes[0], PROCESS + COMPUTE + CACHE / 64 * types[i].bytes);
-    }
-    set_arg("--cache-type-k", "q8_0");
-    set_arg("--cache-type-v", "f16");
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + COMPUTE + CACHE / 128 * (34 + 64));
-}
-
-static void what_the_header_says_of_heads(void **state)
-{
-    (void)state;
-    model.info.key_length = 128;
-    model.info.value_length = 64;
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + COMPUTE + CACHE / 2 * 3);
-    model.info.key_length = model.info.value_length = 0;
-    model.info.head_count_kv = 0; /* as many as there are heads */
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + COMPUTE + 3 * CACHE);
-    model.info.head_count = 0; /* nobody knows */
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + COMPUTE);
-    model.header = MODEL_HEADER_PENDING;
-    estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS);
-    assert_int_equal(f.mapped, SIZE);
-}
-
-static void weights_that_are_not_mapped(void **state)
-{
-    static const char *const modes[] = {"auto", "mmap", "none", "mlock", "mmap+mlock", "dio"};
-    (void)state;
-    set_arg("--no-mmap", NULL);
-    estimate(1);
-    assert_int_equal(f.mapped, 0);
-    assert_int_equal(f.bytes[0], PROCESS + SIZE + CACHE + COMPUTE);
-    engine_args_finish(&args);
-    set_arg("--mlock", NULL);
-    estimate(1);
-    assert_int_equal(f.mapped, 0);
-    engine_args_finish(&args);
-    set_arg("--mmap", NULL);
-    estimate(1);
-    assert_int_equal(f.mapped, SIZE);
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
-        set_arg("--load-mode", modes[i]);
-        estimate(1);
-        assert_int_equal(f.mapped, i < 2 ? SIZE : 0);
-        assert_int_equal(f.bytes[0] + f.mapped, PROCESS + SIZE + CACHE + COMPUTE);
-    }
-}
-
-static void over_cards(void **state)
-{
-    (void)state;
-    model.mmproj_info = &(struct gguf_info){.tensor_bytes = 10 * MIB};
-    estimate(3);
-    assert_int_equal(f.bytes[0], PROCESS);
-    assert_int_equal(f.bytes[1], (SIZE + 10 * MIB + CACHE + COMPUTE) / 2);
-    assert_int_equal(f.bytes[2], f.bytes[1]);
-    assert_int_equal(f.bytes[3], 0);
-    assert_int_equal(f.mapped, 0);
-    set_arg("--n-gpu-layers", "99");
-    estimate(2);
-    assert_int_equal(f.bytes[1], SIZE + 10 * MIB + CACHE + COMPUTE);
-    set_arg("--n-gpu-layers", "0");
-    estimate(3);
-    assert_int_equal(f.bytes[0], PROCESS + 10 * MIB + CACHE + COMPUTE);
-    assert_int_equal(f.bytes[1] + f.bytes[2], 0);
-    assert_int_equal(f.mapped, SIZE);
-}
-
-/* --- llama-fit-params ---------------------------------------------------------------------------
+/* --- estimates ----------------------------------------------------------------------------------
  */
 
-static void add(struct fit *fit, const char *name, uint64_t weights, uint64_t context,
-                uint64_t compute)
+static struct engine_question asked;
+
+static void estimate(struct engine_estimate *out, const struct engine_question *q)
 {
-    struct fit_device *d = &fit->device[fit->n++];
-    strcpy(d->name, name);
-    d->model = weights * MIB;
-    d->context = context * MIB;
-    d->compute = compute * MIB;
+    asked = *q;
+    *out = (struct engine_estimate){.bytes = {1, 2}, .mapped = 3};
 }
 
-static void take(const struct fit *fit, size_t devices)
+static void the_kind_gets_the_figures(void **state)
 {
-    footprint_from_fit(&f, fit, &model, &c, &args, devices);
-    assert_int_equal(f.source, FOOTPRINT_FITTED);
-}
-
-static void fitted_on_the_host(void **state)
-{
-    struct fit fit = {0};
+    const struct engine_kind kind = {.estimate = estimate};
+    struct engine_question q;
     (void)state;
-    add(&fit, "Host", 92, 90, 106);
-    model.mmproj_info = &(struct gguf_info){.tensor_bytes = 10 * MIB};
-    take(&fit, 1);
-    assert_int_equal(f.bytes[0], PROCESS + (90 + 106 + 10) * MIB);
-    assert_int_equal(f.mapped, 92 * MIB);
-    set_arg("--no-mmap", NULL);
-    take(&fit, 1);
-    assert_int_equal(f.bytes[0], PROCESS + (92 + 90 + 106 + 10) * MIB);
+    model.mmproj_info = &(struct gguf_info){.tensor_bytes = 7};
+    q = footprint_question(&model, &args, NULL, 2);
+    footprint_estimate(&f, &kind, &q);
+    assert_int_equal(f.source, FOOTPRINT_ESTIMATED);
+    assert_int_equal(f.bytes[0], 1);
+    assert_int_equal(f.bytes[1], 2);
+    assert_int_equal(f.mapped, 3);
+    assert_false(f.alone);
+    assert_true(asked.figures.has_header);
+    assert_int_equal(asked.devices, 2);
+    assert_int_equal(asked.figures.file_bytes, SIZE);
+    assert_int_equal(asked.figures.projector_bytes, 7);
+    assert_int_equal(asked.figures.context_length, 8192);
+    assert_int_equal(asked.figures.embedding_length, 576);
+    assert_int_equal(asked.figures.block_count, 30);
+    assert_int_equal(asked.figures.head_count, 9);
+    assert_int_equal(asked.figures.head_count_kv, 3);
+    assert_int_equal(asked.figures.vocab_size, 49152);
+    model.header = MODEL_HEADER_PENDING;
+    q = footprint_question(&model, &args, NULL, 2);
+    assert_false(q.figures.has_header);
+    assert_int_equal(q.figures.context_length, 0);
+}
+
+static void a_kind_without_an_estimate(void **state)
+{
+    const struct engine_kind kind = {.name = "plain"};
+    const struct engine_question q = footprint_question(&model, &args, NULL, 2);
+    (void)state;
+    footprint_estimate(&f, &kind, &q);
+    assert_int_equal(f.bytes[0], SIZE);
     assert_int_equal(f.mapped, 0);
 }
 
-static void fitted_over_cards(void **state)
+static void from_a_dry_run(void **state)
 {
-    struct fit fit = {0};
+    const struct engine_estimate e = {.bytes = {5, 6}, .mapped = 7};
     (void)state;
-    model.mmproj_info = &(struct gguf_info){.tensor_bytes = 10 * MIB};
-    add(&fit, "CUDA0", 1000, 100, 10);
-    add(&fit, "CUDA1", 2000, 200, 20);
-    add(&fit, "Host", 300, 0, 5);
-    take(&fit, 3);
-    assert_int_equal(f.bytes[0], PROCESS + 5 * MIB);
-    assert_int_equal(f.mapped, 300 * MIB);
-    assert_int_equal(f.bytes[1], 1110 * MIB);
-    assert_int_equal(f.bytes[2], (2220 + 10) * MIB);
-    /* A card without weights is not where the other model goes. */
-    fit.device[1].model = 0;
-    take(&fit, 3);
-    assert_int_equal(f.bytes[1], (1110 + 10) * MIB);
-    assert_int_equal(f.bytes[2], 220 * MIB);
-}
-
-static void fitted_by_other_names(void **state)
-{
-    static const char *const on_the_host[] = {"Host",  "CPU",   "CUDA_Host",      "Metal",
-                                              "CUDA2", "CUDA9", "CUDA99999999999"};
-    static const char *const on_the_card[] = {"CUDA0", "Vulkan0", "ROCm0", "SYCL0"};
-    (void)state;
-    set_arg("--no-mmap", NULL);
-    for (size_t i = 0; i < sizeof on_the_host / sizeof *on_the_host; i++) {
-        struct fit fit = {0};
-        add(&fit, on_the_host[i], 1, 2, 3);
-        take(&fit, 3);
-        assert_int_equal(f.bytes[0], PROCESS + 6 * MIB);
-        assert_int_equal(f.bytes[1] + f.bytes[2], 0);
-    }
-    for (size_t i = 0; i < sizeof on_the_card / sizeof *on_the_card; i++) {
-        struct fit fit = {0};
-        add(&fit, on_the_card[i], 1, 2, 3);
-        take(&fit, 3);
-        assert_int_equal(f.bytes[0], PROCESS);
-        assert_int_equal(f.bytes[1], 6 * MIB);
-    }
+    f.alone = true;
+    footprint_from_dry_run(&f, &e);
+    assert_int_equal(f.source, FOOTPRINT_FITTED);
+    assert_int_equal(f.bytes[0], 5);
+    assert_int_equal(f.bytes[1], 6);
+    assert_int_equal(f.mapped, 7);
 }
 
 /* --- measuring ----------------------------------------------------------------------------------
@@ -253,15 +106,9 @@ static void the_most_that_was_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FOOTPRINT_TEST(on_the_host),
-        FOOTPRINT_TEST(attention),
-        FOOTPRINT_TEST(types_of_the_cache),
-        FOOTPRINT_TEST(what_the_header_says_of_heads),
-        FOOTPRINT_TEST(weights_that_are_not_mapped),
-        FOOTPRINT_TEST(over_cards),
-        FOOTPRINT_TEST(fitted_on_the_host),
-        FOOTPRINT_TEST(fitted_over_cards),
-        FOOTPRINT_TEST(fitted_by_other_names),
+        FOOTPRINT_TEST(the_kind_gets_the_figures),
+        FOOTPRINT_TEST(a_kind_without_an_estimate),
+        FOOTPRINT_TEST(from_a_dry_run),
         FOOTPRINT_TEST(the_most_that_was_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,9 +33,9 @@ static void set_devices(const char *second)
 
 static void set_argument(const char *text)
 {
-    strv_finish(&h.composed.argv);
-    strv_add(&h.composed.argv, "--ctx-size");
-    strv_add(&h.composed.argv, text);
+    strv_finish(&h.launch.argv);
+    strv_add(&h.launch.argv, "--ctx-size");
+    strv_add(&h.launch.argv, text);
 }
 
 /* As another daemon finds the model. */
@@ -59,7 +59,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    strv_finish(&h.composed.argv);
+    strv_finish(&h.launch.argv);
     state_close(s);
     return 0;
 }
@@ -111,8 +111,8 @@ static void only_of_the_same_load(void **state)
     model.id = id;
     assert_true(is_recalled());
     /* Words that only together are the same. */
-    strv_finish(&h.composed.argv);
-    strv_add(&h.composed.argv, "--ctx-size4096");
+    strv_finish(&h.launch.argv);
+    strv_add(&h.launch.argv, "--ctx-size4096");
     assert_false(is_recalled());
 }
 

@@ -21,7 +21,7 @@ static void configured(char *const *argv)
 
 static void read_text(const char *text)
 {
-    if (!c.options)
+    if (!c.engine.options)
         configured(ARGV(MODELS, "--models-preset", "/p.ini"));
     presets_finish(&p);
     if (presets_parse(&p, &c, text, true, &err))
@@ -32,7 +32,7 @@ static void read_text(const char *text)
 static void refuses(const char *text, int line, const char *why)
 {
     char begin[64];
-    if (!c.options)
+    if (!c.engine.options)
         configured(ARGV(MODELS, "--models-preset", "/p.ini"));
     presets_finish(&p);
     assert_true(presets_parse(&p, &c, text, true, &err) < 0);
@@ -46,7 +46,7 @@ static void refuses(const char *text, int line, const char *why)
 static const char *value_of(const struct preset *preset, const char *name)
 {
     const struct engine_arg *a =
-        engine_args_get(&preset->args, engine_options_find(c.options, name, NULL));
+        engine_args_get(&preset->args, engine_options_find(c.engine.options, name, NULL));
     return a ? a->value ? a->value : a->negated ? "off" : "on" : NULL;
 }
 
@@ -85,9 +85,8 @@ static void sections_and_defaults(void **state)
     assert_string_equal(value_of(of("b"), "--ctx-size"), "512");
     assert_ptr_equal(of("none"), &p.defaults);
     assert_string_equal(value_of(of("none"), "--mlock"), "on");
-    assert_int_equal(engine_args_get(&p.defaults.args, c.known.parallel)->origin,
-                     ARGS_FROM_DEFAULTS);
-    assert_int_equal(engine_args_get(&of("a")->args, c.known.parallel)->origin, ARGS_FROM_SECTION);
+    assert_int_equal(engine_args_find(&p.defaults.args, "--parallel")->origin, ARGS_FROM_DEFAULTS);
+    assert_int_equal(engine_args_find(&of("a")->args, "--parallel")->origin, ARGS_FROM_SECTION);
 }
 
 static void each_form_of_a_key(void **state)

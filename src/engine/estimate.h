@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How much memory an engine will take before it is started: what a kind gets to know for its estimate,
+ * and what it answers. Bytes throughout.
+ */
+#ifndef HOSTLER_ENGINE_ESTIMATE_H
+#define HOSTLER_ENGINE_ESTIMATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/strv.h"
+#include "engine/args.h"
+#include "engine/memory.h"
+
+/* Of a model's files; 0: not known. */
+struct engine_figures {
+    uint64_t file_bytes;      /* of the model, all its files together */
+    uint64_t projector_bytes; /* of the tensors in the projector's file */
+    bool has_header;          /* the model's header was read: what follows is of it */
+    uint32_t context_length;  /* tokens that the model was trained with */
+    uint32_t embedding_length, block_count, head_count, head_count_kv, key_length, value_length,
+        vocab_size;
+};
+
+struct engine_question {
+    struct engine_figures figures;
+    const struct engine_args *args;
+    const struct strv *env; /* for `dry_run`, as for engine_start() */
+    /* The host, and that many less one GPUs; index for index with memory_figures.device. */
+    size_t devices;
+};
+
+struct engine_estimate {
+    uint64_t bytes[MEMORY_DEVICES_MAX]; /* of each device, without: */
+    uint64_t mapped; /* bytes of the model's file in the host's page cache, shared by its engines */
+};
+
+typedef void engine_estimate_fn(struct engine_estimate *out, const struct engine_question *q);
+
+/* A program of the kind's that says what a model takes, without loading it. All of it blocks: it is for
+ * the thread pool, one call at a time. Errors have a text. */
+struct engine_dry_run {
+    /* `*tool` is for the other two. `engine`: path of the engine's program. */
+    int (*open)(void **tool, const char *engine, struct error *err);
+    int (*run)(void *tool, struct engine_estimate *out, const struct engine_question *q,
+               struct error *err);
+    void (*close)(void *tool);
+};
+
+/* An option that changes the memory, and that is safe to vary: it names no file. */
+struct engine_memory_option {
+    const char *name; /* without dashes */
+    bool is_count;    /* its value is a number, without a unit */
+};
+
+#endif

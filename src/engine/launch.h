@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* What an engine is started with, and what its kind composes that from (kind.h). */
+#ifndef HOSTLER_ENGINE_LAUNCH_H
+#define HOSTLER_ENGINE_LAUNCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/strv.h"
+#include "engine/args.h"
+#include "engine/program.h"
+
+struct engine_route;
+
+/* What users gave for one model, and the model's files. Each pointer but `program` may be NULL. */
+struct engine_setup {
+    const struct engine_program *program;
+    /* By precedence; the model's own files come between `section` and `defaults`. */
+    const struct engine_args *command_line, *section, *defaults, *environment;
+    const char *path, *projector, *draft; /* the model's files */
+    const char *names;                    /* separated by commas */
+    enum args_origin names_origin;
+    const struct strv
+        *hub_env;           /* NAME=VALUE for an engine that fetches its model (hub_environment) */
+    const struct strv *env; /* NAME=VALUE from the presets */
+};
+
+/* Where a model's engine differs from others of its kind; NULL: as its kind says. */
+struct engine_particulars {
+    char *path;       /* of its program, absolute */
+    char *directory;  /* that it runs in */
+    char *ready_path; /* engine_kind.ready_path */
+    char *health_path;
+    struct strv stop_command;    /* run when it is to stop, before the first step (engine.h) */
+    struct engine_route *routes; /* as engine_kind.routes; its texts are in the next one */
+    struct strv route_texts;
+};
+
+struct engine_launch {
+    const struct engine_program *program;
+    struct engine_args args;        /* with their origins, for clients */
+    struct strv argv;               /* the same as a command line, without program and address */
+    struct strv env;                /* NAME=VALUE, beside the clean environment */
+    unsigned connections;           /* that the engine serves at the same time; 0: not known */
+    struct engine_particulars *own; /* NULL: it is like all of its kind */
+};
+
+void engine_launch_finish(struct engine_launch *l);
+/* Whether an engine that was started with one need not be replaced when the other is due. */
+bool engine_launch_equal(const struct engine_launch *a, const struct engine_launch *b);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/llama/compose.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#define HTTP_THREADS 32 /* of an engine, beside one for each slot that is asked for */
+
+/* Sets what nobody has set; NULL: nothing to set, or this build has no such option. */
+static void set(struct engine_args *args, const struct engine_option *option, const char *value,
+                enum args_origin origin)
+{
+    if (option && value && !engine_args_get(args, option))
+        engine_args_set(args, option, false, value, origin);
+}
+
+static void set_role(struct engine_args *args, const struct engine_setup *s,
+                     enum engine_option_role role, const char *value, enum args_origin origin)
+{
+    set(args, engine_options_find_role(s->program->options, role), value, origin);
+}
+
+static void add_files(struct engine_args *args, const struct engine_setup *s)
+{
+    if (!engine_args_model(args))
+        set_role(args, s, ENGINE_OPTION_MODEL, s->path, ARGS_FROM_SOURCE);
+    set_role(args, s, ENGINE_OPTION_PROJECTOR, s->projector, ARGS_FROM_SOURCE);
+    set_role(args, s, ENGINE_OPTION_DRAFT, s->draft, ARGS_FROM_SOURCE);
+}
+
+static unsigned count_of(const struct engine_arg *arg)
+{
+    long n = arg && arg->value ? strtol(arg->value, NULL, 10) : 0;
+    return n > 0 && n <= UINT16_MAX ? (unsigned)n : 0;
+}
+
+/*
+ * llama-server serves as many connections at once as it has HTTP threads, by default a handful: with
+ * more requests than that, even short ones would wait for streams to end. So it gets more, unless the
+ * user said how many, and hostler opens no more connections than it has threads. The value goes into
+ * the environment, because clients see the arguments as what the user gave.
+ */
+static unsigned set_threads(struct engine_launch *out, const struct engine_setup *s)
+{
+    const struct engine_option *o =
+        engine_options_find_role(s->program->options, ENGINE_OPTION_CONNECTIONS);
+    unsigned threads = count_of(engine_args_role(&out->args, ENGINE_OPTION_CONNECTIONS));
+    if (threads || !o || !o->env)
+        return threads;
+    threads = HTTP_THREADS + count_of(engine_args_find(&out->args, "--parallel"));
+    strv_addf(&out->env, "%s=%u", o->env, threads);
+    return threads;
+}
+
+/* Whether it downloads something: its model, or a file that belongs to it. */
+static bool fetches(const struct engine_args *args)
+{
+    for (size_t i = 0; i < args->n; i++)
+        if (args->v[i].option->fetches)
+            return true;
+    return false;
+}
+
+static void move_token(struct engine_launch *out)
+{
+    const struct engine_arg *arg = engine_args_role(&out->args, ENGINE_OPTION_TOKEN);
+    if (!arg)
+        return;
+    strv_addf(&out->env, "%s=%s", arg->option->env ? arg->option->env : "HF_TOKEN", arg->value);
+    engine_args_unset(&out->args, arg->option);
+}
+
+static void merge(struct engine_args *args, const struct engine_args *layer)
+{
+    if (layer)
+        engine_args_merge(args, layer);
+}
+
+void llama_compose(struct engine_launch *out, const struct engine_setup *s)
+{
+    merge(&out->args, s->command_line);
+    merge(&out->args, s->section);
+    add_files(&out->args, s);
+    merge(&out->args, s->defaults);
+    merge(&out->args, s->environment);
+    set_role(&out->args, s, ENGINE_OPTION_ALIAS, s->names, s->names_origin);
+    set(&out->args, engine_options_find(s->program->options, "--log-colors", NULL), "off",
+        ARGS_FROM_ROUTER);
+    out->connections = set_threads(out, s);
+    if (s->hub_env && fetches(&out->args))
+        strv_copy(&out->env, s->hub_env);
+    if (s->env)
+        strv_copy(&out->env, s->env);
+    move_token(out);
+    engine_args_sort(&out->args);
+    engine_args_append(&out->args, &out->argv);
+}

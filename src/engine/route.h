@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Which requests an engine answers. */
+#ifndef HOSTLER_ENGINE_ROUTE_H
+#define HOSTLER_ENGINE_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What a request by the route does: api/ derives from it who may send it. */
+enum engine_route_use {
+    ENGINE_ROUTE_INFER,  /* computes with the model */
+    ENGINE_ROUTE_READ,   /* reads what the engine says of its model */
+    ENGINE_ROUTE_STATUS, /* reads what the engine does for whom */
+    ENGINE_ROUTE_ADMIN,  /* changes the engine for all its clients */
+};
+
+/* Where the request names its model, beside `?model=`. */
+enum engine_route_model {
+    ENGINE_ROUTE_MODEL_IN_BODY,
+    ENGINE_ROUTE_MODEL_IN_QUERY,
+};
+
+struct engine_route {
+    const char *method; /* GET also means HEAD */
+    const char *path;   /* of the API; a trailing `*` matches one more segment */
+    enum engine_route_use use;
+    enum engine_route_model model;
+    const char *engine_path; /* of the engine, in place of `path`; NULL: the same */
+};
+
+/* Whether a request for `path`, `len` bytes, is one of this route's; whatever the query and the method. */
+bool engine_route_has_path(const struct engine_route *r, const char *path, size_t len);
+bool engine_route_has_method(const struct engine_route *r, const char *method);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The figures of SmolLM2 135M, and engine arguments for it. */
+#ifndef HOSTLER_TESTS_ESTIMATE_TEST_H
+#define HOSTLER_TESTS_ESTIMATE_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "engine/llama/estimate.h"
+#include "engine/llama/help.h"
+#include "engine/llama/llama.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define SIZE (100 * MIB)
+
+static struct engine_options *options;
+static struct engine_figures figures;
+static struct engine_args args;
+
+static inline void smol_set_up(void)
+{
+    static const char help[] = "-c,    --ctx-size N\n"
+                               "-ub,   --ubatch-size N\n"
+                               "-fa,   --flash-attn MODE\n"
+                               "-ctk,  --cache-type-k TYPE\n"
+                               "-ctv,  --cache-type-v TYPE\n"
+                               "-ngl,  --n-gpu-layers N\n"
+                               "--mmap, --no-mmap\n"
+                               "--mlock\n"
+                               "-lm,   --load-mode MODE\n"
+                               "-m,    --model FNAME\n";
+    struct error err;
+    if (!options && llama_help_parse(&options, help, "--model", &err))
+        fail_msg("%s", err.text);
+    figures = (struct engine_figures){
+        .file_bytes = SIZE,
+        .has_header = true,
+        .context_length = 8192,
+        .embedding_length = 576,
+        .block_count = 30,
+        .head_count = 9,
+        .head_count_kv = 3,
+        .vocab_size = 49152,
+    };
+}
+
+static inline void smol_finish(void)
+{
+    engine_args_finish(&args);
+    engine_options_destroy(options);
+    options = NULL;
+}
+
+/* `value`: NULL for a switch. */
+static inline void set_arg(const char *name, const char *value)
+{
+    bool negated;
+    const struct engine_option *o = engine_options_find(options, name, &negated);
+    assert_non_null(o);
+    engine_args_set(&args, o, negated, value, ARGS_FROM_COMMAND_LINE);
+}
+
+#endif
