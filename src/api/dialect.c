@@ -3,20 +3,75 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/reply.h"
+#include "http/target.h"
 
-static char *end_stream(json_t *error)
+/* `event: NAME` if there is a name, and `data: JSON`, between blank lines, since the engine may have broken
+ * off within an event. Releases `data`. */
+static char *event_text(const char *name, json_t *data)
 {
-    char *frame = NULL;
-    json_t *event = json_object();
-    json_object_set(event, "error", error);
-    char *text = json_dumps(event, JSON_COMPACT);
-    if (asprintf(&frame, "\n\ndata: %s\n\n", text ? text : "{}") < 0)
-        frame = NULL;
+    char *frame = NULL, *text = json_dumps(data, JSON_COMPACT);
+    int n = text ? asprintf(&frame, "\n\n%s%s%sdata: %s\n\n", name ? "event: " : "",
+                            name ? name : "", name ? "\n" : "", text)
+                 : -1;
     free(text);
-    json_decref(event);
-    return frame;
+    json_decref(data);
+    return n < 0 ? NULL : frame;
 }
 
-const struct api_dialect dialect_openai = {.refuse = reply_error_json, .end_stream = end_stream};
+/* --- OpenAI: {"error":{…}}, in streams of chat and text completions too ----------------------------
+ */
+
+static char *end_openai(json_t *error)
+{
+    return event_text(NULL, json_pack("{s:O}", "error", error));
+}
+
+static const struct api_dialect openai = {.refuse = reply_error_json, .end_stream = end_openai};
+
+/* --- OpenAI's responses: events have names and a type ---------------------------------------------
+ */
+
+/* With `error` as well, by which OpenAI's own clients know that it is one. */
+static char *end_responses(json_t *error)
+{
+    return event_text("error",
+                      json_pack("{s:s, s:s, s:O?, s:n, s:i, s:O}", "type", "error", "code",
+                                "server_error", "message", json_object_get(error, "message"),
+                                "param", "sequence_number", 0, "error", error));
+}
+
+static const char *const responses_paths[] = {"/responses", "/v1/responses", NULL};
+static const struct api_dialect responses = {
+    .paths = responses_paths, .refuse = reply_error_json, .end_stream = end_responses};
+
+/* --- Anthropic's messages: events have names; its clients pass over those without one --------------
+ */
+
+static char *end_messages(json_t *error)
+{
+    return event_text("error",
+                      json_pack("{s:s, s:{s:s, s:O?}}", "type", "error", "error", "type",
+                                "api_error", "message", json_object_get(error, "message")));
+}
+
+static const char *const messages_paths[] = {"/v1/messages", NULL};
+static const struct api_dialect messages = {
+    .paths = messages_paths, .refuse = reply_error_json, .end_stream = end_messages};
+
+/* --- which one ------------------------------------------------------------------------------------
+ */
+
+static const struct api_dialect *const others[] = {&responses, &messages};
+
+const struct api_dialect *dialect_of(const char *target)
+{
+    const size_t len = target_path_len(target);
+    for (size_t d = 0; d < sizeof others / sizeof *others; d++)
+        for (const char *const *p = others[d]->paths; *p; p++)
+            if (strlen(*p) == len && memcmp(*p, target, len) == 0)
+                return others[d];
+    return &openai;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shape of errors that an API's clients expect. Inference goes through one of these for everything
- * that hostler itself says, so that another API's routes (Anthropic's, Ollama's) bring a shape of their own.
+ * An API in which a client asks for inference: the shape of what hostler itself says. The request's path
+ * decides which one it is. One that engines do not speak would name its transforms here, for relay.request
+ * and relay.answer (http/relay.h).
  */
 #ifndef HOSTLER_API_DIALECT_H
 #define HOSTLER_API_DIALECT_H
@@ -11,6 +12,7 @@
 #include "http/exchange.h"
 
 struct api_dialect {
+    const char *const *paths; /* without a query; NULL behind the last */
     /* Answers with an error; releases `error` (reply_error_object()). `retry_after`: seconds, 0 for
      * none. */
     void (*refuse)(struct http_exchange *x, int status, json_t *error, unsigned retry_after);
@@ -19,7 +21,7 @@ struct api_dialect {
     char *(*end_stream)(json_t *error);
 };
 
-/* OpenAI's, which llama.cpp speaks too: {"error":{…}}, and as the last event of a stream. */
-extern const struct api_dialect dialect_openai;
+/* Never NULL: OpenAI's, which llama.cpp speaks too, where no other one has the path. */
+const struct api_dialect *dialect_of(const char *target);
 
 #endif

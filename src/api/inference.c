@@ -513,7 +513,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     struct inference *i = mem_zalloc(sizeof *i);
     i->api = api;
     i->x = x;
-    i->dialect = &dialect_openai;
+    i->dialect = dialect_of(http_exchange_target(x));
     i->may_load = autoload(api, x);
     i->request.granted = on_granted;
     i->request.rejected = on_rejected;

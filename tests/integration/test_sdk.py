@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -257,3 +258,30 @@ def test_anthropic_side_by_side(address):
             return await asyncio.gather(*(client.messages.create(**MESSAGE) for _ in range(3)))
 
     assert all("Paris" in a.content[0].text for a in asyncio.run(ask()))
+
+
+# --- an engine that dies while it answers -----------------------------------------------------------
+
+def of_chat(gpt, _):
+    return gpt.chat.completions.create(**LONG)
+
+
+def of_responses(gpt, _):
+    return gpt.responses.create(model="real", input=COUNT[0]["content"], stream=True, max_output_tokens=3000)
+
+
+def of_messages(_, claude):
+    return claude.messages.create(**LONG)
+
+
+@pytest.mark.parametrize("begin,error", [
+    (of_chat, openai.APIError), (of_responses, openai.APIError), (of_messages, anthropic.APIStatusError)])
+def test_an_engine_that_dies_in_a_stream(server, gpt, claude, begin, error):
+    """The SDK raises; a stream that just ended would look like a short answer."""
+    stream = iter(begin(gpt, claude))
+    next(stream)
+    [engine] = server.get("/hostler/v1/status", headers={"X-Api-Key": KEY}).json["engines"]
+    os.kill(engine["pid"], signal.SIGKILL)
+    with pytest.raises(error) as caught:
+        list(stream)
+    assert "real" in str(caught.value)
