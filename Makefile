@@ -75,7 +75,7 @@ torture: ## every nth call of every kind fails: all of it takes an hour or two (
 
 bench: ## measure, side by side with the engine alone, nginx, HAProxy, the stock router
 	@scripts/setup bench
-	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler $(BUILD)/bench/engine $(BUILD)/bench/load $(BUILD)/bench/traces
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler $(BUILD)/bench/engine $(BUILD)/bench/load $(BUILD)/bench/traces $(BUILD)/bench/turns.so
 	@bench/run
 	@$(BUILD)/bench/traces
 
@@ -154,6 +154,10 @@ $(BUILD)/sim/%: tests/sim/%.c $(BUILD)/libhostler.a
 	@mkdir -p $(@D)
 	@echo "  building $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS)
+$(BUILD)/bench/turns.so: bench/turns.c
+	@mkdir -p $(@D)
+	@echo "  building $@"
+	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) -shared -fPIC -o $@ $< -ldl
 $(BUILD)/bench/%: bench/%.c $(BUILD)/libhostler.a
 	@mkdir -p $(@D)
 	@echo "  building $@"
