@@ -70,12 +70,16 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
  * An error when these are more than may be loaded at once. */
 int host_start(struct host *h, struct sources *s, struct error *err)
     __attribute__((warn_unused_result));
+enum host_apply_flags {
+    HOST_APPLY_PATIENT = 1,      /* catalog_update()'s */
+    HOST_APPLY_SAME_PRESETS = 2, /* the presets say what they said the last time */
+};
 /*
  * The sources as they are now, in place of the last ones; empties `s`. An engine whose arguments
- * changed, or whose model is gone, is drained; the others run on. `patient`, and what is returned,
- * are catalog_update()'s.
+ * changed, or whose model is gone, is drained; the others run on. Returns what catalog_update() does.
+ * O(models): with the same presets some 0.3 µs each, else what composing their arguments takes, 2 µs.
  */
-size_t host_apply(struct host *h, struct sources *s, bool patient);
+size_t host_apply(struct host *h, struct sources *s, unsigned flags);
 /* No more loads; waiting requests are answered; engines are drained for at most `drain_ms` and then
  * stopped. Again with a smaller figure to hurry. `idle` is called when no engine is left. */
 void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), void *ctx);

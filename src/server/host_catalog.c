@@ -113,24 +113,33 @@ static void load_replaced(struct host *host)
     strv_finish(&ids);
 }
 
-/* The scheduler gets all changes before its first action is performed. */
-size_t host_apply(struct host *host, struct sources *s, bool patient)
+/* What is composed of the same presets, for a model whose files are the same, is the same. Models that are new
+ * were configured when they came. */
+static void configure_all(struct host *host, bool same_presets)
 {
     struct model *m;
+    if (same_presets)
+        return;
+    TAILQ_FOREACH (m, &host->models, link)
+        if (!m->entry->removed)
+            model_configure(m);
+}
+
+/* The scheduler gets all changes before its first action is performed. */
+size_t host_apply(struct host *host, struct sources *s, unsigned flags)
+{
     host->pumping = true;
     presets_finish(&host->presets);
     host->presets = s->presets;
     s->presets = (struct presets){0};
-    size_t left = catalog_update(host->catalog, &s->models, patient);
-    TAILQ_FOREACH (m, &host->models, link)
-        if (!m->entry->removed)
-            model_configure(m);
+    size_t left = catalog_update(host->catalog, &s->models, flags & HOST_APPLY_PATIENT);
+    configure_all(host, flags & HOST_APPLY_SAME_PRESETS);
     assign_aliases(host);
     load_replaced(host);
     host->pumping = false;
     host_sched_event(
         host, &(struct sched_event){.type = SCHED_EV_TICK}); /* ttl and pins may have changed */
-    if (host->changed || !patient)
+    if (host->changed || !(flags & HOST_APPLY_PATIENT))
         host_announce(host, HOST_EV_RELOADED, NULL, NULL);
     host->changed = false;
     sources_finish(s);

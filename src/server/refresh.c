@@ -2,6 +2,7 @@
 #include "server/refresh.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -61,6 +62,13 @@ static void finish_waiters(struct waiters *list, const char *problem)
     }
 }
 
+/* Whether the reading that ended says the same of models as the one before. */
+static bool are_presets_same(const struct refresh *r)
+{
+    const char *text = r->sources.preset_text;
+    return !text || (r->presets && strcmp(text, r->presets) == 0);
+}
+
 static void keep_presets(struct refresh *r)
 {
     if (!r->sources.preset_text)
@@ -92,9 +100,11 @@ static void watch_folders(struct refresh *r, const struct strv *folders)
 
 static void take_over(struct refresh *r)
 {
+    const unsigned flags = (r->current_requested ? 0 : HOST_APPLY_PATIENT) |
+                           (are_presets_same(r) ? HOST_APPLY_SAME_PRESETS : 0);
     keep_presets(r);
     watch_folders(r, &r->sources.folders);
-    if (host_apply(r->host, &r->sources, !r->current_requested))
+    if (host_apply(r->host, &r->sources, flags))
         schedule(r, SETTLE_MS);
 }
 

@@ -117,7 +117,7 @@ static struct model *apply(const char *presets)
     struct sources s;
     if (sources_read(&s, &c, presets, &err))
         fail_msg("%s", err.text);
-    host_apply(host, &s, false);
+    host_apply(host, &s, 0);
     return host_find(host, "m");
 }
 
