@@ -106,7 +106,10 @@ class Nginx(Process):
 
 
 def hostler(models, port, *args):
-    return Process([HOSTLER, "serve", "--models-dir", models, "--port", port, "--log-level", "error", *args], port)
+    """Its state (holds, pins, footprints) stands beside the models, and so belongs to one run."""
+    state = pathlib.Path(models).parent / f"state-{port}"
+    return Process([HOSTLER, "serve", "--models-dir", models, "--port", port, "--state-dir", state, "--log-level",
+                    "error", *args], port)
 
 
 def hostler_before_stand_in(models, port):
