@@ -16,6 +16,8 @@
 #include "server/host.h"
 #include "server/refresh.h"
 
+struct engine_route;
+
 struct api {
     struct host *host;
     struct refresh *refresh;
@@ -47,7 +49,7 @@ void api_add_fields(struct http_exchange *x, void *ctx);
 api_handler api_models_list, api_models_load;
 /* downloads.c */
 api_handler api_models_download, api_models_delete;
-downloads_told api_downloads_told;
+downloads_on_event api_downloads_on_event;
 /* Cancels the download of that name and answers; false when there is none. */
 bool api_download_cancel(struct api *api, struct http_exchange *x, const char *name);
 /* events.c */
@@ -57,9 +59,13 @@ api_handler api_models_unload, api_models_unload_all, api_models_hold, api_model
 api_handler api_models_pin, api_models_unpin;
 /* requests.c, show.c, estimate.c, logs.c */
 api_handler api_requests, api_show, api_estimate, api_logs;
-/* inference.c: what is passed on to an engine; the model is named in the body or the query */
-api_handler api_inference_body, api_inference_query;
-/* The same as above for a model that is known already, and loaded. */
+/* inference.c: passes the request on to the engine of the model that it names. `route`: by which of the
+ * kinds' routes it came. */
+void api_inference(struct api *api, struct http_exchange *x, const struct caller *caller,
+                   const struct engine_route *route);
+/* The same for a request that is none of these routes, and names its model in the query. */
+api_handler api_inference_query;
+/* The same for a model that is known already, and loaded. */
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
                       struct model *h);
 /* streams.c */

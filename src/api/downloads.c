@@ -20,7 +20,8 @@
 /* --- fetching -----------------------------------------------------------------------------------
  */
 
-void api_downloads_told(enum downloads_event event, const struct downloads_item *item, void *ctx)
+void api_downloads_on_event(enum downloads_event event, const struct downloads_item *item,
+                            void *ctx)
 {
     struct api *api = ctx;
     switch (event) {

@@ -41,6 +41,8 @@ struct inference {
     struct http_exchange *x; /* NULL when the client is gone */
     enum phase phase;
     const struct api_dialect *dialect; /* the shape of our errors */
+    const struct engine_route *route;  /* by which it came; NULL: by none of a kind's */
+    char *target;                      /* for the engine, where that differs; NULL */
     struct peek *peek;
     struct relay relay;
     struct host_request request;
@@ -80,6 +82,7 @@ static void inference_free(struct inference *i)
     host_withdraw(&i->request);
     end_record(i);
     peek_destroy(i->peek);
+    free(i->target);
     free(i->explanation);
     free(i);
 }
@@ -368,6 +371,25 @@ static bool autoload(struct api *api, struct http_exchange *x)
     return may;
 }
 
+/* The model's engine may have another path for it, or no such route: then it is answered, and the
+ * result is false. */
+static bool take_route(struct inference *i, const struct model *h)
+{
+    const struct engine_route *r = i->route ? model_route(h, i->route) : NULL;
+    const char *target = http_exchange_target(i->x);
+    if (i->route && !r) {
+        char *why = mem_printf("model '%s' has no route %s %s: its engine serves other ones",
+                               h->entry->id, i->route->method, i->route->path);
+        inference_fail(i, 404, why);
+        free(why);
+        return false;
+    }
+    if (r && r->engine_path)
+        i->target = mem_printf("%s%s", r->engine_path, target + target_path_len(target));
+    i->relay.target = i->target;
+    return true;
+}
+
 static void inference_submit(struct inference *i, const char *name)
 {
     struct model *h = host_find(i->api->host, name);
@@ -383,6 +405,8 @@ static void inference_submit(struct inference *i, const char *name)
         free(copy);
         return;
     }
+    if (!take_route(i, h))
+        return;
     peek_destroy(i->peek);
     i->peek = NULL;
     i->phase = WAITING;
@@ -508,11 +532,13 @@ static char *describe(const struct host_request *r)
 }
 
 static struct inference *inference_create(struct api *api, struct http_exchange *x,
-                                          const struct caller *caller)
+                                          const struct caller *caller,
+                                          const struct engine_route *route)
 {
     struct inference *i = mem_zalloc(sizeof *i);
     i->api = api;
     i->x = x;
+    i->route = route;
     i->dialect = dialect_of(http_exchange_target(x));
     i->may_load = autoload(api, x);
     i->request.granted = on_granted;
@@ -527,9 +553,10 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     return i;
 }
 
-void api_inference_body(struct api *api, struct http_exchange *x, const struct caller *caller)
+static void by_body(struct api *api, struct http_exchange *x, const struct caller *caller,
+                    const struct engine_route *route)
 {
-    struct inference *i = inference_create(api, x, caller);
+    struct inference *i = inference_create(api, x, caller, route);
     char *name = target_query(http_exchange_target(x), "model");
     i->peek = peek_create(http_head_get(http_exchange_head(x), "content-type"));
     /* A name in the query needs no look into the body: some clients can only send it there. */
@@ -540,7 +567,8 @@ void api_inference_body(struct api *api, struct http_exchange *x, const struct c
     free(name);
 }
 
-void api_inference_query(struct api *api, struct http_exchange *x, const struct caller *caller)
+static void by_query(struct api *api, struct http_exchange *x, const struct caller *caller,
+                     const struct engine_route *route)
 {
     bool classic = host_config(api->host)->classic;
     char *name = target_query(http_exchange_target(x), "model");
@@ -549,7 +577,7 @@ void api_inference_query(struct api *api, struct http_exchange *x, const struct 
         free(name);
         return;
     }
-    struct inference *i = inference_create(api, x, caller);
+    struct inference *i = inference_create(api, x, caller, route);
     /* The web interface's files are public in classic mode, but who has no key makes no use of the
      * model by them. */
     bool uses = classic && caller_may(caller, RIGHT_INFER, NULL);
@@ -561,10 +589,28 @@ void api_inference_query(struct api *api, struct http_exchange *x, const struct 
     free(name);
 }
 
+void api_inference(struct api *api, struct http_exchange *x, const struct caller *caller,
+                   const struct engine_route *route)
+{
+    switch (route->model) {
+    case ENGINE_ROUTE_MODEL_IN_BODY:
+        by_body(api, x, caller, route);
+        return;
+    case ENGINE_ROUTE_MODEL_IN_QUERY:
+        by_query(api, x, caller, route);
+        return;
+    }
+}
+
+void api_inference_query(struct api *api, struct http_exchange *x, const struct caller *caller)
+{
+    by_query(api, x, caller, NULL);
+}
+
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
                       struct model *h)
 {
-    struct inference *i = inference_create(api, x, caller);
+    struct inference *i = inference_create(api, x, caller, NULL);
     i->may_load = false;
     i->request.passive = true;
     inference_submit(i, h->entry->id);

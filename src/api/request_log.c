@@ -82,6 +82,7 @@ struct request_record *request_log_begin(struct request_log *r, const struct cal
 void request_log_grant(struct request_log *r, struct request_record *e)
 {
     e->granted = uv_now(r->loop);
+    e->usage.kind = e->place->instance->model->launch.program->kind;
 }
 
 void request_log_end(struct request_log *r, struct request_record *e, bool forget)
@@ -128,7 +129,7 @@ double request_log_rate(const struct request_log *r, const char *model)
         if (now - e->ended > RECENT_MS)
             break;
         if (request_is_of(e, model) && e->usage.known)
-            rate += (double)e->usage.tokens * 1000.0 / RECENT_MS;
+            rate += (double)e->usage.said.tokens * 1000.0 / RECENT_MS;
     }
     return rate;
 }

@@ -28,15 +28,16 @@ static void add_tokens(json_t *o, const struct request_record *e)
     const struct usage *u = &e->usage;
     bool counts = !e->ended && u->pieces > 1;
     json_object_set_new(o, "prompt_tokens",
-                        u->known && u->prompt_tokens >= 0 ? json_integer(u->prompt_tokens)
-                                                          : json_null());
+                        u->known && u->said.prompt_tokens >= 0 ? json_integer(u->said.prompt_tokens)
+                                                               : json_null());
     json_object_set_new(o, "tokens",
-                        u->known ? json_integer(u->tokens)
+                        u->known ? json_integer(u->said.tokens)
                         : counts ? json_integer(u->pieces)
                                  : json_null());
     json_object_set_new(o, "tokens_per_second",
-                        u->known && u->tokens_per_second > 0 ? json_real(u->tokens_per_second)
-                                                             : json_null());
+                        u->known && u->said.tokens_per_second > 0
+                            ? json_real(u->said.tokens_per_second)
+                            : json_null());
 }
 
 static json_t *record_json(const struct request_record *e, uint64_t now)

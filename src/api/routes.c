@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds the route, and refuses who may not use it. In router mode the table below says it all; in
- * classic mode whatever hostler does not answer itself goes to the one engine, so that the server
- * behaves as a llama-server would.
+ * Finds the route, and refuses callers who may not use it. In router mode there are the routes of the table
+ * below and those of the kinds of engines; in classic mode whatever hostler does not answer itself goes to
+ * the one engine, so that the server behaves as a llama-server would.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -18,6 +19,7 @@
 #include "api/sessions.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "engine/kind.h"
 #include "http/target.h"
 
 enum route_flags {
@@ -27,81 +29,54 @@ enum route_flags {
         4, /* an operator needs it, and it is short: served even when all connections are in use */
 };
 
-static const struct route {
+struct route {
     const char *method; /* GET also answers HEAD */
     const char *path;   /* a trailing `*` matches one more segment */
     api_handler *handler;
     enum right right;
     unsigned flags;
-} routes[] = {
-    {"GET", "/health", api_health, RIGHT_NONE, RESERVE},
-    {"GET", "/v1/health", api_health, RIGHT_NONE, RESERVE},
-    {"GET", "/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE},
-    {"GET", "/v1/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE},
-    {"POST", "/models", api_models_download, RIGHT_DOWNLOAD, ROUTER},
-    {"DELETE", "/models", api_models_delete, RIGHT_DELETE, ROUTER},
-    {"GET", "/models/sse", api_events, RIGHT_STATUS, ROUTER},
-    {"GET", "/props", api_props, RIGHT_LIST, ROUTER | RESERVE},
-    {"POST", "/models/load", api_models_load, RIGHT_LOAD, RESERVE},
-    {"POST", "/models/unload", api_models_unload, RIGHT_UNLOAD, RESERVE},
-    {"POST", "/models/unload-all", api_models_unload_all, RIGHT_UNLOAD, RESERVE},
-    {"POST", "/models/hold", api_models_hold, RIGHT_HOLD, RESERVE},
-    {"POST", "/models/release", api_models_release, RIGHT_HOLD, RESERVE},
-    {"POST", "/models/pin", api_models_pin, RIGHT_HOLD, RESERVE},
-    {"POST", "/models/unpin", api_models_unpin, RIGHT_HOLD, RESERVE},
-    {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, RESERVE},
-    {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, RESERVE},
-    {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE},
-    {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0},
-    {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0},
-
-    {"GET", "/v1/stream", api_stream_get, RIGHT_RESUME, ROUTER},
-    {"DELETE", "/v1/stream", api_stream_delete, RIGHT_RESUME, ROUTER},
-    {"POST", "/v1/streams/lookup", api_streams_lookup, RIGHT_RESUME, ROUTER},
-
-    {"GET", "/metrics", api_inference_query, RIGHT_STATUS, ROUTER},
-    {"GET", "/slots", api_inference_query, RIGHT_STATUS, ROUTER},
-    {"GET", "/lora-adapters", api_inference_query, RIGHT_LIST, ROUTER},
-
-    {"POST", "/props", api_inference_body, RIGHT_ADMIN, ROUTER},
-    {"POST", "/completion", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/completions", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/completions", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/infill", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/chat/completions", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/chat/completions", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/chat/completions/control", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/responses", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/responses", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/audio/transcriptions", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/audio/transcriptions", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/messages", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/messages/count_tokens", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/chat/completions/input_tokens", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/chat/completions/input_tokens", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/responses/input_tokens", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/responses/input_tokens", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/embedding", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/embeddings", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/embeddings", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/rerank", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/rerank", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/reranking", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/v1/reranking", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/tokenize", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/detokenize", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/apply-template", api_inference_body, RIGHT_INFER, ROUTER},
-    {"POST", "/slots/*", api_inference_body, RIGHT_ADMIN, ROUTER},
-    {"POST", "/lora-adapters", api_inference_body, RIGHT_ADMIN, ROUTER},
-    {"POST", "/v1/systemone", api_inference_body, RIGHT_INFER, ROUTER},
-
-    {"GET", "/tools", api_disabled, RIGHT_ADMIN, ROUTER},
-    {"POST", "/tools", api_disabled, RIGHT_ADMIN, ROUTER},
-    {"GET", "/cors-proxy", api_disabled, RIGHT_ADMIN, ROUTER},
-    {"POST", "/cors-proxy", api_disabled, RIGHT_ADMIN, ROUTER},
+    const struct engine_route *engine; /* passed on to an engine, in place of `handler`; NULL */
 };
 
-#define N_ROUTES (sizeof routes / sizeof *routes)
+/* Those that hostler answers itself, or asks several engines for. */
+static const struct route own_routes[] = {
+    {"GET", "/health", api_health, RIGHT_NONE, RESERVE, NULL},
+    {"GET", "/v1/health", api_health, RIGHT_NONE, RESERVE, NULL},
+    {"GET", "/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE, NULL},
+    {"GET", "/v1/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE, NULL},
+    {"POST", "/models", api_models_download, RIGHT_DOWNLOAD, ROUTER, NULL},
+    {"DELETE", "/models", api_models_delete, RIGHT_DELETE, ROUTER, NULL},
+    {"GET", "/models/sse", api_events, RIGHT_STATUS, ROUTER, NULL},
+    {"GET", "/props", api_props, RIGHT_LIST, ROUTER | RESERVE, NULL},
+    {"POST", "/models/load", api_models_load, RIGHT_LOAD, RESERVE, NULL},
+    {"POST", "/models/unload", api_models_unload, RIGHT_UNLOAD, RESERVE, NULL},
+    {"POST", "/models/unload-all", api_models_unload_all, RIGHT_UNLOAD, RESERVE, NULL},
+    {"POST", "/models/hold", api_models_hold, RIGHT_HOLD, RESERVE, NULL},
+    {"POST", "/models/release", api_models_release, RIGHT_HOLD, RESERVE, NULL},
+    {"POST", "/models/pin", api_models_pin, RIGHT_HOLD, RESERVE, NULL},
+    {"POST", "/models/unpin", api_models_unpin, RIGHT_HOLD, RESERVE, NULL},
+    {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, RESERVE, NULL},
+    {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, RESERVE, NULL},
+    {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
+    {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
+    {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0, NULL},
+
+    {"GET", "/v1/stream", api_stream_get, RIGHT_RESUME, ROUTER, NULL},
+    {"DELETE", "/v1/stream", api_stream_delete, RIGHT_RESUME, ROUTER, NULL},
+    {"POST", "/v1/streams/lookup", api_streams_lookup, RIGHT_RESUME, ROUTER, NULL},
+
+    {"GET", "/tools", api_disabled, RIGHT_ADMIN, ROUTER, NULL},
+    {"POST", "/tools", api_disabled, RIGHT_ADMIN, ROUTER, NULL},
+    {"GET", "/cors-proxy", api_disabled, RIGHT_ADMIN, ROUTER, NULL},
+    {"POST", "/cors-proxy", api_disabled, RIGHT_ADMIN, ROUTER, NULL},
+};
+
+#define N_OWN_ROUTES (sizeof own_routes / sizeof *own_routes)
+#define ROUTES_MAX 255 /* an index in one byte, 0 aside */
+
+/* Those and the kinds' of engines. */
+static struct route routes[ROUTES_MAX];
+static size_t n_routes;
 
 #define ROUTE_LEN_MAX 64 /* no route's path is longer */
 
@@ -111,8 +86,8 @@ static const struct route {
  */
 static struct {
     unsigned char first[ROUTE_LEN_MAX + 1]; /* a route's number plus 1; 0: none */
-    unsigned char next[N_ROUTES];           /* the same */
-    unsigned char len[N_ROUTES];            /* of the path */
+    unsigned char next[ROUTES_MAX];         /* the same */
+    unsigned char len[ROUTES_MAX];          /* of the path */
 } by_length;
 
 static bool is_pattern(const struct route *r)
@@ -126,16 +101,64 @@ static void prepend(unsigned char *list, size_t i)
     *list = (unsigned char)(i + 1);
 }
 
+static enum right right_of_use(enum engine_route_use use)
+{
+    switch (use) {
+    case ENGINE_ROUTE_INFER:
+        return RIGHT_INFER;
+    case ENGINE_ROUTE_READ:
+        return RIGHT_LIST;
+    case ENGINE_ROUTE_STATUS:
+        return RIGHT_STATUS;
+    case ENGINE_ROUTE_ADMIN:
+        return RIGHT_ADMIN;
+    }
+    return RIGHT_ADMIN;
+}
+
+static bool has_route(const char *method, const char *path)
+{
+    for (size_t i = 0; i < n_routes; i++)
+        if (strcmp(routes[i].path, path) == 0 && strcmp(routes[i].method, method) == 0)
+            return true;
+    return false;
+}
+
+/* Of two kinds with the same route the first one's right counts; whether a model's engine serves it is
+ * known when its name is (inference.c). */
+static void add_route(const struct engine_route *r)
+{
+    if (has_route(r->method, r->path))
+        return;
+    assert(n_routes < ROUTES_MAX && strlen(r->path) <= ROUTE_LEN_MAX);
+    routes[n_routes++] = (struct route){.method = r->method,
+                                        .path = r->path,
+                                        .right = right_of_use(r->use),
+                                        .flags = ROUTER,
+                                        .engine = r};
+}
+
+static void collect_routes(void)
+{
+    const struct engine_kind *kind;
+    memcpy(routes, own_routes, sizeof own_routes);
+    n_routes = N_OWN_ROUTES;
+    for (size_t k = 0; (kind = engine_kind_at(k)); k++)
+        for (const struct engine_route *r = kind->routes; r && r->path; r++)
+            add_route(r);
+}
+
 static void index_routes(void)
 {
+    collect_routes();
     memset(&by_length, 0, sizeof by_length);
-    for (size_t i = N_ROUTES; i--;) {
+    for (size_t i = n_routes; i--;) {
         by_length.len[i] = (unsigned char)strlen(routes[i].path);
         if (is_pattern(&routes[i]))
             prepend(&by_length.first[0], i);
     }
     memset(by_length.first, by_length.first[0], sizeof by_length.first);
-    for (size_t i = N_ROUTES; i--;)
+    for (size_t i = n_routes; i--;)
         if (!is_pattern(&routes[i]))
             prepend(&by_length.first[by_length.len[i]], i);
 }
@@ -360,6 +383,8 @@ void api_handle(struct http_exchange *x, void *ctx)
         return;
     if (inside && is_engines(c, r))
         api_inference_query(api, x, &caller);
+    else if (r && r->engine)
+        api_inference(api, x, &caller, r->engine);
     else if (r)
         r->handler(api, x, &caller);
     else
@@ -378,7 +403,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->sessions = sessions_create();
     api->requests = request_log_create(host_loop(host));
     api->logs = logs_create(host);
-    api->downloads = downloads_create(host, refresh, api_downloads_told, api);
+    api->downloads = downloads_create(host, refresh, api_downloads_on_event, api);
     api->bodies = (struct body_budget){.max = host_config(host)->max_body_memory,
                                        .folder = host_private_folder(host),
                                        .loop = host_loop(host)};

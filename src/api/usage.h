@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an answer took, as its engine says at its end: llama-server's `timings`, in the body or in a
- * stream's last event, or else the API's own `usage`. Nothing is parsed on the way: a copy of the last bytes is kept, and looked
- * into when the answer is over.
+ * What an answer took, as it says in its last bytes: in the engine's own way, or in the API's `usage`
+ * object. Nothing is parsed on the way: the last bytes are kept, and read when the answer is over.
  */
 #ifndef HOSTLER_API_USAGE_H
 #define HOSTLER_API_USAGE_H
@@ -10,15 +9,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define USAGE_TAIL 768 /* `timings` take some 300 bytes, and stand at the end */
+#include "engine/kind.h"
+
+#define USAGE_TAIL 768 /* some 300 bytes at the end of an answer say it */
 
 /* Zeroed: nothing came yet. */
 struct usage {
-    unsigned pieces; /* in which the body came: of a stream its events, more or less */
-    bool known;      /* what follows was told */
-    long long prompt_tokens, tokens; /* the former is -1 where only the latter was told */
-    double tokens_per_second;        /* 0: not told */
-    size_t len;                      /* of `tail` */
+    const struct engine_kind *kind; /* of the engine that answers; NULL: no engine does */
+    unsigned pieces; /* reads in which the body came: of a stream its events, more or less */
+    bool known;      /* the answer said: */
+    struct engine_usage said;
+    size_t len; /* of `tail` */
     char tail[USAGE_TAIL];
 };
 

@@ -3,9 +3,6 @@
 #ifndef HOSTLER_ENGINE_ROUTE_H
 #define HOSTLER_ENGINE_ROUTE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
 /* What a request by the route does: api/ derives from it who may send it. */
 enum engine_route_use {
     ENGINE_ROUTE_INFER,  /* computes with the model */
@@ -25,11 +22,13 @@ struct engine_route {
     const char *path;   /* of the API; a trailing `*` matches one more segment */
     enum engine_route_use use;
     enum engine_route_model model;
-    const char *engine_path; /* of the engine, in place of `path`; NULL: the same */
+    const char
+        *engine_path; /* sent to the engine in place of `path`, which has no `*`; NULL: the same */
 };
 
-/* Whether a request for `path`, `len` bytes, is one of this route's; whatever the query and the method. */
-bool engine_route_has_path(const struct engine_route *r, const char *path, size_t len);
-bool engine_route_has_method(const struct engine_route *r, const char *method);
+/* The one of `routes`, which end with a NULL path, for the same requests as `asked`; NULL: there is none.
+ * O(routes). */
+const struct engine_route *engine_route_find(const struct engine_route *routes,
+                                             const struct engine_route *asked);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One goes from its start to `done`, by its process, and from there to the end of a reading of the
- * sources: only that tells whether there is a model now (download.h, DOWNLOAD_NOTHING).
+ * A download runs in its process until `done`. Then the sources are read again, because only that shows
+ * whether there is a model now (download.h, DOWNLOAD_NOTHING).
  */
 #include "server/downloads.h"
 
@@ -17,19 +17,19 @@
 #include "catalog/cache.h"
 #include "engine/download.h"
 
-#define AT_ONCE 4       /* each is a process with several connections */
-#define FAILURE_LINES 8 /* of its log, in the problem */
+#define AT_ONCE 4       /* each one is a process with several connections */
+#define FAILURE_LINES 8 /* of the process's log, in the problem */
 #define REPO_MAX 256    /* bytes; the hub's own names have 96 and a tag */
 
 struct item {
     struct downloads *all;
     char *repo;
-    struct download *process;     /* NULL: over */
-    struct refresh_waiter waiter; /* after that */
+    struct download *process;     /* NULL: it has ended */
+    struct refresh_waiter waiter; /* for the reading after that */
     bool fetched;
     bool cancelled;
     json_t *progress;
-    char *log; /* its last lines, when it is over */
+    char *log; /* the process's last lines, when it has ended */
     double started;
     TAILQ_ENTRY(item) link;
 };
@@ -40,7 +40,7 @@ struct downloads {
     struct host_listener listener;
     TAILQ_HEAD(, item) items;
     bool ending;
-    downloads_told *told;
+    downloads_on_event *on_event;
     void *ctx;
 };
 
@@ -54,10 +54,10 @@ static struct downloads_item describe(const struct item *i, const char *problem)
                                    .started = i->started};
 }
 
-static void tell(struct item *i, enum downloads_event event, const char *problem)
+static void emit(struct item *i, enum downloads_event event, const char *problem)
 {
     struct downloads_item item = describe(i, problem);
-    i->all->told(event, &item, i->all->ctx);
+    i->all->on_event(event, &item, i->all->ctx);
 }
 
 static void item_free(struct item *i)
@@ -69,21 +69,26 @@ static void item_free(struct item *i)
     free(i);
 }
 
-/* --- the end of one -----------------------------------------------------------------------------
+/* --- the end of a download -----------------------------------------------------------------------------
  */
+
+static const struct engine_program *program_of(const struct downloads *d)
+{
+    return &host_config(d->host)->engine;
+}
 
 static void fail(struct item *i, const char *why)
 {
-    char *problem = i->log && *i->log
-                        ? mem_printf("%s; the last lines of llama-server's log:\n%s", why, i->log)
-                        : mem_strdup(why);
+    char *problem = i->log && *i->log ? mem_printf("%s; the last lines of %s's log:\n%s", why,
+                                                   program_of(i->all)->kind->program, i->log)
+                                      : mem_strdup(why);
     log_error("download of %s: %s", i->repo, problem);
-    tell(i, DOWNLOADS_EV_FAILED, problem);
+    emit(i, DOWNLOADS_EV_FAILED, problem);
     free(problem);
     item_free(i);
 }
 
-/* Whether a model of that repository, and tag if it has one, is there now. */
+/* Whether a model of that repository, and of that tag if there is one, is listed now. */
 static bool is_listed(const struct item *i)
 {
     struct model *h;
@@ -98,8 +103,8 @@ static bool is_listed(const struct item *i)
     return found;
 }
 
-/* What llama-server has fetched is there, even when something else keeps the sources from being
- * taken over now (a mistake in the presets): the next reading lists it. */
+/* What was fetched is in the cache, even if the sources cannot be taken over now because the presets have
+ * a mistake: the next reading lists it. */
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
 {
     struct item *i = container_of(w, struct item, waiter);
@@ -107,13 +112,20 @@ static void on_refreshed(struct refresh_waiter *w, const char *problem)
         log_info("download of %s: it is there", i->repo);
         if (problem)
             log_warn("download of %s: it is not listed yet: %s", i->repo, problem);
-        tell(i, DOWNLOADS_EV_FINISHED, NULL);
+        emit(i, DOWNLOADS_EV_FINISHED, NULL);
         item_free(i);
         return;
     }
     fail(i, problem ? problem
                     : "nothing was fetched: there is no such repository, or no GGUF file with that "
                       "tag in it, or it wants a token (HF_TOKEN), or the hub cannot be reached");
+}
+
+static void fail_process(struct item *i)
+{
+    char *why = mem_printf("%s could not fetch it", program_of(i->all)->kind->program);
+    fail(i, why);
+    free(why);
 }
 
 static void on_done(struct download *process, enum download_outcome outcome, void *ctx)
@@ -129,7 +141,7 @@ static void on_done(struct download *process, enum download_outcome outcome, voi
         refresh_request(i->all->refresh, &i->waiter);
         break;
     case DOWNLOAD_FAILED:
-        fail(i, "llama-server could not fetch it");
+        fail_process(i);
         break;
     case DOWNLOAD_CANCELLED:
         i->cancelled = true;
@@ -149,10 +161,10 @@ static void on_progress(struct download *process, const char *url, uint64_t done
     json_object_set_new(
         i->progress, url,
         json_pack("{s:I, s:I}", "done", (json_int_t)done, "total", (json_int_t)total));
-    tell(i, DOWNLOADS_EV_PROGRESS, NULL);
+    emit(i, DOWNLOADS_EV_PROGRESS, NULL);
 }
 
-/* --- the start of one ---------------------------------------------------------------------------
+/* --- the start of a download ---------------------------------------------------------------------------
  */
 
 /* USER/REPO or USER/REPO:TAG, of characters that the hub allows. */
@@ -190,17 +202,16 @@ static double unix_time(void)
     return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
 }
 
-/* Its environment is that of an engine of this name: so a token that was given as an option, or in
- * the presets, goes along. */
+/* It gets the environment of an engine of this name, which has a token from an option or the presets. */
 static int start_process(struct item *i, struct error *err)
 {
     static const struct download_events events = {.progress = on_progress, .done = on_done};
     struct host *host = i->all->host;
     struct engine_launch launch;
     compose(&launch, host_config(host), host_presets(host), &(struct catalog_model){.id = i->repo});
-    const struct download_spec spec = {.kind = launch.program->kind,
+    const struct download_spec spec = {.kind = program_of(i->all)->kind,
                                        .repo = i->repo,
-                                       .binary = launch.program->path,
+                                       .binary = program_of(i->all)->path,
                                        .env = &launch.env};
     int rc = download_start(&i->process, host_loop(host), &spec, &events, i, err);
     engine_launch_finish(&launch);
@@ -222,6 +233,9 @@ static int check(const struct downloads *d, const char *repo, struct error *err)
         return error_set(err, -EINVAL,
                          "'%.80s' names no repository: give USER/REPO or USER/REPO:TAG",
                          text_clean(repo) ? repo : "(not a text)");
+    if (!program_of(d)->kind->downloading)
+        return error_set(err, -EINVAL, "'%s' is not downloaded: %s cannot download models", repo,
+                         program_of(d)->kind->program);
     if (find(d, repo))
         return error_set(err, -EALREADY, "model '%s' already exists: it is being downloaded", repo);
     if (d->ending)
@@ -252,7 +266,7 @@ int downloads_start(struct downloads *d, const char *repo, struct error *err)
         return rc;
     }
     log_info("download of %s: it begins", repo);
-    tell(i, DOWNLOADS_EV_STARTED, NULL);
+    emit(i, DOWNLOADS_EV_STARTED, NULL);
     return 0;
 }
 
@@ -284,7 +298,7 @@ bool downloads_at(const struct downloads *d, size_t index, struct downloads_item
 /* --- all ----------------------------------------------------------------------------------------
  */
 
-/* What was fetched of a file stays, and the next download of it goes on from there. */
+/* Fetched parts of a file stay in the cache, and its next download continues from there. */
 static void on_host_event(struct host_listener *l, enum host_event event, struct model *m,
                           struct instance *instance)
 {
@@ -299,13 +313,13 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
             download_cancel(i->process);
 }
 
-struct downloads *downloads_create(struct host *host, struct refresh *refresh, downloads_told *told,
-                                   void *ctx)
+struct downloads *downloads_create(struct host *host, struct refresh *refresh,
+                                   downloads_on_event *on_event, void *ctx)
 {
     struct downloads *d = mem_zalloc(sizeof *d);
     d->host = host;
     d->refresh = refresh;
-    d->told = told;
+    d->on_event = on_event;
     d->ctx = ctx;
     d->listener.on_event = on_host_event;
     TAILQ_INIT(&d->items);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The models that are being fetched into the Hugging Face cache. When one is there the sources are
- * read again, and it becomes a model like any other. */
+/* Downloads of models into the Hugging Face cache. When one has ended, the sources are read again and list
+ * its model. */
 #ifndef HOSTLER_SERVER_DOWNLOADS_H
 #define HOSTLER_SERVER_DOWNLOADS_H
 
@@ -18,39 +18,39 @@ enum downloads_event {
     DOWNLOADS_EV_STARTED,
     DOWNLOADS_EV_PROGRESS,
     DOWNLOADS_EV_FINISHED, /* it is in the cache, and in the list of models if that could be read */
-    DOWNLOADS_EV_FAILED,   /* or cancelled: `problem` */
+    DOWNLOADS_EV_FAILED,   /* or cancelled: see `problem` */
 };
 
-/* What is told of one; good during the call. */
+/* A download as listeners see it; valid during the call. */
 struct downloads_item {
     const char *repo;    /* as it was asked for: `user/repo:TAG`, or without a tag */
-    bool fetched;        /* all is there, but not listed yet */
+    bool fetched;        /* it is in the cache, but not listed yet */
     bool cancelled;      /* of FAILED */
     json_t *progress;    /* {url: {done,total}}, bytes; borrowed; empty before the first */
     const char *problem; /* of FAILED, for a person */
     double started;      /* Unix time, seconds */
 };
 
-typedef void downloads_told(enum downloads_event event, const struct downloads_item *item,
-                            void *ctx);
+typedef void downloads_on_event(enum downloads_event event, const struct downloads_item *item,
+                                void *ctx);
 
-/* `told` hears of everything, from the loop. */
-struct downloads *downloads_create(struct host *host, struct refresh *refresh, downloads_told *told,
-                                   void *ctx);
-/* Ends what runs, without a word. */
+/* `on_event` is called from the loop for every event. */
+struct downloads *downloads_create(struct host *host, struct refresh *refresh,
+                                   downloads_on_event *on_event, void *ctx);
+/* Kills what runs; no event comes any more. */
 void downloads_destroy(struct downloads *d);
 
-/* -EINVAL: `repo` is none; -EALREADY: it is being fetched; -EBUSY: as many as may run at once do;
- * -ESHUTDOWN: the host ends; others from starting the engine. */
+/* -EINVAL: `repo` is no repository, or the engine cannot download; -EALREADY: it is being downloaded;
+ * -EBUSY: the most at once are running; -ESHUTDOWN: the host ends; others from starting the process. */
 int downloads_start(struct downloads *d, const char *repo, struct error *err)
     __attribute__((warn_unused_result));
-/* It is told as FAILED later. -ENOENT: there is none of that name; -EBUSY: too late, what it fetched
- * is being listed. */
+/* DOWNLOADS_EV_FAILED follows. -ENOENT: there is no such download; -EBUSY: too late, its process has
+ * ended. */
 int downloads_cancel(struct downloads *d, const char *repo, struct error *err)
     __attribute__((warn_unused_result));
-/* Whether one of that name goes on. */
+/* Whether a download of that name goes on. */
 bool downloads_has(const struct downloads *d, const char *repo);
-/* In order of their start; false behind the last. */
+/* In order of their start; false: `index` is behind the last. */
 bool downloads_at(const struct downloads *d, size_t index, struct downloads_item *item);
 
 #endif

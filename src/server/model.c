@@ -113,6 +113,14 @@ void model_estimate(const struct model *m, size_t devices, struct footprint *out
     footprint_estimate(out, m->launch.program->kind, &q);
 }
 
+const struct engine_route *model_route(const struct model *m, const struct engine_route *asked)
+{
+    const struct engine_particulars *own = m->launch.own;
+    const struct engine_route *routes =
+        own && own->routes ? own->routes : m->launch.program->kind->routes;
+    return engine_route_find(routes, asked);
+}
+
 /* --- reading ------------------------------------------------------------------------------------
  */
 

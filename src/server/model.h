@@ -46,6 +46,10 @@ void model_configure(struct model *m);
 /* By the arithmetic of its kind, for a machine with so many devices. */
 void model_estimate(const struct model *m, size_t devices, struct footprint *out);
 
+/* The route of its engines for the same requests as `asked`, which is one of a kind's; NULL: they do not
+ * serve these. */
+const struct engine_route *model_route(const struct model *m, const struct engine_route *asked);
+
 /* The state of the instance that clients are told of. */
 enum sched_state model_state(const struct model *m);
 /* It gets no new requests: they wait for its next instance. */

@@ -11,6 +11,7 @@
 #include "engine/llama/fit.h"
 #include "engine/llama/help.h"
 #include "engine/llama/protocol.h"
+#include "engine/llama/usage.h"
 
 /* What it leaves free on each device when it fits its context to the memory: --fit-target's default. */
 #define FIT_TARGET ((uint64_t)1 << 30)
@@ -137,6 +138,8 @@ const struct engine_kind llama_kind = {
     .memory_hint = "give it a smaller --ctx-size",
     .memory_note = llama_memory_note,
     .memory_margin = FIT_TARGET,
+    .routes = llama_routes,
+    .usage = llama_usage,
     .keep_ms = 3000, /* it closes an idle connection after 5 s */
     /* It often closes a connection right after a streamed answer without saying so, and then takes a
      * request that comes in that moment with it (docs/engine.md). */

@@ -9,5 +9,7 @@
 #include "engine/kind.h"
 
 extern const struct engine_kind llama_kind;
+/* routes.c */
+extern const struct engine_route llama_routes[];
 
 #endif

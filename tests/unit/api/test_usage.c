@@ -22,6 +22,7 @@ static struct usage u;
 static void begin(void)
 {
     memset(&u, 0, sizeof u);
+    u.kind = engine_kind_default();
 }
 
 static void add(const char *text)
@@ -33,9 +34,9 @@ static void assert_known(void)
 {
     usage_end(&u);
     assert_true(u.known);
-    assert_int_equal(u.prompt_tokens, 12); /* those that were in the cache, too */
-    assert_int_equal(u.tokens, 16);
-    assert_true(u.tokens_per_second == 159.25);
+    assert_int_equal(u.said.prompt_tokens, 12); /* those that were in the cache, too */
+    assert_int_equal(u.said.tokens, 16);
+    assert_true(u.said.tokens_per_second == 159.25);
 }
 
 static void assert_unknown(const char *text)
@@ -144,6 +145,9 @@ static void in_the_words_of_an_api(void **state)
         {"{\"object\":\"response\",\"usage\":{\"input_tokens\":31,\"output_tokens\":4,"
          "\"input_tokens_details\":{\"cached_tokens\":30}}}",
          31},
+        {"{\"object\":\"chat.completion\",\"usage\":{\"prompt_tokens\":31,"
+         "\"completion_tokens\":4,\"total_tokens\":35}}",
+         31},
     };
     (void)state;
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
@@ -151,9 +155,9 @@ static void in_the_words_of_an_api(void **state)
         add(answers[i].text);
         usage_end(&u);
         assert_true(u.known);
-        assert_int_equal(u.tokens, 4);
-        assert_int_equal(u.prompt_tokens, answers[i].prompt_tokens);
-        assert_true(u.tokens_per_second == 0);
+        assert_int_equal(u.said.tokens, 4);
+        assert_int_equal(u.said.prompt_tokens, answers[i].prompt_tokens);
+        assert_true(u.said.tokens_per_second == 0);
     }
     begin();
     add("{\"usage\":{\"output_tokens\":99}," TIMINGS);
@@ -170,9 +174,9 @@ static void what_is_told(void **state)
     add("\"timings\":{\"predicted_n\":3,\"prompt_n\":null,\"predicted_per_second\":null}}");
     usage_end(&u);
     assert_true(u.known);
-    assert_int_equal(u.tokens, 3);
-    assert_int_equal(u.prompt_tokens, 0);
-    assert_true(u.tokens_per_second == 0);
+    assert_int_equal(u.said.tokens, 3);
+    assert_int_equal(u.said.prompt_tokens, 0);
+    assert_true(u.said.tokens_per_second == 0);
 }
 
 int main(void)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/usage.h"
+
+#include <string.h>
+
+json_t *engine_usage_value(const char *tail, size_t len, const char *name)
+{
+    const size_t n = strlen(name);
+    for (size_t i = len; i-- > n;)
+        if (memcmp(tail + i - n, name, n) == 0)
+            return json_loadb(tail + i, len - i, JSON_DISABLE_EOF_CHECK, NULL);
+    return NULL;
+}
+
+/* The first of two members that is a number; -1: neither. */
+static json_int_t either(const json_t *o, const char *name, const char *other)
+{
+    const json_t *n = json_object_get(o, name);
+    if (!json_is_integer(n))
+        n = json_object_get(o, other);
+    return json_is_integer(n) ? json_integer_value(n) : -1;
+}
+
+/* Anthropic counts cached tokens apart, and the end of its streams does not count the prompt. */
+bool engine_usage_of_api(struct engine_usage *out, const char *tail, size_t len)
+{
+    json_t *usage = engine_usage_value(tail, len, "\"usage\":");
+    json_int_t tokens = either(usage, "output_tokens", "completion_tokens");
+    json_int_t prompt = either(usage, "input_tokens", "prompt_tokens");
+    if (prompt >= 0)
+        prompt += json_integer_value(json_object_get(usage, "cache_read_input_tokens"));
+    if (tokens >= 0)
+        *out = (struct engine_usage){.prompt_tokens = prompt, .tokens = tokens};
+    json_decref(usage);
+    return tokens >= 0;
+}
