@@ -4,13 +4,16 @@
  *
  * gpu0 has 24 GiB, gpu1 48 GiB; free is what FAKE_NVML_FREE says (MiB, a number a GPU, by commas),
  * else all. FAKE_NVML_PROCESSES lists processes, `GPU:PID:MiB`, by commas. Where FAKE_NVML_FILE
- * names a file, both are read from its first and second line instead, at each call.
+ * names a file, both are read from its first and second line instead, at each call. While a file of
+ * the name FAKE_NVML_HANG exists, such a call does not come back.
  * FAKE_NVML_SILENT is the number of a GPU that tells no memory, FAKE_NVML_BROKEN makes the
  * initialization fail.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define OK 0
 #define INVALID_ARGUMENT 2
@@ -39,9 +42,17 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device);
 int nvmlDeviceGetMemoryInfo(void *device, struct memory *out);
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struct process *list);
 
+static void hang(void)
+{
+    const char *path = getenv("FAKE_NVML_HANG");
+    while (path && access(path, F_OK) == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
 /* The setting's text: a line of the file, or the variable. */
 static const char *setting(int line, const char *variable, char *space, int size)
 {
+    hang();
     const char *path = getenv("FAKE_NVML_FILE");
     FILE *f = path ? fopen(path, "r") : NULL;
     if (!f)

@@ -12,12 +12,14 @@
 #include "api/lookup.h"
 #include "api/model_json.h"
 #include "api/reply.h"
+#include "base/container_of.h"
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "base/value.h"
 #include "http/target.h"
 #include "server/fitter.h"
 #include "server/placement.h"
+#include "server/sampler.h"
 
 struct estimate {
     struct api *api;
@@ -26,11 +28,15 @@ struct estimate {
     struct engine_args args;
     struct footprint computed; /* the kind's estimate for these arguments */
     bool other;                /* these are not the model's own */
+    struct footprint fitted;   /* the dry run's, for these arguments; or UNKNOWN */
+    char *why;                 /* why the figures are no better; NULL */
+    struct sampler_question question;
 };
 
 static void estimate_free(struct estimate *e)
 {
     engine_args_finish(&e->args);
+    free(e->why);
     free(e->model);
     free(e);
 }
@@ -55,10 +61,10 @@ static void add_budget(json_t *o, const struct host *host)
     for (size_t d = 0; d < b->devices; d++) {
         uint64_t now = budget_capacity(b, d);
         most[d] = budget_ceiling(b, d);
-        left[d] = now > b->ours[d] ? now - b->ours[d] : 0;
+        left[d] = now > b->snapshot->held[d] ? now - b->snapshot->held[d] : 0;
     }
     json_object_set_new(o, "budget", b->devices ? model_json_bytes(host, most) : json_null());
-    json_object_set_new(o, "used", model_json_bytes(host, b->ours));
+    json_object_set_new(o, "used", model_json_bytes(host, b->snapshot->held));
     json_object_set_new(o, "available", b->devices ? model_json_bytes(host, left) : json_null());
 }
 
@@ -88,12 +94,11 @@ static char *note(const struct estimate *e, const struct model *h, const char *w
     return both;
 }
 
-/* `fitted`: the answer of the dry run for these arguments, or UNKNOWN; then `why` may say why. */
-static void answer(struct estimate *e, const struct footprint *fitted, const char *why)
+static void answer(struct estimate *e)
 {
     struct model *evicted[PLACEMENT_VICTIMS_MAX];
     struct model *h = host_find(e->api->host, e->model);
-    const struct footprint *f = fitted->source == FOOTPRINT_UNKNOWN ? &e->computed : fitted;
+    const struct footprint *f = e->fitted.source == FOOTPRINT_UNKNOWN ? &e->computed : &e->fitted;
     unsigned n = 0;
     bool never = false;
     if (!h) {
@@ -113,25 +118,39 @@ static void answer(struct estimate *e, const struct footprint *fitted, const cha
     json_object_set_new(o, "evicts", evictions(evicted, n));
     add_budget(o, h->host);
     json_object_set_new(o, "estimated", model_json_footprint(h->host, &e->computed));
-    json_object_set_new(o, "fitted", model_json_footprint(h->host, fitted));
+    json_object_set_new(o, "fitted", model_json_footprint(h->host, &e->fitted));
     json_object_set_new(o, "measured",
                         !e->other && known ? model_json_footprint(h->host, &h->learned.footprint)
                                            : json_null());
     json_object_set_new(o, "message", message(h, fits, never, n));
-    char *text = note(e, h, why);
+    char *text = note(e, h, e->why);
     json_object_set_new(o, "note", reply_string_or_null(text));
     free(text);
     reply_json(e->x, 200, o);
 }
 
+static void on_figures(struct sampler_question *q)
+{
+    struct estimate *e = container_of(q, struct estimate, question);
+    answer(e);
+    estimate_free(e);
+}
+
+/* With the memory as it is now. `why`: why there is no better figure; NULL. */
+static void answer_soon(struct estimate *e, const char *why)
+{
+    struct sampler *sampler = host_sampler(e->api->host);
+    e->why = why ? mem_strdup(why) : NULL;
+    if (sampler_is_current(sampler) || !sampler_ask(sampler, &e->question, on_figures))
+        on_figures(&e->question);
+}
+
 static void on_fitted(const struct engine_estimate *result, const char *why, void *ctx)
 {
     struct estimate *e = ctx;
-    struct footprint fitted = {0};
     if (result)
-        footprint_from_dry_run(&fitted, result);
-    answer(e, &fitted, why);
-    estimate_free(e);
+        footprint_from_dry_run(&e->fitted, result);
+    answer_soon(e, why);
 }
 
 static void on_gone(struct http_exchange *x, void *ctx)
@@ -139,6 +158,7 @@ static void on_gone(struct http_exchange *x, void *ctx)
     struct estimate *e = ctx;
     (void)x;
     fitter_cancel(host_fitter(e->api->host), e);
+    sampler_cancel(host_sampler(e->api->host), &e->question);
     estimate_free(e);
 }
 
@@ -219,17 +239,17 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
         return;
     }
     const struct engine_question q =
-        footprint_question(h->entry, &e->args, &h->launch.env, host_budget(api->host)->figures.n);
+        footprint_question(h->entry, &e->args, &h->launch.env, host_snapshot(api->host)->figures.n);
     footprint_estimate(&e->computed, h->launch.program->kind, &q);
     http_exchange_take(x, &events, e);
     /* It is known already, or there is nobody to ask. */
     if ((!e->other && h->learned.fitted.source != FOOTPRINT_UNKNOWN) ||
         !h->launch.program->kind->dry_run) {
-        answer(e, e->other ? &(struct footprint){0} : &h->learned.fitted, NULL);
-        estimate_free(e);
+        if (!e->other)
+            e->fitted = h->learned.fitted;
+        answer_soon(e, NULL);
     } else if (!fitter_ask(host_fitter(api->host), h->launch.program, &q, FITTER_LATER, on_fitted,
                            e)) {
-        answer(e, &(struct footprint){0}, "too many ask for estimates: this one is by its header");
-        estimate_free(e);
+        answer_soon(e, "too many ask for estimates: this one is by its header");
     }
 }

@@ -11,23 +11,37 @@
 
 json_t *model_json_bytes(const struct host *host, const uint64_t *bytes)
 {
-    const struct memory_figures *figures = &host_budget(host)->figures;
+    const struct memory_figures *figures = &host_snapshot(host)->figures;
     json_t *o = json_object();
     for (size_t d = 0; d < figures->n; d++)
         json_object_set_new(o, figures->device[d].name, json_integer((json_int_t)bytes[d]));
     return o;
 }
 
+static void add_memory(json_t *o, const struct host *host, const uint64_t *bytes,
+                       enum footprint_source source)
+{
+    json_object_set_new(o, "memory", model_json_bytes(host, bytes));
+    json_object_set_new(o, "memory_source", json_string(footprint_source_name(source)));
+}
+
+void model_json_add_instance_memory(const struct instance *i, json_t *o)
+{
+    const struct footprint *expected = &i->model->learned.footprint;
+    const struct memory_use *use = instance_memory(i);
+    if (use)
+        add_memory(o, i->model->host, use->bytes, FOOTPRINT_MEASURED);
+    else /* it has just been started, or drivers hang */
+        add_memory(o, i->model->host, expected->bytes, expected->source);
+}
+
 void model_json_add_memory(struct model *h, json_t *o)
 {
-    enum footprint_source source =
-        model_engine(h) ? FOOTPRINT_MEASURED : h->learned.footprint.source;
-    if (source == FOOTPRINT_UNKNOWN)
-        return;
-    json_object_set_new(o, "memory",
-                        model_json_bytes(h->host, model_engine(h) ? model_memory_cached(h)->bytes
-                                                                  : h->learned.footprint.bytes));
-    json_object_set_new(o, "memory_source", json_string(footprint_source_name(source)));
+    const struct footprint *expected = &h->learned.footprint;
+    if (model_engine(h))
+        model_json_add_instance_memory(model_instance(h), o);
+    else if (expected->source != FOOTPRINT_UNKNOWN)
+        add_memory(o, h->host, expected->bytes, expected->source);
 }
 
 json_t *model_json_footprint(const struct host *host, const struct footprint *f)

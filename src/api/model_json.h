@@ -21,6 +21,8 @@ json_t *model_json_footprint(const struct host *host, const struct footprint *f)
 /* `memory` by device and `memory_source`: what its engine has now, without an engine what one would
  * take; without what it maps of a file, which goes on being free memory. Nothing while unknown. */
 void model_json_add_memory(struct model *h, json_t *o);
+/* The same of a running engine. */
+void model_json_add_instance_memory(const struct instance *i, json_t *o);
 /* {"at","model","event","why"} */
 json_t *model_json_change(const struct history_entry *e);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/fresh.h"
 #include "api/lookup.h"
 #include "api/model_json.h"
 #include "api/reply.h"
@@ -132,7 +133,7 @@ static json_t *header(const struct catalog_model *m)
 static json_t *footprints(struct model *h)
 {
     struct footprint computed;
-    model_estimate(h, host_budget(h->host)->figures.n, &computed);
+    model_estimate(h, host_snapshot(h->host)->figures.n, &computed);
     const bool measured = h->learned.footprint.source == FOOTPRINT_MEASURED;
     const bool given = h->learned.footprint.source == FOOTPRINT_GIVEN;
     return json_pack("{s:o, s:o, s:o, s:o}", "estimated", model_json_footprint(h->host, &computed),
@@ -163,10 +164,9 @@ static json_t *changes(const struct model *h)
     return all;
 }
 
-void api_show(struct api *api, struct http_exchange *x, const struct caller *caller)
+static void answer_show(struct api *api, struct http_exchange *x)
 {
     struct model *h = lookup_query(api, x);
-    (void)caller;
     if (!h)
         return;
     json_t *o = model_json_entry(h);
@@ -188,4 +188,10 @@ void api_show(struct api *api, struct http_exchange *x, const struct caller *cal
     json_object_set_new(o, "last_exit", last_exit(h));
     json_object_set_new(o, "recent", changes(h));
     reply_json(x, 200, o);
+}
+
+void api_show(struct api *api, struct http_exchange *x, const struct caller *caller)
+{
+    (void)caller;
+    fresh_answer(api, x, answer_show);
 }

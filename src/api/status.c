@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 #include "api/encode.h"
+#include "api/fresh.h"
 #include "api/model_json.h"
 #include "api/reply.h"
 #include "api/slices.h"
@@ -63,13 +64,12 @@ void api_disabled(struct api *api, struct http_exchange *x, const struct caller 
 static json_t *memory_now(const struct budget *budget)
 {
     json_t *o = json_object();
-    struct memory_figures figures;
-    memory_read(&figures);
-    for (size_t d = 0; d < figures.n; d++)
+    const struct memory_figures *figures = &budget->snapshot->figures;
+    for (size_t d = 0; d < figures->n; d++)
         json_object_set_new(
-            o, figures.device[d].name,
-            json_pack("{s:I, s:I, s:o}", "total", (json_int_t)figures.device[d].total, "available",
-                      (json_int_t)figures.device[d].available, "budget",
+            o, figures->device[d].name,
+            json_pack("{s:I, s:I, s:o}", "total", (json_int_t)figures->device[d].total, "available",
+                      (json_int_t)figures->device[d].available, "budget",
                       budget->devices ? json_integer((json_int_t)budget_ceiling(budget, d))
                                       : json_null()));
     return o;
@@ -113,8 +113,7 @@ static json_t *engine_of(struct api *api, struct instance *i)
     json_object_set_new(o, "model", reply_string(m->entry->id));
     json_object_set_new(o, "state", json_string(state_of(i)));
     json_object_set_new(o, "pid", json_integer(engine_pid(i->engine)));
-    json_object_set_new(o, "memory", model_json_bytes(m->host, instance_memory_cached(i)->bytes));
-    json_object_set_new(o, "memory_source", json_string(footprint_source_name(FOOTPRINT_MEASURED)));
+    model_json_add_instance_memory(i, o);
     json_object_set_new(o, "footprint", model_json_footprint(m->host, &m->learned.footprint));
     json_object_set_new(o, "requests", json_integer(i->sched.leases));
     json_object_set_new(o, "waiting", json_integer(m->sched.waiting));
@@ -196,12 +195,11 @@ static void reply_with_holds(struct api *api, struct http_exchange *x, json_t *o
     buf_finish(&head);
 }
 
-void api_status(struct api *api, struct http_exchange *x, const struct caller *caller)
+static void answer_status(struct api *api, struct http_exchange *x)
 {
     json_t *o = json_object(), *queue = json_array();
     const struct config *c = host_config(api->host);
     struct model *h;
-    (void)caller;
     json_object_set_new(o, "version", json_string(HOSTLER_VERSION));
     json_object_set_new(o, "engine_version",
                         reply_string(engine_options_version(c->engine.options)));
@@ -224,4 +222,10 @@ void api_status(struct api *api, struct http_exchange *x, const struct caller *c
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "recent", recent_of(api->host));
     reply_with_holds(api, x, o);
+}
+
+void api_status(struct api *api, struct http_exchange *x, const struct caller *caller)
+{
+    (void)caller;
+    fresh_answer(api, x, answer_status);
 }

@@ -128,6 +128,14 @@ static void on_done(struct unload *u, void *ctx)
     free(w);
 }
 
+static void on_previewed(struct unload *u, void *ctx)
+{
+    struct waiter *w = ctx;
+    if (w->x)
+        reply_json(w->x, 200, report(u));
+    free(w);
+}
+
 static void on_done_unseen(struct unload *u, void *ctx)
 {
     (void)u;
@@ -138,18 +146,15 @@ static void on_done_unseen(struct unload *u, void *ctx)
 static void run(struct http_exchange *x, const char *by, struct unload *u, struct unload_wish *wish,
                 bool dry_run)
 {
-    if (dry_run) {
-        unload_preview(u, wish);
-        reply_json(x, 200, report(u));
-        unload_destroy(u);
-        return;
-    }
     struct waiter *w = mem_zalloc(sizeof *w);
     w->x = x;
     if (x)
         http_exchange_take(x, &waiter_events, w);
     wish->by = by;
-    unload_start(u, wish, on_done, w);
+    if (dry_run)
+        unload_preview(u, wish, on_previewed, w);
+    else
+        unload_start(u, wish, on_done, w);
 }
 
 /* --- POST /models/unload-all --------------------------------------------------------------------

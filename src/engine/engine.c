@@ -383,6 +383,11 @@ pid_t engine_pid(const struct engine *e)
     return e->process.pid;
 }
 
+bool engine_is_reaped(const struct engine *e)
+{
+    return !e->process.running;
+}
+
 const char *engine_socket(const struct engine *e)
 {
     return e->socket;

@@ -92,6 +92,7 @@ void engine_destroy(struct engine *e);
 
 enum engine_state engine_state(const struct engine *e);
 pid_t engine_pid(const struct engine *e);
+bool engine_is_reaped(const struct engine *e); /* its pid may be another's */
 const char *
 engine_socket(const struct engine *e);        /* path of its unix socket; NULL: it has a port */
 uint16_t engine_port(const struct engine *e); /* of 127.0.0.1; 0: it has a socket */

@@ -10,7 +10,6 @@
 #include "base/memory.h"
 #include "server/host.h"
 
-#define FRESH_MS 250 /* how long a reading serves */
 #define GIB ((double)(1u << 30))
 
 /* A file that engines map. Two models may be of one file. */
@@ -23,7 +22,7 @@ struct budget_file {
 static size_t find_device(const struct budget *b, const char *name)
 {
     size_t d = 0;
-    while (d < b->figures.n && strcmp(b->figures.device[d].name, name) != 0)
+    while (d < b->snapshot->figures.n && strcmp(b->snapshot->figures.device[d].name, name) != 0)
         d++;
     return d;
 }
@@ -31,25 +30,26 @@ static size_t find_device(const struct budget *b, const char *name)
 static const char *device_names(const struct budget *b, char *out, size_t size)
 {
     size_t n = 0;
-    for (size_t d = 0; d < b->figures.n && n < size; d++)
-        n += (size_t)snprintf(out + n, size - n, "%s%s", d ? ", " : "", b->figures.device[d].name);
+    for (size_t d = 0; d < b->snapshot->figures.n && n < size; d++)
+        n += (size_t)snprintf(out + n, size - n, "%s%s", d ? ", " : "",
+                              b->snapshot->figures.device[d].name);
     return out;
 }
 
-int budget_init(struct budget *b, const struct config *c, struct error *err)
+int budget_init(struct budget *b, const struct config *c, const struct snapshot *snapshot,
+                struct error *err)
 {
     char names[256];
-    *b = (struct budget){0};
-    memory_read(&b->figures);
+    *b = (struct budget){.snapshot = snapshot};
     for (size_t i = 0; i < c->memory.n; i++) {
         const struct memory_limit *limit = &c->memory.limit[i];
         size_t d = find_device(b, limit->name);
-        if (d == b->figures.n)
+        if (d == b->snapshot->figures.n)
             return error_set(err, -ENODEV, "--memory: there is no device '%s' here; there is %s",
                              limit->name, device_names(b, names, sizeof names));
         b->limit[d] = limit->bytes;
     }
-    b->devices = c->classic || c->memory_off ? 0 : b->figures.n;
+    b->devices = c->classic || c->memory_off ? 0 : b->snapshot->figures.n;
     return 0;
 }
 
@@ -65,7 +65,7 @@ void budget_finish(struct budget *b)
 
 uint64_t budget_ceiling(const struct budget *b, size_t device)
 {
-    const struct memory_device *d = &b->figures.device[device];
+    const struct memory_device *d = &b->snapshot->figures.device[device];
     if (!d->total)
         return b->limit[device] ? b->limit[device] : SCHED_UNLIMITED;
     return memory_ceiling(d, b->limit[device], memory_margin(d));
@@ -73,22 +73,10 @@ uint64_t budget_ceiling(const struct budget *b, size_t device)
 
 uint64_t budget_capacity(const struct budget *b, size_t device)
 {
-    const struct memory_device *d = &b->figures.device[device];
+    const struct memory_device *d = &b->snapshot->figures.device[device];
     if (!d->total) /* it does not answer */
         return b->limit[device] ? b->limit[device] : SCHED_UNLIMITED;
-    return memory_capacity(d, b->ours[device], b->limit[device], memory_margin(d));
-}
-
-bool budget_is_stale(const struct budget *b, uint64_t now)
-{
-    return !b->read_at || now - b->read_at >= FRESH_MS;
-}
-
-void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint64_t now)
-{
-    memory_read(&b->figures);
-    memcpy(b->ours, ours, sizeof b->ours);
-    b->read_at = now;
+    return memory_capacity(d, b->snapshot->held[device], b->limit[device], memory_margin(d));
 }
 
 static void note_apart(const struct model *h, const struct footprint *f,
@@ -112,16 +100,6 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
     memcpy(h->sched.next.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
     note_apart(h, &h->learned.footprint, &i->sched.footprint);
     note_apart(h, &h->learned.footprint, &h->sched.next);
-}
-
-void budget_measure(const struct budget *b, struct instance *i, uint64_t ours[MEMORY_DEVICES_MAX])
-{
-    struct memory_use use;
-    instance_memory(i, &use);
-    for (size_t d = 0; d < use.n; d++)
-        ours[d] += use.bytes[d];
-    if (i->sched.state != SCHED_LOADING && i->sched.state != SCHED_STOPPING)
-        budget_learn(b, i, &use);
 }
 
 static struct sched_weights *weights_of(struct budget *b, const char *path)
@@ -206,9 +184,9 @@ void budget_take_given(const struct budget *b, struct model *h)
         return;
     h->learned.footprint.source = FOOTPRINT_GIVEN;
     h->learned.footprint.mapped = 0;
-    for (size_t d = 0; d < b->figures.n; d++)
+    for (size_t d = 0; d < b->snapshot->figures.n; d++)
         h->learned.footprint.bytes[d] =
-            memory_limit_of(h->settings.memory, b->figures.device[d].name);
+            memory_limit_of(h->settings.memory, b->snapshot->figures.device[d].name);
 }
 
 void budget_ask(struct budget *b, struct model *h)
@@ -228,7 +206,7 @@ char *budget_explain(const struct budget *b, const struct model *h)
             return mem_printf(
                 "model '%s' needs %.2f GiB on %s (%s), and engines may have %.2f GiB there now, "
                 "%.2f GiB at most%s; %s%sunload or unpin others, or raise --memory",
-                h->entry->id, (double)needs / GIB, b->figures.device[d].name,
+                h->entry->id, (double)needs / GIB, b->snapshot->figures.device[d].name,
                 footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
                 (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "",
                 hint ? hint : "", hint ? ", " : "");

@@ -17,34 +17,27 @@
 #include "sched/sched.h"
 #include "server/config.h"
 #include "server/footprint.h"
+#include "server/snapshot.h"
 
 struct instance;
 struct model;
 struct budget_file;
 
 struct budget {
-    size_t devices;                     /* 0: memory is not looked at */
+    size_t devices;                     /* 0: memory is not taken into account */
     uint64_t limit[MEMORY_DEVICES_MAX]; /* --memory; 0: none was given */
-    struct memory_figures figures;      /* as last read, and what our engines had then: */
-    uint64_t ours[MEMORY_DEVICES_MAX];
-    uint64_t read_at;          /* ms; 0: never */
-    struct budget_file *files; /* a table */
+    const struct snapshot *snapshot;    /* the last one; never NULL */
+    struct budget_file *files;          /* a table */
 };
 
-/* -ENODEV: --memory names a device that is not there. After memory_init(). */
-int budget_init(struct budget *b, const struct config *c, struct error *err)
-    __attribute__((warn_unused_result));
+/* -ENODEV: --memory names a device that `snapshot` does not have. */
+int budget_init(struct budget *b, const struct config *c, const struct snapshot *snapshot,
+                struct error *err) __attribute__((warn_unused_result));
 void budget_finish(struct budget *b);
 /* What engines could ever have there. */
 uint64_t budget_ceiling(const struct budget *b, size_t device);
-/* What they may have there now, as of the last reading. */
+/* What they may have there as of the snapshot. */
 uint64_t budget_capacity(const struct budget *b, size_t device);
-/* Whether the last reading is too old to decide with. */
-bool budget_is_stale(const struct budget *b, uint64_t now);
-/* `ours`: what our engines have. */
-void budget_read(struct budget *b, const uint64_t ours[MEMORY_DEVICES_MAX], uint64_t now);
-/* Adds what the instance has now to `ours`, and learns from it. */
-void budget_measure(const struct budget *b, struct instance *i, uint64_t ours[MEMORY_DEVICES_MAX]);
 /* What a ready engine has corrects the footprint that its model was expected to have. */
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use);
 /* What the presets say that the model takes, if they say it. */

@@ -18,14 +18,16 @@
 #define N_SIGNALS 3
 #define FLUSH_STEP_MS 10  /* how often it is looked whether all answers are sent, at the end */
 #define FLUSH_MAX_MS 5000 /* and for how long */
+#define LAST_WRITES_MS 1000
 
 struct daemon {
     const struct config *config;
     struct supervisor *supervisor;
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
-    uv_timer_t timer;     /* for the steps of the end */
-    uint64_t flush_until; /* 0 before */
+    uv_timer_t timer;       /* for the steps of the end */
+    uint64_t flush_until;   /* 0 before */
+    uv_timer_t last_writes; /* of the state, where the loop cannot end by itself */
     struct host *host;
     struct refresh *refresh;
     struct refresh_waiter reloaded; /* for SIGHUP */
@@ -50,10 +52,24 @@ static const int signal_numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 /* --- the end ------------------------------------------------------------------------------------
  */
 
-static void on_host_closed(void *ctx)
+static void on_last_writes(uv_timer_t *timer)
+{
+    (void)timer;
+    log_stop();
+    _exit(1);
+}
+
+/* A driver that hangs keeps a thread of the pool, which exit() would wait for, and the loop too. */
+static void on_host_closed(bool stuck, void *ctx)
 {
     struct daemon *d = ctx;
     d->host = NULL;
+    if (!stuck)
+        return;
+    log_error(
+        "the kernel or a driver still does not tell the memory figures: exits without waiting");
+    uv_timer_init(&d->loop, &d->last_writes);
+    uv_timer_start(&d->last_writes, on_last_writes, LAST_WRITES_MS, 0);
 }
 
 static void on_refresh_closed(void *ctx)

@@ -140,6 +140,7 @@ void host_pump(struct host *h)
         perform(&action);
     h->pumping = false;
     release_gone(h);
+    placement_want_figures(h);
     placement_read_ahead(h);
     arm_timer(h);
     if (h->release_due)
@@ -178,6 +179,8 @@ void host_withdraw(struct host_request *r)
                      &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
                                            .request = &r->sched});
     r->instance = NULL;
+    if (granted)
+        sampler_note_change(m->host->sampler); /* its engine may have grown */
 }
 
 bool host_is_stopping(const struct host_request *r)
@@ -316,18 +319,21 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     TAILQ_INIT(&h->models);
     TAILQ_INIT(&h->gone);
     memory_init();
+    struct snapshot *first = sampler_read_first(&sampler_machine);
     int rc = open_state(h, err);
     if (!rc)
-        rc = budget_init(&h->budget, config, err);
+        rc = budget_init(&h->budget, config, first, err);
     if (!rc)
         rc = rundir_create(&h->rundir, err);
     if (rc) {
         if (h->state)
             state_close(h->state);
         memory_finish();
+        free(first);
         free(h);
         return rc;
     }
+    h->sampler = sampler_create(loop, &sampler_machine, first, &placement_sampler_events, h);
     init_scheduler(h);
     h->fitter = fitter_create(loop);
     pulse_init(&h->pulse, h, config->health_timeout_ms, instance_broken);
@@ -343,6 +349,16 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
 struct fitter *host_fitter(const struct host *h)
 {
     return h->fitter;
+}
+
+struct sampler *host_sampler(const struct host *h)
+{
+    return h->sampler;
+}
+
+const struct snapshot *host_snapshot(const struct host *h)
+{
+    return sampler_snapshot(h->sampler);
 }
 
 const struct sched *host_sched(const struct host *h)
@@ -431,8 +447,9 @@ static void on_timer_closed(uv_handle_t *handle)
     strv_finish(&h->reload);
     history_finish(&h->history);
     budget_finish(&h->budget);
-    memory_finish();
-    h->closed(h->closed_ctx);
+    if (!h->sampler_stuck)
+        memory_finish();
+    h->closed(h->sampler_stuck, h->closed_ctx);
     free(h);
 }
 
@@ -442,10 +459,17 @@ static void on_pulse_closed(struct host *h)
     uv_close((uv_handle_t *)&h->timer, on_timer_closed);
 }
 
+static void on_sampler_closed(bool stuck, void *ctx)
+{
+    struct host *h = ctx;
+    h->sampler_stuck = stuck;
+    pulse_close(&h->pulse, on_pulse_closed);
+}
+
 static void on_warm_closed(void *ctx)
 {
     struct host *h = ctx;
-    pulse_close(&h->pulse, on_pulse_closed);
+    sampler_close(h->sampler, on_sampler_closed);
 }
 
 static void on_catalog_closed(void *ctx)
@@ -469,10 +493,11 @@ static void destroy_instances(struct host *h)
     instance_destroy(instance_of(h->sched.spare));
 }
 
-void host_close(struct host *h, void (*closed)(void *ctx), void *ctx)
+void host_close(struct host *h, void (*closed)(bool stuck, void *ctx), void *ctx)
 {
     h->closing = true;
     uv_timer_stop(&h->timer);
+    sampler_cancel(h->sampler, &h->figures);
     h->closed = closed;
     h->closed_ctx = ctx;
     struct model *m, *next;

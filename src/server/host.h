@@ -19,9 +19,11 @@
 #include "server/config.h"
 #include "server/history.h"
 #include "server/model.h"
+#include "server/snapshot.h"
 
 struct host;
 struct fitter;
+struct sampler;
 struct sources;
 
 /* A request's place with the scheduler. Embedded by its owner. */
@@ -85,8 +87,9 @@ size_t host_apply(struct host *h, struct sources *s, unsigned flags);
 void host_shutdown(struct host *h, uint64_t drain_ms, void (*idle)(void *ctx), void *ctx);
 /* Logs the engines that survive SIGKILL, which nobody waits for at the end; how many these are. */
 unsigned host_log_stuck(const struct host *h);
-/* Frees everything; `closed` is called on the loop. Engines that still run are killed. */
-void host_close(struct host *h, void (*closed)(void *ctx), void *ctx);
+/* Frees everything; `closed` is called on the loop. Engines that still run are killed. `stuck`: a
+ * driver hangs in a thread of the pool, so that the process must end by _exit(). */
+void host_close(struct host *h, void (*closed)(bool stuck, void *ctx), void *ctx);
 
 const struct config *host_config(const struct host *h);
 const struct catalog *host_catalog(const struct host *h);
@@ -102,6 +105,9 @@ size_t host_index_after(const struct host *host, const char *id);
 const struct presets *host_presets(const struct host *h);
 const struct history *host_history(const struct host *h);
 struct fitter *host_fitter(const struct host *h);
+struct sampler *host_sampler(const struct host *h);
+/* The machine's figures as they were last read, never NULL; valid until the loop's next turn. */
+const struct snapshot *host_snapshot(const struct host *h);
 /* For what is counted over all engines. */
 const struct sched *host_sched(const struct host *h);
 

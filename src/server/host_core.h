@@ -13,6 +13,7 @@
 #include "server/history.h"
 #include "server/host.h"
 #include "server/placement.h"
+#include "server/sampler.h"
 #include "server/sources.h"
 #include "server/state.h"
 
@@ -25,6 +26,10 @@ struct host {
     struct presets presets;
     struct catalog *catalog;
     struct sched sched;
+    struct sampler *sampler;
+    struct sampler_question figures; /* of the models that wait, while capacity is pending */
+    uint64_t
+        figures_until; /* ms: until then the last snapshot serves for decisions, whatever its age */
     struct budget budget;
     struct fitter *fitter;
     struct warm *warm;
@@ -44,7 +49,8 @@ struct host {
     unsigned operations; /* that use this host and must end before it does */
     void (*idle)(void *ctx);
     void *idle_ctx;
-    void (*closed)(void *ctx);
+    bool sampler_stuck; /* at the end: a reading of the machine hangs */
+    void (*closed)(bool stuck, void *ctx);
     void *closed_ctx;
 };
 

@@ -14,7 +14,6 @@
 #include "base/memory.h"
 #include "server/host_core.h"
 
-#define USE_MS 250       /* how long a reading of its memory serves */
 #define FAILURE_LINES 20 /* of the engine's log, in an error */
 
 /* --- records ------------------------------------------------------------------------------------
@@ -42,6 +41,8 @@ bool instance_release(struct instance *i)
 void instance_destroy(struct instance *i)
 {
     if (i->engine) {
+        sampler_cancel(i->model->host->sampler, &i->question);
+        sampler_unwatch(i->model->host->sampler, &i->process);
         pulse_end(i);
         http_client_close(i->client);
         engine_destroy(i->engine);
@@ -49,19 +50,15 @@ void instance_destroy(struct instance *i)
     instance_free(i);
 }
 
-void instance_memory(struct instance *i, struct memory_use *use)
+const struct memory_use *instance_memory(const struct instance *i)
 {
-    memory_of_process(engine_pid(i->engine), use);
-    i->use = *use;
-    i->used_at = uv_now(i->model->host->loop);
+    return snapshot_use(host_snapshot(i->model->host), i->process.number);
 }
 
-const struct memory_use *instance_memory_cached(struct instance *i)
+bool instance_is_running(const struct sampler_process *p)
 {
-    struct memory_use use;
-    if (!i->used_at || uv_now(i->model->host->loop) - i->used_at >= USE_MS)
-        instance_memory(i, &use);
-    return &i->use;
+    const struct instance *i = container_of(p, struct instance, process);
+    return i->engine && !engine_is_reaped(i->engine);
 }
 
 const char *instance_status(const struct instance *i)
@@ -95,19 +92,34 @@ void instance_broken(struct instance *i)
 /* --- what engines report ------------------------------------------------------------------------
  */
 
-/* What it has now goes into what its next load is expected to take. */
-static void learn(struct instance *i)
-{
-    struct memory_use use;
-    instance_memory(i, &use);
-    budget_learn(&i->model->host->budget, i, &use);
-}
-
 static void keep_learned(const struct instance *i)
 {
     struct host *host = i->model->host;
     if (!i->sched.outdated)
         learned_keep(host->state, &host->budget, i->model);
+}
+
+/* Not while it loads; and an engine that ends holds less and less, which may still be more than at the
+ * last reading. */
+static bool tells_footprint(const struct instance *i)
+{
+    return i->engine && engine_ready_after(i->engine) && (!i->process.ending || i->measured);
+}
+
+void instance_learn(struct instance *i)
+{
+    const struct host *host = i->model->host;
+    const struct snapshot *s = host_snapshot(host);
+    const struct memory_use *use = snapshot_use(s, i->process.number);
+    if (!i->oom_kills_known)
+        i->oom_kills = s->oom_kills;
+    i->oom_kills_known = true;
+    if (!use || !tells_footprint(i))
+        return;
+    budget_learn(&host->budget, i, use);
+    if (!i->measured)
+        keep_learned(i);
+    i->measured = true;
 }
 
 static struct http_client *create_client(const struct instance *i)
@@ -132,8 +144,8 @@ static void on_ready(struct instance *i)
     struct host *host = m->host;
     char took[32];
     m->sched.load_ms = engine_ready_after(i->engine);
-    learn(i);
     keep_learned(i);
+    sampler_refresh(host->sampler);
     snprintf(took, sizeof took, "after %.1f s", (double)m->sched.load_ms / 1000);
     host_record(m, "ready", took);
     i->client = create_client(i);
@@ -196,16 +208,28 @@ static void explain_end(struct instance *i, const struct engine_exit *how)
     free(tail);
 }
 
+/* It ended by itself before it could serve. */
+static bool failed_to_load(const struct engine_exit *how)
+{
+    return !how->was_ready && !how->timed_out && !how->was_stopped;
+}
+
+/* As of the last snapshot. */
+static bool kernel_ran_out_of_memory(const struct instance *i)
+{
+    return i->oom_kills_known && host_snapshot(i->model->host)->oom_kills != i->oom_kills;
+}
+
 /* Whether an engine that ended while it loaded did so for want of memory: its log says so, or the
  * kernel killed it for that. */
 static bool ran_out_of_memory(const struct instance *i, const struct engine_exit *how)
 {
     const char *failure = i->model->outcome.failure;
-    if (how->was_ready || how->timed_out || how->was_stopped || !failure)
-        return false;
     const struct engine_kind *kind = i->model->launch.program->kind;
+    if (!failed_to_load(how) || !failure)
+        return false;
     return (kind->is_out_of_memory && kind->is_out_of_memory(failure)) ||
-           (how->signal == SIGKILL && memory_oom_kills() != i->oom_kills);
+           (how->signal == SIGKILL && kernel_ran_out_of_memory(i));
 }
 
 static void note_end(struct instance *i, const struct engine_exit *how)
@@ -232,11 +256,11 @@ static void note_gone(struct instance *i, const struct sched_event *event)
     sched_event(&host->sched, event, uv_now(host->loop));
 }
 
-static void on_engine_gone(struct engine *e, const struct engine_exit *how, void *ctx)
+static void end(struct instance *i, const struct engine_exit *how)
 {
-    struct instance *i = ctx;
     struct model *m = i->model;
     struct host *host = m->host;
+    struct engine *e = i->engine;
     note_end(i, how);
     mem_replace(&m->intent.unload_by, NULL);
     if (how->was_ready)
@@ -262,6 +286,27 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     host_note_removed(m);
     host_pump(host);
     host_check_idle(host);
+}
+
+static void on_oom_kills(struct sampler_question *q)
+{
+    struct instance *i = container_of(q, struct instance, question);
+    const struct engine_exit how = i->exit;
+    end(i, &how);
+}
+
+static void on_engine_gone(struct engine *e, const struct engine_exit *how, void *ctx)
+{
+    struct instance *i = ctx;
+    struct sampler *sampler = i->model->host->sampler;
+    (void)e;
+    bool stopping = i->question.waits;
+    sampler_cancel(sampler, &i->question);
+    sampler_unwatch(sampler, &i->process);
+    i->exit = *how;
+    bool may_be_oom = failed_to_load(how) && how->signal == SIGKILL && !stopping;
+    if (!may_be_oom || !sampler_ask(sampler, &i->question, on_oom_kills))
+        end(i, how);
 }
 
 /* Nobody waits for it any more when the host ends. */
@@ -337,11 +382,19 @@ static void take_cause(struct instance *i, const struct host_request *cause)
     struct model *m = i->model;
     i->loaded_by = asker(cause, m);
     i->loaded_at = clock_unix();
-    i->oom_kills = memory_oom_kills();
     mem_replace(&m->outcome.stop_cause, NULL);
     mem_replace(&m->intent.load_by, NULL);
     m->outcome.reason = OUTCOME_NONE;
     outcome_set_failure(&m->outcome, NULL);
+}
+
+static void watch_memory(struct instance *i)
+{
+    struct sampler *sampler = i->model->host->sampler;
+    sampler_watch(sampler, &i->process, engine_pid(i->engine));
+    i->oom_kills_known = sampler_is_fresh(sampler);
+    i->oom_kills = sampler_snapshot(sampler)->oom_kills;
+    sampler_note_change(sampler);
 }
 
 void instance_spawn(struct instance *i, struct model *m, const struct host_request *cause)
@@ -358,6 +411,7 @@ void instance_spawn(struct instance *i, struct model *m, const struct host_reque
             note_failed_start(i, &err);
         return;
     }
+    watch_memory(i);
     m->host->engines++;
     log_info("model %s is loaded for %s", m->entry->id, i->loaded_by);
     host_record(m, "load", i->loaded_by);
@@ -406,14 +460,34 @@ static char *why_stopped(const struct model *m, const struct sched_action *actio
     return NULL;
 }
 
+static void on_last_figures(struct sampler_question *q)
+{
+    struct instance *i = container_of(q, struct instance, question);
+    i->process.ending = true;
+    engine_stop(i->engine, i->stop_by_force);
+}
+
+/* What it holds is read first: it may have grown while prompts filled its batches, and an unload tells
+ * what came back. */
+static void end_process(struct instance *i, const struct sched_action *action)
+{
+    struct sampler *sampler = i->model->host->sampler;
+    if (engine_is_reaped(i->engine))
+        return; /* GONE follows */
+    bool at_once = action->force && action->stop != SCHED_STOP_UNLOADED;
+    i->stop_by_force |= action->force;
+    if (i->question.waits && !at_once)
+        return;
+    sampler_cancel(sampler, &i->question);
+    if (at_once || i->process.ending || !sampler_ask(sampler, &i->question, on_last_figures))
+        on_last_figures(&i->question);
+}
+
 void instance_stop(struct instance *i, const struct sched_action *action)
 {
     struct model *m = i->model;
     if (!i->engine)
         return;
-    if (engine_ready_after(i->engine))
-        learn(
-            i); /* it grew while prompts filled its batches: its end is the last chance to see that */
     free(m->outcome.stop_cause);
     m->outcome.stop_cause = why_stopped(m, action);
     log_info("model %s is being stopped: %s%s", m->entry->id, m->outcome.stop_cause,
@@ -423,8 +497,8 @@ void instance_stop(struct instance *i, const struct sched_action *action)
     pulse_end(i);
     http_client_close(i->client);
     i->client = NULL;
-    engine_stop(i->engine, action->force);
     host_announce(m->host, HOST_EV_STOPPING, m, i);
+    end_process(i, action);
 }
 
 void instance_drop_load(struct model *m, enum sched_reject_reason why)

@@ -16,6 +16,7 @@
 #include "http/client.h"
 #include "sched/sched.h"
 #include "server/pulse.h"
+#include "server/sampler.h"
 
 struct host_request;
 struct model;
@@ -25,15 +26,21 @@ struct instance {
     struct model *model;   /* NULL: not in use yet */
     struct engine *engine; /* NULL before its start, and once its process is reaped */
     struct http_client
-        *client;           /* while it serves: from ready until it is told to stop; else NULL */
-    struct pulse pulse;    /* whether it hangs */
-    char *loaded_by;       /* who caused the load, for a person */
-    double loaded_at;      /* Unix time of the spawn, seconds */
-    bool stuck;            /* its process has survived SIGKILL (process.h) */
-    bool broken;           /* it does not answer, and is being stopped for that */
-    uint64_t oom_kills;    /* of the kernel (memory.h), when it was started */
-    struct memory_use use; /* what it has, as last read, and when that was */
-    uint64_t used_at;      /* ms; 0: never */
+        *client;        /* while it serves: from ready until it is told to stop; else NULL */
+    struct pulse pulse; /* whether it hangs */
+    char *loaded_by;    /* who caused the load, for a person */
+    double loaded_at;   /* Unix time of the spawn, seconds */
+    bool stuck;         /* its process has survived SIGKILL (process.h) */
+    bool broken;        /* it does not answer, and is being stopped for that */
+    bool measured;      /* its memory was read while it served */
+    bool oom_kills_known;
+    uint64_t oom_kills;             /* the kernel's count (memory.h) when it was started */
+    struct sampler_process process; /* until it is reaped */
+    /* Its stop waits for its last figures, or, when it was killed while it loaded, its GONE for the kernel's
+     * count of OOM kills. */
+    struct sampler_question question;
+    bool stop_by_force;         /* of that stop */
+    struct engine_exit exit;    /* before that GONE */
     TAILQ_ENTRY(instance) link; /* in host.gone, once its process is reaped */
 };
 TAILQ_HEAD(instances, instance);
@@ -48,16 +55,18 @@ bool instance_release(struct instance *i) __attribute__((warn_unused_result));
 /* Starts an engine for the model; `cause`: the request that it is loaded for, or NULL. */
 void instance_spawn(struct instance *i, struct model *m, const struct host_request *cause);
 void instance_stop(struct instance *i, const struct sched_action *action);
-/* The operator's wish to load the model is given up. */
+/* The operator's load request is given up. */
 void instance_drop_load(struct model *m, enum sched_reject_reason why);
 
 /* A granted request found the engine unreachable, or it hangs: stops it by force, as crashed. Later
  * requests wait for the next one. */
 void instance_broken(struct instance *i);
-/* What it has now. Reads the kernel and drivers: up to milliseconds. */
-void instance_memory(struct instance *i, struct memory_use *use);
-/* The same as of at most 250 ms ago. */
-const struct memory_use *instance_memory_cached(struct instance *i);
+/* What it holds, as of the last snapshot; NULL when that does not have it yet. */
+const struct memory_use *instance_memory(const struct instance *i);
+/* What it holds as of a new snapshot goes into what its model's next load is expected to take. */
+void instance_learn(struct instance *i);
+/* Of the instance that embeds it: not reaped yet. */
+bool instance_is_running(const struct sampler_process *p);
 /* `loading`, `loaded`, `sleeping`: as clients of llama.cpp's router know them. */
 const char *instance_status(const struct instance *i);
 /* Kills it, without a word to anybody: the host ends. */

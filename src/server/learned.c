@@ -48,7 +48,7 @@ static void recall_memory(const struct budget *b, struct footprint *f, json_t *m
     if (json_object_size(memory) != b->devices)
         return; /* a device is gone: what it had will be somewhere else */
     for (size_t d = 0; d < b->devices; d++) {
-        json_t *bytes = json_object_get(memory, b->figures.device[d].name);
+        json_t *bytes = json_object_get(memory, b->snapshot->figures.device[d].name);
         if (!is_size(bytes))
             return; /* a device has come since */
         found.bytes[d] = (uint64_t)json_integer_value(bytes);
@@ -74,7 +74,7 @@ static json_t *memory_of(const struct budget *b, const struct footprint *f)
 {
     json_t *memory = json_object();
     for (size_t d = 0; d < b->devices; d++)
-        json_object_set_new(memory, b->figures.device[d].name,
+        json_object_set_new(memory, b->snapshot->figures.device[d].name,
                             json_integer((json_int_t)f->bytes[d]));
     return memory;
 }

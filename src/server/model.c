@@ -166,26 +166,14 @@ const char *model_status(const struct model *m)
 
 static void add_use(struct memory_use *sum, const struct memory_use *use)
 {
-    if (sum->n < use->n)
-        sum->n = use->n;
-    for (size_t d = 0; d < use->n; d++)
+    for (size_t d = 0; use && d < use->n; d++)
         sum->bytes[d] += use->bytes[d];
 }
 
-void model_memory(struct model *m, struct memory_use *use)
+void model_memory(const struct model *m, struct memory_use *use)
 {
-    struct sched_instance *s;
-    struct memory_use one;
+    const struct sched_instance *s;
     memset(use, 0, sizeof *use);
-    LIST_FOREACH (s, &m->sched.instances, of_model) {
-        instance_memory(container_of(s, struct instance, sched), &one);
-        add_use(use, &one);
-    }
-}
-
-const struct memory_use *model_memory_cached(struct model *m)
-{
-    static const struct memory_use none;
-    struct instance *i = model_instance(m);
-    return i ? instance_memory_cached(i) : &none;
+    LIST_FOREACH (s, &m->sched.instances, of_model)
+        add_use(use, instance_memory(container_of(s, struct instance, sched)));
 }

@@ -64,10 +64,7 @@ struct engine *model_engine(const struct model *m);
 struct http_client *model_client(const struct model *m);
 /* `unloaded`, `loading`, `loaded`, `sleeping`: as clients of llama.cpp's router know them. */
 const char *model_status(const struct model *m);
-/* What all its instances have now; zeroes without one. Reads the kernel and drivers: up to
- * milliseconds an instance. */
-void model_memory(struct model *m, struct memory_use *use);
-/* The same as of at most 250 ms ago. */
-const struct memory_use *model_memory_cached(struct model *m);
+/* What all its instances hold, as of the last snapshot; zeroes without one. */
+void model_memory(const struct model *m, struct memory_use *use);
 
 #endif

@@ -16,18 +16,59 @@
 /* --- memory -------------------------------------------------------------------------------------
  */
 
-void placement_read_memory(struct host *host)
+static bool is_anybody_waiting(const struct host *host)
 {
-    uint64_t ours[MEMORY_DEVICES_MAX] = {0};
-    struct sched_instance *i;
-    if (!budget_is_stale(&host->budget, uv_now(host->loop)))
+    return !TAILQ_EMPTY(&host->sched.waiting_models) || !TAILQ_EMPTY(&host->sched.replacements);
+}
+
+/* The answer serves for a while even if its reading took longer than that, or hangs: else a slow
+ * driver would keep models waiting for ever. */
+static void use_snapshot(struct host *host)
+{
+    host->figures_until = uv_now(host->loop) + SAMPLER_FRESH_MS;
+    host->sched.capacity_pending = false;
+}
+
+static void on_figures(struct sampler_question *q)
+{
+    struct host *host = container_of(q, struct host, figures);
+    use_snapshot(host);
+    host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
+}
+
+void placement_want_figures(struct host *host)
+{
+    if (!host->budget.devices)
         return;
+    host->sched.capacity_pending =
+        uv_now(host->loop) >= host->figures_until && !sampler_is_fresh(host->sampler);
+    if (host->sched.capacity_pending && !host->figures.waits && is_anybody_waiting(host) &&
+        !sampler_ask(host->sampler, &host->figures, on_figures))
+        use_snapshot(host);
+}
+
+static void learn_from_all(const struct host *host)
+{
+    struct sched_instance *i;
     TAILQ_FOREACH (i, &host->sched.instances, link)
-        budget_measure(&host->budget, container_of(i, struct instance, sched), ours);
-    budget_read(&host->budget, ours, uv_now(host->loop));
+        instance_learn(container_of(i, struct instance, sched));
+}
+
+static void on_published(void *ctx)
+{
+    struct host *host = ctx;
+    if (host->closing)
+        return;
+    host->budget.snapshot = sampler_snapshot(host->sampler);
     for (size_t d = 0; d < host->budget.devices; d++)
         host->sched.capacity[d] = budget_capacity(&host->budget, d);
+    learn_from_all(host);
+    if (is_anybody_waiting(host))
+        host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
 }
+
+const struct sampler_events placement_sampler_events = {.published = on_published,
+                                                        .is_running = instance_is_running};
 
 void placement_update_unsure(struct model *m)
 {
@@ -50,13 +91,23 @@ static void on_fitted(const struct engine_estimate *fitted, const char *why, voi
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 
+static const struct sched_footprint nothing;
+
+static bool depends_on_memory_beside(const struct model *m)
+{
+    const struct sched *s = &m->host->sched;
+    return sched_would_fit_beside(s, &m->sched, &nothing) &&
+           !sched_would_fit_beside(s, &m->sched, &m->sched.next);
+}
+
 /* Whether its place depends on what it takes: not when places are what it lacks. */
 static bool depends_on_memory(const struct model *m)
 {
     const struct sched *s = &m->host->sched;
-    static const struct sched_footprint nothing;
     struct sched_instance *victims[PLACEMENT_VICTIMS_MAX];
     unsigned n, n_without;
+    if (m->sched.waits == SCHED_WAITS_BESIDE)
+        return depends_on_memory_beside(m);
     bool fits = sched_would_fit(s, &m->sched.next, NULL, victims, PLACEMENT_VICTIMS_MAX, &n);
     bool fits_without =
         sched_would_fit(s, &nothing, NULL, victims, PLACEMENT_VICTIMS_MAX, &n_without);
@@ -90,7 +141,6 @@ bool placement_would_fit(struct model *m, const struct footprint *f, struct mode
     struct sched_instance *victims[PLACEMENT_VICTIMS_MAX];
     /* The scheduler's time is that of its last event, which may be long ago. */
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
-    placement_read_memory(host);
     budget_ask_for(&host->budget, m, f, &asked);
     if (max > PLACEMENT_VICTIMS_MAX)
         max = PLACEMENT_VICTIMS_MAX;
@@ -138,7 +188,8 @@ void placement_read_ahead(struct host *host)
 {
     struct sched_model *first = sched_first_waiting(&host->sched);
     bool may = first && !disk_is_busy(host);
-    warm_next(host->warm, may ? container_of(first, struct model, sched)->entry : NULL);
+    warm_next(host->warm, may ? container_of(first, struct model, sched)->entry : NULL,
+              host->budget.snapshot->figures.device[0].available);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------
@@ -152,7 +203,8 @@ void placement_prepare(struct model *m)
     if (!m->host->budget.devices)
         return;
     budget_ask(&m->host->budget, m);
-    require_footprint(m);
+    if (!m->host->sched.capacity_pending) /* else again when it is known what is free */
+        require_footprint(m);
 }
 
 static void prepare_all(struct sched_models *models)
@@ -164,10 +216,9 @@ static void prepare_all(struct sched_models *models)
 
 void placement_prepare_waiting(struct host *host)
 {
-    if (TAILQ_EMPTY(&host->sched.waiting_models) && TAILQ_EMPTY(&host->sched.replacements))
+    placement_want_figures(host);
+    if (!is_anybody_waiting(host))
         return;
-    if (host->budget.devices)
-        placement_read_memory(host);
     prepare_all(&host->sched.waiting_models);
     prepare_all(&host->sched.replacements);
 }

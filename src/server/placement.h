@@ -9,14 +9,18 @@
 #include <stdbool.h>
 
 #include "server/footprint.h"
+#include "server/sampler.h"
 
 struct host;
 struct model;
 
 #define PLACEMENT_VICTIMS_MAX 64
 
-/* Sets what engines may have now. Nearly free when that was read a moment ago. */
-void placement_read_memory(struct host *host);
+/* Takes each new snapshot over: what engines may have, and what they were seen to take. */
+extern const struct sampler_events placement_sampler_events;
+/* While the last snapshot is too old to decide with, lets the scheduler wait, and asks for a newer one
+ * if a model waits. */
+void placement_want_figures(struct host *host);
 /* Of one model that waits, and of all. */
 void placement_prepare(struct model *m);
 void placement_prepare_waiting(struct host *host);

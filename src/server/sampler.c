@@ -135,27 +135,6 @@ static bool begin(struct sampler *s)
     return true;
 }
 
-static void on_pace(uv_timer_t *timer)
-{
-    struct sampler *s = timer->data;
-    s->changed = false;
-    sampler_refresh(s);
-}
-
-/* Begins the next reading, or arms the timer for it, if there is to be one. */
-static void schedule(struct sampler *s)
-{
-    if (s->reading || s->closed)
-        return;
-    if (s->wanted > s->readings && begin(s))
-        return;
-    s->wanted = s->readings;
-    if (!s->changed)
-        uv_timer_stop(&s->timer);
-    else if (!uv_is_active((uv_handle_t *)&s->timer))
-        uv_timer_start(&s->timer, on_pace, SAMPLER_PACE_MS, 0);
-}
-
 /* Those that reading number `last` answers. New ones may come meanwhile. */
 static void answer(struct sampler *s, uint64_t last)
 {
@@ -164,6 +143,29 @@ static void answer(struct sampler *s, uint64_t last)
         sampler_cancel(s, q);
         q->answered(q);
     }
+}
+
+/* When memory is short, those who ask get the last snapshot. */
+static void on_turn(uv_timer_t *timer)
+{
+    struct sampler *s = timer->data;
+    if (begin(s))
+        return;
+    s->wanted = s->readings;
+    s->changed = false;
+    answer(s, s->readings + 1);
+}
+
+/* Arms the timer for the next reading, if there is to be one. One that is asked for begins in the loop's
+ * next turn, so that it answers all who ask in this one. */
+static void schedule(struct sampler *s)
+{
+    if (s->reading || s->closed)
+        return;
+    if (s->wanted > s->readings)
+        uv_timer_start(&s->timer, on_turn, 0, 0);
+    else if (s->changed && !uv_is_active((uv_handle_t *)&s->timer))
+        uv_timer_start(&s->timer, on_turn, SAMPLER_PACE_MS, 0);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -253,8 +255,6 @@ static void on_read(uv_work_t *work, int status)
     publish(s, snapshot);
     answer(s, number);
     schedule(s);
-    if (!s->reading) /* memory is short: those who wait for the next one must not wait for ever */
-        answer(s, UINT64_MAX);
 }
 
 static void on_limit(uv_timer_t *timer)
@@ -329,6 +329,11 @@ bool sampler_is_fresh(const struct sampler *s)
     return uv_now(s->loop) - s->snapshot->began_at < SAMPLER_FRESH_MS;
 }
 
+bool sampler_is_current(const struct sampler *s)
+{
+    return sampler_is_fresh(s) && !s->changed && !s->reading && s->wanted <= s->readings;
+}
+
 bool sampler_ask(struct sampler *s, struct sampler_question *q,
                  void (*answered)(struct sampler_question *q))
 {
@@ -339,10 +344,7 @@ bool sampler_ask(struct sampler *s, struct sampler_question *q,
     q->waits = true;
     TAILQ_INSERT_TAIL(&s->questions, q, link);
     schedule(s);
-    if (s->reading)
-        return true;
-    sampler_cancel(s, q);
-    return false;
+    return true;
 }
 
 void sampler_cancel(struct sampler *s, struct sampler_question *q)

@@ -4,7 +4,7 @@
  * thread pool and publishes each reading as a snapshot on the loop. The kernel and the drivers may
  * answer late or never; nothing else in the daemon asks them after its start (scripts/layers).
  *
- *  - One reading at a time. It begins when somebody asks, at once, and otherwise at most once each
+ *  - One reading at a time. It begins as soon as somebody asks, and otherwise at most once each
  *    SAMPLER_PACE_MS after something changed. Without questions and changes there is no timer.
  *  - A question is answered by a snapshot whose reading began after the question. When a reading
  *    takes longer than SAMPLER_LIMIT_MS, questions are answered with the last snapshot: at once,
@@ -71,15 +71,17 @@ void sampler_close(struct sampler *s, void (*closed)(bool stuck, void *ctx));
 
 /* The last one, never NULL; valid until the loop's next turn. */
 const struct snapshot *sampler_snapshot(const struct sampler *s);
-/* Whether that serves for a decision now. */
+/* Whether that is young enough for a decision. */
 bool sampler_is_fresh(const struct sampler *s);
-/* Calls `answered` once from the loop. False, and no call, when no newer snapshot is to be expected
- * soon, since a reading hangs or memory is short: the last one must do. */
+/* The same, and nothing that sampler_note_change() or sampler_refresh() told came after it. */
+bool sampler_is_current(const struct sampler *s);
+/* Calls `answered` once from the loop; those who ask first are answered first. False, and no call, when no newer snapshot is to be expected
+ * soon, since a reading hangs: the last one must do. */
 bool sampler_ask(struct sampler *s, struct sampler_question *q,
                  void (*answered)(struct sampler_question *q));
 /* No-op when it does not wait. */
 void sampler_cancel(struct sampler *s, struct sampler_question *q);
-/* A reading begins now, or when the one in flight has ended; nobody waits for it. */
+/* A reading begins as if somebody asked. */
 void sampler_refresh(struct sampler *s);
 /* Figures may have changed: a reading begins within SAMPLER_PACE_MS. */
 void sampler_note_change(struct sampler *s);

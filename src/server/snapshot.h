@@ -23,7 +23,7 @@ struct snapshot {
     uint64_t began_at; /* uv_now() when its reading began, ms: no figure is older */
     struct memory_figures figures;
     uint64_t held[MEMORY_DEVICES_MAX]; /* bytes of all processes below, by device */
-    uint64_t oom_kills;                /* memory_oom_kills() */
+    uint64_t oom_kills;                /* as memory.h counts them */
     size_t n;
     struct snapshot_process process[]; /* by number, ascending; only those that ran to its end */
 };

@@ -7,8 +7,9 @@
 #include "base/container_of.h"
 #include "base/memory.h"
 #include "server/model_set.h"
+#include "server/sampler.h"
 
-#define SETTLE_STEP_MS 10  /* how often a device's figure is read while it should fall */
+#define SETTLE_STEP_MS 10  /* between two readings of a device's figure while it should fall */
 #define SETTLE_MAX_MS 5000 /* and for how long */
 #define GRACE_MS 5000      /* beyond the stop timeout, before a process counts as stuck */
 
@@ -17,9 +18,14 @@ struct operation {
     struct unload u; /* first */
     struct host *host;
     struct host_listener listener;
-    uv_timer_t
-        timer; /* first for the drain, then for stuck processes, then for devices to settle */
+    /* For the drain, then for stuck processes, then for devices to settle. */
+    uv_timer_t timer;
     enum { DRAINING, STOPPING, SETTLING } phase;
+    /* For the figures before, then for those after. Engines are stopped when the former have come:
+     * instance_stop() asks for the same reading, and later. */
+    struct sampler_question question;
+    bool measured;            /* the figures before have come */
+    struct unload_wish wish;  /* its texts until unload_start() is back */
     struct model_set *models; /* of `u.targets`, with the target's index */
     bool keep_busy;           /* at the drain's end, busy models stay */
     uint64_t started, settle_until;
@@ -102,35 +108,47 @@ static void on_timer_closed(uv_handle_t *handle)
 static void finish(struct operation *op)
 {
     struct unload *u = &op->u;
-    memory_read(&u->after);
+    u->after = host_snapshot(op->host)->figures;
     u->elapsed_ms = uv_now(host_loop(op->host)) - op->started;
     host_unlisten(op->host, &op->listener);
     op->done(u, op->ctx);
     uv_close((uv_handle_t *)&op->timer, on_timer_closed);
 }
 
+/* Calls `answered` with a snapshot that is newer than now, or at once where drivers hang. */
+static void read_figures(struct operation *op, void (*answered)(struct sampler_question *q))
+{
+    if (!sampler_ask(host_sampler(op->host), &op->question, answered))
+        answered(&op->question);
+}
+
 /* Whether each GPU's own figure has fallen by (nearly) what its processes held. */
 static bool devices_settled(const struct operation *op)
 {
-    struct memory_figures now;
-    memory_read(&now);
-    for (size_t d = 1; d < now.n && d < op->u.before.n; d++) {
+    const struct memory_figures *now = &host_snapshot(op->host)->figures;
+    for (size_t d = 1; d < now->n && d < op->u.before.n; d++) {
         uint64_t wanted = op->u.before.device[d].available + op->u.freed.bytes[d] / 10 * 9;
-        if (op->u.freed.bytes[d] && now.device[d].available < wanted)
+        if (op->u.freed.bytes[d] && now->device[d].available < wanted)
             return false;
     }
     return true;
 }
 
+static void on_settle(uv_timer_t *timer);
+
+static void on_figures_after(struct sampler_question *q)
+{
+    struct operation *op = container_of(q, struct operation, question);
+    uint64_t now = uv_now(host_loop(op->host));
+    if (devices_settled(op) || now >= op->settle_until)
+        finish(op);
+    else
+        uv_timer_start(&op->timer, on_settle, SETTLE_STEP_MS, 0);
+}
+
 static void on_settle(uv_timer_t *timer)
 {
-    struct operation *op = timer->data;
-    uint64_t now = uv_now(host_loop(op->host));
-    if (!devices_settled(op) && now < op->settle_until) {
-        uv_timer_start(&op->timer, on_settle, SETTLE_STEP_MS, 0);
-        return;
-    }
-    finish(op);
+    read_figures(timer->data, on_figures_after);
 }
 
 static size_t pending(const struct unload *u)
@@ -155,7 +173,7 @@ static void resolve(struct unload_target *t, enum unload_result result, const ch
 static void settle_if_resolved(struct operation *op)
 {
     struct unload *u = &op->u;
-    if (pending(u) || op->phase == SETTLING)
+    if (pending(u) || op->phase == SETTLING || !op->measured)
         return;
     op->phase = SETTLING;
     u->freed.n = u->before.n;
@@ -263,44 +281,34 @@ static void triage(struct unload *u)
             resolve(t, UNLOAD_FAILED, "not_found");
         else if (model_state(t->model) == SCHED_UNLOADED && !model_waits(t->model))
             resolve(t, UNLOAD_SKIPPED, "not_loaded");
-        else
-            model_memory(t->model, &t->freed);
     }
 }
 
-void unload_preview(struct unload *u, const struct unload_wish *wish)
+/* What there is before, and what each target holds of it. */
+static void measure(struct operation *op)
 {
-    memory_read(&u->before);
-    triage(u);
-    u->after = u->before;
-    u->held = wish->hold;
-    for (size_t i = 0; i < u->n; i++) {
-        struct unload_target *t = &u->targets[i];
-        if (t->result != UNLOAD_PENDING)
-            continue;
-        bool busy = t->model->sched.leases && !wish->force;
-        for (size_t d = 0; d < u->before.n; d++)
-            u->freed.bytes[d] += t->freed.bytes[d];
-        resolve(t, UNLOAD_UNLOADED, busy ? "would_wait_for_requests" : "would_be_unloaded");
-    }
-    u->freed.n = u->before.n;
+    struct unload *u = &op->u;
+    op->measured = true;
+    u->before = host_snapshot(op->host)->figures;
+    for (size_t i = 0; i < u->n; i++)
+        if (u->targets[i].result == UNLOAD_PENDING)
+            model_memory(u->targets[i].model, &u->targets[i].freed);
 }
 
-static void hold_targets(struct unload *u, const struct unload_wish *wish)
+static void hold_targets(struct operation *op)
 {
-    struct operation *op = of(u);
+    struct unload *u = &op->u;
+    const struct unload_wish *wish = &op->wish;
     uint64_t now = uv_now(host_loop(op->host));
     for (size_t i = 0; wish->hold && i < u->n; i++)
         if (u->targets[i].model)
             intent_hold(u->targets[i].model, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER,
                         wish->reason, wish->by);
-    u->held = wish->hold;
 }
 
-/* The wish may end at once (an engine that could not be started, a waiter): targets can resolve
+/* The request may be met at once (an engine that could not be started, a waiter): targets can resolve
  * while this runs, but the operation ends later, from its timer. */
-static void begin_unloads(struct operation *op, uint64_t drain_until,
-                          const struct unload_wish *wish)
+static void begin_unloads(struct operation *op, uint64_t drain_until)
 {
     for (size_t i = 0; i < op->u.n; i++) {
         struct unload_target *t = &op->u.targets[i];
@@ -309,34 +317,88 @@ static void begin_unloads(struct operation *op, uint64_t drain_until,
             continue;
         t->begun = true;
         h->intent.unloads++;
-        intent_unload(h, drain_until, wish->reason, wish->by);
+        intent_unload(h, drain_until, op->wish.reason, op->wish.by);
         if (t->result == UNLOAD_PENDING && model_state(h) == SCHED_UNLOADED)
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
     }
 }
 
-void unload_start(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx)
+static void on_figures_before(struct sampler_question *q)
 {
-    struct operation *op = of(u);
+    struct operation *op = container_of(q, struct operation, question);
+    measure(op);
+    settle_if_resolved(op);
+}
+
+static void init(struct operation *op, const struct unload_wish *wish, unload_done *done, void *ctx)
+{
     uv_loop_t *loop = host_loop(op->host);
-    uint64_t drain = wish->has_drain ? wish->drain_ms : host_config(op->host)->drain_timeout_ms;
     op->started = uv_now(loop);
+    op->wish = *wish;
     op->done = done;
     op->ctx = ctx;
     op->keep_busy = !wish->force && !wish->has_drain;
+    op->u.held = wish->hold;
     op->listener = (struct host_listener){.on_event = on_host_event};
     host_operation_begin(op->host);
     host_listen(op->host, &op->listener);
     uv_timer_init(loop, &op->timer);
     op->timer.data = op;
-    memory_read(&u->before);
-    hold_targets(u, wish);
+}
+
+void unload_start(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx)
+{
+    struct operation *op = of(u);
+    uint64_t drain = wish->has_drain ? wish->drain_ms : host_config(op->host)->drain_timeout_ms;
+    init(op, wish, done, ctx);
+    hold_targets(op);
     triage(u);
+    read_figures(op, on_figures_before);
     uint64_t until = wish->force ? 0 : op->keep_busy ? SCHED_NEVER : op->started + drain;
     if (wish->force)
         watch_for_stuck(op);
     else
         uv_timer_start(&op->timer, on_drained, drain, 0);
-    begin_unloads(op, until, wish);
+    begin_unloads(op, until);
+    op->wish.reason = op->wish.by = NULL; /* the caller's */
     settle_if_resolved(op);
+}
+
+/* --- what it would do --------------------------------------------------------------------------- */
+
+static void on_figures_of_preview(struct sampler_question *q)
+{
+    struct operation *op = container_of(q, struct operation, question);
+    struct unload *u = &op->u;
+    measure(op);
+    for (size_t i = 0; i < u->n; i++) {
+        struct unload_target *t = &u->targets[i];
+        if (t->result != UNLOAD_PENDING)
+            continue;
+        bool busy = t->model->sched.leases && !op->wish.force;
+        for (size_t d = 0; d < u->before.n; d++)
+            u->freed.bytes[d] += t->freed.bytes[d];
+        resolve(t, UNLOAD_UNLOADED, busy ? "would_wait_for_requests" : "would_be_unloaded");
+    }
+    u->freed.n = u->before.n;
+    finish(op);
+}
+
+static void on_preview(uv_timer_t *timer)
+{
+    read_figures(timer->data, on_figures_of_preview);
+}
+
+void unload_preview(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx)
+{
+    struct operation *op = of(u);
+    init(op, wish, done, ctx);
+    op->wish.reason = op->wish.by = NULL; /* the caller's */
+    triage(u);
+    /* Models without an engine may be freed while figures are read; others are announced as GONE
+     * before. */
+    for (size_t i = 0; i < u->n; i++)
+        if (u->targets[i].result == UNLOAD_PENDING && !model_instance(u->targets[i].model))
+            resolve(&u->targets[i], UNLOAD_UNLOADED, "would_be_unloaded");
+    uv_timer_start(&op->timer, on_preview, 0, 0);
 }

@@ -55,7 +55,7 @@ struct unload {
     uint64_t elapsed_ms;
 };
 
-/* Called once, never from inside unload_start(); `u` is freed when it returns. */
+/* Called once, never from inside unload_start() or unload_preview(); `u` is freed when it returns. */
 typedef void unload_done(struct unload *u, void *ctx);
 
 /* An operation without targets yet. */
@@ -64,9 +64,9 @@ struct unload *unload_create(struct host *host);
 void unload_add(struct unload *u, const char *name, struct model *model);
 /* Copies what it needs of `wish`. */
 void unload_start(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx);
-/* Instead of starting: what it would do, as results; nothing is changed. Frees with _destroy(). */
-void unload_preview(struct unload *u, const struct unload_wish *wish);
-/* Only before unload_start() or after unload_preview(). */
+/* Instead of starting: what it would do, as results; nothing is changed. */
+void unload_preview(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx);
+/* Only before unload_start() or unload_preview(). */
 void unload_destroy(struct unload *u);
 /* Whether something that was asked for is still loaded, or was not found. */
 bool unload_left_something(const struct unload *u);

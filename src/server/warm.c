@@ -8,7 +8,6 @@
 #include "base/memory.h"
 #include "base/strv.h"
 #include "catalog/folder.h"
-#include "engine/memory.h"
 
 #define SLICE ((uint64_t)16 * 1024 * 1024)
 #define PIECE ((size_t)256 * 1024) /* of one read */
@@ -112,15 +111,9 @@ static void on_slice(uv_work_t *work, int status)
         reading_free(r);
 }
 
-/* Half of the available memory: pages that running engines map must stay, the load may never come. */
-static uint64_t room(void)
-{
-    struct memory_figures figures;
-    memory_read(&figures);
-    return figures.device[0].available / 2;
-}
-
-static void begin(struct warm *w, const struct catalog_model *m)
+/* Fills half of the available memory at most: pages that running engines map must stay, and the load may
+ * never come. */
+static void begin(struct warm *w, const struct catalog_model *m, uint64_t available)
 {
     struct reading *r = mem_zalloc(sizeof *r);
     w->readings++;
@@ -128,7 +121,7 @@ static void begin(struct warm *w, const struct catalog_model *m)
     r->warm = w;
     r->work.data = r;
     r->fd = -1;
-    r->left = room();
+    r->left = available / 2;
     for (unsigned no = 1; no <= m->shards; no++)
         strv_add_take(&r->paths, folder_shard_path(m->path, no, m->shards));
     if (uv_queue_work(w->loop, &r->work, read_slice, on_slice))
@@ -142,7 +135,7 @@ struct warm *warm_create(uv_loop_t *loop)
     return w;
 }
 
-void warm_next(struct warm *w, const struct catalog_model *m)
+void warm_next(struct warm *w, const struct catalog_model *m, uint64_t available)
 {
     if (m == w->model || w->closing)
         return;
@@ -151,12 +144,12 @@ void warm_next(struct warm *w, const struct catalog_model *m)
         w->reading->dropped = true;
     w->reading = NULL;
     if (m && m->path)
-        begin(w, m);
+        begin(w, m, available);
 }
 
 void warm_close(struct warm *w, void (*closed)(void *ctx), void *ctx)
 {
-    warm_next(w, NULL);
+    warm_next(w, NULL, 0);
     w->closing = true;
     w->closed = closed;
     w->ctx = ctx;

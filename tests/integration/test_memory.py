@@ -96,6 +96,7 @@ def test_one_meaning_of_memory(start, cli):
     use(server, "m1")
     use(server, "m2")
     for model in ("m1", "m2"):
+        until(lambda name=model: server.models()[name]["memory_source"] == "measured", what="its memory to be read")
         listed, engine = server.models()[model], server.engines()[model]
         assert listed["memory_source"] == engine["memory_source"] == "measured"
         assert abs(listed["memory"]["host"] - engine["memory"]["host"]) < listed["size"] // 2

@@ -16,13 +16,16 @@ static struct host host;
 static struct budget *b = &host.budget;
 static struct model h, other;
 static struct instance instance;
+static struct snapshot snapshot;
 
 static void set_devices(size_t n)
 {
-    *b = (struct budget){.devices = n, .figures.n = n};
-    b->figures.device[0] =
+    *b = (struct budget){.devices = n, .snapshot = &snapshot};
+    memset(&snapshot, 0, sizeof snapshot);
+    snapshot.figures.n = n;
+    snapshot.figures.device[0] =
         (struct memory_device){.name = "host", .total = 64 * GIB, .available = 40 * GIB};
-    b->figures.device[1] =
+    snapshot.figures.device[1] =
         (struct memory_device){.name = "gpu0", .total = 24 * GIB, .available = 20 * GIB};
 }
 
@@ -78,34 +81,25 @@ static void what_engines_may_have(void **state)
     assert_int_equal(budget_ceiling(b, 0), 64 * GIB - MARGIN);
     assert_int_equal(budget_capacity(b, 0), 40 * GIB - MARGIN);
     assert_int_equal(budget_ceiling(b, 1), 24 * GIB - CARD_MARGIN);
-    b->ours[0] = 10 * GIB; /* it would come back */
+    snapshot.held[0] = 10 * GIB; /* it would come back */
     assert_int_equal(budget_capacity(b, 0), 50 * GIB - MARGIN);
     b->limit[0] = 8 * GIB;
     assert_int_equal(budget_ceiling(b, 0), 8 * GIB);
     assert_int_equal(budget_capacity(b, 0), 8 * GIB);
-    b->figures.device[0].available = GIB;
-    b->ours[0] = 5 * GIB; /* others use what the limit would allow */
+    snapshot.figures.device[0].available = GIB;
+    snapshot.held[0] = 5 * GIB; /* others use what the limit would allow */
     assert_int_equal(budget_capacity(b, 0), 6 * GIB - MARGIN);
 }
 
 static void a_device_that_does_not_answer(void **state)
 {
     (void)state;
-    b->figures.device[1].total = b->figures.device[1].available = 0;
+    snapshot.figures.device[1].total = snapshot.figures.device[1].available = 0;
     assert_int_equal(budget_ceiling(b, 1), SCHED_UNLIMITED);
     assert_int_equal(budget_capacity(b, 1), SCHED_UNLIMITED);
     b->limit[1] = GIB;
     assert_int_equal(budget_ceiling(b, 1), GIB);
     assert_int_equal(budget_capacity(b, 1), GIB);
-}
-
-static void a_reading_serves_for_a_while(void **state)
-{
-    (void)state;
-    assert_true(budget_is_stale(b, 0));
-    b->read_at = 1000;
-    assert_false(budget_is_stale(b, 1249));
-    assert_true(budget_is_stale(b, 1250));
 }
 
 static void limits_of_devices(void **state)
@@ -114,16 +108,17 @@ static void limits_of_devices(void **state)
     (void)state;
     setenv("HOSTLER_NVML", "/nonexistent.so", 1);
     memory_init_at("/nonexistent");
+    memory_read(&snapshot.figures);
     assert_int_equal(memory_limits_parse("host=8G", &c.memory, &err), 0);
-    assert_int_equal(budget_init(b, &c, &err), 0);
+    assert_int_equal(budget_init(b, &c, &snapshot, &err), 0);
     assert_int_equal(b->devices, 1);
     assert_int_equal(b->limit[0], 8 * GIB);
     c.memory_off = true;
-    assert_int_equal(budget_init(b, &c, &err), 0);
+    assert_int_equal(budget_init(b, &c, &snapshot, &err), 0);
     assert_int_equal(b->devices, 0);
     c.memory_off = false;
     assert_int_equal(memory_limits_parse("gpu7=8G", &c.memory, &err), 0);
-    assert_int_equal(budget_init(b, &c, &err), -ENODEV);
+    assert_int_equal(budget_init(b, &c, &snapshot, &err), -ENODEV);
     assert_string_equal(err.text, "--memory: there is no device 'gpu7' here; there is host");
     c.memory = (struct memory_limits){0};
     memory_finish();
@@ -286,12 +281,17 @@ static void why_there_is_no_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BUDGET_TEST(what_engines_may_have),          BUDGET_TEST(a_device_that_does_not_answer),
-        BUDGET_TEST(a_reading_serves_for_a_while),   BUDGET_TEST(limits_of_devices),
-        BUDGET_TEST(a_limit_is_kept_to_the_byte),    BUDGET_TEST(what_was_found_is_a_guess),
-        BUDGET_TEST(the_file_counts_once),           BUDGET_TEST(the_file_is_in_use),
-        BUDGET_TEST(after_a_failure_all_there_is),   BUDGET_TEST(what_the_preset_gives),
-        BUDGET_TEST(what_is_not_known_is_estimated), BUDGET_TEST(it_learns),
+        BUDGET_TEST(what_engines_may_have),
+        BUDGET_TEST(a_device_that_does_not_answer),
+        BUDGET_TEST(limits_of_devices),
+        BUDGET_TEST(a_limit_is_kept_to_the_byte),
+        BUDGET_TEST(what_was_found_is_a_guess),
+        BUDGET_TEST(the_file_counts_once),
+        BUDGET_TEST(the_file_is_in_use),
+        BUDGET_TEST(after_a_failure_all_there_is),
+        BUDGET_TEST(what_the_preset_gives),
+        BUDGET_TEST(what_is_not_known_is_estimated),
+        BUDGET_TEST(it_learns),
         BUDGET_TEST(why_there_is_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

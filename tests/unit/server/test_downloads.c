@@ -31,6 +31,12 @@ static void on_told(enum downloads_event event, const struct downloads_item *ite
         assert_int_equal(downloads_cancel(downloads, item->repo, &err), 0);
 }
 
+static void note_host_closed(bool stuck, void *ctx)
+{
+    assert_false(stuck);
+    *(bool *)ctx = true;
+}
+
 static void note_closed(void *ctx)
 {
     *(bool *)ctx = true;
@@ -68,7 +74,7 @@ static int destroy(void **state)
     refresh_close(refresh, note_closed, &refresh_closed);
     while (!refresh_closed)
         uv_run(&loop, UV_RUN_ONCE);
-    host_close(host, note_closed, &host_closed);
+    host_close(host, note_host_closed, &host_closed);
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_true(host_closed);
     assert_int_equal(uv_loop_close(&loop), 0);

@@ -19,8 +19,9 @@ struct ear {
     struct ear *brings; /* who listens from then on */
 };
 
-static void note_closed(void *ctx)
+static void note_closed(bool stuck, void *ctx)
 {
+    assert_false(stuck);
     *(bool *)ctx = true;
 }
 

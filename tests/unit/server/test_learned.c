@@ -17,6 +17,7 @@
 
 static uv_loop_t loop;
 static struct state *s;
+static struct snapshot snapshot;
 static struct budget b;
 static struct catalog_model model;
 static struct model h;
@@ -25,10 +26,11 @@ static char id[] = "m";
 static void set_devices(const char *second)
 {
     b = (struct budget){.devices = second ? 2 : 1};
-    b.figures.n = b.devices;
-    strcpy(b.figures.device[0].name, "host");
+    b.snapshot = &snapshot;
+    snapshot.figures.n = b.devices;
+    strcpy(snapshot.figures.device[0].name, "host");
     if (second)
-        strcpy(b.figures.device[1].name, second);
+        strcpy(snapshot.figures.device[1].name, second);
 }
 
 static void set_argument(const char *text)

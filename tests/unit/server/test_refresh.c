@@ -112,8 +112,9 @@ static int begin(void **state)
     return uv_loop_init(&loop) || uv_timer_init(&loop, &limit);
 }
 
-static void on_host_closed(void *ctx)
+static void on_host_closed(bool stuck, void *ctx)
 {
+    assert_false(stuck);
     (void)ctx;
     closed++;
 }

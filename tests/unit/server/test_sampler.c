@@ -117,6 +117,12 @@ static void create(const struct sampler_source *source, bool *closed)
     memset(order, 0, sizeof order);
 }
 
+/* A reading that was asked for is in flight then. */
+static void turn(void)
+{
+    uv_run(&loop, UV_RUN_NOWAIT);
+}
+
 static void run_until(const bool *flag)
 {
     while (!*flag && uv_run(&loop, UV_RUN_ONCE))
@@ -168,12 +174,14 @@ static void on_release(uv_timer_t *t)
 /* The first reading may have read before the second question came. */
 static void a_question_is_answered_by_a_reading_that_began_after_it(void **state)
 {
-    struct asker first = {0}, second = {0}, gone = {0};
+    struct asker first = {0}, beside = {0}, second = {0}, gone = {0};
     bool closed = false;
     (void)state;
     create(&slow, &closed);
     assert_true(sampler_is_fresh(sampler));
     assert_true(ask(&first));
+    assert_true(ask(&beside)); /* in the same turn of the loop */
+    turn();
     assert_true(ask(&second));
     assert_true(ask(&gone));
     sampler_cancel(sampler, &gone.question);
@@ -182,6 +190,7 @@ static void a_question_is_answered_by_a_reading_that_began_after_it(void **state
     assert_true(!first.version && !second.version);
     run_until_answered(&second);
     assert_int_equal(first.version, 2);
+    assert_int_equal(beside.version, 2);
     assert_int_equal(second.version, 3);
     assert_int_equal(gone.version, 0);
     assert_int_equal(n_published, 2);
@@ -218,6 +227,7 @@ static void who_closes_it_waits_for_the_reading(void **state)
     (void)state;
     create(&slow, &closed);
     assert_true(ask(&a));
+    turn();
     sampler_close(sampler, on_closed);
     assert_false(closed);
     uv_sem_post(&may_read);
@@ -232,6 +242,7 @@ static void who_closes_it_does_not_wait_for_one_that_hangs(void **state)
     (void)state;
     create(&slow, &closed);
     assert_true(ask(&a));
+    turn();
     sampler_close(sampler, on_closed);
     run_until(&closed);
     assert_true(stuck && !a.version);
@@ -274,6 +285,7 @@ static void who_ended_meanwhile_is_not_in_the_snapshot(void **state)
     sampler_watch(sampler, &stays.process, 'c');
     uint64_t number = freed.process.number;
     assert_true(ask(&a));
+    turn();
     reaped.ended = true;
     sampler_unwatch(sampler, &freed.process);
     sampler_watch(sampler, &next.process, 'b'); /* the same pid, in use again */
@@ -304,6 +316,7 @@ static void changes_are_read_once_and_then_nothing_wakes(void **state)
     uv_run(&loop, UV_RUN_DEFAULT); /* ends when no timer and no reading is left */
     assert_int_equal(n_published, 1);
     sampler_refresh(sampler);
+    turn();
     sampler_note_change(sampler);
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(n_published, 3);

@@ -17,6 +17,7 @@
 #include "server/warm.h"
 
 #define MIB ((size_t)1024 * 1024)
+#define AVAILABLE ((uint64_t)1 << 40) /* bytes of memory: as many as any file here has */
 
 static uv_loop_t loop;
 static struct warm *warm;
@@ -111,7 +112,7 @@ static void a_file_is_read_whole(void **state)
     struct catalog_model m = {.path = write_file("a.gguf", 40), .shards = 1};
     if (cannot_drop("a.gguf"))
         skip();
-    warm_next(warm, &m);
+    warm_next(warm, &m, AVAILABLE);
     settle();
     assert_int_equal(cached("a.gguf"), 100);
 }
@@ -123,7 +124,7 @@ static void all_shards_are_read(void **state)
     struct catalog_model m = {.path = write_file("m-00001-of-00002.gguf", 3), .shards = 2};
     if (cannot_drop("m-00002-of-00002.gguf"))
         skip();
-    warm_next(warm, &m);
+    warm_next(warm, &m, AVAILABLE);
     settle();
     assert_int_equal(cached("m-00001-of-00002.gguf"), 100);
     assert_int_equal(cached("m-00002-of-00002.gguf"), 100);
@@ -140,9 +141,9 @@ static void a_change_of_plans_ends_it(void **state)
         skip();
     }
     other.path = write_file("b.gguf", 2);
-    warm_next(warm, &m);
-    warm_next(warm, &none); /* that the engine fetches */
-    warm_next(warm, &other);
+    warm_next(warm, &m, AVAILABLE);
+    warm_next(warm, &none, AVAILABLE); /* that the engine fetches */
+    warm_next(warm, &other, AVAILABLE);
     settle();
     assert_true(cached("a.gguf") < 50); /* a slice, and what the kernel was asked for beyond it */
     assert_int_equal(cached("b.gguf"), 100);
@@ -153,7 +154,7 @@ static void a_file_that_is_not_there(void **state)
 {
     (void)state;
     struct catalog_model m = {.path = path_of("none.gguf"), .shards = 3};
-    warm_next(warm, &m);
+    warm_next(warm, &m, AVAILABLE);
     settle();
 }
 
@@ -161,7 +162,7 @@ static void closed_in_the_middle(void **state)
 {
     (void)state;
     struct catalog_model m = {.path = write_file("a.gguf", 64), .shards = 1};
-    warm_next(warm, &m); /* and then tear_down() */
+    warm_next(warm, &m, AVAILABLE); /* and then tear_down() */
 }
 
 int main(void)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""A GPU's driver that does not answer: only what needs its figures waits, and not for ever."""
+import pathlib
+import signal
+
+import pytest
+from background import background
+from conftest import HOSTLER, PATIENCE, until
+from unloading import ENDLESS, alive, fake, load, results, unload_all  # noqa: F401
+from wire import open_stream, read_events
+
+NVML = pathlib.Path(HOSTLER).with_name("fake_nvml.so")
+MIB = 1 << 20
+WARNING = "has not told the memory figures"
+
+
+@pytest.fixture
+def driver(tmp_path):
+    """driver.hangs(): it answers no more; driver.answers(free): again, with so many MiB free on gpu0."""
+    if not NVML.exists():
+        pytest.skip(f"{NVML} is not built")
+
+    class Driver:
+        lock, file = tmp_path / "hang", tmp_path / "nvml"
+        env = {"HOSTLER_NVML": str(NVML), "FAKE_NVML_FILE": str(file), "FAKE_NVML_HANG": str(lock)}
+
+        def hangs(self):
+            self.lock.touch()
+
+        def answers(self, free):
+            self.file.write_text(f"{free},49152\n\n", encoding="ascii")
+            self.lock.unlink(missing_ok=True)
+
+    driver = Driver()
+    driver.answers(24000)
+    yield driver
+    driver.answers(24000)
+
+
+def free(status):
+    return status.json["memory"]["gpu0"]["available"] // MIB
+
+
+def wait_for_warning(server):
+    """Asks for figures until the daemon has noticed that none come."""
+    until(lambda: server.get("/hostler/v1/status").status == 200 and WARNING in server.log(), what="the warning")
+
+
+def test_health_and_streams_go_on_while_it_hangs(fake, driver):
+    server = fake(env=driver.env, a=ENDLESS)
+    load(server, "a")
+    connection, response = open_stream(server, "a")
+    read_events(response, 1)
+    driver.hangs()
+    warned = background(wait_for_warning, server)
+    rounds = 0
+    while not warned.done() or rounds < 20:
+        assert server.get("/health", timeout=PATIENCE / 4).status == 200
+        assert len(read_events(response, 2)) == 2
+        rounds += 1
+    warned.result(PATIENCE)
+    driver.answers(20000)
+    until(lambda: free(server.get("/hostler/v1/status")) == 20000, what="the new figure")
+    connection.close()
+
+
+def test_what_needs_its_figures_is_done_with_the_last_ones(fake, driver):
+    server = fake(env=driver.env, a={}, b={})
+    load(server, "a")
+    driver.hangs()
+    driver.file.write_text("20000,49152\n\n", encoding="ascii")
+    wait_for_warning(server)
+    assert free(server.get("/hostler/v1/status")) == 24000
+    assert server.tokenize("b").status == 200  # it was placed
+    assert server.get("/hostler/v1/estimate?model=a").status == 200
+    assert results(unload_all(server)) == {"a": "unloaded", "b": "unloaded"}
+    assert server.log().count(WARNING) == 1
+    driver.answers(21000)
+    until(lambda: free(server.get("/hostler/v1/status")) == 21000, what="the new figure")
+    assert "the memory figures have come after" in server.log()
+
+
+def test_the_server_ends_while_it_hangs(fake, driver):
+    server = fake(env=driver.env, a={})
+    pid = load(server, "a")["a"]
+    driver.hangs()
+    wait_for_warning(server)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(PATIENCE) == 1
+    assert not alive(pid)
+    assert "exits without waiting" in server.log()
