@@ -124,10 +124,14 @@ SAN_LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/san/obj/llhttp/%.o
 SAN_UNIT := $(UNIT:tests/unit/%.c=$(BUILD)/san/unit/%)
 SAN_FUZZ := $(FUZZ:tests/fuzz/%.c=$(BUILD)/san/fuzz/%)
 
-san: $(BUILD)/san/hostler $(SAN_UNIT) $(SAN_FUZZ) $(BUILD)/sim/sim_sched $(BUILD)/san/sim/sim_sched $(BUILD)/san/fake_nvml.so $(BUILD)/san/fail_nth.so
+san: $(BUILD)/san/hostler $(BUILD)/san/hostler_kinds $(SAN_UNIT) $(SAN_FUZZ) $(BUILD)/sim/sim_sched $(BUILD)/san/sim/sim_sched $(BUILD)/san/fake_nvml.so $(BUILD)/san/fail_nth.so
 $(BUILD)/san/hostler: $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
 	@echo "  building $@"
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+# With a second kind of engine (tests/kind): its list is found before the library's.
+$(BUILD)/san/hostler_kinds: $(wildcard tests/kind/*.[ch]) $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
+	@echo "  building $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
 $(BUILD)/san/libhostler.a: $(SAN_OBJ) $(SAN_LLHTTP_OBJ)
 	@rm -f $@
 	$(Q)$(AR) qcs $@ $^

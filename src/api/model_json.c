@@ -96,7 +96,7 @@ static json_t *strings(const struct strv *v)
 static json_t *args_of(const struct model *h)
 {
     json_t *args = strings(&h->launch.argv);
-    json_array_insert_new(args, 0, reply_string(h->launch.program->path));
+    json_array_insert_new(args, 0, reply_string(engine_launch_path(&h->launch)));
     return args;
 }
 

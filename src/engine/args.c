@@ -167,6 +167,14 @@ const struct engine_arg *engine_args_model(const struct engine_args *a)
     return arg ? arg : engine_args_role(a, ENGINE_OPTION_REMOTE);
 }
 
+bool engine_args_fetch(const struct engine_args *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (a->v[i].option->fetches)
+            return true;
+    return false;
+}
+
 static void append_values(const struct engine_arg *arg, struct strv *argv)
 {
     if (arg->option->two_values)

@@ -67,6 +67,8 @@ const struct engine_arg *engine_args_role(const struct engine_args *a,
 /* The argument that says which model the engine serves (ENGINE_OPTION_MODEL, REPO or REMOTE); NULL:
  * none does. */
 const struct engine_arg *engine_args_model(const struct engine_args *a);
+/* Whether one of them makes the engine download something when it starts. */
+bool engine_args_fetch(const struct engine_args *a);
 /* As lines of a preset: the canonical name without its dashes, ` = `, the value; of a switch `true` or
  * `false`. */
 void engine_args_print_ini(const struct engine_args *a, struct buf *out);

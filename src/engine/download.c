@@ -168,7 +168,7 @@ static int start_process(struct download *d, uv_loop_t *loop, const struct downl
     if (k->environment)
         k->environment(&env);
     if (!rc) {
-        rc = process_start(&d->process, loop, argv, env.v);
+        rc = process_start(&d->process, loop, argv, env.v, NULL);
         if (rc)
             error_set(err, rc, "cannot start %s: %s", spec->binary, strerror(-rc));
     }

@@ -299,7 +299,7 @@ static int start_process(struct engine *e, uv_loop_t *loop, const struct engine_
         e->kind->environment(&env);
     e->kind->add_place(&argv, &env, &(struct engine_place){.socket = e->socket, .port = e->port});
     e->spawned = uv_hrtime();
-    int rc = process_start(&e->process, loop, argv.v, env.v);
+    int rc = process_start(&e->process, loop, argv.v, env.v, spec->directory);
     strv_finish(&argv);
     strv_finish(&env);
     return rc;
@@ -312,8 +312,9 @@ static const struct process_events process_events = {
     .gone = on_gone,
 };
 
-static void start_check(struct engine *e, uv_loop_t *loop)
+static void start_check(struct engine *e, uv_loop_t *loop, const struct engine_spec *spec)
 {
+    const char *path = spec->ready_path ? spec->ready_path : e->kind->ready_path;
     const struct engine_place place = {.socket = e->socket, .port = e->port};
     switch (e->kind->readiness) {
     case ENGINE_READY_REPORTED:
@@ -322,7 +323,7 @@ static void start_check(struct engine *e, uv_loop_t *loop)
         e->check = check_start(loop, &place, NULL, on_check_passed, e);
         return;
     case ENGINE_READY_ANSWERS:
-        e->check = check_start(loop, &place, e->kind->ready_path, on_check_passed, e);
+        e->check = check_start(loop, &place, path, on_check_passed, e);
         return;
     }
 }
@@ -355,7 +356,7 @@ int engine_start(struct engine **out, uv_loop_t *loop, const struct engine_spec 
         goto fail;
     }
     set_state(e, ENGINE_STARTING);
-    start_check(e, loop);
+    start_check(e, loop, spec);
     *out = e;
     return 0;
 fail:

@@ -54,6 +54,8 @@ struct engine_spec {
     const char *binary;       /* path of its program */
     const struct strv *args;  /* without its address, which the kind adds; NULL: none */
     const struct strv *env;   /* NAME=VALUE beside the clean environment; NULL: none */
+    const char *directory;    /* that it runs in; NULL: the daemon's */
+    const char *ready_path;   /* for ENGINE_READY_ANSWERS; NULL: the kind's */
     const char *socket_dir;   /* private folder (rundir.h); the socket is made in it */
     uint64_t load_timeout_ms; /* 0: none */
     uint64_t stop_timeout_ms; /* then SIGKILL to its process group; 0: at once */

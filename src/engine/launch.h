@@ -31,7 +31,6 @@ struct engine_particulars {
     char *directory;  /* that it runs in */
     char *ready_path; /* engine_kind.ready_path */
     char *health_path;
-    struct strv stop_command;    /* run when it is to stop, before the first step (engine.h) */
     struct engine_route *routes; /* as engine_kind.routes; its texts are in the next one */
     struct strv route_texts;
 };
@@ -46,6 +45,13 @@ struct engine_launch {
 };
 
 void engine_launch_finish(struct engine_launch *l);
+/* What of it differs from its kind: for the kind's compose() to fill in. */
+struct engine_particulars *engine_launch_own(struct engine_launch *l);
+/* As its kind says, unless it differs. NULL: see engine_kind. */
+const char *engine_launch_path(const struct engine_launch *l);
+const char *engine_launch_ready_path(const struct engine_launch *l);
+const char *engine_launch_health_path(const struct engine_launch *l);
+const struct engine_route *engine_launch_routes(const struct engine_launch *l);
 /* Whether an engine that was started with one need not be replaced when the other is due. */
 bool engine_launch_equal(const struct engine_launch *a, const struct engine_launch *b);
 

@@ -53,6 +53,7 @@ struct engine_option {
     const char *file_noun; /* what such a file is, for messages; NULL without one. Static */
     bool accumulates;      /* a further value is added, it does not replace */
     bool owned_by_router;  /* dropped from presets: only hostler itself may set it */
+    bool selects;          /* a section of presets with it is of this kind of engine */
     bool fetches;          /* makes the engine download something when it starts */
     bool powerful;         /* lets the engine's callers act on this machine */
 };

@@ -323,14 +323,15 @@ static int open_output(struct process_output *o, int fd)
     return uv_read_start((uv_stream_t *)&o->pipe, give_chunk, on_read);
 }
 
-int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *const *envp)
+int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *const *envp,
+                  const char *directory)
 {
     struct spawned child;
     uv_update_time(loop); /* limits count from now, however long this turn has lasted */
     p->loop = loop;
     int rc = init_handles(p);
     if (rc == 0)
-        rc = spawn(&child, argv[0], argv, envp);
+        rc = spawn(&child, argv[0], argv, envp, directory);
     if (rc)
         return rc;
     p->pid = child.pid;

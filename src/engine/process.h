@@ -96,10 +96,10 @@ struct process {
 /* Both strings, and the events, must outlive it. */
 void process_init(struct process *p, const char *role, const char *name, engine_parse *parse,
                   const struct process_events *events);
-/* Runs argv[0]; both vectors end with NULL. On error nothing is running, and process_close() is
+/* Runs argv[0], in `directory` (NULL: the daemon's); both vectors end with NULL. On error nothing is running, and process_close() is
  * still due. */
-int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *const *envp)
-    __attribute__((warn_unused_result));
+int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *const *envp,
+                  const char *directory) __attribute__((warn_unused_result));
 /* Kills its group after so many ms, unless it is called again (0: no limit) or it is stopped. */
 void process_limit(struct process *p, uint64_t ms);
 /* No-op when it does not run; the first call's `stop` counts. With `force` it is killed at once. */

@@ -138,7 +138,7 @@ static void reset_signals(void)
 
 static void __attribute__((noreturn))
 run_child(const struct channels *c, pid_t parent, const char *path, char *const *argv,
-          char *const *envp)
+          char *const *envp, const char *directory)
 {
     int status = c->fd[CHANNEL_STATUS][1];
     setpgid(0, 0);
@@ -148,7 +148,8 @@ run_child(const struct channels *c, pid_t parent, const char *path, char *const 
         if (getppid() != parent)
             _exit(127);
         reset_signals();
-        execve(path, argv, envp);
+        if (!directory || chdir(directory) == 0)
+            execve(path, argv, envp);
     }
     int code = errno;
     ssize_t ignored = write(status, &code, sizeof code);
@@ -182,7 +183,8 @@ static int take(int *fd)
     return taken;
 }
 
-int spawn(struct spawned *out, const char *path, char *const *argv, char *const *envp)
+int spawn(struct spawned *out, const char *path, char *const *argv, char *const *envp,
+          const char *directory)
 {
     struct channels c;
     int rc = channels_open(&c);
@@ -197,7 +199,7 @@ int spawn(struct spawned *out, const char *path, char *const *argv, char *const 
     pid_t self = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        run_child(&c, self, path, argv, envp);
+        run_child(&c, self, path, argv, envp, directory);
     rc = pid < 0 ? -errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)

@@ -20,15 +20,15 @@ struct spawned {
 };
 
 /*
- * Runs `path` (no search in PATH) and comes back when it is executing or has failed to: 0, or a
- * negative errno of whatever failed, and then there is no process: error_is_ours() is true where
+ * Runs `path` (no search in PATH) in `directory` (NULL: this process's) and returns when it executes or
+ * has failed to: 0, or a negative errno of whatever failed, and then there is no process: error_is_ours() is true where
  * descriptors, processes or memory ran out (pipes, fork, execve()); else it is execve()'s word on
  * `path` (-ENOENT, -EACCES, -ENOEXEC, …). `argv` and `envp` end with NULL.
  *
  * To be called from the thread that lives as long as the program: the kernel sends the death signal
  * when the thread that forked ends, not the process (prctl(2), PR_SET_PDEATHSIG).
  */
-int spawn(struct spawned *out, const char *path, char *const *argv, char *const *envp)
-    __attribute__((warn_unused_result));
+int spawn(struct spawned *out, const char *path, char *const *argv, char *const *envp,
+          const char *directory) __attribute__((warn_unused_result));
 
 #endif

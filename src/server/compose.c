@@ -22,13 +22,14 @@ void compose(struct engine_launch *out, const struct config *c, const struct pre
              const struct catalog_model *m)
 {
     const struct preset *preset = presets_of(p, m->id);
+    const bool is_default = preset->program == &c->engine;
     char *aliases = c->classic ? join(&c->aliases) : NULL;
     const struct engine_setup setup = {
-        .program = &c->engine,
-        .command_line = &c->args,
+        .program = preset->program,
+        .command_line = is_default ? &c->args : NULL,
         .section = preset == &p->defaults ? NULL : &preset->args,
-        .defaults = &p->defaults.args,
-        .environment = &c->env_args,
+        .defaults = is_default ? &p->defaults.args : NULL,
+        .environment = is_default ? &c->env_args : NULL,
         .path = m->path,
         .projector = m->mmproj,
         .draft = m->draft,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From the command line, the presets and the catalog to what a model's engine is started with. */
+/* From the command line, the presets and the catalog to what a model's engine is started with. The command
+ * line, its environment and `[*]` give options to models of the default kind only. */
 #ifndef HOSTLER_SERVER_COMPOSE_H
 #define HOSTLER_SERVER_COMPOSE_H
 

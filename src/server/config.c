@@ -111,8 +111,8 @@ static int read_variable(struct config *c, const char *name, const char *value, 
         return 0;
     /* The engine's other variables are no options: HF_TOKEN and the like are secrets, which have no
      * place on a command line. */
-    if (strncmp(name, c->engine.kind->option_env_prefix,
-                strlen(c->engine.kind->option_env_prefix)) != 0)
+    const char *prefix = c->engine.kind->option_env_prefix;
+    if (!prefix || strncmp(name, prefix, strlen(prefix)) != 0)
         return 0;
     bool off = false;
     const struct engine_option *o = c->engine.kind->option_by_env(c->engine.options, name, &off);
@@ -140,14 +140,20 @@ static int read_environment(struct config *c, char **env, struct error *err)
 /* --- the engine ---------------------------------------------------------------------------------
  */
 
+/* By its kind's variable, else its usual name. */
+static const char *named_program(const struct engine_kind *k, char **env)
+{
+    const char *named = k->program_env ? env_get(env, k->program_env) : NULL;
+    return named && *named ? named : k->program;
+}
+
 /* The engine must be known before the options can be read, since it says which there are. */
 static const char *wanted_engine(const struct engine_kind *k, int argc, char **argv, char **env)
 {
     for (int i = argc - 2; i >= 0; i--)
         if (strcmp(argv[i], "--engine") == 0)
             return argv[i + 1];
-    const char *named = env_get(env, k->program_env);
-    return named && *named ? named : k->program;
+    return named_program(k, env);
 }
 
 /* The absolute path of an executable, looked up on PATH when it has no slash. NULL: not found. */
@@ -184,6 +190,38 @@ static int load_engine(struct config *c, int argc, char **argv, char **env, stru
     free(c->engine.path);
     c->engine.path = path;
     return rc;
+}
+
+/* A kind with a program of its own is left out where that is not installed. */
+static int load_other(struct config *c, const struct engine_kind *k, char **env, struct error *err)
+{
+    struct engine_program p = {.kind = k};
+    if (k->program && !(p.path = find_executable(named_program(k, env), env)))
+        return 0;
+    int rc = k->options_load(&p.options, p.path, err);
+    if (rc) {
+        free(p.path);
+        return rc;
+    }
+    c->others = mem_realloc(c->others, (c->n_others + 1) * sizeof *c->others);
+    c->others[c->n_others++] = p;
+    return 0;
+}
+
+static int load_others(struct config *c, char **env, struct error *err)
+{
+    const struct engine_kind *k;
+    int rc = 0;
+    for (size_t i = 0; !rc && (k = engine_kind_at(i)); i++)
+        if (k != c->engine.kind)
+            rc = load_other(c, k, env, err);
+    return rc;
+}
+
+static void program_finish(struct engine_program *p)
+{
+    free(p->path);
+    engine_options_destroy(p->options);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------
@@ -307,6 +345,8 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
         c->engine.kind->hub_environment(&c->hub_env, env);
     int rc = load_engine(c, argc, argv, env, err);
     if (!rc)
+        rc = load_others(c, env, err);
+    if (!rc)
         rc = read_environment(c, env, err);
     char *env_model = c->model;
     c->model = NULL;
@@ -327,7 +367,6 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
 
 void config_finish(struct config *c)
 {
-    free(c->engine.path);
     free(c->models_dir);
     free(c->models_preset);
     free(c->cache_dir);
@@ -347,6 +386,9 @@ void config_finish(struct config *c)
     free(c->cors_headers);
     engine_args_finish(&c->args);
     engine_args_finish(&c->env_args);
-    engine_options_destroy(c->engine.options);
+    program_finish(&c->engine);
+    for (size_t i = 0; i < c->n_others; i++)
+        program_finish(&c->others[i]);
+    free(c->others);
     *c = (struct config){0};
 }

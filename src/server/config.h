@@ -17,8 +17,11 @@
 
 struct config {
     struct engine_program engine; /* of models that name no other */
-    char *models_dir;             /* router mode; NULL */
-    char *models_preset;          /* router mode; NULL */
+    /* Of the other kinds, as far as they are installed; fixed once the configuration is read. */
+    struct engine_program *others;
+    size_t n_others;
+    char *models_dir;    /* router mode; NULL */
+    char *models_preset; /* router mode; NULL */
     char *cache_dir; /* the Hugging Face cache, whether or not it is there; NULL: nobody knows */
     char *model;     /* classic mode: path; NULL in router mode and where the engine fetches it */
     bool classic;    /* one engine, loaded at start, any model name */

@@ -342,15 +342,18 @@ static int start(struct instance *i, struct error *err)
 {
     struct model *m = i->model;
     const struct config *c = m->host->config;
+    bool fetches = !m->entry->path && engine_args_fetch(&m->launch.args);
     struct engine_spec spec = {
         .kind = m->launch.program->kind,
         .name = m->entry->id,
-        .binary = m->launch.program->path,
+        .binary = engine_launch_path(&m->launch),
         .args = &m->launch.argv,
         .env = &m->launch.env,
         .socket_dir = m->host->rundir.path,
-        /* One that fetches its file first takes as long as that takes. */
-        .load_timeout_ms = m->entry->path ? c->load_timeout_ms : 0,
+        .directory = m->launch.own ? m->launch.own->directory : NULL,
+        .ready_path = engine_launch_ready_path(&m->launch),
+        /* A download may take any time. */
+        .load_timeout_ms = fetches ? 0 : c->load_timeout_ms,
         .stop_timeout_ms = m->settings.stop_timeout_ms,
     };
     return engine_start(&i->engine, m->host->loop, &spec, &engine_events, i, err);

@@ -115,10 +115,7 @@ void model_estimate(const struct model *m, size_t devices, struct footprint *out
 
 const struct engine_route *model_route(const struct model *m, const struct engine_route *asked)
 {
-    const struct engine_particulars *own = m->launch.own;
-    const struct engine_route *routes =
-        own && own->routes ? own->routes : m->launch.program->kind->routes;
-    return engine_route_find(routes, asked);
+    return engine_route_find(engine_launch_routes(&m->launch), asked);
 }
 
 /* --- reading ------------------------------------------------------------------------------------

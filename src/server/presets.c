@@ -19,8 +19,15 @@
 struct reader {
     const struct config *config;
     struct presets *presets;
-    bool defaults; /* the pass that reads `[*]` and nothing else */
+    bool defaults; /* the first pass: reads `[*]`, and of which kind each section is */
     bool warns;
+    struct section_program *programs; /* of sections that are not of the default kind */
+    size_t n_programs;
+};
+
+struct section_program {
+    char *section;
+    const struct engine_program *program;
 };
 
 /* --- settings -----------------------------------------------------------------------------------
@@ -125,14 +132,14 @@ static const struct own_key *find_own(const char *key)
 /* --- keys of the engine's -----------------------------------------------------------------------
  */
 
-static const struct engine_option *find_option(const struct config *c, const char *key,
-                                               bool *negated)
+static const struct engine_option *find_option(const struct engine_program *program,
+                                               const char *key, bool *negated)
 {
-    const struct engine_option *o = engine_options_find_env(c->engine.options, key);
+    const struct engine_option *o = engine_options_find_env(program->options, key);
     *negated = false;
     for (int dashes = 2; dashes > 0 && !o; dashes--) {
         char *name = mem_printf("%.*s%s", dashes, "--", key);
-        o = engine_options_find(c->engine.options, name, negated);
+        o = engine_options_find(program->options, name, negated);
         free(name);
     }
     return o;
@@ -144,15 +151,15 @@ static void consider_all(struct nearest *near, const struct strv *names)
         nearest_consider(near, names->v[i] + strspn(names->v[i], "-"));
 }
 
-static int unknown_key(const struct config *c, const char *key, struct error *err)
+static int unknown_key(const struct engine_program *program, const char *key, struct error *err)
 {
     struct nearest near;
     nearest_init(&near, key);
     for (size_t i = 0; i < N_OWN_KEYS; i++)
         nearest_consider(&near, own_keys[i].name);
-    for (size_t i = 0; i < engine_options_count(c->engine.options); i++) {
-        consider_all(&near, &engine_options_at(c->engine.options, i)->names);
-        consider_all(&near, &engine_options_at(c->engine.options, i)->negations);
+    for (size_t i = 0; i < engine_options_count(program->options); i++) {
+        consider_all(&near, &engine_options_at(program->options, i)->names);
+        consider_all(&near, &engine_options_at(program->options, i)->negations);
     }
     return error_set(
         err, -EINVAL, "no such key%s%s%s; a key is an option of the engine without its dashes",
@@ -171,7 +178,7 @@ static bool is_taken(const struct reader *r, struct preset *p, const struct engi
         strv_split(names, line->value, ',');
         strv_sort(names);
     }
-    bool taken = o->owned_by_router;
+    bool taken = o->owned_by_router || (names && p->program != &r->config->engine);
     if (taken && !names && r->warns)
         log_warn("%s: line %u: %s belongs to the router and does not count here: give it to "
                  "`hostler serve`",
@@ -196,7 +203,8 @@ static void preset_finish(struct preset *p)
 static void preset_init(struct preset *p, const struct ini_line *line,
                         const struct preset *defaults)
 {
-    *p = (struct preset){.name = mem_strdup(line->section), .line = line->number};
+    *p = (struct preset){
+        .name = mem_strdup(line->section), .line = line->number, .program = defaults->program};
     settings_copy(&p->settings, &defaults->settings);
     strv_copy(&p->tags, &defaults->tags);
 }
@@ -209,7 +217,37 @@ static struct preset *find_section(struct presets *p, const char *name)
     return NULL;
 }
 
-/* Of two sections of one name the last one counts, as in llama.cpp, but not in silence. */
+static struct section_program *find_program(const struct reader *r, const char *section)
+{
+    for (size_t i = 0; i < r->n_programs; i++)
+        if (strcmp(r->programs[i].section, section) == 0)
+            return &r->programs[i];
+    return NULL;
+}
+
+/* A key of another kind that `selects` makes the whole section one of that kind. */
+static void note_program(struct reader *r, const struct ini_line *line)
+{
+    const struct config *c = r->config;
+    bool negated;
+    for (size_t i = 0; i < c->n_others; i++) {
+        const struct engine_option *o = find_option(&c->others[i], line->key, &negated);
+        if (!o || !o->selects || find_program(r, line->section))
+            continue;
+        r->programs = mem_realloc(r->programs, (r->n_programs + 1) * sizeof *r->programs);
+        r->programs[r->n_programs++] = (struct section_program){
+            .section = mem_strdup(line->section), .program = &c->others[i]};
+    }
+}
+
+static void take_program(const struct reader *r, struct preset *p)
+{
+    const struct section_program *found = find_program(r, p->name);
+    if (found)
+        p->program = found->program;
+}
+
+/* Of two sections with one name the last one counts, as in llama.cpp; a warning says so. */
 static void begin_section(struct reader *r, const struct ini_line *line)
 {
     struct presets *p = r->presets;
@@ -220,10 +258,12 @@ static void begin_section(struct reader *r, const struct ini_line *line)
                      r->config->models_preset, line->number, line->section, old->line);
         preset_finish(old);
         preset_init(old, line, &p->defaults);
+        take_program(r, old);
         return;
     }
     p->v = mem_realloc(p->v, (p->n + 1) * sizeof *p->v);
-    preset_init(&p->v[p->n++], line, &p->defaults);
+    preset_init(&p->v[p->n], line, &p->defaults);
+    take_program(r, &p->v[p->n++]);
 }
 
 static void remember(struct preset *p, const struct ini_line *line)
@@ -239,14 +279,24 @@ static void remember(struct preset *p, const struct ini_line *line)
     strv_addf(&p->own, "%s = %s", line->key, line->value);
 }
 
-/* Of an engine's option. */
+/* `alias` and `tags` are options of the default kind, and hostler's own keys for all others. */
+static const struct engine_option *find_naming_option(const struct config *c, const char *key)
+{
+    bool negated;
+    const struct engine_option *o = find_option(&c->engine, key, &negated);
+    return o && (o->role == ENGINE_OPTION_ALIAS || o->role == ENGINE_OPTION_TAGS) ? o : NULL;
+}
+
+/* An engine's option. */
 static int read_option(struct reader *r, struct preset *p, const struct ini_line *line,
                        struct error *err)
 {
     bool negated;
-    const struct engine_option *o = find_option(r->config, line->key, &negated);
+    const struct engine_option *o = find_option(p->program, line->key, &negated);
     if (!o)
-        return unknown_key(r->config, line->key, err);
+        o = find_naming_option(r->config, line->key);
+    if (!o)
+        return unknown_key(p->program, line->key, err);
     if (r->defaults && o->role == ENGINE_OPTION_ALIAS)
         return error_set(err, -EINVAL, "in [*] it would name every model: give it to one");
     if (is_taken(r, p, o, line))
@@ -283,6 +333,8 @@ static int on_line(const struct ini_line *line, void *ctx, struct error *err)
                          "line %u: '%s' stands before any section: put it below [*] to mean all "
                          "models, or below [MODEL]",
                          line->number, line->key);
+    if (r->defaults && line->key && !is_defaults)
+        note_program(r, line);
     if (is_defaults != r->defaults)
         return 0;
     if (line->key)
@@ -331,6 +383,7 @@ void presets_init(struct presets *p, const struct config *c)
 {
     *p = (struct presets){0};
     p->defaults.name = mem_strdup("*");
+    p->defaults.program = &c->engine;
     p->defaults.settings.ttl_ms = c->ttl_ms;
     p->defaults.settings.stop_timeout_ms = c->stop_timeout_ms;
 }
@@ -355,6 +408,9 @@ int presets_parse(struct presets *p, const struct config *c, const char *text, b
         r.defaults = pass == 0;
         rc = ini_parse(text, strlen(text), on_line, &r, &why);
     }
+    for (size_t i = 0; i < r.n_programs; i++)
+        free(r.programs[i].section);
+    free(r.programs);
     if (rc) {
         presets_finish(p);
         return error_set(err, rc, "%s: %s", c->models_preset, why.text);

@@ -37,7 +37,9 @@ struct settings {
 };
 
 struct preset {
-    char *name;              /* of the section; `*` for the defaults */
+    char *name; /* of the section; `*` for the defaults */
+    const struct engine_program
+        *program;            /* of the model's engines; borrowed from the configuration */
     unsigned line;           /* where it begins */
     struct engine_args args; /* ARGS_FROM_SECTION or ARGS_FROM_DEFAULTS */
     struct strv aliases;     /* these and the tags sorted, none twice */

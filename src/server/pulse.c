@@ -31,7 +31,7 @@ static void on_answer(int status, const char *body, size_t len, void *ctx)
 static void ask(struct pulse_clock *c, struct instance *i)
 {
     struct http_fetch_request request = {.method = "GET",
-                                         .target = i->model->launch.program->kind->health_path,
+                                         .target = engine_launch_health_path(&i->model->launch),
                                          .max = ANSWER_MAX,
                                          .timeout_ms = part_of(c)};
     i->pulse.question = http_fetch(host_loop(c->host), i->client, &request, on_answer, i);
@@ -94,7 +94,7 @@ void pulse_close(struct pulse_clock *c, void (*closed)(struct host *host))
 void pulse_begin(const struct pulse_clock *c, struct instance *i)
 {
     i->pulse =
-        (struct pulse){.watched = c->timeout_ms && i->model->launch.program->kind->health_path &&
+        (struct pulse){.watched = c->timeout_ms && engine_launch_health_path(&i->model->launch) &&
                                   i->model->launch.connections > HTTP_RESERVED};
 }
 

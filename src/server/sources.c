@@ -105,7 +105,7 @@ static int add_section(struct sources *s, const struct config *c, const struct p
 {
     const struct engine_arg *arg = engine_args_model(&p->args);
     struct folder_model *m = folder_find(&s->models, p->name);
-    if (!m && !arg)
+    if (!m && !arg && p->program == s->presets.defaults.program)
         arg = engine_args_model(&s->presets.defaults.args);
     if (!m && !arg && may_lack)
         return 0;

@@ -52,15 +52,6 @@ static unsigned set_threads(struct engine_launch *out, const struct engine_setup
     return threads;
 }
 
-/* Whether it downloads something: its model, or a file that belongs to it. */
-static bool fetches(const struct engine_args *args)
-{
-    for (size_t i = 0; i < args->n; i++)
-        if (args->v[i].option->fetches)
-            return true;
-    return false;
-}
-
 static void move_token(struct engine_launch *out)
 {
     const struct engine_arg *arg = engine_args_role(&out->args, ENGINE_OPTION_TOKEN);
@@ -87,7 +78,7 @@ void llama_compose(struct engine_launch *out, const struct engine_setup *s)
     set(&out->args, engine_options_find(s->program->options, "--log-colors", NULL), "off",
         ARGS_FROM_ROUTER);
     out->connections = set_threads(out, s);
-    if (s->hub_env && fetches(&out->args))
+    if (s->hub_env && engine_args_fetch(&out->args))
         strv_copy(&out->env, s->hub_env);
     if (s->env)
         strv_copy(&out->env, s->env);

@@ -58,7 +58,7 @@ static int inherits_without(const int *calls, unsigned n, int inherited)
         struct spawned child;
         char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, NULL};
         refuse(calls, n, ENOSYS);
-        if (spawn(&child, "/bin/sh", argv, no_env) || waitpid(child.pid, &status, 0) < 0)
+        if (spawn(&child, "/bin/sh", argv, no_env, NULL) || waitpid(child.pid, &status, 0) < 0)
             _exit(2);
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 3);
     }
@@ -91,7 +91,7 @@ static int spawn_path(const char *path)
 {
     struct spawned child;
     char *argv[] = {(char *)path, NULL};
-    int rc = spawn(&child, path, argv, no_env);
+    int rc = spawn(&child, path, argv, no_env, NULL);
     if (!rc) {
         waitpid(child.pid, NULL, 0);
         close(child.in);
