@@ -175,12 +175,12 @@ void host_withdraw(struct host_request *r)
     struct model *m = r->model;
     bool granted = r->sched.state == SCHED_REQUEST_GRANTED;
     host_note_removed(m);
-    host_sched_event(m->host,
+    if (granted)
+        sampler_note_change(m->host->sampler); /* its engine may have grown */
+    host_sched_event(m->host,                  /* `m` may be freed */
                      &(struct sched_event){.type = granted ? SCHED_EV_DONE : SCHED_EV_CANCEL,
                                            .request = &r->sched});
     r->instance = NULL;
-    if (granted)
-        sampler_note_change(m->host->sampler); /* its engine may have grown */
 }
 
 bool host_is_stopping(const struct host_request *r)
