@@ -152,7 +152,8 @@ static void removal_free(struct removal *r)
 static void release(const struct removal *r)
 {
     struct model *h = r->holds ? host_find(r->api->host, r->id) : NULL;
-    if (h && h->intent.hold_reason && strcmp(h->intent.hold_reason, REMOVAL_REASON) == 0)
+    const char *reason = h ? intent_hold_reason(h) : NULL;
+    if (reason && strcmp(reason, REMOVAL_REASON) == 0)
         intent_release(h, "its removal");
 }
 
@@ -195,7 +196,9 @@ static void remove_files(uv_work_t *work)
 static void on_unloaded(struct unload *u, void *ctx)
 {
     struct removal *r = ctx;
-    if (unload_left_something(u)) {
+    const bool is_left = unload_left_something(u);
+    unload_destroy(u);
+    if (is_left) {
         release(r);
         if (r->x)
             reply_error(r->x, 409,
@@ -218,24 +221,24 @@ static void on_client_gone(struct http_exchange *x, void *ctx)
 }
 
 static void remove_model(struct api *api, struct http_exchange *x, const struct caller *caller,
-                         struct model *h)
+                         struct model *m)
 {
     static const struct http_exchange_events events = {.gone = on_client_gone};
     struct removal *r = mem_zalloc(sizeof *r);
     char *by = caller_describe(caller);
     struct unload *u = unload_create(api->host);
     const struct config *c = host_config(api->host);
-    const struct unload_wish wish = {
-        .hold = !intent_is_held(h),
-        /* A reading may take the record away meanwhile: the hold that it leaves must end, too. */
-        .hold_ms = c->drain_timeout_ms + h->settings.stop_timeout_ms + REMOVAL_MS,
-        .reason = REMOVAL_REASON,
-        .by = by};
-    *r = (struct removal){.api = api, .x = x, .id = mem_strdup(h->entry->id), .holds = wish.hold};
+    const struct unload_options options = {.reason = REMOVAL_REASON, .by = by};
+    /* A reading may take the record away meanwhile: the hold that it leaves must end, too. */
+    const uint64_t hold_ms = c->drain_timeout_ms + m->settings.stop_timeout_ms + REMOVAL_MS;
+    *r = (struct removal){
+        .api = api, .x = x, .id = mem_strdup(m->entry->id), .holds = !intent_is_held(m)};
     http_exchange_take(x, &events, r);
     host_operation_begin(api->host);
-    unload_add(u, h->entry->id, h);
-    unload_start(u, &wish, on_unloaded, r);
+    unload_add(u, m->entry->id, m);
+    if (r->holds)
+        intent_hold(m, uv_now(host_loop(api->host)) + hold_ms, REMOVAL_REASON, by);
+    unload_start(u, &options, on_unloaded, r);
     free(by);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An operator's standing wishes: hold and release, pin and unpin. */
+/* What an operator wants to stay so until it is changed: hold and release, pin and unpin. */
 #include <stdlib.h>
 
 #include "api/api.h"
@@ -34,29 +34,19 @@ static int for_each_named(struct api *api, struct http_exchange *x, json_t *body
     return rc;
 }
 
-struct hold {
-    uint64_t until;
-    char *reason; /* NULL: none */
-    char *by;
-};
-
-static void hold_free(struct hold *hold)
+static void begin_hold(struct model *m, void *order)
 {
-    free(hold->reason);
-    free(hold->by);
-    free(hold);
+    intent_begin_hold(m, order);
 }
 
-static void hold_one(struct model *m, void *ctx)
+static void record_hold(struct model *m, void *order)
 {
-    const struct hold *hold = ctx;
-    intent_hold(m, hold->until, hold->reason, hold->by);
+    intent_record_hold(m, order);
 }
 
-static void release_one(struct model *m, void *ctx)
+static void release_one(struct model *m, void *by)
 {
-    const struct hold *hold = ctx;
-    intent_release(m, hold->by);
+    intent_release(m, by);
 }
 
 static json_t *held_element(struct model *m)
@@ -64,11 +54,22 @@ static json_t *held_element(struct model *m)
     return intent_is_held(m) ? model_json_hold(m) : NULL;
 }
 
-static void reply_holds(struct api *api, struct http_exchange *x, void *ctx)
+static void reply_holds(struct api *api, struct http_exchange *x)
 {
-    hold_free(ctx);
     if (x)
         slices_reply(api, x, "{\"held\":[", held_element, slices_close);
+}
+
+static void on_held(struct api *api, struct http_exchange *x, void *order)
+{
+    hold_order_release(order);
+    reply_holds(api, x);
+}
+
+static void on_released(struct api *api, struct http_exchange *x, void *by)
+{
+    free(by);
+    reply_holds(api, x);
 }
 
 static void hold(struct api *api, struct http_exchange *x, const struct caller *caller,
@@ -81,13 +82,13 @@ static void hold(struct api *api, struct http_exchange *x, const struct caller *
     if (given < 0 || body_check_members(x, body, known) ||
         body_get_text(x, body, "reason", &reason))
         return;
-    struct hold *hold = mem_zalloc(sizeof *hold);
-    *hold = (struct hold){.until = given ? uv_now(host_loop(api->host)) + ms : SCHED_NEVER,
-                          .reason = reason ? mem_strdup(reason) : NULL,
-                          .by = caller_describe(caller)};
-    struct slices_work work = {hold_one, reply_holds, hold};
+    char *by = caller_describe(caller);
+    struct hold_order *order =
+        hold_order_create(given ? uv_now(host_loop(api->host)) + ms : SCHED_NEVER, reason, by);
+    free(by);
+    const struct slices_work work = {begin_hold, intent_perform_holds, record_hold, on_held, order};
     if (for_each_named(api, x, body, &work))
-        hold_free(hold);
+        hold_order_release(order);
 }
 
 static void release(struct api *api, struct http_exchange *x, const struct caller *caller,
@@ -96,13 +97,13 @@ static void release(struct api *api, struct http_exchange *x, const struct calle
     static const char *const known[] = {"model", "models", "all", NULL};
     if (body_check_members(x, body, known))
         return;
-    struct hold *hold = mem_zalloc(sizeof *hold);
-    hold->by = caller_describe(caller);
-    struct slices_work work = {release_one, reply_holds, hold};
+    char *by = caller_describe(caller);
+    const struct slices_work work = {.action = release_one, .done = on_released, .ctx = by};
     if (for_each_named(api, x, body, &work))
-        hold_free(hold);
+        free(by);
 }
 
+/* O(models named): they are held in one turn of the loop; what takes time follows in slices. */
 void api_models_hold(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     body_read_json(api, x, caller, hold);
@@ -141,7 +142,7 @@ static void set_pins(struct api *api, struct http_exchange *x, const struct call
     if (body_check_members(x, body, known))
         return;
     char *by = caller_describe(caller);
-    struct slices_work work = {action, reply_pinned, by};
+    const struct slices_work work = {.action = action, .done = reply_pinned, .ctx = by};
     if (for_each_named(api, x, body, &work))
         free(by);
 }

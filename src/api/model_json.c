@@ -67,8 +67,8 @@ json_t *model_json_hold(const struct model *h)
             ? json_null()
             : json_integer(
                   (json_int_t)(clock_unix() + (double)(until > now ? until - now : 0) / 1000)));
-    json_object_set_new(o, "reason", reply_string_or_null(h->intent.hold_reason));
-    json_object_set_new(o, "by", reply_string_or_null(h->intent.hold_by));
+    json_object_set_new(o, "reason", reply_string_or_null(intent_hold_reason(h)));
+    json_object_set_new(o, "by", reply_string_or_null(intent_hold_by(h)));
     return o;
 }
 

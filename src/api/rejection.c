@@ -53,7 +53,7 @@ static struct rejection reject_held(const struct model *m)
     const uint64_t now = uv_now(host_loop(m->host)), until = m->sched.held_until;
     const bool endless = until == SCHED_NEVER;
     const uint64_t left = endless ? HOLD_RETRY_MS : until > now ? until - now : 0;
-    const char *reason = m->intent.hold_reason;
+    const char *reason = intent_hold_reason(m);
     char time[32];
     char *message = mem_printf("model '%s' is held%s%s; it will not load %s%s", m->entry->id,
                                reason ? ": " : "", reason ? reason : "",

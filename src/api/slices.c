@@ -32,15 +32,13 @@ static bool is_over(uint64_t begun)
     return uv_hrtime() - begun >= SLICE_NS;
 }
 
-/* --- an answer that lists models ----------------------------------------------------------------
+/* --- an answer that is a list -------------------------------------------------------------------
  */
 
 struct listing {
     struct api *api;
     struct http_exchange *x;
-    slices_element *element;
-    slices_tail *tail;
-    struct cursor at;
+    struct slices_list list;
     struct buf out;
     uv_idle_t turn; /* the next one of the loop */
     bool some;      /* an element was written */
@@ -51,21 +49,18 @@ static void on_listing_closed(uv_handle_t *turn)
 {
     struct listing *l = turn->data;
     buf_finish(&l->out);
-    free(l->at.last);
     free(l);
 }
 
 static void listing_close(struct listing *l)
 {
+    l->list.finish(l->list.ctx);
     uv_close((uv_handle_t *)&l->turn, on_listing_closed);
 }
 
-static int write_element(struct listing *l, struct model *m)
+static int write_element(struct listing *l, json_t *element)
 {
-    json_t *element = l->element(m);
-    if (!element)
-        return 0;
-    int rc = l->some ? buf_puts(&l->out, ",") : 0;
+    int rc = l->some ? buf_append(&l->out, ",", 1) : 0;
     if (!rc)
         rc = encode_json(&l->out, element);
     l->some = true;
@@ -76,19 +71,20 @@ static int write_element(struct listing *l, struct model *m)
 /* Fills `out` until the slice is over or the answer complete. */
 static int write_slice(struct listing *l)
 {
+    const struct slices_list *list = &l->list;
     uint64_t begun = uv_hrtime();
-    struct model *m, *last = NULL;
-    size_t i = cursor_index(&l->at, l->api->host);
     int rc = 0;
-    while (!rc && !is_over(begun) && l->out.len < PENDING_MAX && (m = host_at(l->api->host, i++))) {
-        rc = write_element(l, m);
-        last = m;
+    while (!rc && !is_over(begun) && l->out.len < PENDING_MAX) {
+        json_t *element = NULL;
+        if (!list->next(list->ctx, &element)) {
+            l->complete = true;
+            return list->tail(list->ctx, &l->out, !l->some);
+        }
+        rc = element ? write_element(l, element) : 0;
     }
-    cursor_keep(&l->at, last);
-    if (rc || host_at(l->api->host, i))
-        return rc;
-    l->complete = true;
-    return l->tail(l->api, &l->out, !l->some);
+    if (list->pause)
+        list->pause(list->ctx);
+    return rc;
 }
 
 static void on_turn(uv_idle_t *turn);
@@ -145,21 +141,20 @@ static void begin_stream(struct listing *l)
     static const struct http_exchange_events events = {.drain = on_drain, .gone = on_reader_gone};
     struct http_exchange *x = l->x;
     http_exchange_take(x, &events, l);
-    http_exchange_begin(x, 200, HTTP_STREAMED);
+    http_exchange_begin(x, l->list.status, HTTP_STREAMED);
     http_exchange_field(x, "Content-Type", "application/json; charset=utf-8");
     http_exchange_head_end(x);
     send_slice(l);
 }
 
-void slices_reply(struct api *api, struct http_exchange *x, const char *head,
-                  slices_element *element, slices_tail *tail)
+void slices_reply_list(struct api *api, struct http_exchange *x, const struct slices_list *list)
 {
     struct listing *l = mem_zalloc(sizeof *l);
-    *l = (struct listing){.api = api, .x = x, .element = element, .tail = tail};
+    *l = (struct listing){.api = api, .x = x, .list = *list};
     uv_idle_init(host_loop(api->host), &l->turn);
     l->turn.data = l;
     buf_init(&l->out, BUF_UNBOUNDED);
-    int rc = buf_puts(&l->out, head);
+    int rc = buf_puts(&l->out, list->head);
     if (!rc)
         rc = write_slice(l);
     if (!rc && !l->complete) {
@@ -167,10 +162,73 @@ void slices_reply(struct api *api, struct http_exchange *x, const char *head,
         return;
     }
     if (rc)
-        reply_error(x, 503, "out of memory for the list of models");
+        reply_error(x, 503, "out of memory for the list");
     else
-        reply_text(x, 200, l->out.data, l->out.len);
+        reply_text(x, list->status, l->out.data, l->out.len);
     listing_close(l);
+}
+
+/* --- a list of models ---------------------------------------------------------------------------
+ */
+
+struct models_list {
+    struct api *api;
+    slices_element *element;
+    slices_tail *tail;
+    struct cursor at;
+    size_t i;                 /* of the next one; valid in this turn only, */
+    bool here;                /* when this is set */
+    const struct model *last; /* of this turn; NULL */
+};
+
+static bool next_model(void *ctx, json_t **element)
+{
+    struct models_list *list = ctx;
+    if (!list->here)
+        list->i = cursor_index(&list->at, list->api->host);
+    list->here = true;
+    struct model *m = host_at(list->api->host, list->i++);
+    if (!m)
+        return false;
+    list->last = m;
+    *element = list->element(m);
+    return true;
+}
+
+static void pause_models(void *ctx)
+{
+    struct models_list *list = ctx;
+    cursor_keep(&list->at, list->last);
+    list->last = NULL;
+    list->here = false;
+}
+
+static int end_models(void *ctx, struct buf *out, bool first)
+{
+    const struct models_list *list = ctx;
+    return list->tail(list->api, out, first);
+}
+
+static void finish_models(void *ctx)
+{
+    struct models_list *list = ctx;
+    free(list->at.last);
+    free(list);
+}
+
+void slices_reply(struct api *api, struct http_exchange *x, const char *head,
+                  slices_element *element, slices_tail *tail)
+{
+    struct models_list *list = mem_zalloc(sizeof *list);
+    *list = (struct models_list){.api = api, .element = element, .tail = tail};
+    slices_reply_list(api, x,
+                      &(struct slices_list){.status = 200,
+                                            .head = head,
+                                            .next = next_model,
+                                            .pause = pause_models,
+                                            .tail = end_models,
+                                            .finish = finish_models,
+                                            .ctx = list});
 }
 
 int slices_close(struct api *api, struct buf *out, bool first)
@@ -246,6 +304,19 @@ static void on_asker_gone(struct http_exchange *x, void *ctx)
     c->x = NULL;
 }
 
+static void do_at_once(struct api *api, json_t *names, const struct slices_work *work)
+{
+    struct model *m;
+    size_t i;
+    json_t *name;
+    json_array_foreach (names, i, name)
+        if (json_is_string(name) && (m = host_find(api->host, json_string_value(name))))
+            work->at_once(m, work->ctx);
+    for (i = 0; !names && (m = host_at(api->host, i)); i++)
+        work->at_once(m, work->ctx);
+    work->perform(api->host);
+}
+
 void slices_for_each(struct api *api, struct http_exchange *x, json_t *names,
                      const struct slices_work *work)
 {
@@ -256,5 +327,7 @@ void slices_for_each(struct api *api, struct http_exchange *x, json_t *names,
     c->turn.data = c;
     host_operation_begin(api->host);
     http_exchange_take(x, &events, c);
+    if (work->at_once)
+        do_at_once(api, names, work);
     on_change_turn(&c->turn);
 }

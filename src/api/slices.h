@@ -12,19 +12,31 @@
 #include "api/api.h"
 #include "base/buf.h"
 
-/* --- an answer that lists models ---------------------------------------------------------------- */
+/* --- an answer that is a list -------------------------------------------------------------------- */
+
+/* What is listed. */
+struct slices_list {
+    int status;
+    const char *head; /* JSON up to and with the list's `[`; copied */
+    /* The next element, which the caller releases; `*element` NULL leaves one out. False: there is none. */
+    bool (*next)(void *ctx, json_t **element);
+    void (*pause)(void *ctx); /* the slice is over, the next one is for another turn; NULL */
+    /* Appends what follows the elements, the end of the answer included. 0, or a negative errno. */
+    int (*tail)(void *ctx, struct buf *out, bool first);
+    void (*finish)(void *ctx); /* frees `ctx` */
+    void *ctx;
+};
+
+/* What takes one slice is answered at once with its length, a longer answer as a stream, as fast as the
+ * client reads. O(elements). */
+void slices_reply_list(struct api *api, struct http_exchange *x, const struct slices_list *list);
 
 /* One element, which the caller releases; NULL leaves the model out. */
 typedef json_t *slices_element(struct model *m);
-/* Appends what follows the models' elements, the end of the answer included. 0, or a negative errno.
- */
+/* As in struct slices_list. */
 typedef int slices_tail(struct api *api, struct buf *out, bool first);
 
-/*
- * Answers 200 with `head` (JSON up to and with the list's `[`), an element for each model, and what
- * `tail` appends. What takes one slice is answered at once with its length, a longer answer as a
- * stream, as fast as the client reads. Copies `head`. O(models).
- */
+/* The same of models: answers 200 with `head`, an element for each model, and what `tail` appends. */
 void slices_reply(struct api *api, struct http_exchange *x, const char *head,
                   slices_element *element, slices_tail *tail);
 /* `]}`: a tail. */
@@ -32,9 +44,14 @@ int slices_close(struct api *api, struct buf *out, bool first);
 
 /* --- a change of many models -------------------------------------------------------------------- */
 
-/* Calls for each model, then once `done`; `x` is NULL there when its client is gone: the work goes on
- * to its end all the same. `done` frees `ctx`. */
+/*
+ * Calls `action` for each model, then once `done`; `x` is NULL there when its client is gone: the work goes on
+ * to its end all the same. `done` frees `ctx`. `at_once`, unless NULL, is called before for each of the models, in
+ * one turn, so it must be quick (0.1 µs), and behind it once `perform`.
+ */
 struct slices_work {
+    void (*at_once)(struct model *m, void *ctx);
+    void (*perform)(struct host *host);
     void (*action)(struct model *m, void *ctx);
     void (*done)(struct api *api, struct http_exchange *x, void *ctx);
     void *ctx;

@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
+#include "api/encode.h"
 #include "api/lookup.h"
 #include "api/reply.h"
 #include "api/slices.h"
@@ -19,37 +20,53 @@
 
 #define MODELS_MAX 10000 /* names in one request */
 
-/* --- reading a wish -----------------------------------------------------------------------------
+/* --- reading what is asked for -----------------------------------------------------------------------------
  */
 
+/* What a request asks for. */
+struct order {
+    struct unload_options options;
+    bool hold;
+    uint64_t hold_ms; /* 0: until released */
+    bool dry_run;
+};
+
 /* `hold`: false, true, or how long. */
-static int get_hold(struct http_exchange *x, json_t *body, struct unload_wish *wish)
+static int get_hold(struct http_exchange *x, json_t *body, struct order *order)
 {
     json_t *v = json_object_get(body, "hold");
     if (!v || json_is_boolean(v)) {
-        wish->hold = json_is_true(v);
+        order->hold = json_is_true(v);
         return 0;
     }
-    int given = body_get_time(x, body, "hold", &wish->hold_ms);
-    wish->hold = given > 0 && wish->hold_ms > 0;
+    int given = body_get_time(x, body, "hold", &order->hold_ms);
+    order->hold = given > 0 && order->hold_ms > 0;
     return given < 0 ? -1 : 0;
 }
 
-static int get_wish(struct http_exchange *x, json_t *body, struct unload_wish *wish, bool *dry_run)
+static int get_order(struct http_exchange *x, json_t *body, struct order *order)
 {
-    *wish = (struct unload_wish){0};
-    if (body_get_text(x, body, "reason", &wish->reason))
+    struct unload_options *o = &order->options;
+    *order = (struct order){0};
+    if (body_get_text(x, body, "reason", &o->reason))
         return -1;
-    int drain = body_get_time(x, body, "drain", &wish->drain_ms);
-    wish->has_drain = drain > 0;
-    if (drain < 0 || get_hold(x, body, wish) || body_get_bool(x, body, "force", &wish->force) ||
-        body_get_bool(x, body, "dry_run", dry_run))
+    int drain = body_get_time(x, body, "drain", &o->drain_ms);
+    o->has_drain = drain > 0;
+    if (drain < 0 || get_hold(x, body, order) || body_get_bool(x, body, "force", &o->force) ||
+        body_get_bool(x, body, "dry_run", &order->dry_run))
         return -1;
     /* `?force=1` as well, for clients that can only change the URL. */
     char *force = target_query(http_exchange_target(x), "force");
-    wish->force |= force && strcmp(force, "1") == 0;
+    o->force |= force && strcmp(force, "1") == 0;
     free(force);
     return 0;
+}
+
+static struct hold_order *create_hold(struct api *api, const struct order *order, const char *by)
+{
+    uint64_t now = uv_now(host_loop(api->host));
+    return hold_order_create(order->hold_ms ? now + order->hold_ms : SCHED_NEVER,
+                             order->options.reason, by);
 }
 
 /* --- the answer ---------------------------------------------------------------------------------
@@ -88,19 +105,64 @@ static json_t *result(const struct unload_target *t, const struct memory_figures
     return o;
 }
 
-static json_t *report(const struct unload *u)
+/* The report while it is written. */
+struct report {
+    struct unload *u;
+    size_t next; /* of its targets */
+};
+
+static bool next_result(void *ctx, json_t **element)
 {
-    json_t *o = json_object(), *results = json_array();
-    for (size_t i = 0; i < u->n; i++)
-        json_array_append_new(results, result(&u->targets[i], &u->before));
-    json_object_set_new(o, "results", results);
+    struct report *r = ctx;
+    if (r->next == r->u->n)
+        return false;
+    *element = result(&r->u->targets[r->next++], &r->u->before);
+    return true;
+}
+
+/* What follows the results. */
+static int end_report(void *ctx, struct buf *out, bool first)
+{
+    const struct unload *u = ((struct report *)ctx)->u;
+    json_t *o = json_object();
+    (void)first;
     json_object_set_new(o, "freed", use(&u->freed, &u->before));
     json_object_set_new(
         o, "memory",
         json_pack("{s:o, s:o}", "before", figures(&u->before), "after", figures(&u->after)));
     json_object_set_new(o, "held", json_boolean(u->held));
     json_object_set_new(o, "elapsed_ms", json_integer((json_int_t)u->elapsed_ms));
-    return o;
+    struct buf text;
+    buf_init(&text, BUF_UNBOUNDED);
+    int rc = encode_json(&text, o);
+    json_decref(o);
+    if (!rc)
+        rc = buf_puts(out, "],"); /* in place of the object's `{` */
+    if (!rc)
+        rc = buf_append(out, text.data + 1, text.len - 1);
+    buf_finish(&text);
+    return rc;
+}
+
+static void finish_report(void *ctx)
+{
+    struct report *r = ctx;
+    unload_destroy(r->u);
+    free(r);
+}
+
+/* Takes `u` over. */
+static void reply_report(struct api *api, struct http_exchange *x, int status, struct unload *u)
+{
+    struct report *r = mem_zalloc(sizeof *r);
+    r->u = u;
+    slices_reply_list(api, x,
+                      &(struct slices_list){.status = status,
+                                            .head = "{\"results\":[",
+                                            .next = next_result,
+                                            .tail = end_report,
+                                            .finish = finish_report,
+                                            .ctx = r});
 }
 
 /* --- waiting for the end ------------------------------------------------------------------------
@@ -108,6 +170,7 @@ static json_t *report(const struct unload *u)
 
 /* Somebody who waits for an operation; it goes on when they leave. */
 struct waiter {
+    struct api *api;
     struct http_exchange *x;
 };
 
@@ -120,41 +183,99 @@ static void on_client_gone(struct http_exchange *x, void *ctx)
 
 static const struct http_exchange_events waiter_events = {.gone = on_client_gone};
 
+static void report_to(struct waiter *w, int status, struct unload *u)
+{
+    if (w->x)
+        reply_report(w->api, w->x, status, u);
+    else
+        unload_destroy(u);
+    free(w);
+}
+
 static void on_done(struct unload *u, void *ctx)
 {
-    struct waiter *w = ctx;
-    if (w->x)
-        reply_json(w->x, unload_left_something(u) ? 409 : 200, report(u));
-    free(w);
+    report_to(ctx, unload_left_something(u) ? 409 : 200, u);
 }
 
 static void on_previewed(struct unload *u, void *ctx)
 {
-    struct waiter *w = ctx;
-    if (w->x)
-        reply_json(w->x, 200, report(u));
-    free(w);
+    report_to(ctx, 200, u);
 }
 
 static void on_done_unseen(struct unload *u, void *ctx)
 {
-    (void)u;
     (void)ctx;
+    unload_destroy(u);
 }
 
-/* Starts the operation, or only tells what it would do. `x`: NULL when its client is gone. */
-static void run(struct http_exchange *x, const char *by, struct unload *u, struct unload_wish *wish,
-                bool dry_run)
+/* Starts the operation, or only reports what it would do. `x`: NULL when its client is gone. */
+static void run(struct api *api, struct http_exchange *x, struct unload *u,
+                const struct order *order)
 {
+    u->held = order->hold;
     struct waiter *w = mem_zalloc(sizeof *w);
-    w->x = x;
+    *w = (struct waiter){.api = api, .x = x};
     if (x)
         http_exchange_take(x, &waiter_events, w);
-    wish->by = by;
-    if (dry_run)
-        unload_preview(u, wish, on_previewed, w);
+    if (order->dry_run)
+        unload_preview(u, &order->options, on_previewed, w);
     else
-        unload_start(u, wish, on_done, w);
+        unload_start(u, &order->options, on_done, w);
+}
+
+/* --- with a hold --------------------------------------------------------------------------------
+ */
+
+/* An unload on its way that first holds its models: all of them in one turn, so that no request can load one
+ * again that was unloaded. */
+struct held_unload {
+    struct order order;
+    struct hold_order *hold; /* has the texts of `order` */
+    struct model_set *excepted;
+    json_t *names; /* NULL: all models */
+};
+
+static void begin_hold(struct model *m, void *ctx)
+{
+    struct held_unload *held = ctx;
+    if (!model_set_find(held->excepted, m, NULL))
+        intent_begin_hold(m, held->hold);
+}
+
+static void record_hold(struct model *m, void *ctx)
+{
+    const struct held_unload *held = ctx;
+    intent_record_hold(m, held->hold);
+}
+
+static struct unload *unload_in_service(struct api *api, const struct model_set *excepted);
+static struct unload *unload_named(struct api *api, json_t *names);
+
+static void on_held(struct api *api, struct http_exchange *x, void *ctx)
+{
+    struct held_unload *held = ctx;
+    struct unload *u =
+        held->names ? unload_named(api, held->names) : unload_in_service(api, held->excepted);
+    held->order.options.reason = held->hold->reason;
+    held->order.options.by = held->hold->by;
+    run(api, x, u, &held->order);
+    model_set_finish(&held->excepted);
+    hold_order_release(held->hold);
+    json_decref(held->names);
+    free(held);
+}
+
+/* `names`: NULL: all but those `excepted`, which are taken over. */
+static void hold_and_unload(struct api *api, struct http_exchange *x, const struct order *order,
+                            json_t *names, struct model_set *excepted)
+{
+    struct held_unload *held = mem_zalloc(sizeof *held);
+    *held = (struct held_unload){.order = *order,
+                                 .hold = create_hold(api, order, order->options.by),
+                                 .excepted = excepted,
+                                 .names = json_incref(names)};
+    const struct slices_work work = {begin_hold, intent_perform_holds, record_hold, on_held, held};
+    slices_for_each(api, x, names, &work);
 }
 
 /* --- POST /models/unload-all --------------------------------------------------------------------
@@ -170,26 +291,9 @@ static struct model_set *models_named(struct api *api, json_t *list)
     return set;
 }
 
-static bool is_in_service(const struct model *h)
+static bool is_in_service(const struct model *m)
 {
-    return model_state(h) != SCHED_UNLOADED || model_waits(h);
-}
-
-/* An unload-all on its way: with a hold, models that are not in service are held first. */
-struct unload_all {
-    struct api *api;
-    struct unload_wish wish;
-    char *reason, *by;
-    struct model_set *excepted;
-};
-
-static void hold_unless_in_service(struct model *m, void *ctx)
-{
-    const struct unload_all *all = ctx;
-    const struct unload_wish *wish = &all->wish;
-    uint64_t now = uv_now(host_loop(all->api->host));
-    if (!is_in_service(m) && !model_set_find(all->excepted, m, NULL))
-        intent_hold(m, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER, all->reason, all->by);
+    return model_state(m) != SCHED_UNLOADED || model_waits(m);
 }
 
 static struct unload *unload_in_service(struct api *api, const struct model_set *excepted)
@@ -202,51 +306,29 @@ static struct unload *unload_in_service(struct api *api, const struct model_set 
     return u;
 }
 
-static void on_held(struct api *api, struct http_exchange *x, void *ctx)
-{
-    struct unload_all *all = ctx;
-    all->wish.reason = all->reason;
-    run(x, all->by, unload_in_service(api, all->excepted), &all->wish, false);
-    model_set_finish(&all->excepted);
-    free(all->reason);
-    free(all->by);
-    free(all);
-}
-
-static void hold_and_unload(struct api *api, struct http_exchange *x, const char *by,
-                            const struct unload_wish *wish, struct model_set *excepted)
-{
-    struct unload_all *all = mem_zalloc(sizeof *all);
-    *all = (struct unload_all){.api = api,
-                               .wish = *wish,
-                               .reason = wish->reason ? mem_strdup(wish->reason) : NULL,
-                               .by = mem_strdup(by),
-                               .excepted = excepted};
-    slices_for_each(api, x, NULL, &(struct slices_work){hold_unless_in_service, on_held, all});
-}
-
 static void unload_all(struct api *api, struct http_exchange *x, const struct caller *caller,
                        json_t *body)
 {
     static const char *const known[] = {"drain",  "force",   "hold", "except",
                                         "reason", "dry_run", NULL};
-    struct unload_wish wish;
-    bool dry_run;
+    struct order order;
     json_t *except = json_object_get(body, "except");
-    if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run) ||
+    if (body_check_members(x, body, known) || get_order(x, body, &order) ||
         lookup_check_list(api, x, "except", except))
         return;
     struct model_set *excepted = models_named(api, except);
     char *by = caller_describe(caller);
-    if (wish.hold && !dry_run) {
-        hold_and_unload(api, x, by, &wish, excepted);
+    order.options.by = by;
+    if (order.hold && !order.dry_run) {
+        hold_and_unload(api, x, &order, NULL, excepted);
     } else {
-        run(x, by, unload_in_service(api, excepted), &wish, dry_run);
+        run(api, x, unload_in_service(api, excepted), &order);
         model_set_finish(&excepted);
     }
     free(by);
 }
 
+/* O(models), 0.1 µs each; with a hold some 10 µs more each, in slices. */
 void api_models_unload_all(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     body_read_json(api, x, caller, unload_all);
@@ -255,31 +337,59 @@ void api_models_unload_all(struct api *api, struct http_exchange *x, const struc
 /* --- POST /models/unload ------------------------------------------------------------------------
  */
 
+static struct unload *unload_named(struct api *api, json_t *names)
+{
+    struct unload *u = unload_create(api->host);
+    size_t i;
+    json_t *name;
+    json_array_foreach (names, i, name) {
+        const char *text = json_string_value(name);
+        unload_add(u, text ? text : "", text ? host_find(api->host, text) : NULL);
+    }
+    return u;
+}
+
 /* Several by name, and the full report. */
 static void unload_several(struct api *api, struct http_exchange *x, const struct caller *caller,
                            json_t *body, json_t *models)
 {
     static const char *const known[] = {"models", "drain",   "force", "hold",
                                         "reason", "dry_run", NULL};
-    struct unload_wish wish;
-    bool dry_run;
-    size_t i;
-    json_t *name;
-    if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run))
+    struct order order;
+    if (body_check_members(x, body, known) || get_order(x, body, &order))
         return;
     if (!json_is_array(models) || !json_array_size(models) ||
         json_array_size(models) > MODELS_MAX) {
         reply_error(x, 400, "'models' must be a list of 1 to %d model names", MODELS_MAX);
         return;
     }
-    struct unload *u = unload_create(api->host);
-    json_array_foreach (models, i, name) {
-        const char *text = json_string_value(name);
-        unload_add(u, text ? text : "", text ? host_find(api->host, text) : NULL);
-    }
     char *by = caller_describe(caller);
-    run(x, by, u, &wish, dry_run);
+    order.options.by = by;
+    if (order.hold && !order.dry_run)
+        hold_and_unload(api, x, &order, models, NULL);
+    else
+        run(api, x, unload_named(api, models), &order);
     free(by);
+}
+
+static void start_one(struct api *api, struct http_exchange *x, struct model *m,
+                      const struct order *order)
+{
+    struct unload *u = unload_create(api->host);
+    unload_add(u, m->entry->id, m);
+    if (order->dry_run) {
+        run(api, x, u, order);
+        return;
+    }
+    if (order->hold) {
+        struct hold_order *hold = create_hold(api, order, order->options.by);
+        intent_begin_hold(m, hold);
+        intent_record_hold(m, hold);
+        intent_perform_holds(api->host);
+        hold_order_release(hold);
+    }
+    unload_start(u, &order->options, on_done_unseen, NULL);
+    reply_success(x);
 }
 
 /* llama.cpp's form: one model, answered at once. */
@@ -288,44 +398,36 @@ static void unload_one(struct api *api, struct http_exchange *x, const struct ca
 {
     static const char *const known[] = {"model",  "drain",   "force", "hold",
                                         "reason", "dry_run", NULL};
-    struct unload_wish wish;
-    bool dry_run;
+    struct order order;
     const char *name = json_string_value(json_object_get(body, "model"));
     if (json_object_get(body, "models")) {
         unload_several(api, x, caller, body, json_object_get(body, "models"));
         return;
     }
-    if (body_check_members(x, body, known) || get_wish(x, body, &wish, &dry_run))
+    if (body_check_members(x, body, known) || get_order(x, body, &order))
         return;
-    struct model *h = name || host_config(api->host)->classic ? host_find(api->host, name) : NULL;
-    if (!name && !h) {
+    struct model *m = name || host_config(api->host)->classic ? host_find(api->host, name) : NULL;
+    if (!name && !m) {
         reply_error(x, 400, "model name is missing from the request");
         return;
     }
-    if (!h && api_download_cancel(api, x, name))
+    if (!m && api_download_cancel(api, x, name))
         return;
-    if (!h) {
+    if (!m) {
         reply_error(x, 400, "model is not found");
         return;
     }
-    if (!is_in_service(h) && !wish.hold) {
+    if (!is_in_service(m) && !order.hold) {
         reply_error(x, 400, "model is not running");
         return;
     }
-    struct unload *u = unload_create(api->host);
-    unload_add(u, name, h);
     char *by = caller_describe(caller);
-    wish.by = by;
-    if (dry_run) {
-        run(x, by, u, &wish, dry_run);
-        free(by);
-        return;
-    }
-    unload_start(u, &wish, on_done_unseen, NULL);
+    order.options.by = by;
+    start_one(api, x, m, &order);
     free(by);
-    reply_success(x);
 }
 
+/* O(models named). */
 void api_models_unload(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     body_read_json(api, x, caller, unload_one);

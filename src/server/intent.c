@@ -49,37 +49,90 @@ void intent_cancel_unload(struct model *m)
 /* --- holds --------------------------------------------------------------------------------------
  */
 
+struct hold_order *hold_order_create(uint64_t until, const char *reason, const char *by)
+{
+    struct hold_order *order = mem_zalloc(sizeof *order);
+    *order = (struct hold_order){.until = until,
+                                 .reason = reason ? mem_strdup(reason) : NULL,
+                                 .by = by ? mem_strdup(by) : NULL,
+                                 .users = 1};
+    return order;
+}
+
+void hold_order_release(struct hold_order *order)
+{
+    if (!order || --order->users)
+        return;
+    free(order->reason);
+    free(order->by);
+    free(order);
+}
+
+static void set_order(struct model *m, struct hold_order *order)
+{
+    if (order)
+        order->users++;
+    hold_order_release(m->intent.hold);
+    m->intent.hold = order;
+}
+
 static void store_hold(struct model *m)
 {
-    uint64_t now = uv_now(m->host->loop), until = m->sched.held_until;
-    uint64_t left = until > now ? until - now : 0; /* the loop's clock may have gone on since */
+    const struct hold_order *order = m->intent.hold;
+    uint64_t now = uv_now(m->host->loop);
+    uint64_t left = order->until > now ? order->until - now : 0; /* the loop's clock goes on */
     json_t *kept = json_object();
-    json_object_set_new(kept, "until",
-                        until == SCHED_NEVER ? json_null()
-                                             : json_real(clock_unix() + (double)left / 1000));
-    json_object_set_new(kept, "reason",
-                        m->intent.hold_reason ? json_string(m->intent.hold_reason) : NULL);
-    json_object_set_new(kept, "by", m->intent.hold_by ? json_string(m->intent.hold_by) : NULL);
+    json_object_set_new(
+        kept, "until",
+        order->until == SCHED_NEVER ? json_null() : json_real(clock_unix() + (double)left / 1000));
+    json_object_set_new(kept, "reason", order->reason ? json_string(order->reason) : NULL);
+    json_object_set_new(kept, "by", order->by ? json_string(order->by) : NULL);
     state_set(m->host->state, "holds", m->entry->id, kept, KEPT_MAX);
 }
 
-static void begin_hold(struct model *m, uint64_t until, const char *reason, const char *by)
+void intent_begin_hold(struct model *m, struct hold_order *order)
 {
-    mem_replace(&m->intent.hold_reason, reason);
-    mem_replace(&m->intent.hold_by, by);
-    if (until < m->host->hold_ends)
-        m->host->hold_ends = until;
-    host_sched_event(m->host, &(struct sched_event){
-                                  .type = SCHED_EV_HOLD, .model = &m->sched, .hold_until = until});
+    set_order(m, order);
+    if (order->until < m->host->hold_ends)
+        m->host->hold_ends = order->until;
+    sched_event(&m->host->sched,
+                &(struct sched_event){
+                    .type = SCHED_EV_HOLD, .model = &m->sched, .hold_until = order->until},
+                uv_now(m->host->loop));
+}
+
+void intent_perform_holds(struct host *host)
+{
+    host_pump(host);
+}
+
+void intent_record_hold(struct model *m, const struct hold_order *order)
+{
+    if (m->intent.hold != order)
+        return;
+    log_info("model %s is held by %s%s%s", m->entry->id, order->by ? order->by : "an operator",
+             order->reason ? ": " : "", order->reason ? order->reason : "");
+    store_hold(m);
+    record(m, "hold", order->by);
 }
 
 void intent_hold(struct model *m, uint64_t until, const char *reason, const char *by)
 {
-    log_info("model %s is held by %s%s%s", m->entry->id, by ? by : "an operator",
-             reason ? ": " : "", reason ? reason : "");
-    begin_hold(m, until, reason, by);
-    store_hold(m);
-    record(m, "hold", m->intent.hold_by);
+    struct hold_order *order = hold_order_create(until, reason, by);
+    intent_begin_hold(m, order);
+    intent_record_hold(m, order);
+    host_pump(m->host);
+    hold_order_release(order);
+}
+
+const char *intent_hold_reason(const struct model *m)
+{
+    return m->intent.hold ? m->intent.hold->reason : NULL;
+}
+
+const char *intent_hold_by(const struct model *m)
+{
+    return m->intent.hold ? m->intent.hold->by : NULL;
 }
 
 bool intent_is_held(const struct model *m)
@@ -91,6 +144,7 @@ bool intent_is_held(const struct model *m)
 static void end_hold(struct model *m, const char *why)
 {
     state_set(m->host->state, "holds", m->entry->id, NULL, KEPT_MAX);
+    set_order(m, NULL);
     sched_event(&m->host->sched,
                 &(struct sched_event){.type = SCHED_EV_RELEASE, .model = &m->sched},
                 uv_now(m->host->loop));
@@ -141,9 +195,12 @@ static void restore_hold(struct model *m)
         state_set(m->host->state, "holds", m->entry->id, NULL, KEPT_MAX);
         return;
     }
-    begin_hold(m, ends ? uv_now(m->host->loop) + (uint64_t)(left * 1000) + 1 : SCHED_NEVER,
-               json_string_value(json_object_get(kept, "reason")),
-               json_string_value(json_object_get(kept, "by")));
+    struct hold_order *order =
+        hold_order_create(ends ? uv_now(m->host->loop) + (uint64_t)(left * 1000) + 1 : SCHED_NEVER,
+                          json_string_value(json_object_get(kept, "reason")),
+                          json_string_value(json_object_get(kept, "by")));
+    intent_begin_hold(m, order);
+    hold_order_release(order);
 }
 
 /* --- pins ---------------------------------------------------------------------------------------
@@ -180,8 +237,7 @@ void intent_restore(struct model *m)
 
 void intent_finish(struct intent *i)
 {
-    free(i->hold_reason);
-    free(i->hold_by);
+    hold_order_release(i->hold);
     free(i->load_by);
     free(i->unload_by);
 }

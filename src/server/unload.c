@@ -24,10 +24,12 @@ struct operation {
     /* For the figures before, then for those after. Engines are stopped when the former have come:
      * instance_stop() asks for the same reading, and later. */
     struct sampler_question question;
-    bool measured;            /* the figures before have come */
-    struct unload_wish wish;  /* its texts until unload_start() is back */
-    struct model_set *models; /* of `u.targets`, with the target's index */
-    bool keep_busy;           /* at the drain's end, busy models stay */
+    bool measured;                 /* the figures before have come */
+    struct unload_options options; /* its texts until unload_start() is back */
+    struct model_set *models;      /* those named, with the target's index */
+    bool keep_busy;                /* at the drain's end, busy models stay */
+    bool has_timer;                /* from the start until the loop has closed it */
+    bool destroyed;                /* in that time: freed at its end */
     uint64_t started, settle_until;
     unload_done *done;
     void *ctx;
@@ -69,11 +71,29 @@ static void free_targets(struct unload *u)
     free(u->targets);
 }
 
+static void operation_free(struct operation *op)
+{
+    model_set_finish(&op->models);
+    free_targets(&op->u);
+    free(op);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct operation *op = handle->data;
+    struct host *host = op->host;
+    op->has_timer = false;
+    if (op->destroyed)
+        operation_free(op);
+    host_operation_end(host);
+}
+
 void unload_destroy(struct unload *u)
 {
-    model_set_finish(&of(u)->models);
-    free_targets(u);
-    free(u);
+    struct operation *op = of(u);
+    op->destroyed = true;
+    if (!op->has_timer)
+        operation_free(op);
 }
 
 void unload_add(struct unload *u, const char *name, struct model *model)
@@ -97,22 +117,14 @@ bool unload_left_something(const struct unload *u)
 /* --- the end ------------------------------------------------------------------------------------
  */
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-    struct operation *op = handle->data;
-    struct host *host = op->host;
-    unload_destroy(&op->u);
-    host_operation_end(host);
-}
-
 static void finish(struct operation *op)
 {
     struct unload *u = &op->u;
     u->after = host_snapshot(op->host)->figures;
     u->elapsed_ms = uv_now(host_loop(op->host)) - op->started;
     host_unlisten(op->host, &op->listener);
-    op->done(u, op->ctx);
     uv_close((uv_handle_t *)&op->timer, on_timer_closed);
+    op->done(u, op->ctx);
 }
 
 /* Calls `answered` with a snapshot that is newer than now, or at once where drivers hang. */
@@ -189,10 +201,10 @@ static void settle_if_resolved(struct operation *op)
  */
 
 /* NULL when the model is none of the targets, or is over. */
-static struct unload_target *target_of(struct operation *op, const struct model *h)
+static struct unload_target *target_of(struct operation *op, const struct model *m)
 {
     size_t i;
-    if (!model_set_find(op->models, h, &i) || op->u.targets[i].result != UNLOAD_PENDING)
+    if (!model_set_find(op->models, m, &i) || op->u.targets[i].result != UNLOAD_PENDING)
         return NULL;
     return &op->u.targets[i];
 }
@@ -295,30 +307,19 @@ static void measure(struct operation *op)
             model_memory(u->targets[i].model, &u->targets[i].freed);
 }
 
-static void hold_targets(struct operation *op)
-{
-    struct unload *u = &op->u;
-    const struct unload_wish *wish = &op->wish;
-    uint64_t now = uv_now(host_loop(op->host));
-    for (size_t i = 0; wish->hold && i < u->n; i++)
-        if (u->targets[i].model)
-            intent_hold(u->targets[i].model, wish->hold_ms ? now + wish->hold_ms : SCHED_NEVER,
-                        wish->reason, wish->by);
-}
-
-/* The request may be met at once (an engine that could not be started, a waiter): targets can resolve
+/* A model may be unloaded at once (its engine could not be started, or it only waited): targets can resolve
  * while this runs, but the operation ends later, from its timer. */
 static void begin_unloads(struct operation *op, uint64_t drain_until)
 {
     for (size_t i = 0; i < op->u.n; i++) {
         struct unload_target *t = &op->u.targets[i];
-        struct model *h = t->model;
+        struct model *m = t->model;
         if (t->result != UNLOAD_PENDING)
             continue;
         t->begun = true;
-        h->intent.unloads++;
-        intent_unload(h, drain_until, op->wish.reason, op->wish.by);
-        if (t->result == UNLOAD_PENDING && model_state(h) == SCHED_UNLOADED)
+        m->intent.unloads++;
+        intent_unload(m, drain_until, op->options.reason, op->options.by);
+        if (t->result == UNLOAD_PENDING && model_state(m) == SCHED_UNLOADED)
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
     }
 }
@@ -330,15 +331,16 @@ static void on_figures_before(struct sampler_question *q)
     settle_if_resolved(op);
 }
 
-static void init(struct operation *op, const struct unload_wish *wish, unload_done *done, void *ctx)
+static void init(struct operation *op, const struct unload_options *options, unload_done *done,
+                 void *ctx)
 {
     uv_loop_t *loop = host_loop(op->host);
     op->started = uv_now(loop);
-    op->wish = *wish;
+    op->options = *options;
     op->done = done;
     op->ctx = ctx;
-    op->keep_busy = !wish->force && !wish->has_drain;
-    op->u.held = wish->hold;
+    op->has_timer = true;
+    op->keep_busy = !options->force && !options->has_drain;
     op->listener = (struct host_listener){.on_event = on_host_event};
     host_operation_begin(op->host);
     host_listen(op->host, &op->listener);
@@ -346,21 +348,22 @@ static void init(struct operation *op, const struct unload_wish *wish, unload_do
     op->timer.data = op;
 }
 
-void unload_start(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx)
+void unload_start(struct unload *u, const struct unload_options *options, unload_done *done,
+                  void *ctx)
 {
     struct operation *op = of(u);
-    uint64_t drain = wish->has_drain ? wish->drain_ms : host_config(op->host)->drain_timeout_ms;
-    init(op, wish, done, ctx);
-    hold_targets(op);
+    uint64_t drain =
+        options->has_drain ? options->drain_ms : host_config(op->host)->drain_timeout_ms;
+    init(op, options, done, ctx);
     triage(u);
     read_figures(op, on_figures_before);
-    uint64_t until = wish->force ? 0 : op->keep_busy ? SCHED_NEVER : op->started + drain;
-    if (wish->force)
+    uint64_t until = options->force ? 0 : op->keep_busy ? SCHED_NEVER : op->started + drain;
+    if (options->force)
         watch_for_stuck(op);
     else
         uv_timer_start(&op->timer, on_drained, drain, 0);
     begin_unloads(op, until);
-    op->wish.reason = op->wish.by = NULL; /* the caller's */
+    op->options.reason = op->options.by = NULL; /* the caller's */
     settle_if_resolved(op);
 }
 
@@ -375,7 +378,7 @@ static void on_figures_of_preview(struct sampler_question *q)
         struct unload_target *t = &u->targets[i];
         if (t->result != UNLOAD_PENDING)
             continue;
-        bool busy = t->model->sched.leases && !op->wish.force;
+        bool busy = t->model->sched.leases && !op->options.force;
         for (size_t d = 0; d < u->before.n; d++)
             u->freed.bytes[d] += t->freed.bytes[d];
         resolve(t, UNLOAD_UNLOADED, busy ? "would_wait_for_requests" : "would_be_unloaded");
@@ -389,11 +392,12 @@ static void on_preview(uv_timer_t *timer)
     read_figures(timer->data, on_figures_of_preview);
 }
 
-void unload_preview(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx)
+void unload_preview(struct unload *u, const struct unload_options *options, unload_done *done,
+                    void *ctx)
 {
     struct operation *op = of(u);
-    init(op, wish, done, ctx);
-    op->wish.reason = op->wish.by = NULL; /* the caller's */
+    init(op, options, done, ctx);
+    op->options.reason = op->options.by = NULL; /* the caller's */
     triage(u);
     /* Models without an engine may be freed while figures are read; others are announced as GONE
      * before. */

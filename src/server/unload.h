@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Unloading as an operator means it: several models side by side, requests in flight first, over
- * when the memory is back, with a result for each model.
+ * Unloading several models side by side. Requests in flight may finish first; the operation is complete when
+ * the memory is free again, and has a result for each model.
  *
- *  - force: engines are stopped at once, their requests cut off (with an answer that says so).
- *  - drain given: requests may go on that long, then the same.
- *  - neither: requests may go on for the server's drain timeout; a model that is busy even then
- * stays loaded, serves on, and its result is BUSY.
+ *  - force: engines are stopped at once; their requests are cut off, with an answer that says so.
+ *  - drain given: requests may go on for that long, then they are cut off.
+ *  - neither: requests may go on for the server's drain timeout; a model that is busy even then stays
+ *    loaded and serves on, and its result is BUSY.
+ *
+ * Whether the models are held meanwhile is the caller's to decide (intent.h), before the start.
  */
 #ifndef HOSTLER_SERVER_UNLOAD_H
 #define HOSTLER_SERVER_UNLOAD_H
@@ -36,12 +38,10 @@ struct unload_target {
     struct memory_use freed;
 };
 
-struct unload_wish {
+struct unload_options {
     bool force;
     bool has_drain;
     uint64_t drain_ms;
-    bool hold;
-    uint64_t hold_ms;   /* 0 with hold: until released */
     const char *reason; /* NULL */
     const char *by;
 };
@@ -51,22 +51,25 @@ struct unload {
     size_t n;
     struct memory_figures before, after;
     struct memory_use freed; /* over all targets */
-    bool held;
+    bool held;               /* for the report: the caller sets it */
     uint64_t elapsed_ms;
 };
 
-/* Called once, never from inside unload_start() or unload_preview(); `u` is freed when it returns. */
+/* Called once, never from inside unload_start() or unload_preview(). `u` is the callee's, who destroys it, now
+ * or later. */
 typedef void unload_done(struct unload *u, void *ctx);
 
 /* An operation without targets yet. */
 struct unload *unload_create(struct host *host);
 /* `model` NULL: an unknown name, whose result is FAILED. A model named twice counts once. */
 void unload_add(struct unload *u, const char *name, struct model *model);
-/* Copies what it needs of `wish`. */
-void unload_start(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx);
+/* Copies what it needs of `options`. O(targets), some 0.2 µs each for those that are not loaded. */
+void unload_start(struct unload *u, const struct unload_options *options, unload_done *done,
+                  void *ctx);
 /* Instead of starting: what it would do, as results; nothing is changed. */
-void unload_preview(struct unload *u, const struct unload_wish *wish, unload_done *done, void *ctx);
-/* Only before unload_start() or unload_preview(). */
+void unload_preview(struct unload *u, const struct unload_options *options, unload_done *done,
+                    void *ctx);
+/* Not between the start and `done`. */
 void unload_destroy(struct unload *u);
 /* Whether something that was asked for is still loaded, or was not found. */
 bool unload_left_something(const struct unload *u);

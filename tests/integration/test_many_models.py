@@ -6,6 +6,7 @@ import time
 import pytest
 import tiny_model
 from background import background
+from conftest import until
 
 MODELS = 4000
 
@@ -69,6 +70,41 @@ def test_others_are_answered_meanwhile(many, method, path, body):
         return longest / (time.monotonic() - begun + 0.1)  # what takes little needs no slices
 
     assert min(longest_wait() for _ in range(3)) < 1 / 3
+
+
+@pytest.mark.parametrize("path, body", [
+    ("/models/hold", {"all": True, "reason": "a backup"}),
+    ("/models/unload-all", {"hold": True, "reason": "a backup"}),
+])
+def test_all_models_are_held_at_once(many, path, body):
+    """As soon as the first is seen to be held, the last one cannot be loaded any more, though log, history and state
+    folder are still being written."""
+    def held(model):
+        return many.get(f"/hostler/v1/show?model={model}").json.get("held")
+
+    whole = background(many.post, path, body)
+    try:
+        until(lambda: held("m00000"), what="the first hold")
+        answer = many.post("/tokenize", {"model": f"m{MODELS - 1:05}", "content": "x"})
+        assert answer.status == 503 and answer.error["state"] == "held"
+        assert "a backup" in answer.error["message"]
+        assert whole.result().status == 200
+        assert held(f"m{MODELS - 1:05}")["reason"] == "a backup"
+    finally:
+        whole.result()
+        assert many.post("/models/release", {"all": True}).json == {"held": []}
+
+
+def test_a_release_wins_over_a_hold_that_is_still_being_recorded(many):
+    whole = background(many.post, "/models/hold", {"all": True})
+    until(lambda: many.get("/hostler/v1/show?model=m00000").json.get("held"), what="the first hold")
+    last = f"m{MODELS - 1:05}"
+    many.post("/models/release", {"model": last})
+    held = [h["model"] for h in whole.result().json["held"]]
+    try:
+        assert len(held) == MODELS - 1 and last not in held
+    finally:
+        many.post("/models/release", {"all": True})
 
 
 def test_a_list_of_names_has_a_ceiling(many):

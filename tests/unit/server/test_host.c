@@ -198,10 +198,10 @@ static void holds_outlast_a_restart(void **state)
     restart(state);
     struct model *m = host_find(host, "m"), *n = host_find(host, "n");
     assert_true(intent_is_held(m) && m->sched.held_until == SCHED_NEVER);
-    assert_string_equal(m->intent.hold_reason, "a backup");
-    assert_string_equal(m->intent.hold_by, "alice");
+    assert_string_equal(intent_hold_reason(m), "a backup");
+    assert_string_equal(intent_hold_by(m), "alice");
     assert_in_range(n->sched.held_until, uv_now(&loop) + 3590000, uv_now(&loop) + 3600001);
-    assert_null(n->intent.hold_reason);
+    assert_null(intent_hold_reason(n));
     assert_false(intent_is_held(host_find(host, "p")));
     assert_int_equal(changes(), 0); /* nothing happened now */
     intent_release(m, "bob");
