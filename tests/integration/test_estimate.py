@@ -6,10 +6,11 @@ import pathlib
 
 import pytest
 
+import tiny_model
 from background import background
 from conftest import PATIENCE, until
 from unloading import load
-from wire import FAKE_ENGINE, fake_models, is_json_error
+from wire import FAKE_ENGINE, fake_models, is_json_error, open_stream, read_events
 
 MIB = 1 << 20
 # The header's arithmetic takes a micro-batch at its word, where the engine makes it no larger than the
@@ -312,6 +313,24 @@ def test_those_go_who_must_by_its_word(start, tmp_path, engine):
                        'case "$*" in *fit-print*) echo Host 0 100 30;; *) exec "$REAL" "$@";; esac'))
     load(server, "m1", "m2", "m3")
     assert len(server.loaded()) == 2 and "m3" in server.loaded()
+
+
+def test_a_reload_makes_nobody_wait_for_an_estimate_that_is_too_high(hostler, tmp_path):
+    """A replacement loads beside its predecessor, which has not ended its answer."""
+    folder, preset = tmp_path / "folder", tmp_path / "p.ini"
+    folder.mkdir()
+    tiny_model.make(str(folder / "m.gguf"), pad_mb=60)  # some seconds for 100 tokens
+    preset.write_text("[m]\nctx-size = 1024\n", encoding="ascii")
+    server = hostler("--models-dir", folder, "--models-preset", preset, "--memory", "host=2G")
+    connection, response = open_stream(server, "m", max_tokens=400, ignore_eos=True)
+    read_events(response, 1)
+    preset.write_text(f"[m]\n{LOOKS_LARGE.replace('65536', '200000')}", encoding="ascii")
+    assert server.get("/models?reload=1").status == 200
+    until(lambda: len(server.get("/hostler/v1/status").json["engines"]) == 2, what="its replacement")
+    footprint = show(server, "m")["footprint"]
+    assert 1024 * MIB < footprint["estimated"]["memory"]["host"] < 2048 * MIB  # with 1 GiB to spare that is too much
+    assert footprint["fitted"]["source"] == "fit-params"
+    connection.close()
 
 
 # --- show ------------------------------------------------------------------------------------------
