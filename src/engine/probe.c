@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -14,6 +16,8 @@
 
 #define READ_SIZE ((size_t)16 * 1024)
 #define REAP_POLL_NS 2000000L /* 2 ms */
+#define KILL_MS 2000          /* from SIGKILL until a process counts as stuck */
+#define STUCK_MAX 4           /* more commands are not run while so many are stuck */
 
 /* A run in progress. */
 struct run {
@@ -166,16 +170,13 @@ static void note_status(struct probe *p, int status)
     p->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Its streams are closed, so it ends at once or never: a short poll will do. */
-static int reap(struct run *r, struct probe *p)
+/* Its streams are closed, or it was killed, so it ends at once or never: a short poll will do. */
+static int reap(struct run *r, int *status)
 {
     for (;;) {
-        int status = 0;
-        pid_t pid = waitpid(r->pid, &status, WNOHANG);
-        if (pid == r->pid) {
-            note_status(p, status);
+        pid_t pid = waitpid(r->pid, status, WNOHANG);
+        if (pid == r->pid)
             return 0;
-        }
         if (pid < 0 && errno != EINTR)
             return -errno;
         if (!remaining_ms(r))
@@ -184,11 +185,48 @@ static int reap(struct run *r, struct probe *p)
     }
 }
 
-static void kill_and_reap(const struct run *r)
+/* Processes that survive SIGKILL, since they wait in a driver or for a disk. They are reaped when a later
+ * run finds that they have ended. */
+static struct {
+    pthread_mutex_t lock;
+    pid_t pid[STUCK_MAX];
+    size_t n;
+} stuck = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void reap_stuck(void)
 {
+    size_t kept = 0;
+    for (size_t i = 0; i < stuck.n; i++)
+        if (waitpid(stuck.pid[i], NULL, WNOHANG) == 0)
+            stuck.pid[kept++] = stuck.pid[i];
+    stuck.n = kept;
+}
+
+static bool too_many_stuck(void)
+{
+    pthread_mutex_lock(&stuck.lock);
+    reap_stuck();
+    bool full = stuck.n == STUCK_MAX;
+    pthread_mutex_unlock(&stuck.lock);
+    return full;
+}
+
+/* With STUCK_MAX of them already (two threads run commands at once) it stays a zombie. */
+static void remember_stuck(pid_t pid)
+{
+    pthread_mutex_lock(&stuck.lock);
+    if (stuck.n < STUCK_MAX)
+        stuck.pid[stuck.n++] = pid;
+    pthread_mutex_unlock(&stuck.lock);
+}
+
+static void kill_and_reap(struct run *r)
+{
+    int status;
     kill(-r->pid, SIGKILL);
-    while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    r->deadline = now_ms() + KILL_MS;
+    if (reap(r, &status) == -ETIMEDOUT)
+        remember_stuck(r->pid);
 }
 
 static int run_failed(struct error *err, int rc, const char *binary, uint64_t timeout_ms)
@@ -209,15 +247,20 @@ int probe_run(struct probe *p, char *const *argv, char *const *envp, uint64_t ti
     *p = (struct probe){.code = -1};
     buf_init(&p->out, PROBE_OUTPUT_MAX);
     buf_init(&p->err, PROBE_OUTPUT_MAX);
-    int rc = start(&r, argv, envp);
+    if (too_many_stuck())
+        return error_set(err, -EAGAIN, "%s is not run: %d commands before it survive SIGKILL",
+                         argv[0], STUCK_MAX);
+    int status = 0, rc = start(&r, argv, envp);
     if (rc) {
         start_failed(err, rc, argv[0]);
         goto close;
     }
     rc = read_both(&r, p);
     if (!rc)
-        rc = reap(&r, p);
-    if (rc) {
+        rc = reap(&r, &status);
+    if (!rc) {
+        note_status(p, status);
+    } else {
         kill_and_reap(&r);
         run_failed(err, rc, argv[0], timeout_ms);
     }

@@ -21,11 +21,13 @@ struct probe {
 };
 
 /*
- * Runs argv[0] (searched in PATH when it has no slash) with stdin at /dev/null and `envp`; its
- * process group is killed when it takes longer than `timeout_ms` or prints too much.
+ * Runs argv[0] (searched in PATH when it has no slash) with stdin at /dev/null and `envp`; its process
+ * group is killed when it takes longer than `timeout_ms` or prints too much.
  *
- * 0 when it ran, however it ended; else a negative errno with a text: what execve() says when it
- * cannot be started, -ETIMEDOUT, -ENOBUFS. `p` is to be finished in every case.
+ * 0 when it ran, however it ended; else a negative errno with a text: what execve() says when it cannot
+ * be started, -ETIMEDOUT, -ENOBUFS, or -EAGAIN when several commands before it survive SIGKILL. The end
+ * of a process that it kills is waited for 2 s at most; a later run reaps it then. `p` is to be finished
+ * in every case.
  */
 int probe_run(struct probe *p, char *const *argv, char *const *envp, uint64_t timeout_ms,
               struct error *err) __attribute__((warn_unused_result));
