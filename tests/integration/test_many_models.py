@@ -67,7 +67,7 @@ def test_others_are_answered_meanwhile(many, method, path, body):
             assert many.get("/health").status == 200
             longest = max(longest, time.monotonic() - asked)
         assert whole.result().status == 200
-        return longest / (time.monotonic() - begun + 0.1)  # what takes little needs no slices
+        return longest / (time.monotonic() - begun + 0.25)  # what takes little needs no slices
 
     assert min(longest_wait() for _ in range(3)) < 1 / 3
 
