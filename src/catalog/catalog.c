@@ -440,18 +440,25 @@ static void replace(struct catalog *c, struct entry *old, struct folder_model *m
 /* --- updating -----------------------------------------------------------------------------------
  */
 
-/* From the end, where taking out of `order` moves least. */
+/* Takes out what `models` does not list. Both are in order of id. From the end, where taking out of `order` moves
+ * least. */
 static void sweep(struct catalog *c, const struct folder *models)
 {
-    for (size_t i = c->n; i-- > 0;)
-        if (!folder_find(models, c->order[i]->model.id))
+    size_t k = models->n;
+    for (size_t i = c->n; i-- > 0;) {
+        const char *id = c->order[i]->model.id;
+        int order = -1;
+        while (k && (order = strcmp(models->v[k - 1].id, id)) > 0)
+            k--;
+        if (order)
             leave(c, c->order[i]);
+    }
 }
 
-/* Whether `m` was taken, or had nothing new. */
-static bool update(struct catalog *c, struct folder_model *m, bool patient, time_t now)
+/* `e`: the entry of that id; NULL: none. Whether `m` was taken, or had nothing new. */
+static bool update(struct catalog *c, struct entry *e, struct folder_model *m, bool patient,
+                   time_t now)
 {
-    struct entry *e = find_id(c, m->id);
     if (e && unchanged(e, m)) {
         e->model.source = m->source;
         return true;
@@ -465,14 +472,19 @@ static bool update(struct catalog *c, struct folder_model *m, bool patient, time
     return true;
 }
 
+/* Behind the sweep `order` has only ids of `models`, in the same order: so both are walked side by side. */
 size_t catalog_update(struct catalog *c, struct folder *models, bool patient)
 {
-    size_t left = 0;
+    size_t left = 0, at = 0;
     time_t now = time(NULL);
     sweep(c, models);
-    for (size_t i = 0; i < models->n; i++)
-        left += !update(c, &models->v[i], patient, now);
-    folder_finish(models);
+    for (size_t i = 0; i < models->n; i++) {
+        struct entry *e = at < c->n ? c->order[at] : NULL;
+        bool known = e && strcmp(e->model.id, models->v[i].id) == 0;
+        bool taken = update(c, known ? e : NULL, &models->v[i], patient, now);
+        left += !taken;
+        at += known || taken;
+    }
     start_jobs(c);
     return left;
 }

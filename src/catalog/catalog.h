@@ -72,7 +72,8 @@ void catalog_close(struct catalog *c, void (*closed)(void *ctx), void *ctx);
 /*
  * Makes the table hold what `models` lists: adds what is new, drops what is gone, leaves the rest
  * untouched; a model whose file, mmproj or draft changed is dropped and added anew, keeping the
- * headers of those of its files that did not. Empties `models`.
+ * headers of those of its files that did not. Takes what it needs out of `models`, which is in order of id; the
+ * caller finishes it. O(models): two comparisons of an id each.
  *
  * `patient`: a file that changed within the last seconds may still be being written, so it is left
  * as the table has it. Returns how many were left so: another update is wanted soon.

@@ -402,6 +402,7 @@ int host_start(struct host *host, struct sources *s, struct error *err)
                          c->models_preset, wanted, c->models_max);
     }
     host_apply(host, s, 0);
+    sources_finish(s);
     if (!catalog_count(host->catalog))
         log_warn("there is no model yet: none in %s%s%s", c->models_dir ? c->models_dir : "",
                  c->models_dir ? ", none in " : "", c->cache_dir ? c->cache_dir : "a cache");

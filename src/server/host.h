@@ -77,7 +77,7 @@ enum host_apply_flags {
     HOST_APPLY_SAME_PRESETS = 2, /* the presets say what they said the last time */
 };
 /*
- * The sources as they are now, in place of the last ones; empties `s`. An engine whose arguments
+ * The sources as they are now, in place of the last ones; the caller finishes `s`, in the pool. An engine whose arguments
  * changed, or whose model is gone, is drained; the others run on. Returns what catalog_update() does.
  * O(models): with the same presets some 0.3 µs each, else what composing their arguments takes, 2 µs.
  */

@@ -129,12 +129,13 @@ static void configure_all(struct host *host, bool same_presets)
 size_t host_apply(struct host *host, struct sources *s, unsigned flags)
 {
     host->pumping = true;
-    presets_finish(&host->presets);
+    struct presets before = host->presets;
     host->presets = s->presets;
-    s->presets = (struct presets){0};
+    s->presets = before; /* finished with the sources, which the pool can do */
     size_t left = catalog_update(host->catalog, &s->models, flags & HOST_APPLY_PATIENT);
     configure_all(host, flags & HOST_APPLY_SAME_PRESETS);
-    assign_aliases(host);
+    if (host->changed || !(flags & HOST_APPLY_SAME_PRESETS))
+        assign_aliases(host);
     load_replaced(host);
     host->pumping = false;
     host_sched_event(
@@ -142,6 +143,5 @@ size_t host_apply(struct host *host, struct sources *s, unsigned flags)
     if (host->changed || !(flags & HOST_APPLY_PATIENT))
         host_announce(host, HOST_EV_RELOADED, NULL, NULL);
     host->changed = false;
-    sources_finish(s);
     return left;
 }

@@ -135,16 +135,38 @@ static void end_reading(struct refresh *r)
     finish_waiters(&r->current, r->problem);
 }
 
+/* Another reading may begin, if one is due. */
+static void end_running(struct refresh *r)
+{
+    r->running = false;
+    start(r);
+    close_when_idle(r);
+}
+
+/* Of 10,000 models it takes some milliseconds. */
+static void release_sources(uv_work_t *work)
+{
+    struct refresh *r = work->data;
+    sources_finish(&r->sources);
+}
+
+static void on_released(uv_work_t *work, int status)
+{
+    struct refresh *r = work->data;
+    if (status) /* cancelled */
+        sources_finish(&r->sources);
+    end_running(r);
+}
+
 static void on_read(uv_work_t *work, int status)
 {
     struct refresh *r = work->data;
     if (status == 0 && !r->closing)
         end_reading(r);
-    else if (status == 0 && r->rc == 0)
-        sources_finish(&r->sources);
-    r->running = false; /* not before: a waiter may request another reading */
-    start(r);
-    close_when_idle(r);
+    if (status == 0 && r->rc == 0)
+        uv_queue_work(host_loop(r->host), &r->work, release_sources, on_released);
+    else
+        end_running(r);
 }
 
 static void start(struct refresh *r)

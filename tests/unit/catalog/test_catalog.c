@@ -118,7 +118,7 @@ static size_t update(bool patient)
     struct folder f;
     assert_int_equal(folder_read(&f, t.root, &err), 0);
     size_t left = catalog_update(c, &f, patient);
-    assert_int_equal(f.n, 0);
+    folder_finish(&f);
     return left;
 }
 
@@ -324,6 +324,7 @@ static void no_file(void **state)
     folder_insert(&f, &(struct folder_model){
                           .id = mem_strdup("far"), .source = MODEL_SOURCE_PRESET, .shards = 1});
     assert_int_equal(catalog_update(c, &f, true), 0);
+    folder_finish(&f);
     assert_counts(1, 0, 0);
     assert_int_equal(model("far")->header, MODEL_HEADER_NONE);
     assert_int_equal(model("far")->source, MODEL_SOURCE_PRESET);
@@ -343,6 +344,7 @@ static void source_changes(void **state)
     assert_int_equal(folder_read(&f, t.root, &err), 0);
     folder_find(&f, "a")->source = MODEL_SOURCE_PRESET;
     assert_int_equal(catalog_update(c, &f, false), 0);
+    folder_finish(&f);
     assert_ptr_equal(model("a"), before);
     assert_int_equal(before->source, MODEL_SOURCE_PRESET);
     assert_counts(1, 1, 0);

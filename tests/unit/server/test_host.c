@@ -119,6 +119,7 @@ static struct model *apply(const char *presets)
     if (sources_read(&s, &c, presets, &err))
         fail_msg("%s", err.text);
     host_apply(host, &s, 0);
+    sources_finish(&s);
     return host_find(host, "m");
 }
 
