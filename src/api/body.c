@@ -13,7 +13,6 @@
 #define BODY_MAX ((size_t)1024 * 1024)
 #define PARSED_AT_ONCE_MAX ((size_t)16 * 1024) /* bytes; a larger body is parsed in the pool */
 #define TREE_PER_BYTE 16 /* bytes of memory that a parsed body takes at most, an array of numbers */
-#define RETRY_S 2
 
 struct reader {
     struct api *api;
@@ -38,7 +37,7 @@ static void refuse_for_memory(struct http_exchange *x, const char *message)
 {
     json_t *error = reply_error_object(503, message);
     json_object_set_new(error, "state", json_string("overloaded"));
-    reply_error_json(x, 503, error, RETRY_S);
+    reply_error_json(x, 503, error, "Retry-After: 2\r\n");
 }
 
 /* `error`: a negative errno. */

@@ -13,9 +13,8 @@
 
 struct api_dialect {
     const char *const *paths; /* without a query; NULL behind the last */
-    /* Answers with an error; releases `error` (reply_error_object()). `retry_after`: seconds, 0 for
-     * none. */
-    void (*refuse)(struct http_exchange *x, int status, json_t *error, unsigned retry_after);
+    /* Answers with an error; releases `error` (reply_error_object()). `fields`: as of reply_error_json(). */
+    void (*refuse)(struct http_exchange *x, int status, json_t *error, const char *fields);
     /* Text that ends an event stream that has begun, with the reason; the caller frees. NULL: no memory. Does
      * not release `error`. */
     char *(*end_stream)(json_t *error);

@@ -97,12 +97,14 @@ static void inference_reject(struct inference *i, struct rejection r)
 {
     struct http_exchange *x = i->x;
     const char *state = json_string_value(json_object_get(r.error, "state"));
+    char fields[REJECTION_FIELDS_MAX];
     i->record->status = r.status;
     if (state)
         record_error(i, state);
     const struct api_dialect *dialect = i->dialect;
     inference_free(i);
-    dialect->refuse(x, r.status, r.error, r.retry_after);
+    rejection_fields(&r, fields);
+    dialect->refuse(x, r.status, r.error, fields);
 }
 
 static void inference_fail(struct inference *i, int status, const char *message)

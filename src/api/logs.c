@@ -136,6 +136,7 @@ static void follow(struct api *api, struct http_exchange *x, const char *model, 
     http_exchange_begin(x, 200, HTTP_STREAMED);
     http_exchange_field(x, "Content-Type", TYPE);
     http_exchange_field(x, "Cache-Control", "no-cache");
+    http_exchange_field(x, "X-Accel-Buffering", "no");
     http_exchange_head_end(x);
     send_new(f, lines);
     http_exchange_flush(x);

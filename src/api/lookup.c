@@ -20,7 +20,7 @@ static void refuse_unknown(struct api *api, struct http_exchange *x, int status,
                                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     json_t *error = reply_error_object(status, message);
     free(message);
-    reply_error_json(x, status, error, 0);
+    reply_error_json(x, status, error, NULL);
 }
 
 void lookup_refuse(struct api *api, struct http_exchange *x, int status, const char *name)

@@ -2,6 +2,7 @@
 #include "api/rejection.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/reply.h"
@@ -10,6 +11,7 @@
 #include "server/host.h"
 #include "server/placement.h"
 
+#define RETRY_MAX_S 60                  /* of what will pass by itself */
 #define RETRY_LATER_S 30                /* to clients whose model will hardly load before */
 #define OVERLOAD_RETRY_S 2              /* to clients that we had no resources for */
 #define HOLD_RETRY_MS ((uint64_t)60000) /* while a hold without an end lasts */
@@ -22,6 +24,12 @@ static struct rejection reject(int status, const char *state, const char *messag
     if (state)
         json_object_set_new(error, "state", json_string(state));
     return (struct rejection){.status = status, .error = error, .retry_after = retry_after};
+}
+
+static struct rejection final(struct rejection r)
+{
+    r.is_final = true;
+    return r;
 }
 
 /* The same; `message` is released. */
@@ -38,7 +46,9 @@ static struct rejection reject_with(int status, const char *state, char *message
 static struct rejection reject_for_now(const struct model *m, const char *state, const char *why)
 {
     uint64_t ms = host_eta(m);
-    unsigned retry_after = ms == SCHED_NEVER ? 1 : (unsigned)(ms / 1000 + 1);
+    unsigned retry_after = ms == SCHED_NEVER         ? 1
+                           : ms / 1000 < RETRY_MAX_S ? (unsigned)(ms / 1000 + 1)
+                                                     : RETRY_MAX_S;
     struct rejection r = reject_with(
         503, state, mem_printf("model '%s': %s; try again later", m->entry->id, why), retry_after);
     if (ms != SCHED_NEVER)
@@ -59,7 +69,7 @@ static struct rejection reject_held(const struct model *m)
                                reason ? ": " : "", reason ? reason : "",
                                endless ? "until it is released" : "for another ",
                                endless ? "" : duration_format(left, time, sizeof time));
-    return reject_with(503, "held", message, (unsigned)(left / 1000 + 1));
+    return final(reject_with(503, "held", message, (unsigned)(left / 1000 + 1)));
 }
 
 /* Why its last load failed; the caller frees. */
@@ -82,12 +92,12 @@ struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject
     case SCHED_REJECT_WAIT_TIMEOUT:
         return reject_for_now(m, "wait_timeout", "no engine could be had in time (--load-timeout)");
     case SCHED_REJECT_LOAD_FAILED:
-        return reject_with(500, NULL, failure_of(m), 0);
+        return final(reject_with(500, NULL, failure_of(m), 0));
     case SCHED_REJECT_OOM:
     case SCHED_REJECT_FAILED:
-        return reject_with(503, state, failure_of(m), RETRY_LATER_S);
+        return final(reject_with(503, state, failure_of(m), RETRY_LATER_S));
     case SCHED_REJECT_TOO_LARGE:
-        return reject_with(503, state, placement_explain(m), 0);
+        return final(reject_with(503, state, placement_explain(m), 0));
     case SCHED_REJECT_NO_ROOM:
         return reject_with(503, state, placement_explain(m), RETRY_LATER_S);
     case SCHED_REJECT_UNLOADED:
@@ -144,4 +154,13 @@ struct rejection rejection_of_body(int error)
     default:
         return reject(503, "overloaded", "out of memory for the request's body", OVERLOAD_RETRY_S);
     }
+}
+
+void rejection_fields(const struct rejection *r, char out[REJECTION_FIELDS_MAX])
+{
+    char retry[40] = "";
+    if (r->retry_after)
+        snprintf(retry, sizeof retry, "Retry-After: %u\r\n", r->retry_after);
+    snprintf(out, REJECTION_FIELDS_MAX, "%s%s", retry,
+             r->is_final ? "x-should-retry: false\r\n" : "");
 }

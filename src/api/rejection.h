@@ -15,7 +15,14 @@ struct rejection {
     int status;
     json_t *error;        /* {"code","message","type"}, mostly with a `state`; the receiver's */
     unsigned retry_after; /* seconds; 0: no Retry-After */
+    bool is_final;        /* to ask again by itself would not help: a person must do something */
 };
+
+#define REJECTION_FIELDS_MAX 80 /* bytes */
+
+/* Header lines of the answer, which may be none. Clients made of OpenAI's or Anthropic's SDK sleep for
+ * Retry-After and try again, unless `x-should-retry` is false. */
+void rejection_fields(const struct rejection *r, char out[REJECTION_FIELDS_MAX]);
 
 /* `m`: the model that was asked for. */
 struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject_reason why);

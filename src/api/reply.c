@@ -99,11 +99,9 @@ void reply_error_fields(struct http_exchange *x, int status, const char *message
     send_json(x, status, wrap_error(reply_error_object(status, message)), fields);
 }
 
-void reply_error_json(struct http_exchange *x, int status, json_t *error, unsigned retry_after)
+void reply_error_json(struct http_exchange *x, int status, json_t *error, const char *fields)
 {
-    char fields[40];
-    snprintf(fields, sizeof fields, "Retry-After: %u\r\n", retry_after);
-    send_json(x, status, wrap_error(error), retry_after ? fields : NULL);
+    send_json(x, status, wrap_error(error), fields);
 }
 
 void reply_error(struct http_exchange *x, int status, const char *fmt, ...)
@@ -114,7 +112,7 @@ void reply_error(struct http_exchange *x, int status, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(&message, fmt, ap);
     va_end(ap);
-    reply_error_json(x, status, reply_error_object(status, buf_cstr(&message)), 0);
+    reply_error_json(x, status, reply_error_object(status, buf_cstr(&message)), NULL);
     buf_finish(&message);
 }
 

@@ -23,8 +23,8 @@ void reply_error_fields(struct http_exchange *x, int status, const char *message
 /* The error object without its answer; the caller adds members and owns it. `message` may hold
  * bytes that are no UTF-8. */
 json_t *reply_error_object(int status, const char *message);
-/* Sends {"error":error} and releases it. `retry_after`: seconds, 0 for none. */
-void reply_error_json(struct http_exchange *x, int status, json_t *error, unsigned retry_after);
+/* Sends {"error":error} and releases it. `fields`: more header lines, each ended by CR LF; NULL: none. */
+void reply_error_json(struct http_exchange *x, int status, json_t *error, const char *fields);
 /* `text` as a JSON string, bytes that are no UTF-8 replaced. */
 json_t *reply_string(const char *text);
 /* The same; null for NULL. */

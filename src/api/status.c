@@ -11,6 +11,7 @@
 #include "api/reply.h"
 #include "api/slices.h"
 #include "api/request_log.h"
+#include "base/memory.h"
 #include "base/container_of.h"
 #include "http/target.h"
 
@@ -40,12 +41,16 @@ void api_props(struct api *api, struct http_exchange *x, const struct caller *ca
         return;
     }
     free(model);
+    /* Clients read the engine's build number from its beginning. */
+    const char *build = engine_options_build(c->engine.options);
+    char *build_info = mem_printf("%s%shostler-" HOSTLER_VERSION, build, *build ? " " : "");
     reply_json(x, 200,
-               json_pack("{s:s, s:i, s:b, s:s, s:s, s:{s:n, s:i}, s:{}, s:s, s:b}", "role",
+               json_pack("{s:s, s:i, s:b, s:s, s:s, s:{s:n, s:i}, s:{}, s:o, s:b}", "role",
                          "router", "max_instances", (int)c->models_max, "models_autoload",
                          (int)c->autoload, "model_alias", "llama-server", "model_path", "none",
                          "default_generation_settings", "params", "n_ctx", 0, "ui_settings",
-                         "build_info", "hostler-" HOSTLER_VERSION, "cors_proxy_enabled", 0));
+                         "build_info", reply_string(build_info), "cors_proxy_enabled", 0));
+    free(build_info);
 }
 
 void api_disabled(struct api *api, struct http_exchange *x, const struct caller *caller)
@@ -54,7 +59,7 @@ void api_disabled(struct api *api, struct http_exchange *x, const struct caller 
     (void)caller;
     (void)api;
     json_object_set_new(error, "type", json_string("feature_disabled"));
-    reply_error_json(x, 403, error, 0);
+    reply_error_json(x, 403, error, NULL);
 }
 
 /* --- /hostler/v1/status -------------------------------------------------------------------------

@@ -10,12 +10,14 @@ struct engine_options {
     struct engine_option *v;
     size_t n;
     char *version;
+    char *build;
 };
 
 struct engine_options *engine_options_create(void)
 {
     struct engine_options *o = mem_zalloc(sizeof *o);
     o->version = mem_strdup("");
+    o->build = mem_strdup("");
     return o;
 }
 
@@ -34,6 +36,12 @@ void engine_options_set_version(struct engine_options *o, char *version)
     o->version = version;
 }
 
+void engine_options_set_build(struct engine_options *o, char *build)
+{
+    free(o->build);
+    o->build = build;
+}
+
 void engine_options_destroy(struct engine_options *o)
 {
     if (!o)
@@ -45,6 +53,7 @@ void engine_options_destroy(struct engine_options *o)
         free(o->v[i].value);
     }
     free(o->v);
+    free(o->build);
     free(o->version);
     free(o);
 }
@@ -118,4 +127,9 @@ const struct engine_option *engine_options_at(const struct engine_options *o, si
 const char *engine_options_version(const struct engine_options *o)
 {
     return o->version;
+}
+
+const char *engine_options_build(const struct engine_options *o)
+{
+    return o->build;
 }

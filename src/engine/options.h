@@ -66,6 +66,8 @@ struct engine_options *engine_options_create(void);
 struct engine_option *engine_options_add(struct engine_options *o);
 /* Takes `version`, which was allocated. */
 void engine_options_set_version(struct engine_options *o, char *version);
+/* The same of `build`. */
+void engine_options_set_build(struct engine_options *o, char *build);
 void engine_options_destroy(struct engine_options *o);
 
 /* Whether `asked`, as a user wrote it, is the option's name `known`: in long names `_` equals `-`. */
@@ -85,5 +87,7 @@ size_t engine_options_count(const struct engine_options *o);
 const struct engine_option *engine_options_at(const struct engine_options *o, size_t index);
 /* The line that the program prints about its version; empty: none. */
 const char *engine_options_version(const struct engine_options *o);
+/* The program's build, as its own HTTP API says it in `build_info`: `b4719-ae1b2c3`; empty: not known. */
+const char *engine_options_build(const struct engine_options *o);
 
 #endif

@@ -313,6 +313,15 @@ static bool is_not_passed(const struct relay *r, const struct http_head *head, u
            strncasecmp(http_field_name(head, i), "access-control-", 15) == 0;
 }
 
+/* For proxies in between, so that they keep nothing back: what the origin did not say by itself. */
+static void add_stream_fields(struct relay *r, const struct http_head *head)
+{
+    if (!http_head_get(head, "cache-control"))
+        http_exchange_field(r->x, "Cache-Control", "no-cache");
+    if (!http_head_get(head, "x-accel-buffering"))
+        http_exchange_field(r->x, "X-Accel-Buffering", "no");
+}
+
 static void on_head(struct http_call *call, const struct http_head *head, int64_t length, void *ctx)
 {
     struct relay *r = ctx;
@@ -328,6 +337,8 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
             http_exchange_field(r->x, http_field_name(head, i), http_field_value(head, i));
     if (r->answer_type)
         http_exchange_field(r->x, "Content-Type", r->answer_type);
+    if (r->is_event_stream)
+        add_stream_fields(r, head);
     if (r->fields)
         http_exchange_raw_fields(r->x, r->fields);
     http_exchange_head_end(r->x);

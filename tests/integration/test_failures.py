@@ -69,6 +69,7 @@ def test_a_model_that_fails_again_and_again(hostler, tmp_path):
         answer = server.post(CHAT, chat(model))
         message = is_json_error(answer, 503)
         assert answer.error["state"] == "failed" and int(answer.headers["retry-after"]) > 0
+        assert answer.headers["x-should-retry"] == "false"
         assert "wheel" in message and starts(server, model) == 5
         assert server.models()[model]["status"]["failed"] is True
         assert "wheel" in server.models()[model]["status"]["message"]

@@ -190,21 +190,6 @@ def test_openai_loses_its_patience(server, gpt):
     until(lambda: is_idle(server), what="the end of the generation")
 
 
-def test_openai_tries_again_by_itself(server, address):
-    """A model that is held answers 503: the SDK waits and asks again until it is released."""
-    key = {"X-Api-Key": KEY}
-    asked = []
-    with openai.OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0) as client:
-        server.post("/models/unload", {"model": "real"}, headers=key)
-        assert server.post("/models/hold", {"model": "real"}, headers=key).status == 200
-        with pytest.raises(openai.InternalServerError) as caught:
-            client.chat.completions.create(**CHAT)
-        assert caught.value.status_code == 503 and "held" in caught.value.message
-        assert server.post("/models/release", {"model": "real"}, headers=key).status == 200
-        asked.append(client.chat.completions.create(**CHAT))
-    assert asked[0].choices
-
-
 # --- Anthropic -----------------------------------------------------------------------------------------
 
 def test_anthropic_chats(claude):
@@ -285,3 +270,31 @@ def test_an_engine_that_dies_in_a_stream(server, gpt, claude, begin, error):
     with pytest.raises(error) as caught:
         list(stream)
     assert "real" in str(caught.value)
+
+
+# --- a model that is held ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("sdk", [openai, anthropic])
+def test_a_hold_is_told_at_once(server, address, sdk):
+    """The SDKs would sleep for Retry-After, and ask again: not where a person must do something."""
+    key = {"X-Api-Key": KEY}
+
+    def held():
+        return [r["error"] for r in server.get("/hostler/v1/requests", headers=key).json["requests"]].count("held")
+
+    before = held()
+    server.post("/models/unload", {"model": "real"}, headers=key)
+    assert server.post("/models/hold", {"model": "real", "for": "10m"}, headers=key).status == 200
+    try:
+        if sdk is openai:
+            client = openai.OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=2)
+            ask = lambda: client.chat.completions.create(**CHAT)
+        else:
+            client = anthropic.Anthropic(base_url=address, api_key=KEY, max_retries=2)
+            ask = lambda: client.messages.create(**MESSAGE)
+        with client, pytest.raises(sdk.InternalServerError) as caught:
+            ask()
+        assert caught.value.status_code == 503 and "held" in caught.value.message
+        assert held() == before + 1
+    finally:
+        assert server.post("/models/release", {"model": "real"}, headers=key).status == 200

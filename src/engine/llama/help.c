@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -359,6 +360,18 @@ static char *find_version(struct buf *text)
     return at && *at ? mem_strndup(at, strcspn(at, "\r\n")) : NULL;
 }
 
+/* `version: 4719 (ae1b2c3)` or, as newer builds have it, `version: 0.7.0 (build 11669, commit ae1b2c3)`. The
+ * caller frees; empty: neither. */
+static char *build_of(const char *version)
+{
+    unsigned number;
+    char commit[64];
+    if (sscanf(version, "version: %*[^(](build %u, commit %63[^)])", &number, commit) == 2 ||
+        sscanf(version, "version: %u (%63[^)])", &number, commit) == 2)
+        return mem_printf("b%u-%s", number, commit);
+    return mem_strdup("");
+}
+
 /* A binary that does not say its version is none the worse for it. */
 static void load_version(struct engine_options *o, const char *binary)
 {
@@ -368,8 +381,10 @@ static void load_version(struct engine_options *o, const char *binary)
         char *version = find_version(&p.err);
         if (!version)
             version = find_version(&p.out);
-        if (version)
+        if (version) {
+            engine_options_set_build(o, build_of(version));
             engine_options_set_version(o, version);
+        }
     }
     probe_finish(&p);
 }

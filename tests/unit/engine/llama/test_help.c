@@ -216,6 +216,29 @@ static void load(void **state)
     engine_options_destroy(o);
 }
 
+static void the_build_of_a_version(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"version: 4719 (ae1b2c3)", "b4719-ae1b2c3"},
+        {"version: 0.7.0 (build 11669, commit ae1b2c3)", "b11669-ae1b2c3"},
+        {"version: 0.7.0", ""},
+        {"version: (none)", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine_options *o;
+        struct error err = {0};
+        char script[200];
+        snprintf(script, sizeof script,
+                 "[ $1 = --help ] || { echo '%s'; exit 0; }\n"
+                 "printf '%%s\\n' '--model F' '--port N'",
+                 cases[i][0]);
+        assert_int_equal(load_script(script, &o, &err), 0);
+        assert_string_equal(engine_options_build(o), cases[i][1]);
+        engine_options_destroy(o);
+    }
+}
+
 static void load_without_version(void **state)
 {
     (void)state;
@@ -311,10 +334,15 @@ static void real(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_option),         cmocka_unit_test(find),
-        cmocka_unit_test(not_a_help),           cmocka_unit_test(load),
-        cmocka_unit_test(load_without_version), cmocka_unit_test(load_fails),
-        cmocka_unit_test(load_nothing),         cmocka_unit_test(real),
+        cmocka_unit_test(every_option),
+        cmocka_unit_test(find),
+        cmocka_unit_test(not_a_help),
+        cmocka_unit_test(load),
+        cmocka_unit_test(the_build_of_a_version),
+        cmocka_unit_test(load_without_version),
+        cmocka_unit_test(load_fails),
+        cmocka_unit_test(load_nothing),
+        cmocka_unit_test(real),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
