@@ -51,11 +51,13 @@ struct inference {
     struct host_listener listener; /* in EXPLAIN */
     uv_timer_t timer;              /* in EXPLAIN */
     bool may_load;
-    bool barred;       /* its caller may not load a model by it */
-    bool replaced;     /* it was granted again after its engine was found to be absent, */
-    bool resent;       /* or had not read it */
-    bool begun;        /* in EXPLAIN: an answer has begun */
+    bool barred;   /* its caller may not load a model by it */
+    bool replaced; /* it was granted again after its engine was found to be absent, */
+    bool resent;   /* or had not read it */
+    bool begun;    /* in EXPLAIN: an answer has begun */
+    bool may_read_logs;
     char *explanation; /* in EXPLAIN */
+    char *log;         /* in EXPLAIN: the engine's last lines; NULL */
     char fields[96];
 };
 
@@ -84,6 +86,7 @@ static void inference_free(struct inference *i)
     peek_destroy(i->peek);
     free(i->target);
     free(i->explanation);
+    free(i->log);
     free(i);
 }
 
@@ -116,11 +119,18 @@ static void inference_fail(struct inference *i, int status, const char *message)
 /* --- an engine that broke off -------------------------------------------------------------------
  */
 
+static json_t *explained(const struct inference *i)
+{
+    json_t *error = reply_error_object(502, i->explanation);
+    rejection_add_log(error, i->log);
+    return error;
+}
+
 /* A stream that has begun can still say why it ends. */
 static void end_begun_answer(struct inference *i)
 {
     struct http_exchange *x = i->x;
-    json_t *error = i->relay.is_event_stream ? reply_error_object(502, i->explanation) : NULL;
+    json_t *error = i->relay.is_event_stream ? explained(i) : NULL;
     char *last = error ? i->dialect->end_stream(error) : NULL;
     json_decref(error);
     inference_free(i);
@@ -131,6 +141,11 @@ static void end_begun_answer(struct inference *i)
         http_exchange_abort(x);
     }
     free(last);
+}
+
+static bool ended_by_itself(const struct model *m)
+{
+    return !model_engine(m) && m->outcome.failure && m->outcome.log;
 }
 
 /* What to tell the client: asked while the record still tells of the engine that broke off. */
@@ -163,7 +178,7 @@ static void explain_end(uv_handle_t *handle)
     else if (i->begun)
         end_begun_answer(i);
     else
-        inference_fail(i, 502, i->explanation);
+        inference_reject(i, (struct rejection){.status = 502, .error = explained(i)});
 }
 
 static void explain_now(struct inference *i)
@@ -172,6 +187,8 @@ static void explain_now(struct inference *i)
         return;
     host_unlisten(i->api->host, &i->listener);
     i->explanation = explanation(i->request.model);
+    if (i->may_read_logs && ended_by_itself(i->request.model))
+        i->log = mem_strdup(i->request.model->outcome.log);
     record_error(i, state_of_end(i->request.model));
     uv_close((uv_handle_t *)&i->timer, explain_end);
 }
@@ -335,7 +352,7 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
                               ? "it is not loaded, and a page of another origin cannot load it so"
                               : "it is not loaded, and only a request with an API key loads it"));
     else if (why != SCHED_REJECT_REMOVED || !follow(i))
-        inference_reject(i, rejection_by_scheduler(r->model, why));
+        inference_reject(i, rejection_by_scheduler(r->model, why, i->may_read_logs));
 }
 
 /* --- conversations ------------------------------------------------------------------------------
@@ -543,6 +560,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     i->route = route;
     i->dialect = dialect_of(http_exchange_target(x));
     i->may_load = autoload(api, x);
+    i->may_read_logs = caller_may(caller, RIGHT_LOGS, NULL);
     i->request.granted = on_granted;
     i->request.rejected = on_rejected;
     i->request.describe = describe;

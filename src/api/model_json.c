@@ -125,6 +125,8 @@ static void add_end(json_t *status, const struct model *h)
         json_object_set_new(status, "signal", json_integer(h->outcome.exit.signal));
     if (message)
         json_object_set_new(status, "message", reply_string(message));
+    if (h->outcome.log && *h->outcome.log)
+        json_object_set_new(status, "log", reply_string(h->outcome.log));
 }
 
 static json_t *status_of(const struct model *h)
@@ -194,6 +196,7 @@ json_t *model_json_entry(struct model *h)
 json_t *model_json_public_entry(struct model *h)
 {
     json_t *entry = model_json_entry(h), *held = json_object_get(entry, "held");
+    json_object_del(json_object_get(entry, "status"), "log");
     json_object_del(held, "reason");
     json_object_del(held, "by");
     return entry;

@@ -10,7 +10,8 @@
 
 /* A model as GET /models lists it. */
 json_t *model_json_entry(struct model *h);
-/* The same without what operators said and who they are: for callers without RIGHT_STATUS. */
+/* The same without what operators said and who they are, and without log lines: for callers without
+ * RIGHT_STATUS. */
 json_t *model_json_public_entry(struct model *h);
 /* A model that is being downloaded, likewise. */
 json_t *model_json_download(const struct downloads_item *item);

@@ -72,14 +72,26 @@ static struct rejection reject_held(const struct model *m)
     return final(reject_with(503, "held", message, (unsigned)(left / 1000 + 1)));
 }
 
-/* Why its last load failed; the caller frees. */
-static char *failure_of(const struct model *m)
+void rejection_add_log(json_t *error, const char *log)
 {
-    return m->outcome.failure ? mem_strdup(m->outcome.failure)
-                              : mem_printf("model '%s' failed to load", m->entry->id);
+    if (log && *log)
+        json_object_set_new(error, "log", reply_string(log));
 }
 
-struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject_reason why)
+/* Its last load failed. */
+static struct rejection reject_failed(const struct model *m, int status, const char *state,
+                                      unsigned retry_after, bool with_log)
+{
+    char *message = m->outcome.failure ? mem_strdup(m->outcome.failure)
+                                       : mem_printf("model '%s' failed to load", m->entry->id);
+    struct rejection r = final(reject_with(status, state, message, retry_after));
+    if (with_log)
+        rejection_add_log(r.error, m->outcome.log);
+    return r;
+}
+
+struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject_reason why,
+                                        bool with_log)
 {
     const char *state = sched_reject_name(why);
     switch (why) {
@@ -92,10 +104,10 @@ struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject
     case SCHED_REJECT_WAIT_TIMEOUT:
         return reject_for_now(m, "wait_timeout", "no engine could be had in time (--load-timeout)");
     case SCHED_REJECT_LOAD_FAILED:
-        return final(reject_with(500, NULL, failure_of(m), 0));
+        return reject_failed(m, 500, NULL, 0, with_log);
     case SCHED_REJECT_OOM:
     case SCHED_REJECT_FAILED:
-        return final(reject_with(503, state, failure_of(m), RETRY_LATER_S));
+        return reject_failed(m, 503, state, RETRY_LATER_S, with_log);
     case SCHED_REJECT_TOO_LARGE:
         return final(reject_with(503, state, placement_explain(m), 0));
     case SCHED_REJECT_NO_ROOM:

@@ -24,8 +24,12 @@ struct rejection {
  * Retry-After and try again, unless `x-should-retry` is false. */
 void rejection_fields(const struct rejection *r, char out[REJECTION_FIELDS_MAX]);
 
-/* `m`: the model that was asked for. */
-struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject_reason why);
+/* `m`: the model that was asked for. With the last log lines of its engine, if that ended, for who may read
+ * them (`with_log`). */
+struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject_reason why,
+                                        bool with_log);
+/* Adds these lines to an error object. */
+void rejection_add_log(json_t *error, const char *log);
 /* The model is not loaded and its caller may not load it so, for the reason `why`. */
 struct rejection rejection_barred(const struct model *m, const char *why);
 /* The model's engine serves others and had no connection to spare all the time. */

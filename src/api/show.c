@@ -148,10 +148,11 @@ static json_t *last_exit(const struct model *h)
     const char *reason = outcome_reason_name(h->outcome.reason);
     if (!reason)
         return json_null();
-    return json_pack("{s:s, s:i, s:i, s:o, s:o}", "reason", reason, "exit_code",
+    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o}", "reason", reason, "exit_code",
                      outcome_exit_code(&h->outcome), "signal", h->outcome.exit.signal, "cause",
                      reply_string_or_null(h->outcome.stop_cause), "message",
-                     reply_string_or_null(h->outcome.failure));
+                     reply_string_or_null(h->outcome.failure), "log",
+                     reply_string_or_null(h->outcome.log));
 }
 
 static json_t *changes(const struct model *h)

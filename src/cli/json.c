@@ -21,6 +21,15 @@ const char *cli_json_text(json_t *object, const char *key)
     return cli_json_text_or(object, key, "");
 }
 
+char *cli_json_failure(json_t *object)
+{
+    const char *message = cli_json_text_or(object, "message", NULL);
+    const char *log = cli_json_text_or(object, "log", NULL);
+    if (!message)
+        return NULL;
+    return log ? mem_printf("%s; its last log lines:\n%s", message, log) : mem_strdup(message);
+}
+
 json_int_t cli_json_integer(json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));

@@ -52,6 +52,7 @@ static json_t *model_json(const struct router_model *m)
     json_object_set_new(o, "failed", json_boolean(m->failed));
     copy(o, "reason", router_status_get(m, "reason"));
     copy(o, "message", router_status_get(m, "message"));
+    copy(o, "log", router_status_get(m, "log"));
     copy(o, "exit_code", router_status_get(m, "exit_code"));
     json_object_set_new(o, "size", number_or_null(router_size(m)));
     json_object_set_new(o, "context", number_or_null(router_context(m)));

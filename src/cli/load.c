@@ -244,14 +244,13 @@ static int ask_all(struct load *l)
 static void fail_load(struct load *l, struct target *t, const struct router_model *m)
 {
     const char *reason = json_string_value(router_status_get(m, "reason"));
-    const char *message = json_string_value(router_status_get(m, "message"));
     json_t *code = router_status_get(m, "exit_code");
-    char *text = NULL;
-    if (!message && json_is_integer(code))
+    char *text = cli_json_failure(m->status);
+    if (!text && json_is_integer(code))
         text = mem_printf("its engine ended with exit code %" JSON_INTEGER_FORMAT
                           "; see the server's log for the reason",
                           json_integer_value(code));
-    fail(l, t, reason ? reason : "load_failed", message ? message : text);
+    fail(l, t, reason ? reason : "load_failed", text);
     free(text);
 }
 

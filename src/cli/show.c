@@ -170,14 +170,13 @@ static void print_last_exit(const struct cli *cli, json_t *e)
 {
     const char *reason = cli_json_text_or(e, "reason", NULL),
                *cause = cli_json_text_or(e, "cause", NULL);
-    const char *message = cli_json_text_or(e, "message", NULL);
     if (!reason)
         return;
     char *text = mem_printf("%s%s%s", reason, cause ? ": " : "", cause ? cause : "");
     line(cli, "last end", text);
     free(text);
-    char *lines = mem_strdup(message ? message : ""), *at; /* with the engine's last ones */
-    for (char *rest = lines; (at = strsep(&rest, "\n"));)
+    char *lines = cli_json_failure(e), *at;
+    for (char *rest = lines; rest && (at = strsep(&rest, "\n"));)
         line(cli, "", at);
     free(lines);
 }

@@ -199,13 +199,12 @@ static void explain_end(struct instance *i, const struct engine_exit *how)
         snprintf(what, sizeof what, "stopped answering");
     const char *problem = m->entry->problem; /* a header that looks broken is the likely cause */
     outcome_set_failure(&m->outcome,
-                        mem_printf("the engine of model '%s' %s%s%s%s; its last log lines:\n%s",
-                                   m->entry->id, what, how->was_ready ? "" : " while loading",
-                                   problem ? ": " : "", problem ? problem : "",
-                                   *tail ? tail : "(none)"));
+                        mem_printf("the engine of model '%s' %s%s%s%s", m->entry->id, what,
+                                   how->was_ready ? "" : " while loading", problem ? ": " : "",
+                                   problem ? problem : ""),
+                        tail);
     log_error("model %s: the engine %s%s", m->entry->id, what,
               how->was_ready ? "" : " while loading");
-    free(tail);
 }
 
 /* It ended by itself before it could serve. */
@@ -224,11 +223,11 @@ static bool kernel_ran_out_of_memory(const struct instance *i)
  * kernel killed it for that. */
 static bool ran_out_of_memory(const struct instance *i, const struct engine_exit *how)
 {
-    const char *failure = i->model->outcome.failure;
+    const char *log = i->model->outcome.log;
     const struct engine_kind *kind = i->model->launch.program->kind;
-    if (!failed_to_load(how) || !failure)
+    if (!failed_to_load(how) || !log)
         return false;
-    return (kind->is_out_of_memory && kind->is_out_of_memory(failure)) ||
+    return (kind->is_out_of_memory && kind->is_out_of_memory(log)) ||
            (how->signal == SIGKILL && kernel_ran_out_of_memory(i));
 }
 
@@ -374,7 +373,7 @@ static void note_failed_start(struct instance *i, const struct error *err)
     log_error("model %s: %s", m->entry->id, err->text);
     m->outcome.reason = OUTCOME_LOAD_FAILED;
     m->outcome.exit = (struct engine_exit){.code = -1};
-    outcome_set_failure(&m->outcome, mem_strdup(err->text));
+    outcome_set_failure(&m->outcome, mem_strdup(err->text), NULL);
     host_record(m, "failed", m->outcome.failure);
     host_announce(m->host, HOST_EV_GONE, m, NULL);
     note_gone(i, &(struct sched_event){.type = SCHED_EV_GONE, .instance = &i->sched});
@@ -388,7 +387,7 @@ static void take_cause(struct instance *i, const struct host_request *cause)
     mem_replace(&m->outcome.stop_cause, NULL);
     mem_replace(&m->intent.load_by, NULL);
     m->outcome.reason = OUTCOME_NONE;
-    outcome_set_failure(&m->outcome, NULL);
+    outcome_set_failure(&m->outcome, NULL, NULL);
 }
 
 static void watch_memory(struct instance *i)
@@ -511,7 +510,7 @@ void instance_drop_load(struct model *m, enum sched_reject_reason why)
     m->outcome.reason = OUTCOME_LOAD_FAILED;
     m->outcome.exit = (struct engine_exit){.code = -1};
     mem_replace(&m->outcome.stop_cause, NULL);
-    outcome_set_failure(&m->outcome, placement_explain(m));
+    outcome_set_failure(&m->outcome, placement_explain(m), NULL);
     log_error("%s", m->outcome.failure);
     host_record(m, "failed", m->outcome.failure);
     host_announce(m->host, HOST_EV_GONE, m, NULL);

@@ -21,7 +21,7 @@ static void record(struct model *m, const char *event, const char *why)
 void intent_load(struct model *m, const char *by)
 {
     if (model_state(m) == SCHED_UNLOADED) {
-        outcome_set_failure(&m->outcome, NULL);
+        outcome_set_failure(&m->outcome, NULL, NULL);
         m->outcome.reason = OUTCOME_NONE;
     }
     mem_replace(&m->intent.load_by, by);

@@ -77,7 +77,7 @@ static void forget_failure(struct model *m)
     if (m->outcome.reason == OUTCOME_BROKEN_FILE)
         return;
     m->outcome.reason = OUTCOME_NONE;
-    outcome_set_failure(&m->outcome, NULL);
+    outcome_set_failure(&m->outcome, NULL, NULL);
 }
 
 /* The scheduler compares what the next engine takes with what is free beside the one that runs. */

@@ -63,14 +63,17 @@ int outcome_exit_code(const struct outcome *o)
     return o->exit.code > 0 ? o->exit.code : 1;
 }
 
-void outcome_set_failure(struct outcome *o, char *text)
+void outcome_set_failure(struct outcome *o, char *text, char *log)
 {
     free(o->failure);
+    free(o->log);
     o->failure = text;
+    o->log = log;
 }
 
 void outcome_finish(struct outcome *o)
 {
     free(o->failure);
+    free(o->log);
     free(o->stop_cause);
 }

@@ -25,7 +25,8 @@ enum outcome_reason {
 struct outcome {
     enum outcome_reason reason;
     struct engine_exit exit;
-    char *failure;    /* why the last load or run failed, with the engine's last lines; NULL */
+    char *failure;    /* why the last load or run failed: a sentence; NULL */
+    char *log;        /* the engine's last lines then, which may name paths; NULL */
     char *stop_cause; /* why the last engine is being or was stopped, for a person; NULL */
 };
 
@@ -36,8 +37,8 @@ enum outcome_reason outcome_of_stop(enum sched_stop_reason stop);
 bool outcome_is_failure(const struct outcome *o);
 /* As llama.cpp's router counts: 0 after a wanted end, never 0 after a failure. */
 int outcome_exit_code(const struct outcome *o);
-/* Takes `text`; NULL: no failure. */
-void outcome_set_failure(struct outcome *o, char *text);
+/* Takes both texts. `text` NULL: no failure; `log` NULL: no engine ended. */
+void outcome_set_failure(struct outcome *o, char *text, char *log);
 void outcome_finish(struct outcome *o);
 
 #endif

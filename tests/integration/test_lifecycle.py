@@ -289,10 +289,10 @@ def test_all_waiters_learn_why_a_load_failed(fake, tmp_path, misbehaviour, word)
     answers = at_once(5, lambda n: server.tokenize("a"))
     for answer in answers:
         message = is_json_error(answer, 500)
-        assert word in message and "out of luck" in message
+        assert word in message and "\n" not in message and "out of luck" in answer.error["log"]
     status = server.models()["a"]["status"]
     assert status["failed"] and status["reason"] == "load_failed"
-    assert "out of luck" in status["message"]
+    assert "out of luck" in status["log"]
     assert spawns(server) == 1
     set_fake(tmp_path, "a")
     assert server.tokenize("a").status == 200  # once its reason is gone

@@ -251,13 +251,14 @@ void doctor_failed(struct doctor *d)
 {
     for (size_t i = 0; i < d->models.n; i++) {
         const struct router_model *m = &d->models.v[i];
-        const char *message = cli_json_text(m->status, "message");
         if (!m->failed || router_is_active(m))
             continue;
+        char *message = cli_json_failure(m->status);
         char *state = format_model_state_reason(m->state, m->status);
         doctor_add(d, DOCTOR_WRONG, "model", mem_printf("'%s' is %s", m->id, state),
-                   *message ? format_failure(m->id, message)
-                            : mem_strdup("see the server's log for the reason"));
+                   message ? format_failure(m->id, message)
+                           : mem_strdup("see the server's log for the reason"));
+        free(message);
         doctor_add_remedy(d, command("load", m->id, "tries again, after fixing that"));
         doctor_set_model(d, mem_printf("'%s'", m->id));
         free(state);

@@ -57,12 +57,12 @@ char *router_error_text(const char *body, size_t len)
 {
     json_t *root = len ? json_loadb(body, len, 0, NULL) : NULL;
     json_t *error = json_object_get(root, "error");
-    const char *text = cli_json_text_or(error, "message", NULL);
-    if (!text)
-        text = json_string_value(error);
-    if (!text)
+    char *copy = cli_json_failure(error);
+    const char *text = copy ? NULL : json_string_value(error);
+    if (!text && !copy)
         text = cli_json_text_or(root, "detail", NULL);
-    char *copy = text ? mem_strdup(text) : excerpt(body, len);
+    if (!copy)
+        copy = text ? mem_strdup(text) : excerpt(body, len);
     json_decref(root);
     return copy;
 }
