@@ -252,11 +252,20 @@ static inline void loop_until_step(struct loop_test *t, uint64_t since, const ch
  */
 
 /* The origin's side of the next connection; it must have been opened by now. */
-static inline struct peer *origin_accept(struct loop_test *t, int listening)
+/* An origin that does not read yet. */
+static inline struct peer *origin_accept_deaf(struct loop_test *t, int listening)
 {
     int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
     assert_true(fd >= 0);
     struct peer *p = peer_add(t, fd);
+    p->deaf = true;
+    return p;
+}
+
+static inline struct peer *origin_accept(struct loop_test *t, int listening)
+{
+    struct peer *p = origin_accept_deaf(t, listening);
+    p->deaf = false;
     loop_settle(t);
     return p;
 }
