@@ -391,7 +391,7 @@ static __attribute__((noinline)) enum place_result place_all(struct sched *s,
 enum place_result place(struct sched *s, struct sched_action *action)
 {
     bool wanted = s->queued || !TAILQ_EMPTY(&s->replacements);
-    if (s->capacity_pending ? wanted : !wanted && !s->yielding)
+    if (wanted ? s->capacity_pending : !s->yielding)
         return PLACE_NOTHING;
     return place_all(s, action);
 }
