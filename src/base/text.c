@@ -32,10 +32,24 @@ bool text_clean(const char *text)
     return true;
 }
 
+#define EACH(byte) (0x0101010101010101 * (uint64_t)(byte))
+
+/* Whether one of these eight bytes is not printable ASCII. Such a byte has its high bit set itself, or gets it by
+ * the subtraction (below 0x20) or the addition (0x7F); the lowest one is met by no carry or borrow of another. */
+static bool has_other(uint64_t bytes)
+{
+    return (bytes | (bytes - EACH(0x20)) | (bytes + EACH(0x01))) & EACH(0x80);
+}
+
 /* How much of it is printable ASCII, which nearly all text is: it stands for itself. */
 static size_t plain_run(const uint8_t *s, size_t n)
 {
     size_t run = 0;
+    for (uint64_t word; n - run >= sizeof word; run += sizeof word) {
+        memcpy(&word, s + run, sizeof word);
+        if (has_other(word))
+            break;
+    }
     while (run < n && s[run] >= 0x20 && s[run] < 0x7F)
         run++;
     return run;

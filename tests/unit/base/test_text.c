@@ -82,9 +82,27 @@ static void mends(void **state)
     assert_mended("\xe8\xaa", "??");
 }
 
+/* Eight bytes are looked at together: each byte counts wherever it stands. */
+static void every_byte_in_every_place(void **state)
+{
+    char text[17], wanted[17], out[17];
+    (void)state;
+    for (unsigned byte = 1; byte < 256; byte++)
+        for (size_t at = 0; at < 16; at++) {
+            memset(text, '~', sizeof text);
+            text[16] = '\0';
+            memcpy(wanted, text, sizeof text);
+            text[at] = (char)byte;
+            wanted[at] = (char)(byte >= 0x80 ? '?' : byte < 0x20 || byte == 0x7F ? ' ' : byte);
+            text_copy(out, sizeof out, text, 16);
+            assert_string_equal(out, wanted);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(clean), cmocka_unit_test(copy),
-                                       cmocka_unit_test(mends)};
+                                       cmocka_unit_test(mends),
+                                       cmocka_unit_test(every_byte_in_every_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
