@@ -2,6 +2,7 @@
 #include "api/encode.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,19 @@ static int encode_array(struct buf *out, const json_t *array)
     return rc ? rc : buf_append(out, "]", 1);
 }
 
+/* A list of models has five for each: printf would take a tenth of the list's time. */
+static int encode_integer(struct buf *out, json_int_t n)
+{
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (n < 0)
+        *--at = '-';
+    return buf_append(out, at, (size_t)(digits + sizeof digits - at));
+}
+
 /* Whose shortest form is jansson's to find. */
 static int encode_real(struct buf *out, const json_t *real)
 {
@@ -88,7 +102,7 @@ int encode_json(struct buf *out, const json_t *value)
     case JSON_STRING:
         return encode_text(out, json_string_value(value), json_string_length(value));
     case JSON_INTEGER:
-        return buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return encode_integer(out, json_integer_value(value));
     case JSON_REAL:
         return encode_real(out, value);
     case JSON_TRUE:
