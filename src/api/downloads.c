@@ -60,11 +60,11 @@ json_t *model_json_download(const struct downloads_item *item)
 static const struct model *find_cached(const struct api *api, const char *repo)
 {
     char *id = cache_id(repo);
-    const struct model *h = host_find(api->host, repo);
-    if (!h && id)
-        h = host_find(api->host, id);
+    const struct model *m = host_find(api->host, repo);
+    if (!m && id)
+        m = host_find(api->host, id);
     free(id);
-    return h;
+    return m;
 }
 
 static int status_of(int error)
@@ -151,10 +151,10 @@ static void removal_free(struct removal *r)
 /* Unless an operator holds it by now. Before the sources are read again: a hold outlasts the model. */
 static void release(const struct removal *r)
 {
-    struct model *h = r->holds ? host_find(r->api->host, r->id) : NULL;
-    const char *reason = h ? intent_hold_reason(h) : NULL;
+    struct model *m = r->holds ? host_find(r->api->host, r->id) : NULL;
+    const char *reason = m ? intent_hold_reason(m) : NULL;
     if (reason && strcmp(reason, REMOVAL_REASON) == 0)
-        intent_release(h, "its removal");
+        intent_release(m, "its removal");
 }
 
 static void on_refreshed(struct refresh_waiter *w, const char *problem)
@@ -243,9 +243,9 @@ static void remove_model(struct api *api, struct http_exchange *x, const struct 
 }
 
 /* NULL: it may be deleted. */
-static const char *why_it_stays(const struct model *h)
+static const char *why_it_stays(const struct model *m)
 {
-    switch (h->entry->source) {
+    switch (m->entry->source) {
     case MODEL_SOURCE_CACHE:
         return NULL;
     case MODEL_SOURCE_FOLDER:
@@ -259,13 +259,13 @@ static const char *why_it_stays(const struct model *h)
 static void delete_named(struct api *api, struct http_exchange *x, const struct caller *caller,
                          const char *name)
 {
-    struct model *h = host_find(api->host, name);
-    if (!h)
+    struct model *m = host_find(api->host, name);
+    if (!m)
         lookup_refuse_as_stock(api, x, 404, name);
-    else if (why_it_stays(h))
-        reply_error(x, 400, "model '%s' cannot be deleted: %s", h->entry->id, why_it_stays(h));
+    else if (why_it_stays(m))
+        reply_error(x, 400, "model '%s' cannot be deleted: %s", m->entry->id, why_it_stays(m));
     else
-        remove_model(api, x, caller, h);
+        remove_model(api, x, caller, m);
 }
 
 void api_models_delete(struct api *api, struct http_exchange *x, const struct caller *caller)

@@ -69,9 +69,9 @@ static void add_budget(json_t *o, const struct host *host)
 }
 
 /* The caller releases it. */
-static json_t *message(const struct model *h, bool fits, bool never, unsigned evicted)
+static json_t *message(const struct model *m, bool fits, bool never, unsigned evicted)
 {
-    const char *hint = h->launch.program->kind->memory_hint;
+    const char *hint = m->launch.program->kind->memory_hint;
     if (never)
         return json_sprintf("it can never fit: %s%sraise --memory", hint ? hint : "",
                             hint ? ", or " : "");
@@ -82,10 +82,10 @@ static json_t *message(const struct model *h, bool fits, bool never, unsigned ev
 }
 
 /* Why the figures are no better, and what the kind warns of. The caller frees it; NULL. */
-static char *note(const struct estimate *e, const struct model *h, const char *why)
+static char *note(const struct estimate *e, const struct model *m, const char *why)
 {
-    const struct engine_kind *kind = h->launch.program->kind;
-    const struct engine_question q = footprint_question(h->entry, &e->args, NULL, 0);
+    const struct engine_kind *kind = m->launch.program->kind;
+    const struct engine_question q = footprint_question(m->entry, &e->args, NULL, 0);
     char *more = kind->memory_note ? kind->memory_note(&q.figures, &e->args) : NULL;
     if (!why)
         return more;
@@ -97,33 +97,33 @@ static char *note(const struct estimate *e, const struct model *h, const char *w
 static void answer(struct estimate *e)
 {
     struct model *evicted[PLACEMENT_VICTIMS_MAX];
-    struct model *h = host_find(e->api->host, e->model);
+    struct model *m = host_find(e->api->host, e->model);
     const struct footprint *f = e->fitted.source == FOOTPRINT_UNKNOWN ? &e->computed : &e->fitted;
     unsigned n = 0;
     bool never = false;
-    if (!h) {
+    if (!m) {
         reply_error(e->x, 404, "model '%s' is gone meanwhile", e->model);
         return;
     }
-    bool known = h->learned.footprint.source == FOOTPRINT_MEASURED ||
-                 h->learned.footprint.source == FOOTPRINT_GIVEN;
+    bool known = m->learned.footprint.source == FOOTPRINT_MEASURED ||
+                 m->learned.footprint.source == FOOTPRINT_GIVEN;
     if (!e->other && known)
-        f = &h->learned.footprint;
-    bool fits = placement_would_fit(h, f, evicted, PLACEMENT_VICTIMS_MAX, &n, &never);
-    json_t *o = model_json_footprint(h->host, f);
+        f = &m->learned.footprint;
+    bool fits = placement_would_fit(m, f, evicted, PLACEMENT_VICTIMS_MAX, &n, &never);
+    json_t *o = model_json_footprint(m->host, f);
     json_object_set_new(o, "model", reply_string(e->model));
     json_object_set_new(o, "fits", json_boolean(fits));
     json_object_set_new(o, "never", json_boolean(never));
-    json_object_set_new(o, "loaded", json_boolean(model_state(h) != SCHED_UNLOADED));
+    json_object_set_new(o, "loaded", json_boolean(model_state(m) != SCHED_UNLOADED));
     json_object_set_new(o, "evicts", evictions(evicted, n));
-    add_budget(o, h->host);
-    json_object_set_new(o, "estimated", model_json_footprint(h->host, &e->computed));
-    json_object_set_new(o, "fitted", model_json_footprint(h->host, &e->fitted));
+    add_budget(o, m->host);
+    json_object_set_new(o, "estimated", model_json_footprint(m->host, &e->computed));
+    json_object_set_new(o, "fitted", model_json_footprint(m->host, &e->fitted));
     json_object_set_new(o, "measured",
-                        !e->other && known ? model_json_footprint(h->host, &h->learned.footprint)
+                        !e->other && known ? model_json_footprint(m->host, &m->learned.footprint)
                                            : json_null());
-    json_object_set_new(o, "message", message(h, fits, never, n));
-    char *text = note(e, h, e->why);
+    json_object_set_new(o, "message", message(m, fits, never, n));
+    char *text = note(e, m, e->why);
     json_object_set_new(o, "note", reply_string_or_null(text));
     free(text);
     reply_json(e->x, 200, o);
@@ -226,29 +226,29 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
 {
     static const struct http_exchange_events events = {.gone = on_gone};
     struct error err;
-    struct model *h = lookup_query(api, x);
+    struct model *m = lookup_query(api, x);
     (void)caller;
-    if (!h)
+    if (!m)
         return;
     struct estimate *e = mem_zalloc(sizeof *e);
-    *e = (struct estimate){.api = api, .x = x, .model = mem_strdup(h->entry->id)};
-    engine_args_merge(&e->args, &h->launch.args);
-    if (read_options(e, h->launch.program, http_exchange_target(x), &err)) {
+    *e = (struct estimate){.api = api, .x = x, .model = mem_strdup(m->entry->id)};
+    engine_args_merge(&e->args, &m->launch.args);
+    if (read_options(e, m->launch.program, http_exchange_target(x), &err)) {
         reply_error(x, 400, "%s", err.text);
         estimate_free(e);
         return;
     }
     const struct engine_question q =
-        footprint_question(h->entry, &e->args, &h->launch.env, host_snapshot(api->host)->figures.n);
-    footprint_estimate(&e->computed, h->launch.program->kind, &q);
+        footprint_question(m->entry, &e->args, &m->launch.env, host_snapshot(api->host)->figures.n);
+    footprint_estimate(&e->computed, m->launch.program->kind, &q);
     http_exchange_take(x, &events, e);
     /* It is known already, or there is nobody to ask. */
-    if ((!e->other && h->learned.fitted.source != FOOTPRINT_UNKNOWN) ||
-        !h->launch.program->kind->dry_run) {
+    if ((!e->other && m->learned.fitted.source != FOOTPRINT_UNKNOWN) ||
+        !m->launch.program->kind->dry_run) {
         if (!e->other)
-            e->fitted = h->learned.fitted;
+            e->fitted = m->learned.fitted;
         answer_soon(e, NULL);
-    } else if (!fitter_ask(host_fitter(api->host), h->launch.program, &q, FITTER_LATER, on_fitted,
+    } else if (!fitter_ask(host_fitter(api->host), m->launch.program, &q, FITTER_LATER, on_fitted,
                            e)) {
         answer_soon(e, "too many ask for estimates: this one is by its header");
     }

@@ -87,19 +87,19 @@ void api_models_list(struct api *api, struct http_exchange *x, const struct call
 static void load(struct api *api, struct http_exchange *x, const struct caller *caller,
                  json_t *body)
 {
-    struct model *h = lookup_body(api, x, body);
-    if (!h)
+    struct model *m = lookup_body(api, x, body);
+    if (!m)
         return;
-    bool runs = model_state(h) == SCHED_LOADING || model_state(h) == SCHED_READY;
-    if (runs && !intent_is_held(h)) {
+    bool runs = model_state(m) == SCHED_LOADING || model_state(m) == SCHED_READY;
+    if (runs && !intent_is_held(m)) {
         reply_error(x, 400, "model is already running");
         return;
     }
     char *by = caller_describe(caller);
     if (runs)
-        intent_release(h, by);
+        intent_release(m, by);
     else
-        intent_load(h, by);
+        intent_load(m, by);
     free(by);
     reply_success(x);
 }

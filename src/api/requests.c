@@ -88,9 +88,9 @@ static int read_filter(struct api *api, struct http_exchange *x, struct filter *
         return -1;
     }
     f->model = target_query(target, "model");
-    const struct model *h = f->model ? host_find(api->host, f->model) : NULL;
-    if (h) /* an alias */
-        mem_replace(&f->model, h->entry->id);
+    const struct model *m = f->model ? host_find(api->host, f->model) : NULL;
+    if (m) /* an alias */
+        mem_replace(&f->model, m->entry->id);
     return 0;
 }
 
