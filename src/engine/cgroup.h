@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What control groups leave of the host's memory: of the group that this process is in and of every
- * group above it, in version 2 and version 1 of the interface (the kernel's cgroup-v2 and
- * cgroup-v1/memory). A service's MemoryMax= and a container's limit are such.
+ * How control groups limit the host's memory: the group of this process and every group above it, in
+ * version 2 and version 1 of the interface (the kernel's cgroup-v2 and cgroup-v1/memory). A service's
+ * MemoryMax= and a container's limit are such limits. Readings may block (memory.h).
  */
 #ifndef HOSTLER_ENGINE_CGROUP_H
 #define HOSTLER_ENGINE_CGROUP_H
@@ -11,23 +11,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where this process's groups are. */
+/* The folders of this process's groups. */
 struct cgroup {
     struct {
-        char path[PATH_MAX]; /* empty: there is none */
-        size_t top;          /* the mount point's length in `path`: no group is above that */
+        char path[PATH_MAX]; /* empty: no group */
+        size_t top;          /* the mount point's length in `path`, above which there is no group */
     } v2, v1;
 };
 
 /* UINT64_MAX: no limit. */
 struct cgroup_memory {
-    uint64_t limit; /* the lowest of all */
-    /* Until the first limit is met, the page cache that no one has used lately (inactive_file)
-     * taken as free. */
+    uint64_t limit; /* the lowest limit of all groups */
+    /* Bytes until the first limit is reached. Page cache that was not used lately (inactive_file) counts
+     * as free. */
     uint64_t room;
 };
 
-/* Once, at the start: a process that is moved later keeps what is found here. */
+/* Called once, at the start: a later move of the process to another group is not noticed. */
 void cgroup_find(struct cgroup *c, const char *root);
 void cgroup_read(const struct cgroup *c, struct cgroup_memory *out);
 

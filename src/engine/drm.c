@@ -31,7 +31,7 @@ static bool number_after(const char *name, const char *prefix, unsigned *out)
     return end != name + len && !*end && n <= UINT_MAX;
 }
 
-/* Its address and whether NVIDIA's driver has it. */
+/* Reads its address, and whether NVIDIA's driver runs it. */
 static bool read_uevent(const char *root, struct drm_gpu *gpu, bool *nvidia)
 {
     static const char key[] = "PCI_SLOT_NAME=";
@@ -40,7 +40,8 @@ static bool read_uevent(const char *root, struct drm_gpu *gpu, bool *nvidia)
     gpu->pci[0] = '\0';
     *nvidia = false;
     while (f && kernel_next(f, &line)) {
-        if (strncmp(line.key, key, sizeof key - 1) == 0) /* cut at the address's own first colon */
+        if (strncmp(line.key, key, sizeof key - 1) ==
+            0) /* the line was cut at the address's first colon */
             snprintf(gpu->pci, sizeof gpu->pci, "%.6s:%.8s", line.key + sizeof key - 1, line.value);
         *nvidia |= strcmp(line.key, "DRIVER=nvidia") == 0;
     }
@@ -49,7 +50,7 @@ static bool read_uevent(const char *root, struct drm_gpu *gpu, bool *nvidia)
     return gpu->pci[0] != '\0';
 }
 
-/* Fixed widths but for the domain, which may have more than four digits. */
+/* All parts have a fixed width except the domain, which may have more than four digits. */
 static int by_address(const void *a, const void *b)
 {
     const struct drm_gpu *x = a, *y = b;
@@ -73,18 +74,18 @@ size_t drm_find(const char *root, struct drm_gpu *out, size_t max)
     return n;
 }
 
-bool drm_tells_all(const char *root, bool nvidia_told_elsewhere)
+bool drm_is_complete(const char *root, bool nvidia_by_nvml)
 {
     DIR *dir = open_folder(root, "/sys/class/drm");
     FILE *driver = kernel_open("%s/proc/driver/nvidia/version", root);
-    bool all = !driver || nvidia_told_elsewhere, nvidia;
+    bool all = !driver || nvidia_by_nvml, nvidia;
     for (struct dirent *e; dir && (e = readdir(dir));) {
         struct drm_gpu gpu;
         uint64_t total, used;
         if (!number_after(e->d_name, "renderD", &gpu.node) || drm_memory(root, &gpu, &total, &used))
             continue;
         read_uevent(root, &gpu, &nvidia);
-        all &= nvidia && nvidia_told_elsewhere;
+        all &= nvidia && nvidia_by_nvml;
     }
     if (driver)
         fclose(driver);
@@ -105,7 +106,7 @@ bool drm_memory(const char *root, const struct drm_gpu *gpu, uint64_t *total, ui
 
 /* --- processes */
 
-/* What one file descriptor's fdinfo says. Regions of a card's memory are `vram`, `vram0`, … */
+/* The figures in the fdinfo of one file descriptor. Regions of a card's memory are `vram`, `vram0`, … */
 struct fdinfo {
     char pci[16], client[24];
     uint64_t resident, memory, total;
@@ -145,8 +146,8 @@ static void read_fdinfo(const char *root, pid_t pid, const char *fd, struct fdin
         fclose(f);
 }
 
-/* Resident is what counts. drm-memory- is its older name, on older kernels amdgpu's only one. Total
- * includes what was moved out to the host. */
+/* Resident memory counts. drm-memory- is its older name, and amdgpu's only figure on older kernels. Total
+ * includes memory that was moved to the host. */
 static uint64_t vram_of(const struct fdinfo *i)
 {
     if (i->has_resident)
@@ -161,7 +162,7 @@ struct clients {
     size_t n;
 };
 
-/* A client counts once, however many descriptors lead to it; its id is unique on its card. */
+/* A client counts once, however many descriptors refer to it; its id is unique on its card. */
 static bool first_seen(struct clients *c, const struct fdinfo *i)
 {
     for (size_t k = 0; k < c->n; k++)
@@ -183,7 +184,7 @@ void drm_of_process(const char *root, pid_t pid, const struct drm_gpu *gpus, siz
     struct fdinfo info;
     snprintf(path, sizeof path, "/proc/%d/fdinfo", (int)pid);
     memset(bytes, 0, n * sizeof *bytes);
-    DIR *dir = n ? open_folder(root, path) : NULL; /* without a card nobody has anything there */
+    DIR *dir = n ? open_folder(root, path) : NULL; /* without a card there is nothing to read */
     for (struct dirent *e; dir && (e = readdir(dir));) {
         read_fdinfo(root, pid, e->d_name, &info);
         if (!*info.pci || !*info.client || !first_seen(&clients, &info))

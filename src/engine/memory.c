@@ -19,8 +19,8 @@
 
 /* --- NVML */
 
-/* What is used of it, declared here so that the build needs nothing of NVIDIA's. Names and layouts:
- * NVIDIA's "NVML API Reference Guide"; a layout that changes gets a new name there (_v2, _v3). */
+/* The part of NVML's interface that is used, declared here so that the build needs no header of NVIDIA.
+ * Names and layouts: NVIDIA's "NVML API Reference Guide"; a layout that changes gets a new name (_v2). */
 
 #define NVML_OK 0
 #define NVML_INSUFFICIENT_SIZE 7
@@ -54,10 +54,10 @@ static struct {
         unsigned index; /* NVML's number */
     } gpu[GPUS_MAX];
     size_t gpus;
-    unsigned known; /* with those that tell no memory */
+    unsigned known; /* with the GPUs that do not report their memory */
 } nvml;
 
-/* POSIX lets dlsym()'s result be taken for a function's address; ISO C has no cast for it. */
+/* POSIX allows dlsym()'s result to be used as a function's address; ISO C has no cast for it. */
 static bool load_symbol(const char *name, void *place)
 {
     void *symbol = dlsym(nvml.library, name);
@@ -75,8 +75,7 @@ static bool load_symbols(void)
            load_symbol("nvmlDeviceGetComputeRunningProcesses_v3", &nvml.compute_processes);
 }
 
-/* A device that does not tell its memory (it shares the host's, as small boards do) is left out:
- * what it holds is the host's. */
+/* A GPU that does not report its memory is left out: on small boards it uses the host's. */
 static void find_gpus(void)
 {
     if (nvml.device_count(&nvml.known) != NVML_OK)
@@ -106,7 +105,7 @@ static void load_nvml(void)
         find_gpus();
         return;
     }
-    log_warn("NVML is there but does not work: memory of GPUs is not watched");
+    log_warn("NVML is installed but does not work: memory of GPUs is not taken into account");
     dlclose(nvml.library);
     memset(&nvml, 0, sizeof nvml);
 }
@@ -132,7 +131,7 @@ static void read_nvml(struct memory_device *out)
     }
 }
 
-/* Calls `each` for the entries of a list; a process may have several (one a MIG instance). */
+/* Calls `each` for the entries of a list; a process has one for each MIG instance that it uses. */
 static void each_listed(nvml_processes_fn *list, nvml_device device,
                         void (*each)(const struct nvml_process *p, void *ctx), void *ctx)
 {
@@ -140,7 +139,7 @@ static void each_listed(nvml_processes_fn *list, nvml_device device,
     unsigned count = sizeof some / sizeof *some;
     int rc = list ? list(device, &count, all) : -1;
     if (rc == NVML_INSUFFICIENT_SIZE) {
-        count += 16; /* more may come meanwhile */
+        count += 16; /* processes may start before the next call */
         all = calloc(count, sizeof *all);
         rc = all ? list(device, &count, all) : -1;
     }
@@ -197,14 +196,14 @@ size_t memory_gpu_processes(pid_t *out, size_t max)
 static void nvml_bytes_of(pid_t pid, uint64_t *bytes)
 {
     for (size_t i = 0; i < nvml.gpus; i++) {
-        /* One that computes and draws is in both lists, with the same figure. */
+        /* A process that computes and draws is in both lists, with the same figure. */
         uint64_t compute = gpu_bytes_listed(nvml.compute_processes, nvml.gpu[i].handle, pid);
         uint64_t graphics = gpu_bytes_listed(nvml.graphics_processes, nvml.gpu[i].handle, pid);
         bytes[i] = compute > graphics ? compute : graphics;
     }
 }
 
-/* --- what the kernel tells */
+/* --- the kernel's files */
 
 static struct {
     const char *root;
@@ -213,12 +212,12 @@ static struct {
     size_t gpus;
 } kernel = {.root = ""};
 
-static uint64_t lower(uint64_t a, uint64_t b)
+static uint64_t min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
+static uint64_t subtract(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : 0;
 }
@@ -231,8 +230,8 @@ static void read_host(struct memory_device *out)
     snprintf(out->name, sizeof out->name, HOST);
     kernel_fields(fields, sizeof fields / sizeof *fields, "%s/proc/meminfo", kernel.root);
     cgroup_read(&kernel.cgroup, &group);
-    out->total = lower(out->total, group.limit);
-    out->available = lower(out->available, group.room);
+    out->total = min(out->total, group.limit);
+    out->available = min(out->available, group.room);
 }
 
 static void read_drm(struct memory_device *out)
@@ -241,7 +240,7 @@ static void read_drm(struct memory_device *out)
         uint64_t used;
         snprintf(out->name, sizeof out->name, "gpu%u", nvml.known + i);
         drm_memory(kernel.root, &kernel.gpu[i], &out->total, &used);
-        out->available = less(out->total, used);
+        out->available = subtract(out->total, used);
     }
 }
 
@@ -252,7 +251,7 @@ static uint64_t host_bytes_of(pid_t pid)
         {"RssAnon", &anon}, {"RssShmem", &shared}, {"RssFile", &file}, {"VmLck", &locked}};
     kernel_fields(fields, sizeof fields / sizeof *fields, "%s/proc/%d/status", kernel.root,
                   (int)pid);
-    return anon + shared + lower(file, locked);
+    return anon + shared + min(file, locked);
 }
 
 /* --- all */
@@ -282,9 +281,9 @@ bool memory_has_gpu(void)
     return nvml.gpus + kernel.gpus > 0;
 }
 
-bool memory_sees_all(void)
+bool memory_is_complete(void)
 {
-    return drm_tells_all(kernel.root, nvml.gpus > 0 && nvml.gpus == nvml.known);
+    return drm_is_complete(kernel.root, nvml.gpus > 0 && nvml.gpus == nvml.known);
 }
 
 void memory_read(struct memory_figures *out)
@@ -324,15 +323,15 @@ uint64_t memory_margin(const struct memory_device *d)
 
 uint64_t memory_ceiling(const struct memory_device *d, uint64_t limit, uint64_t margin)
 {
-    uint64_t most = less(d->total, margin);
-    return limit ? lower(most, limit) : most;
+    uint64_t most = subtract(d->total, margin);
+    return limit ? min(most, limit) : most;
 }
 
-uint64_t memory_capacity(const struct memory_device *d, uint64_t ours, uint64_t limit,
+uint64_t memory_capacity(const struct memory_device *d, uint64_t held, uint64_t limit,
                          uint64_t margin)
 {
-    uint64_t all = d->available + lower(ours, UINT64_MAX - d->available);
-    return lower(less(all, margin), memory_ceiling(d, limit, margin));
+    uint64_t all = d->available + min(held, UINT64_MAX - d->available);
+    return min(subtract(all, margin), memory_ceiling(d, limit, margin));
 }
 
 static const struct memory_limit *find_limit(const struct memory_limits *limits, const char *name)
@@ -350,7 +349,7 @@ uint64_t memory_limit_of(const struct memory_limits *limits, const char *name)
 }
 
 /* `gpu0=20G`, or a size alone. */
-#define LEAST ((uint64_t)1 << 20) /* less is a unit that was forgotten */
+#define LEAST ((uint64_t)1 << 20) /* a smaller limit means that the unit was forgotten */
 
 static int add_limit(const char *item, struct memory_limits *out, struct error *err)
 {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory by device, and what of it engines may have. Devices are `host`, then `gpu0`, `gpu1`, … as
- * NVML numbers them, then other vendors' cards (drm.h) in the order of their PCI addresses, counted
- * on. NVML (libnvidia-ml.so.1) is loaded at run time when it is there. HOSTLER_NVML names another
- * library (tests).
+ * Memory by device, and the part of it that engines may use. Devices are `host`, then `gpu0`, `gpu1`, …
+ * in NVML's numbering, then cards of other vendors (drm.h), numbered on in the order of their PCI
+ * addresses. NVML (libnvidia-ml.so.1) is loaded at run time if it is installed; HOSTLER_NVML names
+ * another library (tests).
+ *
+ * Readings block while the kernel or a driver does not answer. The daemon reads in its thread pool only
+ * (server/sampler), one reading at a time: nothing here is locked.
  */
 #ifndef HOSTLER_ENGINE_MEMORY_H
 #define HOSTLER_ENGINE_MEMORY_H
@@ -19,8 +22,8 @@
 
 struct memory_device {
     char name[16];      /* `host`, `gpu0`, … */
-    uint64_t total;     /* 0: the device does not answer now */
-    uint64_t available; /* host: MemAvailable; GPU: free as its driver says */
+    uint64_t total;     /* 0: the device does not report it now */
+    uint64_t available; /* host: MemAvailable; GPU: free memory as its driver reports it */
 };
 
 struct memory_figures {
@@ -34,63 +37,65 @@ struct memory_use {
     size_t n;
 };
 
-/* Loads NVML if there is one, finds cards and control groups. To be called once before the others;
+/* Loads NVML if it is installed, finds cards and control groups. Call it once, before the others;
  * memory_finish() undoes it. */
 void memory_init(void);
 /* The same with /proc and /sys taken from a folder (tests); `root` stays the caller's. */
 void memory_init_at(const char *root);
 void memory_finish(void);
 bool memory_has_gpu(void);
-/* Whether there is no card whose memory nobody tells: engines may have theirs there unseen. */
-bool memory_sees_all(void);
+/* Whether every card of this machine reports its memory. Otherwise engines may hold memory that no figure
+ * shows. */
+bool memory_is_complete(void);
 
-/* The host's figures are those of its control group where that has a limit (cgroup.h). */
+/* Where a control group limits the host's memory, the host's figures are the group's (cgroup.h). */
 void memory_read(struct memory_figures *out);
 /*
- * Host: what would come back if the process ended: its resident pages that no file backs, as
- * /proc/PID/status counts them, and of those that a file backs what it has locked (mlock). Pages
- * mapped from files otherwise stay in the page cache and count as available anyway. Not Pss of
- * smaps_rollup: that walks every page, some 10 ms a GiB, and this runs on the loop.
+ * Host: the memory that becomes available when the process ends: its resident pages without a file
+ * behind them (/proc/PID/status), and those with a file behind them that it has locked (mlock). Other
+ * file pages stay in the page cache and count as available already. Not Pss of smaps_rollup, for which
+ * the kernel walks every page: some 10 ms a GiB.
  *
- * GPU: as NVML lists for that pid. In a container NVML may know the host's pids only: then 0. Other
- * vendors': as fdinfo says.
+ * GPU: what NVML lists for the pid; in a container NVML may list pids of the host only, which gives 0.
+ * Other vendors: fdinfo.
  *
- * Zeroes for a process that is gone.
+ * Zeroes when there is no such process.
  */
 void memory_of_process(pid_t pid, struct memory_use *out);
-/* The processes that NVML lists on any GPU, each once, at most `max`; how many were written. */
+/* Writes the pids that NVML lists on any GPU, each once, at most `max`; returns how many. */
 size_t memory_gpu_processes(pid_t *out, size_t max);
 
-/* How many processes the kernel has killed for want of memory since it booted (/proc/vmstat); 0 when
- * it does not say. */
+/* How many processes the kernel has killed for lack of memory since it booted (/proc/vmstat); 0 where it
+ * does not report that. */
 uint64_t memory_oom_kills(void);
 
 /* --- budgets */
 
-/* What is left to everybody else: 5 % of the host and at least 512 MiB, 2 % of a GPU and at least
+/* The part that other programs keep: 5 % of the host and at least 512 MiB, 2 % of a GPU and at least
  * 256 MiB. */
 uint64_t memory_margin(const struct memory_device *d);
-/* What engines could have if they were alone: total - margin, at most `limit` unless that is 0. */
+/* What engines may use when no other program uses memory: total - margin; at most `limit` unless that is
+ * 0. */
 uint64_t memory_ceiling(const struct memory_device *d, uint64_t limit, uint64_t margin);
-/* What they may have now, those that run included: available + `ours`, which these hold, - margin;
- * never more than the ceiling. */
-uint64_t memory_capacity(const struct memory_device *d, uint64_t ours, uint64_t limit,
+/* What they may use now, including the `held` bytes that running engines use: available + held - margin;
+ * at most the ceiling. */
+uint64_t memory_capacity(const struct memory_device *d, uint64_t held, uint64_t limit,
                          uint64_t margin);
 
-/* As --memory gives them. */
+/* The limits of --memory. */
 struct memory_limits {
     struct memory_limit {
-        char name[16]; /* of the device; whether there is one, nobody has looked */
+        char name[16]; /* of the device, which may not exist */
         uint64_t bytes;
     } limit[MEMORY_DEVICES_MAX];
     size_t n;
 };
 
-/* `host=8G,gpu0=20G`; a size without a name is the host's. 0 or a negative errno with a text, and
- * then `out` is as it was. */
+/* `host=8G,gpu0=20G`; a size without a name is the host's. 0, or a negative errno with a text;
+ * then `out` is unchanged. */
 int memory_limits_parse(const char *text, struct memory_limits *out, struct error *err)
     __attribute__((warn_unused_result));
-/* 0, which is no limit, for a device that is not named. */
+/* 0 (no limit) for a device that is not named. */
 uint64_t memory_limit_of(const struct memory_limits *limits, const char *name);
 
 #endif

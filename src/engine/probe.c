@@ -42,7 +42,7 @@ static void close_end(int *fd)
 
 /* --- start --------------------------------------------------------------------------------------
  */
-/* The daemon ignores SIGPIPE and may block signals: neither is meant for its children. */
+/* The daemon ignores SIGPIPE and may block signals; its children must not inherit either. */
 static int set_attributes(posix_spawnattr_t *attr)
 {
     sigset_t none, defaults;
@@ -126,7 +126,7 @@ static int remaining_ms(const struct run *r)
     return left > 60000 ? 60000 : (int)left;
 }
 
-/* Takes what has come on one stream; closes our end at its end. */
+/* Reads once from a stream; closes our end at the stream's end. */
 static int drain(int *fd, struct buf *into)
 {
     int rc = buf_reserve(into, READ_SIZE);
@@ -170,7 +170,7 @@ static void note_status(struct probe *p, int status)
     p->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Its streams are closed, or it was killed, so it ends at once or never: a short poll will do. */
+/* It has closed its streams or was killed, so it ends at once or never: polling is cheap. */
 static int reap(struct run *r, int *status)
 {
     for (;;) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs a short-lived command to its end and keeps what it printed: how an engine's binaries are
- * asked about themselves (`llama-server --help`, `llama-fit-params …`). Blocking, so for start-up
- * or for the thread pool. Engines themselves are started by engine_start().
+ * Runs a short command to its end and keeps what it printed (`llama-server --help`,
+ * `llama-fit-params …`). It blocks: call it at start-up or in the thread pool. Engines are started by
+ * engine_start().
  */
 #ifndef HOSTLER_ENGINE_PROBE_H
 #define HOSTLER_ENGINE_PROBE_H
@@ -15,7 +15,7 @@
 #define PROBE_OUTPUT_MAX ((size_t)4 * 1024 * 1024) /* bytes of each stream */
 
 struct probe {
-    struct buf out, err; /* what it wrote to stdout and stderr */
+    struct buf out, err; /* stdout and stderr */
     int code;            /* exit code; -1 when a signal ended it */
     int signal;          /* 0 when it exited */
 };

@@ -12,7 +12,7 @@
 
 #define GIB ((double)(1u << 30))
 
-/* A file that engines map. Two models may be of one file. */
+/* A file that engines map. Several models may share one. */
 struct budget_file {
     struct sched_weights weights;
     char *path;
@@ -74,13 +74,12 @@ uint64_t budget_ceiling(const struct budget *b, size_t device)
 uint64_t budget_capacity(const struct budget *b, size_t device)
 {
     const struct memory_device *d = &b->snapshot->figures.device[device];
-    if (!d->total) /* it does not answer */
+    if (!d->total) /* it reports nothing now */
         return b->limit[device] ? b->limit[device] : SCHED_UNLIMITED;
     return memory_capacity(d, b->snapshot->held[device], b->limit[device], memory_margin(d));
 }
 
-static void note_apart(const struct model *h, const struct footprint *f,
-                       struct sched_footprint *out)
+static void set_apart(const struct model *h, const struct footprint *f, struct sched_footprint *out)
 {
     out->apart = footprint_is_apart(f, h->entry, &h->launch.args);
 }
@@ -89,17 +88,17 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
 {
     struct model *h = i->model;
     if (h->learned.footprint.source == FOOTPRINT_GIVEN)
-        h->learned.footprint.alone = false; /* it found room */
+        h->learned.footprint.alone = false; /* it was loaded */
     if (!b->devices || h->learned.footprint.source == FOOTPRINT_GIVEN || i->sched.outdated)
         return;
     if (h->learned.footprint.source ==
-        FOOTPRINT_UNKNOWN) /* then it is not known either what it maps */
+        FOOTPRINT_UNKNOWN) /* a measurement does not show what it maps */
         model_estimate(h, b->devices, &h->learned.footprint);
     footprint_measure(&h->learned.footprint, use);
     memcpy(i->sched.footprint.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
     memcpy(h->sched.next.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
-    note_apart(h, &h->learned.footprint, &i->sched.footprint);
-    note_apart(h, &h->learned.footprint, &h->sched.next);
+    set_apart(h, &h->learned.footprint, &i->sched.footprint);
+    set_apart(h, &h->learned.footprint, &h->sched.next);
 }
 
 static struct sched_weights *weights_of(struct budget *b, const char *path)
@@ -114,19 +113,20 @@ static struct sched_weights *weights_of(struct budget *b, const char *path)
     return &f->weights;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+static uint64_t min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static uint64_t asked_of(const struct budget *b, const struct footprint *f, size_t device)
+/* A budget without a limit only decides who is evicted (budget.h): what exceeds it is cut to it. */
+static uint64_t bytes_on(const struct budget *b, const struct footprint *f, size_t device)
 {
     if (b->limit[device] || (device == 0 && f->bytes[0] > budget_ceiling(b, 0)))
         return f->bytes[device];
-    return least(f->bytes[device], budget_capacity(b, device));
+    return min(f->bytes[device], budget_capacity(b, device));
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
+static uint64_t subtract(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : 0;
 }
@@ -142,43 +142,43 @@ static bool is_in_use(const struct model *h, const struct sched_weights *w)
 
 /* Shared weights of a running engine must not shrink; lower this model's own share, or it would be
  * refused. */
-static void ask_for_file(struct budget *b, const struct model *h, uint64_t mapped,
-                         struct sched_footprint *out)
+static void add_weights(struct budget *b, const struct model *h, uint64_t mapped,
+                        struct sched_footprint *out)
 {
     uint64_t capacity = budget_capacity(b, 0);
     out->weights = NULL;
     if (!mapped || !h->entry->path)
         return;
     if (!b->limit[0])
-        mapped = least(mapped, less(capacity, out->bytes[0]));
+        mapped = min(mapped, subtract(capacity, out->bytes[0]));
     out->weights = weights_of(b, h->entry->path);
     if (mapped > out->weights->bytes || !is_in_use(h, out->weights))
         out->weights->bytes = mapped;
     if (!b->limit[0] && out->bytes[0] <= capacity)
-        out->bytes[0] = least(out->bytes[0], less(capacity, out->weights->bytes));
+        out->bytes[0] = min(out->bytes[0], subtract(capacity, out->weights->bytes));
 }
 
-/* With its file it is not more than there is. */
-static void ask_for_all(const struct budget *b, struct sched_footprint *out)
+/* The whole budget, its mapped file included. */
+static void take_all(const struct budget *b, struct sched_footprint *out)
 {
     for (size_t d = 0; d < b->devices; d++)
         out->bytes[d] = budget_capacity(b, d);
     if (out->weights)
-        out->bytes[0] = less(out->bytes[0], out->weights->bytes);
+        out->bytes[0] = subtract(out->bytes[0], out->weights->bytes);
 }
 
-void budget_ask_for(struct budget *b, const struct model *h, const struct footprint *f,
-                    struct sched_footprint *out)
+void budget_footprint(struct budget *b, const struct model *h, const struct footprint *f,
+                      struct sched_footprint *out)
 {
     for (size_t d = 0; d < b->devices; d++)
-        out->bytes[d] = asked_of(b, f, d);
-    ask_for_file(b, h, f->mapped, out);
-    note_apart(h, f, out);
+        out->bytes[d] = bytes_on(b, f, d);
+    add_weights(b, h, f->mapped, out);
+    set_apart(h, f, out);
     if (f->alone)
-        ask_for_all(b, out);
+        take_all(b, out);
 }
 
-void budget_take_given(const struct budget *b, struct model *h)
+void budget_apply_preset(const struct budget *b, struct model *h)
 {
     if (!h->settings.memory)
         return;
@@ -189,11 +189,11 @@ void budget_take_given(const struct budget *b, struct model *h)
             memory_limit_of(h->settings.memory, b->snapshot->figures.device[d].name);
 }
 
-void budget_ask(struct budget *b, struct model *h)
+void budget_set_next(struct budget *b, struct model *h)
 {
     if (h->learned.footprint.source == FOOTPRINT_UNKNOWN)
         model_estimate(h, b->devices, &h->learned.footprint);
-    budget_ask_for(b, h, &h->learned.footprint, &h->sched.next);
+    budget_footprint(b, h, &h->learned.footprint, &h->sched.next);
 }
 
 char *budget_explain(const struct budget *b, const struct model *h)

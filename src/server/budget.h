@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much memory engines may have, by device, and how much of it a model asks for: what the
- * scheduler decides with.
+ * How much memory engines may use on each device, and how much of it a model's engine needs. The
+ * scheduler decides with both.
  *
- * A device's budget is what is available there and what our engines have, less a margin; with
- * --memory at most what that says. A limit that was given is kept to the byte: what does not fit
- * is refused. A budget that was found decides who must go, and hardly refuses: a model that asks for
- * more than others left gets what there is once nobody else is loaded, since an engine fits its
- * context to the memory it finds, and a file that is mapped needs not be there as a whole. Only what
- * the host could never hold is refused.
+ * A device's budget is its available memory and what running engines hold, less a margin; at most the
+ * limit of --memory. Such a limit is exact: a model that needs more is refused. Without a limit the
+ * budget decides which engines are evicted, and a model that needs more than the budget is loaded when
+ * no other engine is left: an engine fits its context to the memory that it finds, and a mapped file
+ * needs not be resident as a whole. Only a model that needs more than the host has is refused.
  */
 #ifndef HOSTLER_SERVER_BUDGET_H
 #define HOSTLER_SERVER_BUDGET_H
@@ -34,21 +33,20 @@ struct budget {
 int budget_init(struct budget *b, const struct config *c, const struct snapshot *snapshot,
                 struct error *err) __attribute__((warn_unused_result));
 void budget_finish(struct budget *b);
-/* What engines could ever have there. */
+/* What engines may use on a device when no other program uses memory. */
 uint64_t budget_ceiling(const struct budget *b, size_t device);
-/* What they may have there as of the snapshot. */
+/* What they may use there now, as of the snapshot. */
 uint64_t budget_capacity(const struct budget *b, size_t device);
-/* What a ready engine has corrects the footprint that its model was expected to have. */
+/* The memory that a ready engine uses replaces the estimate of its model's footprint. */
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use);
-/* What the presets say that the model takes, if they say it. */
-void budget_take_given(const struct budget *b, struct model *h);
-/* Sets what the scheduler is told of the model's footprint, which is found out before if it is not
- * known. */
-void budget_ask(struct budget *b, struct model *h);
-/* The same into `out`, for a footprint that the model might have. */
-void budget_ask_for(struct budget *b, const struct model *h, const struct footprint *f,
-                    struct sched_footprint *out);
-/* `model 'x' needs 20.1 GiB on host (estimated), 16.0 GiB may be used…`; the caller frees. */
+/* Uses the footprint that the presets give for the model, if they give one. */
+void budget_apply_preset(const struct budget *b, struct model *h);
+/* Sets sched.next, the footprint of the model's next engine; estimates it first if it is not known. */
+void budget_set_next(struct budget *b, struct model *h);
+/* The same into `out`, for the footprint `f` in place of the model's own. */
+void budget_footprint(struct budget *b, const struct model *h, const struct footprint *f,
+                      struct sched_footprint *out);
+/* `model 'x' needs 20.1 GiB on host (estimated), …`: why it does not fit. The caller frees. */
 char *budget_explain(const struct budget *b, const struct model *h);
 
 #endif

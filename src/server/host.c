@@ -283,7 +283,7 @@ static void init_scheduler(struct host *h)
         .models_max = c->classic ? 0 : c->models_max,
         .max_queue = c->max_queue,
         .devices = (unsigned)h->budget.devices,
-        .overlap = h->budget.devices && memory_sees_all(),
+        .overlap = h->budget.devices && memory_is_complete(),
         /* With less beside an engine that ends, the next one would fit itself to too little. */
         .spare = c->engine.kind->memory_margin,
         .max_wait_ms = c->max_wait_ms,

@@ -99,9 +99,9 @@ static void keep_learned(const struct instance *i)
         learned_keep(host->state, &host->budget, i->model);
 }
 
-/* Not while it loads; and an engine that ends holds less and less, which may still be more than at the
- * last reading. */
-static bool tells_footprint(const struct instance *i)
+/* An engine that loads does not use all of its memory yet. One that ends uses less and less: that can
+ * raise an earlier measurement, but is not one itself. */
+static bool shows_footprint(const struct instance *i)
 {
     return i->engine && engine_ready_after(i->engine) && (!i->process.ending || i->measured);
 }
@@ -114,7 +114,7 @@ void instance_learn(struct instance *i)
     if (!i->oom_kills_known)
         i->oom_kills = s->oom_kills;
     i->oom_kills_known = true;
-    if (!use || !tells_footprint(i))
+    if (!use || !shows_footprint(i))
         return;
     budget_learn(&host->budget, i, use);
     if (!i->measured)
@@ -163,7 +163,7 @@ static void on_engine_state(struct engine *e, enum engine_state state, void *ctx
     case ENGINE_WAKING:
         host_announce(m->host, HOST_EV_LOADING, m, i);
         return;
-    case ENGINE_READY: /* announced first: what READY makes possible may already be its end */
+    case ENGINE_READY: /* announced first: on_ready() may lead to its end already */
         host_announce(m->host, HOST_EV_READY, m, i);
         if (i->sched.state == SCHED_LOADING)
             on_ready(i);
@@ -197,7 +197,7 @@ static void explain_end(struct instance *i, const struct engine_exit *how)
     char *tail = engine_log_tail(i->engine, FAILURE_LINES);
     if (i->broken)
         snprintf(what, sizeof what, "stopped answering");
-    const char *problem = m->entry->problem; /* a header that looks broken is the likely cause */
+    const char *problem = m->entry->problem; /* a broken header is the likely cause */
     outcome_set_failure(&m->outcome,
                         mem_printf("the engine of model '%s' %s%s%s%s", m->entry->id, what,
                                    how->was_ready ? "" : " while loading", problem ? ": " : "",
@@ -207,7 +207,7 @@ static void explain_end(struct instance *i, const struct engine_exit *how)
               how->was_ready ? "" : " while loading");
 }
 
-/* It ended by itself before it could serve. */
+/* It ended by itself before it was ready. */
 static bool failed_to_load(const struct engine_exit *how)
 {
     return !how->was_ready && !how->timed_out && !how->was_stopped;
@@ -219,8 +219,8 @@ static bool kernel_ran_out_of_memory(const struct instance *i)
     return i->oom_kills_known && host_snapshot(i->model->host)->oom_kills != i->oom_kills;
 }
 
-/* Whether an engine that ended while it loaded did so for want of memory: its log says so, or the
- * kernel killed it for that. */
+/* Whether the load failed for lack of memory: the engine's log says so, or the kernel killed it for that
+ * reason. */
 static bool ran_out_of_memory(const struct instance *i, const struct engine_exit *how)
 {
     const char *log = i->model->outcome.log;
@@ -267,15 +267,15 @@ static void end(struct instance *i, const struct engine_exit *how)
     bool oom = ran_out_of_memory(i, how);
     m->learned.footprint.alone |= oom;
     if (oom)
-        mem_replace(&m->intent.load_by, "another try, with all the memory there is");
+        mem_replace(&m->intent.load_by, "another try, with all available memory");
     struct http_client *client = i->client;
     pulse_end(i);
     i->client = NULL;
     i->engine = NULL;
     host->engines--;
     host->stuck -= i->stuck;
-    /* All is announced before anything new begins: requests that broke off with this engine still
-     * find why. */
+    /* The end is announced before the scheduler starts anything new, so that requests that this engine cut off
+     * still find the reason. */
     host->pumping = true;
     note_gone(i, &(struct sched_event){.type = SCHED_EV_GONE, .instance = &i->sched, .oom = oom});
     host_announce(host, HOST_EV_GONE, m, i);
@@ -308,7 +308,7 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
         end(i, how);
 }
 
-/* Nobody waits for it any more when the host ends. */
+/* host_shutdown() does not wait for it any more. */
 static void on_engine_stuck(struct engine *e, void *ctx)
 {
     struct instance *i = ctx;
@@ -328,13 +328,13 @@ static const struct engine_events engine_events = {
 /* --- the scheduler's actions --------------------------------------------------------------------
  */
 
-/* Whose request it is, else which operator asked; the caller frees. */
+/* Who sent the request, else which operator asked; the caller frees. */
 static char *asker(const struct host_request *r, const struct model *m)
 {
     if (r)
         return r->describe(r);
     return mem_strdup(m->intent.load_by ? m->intent.load_by
-                                        : "hostler itself, which was asked before");
+                                        : "hostler itself, for an earlier request");
 }
 
 static int start(struct instance *i, struct error *err)
@@ -469,8 +469,8 @@ static void on_last_figures(struct sampler_question *q)
     engine_stop(i->engine, i->stop_by_force);
 }
 
-/* What it holds is read first: it may have grown while prompts filled its batches, and an unload tells
- * what came back. */
+/* Its memory is read before it ends: it may have grown while prompts filled its batches, and an unload
+ * reports how much was freed. */
 static void end_process(struct instance *i, const struct sched_action *action)
 {
     struct sampler *sampler = i->model->host->sampler;

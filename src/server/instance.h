@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A running engine of a model: its process, the connections to it, its health, its memory, and why it
- * was loaded. The record lives from the scheduler's SPAWN until its process is reaped and no request
- * names it any more.
+ * was loaded. The record exists from the scheduler's SPAWN until the process is reaped and the last lease
+ * has ended.
  */
 #ifndef HOSTLER_SERVER_INSTANCE_H
 #define HOSTLER_SERVER_INSTANCE_H
@@ -23,21 +23,20 @@ struct model;
 
 struct instance {
     struct sched_instance sched;
-    struct model *model;   /* NULL: not in use yet */
-    struct engine *engine; /* NULL before its start, and once its process is reaped */
-    struct http_client
-        *client;        /* while it serves: from ready until it is told to stop; else NULL */
-    struct pulse pulse; /* whether it hangs */
-    char *loaded_by;    /* who caused the load, for a person */
-    double loaded_at;   /* Unix time of the spawn, seconds */
-    bool stuck;         /* its process has survived SIGKILL (process.h) */
-    bool broken;        /* it does not answer, and is being stopped for that */
-    bool measured;      /* its memory was read while it served */
+    struct model *model;        /* NULL: not in use yet */
+    struct engine *engine;      /* NULL before its start, and once its process is reaped */
+    struct http_client *client; /* from READY until its stop begins; else NULL */
+    struct pulse pulse;         /* whether it hangs */
+    char *loaded_by;            /* who caused the load: a text */
+    double loaded_at;           /* Unix time of the spawn, seconds */
+    bool stuck;                 /* its process has survived SIGKILL (process.h) */
+    bool broken;                /* it is being stopped because it does not answer */
+    bool measured;              /* its memory was read after it was ready */
     bool oom_kills_known;
-    uint64_t oom_kills;             /* the kernel's count (memory.h) when it was started */
+    uint64_t oom_kills;             /* the kernel's count at its start (memory.h) */
     struct sampler_process process; /* until it is reaped */
-    /* Its stop waits for its last figures, or, when it was killed while it loaded, its GONE for the kernel's
-     * count of OOM kills. */
+    /* Its stop waits for a last reading of its memory; or, if SIGKILL ended it while it loaded, its GONE waits
+     * for a reading of the kernel's count of OOM kills. */
     struct sampler_question question;
     bool stop_by_force;         /* of that stop */
     struct engine_exit exit;    /* before that GONE */
@@ -47,7 +46,7 @@ TAILQ_HEAD(instances, instance);
 
 /* A record for the scheduler's next SPAWN. */
 struct instance *instance_create(void);
-/* Frees it if no request names it any more. The scheduler has no action for it. */
+/* Frees it if it has no leases. The scheduler has no action for it. */
 bool instance_release(struct instance *i) __attribute__((warn_unused_result));
 
 /* --- the scheduler's actions --------------------------------------------------------------------
@@ -55,21 +54,20 @@ bool instance_release(struct instance *i) __attribute__((warn_unused_result));
 /* Starts an engine for the model; `cause`: the request that it is loaded for, or NULL. */
 void instance_spawn(struct instance *i, struct model *m, const struct host_request *cause);
 void instance_stop(struct instance *i, const struct sched_action *action);
-/* The operator's load request is given up. */
+/* The operator's load request has failed. */
 void instance_drop_load(struct model *m, enum sched_reject_reason why);
 
-/* A granted request found the engine unreachable, or it hangs: stops it by force, as crashed. Later
- * requests wait for the next one. */
+/* The engine is unreachable or hangs: kills it, as crashed. Later requests wait for the next one. */
 void instance_broken(struct instance *i);
-/* What it holds, as of the last snapshot; NULL when that does not have it yet. */
+/* The memory that it uses, from the last snapshot; NULL when that does not contain it yet. */
 const struct memory_use *instance_memory(const struct instance *i);
-/* What it holds as of a new snapshot goes into what its model's next load is expected to take. */
+/* Corrects its model's footprint by a new snapshot. */
 void instance_learn(struct instance *i);
-/* Of the instance that embeds it: not reaped yet. */
+/* Whether the process of the instance that embeds `p` is not reaped yet. */
 bool instance_is_running(const struct sampler_process *p);
 /* `loading`, `loaded`, `sleeping`: as clients of llama.cpp's router know them. */
 const char *instance_status(const struct instance *i);
-/* Kills it, without a word to anybody: the host ends. */
+/* Kills it without any event: the host ends. */
 void instance_destroy(struct instance *i);
 
 #endif

@@ -18,8 +18,8 @@ static void add_text(EVP_MD_CTX *md, const char *text)
     EVP_DigestUpdate(md, text, strlen(text) + 1);
 }
 
-/* What tells one load from another. Its text is secret-free, and so short that a file with
- * thousands of them is read at once. */
+/* A hash of all that makes loads differ. It contains no secret and is short, so that a file with thousands of
+ * keys is read quickly. */
 static const char *key_of(const struct model *h, char key[2 * KEY_BYTES + 1])
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
@@ -46,11 +46,11 @@ static void recall_memory(const struct budget *b, struct footprint *f, json_t *m
 {
     struct footprint found = {.source = FOOTPRINT_MEASURED};
     if (json_object_size(memory) != b->devices)
-        return; /* a device is gone: what it had will be somewhere else */
+        return; /* a device is gone: its part will be on another one */
     for (size_t d = 0; d < b->devices; d++) {
         json_t *bytes = json_object_get(memory, b->snapshot->figures.device[d].name);
         if (!is_size(bytes))
-            return; /* a device has come since */
+            return; /* a new device */
         found.bytes[d] = (uint64_t)json_integer_value(bytes);
     }
     if (b->devices && is_size(mapped)) {
@@ -79,7 +79,7 @@ static json_t *memory_of(const struct budget *b, const struct footprint *f)
     return memory;
 }
 
-/* What was measured before stays until it is measured again: memory is not always looked at. */
+/* An earlier measurement stays if there is no new one, as with --memory off. */
 void learned_keep(struct state *s, const struct budget *b, const struct model *h)
 {
     char key[2 * KEY_BYTES + 1];

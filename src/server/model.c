@@ -85,7 +85,7 @@ static void prepare_replacement(struct model *m)
 {
     log_info("model %s: its arguments changed", m->entry->id);
     if (m->host->budget.devices)
-        budget_ask(&m->host->budget, m);
+        budget_set_next(&m->host->budget, m);
 }
 
 void model_configure(struct model *m)
@@ -95,7 +95,7 @@ void model_configure(struct model *m)
     take_settings(m, presets_of(&host->presets, m->entry->id));
     if (changed || (m->learned.footprint.source == FOOTPRINT_GIVEN && !m->settings.memory))
         forget_footprint(m);
-    budget_take_given(&host->budget, m);
+    budget_apply_preset(&host->budget, m);
     if (!changed)
         return;
     if (model_engine(m))

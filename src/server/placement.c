@@ -9,9 +9,9 @@
 #include "server/host_core.h"
 #include "server/warm.h"
 
-#define COLD_MS 2000    /* how long a check of the page cache serves */
+#define COLD_MS 2000    /* how long a result about the page cache is used */
 #define WARM_SHARE 0.75 /* of a file, so that its load hardly waits for the disk */
-#define SURE_MS 250     /* how long a check serves that no other footprint would change anything */
+#define SURE_MS 250     /* how long the answer of depends_on_memory() is used */
 
 /* --- memory -------------------------------------------------------------------------------------
  */
@@ -21,8 +21,8 @@ static bool is_anybody_waiting(const struct host *host)
     return !TAILQ_EMPTY(&host->sched.waiting_models) || !TAILQ_EMPTY(&host->sched.replacements);
 }
 
-/* The answer serves for a while even if its reading took longer than that, or hangs: else a slow
- * driver would keep models waiting for ever. */
+/* The snapshot is used for SAMPLER_FRESH_MS from now, even if its reading took longer or hangs:
+ * otherwise a slow driver would keep models waiting for ever. */
 static void use_snapshot(struct host *host)
 {
     host->figures_until = uv_now(host->loop) + SAMPLER_FRESH_MS;
@@ -57,9 +57,9 @@ static void learn_from_all(const struct host *host)
 static void on_published(void *ctx)
 {
     struct host *host = ctx;
-    if (host->closing)
-        return;
     host->budget.snapshot = sampler_snapshot(host->sampler);
+    if (host->closing) /* no instance is left */
+        return;
     for (size_t d = 0; d < host->budget.devices; d++)
         host->sched.capacity[d] = budget_capacity(&host->budget, d);
     learn_from_all(host);
@@ -100,7 +100,7 @@ static bool depends_on_memory_beside(const struct model *m)
            !sched_would_fit_beside(s, &m->sched, &m->sched.next);
 }
 
-/* Whether its place depends on what it takes: not when places are what it lacks. */
+/* Whether a smaller footprint would change the decision. It would not where --models-max decides. */
 static bool depends_on_memory(const struct model *m)
 {
     const struct sched *s = &m->host->sched;
@@ -141,7 +141,7 @@ bool placement_would_fit(struct model *m, const struct footprint *f, struct mode
     struct sched_instance *victims[PLACEMENT_VICTIMS_MAX];
     /* The scheduler's time is that of its last event, which may be long ago. */
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
-    budget_ask_for(&host->budget, m, f, &asked);
+    budget_footprint(&host->budget, m, f, &asked);
     if (max > PLACEMENT_VICTIMS_MAX)
         max = PLACEMENT_VICTIMS_MAX;
     bool fits =
@@ -155,7 +155,7 @@ bool placement_would_fit(struct model *m, const struct footprint *f, struct mode
 /* --- files --------------------------------------------------------------------------------------
  */
 
-/* Loads from the page cache do not slow each other down. */
+/* Loads from the page cache may run side by side; loads from the disk would slow each other down. */
 static void on_probed(double share, void *ctx)
 {
     struct model *m = ctx;
@@ -164,7 +164,7 @@ static void on_probed(double share, void *ctx)
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 
-/* The first answer is waited for; later ones replace it when they come. */
+/* The model waits for the first result; a later one replaces it when it comes. */
 static void check_page_cache(struct model *m)
 {
     struct cache_probe *p = &m->learned.cache;
@@ -174,7 +174,7 @@ static void check_page_cache(struct model *m)
     placement_update_unsure(m);
 }
 
-/* A load that reads from the disk needs the whole disk. */
+/* Reading ahead would slow down a load that reads from the disk. */
 static bool disk_is_busy(const struct host *host)
 {
     const struct sched_instance *i;
@@ -202,8 +202,8 @@ void placement_prepare(struct model *m)
     check_page_cache(m);
     if (!m->host->budget.devices)
         return;
-    budget_ask(&m->host->budget, m);
-    if (!m->host->sched.capacity_pending) /* else again when it is known what is free */
+    budget_set_next(&m->host->budget, m);
+    if (!m->host->sched.capacity_pending) /* else when the capacity is known */
         require_footprint(m);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the scheduler must know of a model before it places it: what its engine takes, whether its
- * file is in the page cache; and what engines may have on each device.
+ * What the scheduler must know before it places a model: the footprint of its engine, whether its file is
+ * in the page cache, and how much memory engines may use on each device.
  */
 #ifndef HOSTLER_SERVER_PLACEMENT_H
 #define HOSTLER_SERVER_PLACEMENT_H
@@ -16,28 +16,28 @@ struct model;
 
 #define PLACEMENT_VICTIMS_MAX 64
 
-/* Takes each new snapshot over: what engines may have, and what they were seen to take. */
+/* A new snapshot sets the scheduler's capacities and the measured footprints. */
 extern const struct sampler_events placement_sampler_events;
-/* While the last snapshot is too old to decide with, lets the scheduler wait, and asks for a newer one
- * if a model waits. */
+/* Makes the scheduler wait while the last snapshot is too old for a decision, and asks for a newer one if
+ * a model waits. */
 void placement_want_figures(struct host *host);
-/* Of one model that waits, and of all. */
+/* Finds out what is missing, for one model that waits and for all. */
 void placement_prepare(struct model *m);
 void placement_prepare_waiting(struct host *host);
-/* Reads the files of the model whose turn is next into the page cache. */
+/* Reads the files of the model that is served next into the page cache. */
 void placement_read_ahead(struct host *host);
 /*
- * Whether an engine of the model with that footprint, in place of one that runs, would be placed
- * now; `evicted` are the models that would be stopped for it (at most `max`; `*n`). `*never`: it could
- * not be placed if all were stopped.
+ * Whether an engine of the model with that footprint, in place of its running one, would be placed now.
+ * `evicted`: the models whose engines would be stopped for it (at most `max`; `*n`). `*never`: it does not
+ * fit even without any other engine.
  */
 bool placement_would_fit(struct model *m, const struct footprint *f, struct model **evicted,
                          unsigned max, unsigned *n, bool *never);
-/* Why there is no room for it, with figures, for a person; the caller frees. */
+/* A sentence with figures: why the model does not fit. The caller frees. */
 char *placement_explain(const struct model *m);
 
-/* Whether the scheduler must wait with the model: its footprint is being asked for, or nothing is known yet of
- * its file in the page cache. */
+/* The scheduler does not place the model while its footprint is being computed, or while it is not known
+ * whether its file is in the page cache. */
 void placement_update_unsure(struct model *m);
 
 #endif

@@ -152,10 +152,10 @@ static void too_many_clients(void **state)
 static void tells_all(void **state)
 {
     (void)state;
-    assert_true(drm_tells_all(tree, false));
-    assert_true(drm_tells_all("/nonexistent", false));
+    assert_true(drm_is_complete(tree, false));
+    assert_true(drm_is_complete("/nonexistent", false));
     card(128, "0000:43:00.0", "1000", "0");
-    assert_true(drm_tells_all(tree, false));
+    assert_true(drm_is_complete(tree, false));
 }
 
 static void cards_that_tell_nothing(void **state)
@@ -163,11 +163,11 @@ static void cards_that_tell_nothing(void **state)
     (void)state;
     tree_write("/sys/class/drm/renderD128/device/uevent",
                "DRIVER=nvidia\nPCI_SLOT_NAME=0000:01:00.0\n");
-    assert_false(drm_tells_all(tree, false));
-    assert_true(drm_tells_all(tree, true));
+    assert_false(drm_is_complete(tree, false));
+    assert_true(drm_is_complete(tree, true));
     tree_write("/sys/class/drm/renderD129/device/uevent",
                "DRIVER=xe\nPCI_SLOT_NAME=0000:03:00.0\n");
-    assert_false(drm_tells_all(tree, true));
+    assert_false(drm_is_complete(tree, true));
 }
 
 /* What a processor's own holds is the host's, and no process has it in its figures. */
@@ -175,7 +175,7 @@ static void a_card_without_an_address(void **state)
 {
     (void)state;
     tree_write("/sys/class/drm/renderD128/device/uevent", "DRIVER=tegra\n");
-    assert_false(drm_tells_all(tree, true));
+    assert_false(drm_is_complete(tree, true));
 }
 
 /* As in a container without its render nodes. */
@@ -183,8 +183,8 @@ static void nvidias_driver_without_its_library(void **state)
 {
     (void)state;
     tree_write("/proc/driver/nvidia/version", "NVRM version\n");
-    assert_false(drm_tells_all(tree, false));
-    assert_true(drm_tells_all(tree, true));
+    assert_false(drm_is_complete(tree, false));
+    assert_true(drm_is_complete(tree, true));
 }
 
 int main(void)

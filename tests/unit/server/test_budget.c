@@ -58,7 +58,7 @@ static void set_footprint(uint64_t on_host, uint64_t on_card, uint64_t mapped)
 
 static void assert_asks(uint64_t on_host, uint64_t on_card, uint64_t weights)
 {
-    budget_ask(b, &h);
+    budget_set_next(b, &h);
     assert_int_equal(h.sched.next.bytes[0], on_host);
     assert_int_equal(h.sched.next.bytes[1], on_card);
     assert_int_equal(h.sched.next.weights ? h.sched.next.weights->bytes : 0, weights);
@@ -157,16 +157,16 @@ static void the_file_counts_once(void **state)
     struct catalog_model second = {.id = id, .path = another, .size = SIZE};
     (void)state;
     set_footprint(GIB, 0, 7 * GIB);
-    budget_ask(b, &h);
+    budget_set_next(b, &h);
     other.learned.footprint = h.learned.footprint;
-    budget_ask(b, &other);
+    budget_set_next(b, &other);
     assert_non_null(h.sched.next.weights);
     assert_ptr_equal(h.sched.next.weights, other.sched.next.weights);
     other.entry = &second;
-    budget_ask(b, &other);
+    budget_set_next(b, &other);
     assert_ptr_not_equal(h.sched.next.weights, other.sched.next.weights);
     model.path = NULL; /* the engine fetches it */
-    budget_ask(b, &h);
+    budget_set_next(b, &h);
     assert_null(h.sched.next.weights);
 }
 
@@ -177,7 +177,7 @@ static void the_file_is_in_use(void **state)
     (void)state;
     other.learned.footprint =
         (struct footprint){.source = FOOTPRINT_MEASURED, .bytes = {GIB}, .mapped = 20 * GIB};
-    budget_ask(b, &other);
+    budget_set_next(b, &other);
     run_beside(&other);
     set_footprint(GIB, 0, 5 * GIB);
     assert_asks(GIB, 0, 20 * GIB);
@@ -213,7 +213,7 @@ static void what_the_preset_gives(void **state)
     set_footprint(10 * GIB, 5 * GIB, 7 * GIB);
     h.settings.memory = &given;
     assert_int_equal(memory_limits_parse("host=2G,gpu0=3G", &given, &err), 0);
-    budget_take_given(b, &h);
+    budget_apply_preset(b, &h);
     assert_asks(2 * GIB, 3 * GIB, 0);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_GIVEN);
     /* It failed for want of memory: what was given was not enough. */
@@ -223,7 +223,7 @@ static void what_the_preset_gives(void **state)
     assert_asks(2 * GIB, 3 * GIB, 0);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_GIVEN);
     assert_int_equal(memory_limits_parse("gpu0=3G", &given, &err), 0);
-    budget_take_given(b, &h);
+    budget_apply_preset(b, &h);
     assert_asks(0, 3 * GIB, 0);
     h.settings.memory = NULL;
 }
@@ -241,7 +241,7 @@ static void it_learns(void **state)
 {
     struct memory_use use = {.n = 2, .bytes = {5 * GIB, 6 * GIB}};
     (void)state;
-    budget_ask(b, &h);
+    budget_set_next(b, &h);
     h.learned.footprint.alone = true;
     budget_learn(b, &instance, &use);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_MEASURED);
