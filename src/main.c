@@ -22,12 +22,13 @@
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
  *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
- *     slices.h work on many models, a slice a turn
+ *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
  *     requests.h who.h usage.h    the requests, who asks, what an answer took
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
  *     compose.h   a model's arguments and environment
  *     warm.h      reads the files of a model that waits into the page cache; cache_probe.h how much of it is there
+ *     sampler.h   reads the machine's figures in the thread pool and publishes them: snapshot.h
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
  *     fitter.h learned.h      what llama-fit-params says of it, and what loads before took
  *     state.h history.h       what outlasts the daemon; what happened, and why
