@@ -43,6 +43,7 @@
  *   catalog/  which models exist: folders, the cache, GGUF headers, INI
  *   http/     server, TLS, client, relay, finding `model` in a body
  *   base/     buffers, strings, errors, durations, log; log_sink.h a thread that writes it
+ *     memory.h memory_reserve.h json_text.h hash.h    what happens when malloc() fails
  */
 #include <string.h>
 

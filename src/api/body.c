@@ -7,12 +7,15 @@
 
 #include "api/reply.h"
 #include "base/duration.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "base/nearest.h"
 
 #define BODY_MAX ((size_t)1024 * 1024)
 #define PARSED_AT_ONCE_MAX ((size_t)16 * 1024) /* bytes; a larger body is parsed in the pool */
-#define TREE_PER_BYTE 16 /* bytes of memory that a parsed body takes at most, an array of numbers */
+/* Bytes of memory that a parsed body may take for each of its own: an array of numbers takes 16, of short names
+ * 20; only one of empty objects would take more, which no route has a use for. */
+#define TREE_PER_BYTE 32
 
 struct reader {
     struct api *api;
@@ -22,7 +25,8 @@ struct reader {
     struct buf data;
     struct body_share share;
     uv_work_t work;
-    json_t *body; /* NULL: it is no JSON, for the reason `why` */
+    json_t *body; /* NULL: there is none, for the reason `rc` (json_text_parse()) and `why` */
+    int rc;
     json_error_t why;
 };
 
@@ -67,7 +71,11 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
 static void parse(struct reader *r)
 {
     struct buf *text = &r->data;
-    r->body = text->len ? json_loadb(text->data, text->len, 0, &r->why) : json_object();
+    size_t max = PARSED_AT_ONCE_MAX + text->len * TREE_PER_BYTE;
+    if (text->len)
+        r->rc = json_text_parse(&r->body, text->data, text->len, max, &r->why);
+    else
+        r->body = json_object();
 }
 
 static void answer(struct reader *r, struct http_exchange *x)
@@ -76,8 +84,8 @@ static void answer(struct reader *r, struct http_exchange *x)
         r->handler(r->api, x, &r->caller, r->body);
     else if (r->body)
         reply_error(x, 400, "the request's body is no JSON object");
-    else if (json_error_code(&r->why) == json_error_out_of_memory)
-        refuse(x, -ENOMEM);
+    else if (r->rc != -EINVAL)
+        refuse(x, r->rc);
     else
         reply_error(x, 400, "the request's body is no JSON: line %d, column %d: %s", r->why.line,
                     r->why.column, r->why.text);
@@ -163,7 +171,11 @@ void body_read_json(struct api *api, struct http_exchange *x, const struct calle
 {
     static const struct http_exchange_events events = {
         .body = on_body, .body_end = on_end, .gone = on_gone};
-    struct reader *r = mem_zalloc(sizeof *r);
+    struct reader *r = mem_try_zalloc(sizeof *r);
+    if (!r) {
+        reply_no_memory(x);
+        return;
+    }
     r->api = api;
     r->caller = *caller;
     r->handler = handler;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/dialect.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "api/encode.h"
 #include "api/reply.h"
 #include "http/target.h"
 
@@ -12,13 +11,15 @@
  * off within an event. Releases `data`. */
 static char *event_text(const char *name, json_t *data)
 {
-    char *frame = NULL, *text = json_dumps(data, JSON_COMPACT);
-    int n = text ? asprintf(&frame, "\n\n%s%s%sdata: %s\n\n", name ? "event: " : "",
-                            name ? name : "", name ? "\n" : "", text)
-                 : -1;
-    free(text);
+    struct buf text;
+    buf_init(&text, BUF_OWN);
+    buf_printf(&text, "\n\n%s%s%sdata: ", name ? "event: " : "", name ? name : "",
+               name ? "\n" : "");
+    int rc = encode_json(&text, data);
+    (void)rc; /* of hostler's own: it does not fail */
+    buf_puts(&text, "\n\n");
     json_decref(data);
-    return n < 0 ? NULL : frame;
+    return buf_take(&text);
 }
 
 /* --- OpenAI: {"error":{…}}, in streams of chat and text completions too ----------------------------

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/encode.h"
 #include "api/model_json.h"
 #include "api/reply.h"
 #include "base/container_of.h"
@@ -59,10 +60,9 @@ static void send_text(struct subscriber *s, const char *text, size_t len)
     http_exchange_flush(x);
 }
 
-static void send_all(struct events *e, const char *text)
+static void send_all(struct events *e, const char *text, size_t len)
 {
     struct subscriber *s, *next;
-    size_t len = strlen(text);
     for (s = TAILQ_FIRST(&e->subscribers); s; s = next) {
         next = TAILQ_NEXT(s, link);
         send_text(s, text, len);
@@ -71,7 +71,7 @@ static void send_all(struct events *e, const char *text)
 
 static void on_ping(uv_timer_t *timer)
 {
-    send_all(timer->data, ":\n\n");
+    send_all(timer->data, ":\n\n", 3);
 }
 
 static void end_all(struct events *e)
@@ -119,11 +119,14 @@ void events_send(struct events *e, const char *model, const char *event, json_t 
     json_object_set_new(o, "event", json_string(event));
     if (data)
         json_object_set_new(o, "data", data);
-    char *text = json_dumps(o, JSON_COMPACT);
-    char *frame = mem_printf("data: %s\n\n", text ? text : "{}");
-    send_all(e, frame);
-    free(frame);
-    free(text);
+    struct buf frame;
+    buf_init(&frame, BUF_OWN);
+    buf_puts(&frame, "data: ");
+    int rc = encode_json(&frame, o);
+    (void)rc; /* of hostler's own: it does not fail */
+    buf_puts(&frame, "\n\n");
+    send_all(e, frame.data, frame.len);
+    buf_finish(&frame);
     json_decref(o);
 }
 

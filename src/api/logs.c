@@ -54,7 +54,7 @@ static void send_new(struct follower *f, size_t most)
     if (http_exchange_pending(f->x) >= HTTP_HIGH_WATER)
         return; /* at `drain` */
     char *text = logbook_read(&f->at, f->model, most);
-    if (*text) {
+    if (text && *text) {
         http_exchange_write(f->x, text, strlen(text));
         http_exchange_flush(f->x);
     }
@@ -147,7 +147,10 @@ static void send_last(struct http_exchange *x, const char *model, size_t lines)
 {
     uint64_t from = 0;
     char *text = logbook_read(&from, model, lines);
-    http_exchange_reply(x, 200, TYPE, text, strlen(text), NULL);
+    if (text)
+        http_exchange_reply(x, 200, TYPE, text, strlen(text), NULL);
+    else
+        reply_no_memory(x);
     free(text);
 }
 

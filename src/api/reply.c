@@ -1,26 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/reply.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/encode.h"
 #include "base/buf.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
 
+void reply_no_memory(struct http_exchange *x)
+{
+    static const char text[] =
+        "{\"error\":{\"code\":503,\"message\":\"hostler has too little memory: try again in a "
+        "second\",\"type\":\"unavailable_error\",\"state\":\"overloaded\"}}";
+    http_exchange_reply(x, 503, JSON_TYPE, text, sizeof text - 1, "Retry-After: 1\r\n");
+}
+
 static void send_json(struct http_exchange *x, int status, json_t *body, const char *fields)
 {
-    char *text = json_dumps(body, JSON_COMPACT);
+    struct buf text;
+    buf_init(&text, BUF_UNBOUNDED);
+    int rc = json_text_was_incomplete() ? -ENOMEM : encode_json(&text, body);
     json_decref(body);
-    if (text)
-        http_exchange_reply(x, status, JSON_TYPE, text, strlen(text), fields);
+    if (rc)
+        reply_no_memory(x);
     else
-        http_exchange_reply(x, 503, JSON_TYPE, "{}", 2, NULL); /* no memory for the text */
-    free(text);
+        http_exchange_reply(x, status, JSON_TYPE, text.data, text.len, fields);
+    buf_finish(&text);
 }
 
 void reply_json(struct http_exchange *x, int status, json_t *body)
@@ -106,14 +119,12 @@ void reply_error_json(struct http_exchange *x, int status, json_t *error, const 
 
 void reply_error(struct http_exchange *x, int status, const char *fmt, ...)
 {
-    struct buf message;
     va_list ap;
-    buf_init(&message, BUF_UNBOUNDED);
     va_start(ap, fmt);
-    buf_vprintf(&message, fmt, ap);
+    char *message = mem_vprintf(fmt, ap);
     va_end(ap);
-    reply_error_json(x, status, reply_error_object(status, buf_cstr(&message)), NULL);
-    buf_finish(&message);
+    reply_error_json(x, status, reply_error_object(status, message), NULL);
+    free(message);
 }
 
 json_t *reply_string_or_null(const char *text)

@@ -12,6 +12,8 @@
 void reply_json(struct http_exchange *x, int status, json_t *body);
 /* Sends JSON that is text already. */
 void reply_text(struct http_exchange *x, int status, const char *json, size_t len);
+/* 503: made without any memory but what the connection needs to send it. */
+void reply_no_memory(struct http_exchange *x);
 /* {"success":true} */
 void reply_success(struct http_exchange *x);
 /* The type follows from the status, as in llama.cpp. */

@@ -27,6 +27,7 @@ enum route_flags {
     RELOADS = 2, /* with `?reload=` it reads the models anew, which needs RIGHT_ADMIN */
     RESERVE =
         4, /* an operator needs it, and it is short: served even when all connections are in use */
+    LEAN = 8, /* needs little memory, or brings some back: served while memory is short */
 };
 
 struct route {
@@ -40,8 +41,8 @@ struct route {
 
 /* Those that hostler answers itself, or asks several engines for. */
 static const struct route own_routes[] = {
-    {"GET", "/health", api_health, RIGHT_NONE, RESERVE, NULL},
-    {"GET", "/v1/health", api_health, RIGHT_NONE, RESERVE, NULL},
+    {"GET", "/health", api_health, RIGHT_NONE, RESERVE | LEAN, NULL},
+    {"GET", "/v1/health", api_health, RIGHT_NONE, RESERVE | LEAN, NULL},
     {"GET", "/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE, NULL},
     {"GET", "/v1/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE, NULL},
     {"POST", "/models", api_models_download, RIGHT_DOWNLOAD, ROUTER, NULL},
@@ -49,13 +50,13 @@ static const struct route own_routes[] = {
     {"GET", "/models/sse", api_events, RIGHT_STATUS, ROUTER, NULL},
     {"GET", "/props", api_props, RIGHT_LIST, ROUTER | RESERVE, NULL},
     {"POST", "/models/load", api_models_load, RIGHT_LOAD, RESERVE, NULL},
-    {"POST", "/models/unload", api_models_unload, RIGHT_UNLOAD, RESERVE, NULL},
-    {"POST", "/models/unload-all", api_models_unload_all, RIGHT_UNLOAD, RESERVE, NULL},
+    {"POST", "/models/unload", api_models_unload, RIGHT_UNLOAD, RESERVE | LEAN, NULL},
+    {"POST", "/models/unload-all", api_models_unload_all, RIGHT_UNLOAD, RESERVE | LEAN, NULL},
     {"POST", "/models/hold", api_models_hold, RIGHT_HOLD, RESERVE, NULL},
     {"POST", "/models/release", api_models_release, RIGHT_HOLD, RESERVE, NULL},
     {"POST", "/models/pin", api_models_pin, RIGHT_HOLD, RESERVE, NULL},
     {"POST", "/models/unpin", api_models_unpin, RIGHT_HOLD, RESERVE, NULL},
-    {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, RESERVE, NULL},
+    {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, RESERVE | LEAN, NULL},
     {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
@@ -375,6 +376,10 @@ void api_handle(struct http_exchange *x, void *ctx)
         return;
     }
     const struct route *r = inside ? find_route(method, target) : NULL;
+    if (http_exchange_lacks_memory(x) && (!r || is_engines(c, r) || !(r->flags & LEAN))) {
+        reply_no_memory(x);
+        return;
+    }
     if (http_exchange_is_over_limit(x) && (!r || is_engines(c, r) || !(r->flags & RESERVE))) {
         http_exchange_refuse_over_limit(x);
         return;

@@ -6,8 +6,10 @@
 
 #include "api/api.h"
 #include "api/body.h"
+#include "api/encode.h"
 #include "api/reply.h"
 #include "api/sessions.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "http/fetch.h"
 #include "http/target.h"
@@ -128,6 +130,7 @@ struct lookup {
     struct http_exchange *x;
     struct http_fetch **fetches; /* NULL: answered */
     size_t n, open;
+    bool lacks_memory; /* the answer would be incomplete */
     json_t *found;
 };
 
@@ -147,9 +150,12 @@ static void lookup_free(struct lookup *l)
 static void finish_lookup(struct lookup *l)
 {
     struct http_exchange *x = l->x;
-    json_t *found = json_incref(l->found);
+    json_t *found = l->lacks_memory ? NULL : json_incref(l->found);
     lookup_free(l);
-    reply_json(x, 200, found);
+    if (found)
+        reply_json(x, 200, found);
+    else
+        reply_no_memory(x);
 }
 
 /* Each once: who asks for `ID` and for `ID::MODEL` is told twice of the latter. */
@@ -171,7 +177,9 @@ static void on_answered(int status, const char *body, size_t len, void *ctx)
 {
     struct question *q = ctx;
     struct lookup *l = q->lookup;
-    json_t *entries = status == 200 ? json_loadb(body, len, 0, NULL) : NULL;
+    json_t *entries = NULL;
+    if (status == 200 && json_text_parse(&entries, body, len, 32 * len + 4096, NULL))
+        entries = NULL; /* no JSON, or no memory: what the others say counts */
     l->fetches[q->index] = NULL;
     free(q);
     if (json_is_array(entries))
@@ -210,7 +218,10 @@ static void ask(struct api *api, struct lookup *l, struct model *h, json_t *ids)
     json_t *some = ids_for(api, ids, h);
     if (json_array_size(some)) {
         json_t *body = json_pack("{s:O}", "conversation_ids", some);
-        char *text = json_dumps(body, JSON_COMPACT);
+        struct buf text;
+        buf_init(&text, BUF_UNBOUNDED);
+        l->lacks_memory |=
+            json_text_was_incomplete() || encode_json(&text, body) || !buf_cstr(&text);
         struct question *q = mem_zalloc(sizeof *q);
         *q = (struct question){.lookup = l, .index = l->n++};
         l->fetches = mem_realloc(l->fetches, l->n * sizeof(struct http_fetch *));
@@ -219,11 +230,11 @@ static void ask(struct api *api, struct lookup *l, struct model *h, json_t *ids)
             http_fetch(host_loop(api->host), model_client(h),
                        &(struct http_fetch_request){.method = "POST",
                                                     .target = "/v1/streams/lookup",
-                                                    .body = text,
+                                                    .body = buf_cstr(&text),
                                                     .max = ANSWER_MAX,
                                                     .timeout_ms = ANSWER_MS},
                        on_answered, q);
-        free(text);
+        buf_finish(&text);
         json_decref(body);
     }
     json_decref(some);

@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 #define HUGE ((size_t)4 * 1024 * 1024) /* what fills large pages, and is a mapping of its own */
 
 void buf_init(struct buf *b, size_t max)
@@ -38,6 +40,21 @@ static void ask_for_huge_pages(const struct buf *b)
 #endif
 }
 
+static void *grow(struct buf *b, size_t cap)
+{
+    return b->max == BUF_OWN ? mem_realloc(b->data, cap) : mem_try_realloc(b->data, cap);
+}
+
+/* For a terminating zero, which is no content and may stand beyond `max`. */
+static int reserve_beyond(struct buf *b, size_t len)
+{
+    size_t max = b->max;
+    b->max = max == BUF_OWN ? max : BUF_UNBOUNDED;
+    int rc = buf_reserve(b, len);
+    b->max = max;
+    return rc;
+}
+
 int buf_reserve(struct buf *b, size_t len)
 {
     if (len > b->max - b->len)
@@ -48,7 +65,7 @@ int buf_reserve(struct buf *b, size_t len)
     size_t cap = b->cap ? b->cap : 64;
     while (cap < need)
         cap *= 2;
-    char *data = realloc(b->data, cap);
+    char *data = grow(b, cap);
     if (!data)
         return -ENOMEM;
     b->data = data;
@@ -83,11 +100,7 @@ int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
         return -EINVAL;
     if ((size_t)need > b->max - b->len)
         return -ENOBUFS;
-    /* One byte more for vsnprintf's zero, which may stand beyond `max`: it is not content. */
-    size_t max = b->max;
-    b->max = BUF_UNBOUNDED;
-    int rc = buf_reserve(b, (size_t)need + 1);
-    b->max = max;
+    int rc = reserve_beyond(b, (size_t)need + 1); /* vsnprintf writes a zero */
     if (rc)
         return rc;
     vsnprintf(b->data + b->len, (size_t)need + 1, fmt, ap);
@@ -113,11 +126,7 @@ void buf_consume(struct buf *b, size_t len)
 
 const char *buf_cstr(struct buf *b)
 {
-    size_t max = b->max;
-    b->max = BUF_UNBOUNDED;
-    int rc = buf_reserve(b, 1);
-    b->max = max;
-    if (rc)
+    if (reserve_beyond(b, 1))
         return NULL;
     b->data[b->len] = '\0';
     return b->data;

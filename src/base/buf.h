@@ -21,6 +21,9 @@ struct buf {
 };
 
 #define BUF_UNBOUNDED ((size_t)-1)
+/* In place of a maximum: text of hostler's own, whose size no client decides. Appending to it never fails for
+ * want of memory (base/memory.h). */
+#define BUF_OWN ((size_t)-2)
 
 void buf_init(struct buf *b, size_t max);
 /* Frees the content; the buffer is empty afterwards and can be used again. */

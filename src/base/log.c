@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/log_sink.h"
 #include "base/logbook.h"
 #include "base/memory.h"
@@ -189,9 +190,9 @@ static void append_json(struct buf *line, const char *when, enum log_level level
     if (model)
         json_object_set_new(o, "model", json_string(model));
     json_object_set_new(o, "message", json_string(text));
-    char *dump = json_dumps(o, JSON_COMPACT);
-    buf_printf(line, "%s\n", dump ? dump : "{}");
-    free(dump);
+    int rc = json_text_append(line, o, JSON_COMPACT);
+    (void)rc; /* of hostler's own: it does not fail */
+    buf_puts(line, "\n");
     json_decref(o);
 }
 
@@ -208,7 +209,7 @@ static void emit(enum log_level level, const char *model, const char *raw)
         if (*p == '\n')
             *p = ' '; /* one event is one line */
     clock_stamp(when, sizeof when);
-    buf_init(&line, BUF_UNBOUNDED);
+    buf_init(&line, BUF_OWN);
     if (line_format == LOG_JSON)
         append_json(&line, when, level, model, text);
     else if (model)
@@ -229,7 +230,7 @@ void log_plain(enum log_level level, const char *fmt, ...)
     char head[CLOCK_SIZE + 1];
     struct buf line;
     va_list ap;
-    buf_init(&line, BUF_UNBOUNDED);
+    buf_init(&line, BUF_OWN);
     va_start(ap, fmt);
     buf_vprintf(&line, fmt, ap);
     va_end(ap);
@@ -242,14 +243,12 @@ void log_write(enum log_level level, const char *fmt, ...)
 {
     if (level > max_level)
         return;
-    struct buf text;
     va_list ap;
-    buf_init(&text, BUF_UNBOUNDED);
     va_start(ap, fmt);
-    buf_vprintf(&text, fmt, ap);
+    char *text = mem_vprintf(fmt, ap);
     va_end(ap);
-    emit(level, NULL, buf_cstr(&text));
-    buf_finish(&text);
+    emit(level, NULL, text);
+    free(text);
 }
 
 void log_engine(const char *model, const char *line)

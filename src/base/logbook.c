@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
+#include "base/memory_reserve.h"
 
 #define SAID_MAX 300
 #define KIND_AT 16 /* where `model` stands at the latest: `the engine of model …` */
@@ -27,6 +28,8 @@ void logbook_add(const char *model, const char *head, const char *line, size_t l
                  const char *said)
 {
     bool cut = len > LOGBOOK_LINE_MAX;
+    if (!memory_reserve_permits(LOGBOOK_LINE_MAX))
+        return; /* who asks for lines can do without this one */
     struct entry new = {.model = model ? mem_strdup(model) : NULL,
                         .text = mem_printf("%s%.*s%s", head, (int)(cut ? LOGBOOK_LINE_MAX : len),
                                            line, cut ? "\n" : ""),
@@ -73,16 +76,19 @@ static uint64_t first_wanted(uint64_t from, const char *model, size_t most)
 char *logbook_read(uint64_t *from, const char *model, size_t most)
 {
     struct buf out;
+    int rc = 0;
     buf_init(&out, BUF_UNBOUNDED);
     pthread_mutex_lock(&mutex);
     for (uint64_t i = first_wanted(*from, model, most); i < count; i++) {
         const struct entry *e = &entries[i % LOGBOOK_LINES];
         if (concerns(e, model))
-            buf_puts(&out, e->text);
+            rc = rc ? rc : buf_puts(&out, e->text);
     }
     *from = count;
     pthread_mutex_unlock(&mutex);
-    return buf_take(&out);
+    if (rc)
+        buf_finish(&out);
+    return rc ? NULL : buf_take(&out);
 }
 
 void logbook_watch(void (*wake)(void *ctx), void *ctx)

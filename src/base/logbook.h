@@ -17,7 +17,7 @@ void logbook_add(const char *model, const char *head, const char *line, size_t l
 /*
  * The lines behind the `*from`th that concern `model` (NULL: all): its engine's, and the server's
  * that soon name it as `model NAME` or `engine NAME`. Of more than `most` the last ones. `*from` becomes
- * the number of the newest line. The caller frees; never NULL.
+ * the number of the newest line. The caller frees; NULL: there is no memory for them.
  */
 char *logbook_read(uint64_t *from, const char *model, size_t most);
 /* Calls `wake` after each line, from the thread that wrote it; NULL: not any more. */

@@ -84,6 +84,7 @@ int cli_serve(struct cli *cli, int argc, char **argv)
         print_help();
         return 0;
     }
+    daemon_prepare_memory();
     supervisor_init(&supervisor);
     log_setup(LOG_INFO, LOG_TEXT);
     if (config_parse(&config, argc - 1, argv + 1, environ, &err)) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/memory_reserve.h"
 
 void logring_init(struct logring *r, size_t lines, size_t line_max)
 {
@@ -22,6 +23,8 @@ void logring_finish(struct logring *r)
 
 void logring_add(struct logring *r, const char *text, size_t len)
 {
+    if (!memory_reserve_permits(len))
+        return;
     if (len > r->line_max) {
         len = r->line_max;
         while (len && ((unsigned char)text[len] & 0xc0) == 0x80)

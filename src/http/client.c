@@ -215,7 +215,7 @@ const struct stream_events client_connection_events = {
 struct http_call *http_client_call(struct http_client *c, unsigned flags,
                                    const struct http_call_events *events, void *ctx)
 {
-    struct http_call *call = malloc(sizeof *call);
+    struct http_call *call = mem_try_realloc(NULL, sizeof *call);
     if (!call)
         return NULL;
     *call = (struct http_call){

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "base/memory.h"
+
 #define KEPT_MAX 64         /* kept connections */
 #define BACK_OFF_MIN_MS 10  /* between two connects during a shortage; doubles */
 #define BACK_OFF_MAX_MS 500 /* up to this */
@@ -292,7 +294,7 @@ static int begin_connect(struct client_connection *conn)
 
 static void open_connection(struct http_client *c, struct http_call *call)
 {
-    struct client_connection *conn = calloc(1, sizeof *conn);
+    struct client_connection *conn = mem_try_zalloc(sizeof *conn);
     bool is_probe = c->shortage;
     if (!conn) {
         postpone(c, call, UV_ENOMEM, is_probe);

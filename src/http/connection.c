@@ -15,6 +15,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/memory.h"
+#include "base/memory_reserve.h"
 #include "http/head_parser.h"
 
 #define LINGER_MAX_MS 30000                /* for a client that still sends after our last answer */
@@ -94,7 +96,8 @@ static void give_place_up(struct http_exchange *x)
 static void promote(struct http_exchange *x)
 {
     struct connections *all = x->all;
-    if (x->class != CLASS_RESERVE || all->n_ordinary >= all->limits.connections)
+    if (x->class != CLASS_RESERVE || all->n_ordinary >= all->limits.connections ||
+        memory_is_short())
         return;
     TAILQ_REMOVE(&all->reserve, x, state_link);
     all->n_reserve--;
@@ -181,9 +184,8 @@ static void refuse(struct http_exchange *x, int status, const char *why)
     char body[256];
     connection_lose_handler(x); /* of a body that broke off: the answer is ours */
     int n =
-        snprintf(body, sizeof body,
-                 "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"invalid_request_error\"}}",
-                 status, why);
+        snprintf(body, sizeof body, "{\"error\":{\"code\":%d,\"message\":\"%s\",\"type\":\"%s\"}}",
+                 status, why, status == 503 ? "unavailable_error" : "invalid_request_error");
     x->keep_alive = false;
     connection_begin_answer(x, status, n);
     stream_write_field(&x->stream, "Content-Type", "application/json; charset=utf-8");
@@ -192,10 +194,12 @@ static void refuse(struct http_exchange *x, int status, const char *why)
     connection_end_answer(x);
 }
 
-/* The bytes are no HTTP, or a head too large. */
+/* The bytes are no HTTP, or a head for which there is no place. */
 static void refuse_bytes(struct http_exchange *x)
 {
-    if (x->head.too_large)
+    if (x->head.no_memory)
+        refuse(x, 503, "hostler has too little memory: try again in a second");
+    else if (x->head.too_large)
         refuse(x, 431, "request head is too large: at most 64 KiB and 128 fields");
     else
         refuse(x, 400, x->head.problem ? x->head.problem : llhttp_get_error_reason(&x->parser));
@@ -284,7 +288,7 @@ void connection_begin_answer(struct http_exchange *x, int status, int64_t length
                                .to_head = x->parser.method == HTTP_HEAD,
                                .to_old = x->head.major == 1 && x->head.minor == 0,
                                .now = uv_now(x->all->loop)};
-    if (answer_needs_close(&head) || x->class == CLASS_RESERVE ||
+    if (answer_needs_close(&head) || x->class == CLASS_RESERVE || memory_is_short() ||
         (x->state == CONNECTION_BODY && !rest_is_small(x)))
         x->keep_alive = false;
     head.keep_alive = x->keep_alive;
@@ -605,7 +609,7 @@ const struct stream_events connection_stream_events = {
 struct http_exchange *connection_create(struct connections *all, enum connection_class class)
 {
     /* The array of fields, which is a third of it, need not be zeroed. */
-    struct http_exchange *x = malloc(sizeof *x);
+    struct http_exchange *x = mem_try_realloc(NULL, sizeof *x);
     if (!x)
         return NULL;
     memset(x, 0, offsetof(struct http_exchange, head.field));

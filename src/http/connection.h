@@ -99,6 +99,7 @@ struct connections {
     uv_idle_t next;           /* runs while `ready` has some, */
     uv_idle_cb serve_ready;   /* and calls this */
     unsigned open_handles;    /* `sweep`, `next`, and the connections */
+    bool told_memory;         /* it is logged that memory is short */
     bool quiet;               /* each connection ends with its exchange */
     bool closing;
     void (*closed)(struct connections *c);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "http/tcp.h"
 
 #define SWEEP_MS 5000      /* how often deadlines are looked at, while there are connections */
@@ -123,9 +124,43 @@ static void check_times(struct http_exchange *x, uint64_t now)
         connection_event(x, CONNECTION_ON_LOST);
 }
 
+/* A request has come that is not read yet: closing the connection would lose it. */
+static bool has_unread(const struct http_exchange *x)
+{
+    int fd, n = 0;
+    return uv_fileno(&x->stream.handle, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
+static void close_idle(struct connections *c)
+{
+    struct http_exchange *x, *next;
+    for (x = TAILQ_FIRST(&c->idle); x; x = next) {
+        next = TAILQ_NEXT(x, state_link);
+        if (!has_unread(x))
+            connection_event(x, CONNECTION_ON_RETIRE);
+    }
+}
+
+bool connections_lack_memory(struct connections *c)
+{
+    if (memory_reserve_refill()) {
+        if (c->told_memory)
+            log_info("memory is available again: all requests are served");
+        c->told_memory = false;
+        return false;
+    }
+    if (!c->told_memory)
+        log_warn("memory is short: new requests are refused until it is available again");
+    c->told_memory = true;
+    close_idle(c);
+    return true;
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct connections *c = timer->data;
+    if (memory_is_short() || c->told_memory)
+        connections_lack_memory(c);
     uint64_t now = uv_now(c->loop);
     struct http_exchange *x;
     TAILQ_FOREACH (x, &c->list, link)
@@ -164,13 +199,6 @@ void connections_init(struct connections *c, uv_loop_t *loop, http_handler *hand
     c->next.data = c;
 }
 
-/* A request has come that is not read yet: closing the connection would lose it. */
-static bool has_unread(const struct http_exchange *x)
-{
-    int fd, n = 0;
-    return uv_fileno(&x->stream.handle, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
-}
-
 bool connections_make_room(struct connections *c, uint64_t idle_ms)
 {
     uint64_t now = uv_now(c->loop);
@@ -204,7 +232,8 @@ static bool make_room_in_reserve(struct connections *c)
 static bool find_place(struct connections *c, enum connection_class *out)
 {
     *out = CLASS_ORDINARY;
-    if (c->n_ordinary < c->limits.connections || connections_make_room(c, 0))
+    if (!memory_is_short() &&
+        (c->n_ordinary < c->limits.connections || connections_make_room(c, 0)))
         return true;
     *out = CLASS_RESERVE;
     return c->n_reserve < c->limits.reserve || make_room_in_reserve(c);

@@ -6,6 +6,9 @@
  * none idle, the new one gets a place in the reserve: it may send one request, which the handler refuses
  * unless an operator needs it (http_exchange_is_over_limit()). When the reserve is full as well, its oldest
  * connection whose request is not being answered makes way. So an operator gets in, whatever clients hold open.
+ *
+ * While memory is short, too, idle connections are closed, new ones get a place in the reserve, and each ends with
+ * its answer.
  */
 #ifndef HOSTLER_HTTP_CONNECTIONS_H
 #define HOSTLER_HTTP_CONNECTIONS_H
@@ -22,6 +25,9 @@ void connections_accept(struct connections *c, const struct listener *l, int fd)
 /* Closes the connection that has been idle the longest, for at least `idle_ms`, at once; false: there is
  * none. Of a request that waits unread a connection is not idle. */
 bool connections_make_room(struct connections *c, uint64_t idle_ms);
+/* Memory was short (base/memory_reserve.h): returns whether it still is. Then idle connections are closed, and it
+ * is logged once. */
+bool connections_lack_memory(struct connections *c);
 void connections_quiesce(struct connections *c);
 size_t connections_busy(const struct connections *c);
 /* Closes them all; `closed` is called once every handle is closed. */

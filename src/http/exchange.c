@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "base/memory_reserve.h"
 #include "http/connection.h"
+#include "http/connections.h"
 
 /* --- the request --------------------------------------------------------------------------------
  */
@@ -74,6 +76,11 @@ void http_exchange_refuse_over_limit(struct http_exchange *x)
     x->all->refused++;
     http_exchange_reply(x, 503, "application/json; charset=utf-8", body, sizeof body - 1,
                         "Retry-After: 1\r\n");
+}
+
+bool http_exchange_lacks_memory(const struct http_exchange *x)
+{
+    return memory_is_short() && connections_lack_memory(x->all);
 }
 
 void http_exchange_server_load(const struct http_exchange *x, struct http_load *out)

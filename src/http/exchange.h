@@ -63,6 +63,8 @@ bool http_exchange_is_unix(const struct http_exchange *x);
  */
 bool http_exchange_is_over_limit(const struct http_exchange *x);
 void http_exchange_refuse_over_limit(struct http_exchange *x);
+/* Memory is short: a request that could need much of it is to be refused. */
+bool http_exchange_lacks_memory(const struct http_exchange *x);
 /* Of the server that it belongs to. */
 void http_exchange_server_load(const struct http_exchange *x, struct http_load *out);
 

@@ -13,7 +13,7 @@ struct http_fetch {
     struct http_call *call; /* NULL before and after it */
     bool connected;
     uv_timer_t timer;
-    char *text; /* the request's head and body */
+    struct buf text; /* the request's head and body */
     struct buf body;
     int status;
     http_fetch_done *done; /* NULL: cancelled */
@@ -26,7 +26,7 @@ static void on_closed(uv_handle_t *handle)
     const char *body = buf_cstr(&f->body);
     if (f->done)
         f->done(body ? f->status : UV_ENOMEM, body ? body : "", f->body.len, f->ctx);
-    free(f->text);
+    buf_finish(&f->text);
     buf_finish(&f->body);
     free(f);
 }
@@ -52,7 +52,7 @@ static void on_connected(struct http_call *call, void *ctx)
 {
     struct http_fetch *f = ctx;
     f->connected = true;
-    http_call_write(call, f->text, strlen(f->text));
+    http_call_write_take(call, &f->text);
     http_call_flush(call);
     http_call_sent(call);
 }
@@ -110,8 +110,9 @@ struct http_fetch *http_fetch(uv_loop_t *loop, struct http_client *client,
 {
     struct http_fetch *f = mem_zalloc(sizeof *f);
     const char *body = request->body ? request->body : "";
-    f->text =
-        mem_printf("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s",
+    buf_init(&f->text, BUF_UNBOUNDED);
+    int rc =
+        buf_printf(&f->text, "%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s",
                    request->method, request->target,
                    request->body ? "Content-Type: application/json\r\n" : "", strlen(body), body);
     f->client = client;
@@ -121,7 +122,8 @@ struct http_fetch *http_fetch(uv_loop_t *loop, struct http_client *client,
     uv_timer_init(loop, &f->timer);
     f->timer.data = f;
     uv_timer_start(&f->timer, on_timeout, request->timeout_ms, 0);
-    f->call = http_client_call(client, HTTP_CALL_FRESH | HTTP_CALL_URGENT, &call_events, f);
+    if (!rc)
+        f->call = http_client_call(client, HTTP_CALL_FRESH | HTTP_CALL_URGENT, &call_events, f);
     if (!f->call)
         finish(f, UV_ENOMEM);
     return f;

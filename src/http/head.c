@@ -5,7 +5,7 @@ void http_head_init(struct http_head *h)
 {
     h->n_fields = 0;
     h->status = 0;
-    h->in_name = h->complete = h->too_large = false;
+    h->in_name = h->complete = h->too_large = h->no_memory = false;
     h->problem = NULL;
     buf_init(&h->text, HTTP_HEAD_MAX);
 }
@@ -21,7 +21,7 @@ void http_head_clear(struct http_head *h)
     buf_clear(&h->text);
     h->n_fields = 0;
     h->status = 0;
-    h->in_name = h->complete = h->too_large = false;
+    h->in_name = h->complete = h->too_large = h->no_memory = false;
     h->problem = NULL;
 }
 

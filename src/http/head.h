@@ -28,6 +28,7 @@ struct http_head {
     unsigned n_fields;
     const char *problem; /* static text: why the parser stopped here; NULL */
     bool too_large;      /* it passed a ceiling */
+    bool no_memory;      /* there is none for it */
     bool in_name;        /* the parser is inside a field's name */
     bool complete;       /* what comes now are trailers, which are not part of it */
     struct http_field field[HTTP_FIELDS_MAX];

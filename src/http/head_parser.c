@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/head_parser.h"
 
+#include <errno.h>
 #include <string.h>
 
 static int append(struct http_head *h, const char *at, size_t len)
 {
     if (h->complete) /* trailers must not be merged into the head (RFC 9110, 6.5.1): dropped */
         return 0;
-    h->too_large = buf_append(&h->text, at, len) != 0;
-    return h->too_large ? HPE_USER : 0;
+    int rc = buf_append(&h->text, at, len);
+    h->too_large = rc == -ENOBUFS;
+    h->no_memory = rc == -ENOMEM;
+    return rc ? HPE_USER : 0;
 }
 
 /* Also for a request's target and a status line's reason. */

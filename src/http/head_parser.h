@@ -10,7 +10,7 @@
 #include "http/head.h"
 
 /* Sets the callbacks for the first line and the fields. When they stop the parser, the head's
- * `too_large` or `problem` says why (llhttp's own codes and texts do not). */
+ * `too_large`, `no_memory` or `problem` says why (llhttp's own codes and texts do not). */
 void head_parser_setup(llhttp_settings_t *settings);
 
 /* The struct `type` whose member `head` the parser fills. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/memory.h"
 
 #define BEHIND ((size_t)256 * 1024) /* bytes that wait to be written */
 
@@ -192,13 +193,10 @@ static void on_operated(uv_work_t *work, int status)
 
 struct spool *spool_create(uv_loop_t *loop, const char *folder, spool_progress *progress, void *ctx)
 {
-    struct spool *s = calloc(1, sizeof *s);
-    char *copy = strdup(folder);
-    if (!s || !copy) {
-        free(s);
-        free(copy);
+    struct spool *s = mem_try_zalloc(sizeof *s);
+    if (!s)
         return NULL;
-    }
+    char *copy = mem_strdup(folder);
     *s = (struct spool){
         .loop = loop, .folder = copy, .progress = progress, .ctx = ctx, .work.data = s, .fd = -1};
     buf_init(&s->waiting, BUF_UNBOUNDED);

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/memory_reserve.h"
 
 /* What a peer may make us answer while we read (handshake, key updates) and does not take itself. */
 #define ANSWERS_MAX ((size_t)256 * 1024)
@@ -159,6 +160,38 @@ bool tls_identity_has_expired(const struct tls_identity *identity)
     return X509_cmp_current_time(X509_get0_notAfter(SSL_CTX_get0_certificate(identity->ctx))) < 0;
 }
 
+/* --- memory -------------------------------------------------------------------------------------
+ */
+
+/* A digest of a key is not made without memory, and whoever wants one does not ask for errors. What a handshake
+ * takes is kept from the reserve's second half by tls_read(). */
+static void *allocate(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return size <= MEM_SMALL ? mem_realloc(NULL, size) : mem_try_realloc(NULL, size);
+}
+
+static void *reallocate(void *old, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    if (!size) {
+        free(old);
+        return NULL;
+    }
+    return size <= MEM_SMALL ? mem_realloc(old, size) : mem_try_realloc(old, size);
+}
+
+static void release(void *memory, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(memory);
+}
+
+void tls_prepare_memory(void)
+{
+    CRYPTO_set_mem_functions(allocate, reallocate, release);
+}
+
 /* --- the BIO ------------------------------------------------------------------------------------
  */
 
@@ -218,7 +251,7 @@ static const BIO_METHOD *bio_method(void)
 
 struct tls *tls_create(struct tls_identity *identity)
 {
-    struct tls *t = calloc(1, sizeof *t);
+    struct tls *t = mem_try_zalloc(sizeof *t);
     const BIO_METHOD *method = bio_method();
     if (!t || !method) {
         free(t);
@@ -270,6 +303,8 @@ static enum tls_result result_of(const struct tls *t, int rc)
 
 enum tls_result tls_read(struct tls *t, char *out, size_t size, size_t *len)
 {
+    if (!tls_is_ready(t) && !memory_reserve_permits(MEM_SMALL))
+        return TLS_BROKEN; /* a handshake takes some 50 KiB */
     ERR_clear_error();
     t->reading = true;
     int rc = SSL_read_ex(t->ssl, out, size, len);

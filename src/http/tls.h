@@ -15,6 +15,10 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+/* OpenSSL's small allocations come from the reserve when malloc() fails (base/memory_reserve.h). Called before
+ * OpenSSL is used for the first time. */
+void tls_prepare_memory(void);
+
 /* --- who we are ---------------------------------------------------------------------------------
  */
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 /* Where a stage's output goes: behind stage `index`. */
 struct message_out {
     struct pipeline *pipeline;
@@ -20,7 +22,7 @@ int pipeline_add(struct pipeline *p, const struct message_transform *t, const vo
 {
     if (p->n == PIPELINE_STAGES_MAX)
         return -ENOSPC;
-    void *state = calloc(1, t->state_size ? t->state_size : 1);
+    void *state = mem_try_zalloc(t->state_size);
     if (!state)
         return -ENOMEM;
     p->stage[p->n++] = (struct pipeline_stage){.transform = t, .options = options, .state = state};

@@ -10,7 +10,7 @@
 static char *join(const struct strv *v)
 {
     struct buf text;
-    buf_init(&text, BUF_UNBOUNDED);
+    buf_init(&text, BUF_OWN);
     for (size_t i = 0; i < v->n; i++)
         buf_printf(&text, "%s%s", i ? "," : "", v->v[i]);
     char *joined = v->n ? buf_take(&text) : NULL;
@@ -57,7 +57,7 @@ char *compose_ini(const struct engine_launch *launch, const struct presets *p, c
     const struct preset *preset = presets_of(p, model);
     struct engine_args args = {0};
     struct buf text;
-    buf_init(&text, BUF_UNBOUNDED);
+    buf_init(&text, BUF_OWN);
     engine_args_merge(&args, &launch->args);
     engine_args_unset_role(&args, ENGINE_OPTION_ALIAS);
     engine_args_unset_role(&args, ENGINE_OPTION_TAGS);

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/container_of.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/memory_reserve.h"
 #include "base/strv.h"
 #include "server/descriptors.h"
 #include "server/reload.h"
@@ -403,6 +405,26 @@ static int open_log(const struct config *config, struct error *err)
     return config->log_file && fd < 0 ? fd : 0;
 }
 
+/* libuv aborts when it cannot grow its table of descriptors. */
+static void *uv_allocate(size_t size)
+{
+    return mem_realloc(NULL, size);
+}
+
+static void *uv_allocate_zeroed(size_t n, size_t size)
+{
+    return mem_zalloc(n * size);
+}
+
+void daemon_prepare_memory(void)
+{
+    mem_tune();
+    memory_reserve_init();
+    json_text_init();
+    tls_prepare_memory();
+    uv_replace_allocator(uv_allocate, mem_realloc, uv_allocate_zeroed, free);
+}
+
 int daemon_run(const struct config *config, struct supervisor *supervisor,
                const struct daemon_api *api)
 {
@@ -415,7 +437,6 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     log_setup(config->log_level, config->log_format);
     open_standard_streams();
     descriptors_raise_limit();
-    mem_tune();
     int rc = uv_loop_init(&d->loop);
     if (rc) {
         log_plain(LOG_ERROR, "hostler serve: cannot start the event loop: %s", uv_strerror(rc));
@@ -440,5 +461,6 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     int status = rc ? 1 : d->status;
     free(d);
     log_stop();
+    memory_reserve_finish();
     return status;
 }

@@ -22,6 +22,8 @@ struct daemon_api {
     http_handler *add_fields; /* to every answer */
 };
 
+/* Sets memory aside, and has the libraries take from it. Called before anything else of the daemon's. */
+void daemon_prepare_memory(void);
 /* Serves until a signal ends it, on the sockets that `supervisor` handed over, else at the addresses of
  * `config`. SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the models, the presets
  * and the certificate again. Returns the process's exit status; errors were printed. */

@@ -2,8 +2,8 @@
 #include "server/model_set.h"
 
 #include <stdlib.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 
 /* An entry; the set is its first one, as uthash has it. */

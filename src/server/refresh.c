@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/refresh.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,10 @@
 
 #define CHANGED_MS 200 /* one reading for changes that come together */
 #define SETTLE_MS (FOLDER_SETTLE_S * 1000 + 100)
+/* Bytes, about: a reading's own, and of each model what is read of it. What is read must not fail for want of
+ * memory, so it is not begun without. */
+#define READING ((size_t)1024 * 1024)
+#define READING_MODEL ((size_t)4 * 1024)
 #define AWAY_MS 2000 /* poll for a missing folder: it has no watch that reports its return */
 
 TAILQ_HEAD(waiters, refresh_waiter);
@@ -22,6 +27,7 @@ struct refresh {
     uv_work_t work;
     struct waiters next;    /* for a reading that has not begun */
     struct waiters current; /* for the running one */
+    size_t needed;          /* bytes of memory for the next reading, about */
     bool running, closing;
     bool requested; /* another reading is due: by request, */
     bool changed;   /* or because files changed */
@@ -46,6 +52,10 @@ static void start(struct refresh *r);
 static void read_sources(uv_work_t *work)
 {
     struct refresh *r = work->data;
+    if (!mem_has(r->needed)) {
+        r->rc = error_set(&r->err, -ENOMEM, "there is too little memory to read them");
+        return;
+    }
     r->rc = sources_read(&r->sources, host_config(r->host),
                          r->current_requested ? NULL : r->presets, &r->err);
 }
@@ -67,6 +77,11 @@ static bool are_presets_same(const struct refresh *r)
 {
     const char *text = r->sources.preset_text;
     return !text || (r->presets && strcmp(text, r->presets) == 0);
+}
+
+static void note_needed(struct refresh *r, const struct sources *s)
+{
+    r->needed = READING + READING_MODEL * s->models.n;
 }
 
 static void keep_presets(struct refresh *r)
@@ -102,6 +117,7 @@ static void take_over(struct refresh *r)
 {
     const unsigned flags = (r->current_requested ? 0 : HOST_APPLY_PATIENT) |
                            (are_presets_same(r) ? HOST_APPLY_SAME_PRESETS : 0);
+    note_needed(r, &r->sources);
     keep_presets(r);
     watch_folders(r, &r->sources.folders);
     if (host_apply(r->host, &r->sources, flags))
@@ -130,7 +146,7 @@ static void end_reading(struct refresh *r)
     note_problem(r, r->rc ? r->err.text : NULL);
     if (r->rc == 0)
         take_over(r);
-    else if (r->away)
+    else if (r->away || r->rc == -ENOMEM)
         schedule(r, AWAY_MS);
     finish_waiters(&r->current, r->problem);
 }
@@ -207,6 +223,7 @@ int refresh_first(struct refresh *r, struct error *err)
     int rc = sources_read(&s, host_config(r->host), NULL, err);
     if (rc)
         return rc;
+    note_needed(r, &s);
     r->sources.preset_text = s.preset_text;
     s.preset_text = NULL;
     keep_presets(r);

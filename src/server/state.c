@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -127,6 +129,10 @@ static void take_copy(struct state *s)
     s->copy = json_object();
     json_object_foreach (s->sections, name, section)
         json_object_set_new(s->copy, name, json_copy(section));
+    if (json_text_was_incomplete()) {
+        json_decref(s->copy);
+        s->copy = NULL; /* do_write() tells */
+    }
     s->changed = false;
 }
 
@@ -141,9 +147,11 @@ static void end_writing(struct state *s)
 static void do_write(uv_work_t *work)
 {
     struct state *s = work->data;
-    char *text = json_dumps(s->copy, JSON_INDENT(1));
-    s->failed = text ? write_file(s->path, text) : ENOMEM;
-    free(text);
+    struct buf text;
+    buf_init(&text, BUF_UNBOUNDED);
+    bool whole = s->copy && !json_text_append(&text, s->copy, JSON_INDENT(1)) && buf_cstr(&text);
+    s->failed = whole ? write_file(s->path, text.data) : ENOMEM;
+    buf_finish(&text);
     json_decref(s->copy);
     s->copy = NULL;
 }

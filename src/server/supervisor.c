@@ -105,7 +105,7 @@ void supervisor_tell(const struct supervisor *s, const char *state, const char *
     va_list ap;
     if (s->socket < 0)
         return;
-    buf_init(&text, BUF_UNBOUNDED);
+    buf_init(&text, BUF_OWN);
     buf_printf(&text, "%s%sSTATUS=", state ? state : "", state ? "\n" : "");
     size_t begin = text.len;
     va_start(ap, fmt);

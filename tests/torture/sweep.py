@@ -17,7 +17,8 @@ Job = collections.namedtuple("Job", "act fault")
 
 def text_of(job):
     lasting = " and all that follow" if job.fault.times > 1 else ""
-    return f"{job.act}: {job.fault.kind} {name_of(job.fault.error)}{lasting}"
+    size = f" of {job.fault.min_size} bytes or more" if job.fault.min_size else ""
+    return f"{job.act}: {job.fault.kind} {name_of(job.fault.error)}{size}{lasting}"
 
 
 def all_jobs():
@@ -102,7 +103,7 @@ class Sweep:
         for i, job in enumerate(jobs):
             if job.act not in counts:
                 counts[job.act] = self.ready().count(job.act)
-            n = counts[job.act][job.fault.kind]
+            n = 1 if job.fault.min_size else counts[job.act][job.fault.kind]
             for k in range(min(n, per_job)):
                 self.once(job, 1 + (i * 7 + k * n // per_job) % n)
         try:
