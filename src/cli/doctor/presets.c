@@ -11,31 +11,6 @@
 #include "cli/terminal/format.h"
 #include "server/presets.h"
 
-/* Options of the engine that name a file of tensors, by a name that every build knows. */
-static const struct file_option {
-    const char *name;
-    const char *noun;
-    bool is_list;   /* several files, between commas */
-    bool is_scaled; /* a file has its weight behind it */
-} file_options[] = {
-    {"--model", "file", false, false},
-    {"--mmproj", "mmproj", false, false},
-    {"-md", "draft", false, false},
-    {"--model-vocoder", "vocoder", false, false},
-    {"--lora", "LoRA", true, false},
-    {"--lora-scaled", "LoRA", true, true},
-    {"--control-vector", "control vector", true, false},
-    {"--control-vector-scaled", "control vector", true, true},
-};
-
-static const struct file_option *file_option(const struct engine_option *option)
-{
-    for (size_t i = 0; i < sizeof file_options / sizeof *file_options; i++)
-        if (strv_has(&option->names, file_options[i].name))
-            return &file_options[i];
-    return NULL;
-}
-
 struct section_check {
     struct doctor *doctor;
     const struct config *config;
@@ -110,22 +85,22 @@ static void drop_weight(char *value, const struct engine_option *option)
 
 static void check_argument(const struct section_check *l, const struct engine_arg *arg)
 {
-    const struct file_option *o = file_option(arg->option);
+    const struct engine_option *o = arg->option;
     struct strv paths = {0};
-    if (!o || !arg->value)
+    if (o->files == ENGINE_OPTION_NO_FILE || !arg->value)
         return;
     if (!*arg->value) {
-        add_blank(l, arg, o->noun);
+        add_blank(l, arg, o->file_noun);
         return;
     }
-    if (o->is_list)
-        strv_split(&paths, arg->value, ',');
-    else
+    if (o->files == ENGINE_OPTION_FILE)
         strv_add(&paths, arg->value);
+    else
+        strv_split(&paths, arg->value, ',');
     for (size_t i = 0; i < paths.n; i++) {
-        if (o->is_scaled)
-            drop_weight(paths.v[i], arg->option);
-        check_path(l, arg, o->noun, paths.v[i]);
+        if (o->files == ENGINE_OPTION_FILE_SCALED_LIST)
+            drop_weight(paths.v[i], o);
+        check_path(l, arg, o->file_noun, paths.v[i]);
     }
     strv_finish(&paths);
 }

@@ -214,6 +214,32 @@ static const struct {
     {"--vision-gemma-12b-default", ENGINE_OPTION_OTHER, FETCHES},
 };
 
+/* Those that name a file of tensors, with what it is. */
+static const struct {
+    const char *name, *noun;
+    enum engine_option_files files;
+} file_options[] = {
+    {"--model", "file", ENGINE_OPTION_FILE},
+    {"--mmproj", "mmproj", ENGINE_OPTION_FILE},
+    {"-md", "draft", ENGINE_OPTION_FILE}, /* its long name differs between builds */
+    {"--model-vocoder", "vocoder", ENGINE_OPTION_FILE},
+    {"--lora", "LoRA", ENGINE_OPTION_FILE_LIST},
+    {"--lora-scaled", "LoRA", ENGINE_OPTION_FILE_SCALED_LIST},
+    {"--control-vector", "control vector", ENGINE_OPTION_FILE_LIST},
+    {"--control-vector-scaled", "control vector", ENGINE_OPTION_FILE_SCALED_LIST},
+};
+
+static void add_files(struct engine_option *o)
+{
+    for (size_t i = 0; i < sizeof file_options / sizeof *file_options; i++) {
+        if (!strv_has(&o->names, file_options[i].name))
+            continue;
+        o->files = file_options[i].files;
+        o->file_noun = file_options[i].noun;
+        return;
+    }
+}
+
 static void add_knowledge(struct engine_option *o)
 {
     for (size_t i = 0; i < sizeof knowledge / sizeof *knowledge; i++) {
@@ -238,6 +264,7 @@ static struct engine_option *add_option(struct engine_options *o, const char *li
     split_names(option, &all);
     strv_finish(&all);
     add_knowledge(option);
+    add_files(option);
     return option;
 }
 
