@@ -26,11 +26,11 @@
  *     requests.h who.h usage.h    the requests, who asks, what an answer took
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
- *     compose.h   a model's arguments and environment
+ *     compose.h   what a model's engine is started with
  *     warm.h      reads the files of a model that waits into the page cache; cache_probe.h how much of it is there
  *     sampler.h   reads the machine's figures in the thread pool and publishes them: snapshot.h
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
- *     fitter.h learned.h      what llama-fit-params says of it, and what loads before took
+ *     fitter.h learned.h      precise estimates by kinds' programs, and what loads before took
  *     state.h history.h       what outlasts the daemon; what happened, and why
  *     daemon.h    the whole; supervisor.h what systemd hands over and is told;
  *                 reload.h the files that SIGHUP reads again
@@ -39,7 +39,8 @@
  *                 last engine ended; instance.h a running engine; pulse.h whether it hangs
  *     placement.h what the scheduler must know of a model that waits
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
- *   engine/   a running engine: process, state, logs, memory; kind.h what a kind of engine is; llama/ one
+ *   engine/   a running engine: process, state, logs, memory; kind.h launch.h what a kind of engine is, llama/ one,
+ *             kinds.c their list
  *   catalog/  which models exist: folders, the cache, GGUF headers, INI
  *   http/     server, TLS, client, relay, finding `model` in a body
  *   base/     buffers, strings, errors, durations, log; log_sink.h a thread that writes it

@@ -16,11 +16,11 @@ struct check {
     uv_loop_t *loop;
     char *socket; /* NULL: the port */
     uint16_t port;
-    char *request;             /* NULL: a connection suffices */
-    void (*passed)(void *ctx); /* NULL: it is over */
+    char *request;             /* NULL: an accepted connection is enough */
+    void (*passed)(void *ctx); /* NULL: ended */
     void *ctx;
     uint64_t pause_ms;
-    uv_timer_t timer; /* the pause, or the limit of a question */
+    uv_timer_t timer; /* the pause, or the time limit of a question */
     struct question *question;
 };
 
@@ -31,7 +31,7 @@ struct question {
         uv_pipe_t pipe;
         uv_tcp_t tcp;
     } to;
-    struct check *check; /* NULL: nobody waits for the answer */
+    struct check *check; /* NULL: cancelled */
     uv_connect_t connect;
     uv_write_t write;
     char *request;
@@ -72,7 +72,7 @@ static void ask_later(struct check *c)
     uv_timer_start(&c->timer, on_pause, pause, 0);
 }
 
-/* The answer: it is ready, or to be asked again. */
+/* Ends the question: the engine is ready, or is asked again. */
 static void settle(struct question *q, bool ready)
 {
     struct check *c = q->check;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asks an engine again and again whether it is ready: it is when it accepts a connection, or when it
- * answers GET `path` with a status below 400. The first question comes at once, later ones after
- * pauses that grow from 5 to 100 ms; each has 5 s. For engines that do not report it themselves.
+ * Polls an engine that does not report its readiness, until it accepts a connection, or answers GET `path`
+ * with a status below 400. The first question is asked at once, later ones after pauses that grow from 5 to
+ * 100 ms; each has a limit of 5 s.
  */
 #ifndef HOSTLER_ENGINE_CHECK_H
 #define HOSTLER_ENGINE_CHECK_H
@@ -13,11 +13,11 @@
 
 struct check;
 
-/* `path`: NULL: a connection suffices. `passed` is called once, from the loop; the check is over then.
- * Copies what `place` and `path` point to. */
+/* `path`: NULL: a connection is enough. `passed` is called once, from the loop, and frees the check. Copies
+ * what `place` and `path` point to. */
 struct check *check_start(uv_loop_t *loop, const struct engine_place *place, const char *path,
                           void (*passed)(void *ctx), void *ctx);
-/* Ends it without a call; it frees itself when the loop has closed its handles. NULL-safe. */
+/* Ends it without calling `passed`; it is freed when the loop has closed its handles. NULL-safe. */
 void check_cancel(struct check *c);
 
 #endif

@@ -20,10 +20,10 @@ struct download {
     struct download_events events;
     void *ctx;
     struct process process;
-    bool fetched;   /* a file was at least begun */
-    bool finished;  /* it said so, */
-    bool failed;    /* or so */
-    bool cancelled; /* before it said either */
+    bool fetched;   /* it has begun to fetch a file */
+    bool finished;  /* it reported that it has finished, */
+    bool failed;    /* or that it failed */
+    bool cancelled; /* before either report */
 };
 
 static struct download *download_of(struct process *p)
@@ -117,7 +117,7 @@ static void take_result(struct download *d, bool finished)
 {
     d->finished = finished;
     d->failed = !finished;
-    stop(d); /* it waits to be told */
+    stop(d); /* it waits for the line that ends it */
 }
 
 static void refuse_serving(struct download *d)
@@ -141,7 +141,7 @@ static void on_report(struct process *p, const struct engine_report *report)
     case ENGINE_REPORT_NOT_DOWNLOADED:
         take_result(d, report->type == ENGINE_REPORT_DOWNLOADED);
         return;
-    case ENGINE_REPORT_LOADING: /* it is about to serve the model */
+    case ENGINE_REPORT_LOADING: /* it serves the model instead of fetching it */
     case ENGINE_REPORT_READY:
     case ENGINE_REPORT_SLEEPING:
         refuse_serving(d);

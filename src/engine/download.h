@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fetches a model into the Hugging Face cache: by the engine's own program (kind.h, `downloading`), so
- * that what it fetches is what it will look for. It is started with download_start() and reported on
- * by events. Like an engine it ends with the daemon, and belongs to the program's main thread.
+ * Fetches a model into the Hugging Face cache with the engine's own program (kind.h, `downloading`), so
+ * that it fetches the files that it will load later. Like an engine it is killed when the daemon dies, and
+ * belongs to the program's main thread.
  */
 #ifndef HOSTLER_ENGINE_DOWNLOAD_H
 #define HOSTLER_ENGINE_DOWNLOAD_H
@@ -18,9 +18,8 @@
 
 enum download_outcome {
     DOWNLOAD_DONE,
-    /* The program calls it finished, but fetched nothing. llama-server does so when all is in the
-     * cache, and when there is no such repository or tag, or no right to it, or no hub to ask: only
-     * the cache can tell (cache_read()). */
+    /* The program reports that it has finished, but it fetched nothing: everything is in the cache already,
+     * or there is no such repository, no right to it, or no hub. Only the cache shows which (cache_read()). */
     DOWNLOAD_NOTHING,
     DOWNLOAD_FAILED,
     DOWNLOAD_CANCELLED,
@@ -29,16 +28,16 @@ enum download_outcome {
 struct download_spec {
     const struct engine_kind *kind; /* one that has `downloading` */
     const char *repo;               /* `user/repo:TAG`, or without a tag the program's choice */
-    const char *binary;             /* its path */
-    const struct strv *env; /* NAME=VALUE beside the clean environment and what of the daemon's
-                               leads to the hub (`hub_environment`); NULL: none */
+    const char *binary;             /* path of its program */
+    const struct strv
+        *env; /* NAME=VALUE, beside the clean environment and `hub_environment`; NULL: none */
 };
 
 struct download;
 
 struct download_events {
-    /* `done` of `total` bytes of the file `url` are there (total 0: not known). A model may have
-     * several files, which come side by side. Some ten times a second. */
+    /* `done` of `total` bytes of the file `url` are fetched (total 0: not known). A model may have several
+     * files, which are fetched in parallel. About ten times a second. */
     void (*progress)(struct download *d, const char *url, uint64_t done, uint64_t total, void *ctx);
     /* The process is gone. Last event; download_destroy() may be called from here. */
     void (*done)(struct download *d, enum download_outcome outcome, void *ctx);
@@ -48,9 +47,9 @@ struct download_events {
 int download_start(struct download **out, uv_loop_t *loop, const struct download_spec *spec,
                    const struct download_events *events, void *ctx, struct error *err)
     __attribute__((warn_unused_result));
-/* Ends it; `done` follows, within seconds even when the hub does not answer. What was fetched of a
- * file is removed by the program, if it still can; else it stays in the cache, and the next
- * download of the file goes on from there. No-op when the outcome is clear already. */
+/* Stops it; `done` follows within seconds, even if the hub does not answer. The program removes unfinished
+ * files if it can; otherwise they stay in the cache, and the next download continues them. No-op if the
+ * outcome is known already. */
 void download_cancel(struct download *d);
 /* Frees it. Only after `done`, or instead of waiting for it, as engine_destroy(). NULL-safe. */
 void download_destroy(struct download *d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of one engine, as states: from what its process reports, or from what it answers. The
- * process itself is process.c's; what differs between engines is in its kind (kind.h).
+ * The states of one engine, which follow from the reports of its process or from its answers. process.c
+ * owns the process; what differs between engines is in its kind (kind.h).
  */
 #include "engine/engine.h"
 
@@ -26,7 +26,7 @@ struct engine {
     char *name;
     char *socket; /* NULL: it listens on the port */
     uint16_t port;
-    struct check *check; /* while it is asked whether it is ready; else NULL */
+    struct check *check; /* while its readiness is polled; else NULL */
     struct engine_events events;
     void *ctx;
     uint64_t load_timeout_ms;
@@ -81,8 +81,8 @@ static void set_limit(struct engine *e)
     case ENGINE_SLEEPING:
         process_limit(&e->process, 0);
         break;
-    case ENGINE_LOADING:  /* the time runs on from the start */
-    case ENGINE_STOPPING: /* process_stop() has its own */
+    case ENGINE_LOADING:  /* the limit runs from the start */
+    case ENGINE_STOPPING: /* process_stop() sets its own limit */
     case ENGINE_GONE:
         break;
     }
@@ -206,7 +206,7 @@ static void note_ready(struct engine *e, json_t *info)
     replace(&e->info, json_incref(info));
 }
 
-/* The state that a report leads to; the present one when it leads nowhere. */
+/* The state after a report; the current one if the report changes nothing. */
 static enum engine_state state_after(const struct engine *e, enum engine_report_type report)
 {
     switch (report) {
@@ -216,7 +216,7 @@ static enum engine_state state_after(const struct engine *e, enum engine_report_
         return ENGINE_READY;
     case ENGINE_REPORT_SLEEPING:
         return e->how.was_ready ? ENGINE_SLEEPING : e->state;
-    case ENGINE_REPORT_DOWNLOADING: /* of a download only */
+    case ENGINE_REPORT_DOWNLOADING: /* reports of downloads */
     case ENGINE_REPORT_DOWNLOADED:
     case ENGINE_REPORT_NOT_DOWNLOADED:
         return e->state;
@@ -231,7 +231,7 @@ static void on_report(struct process *p, const struct engine_report *report)
         note_ready(e, report->payload);
     else if (report->type == ENGINE_REPORT_LOADING)
         replace(&e->progress, json_incref(report->payload));
-    /* Once its end has begun, what it still reports changes nothing. */
+    /* After its stop has begun, reports change nothing. */
     if (!p->running || e->state == ENGINE_STOPPING || e->how.timed_out)
         return;
     enum engine_state before = e->state;
@@ -240,7 +240,7 @@ static void on_report(struct process *p, const struct engine_report *report)
         report_state(e);
 }
 
-/* It answers: what a kind without reports has in place of one. */
+/* It answers, which counts as the report of a kind that makes none. */
 static void on_check_passed(void *ctx)
 {
     struct engine *e = ctx;
@@ -251,7 +251,7 @@ static void on_check_passed(void *ctx)
 
 /* --- the start */
 
-/* A name that is not there yet, as the engine cannot bind to a stale file. */
+/* A name that is not in use, because an engine cannot bind to an existing file. */
 static int choose_socket(struct engine *e, const char *dir, struct error *err)
 {
     static unsigned count;
@@ -264,8 +264,8 @@ static int choose_socket(struct engine *e, const char *dir, struct error *err)
     return 0;
 }
 
-/* A port of the loopback interface that is free now. Another program may take it before the engine
- * does: that load fails. */
+/* A port of the loopback interface that is free now. If another program takes it before the engine does,
+ * that load fails. */
 static int choose_port(struct engine *e, struct error *err)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -338,7 +338,7 @@ static struct engine *create(const struct engine_spec *spec, const struct engine
     e->ctx = ctx;
     e->load_timeout_ms = spec->load_timeout_ms;
     e->stop_timeout_ms = spec->stop_timeout_ms;
-    e->state = ENGINE_GONE; /* until it runs */
+    e->state = ENGINE_GONE; /* until the process runs */
     process_init(&e->process, "engine", e->name, e->kind->parse, &process_events);
     return e;
 }

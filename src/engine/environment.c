@@ -10,7 +10,7 @@ static const char *const passing_names[] = {
     "PATH", "HOME", "USER", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "XDG_CACHE_HOME",
 };
 
-/* Which device is seen and how its runtime behaves: CUDA, ROCm, OpenMP and BLAS, Vulkan, SYCL. */
+/* Which devices are visible and how their runtimes behave: CUDA, ROCm, OpenMP and BLAS, Vulkan, SYCL. */
 static const char *const passing_prefixes[] = {
     "LC_",      "GGML_",     "CUDA_",      "NVIDIA_", "HIP_", "ROCR_", "ROCM_",
     "ROCBLAS_", "HSA_",      "HIPBLASLT_", "GPU_",    "OMP_", "GOMP_", "KMP_",

@@ -23,8 +23,7 @@ static void give(struct lines *l, bool cut)
     buf_clear(&l->partial);
 }
 
-/* Adds a piece of a line, up to the limit; beyond it (or out of memory) the line is given as cut.
- */
+/* Adds a part of a line; at the limit, or without memory, the line is passed on, marked as cut. */
 static void add(struct lines *l, const char *data, size_t len)
 {
     if (l->skipping)

@@ -37,7 +37,7 @@ void logring_add(struct logring *r, const char *text, size_t len)
         r->used++;
 }
 
-/* The line that is `back` lines before the newest. */
+/* The line that was added `back` lines before the newest. */
 static const char *at(const struct logring *r, size_t back)
 {
     return r->line[(r->next + r->lines - 1 - back) % r->lines];

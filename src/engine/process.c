@@ -15,7 +15,7 @@
 
 #define LOG_LINES 200
 #define LOG_LINE_MAX ((size_t)4096)
-/* How long after its end a process that it left behind may keep its stdout or stderr open. */
+/* How long a process that it left behind may keep stdout or stderr open after its end. */
 #define DRAIN_MS 250
 #define REAP_POLL_NS 1000000L /* 1 ms */
 
@@ -67,7 +67,7 @@ static void close_output(struct process_output *o)
     close_handle((uv_handle_t *)&o->pipe);
 }
 
-/* Closes what is left open once all is over; on_closed() says so then. */
+/* Closes the remaining handles when nothing more can come; on_closed() reports the end. */
 static void finish_if_over(struct process *p)
 {
     if (!p->running && !p->out.open && !p->err.open)
@@ -93,8 +93,8 @@ static void note_exit(struct process *p, int status)
 }
 
 /*
- * Reaps the process if it has ended. Whatever it left in its group is killed first, while it is a
- * zombie: then the group's id cannot have been given to anybody else yet.
+ * Reaps the process if it has ended. Its group is killed first, while the process is a zombie, because
+ * until then the group's id cannot be reused.
  */
 static bool reap(struct process *p, int flags)
 {
@@ -111,7 +111,7 @@ static bool reap(struct process *p, int flags)
     return true;
 }
 
-/* Comes for any child's end, as signals coalesce: each looks after its own. */
+/* Called for the end of any child, because signals coalesce: each process checks itself. */
 static void on_sigchld(uv_signal_t *handle, int signum)
 {
     struct process *p = handle->data;
@@ -146,10 +146,10 @@ static void kill_group(struct process *p)
 static void write_line(struct process *p, const char *line)
 {
     ssize_t ignored = send(p->stdin_fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)ignored; /* it may be dead already: SIGCHLD tells */
+    (void)ignored; /* it may be dead: SIGCHLD reports that */
 }
 
-/* The next step; the last one again when all are done. */
+/* Takes the next step, or the last one again. */
 static void take_step(struct process *p)
 {
     const struct engine_stop_step *step = &p->stop.steps[p->step];
@@ -164,7 +164,7 @@ static void take_step(struct process *p)
 
 static void on_stop_timer(uv_timer_t *timer);
 
-/* Until the next step of a stop or the deadline, whichever is first. */
+/* The time until the next step or the deadline, whichever comes first. */
 static void arm_stop_timer(struct process *p)
 {
     uint64_t past = ms_since(p->stop_requested);
@@ -223,7 +223,7 @@ void process_limit(struct process *p, uint64_t ms)
         uv_timer_start(&p->timer, on_limit, ms, 0);
 }
 
-/* --- what it writes */
+/* --- its output */
 
 static void show(struct process *p, char *line, size_t len)
 {
@@ -307,11 +307,11 @@ static int init_handles(struct process *p)
     attach(p, (uv_handle_t *)&p->out.pipe);
     uv_pipe_init(p->loop, &p->err.pipe, 0);
     attach(p, (uv_handle_t *)&p->err.pipe);
-    /* Before the process is there, so that its end cannot be missed. */
+    /* Called before the process is started, so that its end is not missed. */
     return uv_signal_start(&p->sigchld, on_sigchld, SIGCHLD);
 }
 
-/* On error the descriptor is closed: it is the pipe's only when the pipe took it. */
+/* The pipe owns the descriptor only on success; on error it is closed here. */
 static int open_output(struct process_output *o, int fd)
 {
     int rc = uv_pipe_open(&o->pipe, fd);
@@ -327,7 +327,7 @@ int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *c
                   const char *directory)
 {
     struct spawned child;
-    uv_update_time(loop); /* limits count from now, however long this turn has lasted */
+    uv_update_time(loop); /* limits count from now, not from the start of this turn */
     p->loop = loop;
     int rc = init_handles(p);
     if (rc == 0)
@@ -342,7 +342,7 @@ int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *c
     return rc_out ? rc_out : rc_err;
 }
 
-/* After SIGKILL. Blocks, but not for ever: what waits in the kernel is left to it. */
+/* After SIGKILL. Blocks for a bounded time: a process that waits in the kernel is given up. */
 static void reap_or_give_up(struct process *p)
 {
     uint64_t since = uv_hrtime();
@@ -367,7 +367,8 @@ void process_close(struct process *p, void (*closed)(struct process *p))
         finish(p);
         return;
     }
-    p->out.open = p->err.open = false; /* no last words: this may be called from inside a line */
+    p->out.open = p->err.open =
+        false; /* no more output: this may be called from a line's callback */
     close_output(&p->out);
     close_output(&p->err);
     close_handle((uv_handle_t *)&p->sigchld);

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-/* What a socket's name adds to the folder's: `/4294967295.sock` and the zero. */
+/* The longest name of a socket in the folder, `/4294967295.sock`, and the zero. */
 #define SOCKET_ROOM 17
 
 /* --- where */
@@ -28,7 +28,7 @@ static void rundir_prefix(char *out, size_t size)
     snprintf(out, size, "hostler-%u-", (unsigned)geteuid());
 }
 
-/* The folders that may hold one, the first choice first. */
+/* Where the folder may be made, the preferred place first. */
 static size_t list_bases(const char **out)
 {
     const char *const all[BASES] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
@@ -41,7 +41,7 @@ static size_t list_bases(const char **out)
 
 /* --- leftovers */
 
-/* Removes the files in `dir`. Sockets lie flat in it; a folder there is none of ours and stays. */
+/* Removes the files in `dir`, but no folders: hostler makes none there. */
 static void remove_files(int dir)
 {
     int copy = fcntl(dir, F_DUPFD_CLOEXEC, 0);
@@ -58,11 +58,10 @@ static void remove_files(int dir)
     closedir(list);
 }
 
-/* A dead daemon's folder, locked by us now: `path` is its name in full. */
+/* A dead daemon's folder, which this process has locked; `path` is absolute. */
 typedef void leftover_fn(int base, int dir, const char *name, const char *path, void *ctx);
 
-/* A folder whose lock can be taken is a dead daemon's, or one that is being made at this moment:
- * create_in() notices. */
+/* If its lock can be taken, its daemon is dead, or it is being made just now, which create_in() notices. */
 static void visit_if_dead(int base, const char *base_path, const char *name, leftover_fn *visit,
                           void *ctx)
 {
@@ -70,7 +69,7 @@ static void visit_if_dead(int base, const char *base_path, const char *name, lef
     int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return;
-    /* In /tmp others may make folders of such names: only our own user's are looked into. */
+    /* Only folders of this user: in /tmp other users may make some with such names. */
     if (fstat(dir, &st) == 0 && st.st_uid == geteuid() && flock(dir, LOCK_EX | LOCK_NB) == 0) {
         char *path = mem_printf("%s/%s", base_path, name);
         visit(base, dir, name, path, ctx);
@@ -117,10 +116,10 @@ void rundir_leftovers(struct strv *out)
         visit_leftovers(bases[i], note_leftover, out);
 }
 
-/* --- making one */
+/* --- making a folder */
 
-/* -EAGAIN when another daemon, clearing up, was quicker: it has removed the folder, which the
- * number of links shows, or is about to. */
+/* -EAGAIN: another daemon that removes leftovers has removed the new folder, as its number of links shows,
+ * or has locked it and will. */
 static int lock_folder(const char *path, int *out)
 {
     struct stat st;

@@ -14,7 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CLOSE_MAX 65536 /* descriptors that are closed one by one, where nothing better is there */
+#define CLOSE_MAX                                                                                  \
+    65536 /* highest descriptor that is closed where neither close_range() nor /proc works */
 
 /* A pair of descriptors for each of these; [0] is for reading. */
 enum channel { CHANNEL_IN, CHANNEL_OUT, CHANNEL_ERR, CHANNEL_STATUS, CHANNELS };
@@ -56,7 +57,7 @@ static int channels_open(struct channels *c)
 
 /* --- in the child: only async-signal-safe calls, as other threads may have held locks at fork */
 
-/* As getdents64(2) gives them; libc's readdir() allocates, which must not be done here. */
+/* As getdents64(2) returns them; libc's readdir() allocates, which is forbidden here. */
 struct dirent_head {
     uint64_t inode;
     int64_t offset;
@@ -74,8 +75,8 @@ static int number_of(const char *name)
     return n;
 }
 
-/* Closes what /proc lists; false when it cannot be read. An entry's place in the folder follows from
- * its number, so closing some while others are read is safe. */
+/* Closes the descriptors that /proc lists; false: it cannot be read. An entry's position depends on its
+ * number alone, so closing some does not hide others. */
 static bool close_listed(int first)
 {
     alignas(struct dirent_head) char entries[2048];
@@ -96,8 +97,8 @@ static bool close_listed(int first)
     return n == 0;
 }
 
-/* close_range() came with Linux 5.9, and old seccomp filters refuse it. Without /proc either, it is
- * every number up to the limit, but not a billion of them. */
+/* close_range() needs Linux 5.9, and old seccomp filters refuse it. Without /proc too, every number up to
+ * the limit is closed, but at most CLOSE_MAX. */
 static void close_from(int first)
 {
     struct rlimit limit;
@@ -109,9 +110,9 @@ static void close_from(int first)
 }
 
 /*
- * The process gets its three descriptors and 3, where exec's failure is reported; the rest is
- * closed. All are first moved above these four: any of ours may have one of those numbers, when the
- * program was started with closed standard streams.
+ * The process gets descriptors 0 to 2, and 3, which reports that exec failed; all others are closed. They
+ * are first copied to numbers above 3, because one of ours may have such a number if this program was
+ * started with closed standard streams.
  */
 static bool arrange_descriptors(const struct channels *c)
 {
@@ -130,7 +131,7 @@ static bool arrange_descriptors(const struct channels *c)
 static void reset_signals(void)
 {
     for (int sig = 1; sig < NSIG; sig++)
-        signal(sig, SIG_DFL); /* fails for SIGKILL, SIGSTOP and libc's own: as it should */
+        signal(sig, SIG_DFL); /* fails for SIGKILL, SIGSTOP and libc's own, which need no reset */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -144,7 +145,7 @@ run_child(const struct channels *c, pid_t parent, const char *path, char *const 
     setpgid(0, 0);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && arrange_descriptors(c)) {
         status = CHANNEL_STATUS;
-        /* A parent that died before prctl() sends no signal any more. */
+        /* A parent that died before prctl() causes no signal. */
         if (getppid() != parent)
             _exit(127);
         reset_signals();
@@ -159,7 +160,7 @@ run_child(const struct channels *c, pid_t parent, const char *path, char *const 
 
 /* --- in the parent */
 
-/* Blocks until the child executes (end of file) or says why it cannot. */
+/* Blocks until the child executes (end of file) or reports why it cannot. */
 static int await_exec(int fd)
 {
     int code = 0;
@@ -191,8 +192,8 @@ int spawn(struct spawned *out, const char *path, char *const *argv, char *const 
     if (rc)
         return rc;
 
-    /* Blocked over the fork: a handler of ours must not run in the child, where it would write into
-     * the loop's own pipe. The child unblocks them once no handler is left. */
+    /* Signals are blocked during the fork: a handler must not run in the child, where it would write into
+     * the parent loop's pipe. The child unblocks them after it has reset all handlers. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -60,7 +60,7 @@ static int read_two_values(struct config *c, int argc, char **argv, const struct
     return 3;
 }
 
-/* One argument (and its value) of the command line; returns how many words it took, or an error. */
+/* Reads one argument and its value; returns the number of words, or an error. */
 static int read_argument(struct config *c, int argc, char **argv, struct error *err)
 {
     struct error why;
@@ -109,8 +109,8 @@ static int read_variable(struct config *c, const char *name, const char *value, 
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
     if (own && !own->passed)
         return 0;
-    /* The engine's other variables are no options: HF_TOKEN and the like are secrets, which have no
-     * place on a command line. */
+    /* Other variables of the engine are no options: HF_TOKEN and the like are secrets, which must not
+     * become arguments. */
     const char *prefix = c->engine.kind->option_env_prefix;
     if (!prefix || strncmp(name, prefix, strlen(prefix)) != 0)
         return 0;
@@ -147,7 +147,7 @@ static const char *named_program(const struct engine_kind *k, char **env)
     return named && *named ? named : k->program;
 }
 
-/* The engine must be known before the options can be read, since it says which there are. */
+/* The engine comes first, because its program says which options there are. */
 static const char *wanted_engine(const struct engine_kind *k, int argc, char **argv, char **env)
 {
     for (int i = argc - 2; i >= 0; i--)
@@ -156,7 +156,7 @@ static const char *wanted_engine(const struct engine_kind *k, int argc, char **a
     return named_program(k, env);
 }
 
-/* The absolute path of an executable, looked up on PATH when it has no slash. NULL: not found. */
+/* The absolute path of an executable; a name without a slash is looked up on PATH. NULL: not found. */
 static char *find_executable(const char *name, char **env)
 {
     struct strv dirs = {0};
@@ -291,7 +291,7 @@ static void decide_mode(struct config *c, const char *env_model, bool many_on_li
     }
 }
 
-/* Fails here, as for any other option, and not when clients come. */
+/* Checked at the start, so that a mistake does not appear only when clients connect. */
 static int check_tls(const struct config *c, struct error *err)
 {
     struct tls_identity *identity;
@@ -307,8 +307,8 @@ static int check_tls(const struct config *c, struct error *err)
     return rc;
 }
 
-/* Whoever may call an engine with tools may do things on this machine: by default only its own pages
- * may, as with llama-server. */
+/* Callers of an engine with tools may act on this machine, so by default only pages of this machine may
+ * call it, as with llama-server. */
 static const char *default_origins(const struct config *c)
 {
     for (size_t i = 0; i < c->args.n; i++)
@@ -322,14 +322,14 @@ static const char *default_origins(const struct config *c)
     return "*";
 }
 
-/* Where the XDG Base Directory Specification puts what outlasts a restart, unless a service manager
- * has made a folder. NULL: nobody knows. */
+/* The folder that a service manager made, or the one that the XDG Base Directory Specification names. NULL:
+ * none. */
 static char *state_folder(char *const *env)
 {
     const char *service = env_get(env, "STATE_DIRECTORY");
     const char *xdg = env_get(env, "XDG_STATE_HOME");
     const char *home = env_get(env, "HOME");
-    if (service) /* the first of several */
+    if (service) /* the first one of a list */
         return mem_strndup(service, strcspn(service, ":"));
     if (xdg && *xdg == '/')
         return mem_printf("%s/hostler", xdg);

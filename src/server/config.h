@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `hostler serve` was told: by its command line, its environment, and else by defaults. */
+/* The configuration of `hostler serve`: its command line, its environment, and defaults. */
 #ifndef HOSTLER_SERVER_CONFIG_H
 #define HOSTLER_SERVER_CONFIG_H
 
@@ -22,42 +22,43 @@ struct config {
     size_t n_others;
     char *models_dir;    /* router mode; NULL */
     char *models_preset; /* router mode; NULL */
-    char *cache_dir; /* the Hugging Face cache, whether or not it is there; NULL: nobody knows */
-    char *model;     /* classic mode: path; NULL in router mode and where the engine fetches it */
-    bool classic;    /* one engine, loaded at start, any model name */
+    char
+        *cache_dir; /* the Hugging Face cache, which need not exist; NULL: its place is not known */
+    char *model;    /* classic mode: path; NULL in router mode and where the engine fetches it */
+    bool classic;   /* one engine, loaded at start, any model name */
     struct strv aliases; /* classic mode: names of the model */
     unsigned models_max;
     struct memory_limits memory; /* by device */
-    bool memory_off;             /* places are counted, memory is not looked at */
+    bool memory_off;             /* only the number of engines is limited, not their memory */
     bool autoload;
     char *host;
     int port;
     bool reuse_port;
-    uint64_t timeout_ms;                /* of a request or an answer that stands still */
-    char *api_prefix;                   /* what every path begins with, `/a`; NULL: nothing */
+    uint64_t timeout_ms;                /* without progress of a request or an answer */
+    char *api_prefix;                   /* prefix of every path, `/a`; NULL: none */
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct keys api_keys;
-    bool api_key_in_arguments; /* --api-key, which shows in the list of processes */
-    struct strv allowed_hosts; /* names by which requests may ask; `*`: any */
+    bool api_key_in_arguments; /* --api-key was given, which the list of processes shows */
+    struct strv allowed_hosts; /* host names that requests may use; `*`: any */
     struct strv cors_origins;  /* `*`, `localhost`, or an origin each */
     char *cors_methods, *cors_headers;
     bool cors_credentials;
     uint64_t ttl_ms, max_wait_ms, drain_timeout_ms, load_timeout_ms, stop_timeout_ms,
         health_timeout_ms;
     unsigned max_queue;
-    uint64_t max_body_memory; /* bytes of requests' bodies that are held, all together */
+    uint64_t max_body_memory; /* bytes of requests' bodies held at once, in sum */
     unsigned max_connections; /* of clients; 0: as many as the limit of open files has room for */
     enum log_level log_level;
     enum log_format log_format;
-    char *state_dir;             /* NULL: nothing outlasts the daemon */
-    bool state_dir_given;        /* by the user, who wants to know if it cannot be used */
+    char *state_dir;             /* NULL: nothing survives a restart */
+    bool state_dir_given;        /* the user gave it: an error if it cannot be used */
     char *log_file;              /* NULL: only stderr */
     struct engine_args args;     /* of the command line, for every model of `engine` */
-    struct engine_args env_args; /* the same of the environment, the weakest of all */
-    struct strv hub_env;         /* variables that engines need which fetch models: tokens, … */
+    struct engine_args env_args; /* the same of the environment; every other layer has precedence */
+    struct strv hub_env;         /* variables for engines that fetch models: tokens, … */
 };
 
-/* An option of serve's own, for --help and for messages. */
+/* One of serve's own options, for --help and for messages. */
 struct config_option {
     const char *names[3]; /* `--port`, …, NULL */
     const char *value;    /* placeholder; NULL for a switch */
@@ -67,9 +68,9 @@ struct config_option {
 };
 
 /*
- * Reads `argv` (without the command's name) and `environ`-like `env`. Options that are not ours are
- * looked up among the engine's; one that is neither is an error naming the nearest. 0 or a negative
- * errno with a text.
+ * Reads `argv` (without the command's name) and `env`, an `environ`. Options that are not serve's own are
+ * looked up among the engine's; for an unknown one the error names the nearest. 0, or a negative errno with
+ * a text.
  */
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
     __attribute__((warn_unused_result));

@@ -58,7 +58,7 @@ static int set_reuse_port(struct config *c, const char *value, struct error *err
     return set_switch(&c->reuse_port, value, err);
 }
 
-/* Whole seconds, because engines get it as it is. */
+/* Whole seconds, because the value is passed on to engines as it is. */
 static int set_timeout(struct config *c, const char *value, struct error *err)
 {
     unsigned seconds = 0;
@@ -103,8 +103,8 @@ static int set_api_key(struct config *c, const char *value, struct error *err)
     return rc;
 }
 
-/* What `# name: TEXT` says of the key on the next line; NULL: nothing. Other comments name none: they
- * may be a key that was struck out. */
+/* The name that `# name: TEXT` gives to the key on the next line; NULL: none. Other comments may be keys
+ * that were disabled. */
 static const char *name_in(const char *line)
 {
     static const char word[] = "name:";
@@ -116,7 +116,7 @@ static const char *name_in(const char *line)
     return *line ? line : NULL;
 }
 
-/* One key a line; lines that begin with `#` are none. */
+/* One key a line; lines that begin with `#` are comments. */
 static int set_api_key_file(struct config *c, const char *value, struct error *err)
 {
     char *line = NULL, *name = NULL;
@@ -144,11 +144,11 @@ static int set_cors_origins(struct config *c, const char *value, struct error *e
     strv_finish(&c->cors_origins);
     strv_split(&c->cors_origins, value, ',');
     if (!c->cors_origins.n)
-        strv_add(&c->cors_origins, ""); /* nobody, which is not the default */
+        strv_add(&c->cors_origins, ""); /* no origin, which differs from the default */
     return 0;
 }
 
-/* Names and addresses; a port in them is of no account, since any may be asked. */
+/* Names and addresses; a port in them is ignored. */
 static int set_allowed_hosts(struct config *c, const char *value, struct error *err)
 {
     strv_finish(&c->allowed_hosts);
@@ -161,7 +161,7 @@ static int set_allowed_hosts(struct config *c, const char *value, struct error *
     return 0;
 }
 
-/* It becomes a field of answers' heads, which a line break would end. */
+/* A field of answers' heads must not contain a line break. */
 static int set_field_value(char **field, const char *value, struct error *err)
 {
     for (const char *p = value; *p; p++)

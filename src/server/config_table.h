@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of serve's own options, and how a text becomes a value of the configuration. Who reads them,
- * and whence, is config.c's. Internal to the configuration.
+ * The table of serve's own options, and how a text becomes a value of the configuration; config.c reads the
+ * command line and the environment. Internal to the configuration.
  */
 #ifndef HOSTLER_SERVER_CONFIG_TABLE_H
 #define HOSTLER_SERVER_CONFIG_TABLE_H
@@ -9,7 +9,7 @@
 #include "server/config.h"
 
 enum config_kind {
-    KIND_ENGINE, /* read before all others: it says which options there are */
+    KIND_ENGINE, /* read first, because the engine says which options there are */
     KIND_TEXT,   /* char * at `offset` */
     KIND_COUNT,  /* unsigned */
     KIND_TIME,   /* uint64_t, ms */
@@ -21,10 +21,10 @@ struct config_entry {
     enum config_kind kind;
     size_t offset;
     int (*set)(struct config *c, const char *value, struct error *err);
-    bool passed; /* engines get it too */
+    bool passed; /* passed on to engines, too */
 };
 
-/* By one of its names, or its variable; NULL when it is none of ours. */
+/* By one of its names, or its variable; NULL: it is not serve's own. */
 const struct config_entry *config_table_find(const char *name);
 const struct config_entry *config_table_find_env(const char *name);
 /* `value`: NULL for a switch. A negative errno with a text that says what is wrong with the value. */

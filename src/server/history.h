@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What happened to which model, and why: the last changes, for "why did it come back?". */
+/* A ring of the last changes: what happened to which model, and why. */
 #ifndef HOSTLER_SERVER_HISTORY_H
 #define HOSTLER_SERVER_HISTORY_H
 
@@ -19,12 +19,12 @@ struct history_entry {
 /* Zeroed: empty. */
 struct history {
     struct history_entry entry[HISTORY_MAX];
-    size_t count; /* that were ever added */
+    size_t count; /* entries that were ever added */
 };
 
-/* Copies; of `why` the first line. */
+/* Copies its texts; of `why` only the first line. */
 void history_add(struct history *h, const char *model, const char *event, const char *why);
-/* The newest is 0; NULL behind the oldest. */
+/* Index 0 is the newest; NULL: behind the oldest. */
 const struct history_entry *history_at(const struct history *h, size_t index);
 void history_finish(struct history *h);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The file is gone through twice: `[*]` may stand behind the sections that build on it. */
+/* The file is read twice, because `[*]` may come after the sections that take defaults from it. */
 #include "server/presets.h"
 
 #include <errno.h>
@@ -51,8 +51,7 @@ void settings_finish(struct settings *s)
     s->memory = NULL;
 }
 
-/* --- keys of the router's -----------------------------------------------------------------------
- */
+/* --- hostler's own keys ------------------------------------------------------------------------- */
 
 enum kind { KIND_TRUTH, KIND_TIME, KIND_INT, KIND_COUNT, KIND_ENV, KIND_MEMORY };
 
@@ -74,7 +73,7 @@ static const struct own_key {
 
 #define N_OWN_KEYS (sizeof own_keys / sizeof *own_keys)
 
-/* What is wrong may be a secret: it is told by its place. */
+/* The message gives the position, because the value may be a secret. */
 static int set_env(struct strv *env, const char *value, struct error *err)
 {
     strv_finish(env);
@@ -166,7 +165,8 @@ static int unknown_key(const struct engine_program *program, const char *key, st
         near.best ? "; did you mean '" : "", near.best ? near.best : "", near.best ? "'?" : "");
 }
 
-/* Only the router may use it, or it is no business of an engine's command line. */
+/* Whether the key is not for the engine's command line: it names the model for clients, or belongs to the
+ * router. */
 static bool is_taken(const struct reader *r, struct preset *p, const struct engine_option *o,
                      const struct ini_line *line)
 {
@@ -326,7 +326,8 @@ static int on_line(const struct ini_line *line, void *ctx, struct error *err)
     struct reader *r = ctx;
     struct presets *p = r->presets;
     bool is_defaults = line->section && strcmp(line->section, "*") == 0;
-    if (line->key && strcmp(line->key, "version") == 0) /* of the file's format; there is one */
+    if (line->key &&
+        strcmp(line->key, "version") == 0) /* the version of the file's format; there is only one */
         return 0;
     if (!line->section)
         return error_set(err, -EINVAL,

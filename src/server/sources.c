@@ -21,8 +21,8 @@ static bool is_folder(const char *path, bool by_link)
     return (by_link ? stat(path, &st) : lstat(path, &st)) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* `path` and what is below it, `depth` levels deep, links to folders followed on the first `linked`
- * of them: as far as a reading looks. Blobs are only the content of other names. */
+/* Adds `path` and the folders below it, `depth` levels deep, and follows links to folders on the first
+ * `linked` levels, as a reading does. Folders `blobs` have no names of models. */
 static void list_folders(struct strv *out, const char *path, int depth, int linked)
 {
     DIR *d = opendir(path);
@@ -56,7 +56,7 @@ static void list_watched(struct strv *out, const struct config *c)
 /* --- sections -----------------------------------------------------------------------------------
  */
 
-/* What is known of a model that the engine finds by itself: its cached file, if there is one. */
+/* Fills in the cached file of a model that the engine fetches, if there is one. */
 static void fill_remote(struct folder_model *m, const struct folder *cached, const char *repo)
 {
     char *id = cache_id(repo);
@@ -73,7 +73,7 @@ static void fill_remote(struct folder_model *m, const struct folder *cached, con
     free(id);
 }
 
-/* The record of a model of a section's own. */
+/* The record of a model that only the section names. */
 static void read_own_model(struct folder_model *m, const struct engine_arg *arg, const char *name,
                            const struct folder *cached)
 {
@@ -132,7 +132,7 @@ static int add_section(struct sources *s, const struct config *c, const struct p
 /* --- names --------------------------------------------------------------------------------------
  */
 
-/* Who else has `alias`: a model by its id, or another section. NULL: nobody. */
+/* Which other model has the id or alias `alias`; NULL: none. */
 static const char *other_owner(const struct sources *s, const struct preset *p, const char *alias)
 {
     if (strcmp(alias, p->name) == 0)
@@ -170,7 +170,7 @@ static bool is_same_file(const char *a, const char *b)
            sa.st_ino == sb.st_ino;
 }
 
-/* Cached models whose file a preset has and that it wants to be seen once only. */
+/* Drops cached models whose file belongs to a section with dedup-cache-models. */
 static void hide_cached(struct sources *s)
 {
     for (size_t i = 0; i < s->presets.n; i++) {
@@ -189,9 +189,9 @@ static void hide_cached(struct sources *s)
  */
 
 /*
- * A name that a section needs, or that it takes, is a mistake when somebody asks for the presets to
- * be read (`checked`). When only files came or went it is none: they must not keep all others from
- * coming and going.
+ * If somebody asked for the presets to be read (`checked`), a section without a model and an alias that is
+ * taken are errors. If only files came or went they are not, because otherwise one missing file would stop
+ * all updates.
  */
 static int read_many(struct sources *s, const struct config *c, bool checked, struct error *err)
 {
@@ -216,8 +216,8 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
     return 0;
 }
 
-/* Classic mode: the model's id is its first alias, else its file's name without the ending, else
- * what the engine is told to fetch. */
+/* Classic mode: the model's id is its first alias, else its file's name without the suffix, else what the
+ * engine fetches. */
 static char *single_id(const struct config *c)
 {
     const struct engine_arg *arg = engine_args_model(&c->args);
@@ -241,7 +241,7 @@ static int read_single(struct sources *s, const struct config *c, struct error *
     struct folder_model m = {.shards = 1};
     char *id = single_id(c);
     int rc = 0;
-    /* Any other problem with the file is the engine's to judge. */
+    /* The engine decides about any other problem of the file. */
     if (c->model && gguf_read(c->model, &info, err) == -EINVAL)
         rc = -EINVAL;
     else if (c->model)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which models there are: the models folder, the Hugging Face cache and the presets, put together.
- * A name that several know is the folder's model before the cache's, and a preset's on top: the
- * section adds its options, and its file if it gives one. In classic mode it is the one model.
+ * Which models there are, from the models folder, the Hugging Face cache and the presets. For the same name
+ * the folder has precedence over the cache, and a section adds its options, and its file if it names one.
+ * In classic mode there is one model.
  */
 #ifndef HOSTLER_SERVER_SOURCES_H
 #define HOSTLER_SERVER_SOURCES_H
@@ -12,17 +12,16 @@
 
 struct sources {
     struct presets presets;
-    char *preset_text; /* of which they were read, if the file was; NULL */
+    char *preset_text; /* the text of the presets, if their file was read; NULL */
     struct folder models;
-    struct strv folders; /* in which models may come and go */
-    bool lacks_folder;   /* also on error: a folder could not be read, which may pass */
+    struct strv folders; /* to watch: models may come and go in them */
+    bool lacks_folder;   /* set on error, too: a folder could not be read, which may be temporary */
 };
 
 /*
- * Reads them all. Blocking, and made for the thread pool: it looks at its arguments only.
- * `preset_text`: take the presets from this instead of from their file, and let a section be without
- * a model; NULL: from the file, where that is a mistake. On error, with a text, there is nothing to
- * finish.
+ * Reads all sources. Blocking, for the thread pool: it uses only its arguments. `preset_text`: the presets'
+ * text, with which a section without a model is no error; NULL: read the file, with which it is one. On
+ * error, with a text, there is nothing to finish.
  */
 int sources_read(struct sources *s, const struct config *c, const char *preset_text,
                  struct error *err) __attribute__((warn_unused_result));

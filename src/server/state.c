@@ -24,7 +24,7 @@ struct state {
     bool changed; /* since it was last written */
     bool writing, closing;
     uv_work_t work;
-    json_t *copy; /* of `sections`, being written; the pool's */
+    json_t *copy; /* of `sections`, while it is written; owned by the pool */
     int failed;   /* errno of the last write */
 };
 
@@ -47,7 +47,7 @@ static int make_folders(char *dir)
     return mkdir(dir, 0700) && errno != EEXIST ? -errno : 0;
 }
 
-/* Whole or not at all, also when the power fails in between. */
+/* Atomic, also if the power fails: a new file is written, synchronised and renamed. */
 static int write_file(const char *path, const char *text)
 {
     char *next = mem_printf("%s.next", path);
@@ -120,8 +120,8 @@ static int open_folder(struct state *s, const char *dir, struct error *err)
 /* --- writing ------------------------------------------------------------------------------------
  */
 
-/* What is to be written: the sections' values are shared, since nobody changes a value in its place.
- * Making the text of them is for the pool: 10,000 holds take 50 ms. */
+/* Shares the sections' values, because a value is never changed in place. The pool makes the text: 10,000
+ * holds take 50 ms. */
 static void take_copy(struct state *s)
 {
     const char *name;
@@ -140,7 +140,7 @@ static void end_writing(struct state *s)
 {
     if (s->failed) {
         log_warn("cannot write %s: %s", s->path, strerror(s->failed));
-        s->changed = true; /* tried again with the next change, and at the end */
+        s->changed = true; /* it is tried again with the next change, and at the end */
     }
 }
 
@@ -214,7 +214,7 @@ json_t *state_get(const struct state *s, const char *section, const char *key)
     return json_object_get(json_object_get(s->sections, section), key);
 }
 
-/* jansson keeps the order in which keys were set, in the file too. */
+/* jansson keeps the order in which keys were set, also in the file. */
 static void keep_most(json_t *section, size_t most)
 {
     while (json_object_size(section) > most)
@@ -233,7 +233,7 @@ void state_set(struct state *s, const char *section, const char *key, json_t *va
         json_decref(value);
         return;
     }
-    json_object_del(object, key); /* so that it is the newest */
+    json_object_del(object, key); /* so that it becomes the newest */
     if (value)
         json_object_set_new(object, key, value);
     keep_most(object, most);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What outlasts the daemon: holds, pins, footprints. A small JSON file in a folder of its own
- * (--state-dir), `{section: {key: value}}`, written anew as a whole whenever something changed, in
- * the thread pool. One daemon at a time uses a folder; without one all is kept in memory only.
+ * What survives a restart of the daemon: holds, pins, footprints. A JSON file `{section: {key: value}}` in
+ * a folder of its own (--state-dir), rewritten by the thread pool after each change. Only one daemon at a
+ * time uses a folder; without a folder everything is in memory only.
  */
 #ifndef HOSTLER_SERVER_STATE_H
 #define HOSTLER_SERVER_STATE_H
@@ -14,15 +14,15 @@
 
 struct state;
 
-/* `dir` is made if need be; NULL: in memory only. -EBUSY: another daemon uses it. Other errors: it
- * cannot be written. A file that holds no such JSON is kept aside as state.json.bad. */
+/* `dir` is created if it is missing; NULL: in memory only. -EBUSY: another daemon uses it. Other errors: it
+ * cannot be written. A file that is not such JSON is renamed to state.json.bad. */
 int state_open(struct state **out, uv_loop_t *loop, const char *dir, struct error *err)
     __attribute__((warn_unused_result));
-/* Borrowed; NULL when there is none. */
+/* Borrowed; NULL: there is none. */
 json_t *state_get(const struct state *s, const char *section, const char *key);
-/* Releases `value`; NULL removes the key. Of a section's keys the `most` that were set last stay. */
+/* Takes over `value`; NULL removes the key. A section keeps the `most` keys that were set last. */
 void state_set(struct state *s, const char *section, const char *key, json_t *value, size_t most);
-/* Writes what is not yet written, and frees it: now, or when the loop has ended a write. */
+/* Writes what is not written yet, and frees it: now, or when a running write has ended. */
 void state_close(struct state *s);
 
 #endif

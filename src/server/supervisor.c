@@ -13,10 +13,10 @@
 
 #include "base/buf.h"
 
-/* A service manager names at most a handful; anything above is no number of ours. */
+/* More sockets than any service manager passes: a larger number is not meant for us. */
 #define SOCKETS_MAX 256
 
-/* A variable's number, 0 when it is none. */
+/* The variable's value as a number; 0: it is none. */
 static unsigned long long number(const char *name)
 {
     const char *text = getenv(name);
@@ -28,7 +28,7 @@ static unsigned long long number(const char *name)
     return errno || *end ? 0 : value;
 }
 
-/* Variables are inherited, and may be meant for a parent of ours. */
+/* Variables are inherited: they may be meant for a parent process. */
 static bool is_for_us(const char *name)
 {
     return number(name) == (unsigned long long)getpid();
@@ -56,7 +56,7 @@ static unsigned take_sockets(void)
 /* --- notifications ------------------------------------------------------------------------------
  */
 
-/* A path, or a name in the abstract name space, which is written with an @ for the leading zero. */
+/* A path, or an abstract name, which has an @ in place of the leading zero byte. */
 static bool read_address(struct supervisor *s, const char *text)
 {
     size_t len = text ? strlen(text) : 0;
@@ -66,7 +66,7 @@ static bool read_address(struct supervisor *s, const char *text)
     memcpy(s->to.sun_path, text, len + 1);
     if (*text == '@')
         s->to.sun_path[0] = '\0';
-    /* An abstract name ends where its length says. */
+    /* The length of an abstract name is part of the address. */
     s->to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (*text == '/'));
     return true;
 }
@@ -91,7 +91,7 @@ void supervisor_finish(struct supervisor *s)
     s->socket = -1;
 }
 
-/* What cannot be sent is lost: a service manager that does not read must not hold up requests. */
+/* A message that cannot be sent is dropped: a service manager that does not read must not block requests. */
 static void send_text(const struct supervisor *s, const char *text)
 {
     if (s->socket >= 0)
@@ -112,7 +112,8 @@ void supervisor_tell(const struct supervisor *s, const char *state, const char *
     buf_vprintf(&text, fmt, ap);
     va_end(ap);
     for (size_t i = begin; i < text.len; i++)
-        if (text.data[i] == '\n') /* it may quote a file, which must not say more than its line */
+        if (text.data[i] ==
+            '\n') /* the text may quote a file; a line break would begin another assignment */
             text.data[i] = ' ';
     send_text(s, buf_cstr(&text));
     buf_finish(&text);
@@ -123,7 +124,7 @@ void supervisor_tell_reloading(const struct supervisor *s)
     struct timespec t;
     char state[64];
     clock_gettime(CLOCK_MONOTONIC, &t);
-    /* By the time it tells apart this reload from one before (systemd from 253 on). */
+    /* systemd (from 253 on) distinguishes reloads by this time. */
     snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)t.tv_sec * 1000000 + (unsigned long long)t.tv_nsec / 1000);
     supervisor_tell(s, state, "reading models and presets again");

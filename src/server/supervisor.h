@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The service manager that started the daemon: the sockets it hands over, and what it is told. The
- * protocols are systemd's, sd_listen_fds(3) and sd_notify(3), which others speak too; they are a few
- * lines, so nothing is linked for them. Without a service manager every function does nothing.
+ * The service manager that started the daemon: the sockets that it passes, and notifications to it. The
+ * protocols are those of sd_listen_fds(3) and sd_notify(3), implemented here because they are a few lines.
+ * Without a service manager every function does nothing.
  */
 #ifndef HOSTLER_SERVER_SUPERVISOR_H
 #define HOSTLER_SERVER_SUPERVISOR_H
@@ -15,34 +15,33 @@
 #define SUPERVISOR_FIRST_SOCKET 3
 
 struct supervisor {
-    unsigned n_sockets;    /* handed over, from SUPERVISOR_FIRST_SOCKET on */
-    uint64_t watchdog_us;  /* it expects a sign of life within that; 0: it does not */
-    int socket;            /* for notifications; -1: nobody wants them */
+    unsigned n_sockets;    /* passed as descriptors from SUPERVISOR_FIRST_SOCKET on */
+    uint64_t watchdog_us;  /* it expects a keep-alive message in this time; 0: it does not */
+    int socket;            /* for notifications; -1: none are sent */
     struct sockaddr_un to; /* its address */
     socklen_t to_len;
     uv_timer_t watchdog;
 };
 
 /*
- * Reads what the service manager left in the environment and removes it there, so that no child
- * takes it for its own; the sockets are closed in children. First of all: descriptors that are
- * opened later may have the numbers of sockets.
+ * Reads the service manager's variables and removes them from the environment, so that no child uses them;
+ * sets the sockets to close on exec. Call it before anything is opened, or another descriptor may have a
+ * socket's number.
  */
 void supervisor_init(struct supervisor *s);
 /* Closes the socket for notifications. */
 void supervisor_finish(struct supervisor *s);
 
-/* `state`: assignments, `READY=1`; NULL for none. The rest is for a person, one line in
- * `systemctl status`. */
+/* `state`: assignments, as `READY=1`; NULL: none. The rest is one line for `systemctl status`. */
 void supervisor_tell(const struct supervisor *s, const char *state, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The configuration is read again; READY=1 tells of the end. */
+/* The configuration is read again; READY=1 reports the end. */
 void supervisor_tell_reloading(const struct supervisor *s);
 
-/* Signs of life from now on, twice as often as they are expected, as long as the loop turns. They
- * do not keep it turning. */
+/* Sends keep-alive messages, twice as often as expected, as long as the loop runs. The timer does not keep
+ * the loop running. */
 void supervisor_watch(struct supervisor *s, uv_loop_t *loop);
-/* Ends them; `s` is in use until the loop has turned once more. */
+/* Stops them; `s` is in use until the loop has run its close callbacks. */
 void supervisor_unwatch(struct supervisor *s);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The layout of the help text, as llama.cpp prints it: an option's line begins in column 0 with
- * `-`; its names are parted by a comma and blanks (the first one is padded), its value follows the
- * last name after one blank, its description after two or more or on the next line. Everything
- * indented belongs to the option above.
+ * The layout of llama.cpp's help text: an option's line begins in column 0 with `-`; its names are
+ * separated by a comma and blanks (the first one is padded); its value follows the last name after one
+ * blank; its description follows after two or more blanks, or on the next line. Indented lines belong to
+ * the option above.
  */
 #include "engine/llama/help.h"
 
@@ -33,13 +33,13 @@ static bool is_name_start(const char *p)
     return (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
 }
 
-/* A section's title (`----- common params -----`) begins with a dash as well. */
+/* A section's title (`----- common params -----`) begins with a dash, too. */
 static bool is_option_line(const char *line)
 {
     return *line == '-' && is_name_start(line);
 }
 
-/* Takes the comma list of names; returns what follows it. */
+/* Reads the list of names; returns what follows it. */
 static const char *take_names(const char *p, struct strv *names)
 {
     for (;;) {
@@ -56,8 +56,8 @@ static const char *take_names(const char *p, struct strv *names)
 }
 
 /*
- * Index of the first negation: names come first, negations behind them. What marks them is a
- * `--no-…` behind a positive long name; a short form stands directly before it (`-nkvo`, `-no-ag`).
+ * Index of the first negation; negations follow the names. The first one is a `--no-…` after a positive
+ * long name, or its short form directly before it (`-nkvo`, `-no-ag`).
  */
 static size_t first_negation(const struct strv *all)
 {
@@ -87,8 +87,8 @@ static void split_names(struct engine_option *o, struct strv *all)
 
 /* --- values -------------------------------------------------------------------------------------
  */
-/* How `c` changes the number of open brackets: a placeholder may have blanks inside them
- * (`<tensor name pattern>=<buffer type>`). */
+/* How `c` changes the number of open brackets, within which a placeholder may have blanks (`<tensor name
+ * pattern>=<buffer type>`). */
 static int bracket(char c)
 {
     if (c == '<' || c == '[' || c == '{')
@@ -96,8 +96,7 @@ static int bracket(char c)
     return c == '>' || c == ']' || c == '}' ? -1 : 0;
 }
 
-/* Length of the placeholder at `p`: it ends where two blanks or the line do. `*words` counts its
- * parts. */
+/* Length of the placeholder at `p`, which ends at two blanks or the line's end. `*words`: of its parts. */
 static size_t placeholder_len(const char *p, unsigned *words)
 {
     size_t n = 0;
@@ -142,15 +141,13 @@ static void take_env(struct engine_option *o, const char *line, size_t len)
 /* --- what --help does not say -------------------------------------------------------------------
  */
 
-/* The flags of an option, as this file's table gives them. */
+/* Flags in the table below. */
 enum { ACCUMULATES = 1, OWNED = 2, FETCHES = 4, POWERFUL = 8 };
 
 /*
- * ACCUMULATES: the warning that llama-server prints for any repeated option ("only last value will
- * be used") is not true of these.
- * OWNED: options of the router, as llama.cpp's presets drop them.
- * FETCHES: for its model, or for one that stands beside it; at the end llama.cpp's names for models
- * of its choice.
+ * ACCUMULATES: although llama-server warns that only the last value of a repeated option is used, these add
+ * up. OWNED: options of the router, which llama.cpp drops from presets, too. FETCHES: downloads the model
+ * or a file that belongs to it; the last ones are llama.cpp's names for models of its choice.
  */
 static const struct {
     const char *name;
@@ -214,7 +211,7 @@ static const struct {
     {"--vision-gemma-12b-default", ENGINE_OPTION_OTHER, FETCHES},
 };
 
-/* Those that name a file of tensors, with what it is. */
+/* Options that name files of tensors, and what these are. */
 static const struct {
     const char *name, *noun;
     enum engine_option_files files;
@@ -298,9 +295,8 @@ int llama_help_parse(struct engine_options **out, const char *help, const char *
 /* --- the binary ---------------------------------------------------------------------------------
  */
 /*
- * LLAMA_ARG_… in our environment are options for the engines to come: a wrong value among them
- * would keep --help from being printed and be blamed on the binary. And with
- * LLAMA_SERVER_ROUTER_PORT it would believe itself an engine.
+ * Without LLAMA_ARG_…, which are options for engines: with a wrong value among them --help fails, and the
+ * binary would be blamed. LLAMA_SERVER_ROUTER_PORT would start an engine.
  */
 static void probe_environment(struct strv *env)
 {
@@ -327,7 +323,7 @@ static int ask(struct probe *p, const char *binary, const char *question, struct
     return rc;
 }
 
-/* The last line that is not empty; it is what programs die with. */
+/* The last line that is not empty: usually the reason why a program ended. */
 static const char *last_line(struct buf *text, int *len)
 {
     while (text->len && strchr("\n\r ", text->data[text->len - 1]))
@@ -376,7 +372,7 @@ done:
     return rc;
 }
 
-/* The first line that begins with `version:`; it is printed on stderr, in some builds on stdout. */
+/* The first line that begins with `version:`; builds print it on stderr or on stdout. */
 static char *find_version(struct buf *text)
 {
     const char *at = buf_cstr(text);
@@ -399,7 +395,7 @@ static char *build_of(const char *version)
     return mem_strdup("");
 }
 
-/* A binary that does not say its version is none the worse for it. */
+/* A binary without a version can be used. */
 static void load_version(struct engine_options *o, const char *binary)
 {
     struct probe p;

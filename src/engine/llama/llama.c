@@ -13,19 +13,20 @@
 #include "engine/llama/protocol.h"
 #include "engine/llama/usage.h"
 
-/* What it leaves free on each device when it fits its context to the memory: --fit-target's default. */
+/* --fit-target's default: what llama-server leaves free on each device when it fits its context to the
+ * memory. */
 #define FIT_TARGET ((uint64_t)1 << 30)
 
 /* --- environment */
 
-/* Any value turns child mode on (docs/engine.md): 0, as there is no port to name. */
+/* Any value turns on child mode (docs/engine.md). */
 static void add_environment(struct strv *env)
 {
     environment_set(env, "LLAMA_SERVER_ROUTER_PORT=0");
 }
 
-/* All that llama-server reads to find the hub and its cache; it has no use for a proxy. Engines that
- * are given files get none of it: a token is no business of theirs. */
+/* What llama-server reads to find the hub and its cache; it uses no proxy. Only engines that download get
+ * these variables, because they hold a token. */
 static void add_hub_environment(struct strv *env, char *const *parent)
 {
     static const char *const names[] = {
@@ -47,7 +48,7 @@ static void add_place(struct strv *argv, struct strv *env, const struct engine_p
 
 /* --- options */
 
-/* By what else came with what hostler needs: a child that reports its state and takes orders. */
+/* The option is a sign of a build that has child mode, with reports and the exit line. */
 static bool is_supported(const struct engine_options *o)
 {
     return engine_options_find(o, "--models-dir", NULL) != NULL;
@@ -56,18 +57,17 @@ static bool is_supported(const struct engine_options *o)
 /* --- stopping */
 
 /*
- * Line and signal at once, as each alone can hang it: while it loads it does not read stdin, and
- * once it is ready SIGTERM leaves a thread of it waiting for a line (docs/engine.md). The line must
- * not come in the moment in which its connections are closed, or it often hangs until the second
- * step: a second SIGTERM makes it exit at once, provided that no thread of it sits in a read of
- * stdin.
+ * Line and signal together, because each alone can hang llama-server: while it loads it does not read
+ * stdin, and when it is ready SIGTERM leaves a thread waiting for a line (docs/engine.md). If the line
+ * comes at the moment when its connections are closed, it often hangs until the second step. A second
+ * SIGTERM makes it exit at once if no thread reads stdin.
  */
 static const struct engine_stop_step stop_steps[] = {
     {.delay_ms = 5, .line = PROTOCOL_EXIT, .signal = SIGTERM},
     {.delay_ms = 200, .signal = SIGTERM, .closes_stdin = true},
 };
 
-/* ggml's and the C++ library's words: ggml-cuda.cu, ggml-backend.cpp, std::bad_alloc. */
+/* Messages of ggml and of the C++ library: ggml-cuda.cu, ggml-backend.cpp, std::bad_alloc. */
 static bool is_out_of_memory(const char *log)
 {
     static const char *const words[] = {"out of memory", "failed to allocate", "unable to allocate",
@@ -82,7 +82,7 @@ static bool is_out_of_memory(const char *log)
 
 static int compose_download(struct strv *env, const char *repo, struct error *err)
 {
-    if (!strchr(repo, '/')) /* the empty one would start a router */
+    if (!strchr(repo, '/')) /* an empty name would start a router */
         return error_set(err, -EINVAL, "%s cannot be downloaded: give it as user/repo:TAG", repo);
     strv_add(env, "LLAMA_SERVER_CHILD_MODE=download");
     strv_addf(env, "LLAMA_ARG_HF_REPO=%s", repo);
@@ -90,10 +90,9 @@ static int compose_download(struct strv *env, const char *repo, struct error *er
 }
 
 /*
- * By the line alone while it fetches, as a signal would leave unfinished files behind; it looks for
- * it each time a thousandth of the file has come, and removes what it has fetched of it. Before that
- * there are no files, and it may not read the line at all: it asks the hub first, for up to ten
- * minutes.
+ * While it fetches, only the line: a signal would leave unfinished files. It checks for the line after each
+ * thousandth of a file and then removes the unfinished file. Before that there are no files, and it may not
+ * read the line at all, because it asks the hub first, for up to ten minutes.
  */
 static const struct engine_stop_step download_early[] = {
     {.line = PROTOCOL_EXIT, .signal = SIGTERM},
@@ -141,8 +140,8 @@ const struct engine_kind llama_kind = {
     .routes = llama_routes,
     .usage = llama_usage,
     .keep_ms = 3000, /* it closes an idle connection after 5 s */
-    /* It often closes a connection right after a streamed answer without saying so, and then takes a
-     * request that comes in that moment with it (docs/engine.md). */
+    /* It often closes a connection right after a streamed answer without notice; a request that is sent at
+     * that moment is lost (docs/engine.md). */
     .reuse_after_chunked = false,
     .downloading = &downloading,
 };

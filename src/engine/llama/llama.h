@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * llama.cpp's llama-server, the kind that hostler is made for. Facts about it stand in
- * docs/engine.md. Included by engine/kinds.c and this folder only.
+ * llama.cpp's llama-server, the default kind. docs/engine.md says how it behaves. Only engine/kinds.c and
+ * this folder include it.
  */
 #ifndef HOSTLER_ENGINE_LLAMA_LLAMA_H
 #define HOSTLER_ENGINE_LLAMA_LLAMA_H
