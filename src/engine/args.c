@@ -101,9 +101,14 @@ void engine_args_unset(struct engine_args *a, const struct engine_option *option
 
 void engine_args_unset_role(struct engine_args *a, enum engine_option_role role)
 {
-    const struct engine_arg *arg;
-    while ((arg = engine_args_role(a, role)))
-        engine_args_unset(a, arg->option);
+    size_t kept = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->v[i].option->role == role)
+            free(a->v[i].value);
+        else
+            a->v[kept++] = a->v[i];
+    }
+    a->n = kept;
 }
 
 static int compare_args(const void *va, const void *vb)

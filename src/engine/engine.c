@@ -20,6 +20,9 @@
 #include "engine/check.h"
 #include "engine/environment.h"
 #include "engine/process.h"
+#include "engine/stop_command.h"
+
+#define STOP_COMMAND_MS 30000
 
 struct engine {
     const struct engine_kind *kind;
@@ -31,6 +34,7 @@ struct engine {
     void *ctx;
     uint64_t load_timeout_ms;
     uint64_t stop_timeout_ms;
+    struct strv stop_command, env; /* the latter for the former */
 
     enum engine_state state;
     struct process process;
@@ -150,6 +154,8 @@ static void on_closed(struct process *p)
         unlink(e->socket);
     json_decref(e->progress);
     json_decref(e->info);
+    strv_finish(&e->stop_command);
+    strv_finish(&e->env);
     free(e->name);
     free(e->socket);
     free(e);
@@ -185,6 +191,9 @@ void engine_stop(struct engine *e, bool force)
     if (!e->process.running)
         return;
     end_check(e);
+    if (e->stop_command.n && e->state != ENGINE_STOPPING)
+        stop_command_run(e->process.loop, e->name, &e->stop_command, &e->env, e->process.pid,
+                         STOP_COMMAND_MS);
     process_stop(&e->process, &stop, force);
     set_state(e, ENGINE_STOPPING);
 }
@@ -338,6 +347,10 @@ static struct engine *create(const struct engine_spec *spec, const struct engine
     e->ctx = ctx;
     e->load_timeout_ms = spec->load_timeout_ms;
     e->stop_timeout_ms = spec->stop_timeout_ms;
+    if (spec->stop_command)
+        strv_copy(&e->stop_command, spec->stop_command);
+    if (spec->stop_command && spec->env)
+        strv_copy(&e->env, spec->env);
     e->state = ENGINE_GONE; /* until the process runs */
     process_init(&e->process, "engine", e->name, e->kind->parse, &process_events);
     return e;

@@ -49,11 +49,13 @@ struct engine_exit {
 
 struct engine_spec {
     const struct engine_kind *kind;
-    const char *name;         /* the model's id, for logs */
-    const char *binary;       /* path of its program */
-    const struct strv *args;  /* without its address, which the kind adds; NULL: none */
-    const struct strv *env;   /* NAME=VALUE beside the clean environment; NULL: none */
-    const char *directory;    /* that it runs in; NULL: the daemon's */
+    const char *name;        /* the model's id, for logs */
+    const char *binary;      /* path of its program */
+    const struct strv *args; /* without its address, which the kind adds; NULL: none */
+    const struct strv *env;  /* NAME=VALUE beside the clean environment; NULL: none */
+    const char *directory;   /* that it runs in; NULL: the daemon's */
+    const struct strv
+        *stop_command;        /* run at a stop, beside the kind's steps; NULL or empty: none */
     const char *ready_path;   /* for ENGINE_READY_ANSWERS; NULL: the kind's */
     const char *socket_dir;   /* private folder (rundir.h); the socket is made in it */
     uint64_t load_timeout_ms; /* 0: none */

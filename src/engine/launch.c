@@ -15,6 +15,7 @@ static void particulars_destroy(struct engine_particulars *p)
     free(p->directory);
     free(p->ready_path);
     free(p->health_path);
+    strv_finish(&p->stop_command);
     free(p->routes);
     strv_finish(&p->route_texts);
     free(p);

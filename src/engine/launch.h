@@ -31,6 +31,8 @@ struct engine_particulars {
     char *directory;  /* that it runs in */
     char *ready_path; /* engine_kind.ready_path */
     char *health_path;
+    struct strv
+        stop_command; /* run when it is to stop (stop_command.h); none: only its kind's steps */
     struct engine_route *routes; /* as engine_kind.routes; its texts are in the next one */
     struct strv route_texts;
 };

@@ -350,6 +350,7 @@ static int start(struct instance *i, struct error *err)
         .env = &m->launch.env,
         .socket_dir = m->host->rundir.path,
         .directory = m->launch.own ? m->launch.own->directory : NULL,
+        .stop_command = m->launch.own ? &m->launch.own->stop_command : NULL,
         .ready_path = engine_launch_ready_path(&m->launch),
         /* A download may take any time. */
         .load_timeout_ms = fetches ? 0 : c->load_timeout_ms,

@@ -104,6 +104,28 @@ def test_paths_and_folder_of_one_model(start, tmp_path):
     assert server.engines()["speech"]["pid"] == pid
 
 
+def test_a_command_is_run_when_it_stops(start, tmp_path):
+    note, command = tmp_path / "note", tmp_path / "stop"
+    command.write_text(f'#!/bin/sh\necho "$1 $MINE" >>{note}\n', encoding="utf-8")
+    command.chmod(0o700)
+    server = start(f"stop = {command} engine=${{PID}}\nenv = MINE=yes\n")
+    assert transcribe(server).status == 200
+    pid = server.engines()["speech"]["pid"]
+    assert server.post("/models/unload-all", {}).status == 200
+    until(lambda: note.exists() and note.read_text(), what="the stop command")
+    assert transcribe(server).status == 200
+    other = server.engines()["speech"]["pid"]
+    assert server.stop() == 0  # waits for the command
+    assert note.read_text().splitlines() == [f"engine={pid} yes", f"engine={other} yes"]
+
+
+def test_a_stop_command_that_cannot_be_run(start):
+    server = start("stop = /nonexistent/stop\n")
+    assert transcribe(server).status == 200
+    assert server.post("/models/unload-all", {}).status == 200
+    assert "cannot start /nonexistent/stop" in server.log()
+
+
 def test_they_evict_each_other(start):
     server = start("", "--models-max", "1")
     for _ in range(2):
@@ -118,7 +140,7 @@ def test_a_crash_is_explained_with_its_log(start):
     answer = transcribe(server, what="exit")
     assert answer.status == 502
     assert "exited with code 1" in answer.error["message"]
-    assert "MemoryError: no room" in answer.error["message"]
+    assert "MemoryError: no room" in answer.error["log"]
     assert transcribe(server).status == 200
 
 

@@ -9,6 +9,7 @@
  *     check = /up                          the path that says whether it is ready, and whether it hangs
  *     folder = /opt                        that it runs in
  *     inference = /run                     its path for /v1/audio/transcriptions, in place of /inference
+ *     stop = /opt/stop ${PID}              a command that is run when it is to stop
  */
 #include "script.h"
 
@@ -25,10 +26,9 @@ static const struct {
     const char *name;
     enum engine_option_role role;
 } options[] = {
-    {"--script", ENGINE_OPTION_REMOTE},
-    {"--check", ENGINE_OPTION_OTHER},
-    {"--folder", ENGINE_OPTION_OTHER},
-    {"--inference", ENGINE_OPTION_OTHER},
+    {"--script", ENGINE_OPTION_REMOTE}, {"--check", ENGINE_OPTION_OTHER},
+    {"--folder", ENGINE_OPTION_OTHER},  {"--inference", ENGINE_OPTION_OTHER},
+    {"--stop", ENGINE_OPTION_OTHER},
 };
 
 static int load_options(struct engine_options **out, const char *program, struct error *why)
@@ -75,6 +75,8 @@ static void compose_script(struct engine_launch *out, const struct engine_setup 
     own->directory = copy_of(&out->args, "--folder");
     if (engine_args_find(&out->args, "--inference"))
         set_route(own, engine_args_find(&out->args, "--inference")->value);
+    if (engine_args_find(&out->args, "--stop"))
+        strv_split(&own->stop_command, engine_args_find(&out->args, "--stop")->value, ' ');
     out->connections = 8;
 }
 
