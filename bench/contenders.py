@@ -105,15 +105,15 @@ class Nginx(Process):
         return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def hostler(models, port, *args):
+def hostler(models, port, *args, binary=HOSTLER):
     """Its state (holds, pins, footprints) stands beside the models, and so belongs to one run."""
     state = pathlib.Path(models).parent / f"state-{port}"
-    return Process([HOSTLER, "serve", "--models-dir", models, "--port", port, "--state-dir", state, "--log-level",
+    return Process([binary, "serve", "--models-dir", models, "--port", port, "--state-dir", state, "--log-level",
                     "error", *args], port)
 
 
-def hostler_before_stand_in(models, port):
-    return hostler(models, port, "--engine", STAND_IN, "--threads-http", 60000)
+def hostler_before_stand_in(models, port, binary=HOSTLER):
+    return hostler(models, port, "--engine", STAND_IN, "--threads-http", 60000, binary=binary)
 
 
 def router(engine, models, port):

@@ -138,7 +138,7 @@ static size_t write_request(const struct client *c, char *out, size_t size)
                              "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}",
                              opt.model, c->stalled ? 0 : opt.rate);
     return (size_t)snprintf(out, size,
-                            "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+                            "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                             "Content-Length: %d\r\n\r\n%s",
                             opt.idle ? "/tokenize" : "/v1/chat/completions", len, body);
 }
