@@ -137,10 +137,11 @@ static size_t write_request(const struct client *c, char *out, size_t size)
                              "{\"model\":\"%s\",\"stream\":true,\"rate\":%u,"
                              "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}",
                              opt.model, c->stalled ? 0 : opt.rate);
-    return (size_t)snprintf(out, size,
-                            "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                            "Content-Length: %d\r\n\r\n%s",
-                            opt.idle ? "/tokenize" : "/v1/chat/completions", len, body);
+    return (size_t)snprintf(
+        out, size,
+        "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Content-Length: %d\r\n\r\n%s",
+        opt.idle ? "/tokenize" : "/v1/chat/completions", len, body);
 }
 
 static void client_open(struct client *c, bool stalled)

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 #define SLICE_NS 1000000                  /* how long a slice takes: others wait no longer */
+#define FIRST_CAPACITY ((size_t)4 * 1024) /* bytes: a list of some models does not grow it */
 #define PENDING_MAX (HTTP_HIGH_WATER * 8) /* bytes that one slice may leave in the connection */
 
 /* Over all models by id; models may come and go between two slices. */
@@ -154,7 +155,9 @@ void slices_reply_list(struct api *api, struct http_exchange *x, const struct sl
     uv_idle_init(host_loop(api->host), &l->turn);
     l->turn.data = l;
     buf_init(&l->out, BUF_UNBOUNDED);
-    int rc = buf_puts(&l->out, list->head);
+    int rc = buf_reserve(&l->out, FIRST_CAPACITY);
+    if (!rc)
+        rc = buf_puts(&l->out, list->head);
     if (!rc)
         rc = write_slice(l);
     if (!rc && !l->complete) {
