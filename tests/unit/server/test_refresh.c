@@ -263,6 +263,13 @@ static void a_file_is_left_alone_until_it_rests(void **state)
     assert_true(uv_now(&loop) - before >= (FOLDER_SETTLE_S - 1) * 1000);
 }
 
+/* Work in the pool is over when its result is there for the loop to take. */
+static void wait_for_pool(void)
+{
+    struct pollfd over = {.fd = uv_backend_fd(&loop), .events = POLLIN};
+    assert_int_equal(poll(&over, 1, 20000), 1);
+}
+
 /* It is moved in after the reading that finds the folder, and before that folder is watched. */
 static void a_folder_is_looked_into_again_when_it_is_watched(void **state)
 {
@@ -271,12 +278,12 @@ static void a_folder_is_looked_into_again_when_it_is_watched(void **state)
     assert_int_equal(first(), 0);
     ask(&w);
     run_until(&w.told, 1);
+    wait_for_pool(); /* what was read is released */
+    uv_run(&loop, UV_RUN_NOWAIT);
     tree_folder(&t, "models/sub");
     uv_run(&loop, UV_RUN_NOWAIT); /* hears of it */
     ask(&w);
-    /* The reading is over when its result is there for the loop to take. */
-    struct pollfd over = {.fd = uv_backend_fd(&loop), .events = POLLIN};
-    assert_int_equal(poll(&over, 1, 20000), 1);
+    wait_for_pool(); /* the reading */
     put_old_file("models/sub/x.gguf");
     run_until(&w.told, 2);
     assert_int_equal(w.models, 1);
