@@ -207,6 +207,11 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
     case HOST_EV_SLEEPING:
         events_send(e, h->entry->id, "status_change", status("sleeping"));
         return;
+    case HOST_EV_STAYS:
+        events_send(
+            e, h->entry->id, "status_change",
+            with_cause(status("loaded"), "it is still answering requests: it stays loaded"));
+        return;
     case HOST_EV_GONE:
         events_send(e, h->entry->id, "status_change", unloaded(h));
         return;

@@ -18,6 +18,8 @@
 #include "server/model_set.h"
 #include "server/unload.h"
 
+/* How long requests may go on under llama.cpp's form: its clients wait 15 s and more for the answer. */
+#define ONE_PATIENCE_MS 10000
 #define MODELS_MAX 10000 /* names in one request */
 
 /* --- reading what is asked for -----------------------------------------------------------------------------
@@ -202,12 +204,6 @@ static void on_previewed(struct unload *u, void *ctx)
     report_to(ctx, 200, u);
 }
 
-static void on_done_unseen(struct unload *u, void *ctx)
-{
-    (void)ctx;
-    unload_destroy(u);
-}
-
 /* Starts the operation, or only reports what it would do. `x`: NULL when its client is gone. */
 static void run(struct api *api, struct http_exchange *x, struct unload *u,
                 const struct order *order)
@@ -372,6 +368,36 @@ static void unload_several(struct api *api, struct http_exchange *x, const struc
     free(by);
 }
 
+/* What is left to do is up to the client: in llama.cpp's shape. */
+static void refuse_busy(struct http_exchange *x, const struct model *m)
+{
+    unsigned n = m->sched.leases;
+    char *message =
+        mem_printf("model '%s' is still answering %u request%s and stays loaded: try again "
+                   "later, or with \"force\":true, which cuts %s off",
+                   m->entry->id, n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
+    json_t *error = reply_error_object(409, message);
+    json_object_set_new(error, "state", json_string("busy"));
+    free(message);
+    reply_error_json(x, 409, error, NULL);
+}
+
+/* The engine's memory is back, or it stays. */
+static void on_one_done(struct unload *u, void *ctx)
+{
+    struct waiter *w = ctx;
+    const struct unload_target *t = &u->targets[0];
+    const struct model *m = t->result == UNLOAD_BUSY ? host_find(w->api->host, t->id) : NULL;
+    if (w->x && m)
+        refuse_busy(w->x, m);
+    else if (w->x && t->result == UNLOAD_FAILED)
+        reply_error(w->x, 500, "the engine of model '%s' does not end: see the log", t->id);
+    else if (w->x)
+        reply_success(w->x);
+    unload_destroy(u);
+    free(w);
+}
+
 static void start_one(struct api *api, struct http_exchange *x, struct model *m,
                       const struct order *order)
 {
@@ -388,11 +414,15 @@ static void start_one(struct api *api, struct http_exchange *x, struct model *m,
         intent_perform_holds(api->host);
         hold_order_release(hold);
     }
-    unload_start(u, &order->options, on_done_unseen, NULL);
-    reply_success(x);
+    struct waiter *w = mem_zalloc(sizeof *w);
+    *w = (struct waiter){.api = api, .x = x};
+    struct unload_options options = order->options;
+    options.patience_ms = ONE_PATIENCE_MS;
+    http_exchange_take(x, &waiter_events, w);
+    unload_start(u, &options, on_one_done, w);
 }
 
-/* llama.cpp's form: one model, answered at once. */
+/* llama.cpp's form: one model, and no report. */
 static void unload_one(struct api *api, struct http_exchange *x, const struct caller *caller,
                        json_t *body)
 {

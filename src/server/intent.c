@@ -44,6 +44,7 @@ void intent_cancel_unload(struct model *m)
 {
     log_warn("model %s is still busy: it stays loaded", m->entry->id);
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_KEEP, .model = &m->sched});
+    host_announce(m->host, HOST_EV_STAYS, m, NULL);
 }
 
 /* --- holds --------------------------------------------------------------------------------------

@@ -348,12 +348,19 @@ static void init(struct operation *op, const struct unload_options *options, unl
     op->timer.data = op;
 }
 
+static uint64_t drain_of(const struct config *c, const struct unload_options *options)
+{
+    if (options->has_drain)
+        return options->drain_ms;
+    bool less = options->patience_ms && options->patience_ms < c->drain_timeout_ms;
+    return less ? options->patience_ms : c->drain_timeout_ms;
+}
+
 void unload_start(struct unload *u, const struct unload_options *options, unload_done *done,
                   void *ctx)
 {
     struct operation *op = of(u);
-    uint64_t drain =
-        options->has_drain ? options->drain_ms : host_config(op->host)->drain_timeout_ms;
+    uint64_t drain = drain_of(host_config(op->host), options);
     init(op, options, done, ctx);
     triage(u);
     read_figures(op, on_figures_before);

@@ -42,6 +42,8 @@ struct unload_options {
     bool force;
     bool has_drain;
     uint64_t drain_ms;
+    uint64_t
+        patience_ms; /* with neither: how long, if that is less than the server's drain timeout; 0: so long */
     const char *reason; /* NULL */
     const char *by;
 };

@@ -36,6 +36,7 @@ ADDED = {
     "status.reason": "why it is not loaded any more",
     "status.signal": "the signal that ended its engine",
     "status.message": "what went wrong, in words",
+    "status.log": "the last log lines of an engine that failed",
     "status.draining": "it finishes what it has and goes, or is on its way out",
     "status.progress": "how far its load is",
 }
@@ -144,6 +145,11 @@ differs("a load takes part in the queue in place of failing when the only place 
          {"status": 500}, {"status": 200, "body": {"success": True}}))
 
 # --- events, streams, downloads ----------------------------------------------------------------------
+
+differs("the engine's last log lines say why",
+        (ENTRIES[3], "entry.status.log", ABSENT, re.compile("failed to load model")),
+        ("test_loading.py::test_a_request_for_a_model_that_does_not_load", "tokenize.body.error.log", ABSENT,
+         re.compile("failed to load model")))
 
 differs("why a model is not loaded, in its event too",
         ("test_events.py::test_load_and_unload", "exit code.reason", ABSENT, "unloaded"),

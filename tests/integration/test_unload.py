@@ -7,19 +7,21 @@ import time
 import pytest
 from background import background
 from conftest import PATIENCE, until
+from events import Events
 from unloading import (DEAF, ENDLESS, SLOW_STREAM, alive, fake, load, pids, real,  # noqa: F401
                        results, server_is_empty, text_of, unload_all, wait_for_state)
-from wire import chat, open_stream, read_events
+from wire import chat, is_json_error, open_stream, read_events
 
 # --- llama.cpp's form ------------------------------------------------------------------------------
 
-def test_unload_answers_at_once_and_the_engine_ends(real):
-    pid = load(real, "m1")["m1"]
-    answer = real.post("/models/unload", {"model": "m1"})
-    assert (answer.status, answer.json) == (200, {"success": True})
-    until(lambda: real.state("m1") == "unloaded")
-    assert not alive(pid)
-    assert real.models()["m1"]["status"]["reason"] == "unloaded"
+def test_unload_is_answered_when_the_engine_is_gone(real):
+    """Who asks for the list then must not see it loaded: web interfaces, and loops in a shell, do."""
+    for model in ("m1", "m2", "m3"):
+        pid = load(real, model)[model]
+        answer = real.post("/models/unload", {"model": model})
+        assert (answer.status, answer.json) == (200, {"success": True})
+        assert real.state(model) == "unloaded" and not alive(pid)
+        assert real.models()[model]["status"]["reason"] == "unloaded"
 
 
 @pytest.mark.parametrize("body, message", [
@@ -65,11 +67,28 @@ def test_unload_of_a_busy_model_lets_it_finish(fake):
     server = fake(a=SLOW_STREAM)
     connection, response = open_stream(server, "a")
     first = read_events(response, 1)
-    assert server.post("/models/unload", {"model": "a"}).json == {"success": True}
+    unloaded = background(server.post, "/models/unload", {"model": "a"})
     wait_for_state(server, "a", "draining")
     text = text_of(first + read_events(response))
     assert text[:-1] == [f"word{n} " for n in range(60)]
-    until(lambda: server.state("a") == "unloaded")
+    assert unloaded.result(PATIENCE).json == {"success": True}
+    assert server.state("a") == "unloaded" and not server.engines()
+    connection.close()
+
+
+def test_unload_of_a_model_that_stays_busy(fake):
+    """It stays loaded, and the caller, and who follows events, are told so."""
+    server = fake("--drain-timeout", "1s", a=ENDLESS)
+    connection, response = open_stream(server, "a")
+    read_events(response, 1)
+    events = Events(server)
+    answer = server.post("/models/unload", {"model": "a"})
+    message = is_json_error(answer, 409)
+    assert answer.error["state"] == "busy" and "1 request " in message and "force" in message
+    assert events.until("loaded")[-1] == ("status_change", "loaded") and "stays loaded" in events.cause
+    events.close()
+    assert server.state("a") == "loaded" and not server.models()["a"]["status"].get("draining")
+    assert len(read_events(response, 3)) == 3
     connection.close()
 
 
