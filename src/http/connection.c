@@ -238,7 +238,7 @@ void connection_event(struct http_exchange *x, enum connection_event event)
         refuse_bytes(x);
         return;
     case CONNECTION_DO_TIME_OUT:
-        refuse(x, 408, x->head.problem);
+        refuse(x, x->makes_way ? 503 : 408, x->head.problem);
         return;
     case CONNECTION_DO_FINISH:
         do_finish(x);
@@ -261,6 +261,12 @@ void connection_event(struct http_exchange *x, enum connection_event event)
     case CONNECTION_DO_ASSERT:
         assert(false && "an event that this state cannot have");
     }
+}
+
+void connection_make_way(struct http_exchange *x)
+{
+    x->makes_way = true;
+    connection_time_out(x, "all connections are in use (--max-connections): try again in a second");
 }
 
 void connection_time_out(struct http_exchange *x, const char *why)
@@ -375,7 +381,7 @@ static llhttp_data_cb collect_value; /* of http/head_parser.h */
 static int on_value(llhttp_t *p, const char *at, size_t len)
 {
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
-    const char *problem = len && !x->head.complete ? request_check_value(&x->check, at) : NULL;
+    const char *problem = x->head.complete ? NULL : request_check_value(&x->check, at, len);
     return problem ? stop_at(x, problem) : collect_value(p, at, len);
 }
 

@@ -72,6 +72,7 @@ struct http_exchange {
     bool plain_answer; /* without what `add_fields` adds */
     bool expects;      /* 100-continue is owed before the body is read */
     bool ready;        /* it is in all->ready */
+    bool makes_way;    /* for another connection: refused with 503 */
     uv_shutdown_t shutdown;
     struct http_head head; /* last, for connection_create() */
 };
@@ -114,6 +115,8 @@ void connection_start(struct http_exchange *x);
 void connection_event(struct http_exchange *x, enum connection_event event);
 /* The time limit of its state has passed. `why` is for the client. */
 void connection_time_out(struct http_exchange *x, const char *why);
+/* All connections are in use, and another one needs its place: its request is refused. */
+void connection_make_way(struct http_exchange *x);
 /* Parses the next request that was read ahead. */
 void connection_serve_next(struct http_exchange *x);
 /* Its handler hears `gone` now, and may not go on without a client. */

@@ -215,17 +215,56 @@ bool connections_make_room(struct connections *c, uint64_t idle_ms)
     return false;
 }
 
-/* Of the reserve: the oldest that is not being answered. */
+/* --- the reserve: O(reserve) -------------------------------------------------------------------- */
+
+/* It is answered, and the client is given the time to read that: closed now, it could lose the answer. */
+static bool is_leaving(const struct http_exchange *x)
+{
+    return x->state == CONNECTION_DISCARD || x->state == CONNECTION_FINISH ||
+           x->state == CONNECTION_LINGER;
+}
+
+/* So many more have a socket, but no place. */
+static unsigned count_leaving(const struct connections *c)
+{
+    unsigned n = 0;
+    const struct http_exchange *x;
+    TAILQ_FOREACH (x, &c->reserve, state_link)
+        n += is_leaving(x);
+    return n;
+}
+
+static void drop_oldest_leaving(struct connections *c)
+{
+    struct http_exchange *x = TAILQ_FIRST(&c->reserve);
+    while (x && !is_leaving(x))
+        x = TAILQ_NEXT(x, state_link);
+    if (x)
+        connection_event(x, CONNECTION_ON_LOST);
+}
+
+/* The oldest whose request has not come whole: any other order would let those who send slowly outlast an operator
+ * who comes later. */
 static bool make_room_in_reserve(struct connections *c)
 {
-    struct http_exchange *x;
-    TAILQ_FOREACH (x, &c->reserve, state_link)
-        if (x->state != CONNECTION_ANSWER) {
-            c->refused++;
-            connection_event(x, CONNECTION_ON_LOST);
-            return true;
-        }
-    return false;
+    struct http_exchange *x = TAILQ_FIRST(&c->reserve);
+    while (x && (x->state == CONNECTION_ANSWER || is_leaving(x)))
+        x = TAILQ_NEXT(x, state_link);
+    if (!x)
+        return false;
+    c->refused++;
+    if (x->state == CONNECTION_BODY)
+        connection_make_way(x);
+    else
+        connection_event(x, CONNECTION_ON_LOST);
+    return true;
+}
+
+static bool find_place_in_reserve(struct connections *c)
+{
+    if (count_leaving(c) >= c->limits.reserve)
+        drop_oldest_leaving(c);
+    return c->n_reserve - count_leaving(c) < c->limits.reserve || make_room_in_reserve(c);
 }
 
 /* Where a new connection belongs; false: there is no place at all. */
@@ -236,7 +275,7 @@ static bool find_place(struct connections *c, enum connection_class *out)
         (c->n_ordinary < c->limits.connections || connections_make_room(c, 0)))
         return true;
     *out = CLASS_RESERVE;
-    return c->n_reserve < c->limits.reserve || make_room_in_reserve(c);
+    return find_place_in_reserve(c);
 }
 
 static void name_peer(struct http_exchange *x, bool is_unix)

@@ -19,6 +19,23 @@ void request_check_keep(struct request_check *c, size_t len)
         end--;
     if (end > c->chunk)
         c->last = end[-1];
+    for (size_t i = 0; i < len; i++) {
+        c->folded |= c->line_ended && is_blank(c->chunk[i]);
+        c->line_ended = c->chunk[i] == '\n';
+    }
+}
+
+bool request_check_folds_empty(const struct request_check *c, const char *at)
+{
+    if (c->folded || at == c->chunk)
+        return c->folded;
+    if (at > c->chunk && at[-1] == '\n')
+        at--;
+    if (at > c->chunk && at[-1] == '\r')
+        at--;
+    while (at > c->chunk && is_blank(at[-1]))
+        at--;
+    return (at > c->chunk ? at[-1] : c->last) == '\n';
 }
 
 /* The byte `back` before `at`: of the chunk, or of what came before it. */
@@ -62,7 +79,7 @@ static bool is_transfer_coding_wrong(const llhttp_t *parser, const char *coding)
 struct fields {
     const char *host, *coding; /* the first of each; NULL: none */
     unsigned n_hosts;
-    bool blank; /* a blank stands between a name and its colon */
+    bool blank; /* a blank stands in a name, or between it and its colon */
 };
 
 static struct fields find_fields(const struct http_head *head)
@@ -70,8 +87,9 @@ static struct fields find_fields(const struct http_head *head)
     struct fields f = {0};
     for (unsigned i = 0; i < head->n_fields; i++) {
         const char *value = http_field_value(head, i);
-        /* RFC 9112, 5.1. llhttp takes a blank for a part of the name; the name's end is a zero. */
-        f.blank |= value[-2] == ' ';
+        const char *name = http_field_name(head, i);
+        /* RFC 9112, 5.1. llhttp takes a blank for a part of the name, behind which is a zero. */
+        f.blank |= memchr(name, ' ', (size_t)(value - 1 - name)) != NULL;
         if (http_field_is(head, i, "host")) {
             f.host = f.host ? f.host : value;
             f.n_hosts++;
@@ -104,6 +122,6 @@ const char *request_check_head(const llhttp_t *parser, const struct http_head *h
     if (parser->content_length > INT64_MAX)
         return "Content-Length is too large";
     if (f.blank)
-        return "a blank between the name of a header field and its colon";
+        return "a blank in the name of a header field, or between it and its colon";
     return host_problem(&f, parser->http_minor == 0);
 }

@@ -21,6 +21,8 @@ struct request_check {
     char tail[REQUEST_CHECK_TAIL]; /* the last bytes before them, zeros where there were fewer */
     bool has_version;              /* a part of the version has come */
     char last;                     /* the last of all before them that is neither blank nor tab */
+    bool line_ended;               /* the bytes before them end with a line feed */
+    bool folded;                   /* among them, a line began with a blank or a tab */
 };
 
 /* The parser gets these bytes now. */
@@ -49,14 +51,21 @@ static inline const char *request_check_protocol(struct request_check *c, const 
     return same ? NULL : "the protocol is not HTTP";
 }
 
-/* RFC 9112, 5.2: a value that goes on in the next line, which llhttp would glue together. `at`: where a part
- * of a value begins that is not empty. */
-static inline const char *request_check_value(const struct request_check *c, const char *at)
+/* Whether the line before `at`, where an empty value was found to be complete, is a fold. Not for callers. */
+bool request_check_folds_empty(const struct request_check *c, const char *at);
+
+/* RFC 9112, 5.2: a value that goes on in the next line, which llhttp would glue together. `at`: where `len` bytes
+ * of a value begin. */
+static inline const char *request_check_value(const struct request_check *c, const char *at,
+                                              size_t len)
 {
+    static const char folded[] = "a header field is folded over several lines";
+    if (!len)
+        return request_check_folds_empty(c, at) ? folded : NULL;
     while (at > c->chunk && (at[-1] == ' ' || at[-1] == '\t'))
         at--;
     char before = at > c->chunk ? at[-1] : c->last;
-    return before == '\n' ? "a header field is folded over several lines" : NULL;
+    return before == '\n' ? folded : NULL;
 }
 
 const char *request_check_head(const llhttp_t *parser, const struct http_head *head);

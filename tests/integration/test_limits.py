@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """How many clients are served at once, how long one may take, and what a greedy one costs the others."""
+import contextlib
 import json
 import pathlib
 import re
@@ -71,6 +72,29 @@ def test_an_operator_gets_in(house, cli, data):
         done = cli("unload", "--all", "--url", f"http://127.0.0.1:{house.port}")
         assert done.returncode == 0, done.stderr
         assert house.loaded() == []
+    finally:
+        close_all(full)
+
+
+@pytest.mark.parametrize("path, patient", [("/models/unload", False), ("/tokenize", False), ("/models/unload", True)],
+                         ids=["an operator's", "a client's", "an operator's, who is in time"])
+def test_who_has_sent_most_of_a_body_gets_an_answer(house, path, patient):
+    """It came when all connections were in use, and others come while it sends its body."""
+    full = fill(house)
+    body = json.dumps({"model": "nobody", "content": "x" * 60000}).encode()
+    request = request_bytes("POST", path, body)
+    try:
+        with Wire(house) as wire:
+            wire.send(request[:-100])
+            until(lambda: connections(house)["open"] >= 10)  # with the one that asks
+            full += fill(house, 10 if patient else 40)
+            if not patient:  # the server has seen most of them
+                until(lambda: connections(house)["refused"] >= 16)
+            with contextlib.suppress(OSError):
+                wire.send(request[-100:])
+            head = wire.head()
+            assert head.status == (400 if patient else 503)
+            assert json.loads(wire.body(head))["error"]["code"] == head.status
     finally:
         close_all(full)
 

@@ -186,7 +186,9 @@ static const char *const forbidden[] = {
     "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a,b\r\n\r\n",
-    /* 5.1: blanks behind a name */
+    /* 5.1: blanks in a name, or behind it */
+    "GET / HTTP/1.1\r\nHost: a\r\nX Y: b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nX Y:\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\nX\t: y\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\nX  : y\r\n\r\n",
@@ -195,6 +197,9 @@ static const char *const forbidden[] = {
     "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\tc\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\nA:\r\n c\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n \r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nA:\r\n \r\nB: c\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nA:\r\n \t \r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nA: \r\n\t\r\n\r\n",
     "GET / HTTP/1.1\r\n Host: a\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
     /* 6.1: HTTP/1.0 knows no chunks */
@@ -232,6 +237,7 @@ static void what_looks_like_it_and_is_allowed(void **state)
     static const char *const good[] = {
         "GET / HTTP/1.1\r\nHost:\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: [::1]:8080\r\nA: b  c\td \r\nB:\r\nC:  \r\n\r\n",
+        "GET / HTTP/1.1\r\nA:\r\nB: \r\nHost: a\r\nC:\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
     };
     for (size_t i = 0; i < 2 * (sizeof good / sizeof *good); i++) {
