@@ -145,8 +145,8 @@ static void collect_routes(void)
     memcpy(routes, own_routes, sizeof own_routes);
     n_routes = N_OWN_ROUTES;
     for (size_t k = 0; (kind = engine_kind_at(k)); k++)
-        for (const struct engine_route *r = kind->routes; r && r->path; r++)
-            add_route(r);
+        for (size_t i = 0; kind->routes && i < kind->routes->n; i++)
+            add_route(&kind->routes->v[i]);
 }
 
 static void index_routes(void)

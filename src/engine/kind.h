@@ -128,7 +128,7 @@ struct engine_kind {
     char *(*memory_note)(const struct engine_figures *figures, const struct engine_args *args);
 
     /* HTTP. */
-    const struct engine_route *routes; /* that its engines serve; NULL path behind the last */
+    const struct engine_routes *routes; /* that its engines serve */
     /* From the last bytes of an answer; false: they do not say. NULL: only as every API says it. */
     engine_usage_fn *usage;
     uint64_t keep_ms;         /* how long an idle connection may be reused; 0: not at all */

@@ -72,7 +72,10 @@ const char *engine_launch_health_path(const struct engine_launch *l)
     return l->own && l->own->health_path ? l->own->health_path : l->program->kind->health_path;
 }
 
-const struct engine_route *engine_launch_routes(const struct engine_launch *l)
+struct engine_routes engine_launch_routes(const struct engine_launch *l)
 {
-    return l->own && l->own->routes ? l->own->routes : l->program->kind->routes;
+    const struct engine_routes *of_kind = l->program->kind->routes;
+    if (l->own && l->own->routes)
+        return (struct engine_routes){l->own->routes, l->own->n_routes};
+    return of_kind ? *of_kind : (struct engine_routes){NULL, 0};
 }

@@ -9,8 +9,7 @@
 #include "base/strv.h"
 #include "engine/args.h"
 #include "engine/program.h"
-
-struct engine_route;
+#include "engine/route.h"
 
 /* What users gave for one model, and the model's files. Each pointer but `program` may be NULL. */
 struct engine_setup {
@@ -33,7 +32,9 @@ struct engine_particulars {
     char *health_path;
     struct strv
         stop_command; /* run when it is to stop (stop_command.h); none: only its kind's steps */
-    struct engine_route *routes; /* as engine_kind.routes; its texts are in the next one */
+    struct engine_route
+        *routes; /* in place of engine_kind.routes; allocated, its texts are in route_texts */
+    size_t n_routes;
     struct strv route_texts;
 };
 
@@ -53,7 +54,7 @@ struct engine_particulars *engine_launch_own(struct engine_launch *l);
 const char *engine_launch_path(const struct engine_launch *l);
 const char *engine_launch_ready_path(const struct engine_launch *l);
 const char *engine_launch_health_path(const struct engine_launch *l);
-const struct engine_route *engine_launch_routes(const struct engine_launch *l);
+struct engine_routes engine_launch_routes(const struct engine_launch *l);
 /* Whether an engine that was started with one need not be replaced when the other is due. */
 bool engine_launch_equal(const struct engine_launch *a, const struct engine_launch *b);
 

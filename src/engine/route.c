@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/route.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
-const struct engine_route *engine_route_find(const struct engine_route *routes,
-                                             const struct engine_route *asked)
+/* As numbers, because `asked` may point into another array. */
+static bool is_among(const struct engine_routes *r, const struct engine_route *asked)
 {
-    const struct engine_route *r;
-    for (r = routes; r && r->path; r++)
-        if (r == asked)
-            return r;
-    for (r = routes; r && r->path; r++)
-        if (strcmp(r->path, asked->path) == 0 && strcmp(r->method, asked->method) == 0)
-            return r;
+    return (uintptr_t)asked >= (uintptr_t)r->v && (uintptr_t)asked < (uintptr_t)(r->v + r->n);
+}
+
+const struct engine_route *engine_routes_find(const struct engine_routes *r,
+                                              const struct engine_route *asked)
+{
+    if (is_among(r, asked))
+        return asked;
+    for (size_t i = 0; i < r->n; i++)
+        if (strcmp(r->v[i].path, asked->path) == 0 && strcmp(r->v[i].method, asked->method) == 0)
+            return &r->v[i];
     return NULL;
 }

@@ -3,6 +3,8 @@
 #ifndef HOSTLER_ENGINE_ROUTE_H
 #define HOSTLER_ENGINE_ROUTE_H
 
+#include <stddef.h>
+
 /* What a request by the route does: api/ derives from it who may send it. */
 enum engine_route_use {
     ENGINE_ROUTE_INFER,  /* computes with the model */
@@ -26,9 +28,14 @@ struct engine_route {
         *engine_path; /* sent to the engine in place of `path`, which has no `*`; NULL: the same */
 };
 
-/* The one of `routes`, which end with a NULL path, for the same requests as `asked`; NULL: there is none.
+struct engine_routes {
+    const struct engine_route *v;
+    size_t n;
+};
+
+/* The route among `r` for the same requests as `asked`; NULL: none. O(1) if `asked` is one of them, else
  * O(routes). */
-const struct engine_route *engine_route_find(const struct engine_route *routes,
-                                             const struct engine_route *asked);
+const struct engine_route *engine_routes_find(const struct engine_routes *r,
+                                              const struct engine_route *asked);
 
 #endif

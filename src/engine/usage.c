@@ -6,9 +6,12 @@
 json_t *engine_usage_value(const char *tail, size_t len, const char *name)
 {
     const size_t n = strlen(name);
-    for (size_t i = len; i-- > n;)
-        if (memcmp(tail + i - n, name, n) == 0)
-            return json_loadb(tail + i, len - i, JSON_DISABLE_EOF_CHECK, NULL);
+    const char *colon = tail + len;
+    while ((colon = memrchr(tail, ':', (size_t)(colon - tail)))) {
+        const size_t end = (size_t)(colon - tail) + 1;
+        if (end >= n && memcmp(tail + end - n, name, n) == 0)
+            return json_loadb(tail + end, len - end, JSON_DISABLE_EOF_CHECK, NULL);
+    }
     return NULL;
 }
 

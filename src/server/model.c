@@ -115,7 +115,8 @@ void model_estimate(const struct model *m, size_t devices, struct footprint *out
 
 const struct engine_route *model_route(const struct model *m, const struct engine_route *asked)
 {
-    return engine_route_find(engine_launch_routes(&m->launch), asked);
+    const struct engine_routes routes = engine_launch_routes(&m->launch);
+    return engine_routes_find(&routes, asked);
 }
 
 /* --- reading ------------------------------------------------------------------------------------

@@ -59,8 +59,9 @@ static char *copy_of(const struct engine_args *args, const char *name)
 static void set_route(struct engine_particulars *own, const char *path)
 {
     strv_add(&own->route_texts, path);
-    own->routes = mem_zalloc(2 * sizeof *own->routes);
-    own->routes[0] = script_kind.routes[0];
+    own->routes = mem_zalloc(sizeof *own->routes);
+    own->n_routes = 1;
+    own->routes[0] = script_kind.routes->v[0];
     own->routes[0].engine_path = own->route_texts.v[0];
 }
 
@@ -121,12 +122,13 @@ static bool usage(struct engine_usage *out, const char *tail, size_t len)
     return known;
 }
 
-static const struct engine_route routes[] = {
+static const struct engine_route list[] = {
     {"POST", "/v1/audio/transcriptions", ENGINE_ROUTE_INFER, ENGINE_ROUTE_MODEL_IN_BODY,
      "/inference"},
     {"GET", "/v1/voices", ENGINE_ROUTE_READ, ENGINE_ROUTE_MODEL_IN_QUERY, NULL},
-    {NULL, NULL, ENGINE_ROUTE_INFER, ENGINE_ROUTE_MODEL_IN_BODY, NULL},
 };
+
+static const struct engine_routes routes = {list, sizeof list / sizeof *list};
 
 static const struct engine_stop_step stop[] = {{.signal = SIGTERM}};
 
@@ -147,6 +149,6 @@ const struct engine_kind script_kind = {
     .n_stop = 1,
     .is_out_of_memory = is_out_of_memory,
     .estimate = estimate,
-    .routes = routes,
+    .routes = &routes,
     .usage = usage,
 };

@@ -137,7 +137,7 @@ const struct engine_kind llama_kind = {
     .memory_hint = "give it a smaller --ctx-size",
     .memory_note = llama_memory_note,
     .memory_margin = FIT_TARGET,
-    .routes = llama_routes,
+    .routes = &llama_routes,
     .usage = llama_usage,
     .keep_ms = 3000, /* it closes an idle connection after 5 s */
     /* It often closes a connection right after a streamed answer without notice; a request that is sent at

@@ -10,6 +10,6 @@
 
 extern const struct engine_kind llama_kind;
 /* routes.c */
-extern const struct engine_route llama_routes[];
+extern const struct engine_routes llama_routes;
 
 #endif

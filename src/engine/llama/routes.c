@@ -5,7 +5,7 @@
 #define QUERY ENGINE_ROUTE_MODEL_IN_QUERY
 #define BODY ENGINE_ROUTE_MODEL_IN_BODY
 
-const struct engine_route llama_routes[] = {
+static const struct engine_route routes[] = {
     {"GET", "/metrics", ENGINE_ROUTE_STATUS, QUERY, NULL},
     {"GET", "/slots", ENGINE_ROUTE_STATUS, QUERY, NULL},
     {"GET", "/lora-adapters", ENGINE_ROUTE_READ, QUERY, NULL},
@@ -40,5 +40,6 @@ const struct engine_route llama_routes[] = {
     {"POST", "/slots/*", ENGINE_ROUTE_ADMIN, BODY, NULL},
     {"POST", "/lora-adapters", ENGINE_ROUTE_ADMIN, BODY, NULL},
     {"POST", "/v1/systemone", ENGINE_ROUTE_INFER, BODY, NULL},
-    {NULL, NULL, ENGINE_ROUTE_INFER, BODY, NULL},
 };
+
+const struct engine_routes llama_routes = {routes, sizeof routes / sizeof *routes};

@@ -116,11 +116,11 @@ static void what_needs_another_process(void **state)
 
 static const struct engine_route *llama_route(const char *path)
 {
-    const struct engine_route *r = llama_kind.routes;
-    while (r->path && strcmp(r->path, path) != 0)
-        r++;
-    assert_non_null(r->path);
-    return r;
+    for (size_t i = 0; i < llama_kind.routes->n; i++)
+        if (strcmp(llama_kind.routes->v[i].path, path) == 0)
+            return &llama_kind.routes->v[i];
+    fail_msg("no route %s", path);
+    return NULL;
 }
 
 static void routes_of_a_model(void **state)
@@ -132,12 +132,12 @@ static void routes_of_a_model(void **state)
     assert_string_equal(model_route(&m, llama_route("/v1/audio/transcriptions"))->engine_path,
                         "/inference");
     assert_null(model_route(&m, llama_route("/v1/chat/completions")));
-    assert_ptr_equal(model_route(&m, &script_kind.routes[1]), &script_kind.routes[1]);
+    assert_ptr_equal(model_route(&m, &script_kind.routes->v[1]), &script_kind.routes->v[1]);
     compose_with(SCRIPT "inference = /run\n");
     m.launch = out;
     assert_string_equal(model_route(&m, llama_route("/v1/audio/transcriptions"))->engine_path,
                         "/run");
-    assert_null(model_route(&m, &script_kind.routes[1]));
+    assert_null(model_route(&m, &script_kind.routes->v[1]));
 }
 
 static void estimates_and_usage(void **state)
