@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A GPU's driver that does not answer: only what needs its figures waits, and not for ever."""
+import os
 import pathlib
 import signal
 
@@ -78,6 +79,17 @@ def test_what_needs_its_figures_is_done_with_the_last_ones(fake, driver):
     driver.answers(21000)
     until(lambda: free(server.get("/hostler/v1/status")) == 21000, what="the new figure")
     assert "the memory figures have come after" in server.log()
+
+
+def test_an_engine_that_is_killed_while_it_loads(fake, driver):
+    """Whether the kernel did that for lack of memory is in a reading that does not come."""
+    server = fake(env=driver.env, a={"load_s": 60})
+    waiting = background(server.tokenize, "a")
+    pid = until(lambda: server.engines().get("a", {}).get("pid"), what="its start")
+    driver.hangs()
+    os.kill(pid, signal.SIGKILL)
+    answer = waiting.result(PATIENCE)
+    assert answer.status >= 500 and "ended by signal 9" in answer.error["message"], answer.body
 
 
 def test_the_server_ends_while_it_hangs(fake, driver):
