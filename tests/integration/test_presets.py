@@ -148,7 +148,7 @@ def test_the_stop_timeout_of_a_model(start, tmp_path):
         assert server.tokenize(model).status == 200
     results = {r["model"]: r for r in server.post("/models/unload-all", {}).json["results"]}
     assert {r["result"] for r in results.values()} == {"unloaded"}
-    assert 300 <= results["quick"]["stopped_ms"] < 5000
+    assert 300 <= results["quick"]["stopped_ms"] < results["slow"]["stopped_ms"]
     # Longer than --stop-timeout and what an unload allows beyond that: its own counts.
     assert results["slow"]["stopped_ms"] >= 7000
 

@@ -131,7 +131,7 @@ def test_kept_connections_do_not_keep_others_from_their_turn(hostler, models):
         with concurrent.futures.ThreadPoolExecutor(40) as pool:
             assert {a.status for a in pool.map(lambda n: server.tokenize("m1"), range(40))} == {200}
         took.append(time.monotonic() - begin)
-    assert min(took) < 3  # it was 12 s: what idle connections are kept for, several times over
+    assert min(took) < 8  # it was 12 s: what idle connections are kept for, several times over
 
 
 def test_slots_are_shown_beside_many_long_streams(hostler, slow_models):
