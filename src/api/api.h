@@ -45,19 +45,27 @@ void api_listening(struct api *api, const struct http_server *server);
 /* Adds what every answer's head has; for http_server_on_answer(). */
 void api_add_fields(struct http_exchange *x, void *ctx);
 
-/* models.c: llama.cpp's router routes */
+/*
+ * Handlers, with what a call costs the loop beside reading the body; what a slice does is bounded by time
+ * (slices.h). A name that no model has costs the search for the nearest one, O(models) with a ceiling.
+ * bench/latency calls each with its worst input.
+ */
+
+/* models.c: llama.cpp's router routes. List: O(models), in slices; with `?reload=1` also refresh.h. Load: O(1). */
 api_handler api_models_list, api_models_load;
-/* downloads.c */
+/* downloads.c. O(1); files are fetched by a process and deleted in the pool. */
 api_handler api_models_download, api_models_delete;
 downloads_on_event api_downloads_on_event;
 /* Cancels the download of that name and answers; false when there is none. */
 bool api_download_cancel(struct api *api, struct http_exchange *x, const char *name);
-/* events.c */
+/* events.c. O(1); each event later is O(subscribers). */
 api_handler api_events;
-/* unload.c */
-api_handler api_models_unload, api_models_unload_all, api_models_hold, api_models_release;
-api_handler api_models_pin, api_models_unpin;
-/* requests.c, show.c, estimate.c, logs.c */
+/* unload.c. O(models named), for unload-all O(models): some 0.1 µs each; the report in slices. */
+api_handler api_models_unload, api_models_unload_all;
+/* holds.c. O(models named), or O(models), in slices; of a hold 0.5 µs each in one turn. */
+api_handler api_models_hold, api_models_release, api_models_pin, api_models_unpin;
+/* requests.c, show.c, estimate.c, logs.c. Requests: O(those asked for), at most 1,000 and those that go on; logs:
+ * O(what is kept); show and estimate: O(instances). */
 api_handler api_requests, api_show, api_estimate, api_logs;
 /* inference.c: passes the request on to the engine of the model that it names. `route`: by which of the
  * kinds' routes it came. */
@@ -67,12 +75,12 @@ void api_inference(struct api *api, struct http_exchange *x, const struct caller
 api_handler api_inference_query;
 /* The same for a model that is known already, and loaded. */
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
-                      struct model *h);
-/* streams.c */
+                      struct model *m);
+/* streams.c. O(1); lookup: O(models + ids × engines), at most 4096 ids. */
 api_handler api_stream_get, api_stream_delete, api_streams_lookup;
-/* status.c */
+/* status.c. O(1); status: O(models), in slices. */
 api_handler api_health, api_props, api_status;
-/* What llama.cpp's web UI looks for, to learn that it is not there: tools, the CORS proxy. */
+/* What llama.cpp's web UI looks for, to learn that it is not there: tools, the CORS proxy. O(1). */
 api_handler api_disabled;
 
 #endif
