@@ -159,7 +159,8 @@ static void on_keep(struct sched *s, struct sched_model *m)
     LIST_FOREACH (i, &m->instances, of_model) {
         if (i->state != SCHED_DRAINING || i->stop_reason != SCHED_STOP_UNLOADED)
             continue;
-        if (i->outdated && !replace_request(s, i))
+        /* Its replacement may serve already. */
+        if (i->outdated && (sched_model_serving(m) || !replace_request(s, i)))
             continue;
         sched_instance_resume(s, i);
     }

@@ -1569,7 +1569,7 @@ static void keep(struct world *w, struct catalog_model *m)
 {
     struct engine *e;
     EACH_ENGINE (e, w, m) {
-        bool may = !e->outdated || (is_memory_known(w, e) && !is_held(w, m));
+        bool may = !e->outdated || (is_memory_known(w, e) && !is_held(w, m) && !open_engine(w, m));
         if (e->i.state != SCHED_DRAINING || e->drain_reason != SCHED_STOP_UNLOADED || !may)
             continue;
         e->draining = false;

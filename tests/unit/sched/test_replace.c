@@ -730,6 +730,22 @@ TEST(keeping_asks_for_the_replacement_again)
     assert_int_equal(old->state, SCHED_DRAINING);
 }
 
+TEST(keeping_does_not_bring_back_what_has_been_replaced)
+{
+    struct world *w = begin_replacing();
+    struct sched_instance *old = w->older[A];
+    unload(w, A, SCHED_NEVER);
+    did(w, "stop A unloaded");
+    tell(w, SCHED_EV_GONE, A);
+    ask(w, 1, A);
+    did(w, "spawn A for 1");
+    tell(w, SCHED_EV_READY, A);
+    did(w, "grant 1");
+    tell(w, SCHED_EV_KEEP, A);
+    did(w, "");
+    assert_int_equal(old->state, SCHED_DRAINING);
+}
+
 TEST(a_removed_model_ends_both)
 {
     struct world *w = begin_replacing();
@@ -824,6 +840,7 @@ int main(void)
         cmocka_unit_test(a_place_that_another_was_evicted_for_is_not_taken_over),
         cmocka_unit_test(unloading_ends_both),
         cmocka_unit_test(keeping_asks_for_the_replacement_again),
+        cmocka_unit_test(keeping_does_not_bring_back_what_has_been_replaced),
         cmocka_unit_test(a_removed_model_ends_both),
         cmocka_unit_test(a_shutdown_ends_both),
         cmocka_unit_test(a_shutdown_ends_what_was_due),
