@@ -229,7 +229,8 @@ class Daemon:
         self.judge_bystander(fault, hit)
         settle(self.server)
         after = self.pids()
-        for model in ("bystander", *keeps):
+        # Who has lost its client by its own failure is idle, and may be evicted.
+        for model in (*(() if self.bystander.over else ("bystander",)), *keeps):
             if after.get(model) != before.get(model):
                 raise Problem(f"the engine of {model} was stopped: {before} {after}")
         again = self.play(name)
