@@ -4,7 +4,6 @@
 With the release build: AddressSanitizer keeps what was freed, so that no limit can be set for it.
 """
 import contextlib
-import json
 import pathlib
 import resource
 
@@ -20,7 +19,7 @@ INFERENCE = "/v1/chat/completions"
 
 @pytest.fixture
 def house(hostler, tmp_path):
-    """A daemon of 300 models."""
+    """A daemon of the release build, and as many descriptors as this process may have."""
     folder = fake_models(tmp_path / "models", a={"tokens": 1000000, "token_ms": 20}, b={})
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
