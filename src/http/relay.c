@@ -456,6 +456,7 @@ static bool awaits_body(const struct relay *r)
 
 int relay_start(struct relay *r, struct http_client *client)
 {
+    stop_replay(r); /* of an earlier call */
     r->client = client;
     r->body_sent = false;
     r->replayed = 0;

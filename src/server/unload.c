@@ -6,6 +6,7 @@
 
 #include "base/container_of.h"
 #include "base/memory.h"
+#include "server/host_core.h"
 #include "server/model_set.h"
 #include "server/sampler.h"
 
@@ -319,8 +320,11 @@ static void begin_unloads(struct operation *op, uint64_t drain_until)
         t->begun = true;
         m->intent.unloads++;
         intent_unload(m, drain_until, op->options.reason, op->options.by);
-        if (t->result == UNLOAD_PENDING && model_state(m) == SCHED_UNLOADED)
+        if (t->result == UNLOAD_PENDING && model_state(m) == SCHED_UNLOADED) {
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
+            host_announce(op->host, HOST_EV_GONE, m,
+                          NULL); /* who waits for its load waits in vain */
+        }
     }
 }
 

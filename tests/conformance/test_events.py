@@ -135,6 +135,7 @@ def test_an_unload_while_loading(start, slow_model, see):
     server = start("--models-dir", os.path.dirname(slow_model))
     with server.events() as events:
         server.load("slow")
+        events.wait_status("slow", "loading")
         server.unload("slow")
         events.wait_status("slow", "unloaded")
         see("story", events.story(), [["slow", "model_status", "loading"], ["slow", "status_change", "unloaded"]])

@@ -160,7 +160,7 @@ def test_a_body_whose_file_cannot_be_made(hostler, tmp_path):
 
 def test_json_that_hostler_reads_itself_counts(hostler, models):
     """Parsed, it takes a multiple of its size: many at once are refused, and it is given back."""
-    server = hostler("--models-dir", models, env={"HOSTLER_MAX_BODY_MEMORY": "16M"})
+    server = hostler("--models-dir", models, env={"HOSTLER_MAX_BODY_MEMORY": "32M"})
     body = b'{"except":[' + b"0," * 400000 + b"0]}"
     answers = [w.result(60) for w in
                [background(server.request, "POST", "/models/unload-all", body) for _ in range(6)]]

@@ -39,7 +39,7 @@ LASTING = {"socket": EMFILE, "open": EMFILE, "dir": EMFILE, "pipe": EMFILE,
            "fork": EAGAIN, "exec": ENOMEM, "dup": EMFILE, "mmap": ENOMEM, "inotify": ENOSPC,
            "change": ENOSPC, "write_file": ENOSPC, "connect": EAGAIN}
 # Who cannot reach or start an engine waits for that: so these come back.
-TIMES = {"socket": 5, "connect": 5, "pipe": 4, "fork": 4, "exec": 4}
+TIMES = {"socket": 5, "connect": 5, "pipe": 4, "fork": 4, "exec": 4, "dup": 4}
 FOR_EVER = 1 << 40
 
 
