@@ -47,8 +47,11 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     *out = uv_buf_init(read_buffer, s->reads_little ? STREAM_READ_LITTLE : STREAM_READ_SIZE);
 }
 
+/* The end of a connection that lose() shut down is not the peer's. */
 static void end_reading(struct stream *s, int error)
 {
+    if (s->lost && !error)
+        error = s->write_error;
     s->lost = false;
     stream_read_stop(s);
     s->broken = error != 0;

@@ -79,6 +79,21 @@ static void a_connection_that_becomes_free_ends_the_wait(void **state)
     assert_ended(&b, "cd");
 }
 
+/* It has no length: that its end is ours must not make it whole. */
+static void an_answer_that_we_cut_off_is_not_whole(void **state)
+{
+    (void)state;
+    a.is_upload = true;
+    struct peer *p = call_fresh(&a);
+    http_call_write(a.call, "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", 38);
+    http_call_flush(a.call);
+    answer(p, "HTTP/1.1 200 OK\r\n\r\nab");
+    http_call_write(a.call, "a", 1);
+    http_call_write(a.call, "b", SIZE_MAX); /* for which there is no memory */
+    loop_settle(&t);
+    assert_failed(&a, HTTP_CALL_BROKEN);
+}
+
 /* A call that may not use a kept connection gets its descriptor. */
 static void a_kept_connection_is_given_up(void **state)
 {
@@ -264,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LIMITED(a_shortage_of_descriptors_passes),
         LIMITED(a_connection_that_becomes_free_ends_the_wait),
+        LIMITED(an_answer_that_we_cut_off_is_not_whole),
         LIMITED(a_kept_connection_is_given_up),
         LIMITED(a_shortage_that_lasts_is_told_apart),
         LIMITED(a_full_accept_queue_is_waited_for),
