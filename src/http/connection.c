@@ -189,6 +189,8 @@ static void refuse(struct http_exchange *x, int status, const char *why)
     x->keep_alive = false;
     connection_begin_answer(x, status, n);
     stream_write_field(&x->stream, "Content-Type", "application/json; charset=utf-8");
+    if (status == 503)
+        stream_write_field(&x->stream, "Retry-After", "1");
     answer_head_end(&x->answer, &x->stream);
     answer_write(&x->answer, &x->stream, body, (size_t)n);
     connection_end_answer(x);

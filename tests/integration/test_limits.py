@@ -95,6 +95,7 @@ def test_who_has_sent_most_of_a_body_gets_an_answer(house, path, patient):
             head = wire.head()
             assert head.status == (400 if patient else 503)
             assert json.loads(wire.body(head))["error"]["code"] == head.status
+            assert patient or head["retry-after"] == "1"
     finally:
         close_all(full)
 
