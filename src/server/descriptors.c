@@ -11,6 +11,7 @@
 #define FOR_ENGINE 8       /* its pipes and what is read of it in /proc */
 #define ENGINES_ASSUMED 16 /* where their number has no limit */
 #define FOR_BODIES BODY_FILES_MAX
+#define FOR_RESERVE (2 * HTTP_RESERVE) /* as many again may be leaving (http/connections.c) */
 #define CLIENTS_MIN 4
 #define CLIENTS_MAX 50000 /* unless more are asked for: each takes some KiB */
 
@@ -25,7 +26,7 @@ void descriptors_raise_limit(void)
 
 static unsigned long room_for_clients(unsigned engines, unsigned long limit)
 {
-    unsigned long kept = FOR_DAEMON + FOR_BODIES + HTTP_RESERVE +
+    unsigned long kept = FOR_DAEMON + FOR_BODIES + FOR_RESERVE +
                          FOR_ENGINE * (unsigned long)(engines ? engines : ENGINES_ASSUMED);
     unsigned long room = limit > kept ? (limit - kept) / 2 : 0;
     return room > CLIENTS_MIN ? room : CLIENTS_MIN;

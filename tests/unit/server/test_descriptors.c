@@ -13,9 +13,9 @@ static void others_have_theirs_first(void **state)
     (void)state;
     for (unsigned long limit = 128; limit < 100000; limit += 777) {
         unsigned clients = descriptors_clients(0, 4, limit);
-        assert_true(2UL * clients + 4 * 8 + 48 + 16 + 16 <= limit || clients == 4);
+        assert_true(2UL * clients + 4 * 8 + 48 + 16 + 32 <= limit || clients == 4);
     }
-    assert_int_equal(descriptors_clients(0, 4, 1024), 456);
+    assert_int_equal(descriptors_clients(0, 4, 1024), 448);
     assert_true(descriptors_clients(0, 0, 1024) < descriptors_clients(0, 4, 1024));
 }
 
@@ -23,7 +23,7 @@ static void what_is_asked_for(void **state)
 {
     (void)state;
     assert_int_equal(descriptors_clients(100, 4, 1024), 100);
-    assert_int_equal(descriptors_clients(5000, 4, 1024), 456);
+    assert_int_equal(descriptors_clients(5000, 4, 1024), 448);
     assert_int_equal(descriptors_clients(80000, 4, 1UL << 20), 80000);
     assert_int_equal(descriptors_clients(0, 4, ~0UL), 50000);
 }
