@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CLOSE_MAX                                                                                  \
-    65536 /* highest descriptor that is closed where neither close_range() nor /proc works */
+/* The highest descriptor that is closed where neither close_range() nor /proc works. */
+#define CLOSE_MAX 65536
 
 /* A pair of descriptors for each of these; [0] is for reading. */
 enum channel { CHANNEL_IN, CHANNEL_OUT, CHANNEL_ERR, CHANNEL_STATUS, CHANNELS };

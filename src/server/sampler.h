@@ -75,8 +75,8 @@ const struct snapshot *sampler_snapshot(const struct sampler *s);
 bool sampler_is_fresh(const struct sampler *s);
 /* The same, and nothing that sampler_note_change() or sampler_refresh() told came after it. */
 bool sampler_is_current(const struct sampler *s);
-/* Calls `answered` once from the loop; those who ask first are answered first. False, and no call, when no newer snapshot is to be expected
- * soon, since a reading hangs: the last one must do. */
+/* Calls `answered` once from the loop; those who ask first are answered first. False, and no call, when
+ * no newer snapshot is to be expected soon, since a reading hangs: the last one must do. */
 bool sampler_ask(struct sampler *s, struct sampler_question *q,
                  void (*answered)(struct sampler_question *q));
 /* No-op when it does not wait. */
