@@ -8,6 +8,7 @@ What it does wrong is in a JSON file beside the model, MODEL.fake (`x.gguf` has
 FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
 
   load_s         seconds of loading, with reports of progress
+  load_until     loads until this file exists
   never_ready    loads for ever
   exit_at_load   this exit code in the middle of the load
   crash_at_load  SIGKILL itself in the middle of the load
@@ -239,7 +240,8 @@ class Engine:
         self.progress(0.0)
         end = time.monotonic() + fake.get("load_s", 0)
         half = time.monotonic() + fake.get("load_s", 0) / 2
-        while fake.get("never_ready") or time.monotonic() < end:
+        gate = fake.get("load_until")
+        while fake.get("never_ready") or time.monotonic() < end or (gate and not os.path.exists(gate)):
             time.sleep(0.02)
             left = max(0.0, end - time.monotonic())
             self.progress(1 - left / fake["load_s"] if fake.get("load_s") else 0.5)

@@ -109,11 +109,7 @@ static bool shows_footprint(const struct instance *i)
 void instance_learn(struct instance *i)
 {
     const struct host *host = i->model->host;
-    const struct snapshot *s = host_snapshot(host);
-    const struct memory_use *use = snapshot_use(s, i->process.number);
-    if (!i->oom_kills_known)
-        i->oom_kills = s->oom_kills;
-    i->oom_kills_known = true;
+    const struct memory_use *use = instance_memory(i);
     if (!use || !shows_footprint(i))
         return;
     budget_learn(&host->budget, i, use);
@@ -158,6 +154,8 @@ static void on_engine_state(struct engine *e, enum engine_state state, void *ctx
     struct instance *i = ctx;
     struct model *m = i->model;
     (void)e;
+    if (i->sched.state == SCHED_STOPPING)
+        return; /* clients know that it stops */
     switch (state) {
     case ENGINE_LOADING:
     case ENGINE_WAKING:
@@ -216,7 +214,7 @@ static bool failed_to_load(const struct engine_exit *how)
 /* As of the last snapshot. */
 static bool kernel_ran_out_of_memory(const struct instance *i)
 {
-    return i->oom_kills_known && host_snapshot(i->model->host)->oom_kills != i->oom_kills;
+    return host_snapshot(i->model->host)->oom_kills != i->oom_kills;
 }
 
 /* Whether the load failed for lack of memory: the engine's log says so, or the kernel killed it for that
@@ -391,11 +389,13 @@ static void take_cause(struct instance *i, const struct host_request *cause)
     outcome_set_failure(&m->outcome, NULL, NULL);
 }
 
+/* The count of OOM kills is as old as the last snapshot: a kill between that and the start is taken for
+ * this engine's if that is killed, too, which costs another try with all memory. A count read later would
+ * miss the engine's own. */
 static void watch_memory(struct instance *i)
 {
     struct sampler *sampler = i->model->host->sampler;
     sampler_watch(sampler, &i->process, engine_pid(i->engine));
-    i->oom_kills_known = sampler_is_fresh(sampler);
     i->oom_kills = sampler_snapshot(sampler)->oom_kills;
     sampler_note_change(sampler);
 }
@@ -470,14 +470,15 @@ static void on_last_figures(struct sampler_question *q)
     engine_stop(i->engine, i->stop_by_force);
 }
 
-/* Its memory is read before it ends: it may have grown while prompts filled its batches, and an unload
- * reports how much was freed. */
+/* The memory of one that has been ready is read before it ends: it may have grown while prompts filled its
+ * batches, and an unload reports how much was freed. One that loads would only load on meanwhile. */
 static void end_process(struct instance *i, const struct sched_action *action)
 {
     struct sampler *sampler = i->model->host->sampler;
     if (engine_is_reaped(i->engine))
         return; /* GONE follows */
-    bool at_once = action->force && action->stop != SCHED_STOP_UNLOADED;
+    bool at_once =
+        !engine_ready_after(i->engine) || (action->force && action->stop != SCHED_STOP_UNLOADED);
     i->stop_by_force |= action->force;
     if (i->question.waits && !at_once)
         return;

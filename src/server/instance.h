@@ -23,17 +23,16 @@ struct model;
 
 struct instance {
     struct sched_instance sched;
-    struct model *model;        /* NULL: not in use yet */
-    struct engine *engine;      /* NULL before its start, and once its process is reaped */
-    struct http_client *client; /* from READY until its stop begins; else NULL */
-    struct pulse pulse;         /* whether it hangs */
-    char *loaded_by;            /* who caused the load: a text */
-    double loaded_at;           /* Unix time of the spawn, seconds */
-    bool stuck;                 /* its process has survived SIGKILL (process.h) */
-    bool broken;                /* it is being stopped because it does not answer */
-    bool measured;              /* its memory was read after it was ready */
-    bool oom_kills_known;
-    uint64_t oom_kills;             /* the kernel's count at its start (memory.h) */
+    struct model *model;            /* NULL: not in use yet */
+    struct engine *engine;          /* NULL before its start, and once its process is reaped */
+    struct http_client *client;     /* from READY until its stop begins; else NULL */
+    struct pulse pulse;             /* whether it hangs */
+    char *loaded_by;                /* who caused the load: a text */
+    double loaded_at;               /* Unix time of the spawn, seconds */
+    bool stuck;                     /* its process has survived SIGKILL (process.h) */
+    bool broken;                    /* it is being stopped because it does not answer */
+    bool measured;                  /* its memory was read after it was ready */
+    uint64_t oom_kills;             /* the kernel's count before its start (memory.h) */
     struct sampler_process process; /* until it is reaped */
     /* Its stop waits for a last reading of its memory; or, if SIGKILL ended it while it loaded, its GONE waits
      * for a reading of the kernel's count of OOM kills. */

@@ -7,6 +7,7 @@ import signal
 import pytest
 from background import background
 from conftest import HOSTLER, PATIENCE, until
+from events import Events
 from unloading import ENDLESS, alive, fake, load, results, unload_all  # noqa: F401
 from wire import open_stream, read_events
 
@@ -90,6 +91,21 @@ def test_an_engine_that_is_killed_while_it_loads(fake, driver):
     os.kill(pid, signal.SIGKILL)
     answer = waiting.result(PATIENCE)
     assert answer.status >= 500 and "ended by signal 9" in answer.error["message"], answer.body
+
+
+def test_an_engine_that_is_stopped_while_it_loads(fake, driver, tmp_path):
+    """No reading of its memory is waited for, in which it could load to the end."""
+    gate = tmp_path / "gate"
+    server = fake(env=driver.env, a={"load_until": str(gate)})
+    events = Events(server)
+    assert server.post("/models/load", {"model": "a"}).status == 200
+    until(lambda: events.next()[2].get("progress"), what="its progress")
+    driver.hangs()
+    unloading = background(server.post, "/models/unload", {"model": "a"})
+    until(lambda: "model a is being stopped" in server.log(), what="its stop")
+    gate.touch()
+    assert unloading.result(PATIENCE).status == 200
+    assert "loaded" not in [status for _, status in events.until("unloaded")]
 
 
 def test_the_server_ends_while_it_hangs(fake, driver):
