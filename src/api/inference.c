@@ -2,10 +2,11 @@
 /*
  * Requests that an engine answers. The way of one:
  *
- *     NAMING   the body is collected and scanned until the model's name is known
- *     WAITING  the scheduler has it; the client's socket is not read beyond a bound
- *     RELAYED  it has a lease; bytes go both ways
- *     EXPLAIN  the engine broke off: for a moment, until it is known how the process ended
+ *     NAMING      the body is collected and scanned until the model's name is known
+ *     COLLECTING  and further, if it is small: its client must not occupy an engine while it sends
+ *     WAITING     the scheduler has it; the client's socket is not read beyond a bound
+ *     RELAYED     it has a lease; bytes go both ways
+ *     EXPLAIN     the engine broke off: for a moment, until it is known how the process ended
  *
  * and at every step the client may leave, which withdraws the request.
  */
@@ -32,9 +33,10 @@
 #include "server/placement.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
+#define SMALL_BODY_MAX ((int64_t)256 * 1024)
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
-enum phase { NAMING, WAITING, RELAYED, EXPLAIN };
+enum phase { NAMING, COLLECTING, WAITING, RELAYED, EXPLAIN };
 
 struct inference {
     struct api *api;
@@ -44,6 +46,7 @@ struct inference {
     const struct engine_route *route;  /* by which it came; NULL: by none of a kind's */
     char *target;                      /* for the engine, where that differs; NULL */
     struct peek *peek;
+    char *name; /* in COLLECTING; NULL: the only model's, in classic mode */
     struct relay relay;
     struct host_request request;
     struct request_record *record;
@@ -85,6 +88,7 @@ static void inference_free(struct inference *i)
     end_record(i);
     peek_destroy(i->peek);
     free(i->target);
+    free(i->name);
     free(i->explanation);
     free(i->log);
     free(i);
@@ -263,6 +267,18 @@ static void send_again(struct inference *i)
     submit_again(i);
 }
 
+/* The rest of the request's body cannot be had. Its answer may have begun. */
+static void refuse_body(struct inference *i, int error)
+{
+    if (!i->relay.status) {
+        inference_reject(i, rejection_of_body(error));
+        return;
+    }
+    i->explanation = mem_strdup("the request's body could not be read to its end");
+    record_error(i, "body_lost");
+    end_begun_answer(i);
+}
+
 static void on_relay_done(struct relay *r, enum relay_result result)
 {
     struct inference *i = container_of(r, struct inference, relay);
@@ -284,7 +300,10 @@ static void on_relay_done(struct relay *r, enum relay_result result)
         inference_reject(i, rejection_engine_busy(i->request.model));
         return;
     case RELAY_BAD_REQUEST:
-        inference_reject(i, rejection_of_body(-EBADMSG));
+        refuse_body(i, -EBADMSG);
+        return;
+    case RELAY_BODY_LOST:
+        refuse_body(i, -EIO);
         return;
     case RELAY_NO_ANSWER:
         explain(i, false);
@@ -409,6 +428,13 @@ static bool take_route(struct inference *i, const struct model *h)
     return true;
 }
 
+/* Only a request that is complete may go over a kept connection, too. */
+static bool is_small_and_coming(const struct inference *i)
+{
+    int64_t length = http_exchange_body_length(i->x);
+    return !i->relay.body_complete && length >= 0 && length <= SMALL_BODY_MAX;
+}
+
 static void inference_submit(struct inference *i, const char *name)
 {
     struct model *h = host_find(i->api->host, name);
@@ -424,6 +450,11 @@ static void inference_submit(struct inference *i, const char *name)
         free(copy);
         return;
     }
+    if (is_small_and_coming(i)) {
+        i->name = name ? mem_strdup(name) : NULL;
+        i->phase = COLLECTING;
+        return;
+    }
     if (!take_route(i, h))
         return;
     peek_destroy(i->peek);
@@ -434,6 +465,15 @@ static void inference_submit(struct inference *i, const char *name)
     begin_conversation(i, h);
     i->record->model = mem_strdup(h->entry->id);
     host_submit(&i->request, h, i->may_load);
+}
+
+/* By its name: the record of that model may be another one by now. */
+static void submit_collected(struct inference *i)
+{
+    char *name = i->name;
+    i->name = NULL;
+    inference_submit(i, name);
+    free(name);
 }
 
 static void inference_named(struct inference *i, enum peek_result result)
@@ -488,13 +528,14 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
         if (!collect(i, data, len))
             inference_named(i, peek_feed(i->peek, data, len));
         return;
+    case COLLECTING:
     case WAITING:
         (void)collect(i, data, len);
         return;
     case RELAYED:
         rc = relay_body(&i->relay, data, len);
         if (rc)
-            inference_reject(i, rejection_of_body(rc));
+            refuse_body(i, rc);
         return;
     case EXPLAIN:
         return;
@@ -511,6 +552,10 @@ static void on_body_end(struct http_exchange *x, void *ctx)
     case NAMING:
         i->relay.body_complete = true;
         inference_named(i, peek_end(i->peek));
+        return;
+    case COLLECTING:
+        i->relay.body_complete = true;
+        submit_collected(i);
         return;
     case WAITING:
         i->relay.body_complete = true;

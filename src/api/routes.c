@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "engine/kind.h"
+#include "http/spool.h"
 #include "http/target.h"
 
 enum route_flags {
@@ -410,7 +411,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->logs = logs_create(host);
     api->downloads = downloads_create(host, refresh, api_downloads_on_event, api);
     api->bodies = (struct body_budget){.max = host_config(host)->max_body_memory,
-                                       .folder = host_private_folder(host),
+                                       .folder = spool_choose_folder(host_private_folder(host)),
                                        .loop = host_loop(host)};
     api->started = uv_now(host_loop(host));
     index_routes();

@@ -2,9 +2,6 @@
 #include "http/held_body.h"
 
 #include <errno.h>
-#include <uv.h>
-
-#include "base/log.h"
 
 void held_body_init(struct held_body *b, spool_progress *progress, void *ctx)
 {
@@ -26,10 +23,7 @@ static int append_to_file(struct held_body *b, const char *data, size_t len)
     int rc = spool_append(b->spool, data, len);
     if (!rc)
         b->in_file += len;
-    if (!rc || rc == -ENOMEM)
-        return rc;
-    log_warn("a request's body cannot be kept in %s: %s", b->share.budget->folder, uv_strerror(rc));
-    return -EIO;
+    return !rc || rc == -ENOMEM ? rc : -EIO;
 }
 
 /* Nothing of it is in a file yet. */

@@ -30,7 +30,7 @@ void held_body_init(struct held_body *b, spool_progress *progress, void *ctx);
 /* Nothing is held any more; it may be used again. Safe for a zeroed one. */
 void held_body_finish(struct held_body *b);
 /* 0; -ENOBUFS: it would be larger than `max`; -ENOSPC: the budget of all bodies is used up; -ENOMEM; or
- * -EIO: the file cannot be made or written (logged). */
+ * -EIO: the file cannot be made or written. */
 int held_body_append(struct held_body *b, const char *data, size_t len)
     __attribute__((warn_unused_result));
 /* Whether the sender must pause until `progress`. */

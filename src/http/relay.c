@@ -101,7 +101,7 @@ static void write_head(struct relay *r)
 /* Whether the whole request can still be made (again). */
 static bool can_repeat(const struct relay *r)
 {
-    return !r->body_sent || (r->body_complete && !r->body_given_away);
+    return !r->body_given_away && (r->body_complete || !r->body_sent);
 }
 
 int relay_request_sink(void *ctx, const char *data, size_t len)
@@ -155,25 +155,33 @@ static int send_memory(struct relay *r)
     return rc;
 }
 
+/* A body in a file is not kept for another try once the origin has taken all of it: its answer may be long
+ * in coming, and others want the room. */
+static void release_body(struct relay *r)
+{
+    bool taken = r->body.spool && !http_call_pending(r->call);
+    r->body_given_away |= taken;
+    if (r->body_given_away || r->status)
+        held_body_finish(&r->body);
+}
+
 /* All that was held is with the call: what comes now goes there directly. */
 static void end_replay(struct relay *r)
 {
     r->body_sent = true;
-    if (r->body_given_away || r->status)
-        held_body_finish(&r->body);
+    release_body(r);
     if (r->body_complete)
         relay_body_end(r);
     else if (http_call_pending(r->call) < HTTP_HIGH_WATER)
         resume(r);
 }
 
-/* The exchange is the caller's to answer again, or to end. */
 static void fail_request(struct relay *r, enum relay_result why)
 {
     if (r->call)
         http_call_cancel(r->call);
     r->call = NULL;
-    r->done(r, r->status ? RELAY_BROKEN : why);
+    r->done(r, why);
 }
 
 /* relay_start() returns it, if this happens there. */
@@ -192,7 +200,7 @@ static void on_file_read(const char *data, size_t len, int error, void *ctx)
     struct relay *r = ctx;
     r->reads_file = false;
     if (error || !len) {
-        fail_request(r, RELAY_NO_RESOURCES);
+        fail_request(r, RELAY_BODY_LOST);
         return;
     }
     r->replayed += len;
@@ -265,20 +273,9 @@ int relay_body(struct relay *r, const char *data, size_t len)
     return 0;
 }
 
-static void start_or_fail(struct relay *r)
-{
-    int rc = relay_start(r, r->client);
-    if (rc)
-        r->done(r, rc == -ENOMEM ? RELAY_NO_RESOURCES : RELAY_BAD_REQUEST);
-}
-
 void relay_body_end(struct relay *r)
 {
     r->body_complete = true;
-    if (r->awaits_body) {
-        start_or_fail(r);
-        return;
-    }
     if (!r->body_sent)
         return;
     int rc = r->request ? pipeline_end(r->request) : 0;
@@ -297,6 +294,8 @@ static void on_drain(struct http_call *call, void *ctx)
     struct relay *r = ctx;
     if (!r->body_sent)
         replay_file(r);
+    else if (r->body.spool)
+        release_body(r);
     else if (!r->body_complete && http_call_pending(call) <= HTTP_LOW_WATER)
         http_exchange_resume(r->x);
 }
@@ -400,6 +399,13 @@ static void on_end(struct http_call *call, void *ctx)
     r->done(r, RELAY_DONE);
 }
 
+static void start_or_fail(struct relay *r)
+{
+    int rc = relay_start(r, r->client);
+    if (rc)
+        r->done(r, rc == -ENOMEM ? RELAY_NO_RESOURCES : RELAY_BAD_REQUEST);
+}
+
 static void on_fail(struct http_call *call, enum http_call_failure why, void *ctx)
 {
     struct relay *r = ctx;
@@ -446,14 +452,6 @@ static const struct http_call_events call_events = {
     .fail = on_fail,
 };
 
-/* Whether it is small and on its way. It is waited for, since only a request that is complete may go
- * over a kept connection. */
-static bool awaits_body(const struct relay *r)
-{
-    int64_t length = http_exchange_body_length(r->x);
-    return !r->body_complete && length >= 0 && length <= (int64_t)REPLAY_MAX;
-}
-
 int relay_start(struct relay *r, struct http_client *client)
 {
     stop_replay(r); /* of an earlier call */
@@ -461,11 +459,6 @@ int relay_start(struct relay *r, struct http_client *client)
     r->body_sent = false;
     r->replayed = 0;
     r->request_error = 0;
-    r->awaits_body = awaits_body(r);
-    if (r->awaits_body) {
-        resume(r);
-        return 0;
-    }
     /* Only what can be sent again may meet a stale connection. */
     bool fresh = r->fresh || !r->body_complete || r->body.len > REPLAY_MAX;
     if (!r->body_complete)

@@ -31,12 +31,14 @@ enum relay_result {
     RELAY_ABSENT,       /* nothing listens at the origin's address; nothing was sent */
     RELAY_NOT_SENT,     /* the origin has read none of it, and relay_start() may be called again */
     RELAY_NO_PLACE,     /* it waited in vain for one of the origin's connections */
-    RELAY_NO_RESOURCES, /* no whole request was sent: this process lacked descriptors, memory or disk */
-    RELAY_NO_ANSWER,   /* the origin ended before it answered; it may have read the request */
-    RELAY_BAD_REQUEST, /* a transform refused the request's body */
+    RELAY_NO_RESOURCES, /* nothing was sent: this process lacked descriptors or memory */
+    RELAY_NO_ANSWER,    /* the origin ended before it answered; it may have read the request */
     /* The exchange has a begun answer, which the caller must end or abort: */
     RELAY_BROKEN,
     RELAY_UNTRANSLATABLE, /* a transform failed; the origin's connection is closed */
+    /* The origin's connection is closed; the exchange has a begun answer if `status` is set: */
+    RELAY_BAD_REQUEST, /* a transform refused the request's body */
+    RELAY_BODY_LOST,   /* the file of the request's body cannot be read or written */
 };
 
 struct relay {
@@ -50,9 +52,8 @@ struct relay {
     bool behind;           /* the client is paused until the file is written */
     bool paused;           /* and until the engine takes more */
     bool body_complete;    /* `body` was all of it */
-    bool body_sent;        /* `body` has been handed to the call */
-    bool body_given_away;  /* and is not here any more */
-    bool awaits_body;      /* the call begins when it is complete */
+    bool body_sent;        /* all of `body`, its file included, has been handed to the call */
+    bool body_given_away;  /* some of it is not here any more: no other try */
     bool chunked;          /* the request's body is sent in chunks */
     bool starting;         /* in relay_start() */
     int request_error;     /* a transform's, while starting */

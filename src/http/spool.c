@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 #define BEHIND ((size_t)256 * 1024) /* bytes that wait to be written */
@@ -39,6 +42,25 @@ struct spool {
     void *read_ctx;
     bool read_stale; /* the read that is under way was cancelled */
 };
+
+/* --- where --------------------------------------------------------------------------------------
+ */
+
+static bool is_on_disk(const char *folder)
+{
+    struct statfs fs;
+    return folder && *folder && statfs(folder, &fs) == 0 && fs.f_type != TMPFS_MAGIC &&
+           fs.f_type != RAMFS_MAGIC && access(folder, W_OK | X_OK) == 0;
+}
+
+const char *spool_choose_folder(const char *private_folder)
+{
+    const char *const folders[] = {private_folder, getenv("TMPDIR"), "/var/tmp"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (is_on_disk(folders[i]))
+            return folders[i];
+    return NULL;
+}
 
 /* --- in the pool --------------------------------------------------------------------------------
  */
@@ -178,6 +200,8 @@ static void on_operated(uv_work_t *work, int status)
     (void)status;
     if (!s->destroyed && ended == SPOOL_WRITE) {
         s->error = s->result;
+        if (s->error)
+            log_warn("a request's body cannot be kept in %s: %s", s->folder, uv_strerror(s->error));
         buf_clear(&s->writing);
         s->progress(s->ctx);
     } else if (!s->destroyed && ended == SPOOL_READ) {

@@ -16,6 +16,11 @@
 
 struct spool;
 
+/* A folder for such files: `private_folder` if it is on a disk, else $TMPDIR or /var/tmp if that one is, where a
+ * file without a name is private, too. NULL: there is none, and a file would take memory. Blocking. The result is
+ * `private_folder`'s or the environment's. */
+const char *spool_choose_folder(const char *private_folder);
+
 /* A write has ended: spool_is_behind() and spool_error() may say something else now. */
 typedef void spool_progress(void *ctx);
 /* What a read brought; `len` is 0 behind the last byte. `error`: 0 or a negative errno. */

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import time
 
 import pytest
@@ -121,7 +122,7 @@ def files_of_bodies(server):
     sizes = []
     for fd in pathlib.Path(f"/proc/{server.pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            if "/hostler-" in os.readlink(fd) and fd.is_file() and fd.stat().st_nlink == 0:
+            if "(deleted)" in os.readlink(fd) and fd.is_file() and fd.stat().st_nlink == 0:
                 sizes.append(fd.stat().st_size)
     return sizes
 
@@ -192,3 +193,17 @@ def test_held_bodies_are_bounded_in_sum(hostler, tmp_path):
         assert first.send(end).answer().status == 200
         with Wire(server) as third:
             assert third.send(head + begin + filler + end).answer().status == 200
+
+
+def test_a_small_body_that_comes_slowly_occupies_no_engine(hostler, models):
+    """Its model is known from the query. Its engine may come and go meanwhile."""
+    server = hostler("--models-dir", models)
+    assert server.tokenize("m1").status == 200
+    body = b'{"model":"m1","content":"' + b"x " * 5000 + b'"}'
+    with Wire(server) as wire:
+        wire.send(request_bytes("POST", "/tokenize?model=m1", Content_Length=len(body)) + body[:1000])
+        assert server.tokenize("m1").status == 200
+        assert server.engines()["m1"]["requests"] == 0
+        os.kill(server.engines()["m1"]["pid"], signal.SIGKILL)
+        until(lambda: not server.engines(), what="the engine's end")
+        assert wire.send(body[1000:]).answer().status == 200

@@ -25,7 +25,7 @@ static void relay_done(struct relay *r, enum relay_result how)
     assert_ptr_equal(r, &relay);
     dones++;
     result = how;
-    if (how == RELAY_NO_RESOURCES)
+    if (how == RELAY_BODY_LOST)
         http_exchange_reply(r->x, 503, NULL, "", 0, NULL);
     else if (how == RELAY_BAD_REQUEST)
         http_exchange_reply(r->x, 400, NULL, "", 0, NULL);
@@ -260,42 +260,6 @@ static void connections_of_both_sides_are_kept(void **state)
 /* --- failures ---------------------------------------------------------------------------- */
 
 #define POST_ABC "POST /again HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
-
-/* In classic mode a request goes on before its body is read: a small one is waited for. */
-static void connections_are_kept_for_small_bodies_that_come_late(void **state)
-{
-    (void)state;
-    starts_at_body_end = false;
-    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n");
-    assert_false(origin_is_called(origin));
-    peer_send(p, "ab");
-    loop_settle(&f.t);
-    assert_false(origin_is_called(origin));
-    peer_send(p, "c");
-    loop_settle(&f.t);
-    struct peer *o = origin_accept(&f.t, origin);
-    assert_true(peer_has(o, "\r\n\r\nabc"));
-    peer_send(o, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
-    loop_settle(&f.t);
-    peer_send(p, "POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nxyz");
-    loop_settle(&f.t);
-    assert_false(origin_is_called(origin));
-    assert_true(peer_has(o, "\r\n\r\nxyz"));
-    peer_send(o, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny");
-    loop_settle(&f.t);
-    assert_int_equal(dones, 2);
-}
-
-static void a_client_that_leaves_a_small_body_behind(void **state)
-{
-    (void)state;
-    starts_at_body_end = false;
-    struct peer *p = ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na");
-    peer_close(p);
-    loop_settle(&f.t);
-    assert_int_equal(f.gones, 1);
-    assert_false(origin_is_called(origin));
-}
 
 static void a_stale_connection_is_not_noticed(void **state)
 {
@@ -537,7 +501,41 @@ static void a_disk_that_fails(void **state)
     UNTIL(&f.t, relay.client);
     origin_accept(&f.t, origin);
     UNTIL(&f.t, dones);
-    assert_int_equal(result, RELAY_NO_RESOURCES);
+    assert_int_equal(result, RELAY_BODY_LOST);
+    buf_finish(&sent);
+}
+
+/* Its beginning is not here any more, whatever the origin has read of it. */
+static void a_body_that_was_begun_is_not_sent_again(void **state)
+{
+    struct buf sent;
+    (void)state;
+    starts_at = 3000000;
+    struct peer *p = ask(POST_LARGE);
+    send_noise(p, &sent, LARGE / 2);
+    UNTIL(&f.t, relay.client);
+    struct peer *o = origin_accept_deaf(&f.t, origin);
+    UNTIL(&f.t, relay.body_given_away && http_call_pending(relay.call));
+    peer_close(o);
+    UNTIL(&f.t, dones);
+    assert_int_equal(result, RELAY_NO_ANSWER);
+    buf_finish(&sent);
+}
+
+/* Its answer may be long in coming, and others want the room. */
+static void a_body_in_a_file_is_given_up_when_the_origin_has_it(void **state)
+{
+    struct buf sent;
+    (void)state;
+    struct peer *p = ask(POST_LARGE);
+    send_noise(p, &sent, LARGE);
+    UNTIL(&f.t, relay.client);
+    struct peer *o = origin_accept(&f.t, origin);
+    UNTIL(&f.t, o->in.len > LARGE);
+    UNTIL(&f.t, !budget.held && !budget.files);
+    peer_send(o, OK_EMPTY);
+    loop_settle(&f.t);
+    assert_int_equal(result, RELAY_DONE);
     buf_finish(&sent);
 }
 
@@ -688,8 +686,6 @@ int main(void)
         TEST(each_piece_is_passed_on_at_once),
         TEST(head_has_no_body),
         TEST(connections_of_both_sides_are_kept),
-        TEST(connections_are_kept_for_small_bodies_that_come_late),
-        TEST(a_client_that_leaves_a_small_body_behind),
         TEST(a_stale_connection_is_not_noticed),
         TEST(a_request_that_was_read_is_not_made_again),
         TEST(an_origin_that_ends_without_an_answer),
@@ -702,6 +698,8 @@ int main(void)
         TEST(a_large_body_waits_in_a_file),
         TEST(a_body_in_a_file_is_sent_again),
         TEST(a_body_goes_on_behind_its_file),
+        TEST(a_body_that_was_begun_is_not_sent_again),
+        TEST(a_body_in_a_file_is_given_up_when_the_origin_has_it),
         TEST(a_client_that_leaves_while_its_body_is_written),
         TEST(a_disk_that_fails),
         TEST(a_request_is_rewritten),
