@@ -171,7 +171,7 @@ static json_t *unloaded(const struct model *h)
 }
 
 /* A hold or a pin, of which llama.cpp knows nothing. */
-static void send_wish(struct events *e, const struct model *h)
+static void send_intent(struct events *e, const struct model *h)
 {
     const struct history_entry *newest = history_at(host_history(h->host), 0);
     json_t *data = json_object();
@@ -216,7 +216,7 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
         events_send(e, h->entry->id, "status_change", unloaded(h));
         return;
     case HOST_EV_INTENT:
-        send_wish(e, h);
+        send_intent(e, h);
         return;
     case HOST_EV_RELOADED:
         events_send(e, "*", "models_reload", NULL);
