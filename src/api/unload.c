@@ -369,13 +369,13 @@ static void unload_several(struct api *api, struct http_exchange *x, const struc
 }
 
 /* What is left to do is up to the client: in llama.cpp's shape. */
-static void refuse_busy(struct http_exchange *x, const struct model *m)
+static void refuse_busy(struct http_exchange *x, const struct unload_target *t)
 {
-    unsigned n = m->sched.leases;
+    unsigned n = t->requests;
     char *message =
         mem_printf("model '%s' is still answering %u request%s and stays loaded: try again "
                    "later, or with \"force\":true, which cuts %s off",
-                   m->entry->id, n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
+                   t->id, n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
     json_t *error = reply_error_object(409, message);
     json_object_set_new(error, "state", json_string("busy"));
     free(message);
@@ -387,9 +387,8 @@ static void on_one_done(struct unload *u, void *ctx)
 {
     struct waiter *w = ctx;
     const struct unload_target *t = &u->targets[0];
-    const struct model *m = t->result == UNLOAD_BUSY ? host_find(w->api->host, t->id) : NULL;
-    if (w->x && m)
-        refuse_busy(w->x, m);
+    if (w->x && t->result == UNLOAD_BUSY)
+        refuse_busy(w->x, t);
     else if (w->x && t->result == UNLOAD_FAILED)
         reply_error(w->x, 500, "the engine of model '%s' does not end: see the log", t->id);
     else if (w->x)

@@ -61,7 +61,9 @@ static struct instance *instance_of(struct sched_instance *i)
 /* The scheduler has used the record that it had for its next SPAWN. */
 static void replace_spare(struct host *h)
 {
-    h->sched.spare = &instance_create()->sched;
+    struct instance *i = instance_create();
+    i->number = ++h->instances;
+    h->sched.spare = &i->sched;
 }
 
 static void release_gone(struct host *h)

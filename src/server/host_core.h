@@ -39,6 +39,7 @@ struct host {
     uint64_t hold_ends; /* when the first hold that has an end is over; SCHED_NEVER: none has */
     TAILQ_HEAD(, host_listener) listeners;
     TAILQ_HEAD(, model) models; /* those of removed entries included */
+    uint64_t instances;         /* that were ever created */
     struct instances gone;      /* reaped, freed when no request names them any more */
     struct strv reload;         /* ids of models that were being loaded when their file changed */
     bool pumping, closing;

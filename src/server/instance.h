@@ -23,8 +23,9 @@ struct model;
 
 struct instance {
     struct sched_instance sched;
-    struct model *model;            /* NULL: not in use yet */
-    struct engine *engine;          /* NULL before its start, and once its process is reaped */
+    uint64_t number;       /* of all instances of the host, in the order of their spawns, from 1 */
+    struct model *model;   /* NULL: not in use yet */
+    struct engine *engine; /* NULL before its start, and once its process is reaped */
     struct http_client *client;     /* from READY until its stop begins; else NULL */
     struct pulse pulse;             /* whether it hangs */
     char *loaded_by;                /* who caused the load: a text */

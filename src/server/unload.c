@@ -216,10 +216,36 @@ static void on_stopping(struct operation *op, struct unload_target *t)
         t->drained_ms = uv_now(host_loop(op->host)) - op->started;
 }
 
+static const struct instance *instance_of(const struct sched_instance *i)
+{
+    return container_of(i, struct instance, sched);
+}
+
+/* Whether an instance is left of those that the operation began with. A request may have loaded another since. */
+static bool has_instance_left(const struct unload_target *t)
+{
+    const struct sched_instance *i;
+    LIST_FOREACH (i, &t->model->sched.instances, of_model)
+        if (instance_of(i)->number <= t->newest)
+            return true;
+    return false;
+}
+
+/* In flight at those instances. */
+static unsigned count_requests_left(const struct unload_target *t)
+{
+    unsigned n = 0;
+    const struct sched_instance *i;
+    LIST_FOREACH (i, &t->model->sched.instances, of_model)
+        if (i->state == SCHED_DRAINING && instance_of(i)->number <= t->newest)
+            n += i->leases;
+    return n;
+}
+
 static void on_gone(struct operation *op, struct unload_target *t)
 {
-    if (model_instance(t->model))
-        return; /* another one of it ends later */
+    if (has_instance_left(t))
+        return;
     t->stopped_ms = t->model->outcome.exit.stop_ms;
     resolve(t, UNLOAD_UNLOADED, t->model->outcome.reason == OUTCOME_CRASHED ? "crashed" : NULL);
     settle_if_resolved(op);
@@ -258,25 +284,23 @@ static void watch_for_stuck(struct operation *op)
     uv_timer_start(&op->timer, on_stuck, longest + GRACE_MS, 0);
 }
 
-/* It is still busy: left alone, or cut off. Somebody else's drain of the same model goes on. */
-static void end_drain(struct operation *op, struct unload_target *t)
+/* It is left alone. Somebody else's drain of the same model goes on. */
+static void leave_busy(struct unload_target *t)
 {
-    if (!op->keep_busy) {
-        intent_unload(t->model, 0, NULL, NULL);
-        return;
-    }
+    t->requests = count_requests_left(t);
     if (t->model->intent.unloads == 1)
         intent_cancel_unload(t->model);
     resolve(t, UNLOAD_BUSY, "requests_in_flight");
 }
 
+/* Where requests are to be cut off, the scheduler does so: it knows when. */
 static void on_drained(uv_timer_t *timer)
 {
     struct operation *op = timer->data;
-    for (size_t i = 0; i < op->u.n; i++) {
+    for (size_t i = 0; i < op->u.n && op->keep_busy; i++) {
         struct unload_target *t = &op->u.targets[i];
-        if (t->result == UNLOAD_PENDING && model_is_draining(t->model))
-            end_drain(op, t);
+        if (t->result == UNLOAD_PENDING && count_requests_left(t))
+            leave_busy(t);
     }
     watch_for_stuck(op);
     settle_if_resolved(op);
@@ -308,6 +332,13 @@ static void measure(struct operation *op)
             model_memory(u->targets[i].model, &u->targets[i].freed);
 }
 
+/* Its number; 0: there is none. */
+static uint64_t newest_instance(const struct model *m)
+{
+    const struct sched_instance *i = LIST_FIRST(&m->sched.instances);
+    return i ? instance_of(i)->number : 0;
+}
+
 /* A model may be unloaded at once (its engine could not be started, or it only waited): targets can resolve
  * while this runs, but the operation ends later, from its timer. */
 static void begin_unloads(struct operation *op, uint64_t drain_until)
@@ -318,6 +349,7 @@ static void begin_unloads(struct operation *op, uint64_t drain_until)
         if (t->result != UNLOAD_PENDING)
             continue;
         t->begun = true;
+        t->newest = newest_instance(m);
         m->intent.unloads++;
         intent_unload(m, drain_until, op->options.reason, op->options.by);
         if (t->result == UNLOAD_PENDING && model_state(m) == SCHED_UNLOADED) {

@@ -32,8 +32,11 @@ struct unload_target {
     char *id;            /* id, or the unknown name that was asked for */
     struct model *model; /* while PENDING */
     bool begun;          /* while PENDING: counted in model->intent.unloads */
+    uint64_t
+        newest; /* the number of the newest instance at the start: later ones are not awaited */
     enum unload_result result;
     const char *reason; /* static text: `not_loaded`, `not_found`, …; NULL */
+    unsigned requests;  /* BUSY: that were in flight when the drain was called off; at least 1 */
     uint64_t drained_ms, stopped_ms;
     struct memory_use freed;
 };

@@ -92,6 +92,48 @@ def test_unload_of_a_model_that_stays_busy(fake):
     connection.close()
 
 
+def test_a_busy_unload_counts_what_was_in_flight(fake):
+    """Not what came meanwhile and is served since."""
+    server = fake("--drain-timeout", "2s", a=ENDLESS)
+    first, response = open_stream(server, "a")
+    read_events(response, 1)
+    answer = background(server.post, "/models/unload", {"model": "a"})
+    wait_for_state(server, "a", "draining")
+    second, response = open_stream(server, "a")
+    read_events(response, 1)
+    assert "still answering 1 request " in is_json_error(answer.result(PATIENCE), 409)
+    first.close()
+    second.close()
+
+
+def engine_states(server):
+    return {e["pid"]: e["state"] for e in server.get("/hostler/v1/status").json["engines"]}
+
+
+@pytest.mark.parametrize("wish, status", [({}, 409), ({"drain": 3}, 200)], ids=["left alone", "cut off"])
+def test_unload_does_not_wait_for_an_engine_that_came_later(fake, tmp_path, wish, status):
+    """The one that was loaded with other arguments is busy; in place of the new one, requests load a third."""
+    preset = tmp_path / "presets.ini"
+    preset.write_text("[a]\nc = 512\n", encoding="utf-8")
+    server = fake("--models-preset", preset, "--drain-timeout", "3s", a=ENDLESS)
+    connection, response = open_stream(server, "a")
+    read_events(response, 1)
+    old, = engine_states(server)
+    preset.write_text("[a]\nc = 1024\n", encoding="utf-8")
+    server.get("/models?reload=1")
+    until(lambda: sorted(engine_states(server).values()) == ["draining", "loaded"])
+    newer = max(engine_states(server), key=lambda pid: pid != old)
+    answer = background(server.post, "/models/unload", {"model": "a", **wish})
+    until(lambda: newer not in engine_states(server))
+    assert server.tokenize("a").status == 200
+    assert answer.result(PATIENCE).status == status
+    states = engine_states(server)
+    assert (old in states) == (status == 409)
+    states.pop(old, None)
+    assert list(states.values()) == ["loaded"]
+    connection.close()
+
+
 def test_unload_by_force_in_the_query_cuts_off(fake):
     server = fake(a=ENDLESS)
     connection, response = open_stream(server, "a")
