@@ -227,8 +227,10 @@ static void run(struct api *api, struct http_exchange *x, struct unload *u,
 struct held_unload {
     struct order order;
     struct hold_order *hold; /* has the texts of `order` */
-    struct model_set *excepted;
-    json_t *names; /* NULL: all models */
+    struct model_set
+        *excepted;  /* only in the turn in which the others are held: records may go later */
+    json_t *names;  /* NULL: all models, */
+    json_t *except; /* but for these */
 };
 
 static void begin_hold(struct model *m, void *ctx)
@@ -244,34 +246,38 @@ static void record_hold(struct model *m, void *ctx)
     intent_record_hold(m, held->hold);
 }
 
-static struct unload *unload_in_service(struct api *api, const struct model_set *excepted);
+static struct model_set *models_named(struct api *api, json_t *list);
+static struct unload *unload_in_service(struct api *api, json_t *except);
 static struct unload *unload_named(struct api *api, json_t *names);
 
 static void on_held(struct api *api, struct http_exchange *x, void *ctx)
 {
     struct held_unload *held = ctx;
     struct unload *u =
-        held->names ? unload_named(api, held->names) : unload_in_service(api, held->excepted);
+        held->names ? unload_named(api, held->names) : unload_in_service(api, held->except);
     held->order.options.reason = held->hold->reason;
     held->order.options.by = held->hold->by;
     run(api, x, u, &held->order);
-    model_set_finish(&held->excepted);
     hold_order_release(held->hold);
     json_decref(held->names);
+    json_decref(held->except);
     free(held);
 }
 
-/* `names`: NULL: all but those `excepted`, which are taken over. */
+/* `names`: NULL: all but those in `except`, a list of names or NULL. */
 static void hold_and_unload(struct api *api, struct http_exchange *x, const struct order *order,
-                            json_t *names, struct model_set *excepted)
+                            json_t *names, json_t *except)
 {
     struct held_unload *held = mem_zalloc(sizeof *held);
+    struct model_set *excepted = models_named(api, except);
     *held = (struct held_unload){.order = *order,
                                  .hold = create_hold(api, order, order->options.by),
                                  .excepted = excepted,
-                                 .names = json_incref(names)};
+                                 .names = json_incref(names),
+                                 .except = json_incref(except)};
     const struct slices_work work = {begin_hold, intent_perform_holds, record_hold, on_held, held};
     slices_for_each(api, x, names, &work);
+    model_set_finish(&excepted); /* `held` may be freed by now */
 }
 
 /* --- POST /models/unload-all --------------------------------------------------------------------
@@ -292,13 +298,15 @@ static bool is_in_service(const struct model *m)
     return model_state(m) != SCHED_UNLOADED || model_waits(m);
 }
 
-static struct unload *unload_in_service(struct api *api, const struct model_set *excepted)
+static struct unload *unload_in_service(struct api *api, json_t *except)
 {
+    struct model_set *excepted = models_named(api, except);
     struct unload *u = unload_create(api->host);
     struct model *m;
     for (size_t i = 0; (m = host_at(api->host, i)); i++)
         if (is_in_service(m) && !model_set_find(excepted, m, NULL))
             unload_add(u, m->entry->id, m);
+    model_set_finish(&excepted);
     return u;
 }
 
@@ -312,15 +320,12 @@ static void unload_all(struct api *api, struct http_exchange *x, const struct ca
     if (body_check_members(x, body, known) || get_order(x, body, &order) ||
         lookup_check_list(api, x, "except", except))
         return;
-    struct model_set *excepted = models_named(api, except);
     char *by = caller_describe(caller);
     order.options.by = by;
-    if (order.hold && !order.dry_run) {
-        hold_and_unload(api, x, &order, NULL, excepted);
-    } else {
-        run(api, x, unload_in_service(api, excepted), &order);
-        model_set_finish(&excepted);
-    }
+    if (order.hold && !order.dry_run)
+        hold_and_unload(api, x, &order, NULL, except);
+    else
+        run(api, x, unload_in_service(api, except), &order);
     free(by);
 }
 

@@ -72,6 +72,7 @@ static void on_model_removed(struct catalog_model *entry, void *ctx)
     host->changed = true;
     if (m->sched.wanted || model_state(m) == SCHED_LOADING)
         strv_add(&host->reload, entry->id);
+    intent_leave(m);
     host_note_removed(m);
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &m->sched});
 }

@@ -117,6 +117,12 @@ void intent_record_hold(struct model *m, const struct hold_order *order)
     record(m, "hold", order->by);
 }
 
+void intent_leave(struct model *m)
+{
+    if (m->intent.hold && intent_is_held(m))
+        store_hold(m);
+}
+
 void intent_hold(struct model *m, uint64_t until, const char *reason, const char *by)
 {
     struct hold_order *order = hold_order_create(until, reason, by);

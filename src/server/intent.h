@@ -56,6 +56,8 @@ void intent_hold(struct model *m, uint64_t until, const char *reason, const char
 void intent_begin_hold(struct model *m, struct hold_order *order);
 void intent_perform_holds(struct host *host);
 void intent_record_hold(struct model *m, const struct hold_order *order);
+/* Its record goes: a hold that is not recorded yet is kept for the next record of that name. */
+void intent_leave(struct model *m);
 /* NULL: none was given, or it is not held. */
 const char *intent_hold_reason(const struct model *m);
 const char *intent_hold_by(const struct model *m);

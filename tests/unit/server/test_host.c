@@ -212,6 +212,26 @@ static void holds_outlast_a_restart(void **state)
     assert_false(intent_is_held(host_find(host, "n")));
 }
 
+/* A hold of many models is in force at once and recorded later: a file that changes in between does not undo it. */
+static void a_hold_outlasts_a_change_before_it_is_recorded(void **state)
+{
+    (void)state;
+    struct model *before = host_find(host, "m");
+    struct hold_order *order = hold_order_create(SCHED_NEVER, "a backup", "alice");
+    intent_begin_hold(before, order);
+    intent_perform_holds(host);
+    apply("[m]\nmodel = /other.gguf\n");
+    struct model *m = host_find(host, "m");
+    assert_string_equal(m->entry->path, "/other.gguf");
+    assert_true(intent_is_held(m));
+    assert_string_equal(intent_hold_reason(m), "a backup");
+    intent_record_hold(m, order);
+    hold_order_release(order);
+    intent_release(m, "bob");
+    apply("[m]\nmodel = /m.gguf\n");
+    assert_false(intent_is_held(host_find(host, "m")));
+}
+
 static void pins_outlast_a_restart(void **state)
 {
     intent_pin(host_find(host, "m"), true, "alice");
@@ -237,9 +257,13 @@ static void pins_outlast_a_restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOST_TEST(one_may_leave_while_it_is_told), HOST_TEST(one_may_come_meanwhile),
-        HOST_TEST(the_end_waits_for_operations),   HOST_TEST(what_a_preset_gave_goes_with_it),
-        WISH_TEST(holds_outlast_a_restart),        WISH_TEST(pins_outlast_a_restart),
+        HOST_TEST(one_may_leave_while_it_is_told),
+        HOST_TEST(one_may_come_meanwhile),
+        HOST_TEST(the_end_waits_for_operations),
+        HOST_TEST(what_a_preset_gave_goes_with_it),
+        WISH_TEST(a_hold_outlasts_a_change_before_it_is_recorded),
+        WISH_TEST(holds_outlast_a_restart),
+        WISH_TEST(pins_outlast_a_restart),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
