@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "api/reply.h"
 #include "base/container_of.h"
 #include "server/sampler.h"
 
@@ -28,10 +29,18 @@ static void on_gone(struct http_exchange *x, void *ctx)
     free(w);
 }
 
+static void on_make_way(struct http_exchange *x, void *ctx)
+{
+    on_gone(x, ctx);
+    reply_error_fields(x, 503,
+                       "all connections are in use (--max-connections): try again in a second",
+                       "Retry-After: 1\r\n");
+}
+
 void fresh_answer(struct api *api, struct http_exchange *x,
                   void (*answer)(struct api *api, struct http_exchange *x))
 {
-    static const struct http_exchange_events events = {.gone = on_gone};
+    static const struct http_exchange_events events = {.gone = on_gone, .make_way = on_make_way};
     struct sampler *sampler = host_sampler(api->host);
     struct waiter *w = sampler_is_current(sampler) ? NULL : calloc(1, sizeof *w);
     if (w)

@@ -63,9 +63,19 @@ static void on_client_gone(struct http_exchange *x, void *ctx)
     free(r);
 }
 
+static void on_make_way(struct http_exchange *x, void *ctx)
+{
+    on_client_gone(x, ctx);
+    reply_error_fields(x, 503,
+                       "all connections are in use (--max-connections): the reload goes on, its "
+                       "end is not awaited here",
+                       "Retry-After: 1\r\n");
+}
+
 void api_models_list(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
-    static const struct http_exchange_events events = {.gone = on_client_gone};
+    static const struct http_exchange_events events = {.gone = on_client_gone,
+                                                       .make_way = on_make_way};
     char *reload = target_query(http_exchange_target(x), "reload");
     bool anew = reload && *reload;
     free(reload);

@@ -27,7 +27,8 @@ enum route_flags {
     ROUTER = 1,  /* only in router mode: in classic mode it is the engine's */
     RELOADS = 2, /* with `?reload=` it reads the models anew, which needs RIGHT_ADMIN */
     RESERVE =
-        4, /* an operator needs it, and it is short: served even when all connections are in use */
+        4, /* an operator needs it, and it is short, or makes way while it waits: served even when all
+           connections are in use */
     LEAN = 8, /* needs little memory, or brings some back: served while memory is short */
 };
 

@@ -183,7 +183,17 @@ static void on_client_gone(struct http_exchange *x, void *ctx)
     w->x = NULL;
 }
 
-static const struct http_exchange_events waiter_events = {.gone = on_client_gone};
+static void on_make_way(struct http_exchange *x, void *ctx)
+{
+    on_client_gone(x, ctx);
+    reply_error_fields(x, 503,
+                       "all connections are in use (--max-connections): the unload goes on, its "
+                       "end is not awaited here",
+                       "Retry-After: 1\r\n");
+}
+
+static const struct http_exchange_events waiter_events = {.gone = on_client_gone,
+                                                          .make_way = on_make_way};
 
 static void report_to(struct waiter *w, int status, struct unload *u)
 {

@@ -243,17 +243,26 @@ static void drop_oldest_leaving(struct connections *c)
         connection_event(x, CONNECTION_ON_LOST);
 }
 
-/* The oldest whose request has not come whole: any other order would let those who send slowly outlast an operator
- * who comes later. */
+/* Its request is complete, and its handler waits: for an engine's end, say. */
+static bool only_waits(const struct http_exchange *x)
+{
+    return x->state == CONNECTION_ANSWER && x->owner == OWNER_HANDLER && x->events->make_way &&
+           x->answer.state == ANSWER_NONE;
+}
+
+/* The oldest whose request has not come whole, or only waits: any other order would let those who send slowly
+ * outlast an operator who comes later. */
 static bool make_room_in_reserve(struct connections *c)
 {
     struct http_exchange *x = TAILQ_FIRST(&c->reserve);
-    while (x && (x->state == CONNECTION_ANSWER || is_leaving(x)))
+    while (x && ((x->state == CONNECTION_ANSWER && !only_waits(x)) || is_leaving(x)))
         x = TAILQ_NEXT(x, state_link);
     if (!x)
         return false;
     c->refused++;
-    if (x->state == CONNECTION_BODY)
+    if (x->state == CONNECTION_ANSWER)
+        x->events->make_way(x, x->ctx);
+    else if (x->state == CONNECTION_BODY)
         connection_make_way(x);
     else
         connection_event(x, CONNECTION_ON_LOST);

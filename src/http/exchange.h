@@ -32,6 +32,9 @@ struct http_exchange_events {
     void (*drain)(struct http_exchange *x, void *ctx);
     /* The client closed the connection, or it broke. The exchange is dead. */
     void (*gone)(struct http_exchange *x, void *ctx);
+    /* Of a handler that only waits: the exchange is in the reserve, its answer has not begun, and a newer
+     * connection needs the place. It must answer in full, now. NULL: the exchange keeps its place. */
+    void (*make_way)(struct http_exchange *x, void *ctx);
 };
 
 /* Called when a request's head is complete. It must take the exchange (http_exchange_take) or

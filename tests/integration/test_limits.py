@@ -100,6 +100,24 @@ def test_who_has_sent_most_of_a_body_gets_an_answer(house, path, patient):
         close_all(full)
 
 
+def test_who_only_waits_makes_way(house):
+    """Unloads of a busy model wait for its requests: operators who come later are served all the same."""
+    full = fill(house, data=request_bytes("POST", INFERENCE, chat("a", stream=True)))
+    waiting = []
+    try:
+        for wire in full:
+            assert wire.head().status == 200
+        waiting = fill(house, 16, request_bytes("POST", "/models/unload", {"model": "a", "drain": 600}))
+        until(lambda: connections(house)["open"] >= 24)
+        head = waiting[0].head()
+        error = json.loads(waiting[0].body(head))["error"]
+        assert head.status == 503 and "the unload goes on" in error["message"]
+        assert house.state("a") == "loaded" and house.models()["a"]["status"]["draining"]
+    finally:
+        close_all(full + waiting)
+    until(lambda: house.state("a") == "unloaded")
+
+
 def test_the_idle_longest_make_way(house):
     """First those who have nothing to do, the oldest first; a request that is served does not."""
     with Wire(house) as busy:
