@@ -113,6 +113,8 @@ struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject
     case SCHED_REJECT_NO_ROOM:
         return reject_with(503, state, placement_explain(m), RETRY_LATER_S);
     case SCHED_REJECT_UNLOADED:
+        if (intent_is_held(m))
+            return reject_held(m);
         return reject_for_now(m, "unloaded", "an operator unloaded it while the request waited");
     case SCHED_REJECT_REMOVED:
         return reject(400, NULL, "the model was removed from its folder while the request waited",

@@ -421,6 +421,17 @@ def test_a_hold_that_makes_no_sense_holds_nothing(real, body):
     assert real.get("/hostler/v1/status").json["holds"] == []
 
 
+def test_an_unload_with_a_hold_tells_those_who_wait_of_the_hold(fake):
+    """To ask again soon, as after another unload, would be in vain."""
+    server = fake(a={"load_s": 5})
+    waiting = background(server.tokenize, "a")
+    until(lambda: server.state("a") == "loading")
+    assert server.post("/models/unload", {"model": "a", "hold": True, "reason": "lunch"}).status == 200
+    answer = waiting.result(PATIENCE)
+    assert_held(answer)
+    assert answer.headers["x-should-retry"] == "false"
+
+
 def test_a_hold_refuses_those_who_wait_already(fake):
     server = fake("--models-max", "1", a=ENDLESS, b={})
     connection, response = open_stream(server, "a")
