@@ -416,6 +416,14 @@ static void *uv_allocate_zeroed(size_t n, size_t size)
     return mem_zalloc(n * size);
 }
 
+#define POOL_THREADS "16" /* libuv has 4: a disk that hangs holds up one for each file read there */
+
+/* Before the loop's first work, which starts the pool; operators may have chosen a size. */
+static void size_pool(void)
+{
+    setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
+}
+
 void daemon_prepare_memory(void)
 {
     mem_tune();
@@ -434,6 +442,7 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
         return 1;
     d->config = config;
     d->supervisor = supervisor;
+    size_pool();
     log_setup(config->log_level, config->log_format);
     open_standard_streams();
     descriptors_raise_limit();
