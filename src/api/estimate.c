@@ -13,6 +13,7 @@
 #include "api/model_json.h"
 #include "api/reply.h"
 #include "base/container_of.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "base/value.h"
@@ -110,6 +111,7 @@ static void answer(struct estimate *e)
     if (!e->other && known)
         f = &m->learned.footprint;
     bool fits = placement_would_fit(m, f, evicted, PLACEMENT_VICTIMS_MAX, &n, &never);
+    json_text_begin();
     json_t *o = model_json_footprint(m->host, f);
     json_object_set_new(o, "model", reply_string(e->model));
     json_object_set_new(o, "fits", json_boolean(fits));

@@ -109,6 +109,7 @@ static json_t *wrap_error(json_t *error)
 void reply_error_fields(struct http_exchange *x, int status, const char *message,
                         const char *fields)
 {
+    json_text_begin();
     send_json(x, status, wrap_error(reply_error_object(status, message)), fields);
 }
 
@@ -123,7 +124,7 @@ void reply_error(struct http_exchange *x, int status, const char *fmt, ...)
     va_start(ap, fmt);
     char *message = mem_vprintf(fmt, ap);
     va_end(ap);
-    reply_error_json(x, status, reply_error_object(status, message), NULL);
+    reply_error_fields(x, status, message, NULL);
     free(message);
 }
 

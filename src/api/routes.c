@@ -18,6 +18,7 @@
 #include "api/request_log.h"
 #include "api/sessions.h"
 #include "base/log.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "engine/kind.h"
 #include "http/spool.h"
@@ -366,6 +367,7 @@ void api_handle(struct http_exchange *x, void *ctx)
     struct api *api = ctx;
     const struct config *c = host_config(api->host);
     struct caller caller;
+    json_text_begin();
     if (!hosts_accept(&api->hosts, x)) {
         refuse_host(x);
         return;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/slices.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/encode.h"
 #include "api/reply.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 
 #define SLICE_NS 1000000                  /* how long a slice takes: others wait no longer */
@@ -61,7 +63,9 @@ static void listing_close(struct listing *l)
 
 static int write_element(struct listing *l, json_t *element)
 {
-    int rc = l->some ? buf_append(&l->out, ",", 1) : 0;
+    int rc = json_text_was_incomplete() ? -ENOMEM : 0;
+    if (!rc && l->some)
+        rc = buf_append(&l->out, ",", 1);
     if (!rc)
         rc = encode_json(&l->out, element);
     l->some = true;
@@ -77,6 +81,7 @@ static int write_slice(struct listing *l)
     int rc = 0;
     while (!rc && !is_over(begun) && l->out.len < PENDING_MAX) {
         json_t *element = NULL;
+        json_text_begin();
         if (!list->next(list->ctx, &element)) {
             l->complete = true;
             return list->tail(list->ctx, &l->out, !l->some);

@@ -182,8 +182,10 @@ static void on_answered(int status, const char *body, size_t len, void *ctx)
         entries = NULL; /* no JSON, or no memory: what the others say counts */
     l->fetches[q->index] = NULL;
     free(q);
+    json_text_begin();
     if (json_is_array(entries))
         add_found(l, entries);
+    l->lacks_memory |= json_text_was_incomplete();
     json_decref(entries);
     if (--l->open == 0)
         finish_lookup(l);
@@ -215,6 +217,7 @@ static json_t *ids_for(struct api *api, json_t *ids, const struct model *h)
 
 static void ask(struct api *api, struct lookup *l, struct model *h, json_t *ids)
 {
+    json_text_begin();
     json_t *some = ids_for(api, ids, h);
     if (json_array_size(some)) {
         json_t *body = json_pack("{s:O}", "conversation_ids", some);

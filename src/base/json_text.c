@@ -77,6 +77,11 @@ int json_text_append(struct buf *out, const json_t *value, size_t flags)
     return a.rc ? a.rc : rc ? -ENOMEM : 0;
 }
 
+void json_text_begin(void)
+{
+    incomplete = false;
+}
+
 bool json_text_was_incomplete(void)
 {
     bool was = incomplete;

@@ -126,6 +126,7 @@ static void take_copy(struct state *s)
 {
     const char *name;
     json_t *section;
+    json_text_begin();
     s->copy = json_object();
     json_object_foreach (s->sections, name, section)
         json_object_set_new(s->copy, name, json_copy(section));
