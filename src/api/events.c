@@ -143,48 +143,48 @@ static json_t *with_cause(json_t *data, const char *cause)
     return data;
 }
 
-static json_t *loading(const struct model *h)
+static json_t *loading(const struct model *m)
 {
     json_t *data = status("loading");
-    if (engine_progress(model_engine(h)))
-        json_object_set(data, "progress", engine_progress(model_engine(h)));
+    if (engine_progress(model_engine(m)))
+        json_object_set(data, "progress", engine_progress(model_engine(m)));
     return data;
 }
 
 /* `info` as the engine gives it comes with its first `ready` only, as in llama.cpp. */
-static json_t *loaded(const struct model *h)
+static json_t *loaded(const struct model *m)
 {
     json_t *data = status("loaded");
-    if (model_state(h) == SCHED_LOADING && engine_info(model_engine(h)))
-        json_object_set(data, "info", engine_info(model_engine(h)));
+    if (model_state(m) == SCHED_LOADING && engine_info(model_engine(m)))
+        json_object_set(data, "info", engine_info(model_engine(m)));
     return data;
 }
 
-static json_t *unloaded(const struct model *h)
+static json_t *unloaded(const struct model *m)
 {
-    const char *reason = outcome_reason_name(h->outcome.reason);
+    const char *reason = outcome_reason_name(m->outcome.reason);
     json_t *data = status("unloaded");
-    json_object_set_new(data, "exit_code", json_integer(outcome_exit_code(&h->outcome)));
+    json_object_set_new(data, "exit_code", json_integer(outcome_exit_code(&m->outcome)));
     if (reason)
         json_object_set_new(data, "reason", json_string(reason));
-    return with_cause(data, h->outcome.stop_cause);
+    return with_cause(data, m->outcome.stop_cause);
 }
 
 /* A hold or a pin, of which llama.cpp knows nothing. */
-static void send_intent(struct events *e, const struct model *h)
+static void send_intent(struct events *e, const struct model *m)
 {
-    const struct history_entry *newest = history_at(host_history(h->host), 0);
+    const struct history_entry *newest = history_at(host_history(m->host), 0);
     json_t *data = json_object();
     if (strcmp(newest->event, "hold") == 0) {
-        json_t *hold = model_json_hold(h);
+        json_t *hold = model_json_hold(m);
         json_object_set(data, "until", json_object_get(hold, "until"));
         json_object_set(data, "reason", json_object_get(hold, "reason"));
         json_decref(hold);
     }
-    events_send(e, h->entry->id, newest->event, with_cause(data, newest->why));
+    events_send(e, m->entry->id, newest->event, with_cause(data, newest->why));
 }
 
-static void on_host_event(struct host_listener *l, enum host_event event, struct model *h,
+static void on_host_event(struct host_listener *l, enum host_event event, struct model *m,
                           struct instance *instance)
 {
     struct events *e = container_of(l, struct events, listener);
@@ -195,28 +195,28 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
         return;
     switch (event) {
     case HOST_EV_SPAWNED:
-        events_send(e, h->entry->id, "model_status",
-                    with_cause(status("loading"), model_instance(h)->loaded_by));
+        events_send(e, m->entry->id, "model_status",
+                    with_cause(status("loading"), model_instance(m)->loaded_by));
         return;
     case HOST_EV_LOADING:
-        events_send(e, h->entry->id, "status_change", loading(h));
+        events_send(e, m->entry->id, "status_change", loading(m));
         return;
     case HOST_EV_READY:
-        events_send(e, h->entry->id, "status_change", loaded(h));
+        events_send(e, m->entry->id, "status_change", loaded(m));
         return;
     case HOST_EV_SLEEPING:
-        events_send(e, h->entry->id, "status_change", status("sleeping"));
+        events_send(e, m->entry->id, "status_change", status("sleeping"));
         return;
     case HOST_EV_STAYS:
         events_send(
-            e, h->entry->id, "status_change",
+            e, m->entry->id, "status_change",
             with_cause(status("loaded"), "it is still answering requests: it stays loaded"));
         return;
     case HOST_EV_GONE:
-        events_send(e, h->entry->id, "status_change", unloaded(h));
+        events_send(e, m->entry->id, "status_change", unloaded(m));
         return;
     case HOST_EV_INTENT:
-        send_intent(e, h);
+        send_intent(e, m);
         return;
     case HOST_EV_RELOADED:
         events_send(e, "*", "models_reload", NULL);

@@ -153,25 +153,25 @@ static bool ended_by_itself(const struct model *m)
 }
 
 /* What to tell the client: asked while the record still tells of the engine that broke off. */
-static char *explanation(const struct model *h)
+static char *explanation(const struct model *m)
 {
-    const char *id = h->entry->id;
-    const char *reason = outcome_reason_name(h->outcome.reason);
-    if (model_engine(h))
+    const char *id = m->entry->id;
+    const char *reason = outcome_reason_name(m->outcome.reason);
+    if (model_engine(m))
         return mem_printf("the engine of model '%s' closed the connection without an answer; try "
                           "again",
                           id);
-    if (h->outcome.failure)
-        return mem_strdup(h->outcome.failure);
+    if (m->outcome.failure)
+        return mem_strdup(m->outcome.failure);
     return mem_printf("the engine of model '%s' was stopped (%s) while it answered; try again", id,
                       reason ? reason : "unloaded");
 }
 
 /* The same as a word, for the list of requests. */
-static const char *state_of_end(const struct model *h)
+static const char *state_of_end(const struct model *m)
 {
-    const char *reason = outcome_reason_name(h->outcome.reason);
-    return model_engine(h) || !reason ? "broken_off" : reason;
+    const char *reason = outcome_reason_name(m->outcome.reason);
+    return model_engine(m) || !reason ? "broken_off" : reason;
 }
 
 static void explain_end(uv_handle_t *handle)
@@ -232,24 +232,24 @@ static void explain(struct inference *i, bool begun)
 /* The engine has read nothing of the request: it may be granted once more. */
 static void submit_again(struct inference *i)
 {
-    struct model *h = i->request.model;
+    struct model *m = i->request.model;
     i->record->granted = 0;
     i->phase = WAITING;
     host_withdraw(&i->request);
-    host_submit(&i->request, h, i->may_load);
+    host_submit(&i->request, m, i->may_load);
 }
 
 /* Nothing listens on the engine's socket: that is evidence, and the next engine gets the request. */
 static void replace_engine(struct inference *i)
 {
-    struct model *h = i->request.model;
+    struct model *m = i->request.model;
     if (i->replaced || host_is_stopping(&i->request)) {
         explain(i, false);
         return;
     }
     i->replaced = true;
     log_warn("model %s: nothing listens on its engine's socket; the request waits for a new engine",
-             h->entry->id);
+             m->entry->id);
     i->phase = WAITING;
     instance_broken(i->request.instance);
     submit_again(i);
@@ -353,10 +353,10 @@ static void on_granted(struct host_request *r)
 /* Its model's file changed: there is another record of it now. */
 static bool follow(struct inference *i)
 {
-    struct model *h = host_find(i->api->host, i->request.model->entry->id);
-    if (!h || h == i->request.model)
+    struct model *m = host_find(i->api->host, i->request.model->entry->id);
+    if (!m || m == i->request.model)
         return false;
-    host_submit(&i->request, h, i->may_load);
+    host_submit(&i->request, m, i->may_load);
     return true;
 }
 
@@ -385,13 +385,13 @@ static void on_stopped(struct session_waiter *w)
 
 /* The engine generates on for a conversation when its client is gone, so that it can read the
  * answer later: then the client's leaving must end neither the lease nor the wait for it. */
-static void begin_conversation(struct inference *i, const struct model *h)
+static void begin_conversation(struct inference *i, const struct model *m)
 {
     const char *id = http_head_get(http_exchange_head(i->x), "x-conversation-id");
     if (!id || !*id || host_config(i->api->host)->classic || i->request.passive)
         return;
     i->waiter.stopped = on_stopped;
-    if (sessions_begin(i->api->sessions, id, h->entry->id, &i->waiter))
+    if (sessions_begin(i->api->sessions, id, m->entry->id, &i->waiter))
         http_exchange_outlive(i->x);
 }
 
@@ -411,13 +411,13 @@ static bool autoload(struct api *api, struct http_exchange *x)
 
 /* The model's engine may have another path for it, or no such route: then it is answered, and the
  * result is false. */
-static bool take_route(struct inference *i, const struct model *h)
+static bool take_route(struct inference *i, const struct model *m)
 {
-    const struct engine_route *r = i->route ? model_route(h, i->route) : NULL;
+    const struct engine_route *r = i->route ? model_route(m, i->route) : NULL;
     const char *target = http_exchange_target(i->x);
     if (i->route && !r) {
         char *why = mem_printf("model '%s' has no route %s %s: its engine serves other ones",
-                               h->entry->id, i->route->method, i->route->path);
+                               m->entry->id, i->route->method, i->route->path);
         inference_fail(i, 404, why);
         free(why);
         return false;
@@ -437,8 +437,8 @@ static bool is_small_and_coming(const struct inference *i)
 
 static void inference_submit(struct inference *i, const char *name)
 {
-    struct model *h = host_find(i->api->host, name);
-    if (!h) {
+    struct model *m = host_find(i->api->host, name);
+    if (!m) {
         struct http_exchange *x = i->x;
         char *copy = mem_strdup(name);
         struct api *api = i->api;
@@ -455,16 +455,16 @@ static void inference_submit(struct inference *i, const char *name)
         i->phase = COLLECTING;
         return;
     }
-    if (!take_route(i, h))
+    if (!take_route(i, m))
         return;
     peek_destroy(i->peek);
     i->peek = NULL;
     i->phase = WAITING;
     if (!i->relay.body_complete)
         relay_pause(&i->relay);
-    begin_conversation(i, h);
-    i->record->model = mem_strdup(h->entry->id);
-    host_submit(&i->request, h, i->may_load);
+    begin_conversation(i, m);
+    i->record->model = mem_strdup(m->entry->id);
+    host_submit(&i->request, m, i->may_load);
 }
 
 /* By its name: the record of that model may be another one by now. */
@@ -673,10 +673,10 @@ void api_inference_query(struct api *api, struct http_exchange *x, const struct 
 }
 
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
-                      struct model *h)
+                      struct model *m)
 {
     struct inference *i = inference_create(api, x, caller, NULL);
     i->may_load = false;
     i->request.passive = true;
-    inference_submit(i, h->entry->id);
+    inference_submit(i, m->entry->id);
 }

@@ -84,12 +84,12 @@ static void on_gone(struct http_exchange *x, void *ctx)
 }
 
 /* The server ends. */
-static void on_host_event(struct host_listener *listener, enum host_event event, struct model *h,
+static void on_host_event(struct host_listener *listener, enum host_event event, struct model *m,
                           struct instance *instance)
 {
     struct logs *l = container_of(listener, struct logs, listener);
     struct follower *f;
-    (void)h, (void)instance;
+    (void)m, (void)instance;
     l->over |= event == HOST_EV_SHUTDOWN;
     while (l->over && (f = TAILQ_FIRST(&l->followers))) {
         struct http_exchange *x = f->x; // NOLINT(clang-analyzer-unix.Malloc): it is taken out

@@ -42,10 +42,10 @@ static struct model *find(struct api *api, struct http_exchange *x, const char *
         reply_error(x, 400, "model name is missing from the request");
         return NULL;
     }
-    struct model *h = host_find(api->host, name);
-    if (!h)
+    struct model *m = host_find(api->host, name);
+    if (!m)
         refuse(api, x, 404, name);
-    return h;
+    return m;
 }
 
 struct model *lookup_body(struct api *api, struct http_exchange *x, json_t *body)
@@ -56,9 +56,9 @@ struct model *lookup_body(struct api *api, struct http_exchange *x, json_t *body
 struct model *lookup_query(struct api *api, struct http_exchange *x)
 {
     char *name = target_query(http_exchange_target(x), "model");
-    struct model *h = find(api, x, name, lookup_refuse);
+    struct model *m = find(api, x, name, lookup_refuse);
     free(name);
-    return h;
+    return m;
 }
 
 int lookup_check_list(struct api *api, struct http_exchange *x, const char *member, json_t *list)

@@ -35,13 +35,13 @@ void model_json_add_instance_memory(const struct instance *i, json_t *o)
         add_memory(o, i->model->host, expected->bytes, expected->source);
 }
 
-void model_json_add_memory(struct model *h, json_t *o)
+void model_json_add_memory(struct model *m, json_t *o)
 {
-    const struct footprint *expected = &h->learned.footprint;
-    if (model_engine(h))
-        model_json_add_instance_memory(model_instance(h), o);
+    const struct footprint *expected = &m->learned.footprint;
+    if (model_engine(m))
+        model_json_add_instance_memory(model_instance(m), o);
     else if (expected->source != FOOTPRINT_UNKNOWN)
-        add_memory(o, h->host, expected->bytes, expected->source);
+        add_memory(o, m->host, expected->bytes, expected->source);
 }
 
 json_t *model_json_footprint(const struct host *host, const struct footprint *f)
@@ -55,20 +55,20 @@ json_t *model_json_footprint(const struct host *host, const struct footprint *f)
 /* --- holds and changes --------------------------------------------------------------------------
  */
 
-json_t *model_json_hold(const struct model *h)
+json_t *model_json_hold(const struct model *m)
 {
     json_t *o = json_object();
-    uint64_t now = uv_now(host_loop(h->host));
-    uint64_t until = h->sched.held_until;
-    json_object_set_new(o, "model", reply_string(h->entry->id));
+    uint64_t now = uv_now(host_loop(m->host));
+    uint64_t until = m->sched.held_until;
+    json_object_set_new(o, "model", reply_string(m->entry->id));
     json_object_set_new(
         o, "until",
         until == SCHED_NEVER
             ? json_null()
             : json_integer(
                   (json_int_t)(clock_unix() + (double)(until > now ? until - now : 0) / 1000)));
-    json_object_set_new(o, "reason", reply_string_or_null(intent_hold_reason(h)));
-    json_object_set_new(o, "by", reply_string_or_null(intent_hold_by(h)));
+    json_object_set_new(o, "reason", reply_string_or_null(intent_hold_reason(m)));
+    json_object_set_new(o, "by", reply_string_or_null(intent_hold_by(m)));
     return o;
 }
 
@@ -93,53 +93,53 @@ static json_t *strings(const struct strv *v)
     return a;
 }
 
-static json_t *args_of(const struct model *h)
+static json_t *args_of(const struct model *m)
 {
-    json_t *args = strings(&h->launch.argv);
-    json_array_insert_new(args, 0, reply_string(engine_launch_path(&h->launch)));
+    json_t *args = strings(&m->launch.argv);
+    json_array_insert_new(args, 0, reply_string(engine_launch_path(&m->launch)));
     return args;
 }
 
-static json_t *preset_of(const struct model *h)
+static json_t *preset_of(const struct model *m)
 {
-    char *ini = compose_ini(&h->launch, host_presets(h->host), h->entry->id);
+    char *ini = compose_ini(&m->launch, host_presets(m->host), m->entry->id);
     json_t *text = reply_string(ini);
     free(ini);
     return text;
 }
 
 /* `failed` and `exit_code` as in llama.cpp, and why, which it cannot say. */
-static void add_end(json_t *status, const struct model *h)
+static void add_end(json_t *status, const struct model *m)
 {
-    const char *reason = outcome_reason_name(h->outcome.reason);
-    if (model_state(h) != SCHED_UNLOADED)
+    const char *reason = outcome_reason_name(m->outcome.reason);
+    if (model_state(m) != SCHED_UNLOADED)
         return;
     if (reason)
         json_object_set_new(status, "reason", json_string(reason));
-    if (!outcome_is_failure(&h->outcome))
+    if (!outcome_is_failure(&m->outcome))
         return;
-    const char *message = h->outcome.failure ? h->outcome.failure : h->entry->problem;
+    const char *message = m->outcome.failure ? m->outcome.failure : m->entry->problem;
     json_object_set_new(status, "failed", json_true());
-    json_object_set_new(status, "exit_code", json_integer(outcome_exit_code(&h->outcome)));
-    if (h->outcome.exit.signal)
-        json_object_set_new(status, "signal", json_integer(h->outcome.exit.signal));
+    json_object_set_new(status, "exit_code", json_integer(outcome_exit_code(&m->outcome)));
+    if (m->outcome.exit.signal)
+        json_object_set_new(status, "signal", json_integer(m->outcome.exit.signal));
     if (message)
         json_object_set_new(status, "message", reply_string(message));
-    if (h->outcome.log && *h->outcome.log)
-        json_object_set_new(status, "log", reply_string(h->outcome.log));
+    if (m->outcome.log && *m->outcome.log)
+        json_object_set_new(status, "log", reply_string(m->outcome.log));
 }
 
-static json_t *status_of(const struct model *h)
+static json_t *status_of(const struct model *m)
 {
     json_t *status = json_object();
-    json_object_set_new(status, "value", json_string(model_status(h)));
-    json_object_set_new(status, "args", args_of(h));
-    json_object_set_new(status, "preset", preset_of(h));
-    if (model_is_draining(h) || model_state(h) == SCHED_STOPPING)
+    json_object_set_new(status, "value", json_string(model_status(m)));
+    json_object_set_new(status, "args", args_of(m));
+    json_object_set_new(status, "preset", preset_of(m));
+    if (model_is_draining(m) || model_state(m) == SCHED_STOPPING)
         json_object_set_new(status, "draining", json_true());
-    if (model_state(h) == SCHED_LOADING && model_engine(h) && engine_progress(model_engine(h)))
-        json_object_set(status, "progress", engine_progress(model_engine(h)));
-    add_end(status, h);
+    if (model_state(m) == SCHED_LOADING && model_engine(m) && engine_progress(model_engine(m)))
+        json_object_set(status, "progress", engine_progress(model_engine(m)));
+    add_end(status, m);
     return status;
 }
 
@@ -156,9 +156,9 @@ static json_t *architecture_of(const struct catalog_model *m)
 
 /* What the engine itself tells of its model while it runs, in `ready`'s report: it knows more of what
  * it takes than the files' headers do. */
-static void merge_engine_info(json_t *entry, const struct model *h)
+static void merge_engine_info(json_t *entry, const struct model *m)
 {
-    json_t *info = model_engine(h) ? engine_info(model_engine(h)) : NULL;
+    json_t *info = model_engine(m) ? engine_info(model_engine(m)) : NULL;
     static const char *const members[] = {"meta", "architecture"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *member = json_object_get(info, members[i]);
@@ -167,35 +167,35 @@ static void merge_engine_info(json_t *entry, const struct model *h)
     }
 }
 
-json_t *model_json_entry(struct model *h)
+json_t *model_json_entry(struct model *m)
 {
-    const struct catalog_model *m = h->entry;
+    const struct catalog_model *entry = m->entry;
     json_t *e = json_object();
-    json_object_set_new(e, "id", reply_string(m->id));
-    json_object_set_new(e, "aliases", strings(&m->aliases));
-    json_object_set_new(e, "tags", strings(&h->tags));
+    json_object_set_new(e, "id", reply_string(entry->id));
+    json_object_set_new(e, "aliases", strings(&entry->aliases));
+    json_object_set_new(e, "tags", strings(&m->tags));
     json_object_set_new(e, "object", json_string("model"));
     json_object_set_new(e, "owned_by", json_string("llamacpp"));
-    json_object_set_new(e, "created", json_integer((json_int_t)m->created));
-    json_object_set_new(e, "status", status_of(h));
-    json_object_set_new(e, "architecture", architecture_of(m));
-    json_object_set_new(e, "source", json_string(model_source_name(m->source)));
-    json_object_set_new(e, "can_remove", json_boolean(m->source == MODEL_SOURCE_CACHE));
-    if (m->header == MODEL_HEADER_READ)
-        json_object_set_new(e, "context_length", json_integer(m->info.context_length));
-    json_object_set_new(e, "size", json_integer((json_int_t)m->size));
-    model_json_add_memory(h, e);
-    if (intent_is_held(h))
-        json_object_set_new(e, "held", model_json_hold(h));
-    if (h->sched.pinned)
+    json_object_set_new(e, "created", json_integer((json_int_t)entry->created));
+    json_object_set_new(e, "status", status_of(m));
+    json_object_set_new(e, "architecture", architecture_of(entry));
+    json_object_set_new(e, "source", json_string(model_source_name(entry->source)));
+    json_object_set_new(e, "can_remove", json_boolean(entry->source == MODEL_SOURCE_CACHE));
+    if (entry->header == MODEL_HEADER_READ)
+        json_object_set_new(e, "context_length", json_integer(entry->info.context_length));
+    json_object_set_new(e, "size", json_integer((json_int_t)entry->size));
+    model_json_add_memory(m, e);
+    if (intent_is_held(m))
+        json_object_set_new(e, "held", model_json_hold(m));
+    if (m->sched.pinned)
         json_object_set_new(e, "pinned", json_true());
-    merge_engine_info(e, h);
+    merge_engine_info(e, m);
     return e;
 }
 
-json_t *model_json_public_entry(struct model *h)
+json_t *model_json_public_entry(struct model *m)
 {
-    json_t *entry = model_json_entry(h), *held = json_object_get(entry, "held");
+    json_t *entry = model_json_entry(m), *held = json_object_get(entry, "held");
     json_object_del(json_object_get(entry, "status"), "log");
     json_object_del(held, "reason");
     json_object_del(held, "by");

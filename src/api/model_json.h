@@ -9,10 +9,10 @@
 #include "server/host.h"
 
 /* A model as GET /models lists it. */
-json_t *model_json_entry(struct model *h);
+json_t *model_json_entry(struct model *m);
 /* The same without what operators said and who they are, and without log lines: for callers without
  * RIGHT_STATUS. */
-json_t *model_json_public_entry(struct model *h);
+json_t *model_json_public_entry(struct model *m);
 /* A model that is being downloaded, likewise. */
 json_t *model_json_download(const struct downloads_item *item);
 /* {"host":bytes,"gpu0":bytes}: of each device that is looked at. */
@@ -21,12 +21,12 @@ json_t *model_json_bytes(const struct host *host, const uint64_t *bytes);
 json_t *model_json_footprint(const struct host *host, const struct footprint *f);
 /* `memory` by device and `memory_source`: what its engine has now, without an engine what one would
  * take; without what it maps of a file, which goes on being free memory. Nothing while unknown. */
-void model_json_add_memory(struct model *h, json_t *o);
+void model_json_add_memory(struct model *m, json_t *o);
 /* The same of a running engine. */
 void model_json_add_instance_memory(const struct instance *i, json_t *o);
 /* {"at","model","event","why"} */
 json_t *model_json_change(const struct history_entry *e);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */
-json_t *model_json_hold(const struct model *h);
+json_t *model_json_hold(const struct model *m);
 
 #endif

@@ -45,11 +45,11 @@ static json_t *arguments(const struct engine_args *args)
 }
 
 /* An option that is a token becomes a variable of the environment. */
-static enum args_origin origin_of_token(const struct model *h)
+static enum args_origin origin_of_token(const struct model *m)
 {
-    const struct config *c = host_config(h->host);
-    const struct presets *p = host_presets(h->host);
-    const struct engine_args *const by_precedence[] = {&c->args, &presets_of(p, h->entry->id)->args,
+    const struct config *c = host_config(m->host);
+    const struct presets *p = host_presets(m->host);
+    const struct engine_args *const by_precedence[] = {&c->args, &presets_of(p, m->entry->id)->args,
                                                        &p->defaults.args, &c->env_args, NULL};
     for (size_t i = 0; by_precedence[i]; i++) {
         const struct engine_arg *a = engine_args_role(by_precedence[i], ENGINE_OPTION_TOKEN);
@@ -60,34 +60,34 @@ static enum args_origin origin_of_token(const struct model *h)
 }
 
 /* Whether hostler itself sets it. Only this one variable counts, so that no secret is shown. */
-static bool is_own(const struct model *h, const char *line)
+static bool is_own(const struct model *m, const char *line)
 {
     const struct engine_option *o =
-        engine_options_find_role(h->launch.program->options, ENGINE_OPTION_CONNECTIONS);
+        engine_options_find_role(m->launch.program->options, ENGINE_OPTION_CONNECTIONS);
     const char *name = o ? o->env : NULL;
     size_t len = name ? strlen(name) : 0;
     return len && strncmp(line, name, len) == 0 && line[len] == '=';
 }
 
-static enum args_origin origin_of_variable(const struct model *h, const char *line)
+static enum args_origin origin_of_variable(const struct model *m, const char *line)
 {
-    const struct config *c = host_config(h->host);
-    if (strv_has(&host_presets(h->host)->defaults.settings.env, line))
+    const struct config *c = host_config(m->host);
+    if (strv_has(&host_presets(m->host)->defaults.settings.env, line))
         return ARGS_FROM_DEFAULTS;
-    if (strv_has(&h->settings.env, line))
+    if (strv_has(&m->settings.env, line))
         return ARGS_FROM_SECTION;
     if (strv_has(&c->hub_env, line))
         return ARGS_FROM_ENVIRONMENT;
-    return is_own(h, line) ? ARGS_FROM_ROUTER : origin_of_token(h);
+    return is_own(m, line) ? ARGS_FROM_ROUTER : origin_of_token(m);
 }
 
 /* Values may be secrets: only hostler's own are told. */
-static json_t *environment(const struct model *h)
+static json_t *environment(const struct model *m)
 {
     json_t *all = json_array();
-    const struct strv *env = &h->launch.env;
+    const struct strv *env = &m->launch.env;
     for (size_t i = 0; i < env->n; i++) {
-        enum args_origin origin = origin_of_variable(h, env->v[i]);
+        enum args_origin origin = origin_of_variable(m, env->v[i]);
         size_t len = strcspn(env->v[i], "=");
         char *name = mem_strndup(env->v[i], len);
         const char *value = origin == ARGS_FROM_ROUTER ? env->v[i] + len + 1 : NULL;
@@ -130,64 +130,64 @@ static json_t *header(const struct catalog_model *m)
     return o;
 }
 
-static json_t *footprints(struct model *h)
+static json_t *footprints(struct model *m)
 {
     struct footprint computed;
-    model_estimate(h, host_snapshot(h->host)->figures.n, &computed);
-    const bool measured = h->learned.footprint.source == FOOTPRINT_MEASURED;
-    const bool given = h->learned.footprint.source == FOOTPRINT_GIVEN;
-    return json_pack("{s:o, s:o, s:o, s:o}", "estimated", model_json_footprint(h->host, &computed),
-                     "fitted", model_json_footprint(h->host, &h->learned.fitted), "measured",
-                     measured ? model_json_footprint(h->host, &h->learned.footprint) : json_null(),
+    model_estimate(m, host_snapshot(m->host)->figures.n, &computed);
+    const bool measured = m->learned.footprint.source == FOOTPRINT_MEASURED;
+    const bool given = m->learned.footprint.source == FOOTPRINT_GIVEN;
+    return json_pack("{s:o, s:o, s:o, s:o}", "estimated", model_json_footprint(m->host, &computed),
+                     "fitted", model_json_footprint(m->host, &m->learned.fitted), "measured",
+                     measured ? model_json_footprint(m->host, &m->learned.footprint) : json_null(),
                      "given",
-                     given ? model_json_footprint(h->host, &h->learned.footprint) : json_null());
+                     given ? model_json_footprint(m->host, &m->learned.footprint) : json_null());
 }
 
-static json_t *last_exit(const struct model *h)
+static json_t *last_exit(const struct model *m)
 {
-    const char *reason = outcome_reason_name(h->outcome.reason);
+    const char *reason = outcome_reason_name(m->outcome.reason);
     if (!reason)
         return json_null();
     return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o}", "reason", reason, "exit_code",
-                     outcome_exit_code(&h->outcome), "signal", h->outcome.exit.signal, "cause",
-                     reply_string_or_null(h->outcome.stop_cause), "message",
-                     reply_string_or_null(h->outcome.failure), "log",
-                     reply_string_or_null(h->outcome.log));
+                     outcome_exit_code(&m->outcome), "signal", m->outcome.exit.signal, "cause",
+                     reply_string_or_null(m->outcome.stop_cause), "message",
+                     reply_string_or_null(m->outcome.failure), "log",
+                     reply_string_or_null(m->outcome.log));
 }
 
-static json_t *changes(const struct model *h)
+static json_t *changes(const struct model *m)
 {
     json_t *all = json_array();
     const struct history_entry *e;
-    for (size_t i = 0; (e = history_at(host_history(h->host), i)); i++)
-        if (strcmp(e->model, h->entry->id) == 0)
+    for (size_t i = 0; (e = history_at(host_history(m->host), i)); i++)
+        if (strcmp(e->model, m->entry->id) == 0)
             json_array_append_new(all, model_json_change(e));
     return all;
 }
 
 static void answer_show(struct api *api, struct http_exchange *x)
 {
-    struct model *h = lookup_query(api, x);
-    if (!h)
+    struct model *m = lookup_query(api, x);
+    if (!m)
         return;
-    json_t *o = model_json_entry(h);
-    json_object_set_new(o, "path", reply_string_or_null(h->entry->path));
-    json_object_set_new(o, "mmproj", reply_string_or_null(h->entry->mmproj));
-    json_object_set_new(o, "draft", reply_string_or_null(h->entry->draft));
-    json_object_set_new(o, "header", header(h->entry));
-    json_object_set_new(o, "arguments", arguments(&h->launch.args));
-    json_object_set_new(o, "environment", environment(h));
-    json_object_set_new(o, "footprint", footprints(h));
-    json_object_set_new(o, "load_ms", json_integer((json_int_t)h->sched.load_ms));
-    json_object_set_new(o, "ttl_ms", json_integer((json_int_t)h->settings.ttl_ms));
-    json_object_set_new(o, "pinned", json_boolean(h->sched.pinned));
-    json_object_set_new(o, "priority", json_integer(h->settings.priority));
-    json_object_set_new(o, "max_requests", json_integer(h->settings.max_requests));
+    json_t *o = model_json_entry(m);
+    json_object_set_new(o, "path", reply_string_or_null(m->entry->path));
+    json_object_set_new(o, "mmproj", reply_string_or_null(m->entry->mmproj));
+    json_object_set_new(o, "draft", reply_string_or_null(m->entry->draft));
+    json_object_set_new(o, "header", header(m->entry));
+    json_object_set_new(o, "arguments", arguments(&m->launch.args));
+    json_object_set_new(o, "environment", environment(m));
+    json_object_set_new(o, "footprint", footprints(m));
+    json_object_set_new(o, "load_ms", json_integer((json_int_t)m->sched.load_ms));
+    json_object_set_new(o, "ttl_ms", json_integer((json_int_t)m->settings.ttl_ms));
+    json_object_set_new(o, "pinned", json_boolean(m->sched.pinned));
+    json_object_set_new(o, "priority", json_integer(m->settings.priority));
+    json_object_set_new(o, "max_requests", json_integer(m->settings.max_requests));
     json_object_set_new(
         o, "loaded_by",
-        reply_string_or_null(model_engine(h) ? model_instance(h)->loaded_by : NULL));
-    json_object_set_new(o, "last_exit", last_exit(h));
-    json_object_set_new(o, "recent", changes(h));
+        reply_string_or_null(model_engine(m) ? model_instance(m)->loaded_by : NULL));
+    json_object_set_new(o, "last_exit", last_exit(m));
+    json_object_set_new(o, "recent", changes(m));
     reply_json(x, 200, o);
 }
 

@@ -159,12 +159,12 @@ static json_t *engines_of(struct api *api)
     return engines;
 }
 
-static json_t *queue_of(const struct model *h)
+static json_t *queue_of(const struct model *m)
 {
-    uint64_t now = uv_now(host_loop(h->host));
-    return json_pack("{s:o, s:i, s:I}", "model", reply_string(h->entry->id), "waiting",
-                     (int)h->sched.waiting, "oldest_ms",
-                     (json_int_t)(now - h->sched.waiting_since));
+    uint64_t now = uv_now(host_loop(m->host));
+    return json_pack("{s:o, s:i, s:I}", "model", reply_string(m->entry->id), "waiting",
+                     (int)m->sched.waiting, "oldest_ms",
+                     (json_int_t)(now - m->sched.waiting_since));
 }
 
 static json_t *connections_of(const struct http_exchange *x)
@@ -204,7 +204,7 @@ static void answer_status(struct api *api, struct http_exchange *x)
 {
     json_t *o = json_object(), *queue = json_array();
     const struct config *c = host_config(api->host);
-    struct model *h;
+    struct model *m;
     json_object_set_new(o, "version", json_string(HOSTLER_VERSION));
     json_object_set_new(o, "engine_version",
                         reply_string(engine_options_version(c->engine.options)));
@@ -215,9 +215,9 @@ static void answer_status(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "models_max", json_integer(c->models_max));
     json_object_set_new(o, "connections", connections_of(x));
     json_object_set_new(o, "memory", memory_now(host_budget(api->host)));
-    for (size_t i = 0; (h = host_at(api->host, i)); i++) {
-        if (h->sched.waiting || model_waits(h))
-            json_array_append_new(queue, queue_of(h));
+    for (size_t i = 0; (m = host_at(api->host, i)); i++) {
+        if (m->sched.waiting || model_waits(m))
+            json_array_append_new(queue, queue_of(m));
     }
     if (c->classic) /* where GET /models is the engine's own */
         json_object_set_new(o, "models", json_pack("[o]", model_json_entry(host_at(api->host, 0))));

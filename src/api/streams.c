@@ -46,15 +46,15 @@ static char *id_of(struct http_exchange *x)
 void api_stream_get(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     char *id = id_of(x);
-    struct model *h = id ? owner(api, id) : NULL;
+    struct model *m = id ? owner(api, id) : NULL;
     if (!id)
         return;
     free(id);
-    if (h && model_state(h) == SCHED_READY)
-        api_inference_of(api, x, caller, h);
-    else if (h && model_is_draining(h))
+    if (m && model_state(m) == SCHED_READY)
+        api_inference_of(api, x, caller, m);
+    else if (m && model_is_draining(m))
         reply_error(x, 503, "Stream owner model is about to be unloaded");
-    else if (h && (model_state(h) == SCHED_LOADING || model_waits(h)))
+    else if (m && (model_state(m) == SCHED_LOADING || model_waits(m)))
         reply_error(x, 503, "Stream owner model is loading, retry later");
     else
         reply_error(x, 404, "Stream not found or expired");
@@ -91,7 +91,7 @@ static void on_deleter_gone(struct http_exchange *x, void *ctx)
     d->x = NULL;
 }
 
-static void delete_at(struct api *api, struct http_exchange *x, struct model *h, const char *id)
+static void delete_at(struct api *api, struct http_exchange *x, struct model *m, const char *id)
 {
     static const struct http_exchange_events events = {.gone = on_deleter_gone};
     struct deletion *d = mem_zalloc(sizeof *d);
@@ -100,7 +100,7 @@ static void delete_at(struct api *api, struct http_exchange *x, struct model *h,
     d->x = x;
     http_exchange_take(x, &events, d);
     http_fetch(
-        host_loop(api->host), model_client(h),
+        host_loop(api->host), model_client(m),
         &(struct http_fetch_request){
             .method = "DELETE", .target = target, .max = ANSWER_MAX, .timeout_ms = ANSWER_MS},
         on_deleted, d);
@@ -114,10 +114,10 @@ void api_stream_delete(struct api *api, struct http_exchange *x, const struct ca
     (void)caller;
     if (!id)
         return;
-    struct model *h = owner(api, id);
+    struct model *m = owner(api, id);
     sessions_stop(api->sessions, id);
-    if (h && model_client(h))
-        delete_at(api, x, h, id);
+    if (m && model_client(m))
+        delete_at(api, x, m, id);
     else
         reply_deleted(x);
     free(id);
@@ -201,24 +201,24 @@ static void on_asker_gone(struct http_exchange *x, void *ctx)
     lookup_free(l);
 }
 
-/* Those of `ids` that `h` may have: its own, and those of which nobody knows whose they are. */
-static json_t *ids_for(struct api *api, json_t *ids, const struct model *h)
+/* Those of `ids` that `m` may have: its own, and those of which nobody knows whose they are. */
+static json_t *ids_for(struct api *api, json_t *ids, const struct model *m)
 {
     size_t i;
     json_t *id, *some = json_array();
     json_array_foreach (ids, i, id) {
         const char *text = json_string_value(id);
         const struct model *has = text && *text ? owner(api, text) : NULL;
-        if (text && *text && (!has || has == h))
+        if (text && *text && (!has || has == m))
             json_array_append(some, id);
     }
     return some;
 }
 
-static void ask(struct api *api, struct lookup *l, struct model *h, json_t *ids)
+static void ask(struct api *api, struct lookup *l, struct model *m, json_t *ids)
 {
     json_text_begin();
-    json_t *some = ids_for(api, ids, h);
+    json_t *some = ids_for(api, ids, m);
     if (json_array_size(some)) {
         json_t *body = json_pack("{s:O}", "conversation_ids", some);
         struct buf text;
@@ -230,7 +230,7 @@ static void ask(struct api *api, struct lookup *l, struct model *h, json_t *ids)
         l->fetches = mem_realloc(l->fetches, l->n * sizeof(struct http_fetch *));
         l->open++;
         l->fetches[q->index] =
-            http_fetch(host_loop(api->host), model_client(h),
+            http_fetch(host_loop(api->host), model_client(m),
                        &(struct http_fetch_request){.method = "POST",
                                                     .target = "/v1/streams/lookup",
                                                     .body = buf_cstr(&text),
@@ -248,7 +248,7 @@ static void look_up(struct api *api, struct http_exchange *x, const struct calle
 {
     static const struct http_exchange_events events = {.gone = on_asker_gone};
     json_t *ids = json_object_get(body, "conversation_ids");
-    struct model *h;
+    struct model *m;
     if (json_array_size(ids) > LOOKUP_MAX) {
         reply_error(x, 400, "'conversation_ids' must have at most %d ids", LOOKUP_MAX);
         return;
@@ -258,9 +258,9 @@ static void look_up(struct api *api, struct http_exchange *x, const struct calle
     l->found = json_array();
     (void)caller;
     http_exchange_take(x, &events, l);
-    for (size_t i = 0; json_is_array(ids) && (h = host_at(api->host, i)); i++)
-        if (model_client(h))
-            ask(api, l, h, ids);
+    for (size_t i = 0; json_is_array(ids) && (m = host_at(api->host, i)); i++)
+        if (model_client(m))
+            ask(api, l, m, ids);
     if (!l->open)
         finish_lookup(l);
 }

@@ -79,26 +79,26 @@ uint64_t budget_capacity(const struct budget *b, size_t device)
     return memory_capacity(d, b->snapshot->held[device], b->limit[device], memory_margin(d));
 }
 
-static void set_apart(const struct model *h, const struct footprint *f, struct sched_footprint *out)
+static void set_apart(const struct model *m, const struct footprint *f, struct sched_footprint *out)
 {
-    out->apart = footprint_is_apart(f, h->entry, &h->launch.args);
+    out->apart = footprint_is_apart(f, m->entry, &m->launch.args);
 }
 
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use)
 {
-    struct model *h = i->model;
-    if (h->learned.footprint.source == FOOTPRINT_GIVEN)
-        h->learned.footprint.alone = false; /* it was loaded */
-    if (!b->devices || h->learned.footprint.source == FOOTPRINT_GIVEN || i->sched.outdated)
+    struct model *m = i->model;
+    if (m->learned.footprint.source == FOOTPRINT_GIVEN)
+        m->learned.footprint.alone = false; /* it was loaded */
+    if (!b->devices || m->learned.footprint.source == FOOTPRINT_GIVEN || i->sched.outdated)
         return;
-    if (h->learned.footprint.source ==
+    if (m->learned.footprint.source ==
         FOOTPRINT_UNKNOWN) /* a measurement does not show what it maps */
-        model_estimate(h, b->devices, &h->learned.footprint);
-    footprint_measure(&h->learned.footprint, use);
-    memcpy(i->sched.footprint.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
-    memcpy(h->sched.next.bytes, h->learned.footprint.bytes, b->devices * sizeof(uint64_t));
-    set_apart(h, &h->learned.footprint, &i->sched.footprint);
-    set_apart(h, &h->learned.footprint, &h->sched.next);
+        model_estimate(m, b->devices, &m->learned.footprint);
+    footprint_measure(&m->learned.footprint, use);
+    memcpy(i->sched.footprint.bytes, m->learned.footprint.bytes, b->devices * sizeof(uint64_t));
+    memcpy(m->sched.next.bytes, m->learned.footprint.bytes, b->devices * sizeof(uint64_t));
+    set_apart(m, &m->learned.footprint, &i->sched.footprint);
+    set_apart(m, &m->learned.footprint, &m->sched.next);
 }
 
 static struct sched_weights *weights_of(struct budget *b, const char *path)
@@ -131,10 +131,10 @@ static uint64_t subtract(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-static bool is_in_use(const struct model *h, const struct sched_weights *w)
+static bool is_in_use(const struct model *m, const struct sched_weights *w)
 {
     const struct sched_instance *i;
-    TAILQ_FOREACH (i, &host_sched(h->host)->instances, link)
+    TAILQ_FOREACH (i, &host_sched(m->host)->instances, link)
         if (i->footprint.weights == w)
             return true;
     return false;
@@ -142,17 +142,17 @@ static bool is_in_use(const struct model *h, const struct sched_weights *w)
 
 /* Shared weights of a running engine must not shrink; lower this model's own share, or it would be
  * refused. */
-static void add_weights(struct budget *b, const struct model *h, uint64_t mapped,
+static void add_weights(struct budget *b, const struct model *m, uint64_t mapped,
                         struct sched_footprint *out)
 {
     uint64_t capacity = budget_capacity(b, 0);
     out->weights = NULL;
-    if (!mapped || !h->entry->path)
+    if (!mapped || !m->entry->path)
         return;
     if (!b->limit[0])
         mapped = min(mapped, subtract(capacity, out->bytes[0]));
-    out->weights = weights_of(b, h->entry->path);
-    if (mapped > out->weights->bytes || !is_in_use(h, out->weights))
+    out->weights = weights_of(b, m->entry->path);
+    if (mapped > out->weights->bytes || !is_in_use(m, out->weights))
         out->weights->bytes = mapped;
     if (!b->limit[0] && out->bytes[0] <= capacity)
         out->bytes[0] = min(out->bytes[0], subtract(capacity, out->weights->bytes));
@@ -167,50 +167,50 @@ static void take_all(const struct budget *b, struct sched_footprint *out)
         out->bytes[0] = subtract(out->bytes[0], out->weights->bytes);
 }
 
-void budget_footprint(struct budget *b, const struct model *h, const struct footprint *f,
+void budget_footprint(struct budget *b, const struct model *m, const struct footprint *f,
                       struct sched_footprint *out)
 {
     for (size_t d = 0; d < b->devices; d++)
         out->bytes[d] = bytes_on(b, f, d);
-    add_weights(b, h, f->mapped, out);
-    set_apart(h, f, out);
+    add_weights(b, m, f->mapped, out);
+    set_apart(m, f, out);
     if (f->alone)
         take_all(b, out);
 }
 
-void budget_apply_preset(const struct budget *b, struct model *h)
+void budget_apply_preset(const struct budget *b, struct model *m)
 {
-    if (!h->settings.memory)
+    if (!m->settings.memory)
         return;
-    h->learned.footprint.source = FOOTPRINT_GIVEN;
-    h->learned.footprint.mapped = 0;
+    m->learned.footprint.source = FOOTPRINT_GIVEN;
+    m->learned.footprint.mapped = 0;
     for (size_t d = 0; d < b->snapshot->figures.n; d++)
-        h->learned.footprint.bytes[d] =
-            memory_limit_of(h->settings.memory, b->snapshot->figures.device[d].name);
+        m->learned.footprint.bytes[d] =
+            memory_limit_of(m->settings.memory, b->snapshot->figures.device[d].name);
 }
 
-void budget_set_next(struct budget *b, struct model *h)
+void budget_set_next(struct budget *b, struct model *m)
 {
-    if (h->learned.footprint.source == FOOTPRINT_UNKNOWN)
-        model_estimate(h, b->devices, &h->learned.footprint);
-    budget_footprint(b, h, &h->learned.footprint, &h->sched.next);
+    if (m->learned.footprint.source == FOOTPRINT_UNKNOWN)
+        model_estimate(m, b->devices, &m->learned.footprint);
+    budget_footprint(b, m, &m->learned.footprint, &m->sched.next);
 }
 
-char *budget_explain(const struct budget *b, const struct model *h)
+char *budget_explain(const struct budget *b, const struct model *m)
 {
-    const struct footprint *f = &h->learned.footprint;
-    const char *hint = h->launch.program->kind->memory_hint;
+    const struct footprint *f = &m->learned.footprint;
+    const char *hint = m->launch.program->kind->memory_hint;
     for (size_t d = 0; d < b->devices; d++) {
         uint64_t needs = f->bytes[d] + (d == 0 ? f->mapped : 0);
         if (needs > budget_capacity(b, d))
             return mem_printf(
                 "model '%s' needs %.2f GiB on %s (%s), and engines may have %.2f GiB there now, "
                 "%.2f GiB at most%s; %s%sunload or unpin others, or raise --memory",
-                h->entry->id, (double)needs / GIB, b->snapshot->figures.device[d].name,
+                m->entry->id, (double)needs / GIB, b->snapshot->figures.device[d].name,
                 footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
                 (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "",
                 hint ? hint : "", hint ? ", " : "");
     }
     return mem_printf("model '%s' finds no room: what is loaded is pinned; unload or unpin others",
-                      h->entry->id);
+                      m->entry->id);
 }

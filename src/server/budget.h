@@ -40,13 +40,13 @@ uint64_t budget_capacity(const struct budget *b, size_t device);
 /* The memory that a ready engine uses replaces the estimate of its model's footprint. */
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use);
 /* Uses the footprint that the presets give for the model, if they give one. */
-void budget_apply_preset(const struct budget *b, struct model *h);
+void budget_apply_preset(const struct budget *b, struct model *m);
 /* Sets sched.next, the footprint of the model's next engine; estimates it first if it is not known. */
-void budget_set_next(struct budget *b, struct model *h);
+void budget_set_next(struct budget *b, struct model *m);
 /* The same into `out`, for the footprint `f` in place of the model's own. */
-void budget_footprint(struct budget *b, const struct model *h, const struct footprint *f,
+void budget_footprint(struct budget *b, const struct model *m, const struct footprint *f,
                       struct sched_footprint *out);
 /* `model 'x' needs 20.1 GiB on host (estimated), …`: why it does not fit. The caller frees. */
-char *budget_explain(const struct budget *b, const struct model *h);
+char *budget_explain(const struct budget *b, const struct model *m);
 
 #endif

@@ -91,12 +91,12 @@ static void fail(struct item *i, const char *why)
 /* Whether a model of that repository, and of that tag if there is one, is listed now. */
 static bool is_listed(const struct item *i)
 {
-    struct model *h;
+    struct model *m;
     size_t len = strlen(i->repo);
     char *wanted = cache_id(i->repo);
     bool found = false;
-    for (size_t k = 0; !found && (h = host_at(i->all->host, k)); k++) {
-        const char *id = h->entry->id;
+    for (size_t k = 0; !found && (m = host_at(i->all->host, k)); k++) {
+        const char *id = m->entry->id;
         found = wanted ? strcmp(id, wanted) == 0 : strncmp(id, i->repo, len) == 0 && id[len] == ':';
     }
     free(wanted);

@@ -190,9 +190,9 @@ bool host_is_stopping(const struct host_request *r)
     return r->instance->sched.state == SCHED_STOPPING && !r->instance->broken;
 }
 
-uint64_t host_eta(const struct model *h)
+uint64_t host_eta(const struct model *m)
 {
-    return sched_eta(&h->host->sched, &h->sched);
+    return sched_eta(&m->host->sched, &m->sched);
 }
 
 unsigned host_waiting(const struct host *h)
@@ -378,10 +378,10 @@ const struct presets *host_presets(const struct host *h)
     return &h->presets;
 }
 
-static void load_at_start(struct model *h, const char *by)
+static void load_at_start(struct model *m, const char *by)
 {
-    mem_replace(&h->intent.load_by, by);
-    host_sched_event(h->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &h->sched});
+    mem_replace(&m->intent.load_by, by);
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});
 }
 
 static unsigned count_startup(const struct sources *s)
@@ -396,7 +396,7 @@ int host_start(struct host *host, struct sources *s, struct error *err)
 {
     const struct config *c = host->config;
     unsigned wanted = count_startup(s);
-    struct model *h;
+    struct model *m;
     if (!c->classic && c->models_max && wanted > c->models_max) {
         sources_finish(s);
         return error_set(err, -EINVAL,
@@ -408,11 +408,11 @@ int host_start(struct host *host, struct sources *s, struct error *err)
     if (!catalog_count(host->catalog))
         log_warn("there is no model yet: none in %s%s%s", c->models_dir ? c->models_dir : "",
                  c->models_dir ? ", none in " : "", c->cache_dir ? c->cache_dir : "a cache");
-    for (size_t i = 0; (h = host_at(host, i)); i++) {
+    for (size_t i = 0; (m = host_at(host, i)); i++) {
         if (c->classic)
-            load_at_start(h, "the start of the server");
-        else if (h->settings.load_on_startup)
-            load_at_start(h, "load-on-startup");
+            load_at_start(m, "the start of the server");
+        else if (m->settings.load_on_startup)
+            load_at_start(m, "load-on-startup");
     }
     return 0;
 }

@@ -123,10 +123,10 @@ void host_withdraw(struct host_request *r);
 bool host_is_stopping(const struct host_request *r);
 /* In how many ms it will be ready if it is asked for now, by what loads took before; SCHED_NEVER
  * when nobody knows. */
-uint64_t host_eta(const struct model *h);
+uint64_t host_eta(const struct model *m);
 /* How many requests wait, for all models together. */
-unsigned host_waiting(const struct host *h);
-const struct budget *host_budget(const struct host *h);
+unsigned host_waiting(const struct host *m);
+const struct budget *host_budget(const struct host *m);
 /* How many waiting requests come before. */
 unsigned host_position(const struct host_request *r);
 

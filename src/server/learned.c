@@ -20,15 +20,15 @@ static void add_text(EVP_MD_CTX *md, const char *text)
 
 /* A hash of all that makes loads differ. It contains no secret and is short, so that a file with thousands of
  * keys is read quickly. */
-static const char *key_of(const struct model *h, char key[2 * KEY_BYTES + 1])
+static const char *key_of(const struct model *m, char key[2 * KEY_BYTES + 1])
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-    add_text(md, h->entry->id);
-    for (size_t i = 0; i < h->launch.argv.n; i++)
-        add_text(md, h->launch.argv.v[i]);
-    EVP_DigestUpdate(md, &h->entry->size, sizeof h->entry->size);
+    add_text(md, m->entry->id);
+    for (size_t i = 0; i < m->launch.argv.n; i++)
+        add_text(md, m->launch.argv.v[i]);
+    EVP_DigestUpdate(md, &m->entry->size, sizeof m->entry->size);
     EVP_DigestFinal_ex(md, digest, NULL);
     EVP_MD_CTX_free(md);
     for (size_t i = 0; i < KEY_BYTES; i++)
@@ -59,14 +59,14 @@ static void recall_memory(const struct budget *b, struct footprint *f, json_t *m
     }
 }
 
-void learned_recall(const struct state *s, const struct budget *b, struct model *h)
+void learned_recall(const struct state *s, const struct budget *b, struct model *m)
 {
     char key[2 * KEY_BYTES + 1];
-    json_t *kept = state_get(s, SECTION, key_of(h, key));
+    json_t *kept = state_get(s, SECTION, key_of(m, key));
     json_t *load_ms = json_object_get(kept, "load_ms");
     if (is_size(load_ms))
-        h->sched.load_ms = (uint64_t)json_integer_value(load_ms);
-    recall_memory(b, &h->learned.footprint, json_object_get(kept, "memory"),
+        m->sched.load_ms = (uint64_t)json_integer_value(load_ms);
+    recall_memory(b, &m->learned.footprint, json_object_get(kept, "memory"),
                   json_object_get(kept, "mapped"));
 }
 
@@ -80,16 +80,16 @@ static json_t *memory_of(const struct budget *b, const struct footprint *f)
 }
 
 /* An earlier measurement stays if there is no new one, as with --memory off. */
-void learned_keep(struct state *s, const struct budget *b, const struct model *h)
+void learned_keep(struct state *s, const struct budget *b, const struct model *m)
 {
     char key[2 * KEY_BYTES + 1];
-    json_t *before = state_get(s, SECTION, key_of(h, key));
+    json_t *before = state_get(s, SECTION, key_of(m, key));
     json_t *kept = before ? json_copy(before) : json_object();
-    json_object_set_new(kept, "model", json_string(h->entry->id));
-    json_object_set_new(kept, "load_ms", json_integer((json_int_t)h->sched.load_ms));
-    if (h->learned.footprint.source == FOOTPRINT_MEASURED) {
-        json_object_set_new(kept, "memory", memory_of(b, &h->learned.footprint));
-        json_object_set_new(kept, "mapped", json_integer((json_int_t)h->learned.footprint.mapped));
+    json_object_set_new(kept, "model", json_string(m->entry->id));
+    json_object_set_new(kept, "load_ms", json_integer((json_int_t)m->sched.load_ms));
+    if (m->learned.footprint.source == FOOTPRINT_MEASURED) {
+        json_object_set_new(kept, "memory", memory_of(b, &m->learned.footprint));
+        json_object_set_new(kept, "mapped", json_integer((json_int_t)m->learned.footprint.mapped));
     }
     state_set(s, SECTION, key, kept, MOST);
 }
