@@ -28,12 +28,14 @@ static void on_answer(int status, const char *body, size_t len, void *ctx)
     }
 }
 
+/* New arguments may have no such path while the engine of the old ones still runs. */
 static void ask(struct pulse_clock *c, struct instance *i)
 {
-    struct http_fetch_request request = {.method = "GET",
-                                         .target = engine_launch_health_path(&i->model->launch),
-                                         .max = ANSWER_MAX,
-                                         .timeout_ms = part_of(c)};
+    const char *path = engine_launch_health_path(&i->model->launch);
+    if (!path)
+        return;
+    struct http_fetch_request request = {
+        .method = "GET", .target = path, .max = ANSWER_MAX, .timeout_ms = part_of(c)};
     i->pulse.question = http_fetch(host_loop(c->host), i->client, &request, on_answer, i);
 }
 
