@@ -46,6 +46,15 @@ static int get_hold(struct http_exchange *x, json_t *body, struct order *order)
     return given < 0 ? -1 : 0;
 }
 
+/* `?NAME=1` or `?NAME=true`. */
+static bool query_says(struct http_exchange *x, const char *name)
+{
+    char *value = target_query(http_exchange_target(x), name);
+    bool says = value && (strcmp(value, "1") == 0 || strcmp(value, "true") == 0);
+    free(value);
+    return says;
+}
+
 static int get_order(struct http_exchange *x, json_t *body, struct order *order)
 {
     struct unload_options *o = &order->options;
@@ -57,10 +66,9 @@ static int get_order(struct http_exchange *x, json_t *body, struct order *order)
     if (drain < 0 || get_hold(x, body, order) || body_get_bool(x, body, "force", &o->force) ||
         body_get_bool(x, body, "dry_run", &order->dry_run))
         return -1;
-    /* `?force=1` as well, for clients that can only change the URL. */
-    char *force = target_query(http_exchange_target(x), "force");
-    o->force |= force && strcmp(force, "1") == 0;
-    free(force);
+    /* For clients that can only change the URL. */
+    o->force |= query_says(x, "force");
+    order->dry_run |= query_says(x, "dry_run");
     return 0;
 }
 

@@ -422,6 +422,7 @@ def units(prefix):
 
 def test_units_are_right(installed):
     need("systemd-analyze")
+    need("man")  # with which it looks for the units' man pages
     done = subprocess.run(["systemd-analyze", "verify", *units(installed)], capture_output=True,
                           text=True, check=False,
                           env={**os.environ, "MANPATH": str(installed / "share/man")})

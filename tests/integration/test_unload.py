@@ -134,6 +134,16 @@ def test_unload_does_not_wait_for_an_engine_that_came_later(fake, tmp_path, wish
     connection.close()
 
 
+@pytest.mark.parametrize("path, body", [("/models/unload-all", {}), ("/models/unload", {"model": "m1"}),
+                                        ("/models/unload", {"models": ["m1"]})])
+@pytest.mark.parametrize("value", ["1", "true"])
+def test_a_dry_run_in_the_query_changes_nothing(real, path, body, value):
+    before = load(real, "m1")
+    answer = real.post(f"{path}?dry_run={value}", body)
+    assert results(answer) == {"m1": "unloaded"} and answer.json["results"][0]["reason"] == "would_be_unloaded"
+    assert pids(real) == before
+
+
 def test_unload_by_force_in_the_query_cuts_off(fake):
     server = fake(a=ENDLESS)
     connection, response = open_stream(server, "a")
