@@ -65,14 +65,14 @@ static const struct api_dialect messages = {
 /* --- which one ------------------------------------------------------------------------------------
  */
 
-static const struct api_dialect *const others[] = {&responses, &messages};
+static const struct api_dialect *const others[] = {&responses, &messages, NULL};
 
 const struct api_dialect *dialect_of(const char *target)
 {
     const size_t len = target_path_len(target);
-    for (size_t d = 0; d < sizeof others / sizeof *others; d++)
-        for (const char *const *p = others[d]->paths; *p; p++)
+    for (const struct api_dialect *const *d = others; *d; d++)
+        for (const char *const *p = (*d)->paths; *p; p++)
             if (strlen(*p) == len && memcmp(*p, target, len) == 0)
-                return others[d];
+                return *d;
     return &openai;
 }
