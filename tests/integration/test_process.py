@@ -490,7 +490,7 @@ def test_threads_and_descriptors_are_bounded(hostler, models):
         if n == 8:
             files = len(os.listdir(f"/proc/{server.pid}/fd"))
             threads = len(os.listdir(f"/proc/{server.pid}/task"))
-    assert threads <= 8
+    assert threads <= 20  # the loop, the log, and 16 for what may wait
     assert len(os.listdir(f"/proc/{server.pid}/task")) <= threads + 1
     until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) <= files + 2)
     until(lambda: len(children(server.pid)) == 2, what="two engines and no zombie")
