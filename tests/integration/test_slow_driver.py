@@ -48,6 +48,12 @@ def wait_for_warning(server):
     until(lambda: server.get("/hostler/v1/status").status == 200 and WARNING in server.log(), what="the warning")
 
 
+def recover(server, driver):
+    """The driver answers again: a server that is ended while it hangs exits with status 1."""
+    driver.answers(20000)
+    until(lambda: free(server.get("/hostler/v1/status")) == 20000, what="the new figure")
+
+
 def test_health_and_streams_go_on_while_it_hangs(fake, driver):
     server = fake(env=driver.env, a=ENDLESS)
     load(server, "a")
@@ -61,8 +67,7 @@ def test_health_and_streams_go_on_while_it_hangs(fake, driver):
         assert len(read_events(response, 2)) == 2
         rounds += 1
     warned.result(PATIENCE)
-    driver.answers(20000)
-    until(lambda: free(server.get("/hostler/v1/status")) == 20000, what="the new figure")
+    recover(server, driver)
     connection.close()
 
 
@@ -91,6 +96,7 @@ def test_an_engine_that_is_killed_while_it_loads(fake, driver):
     os.kill(pid, signal.SIGKILL)
     answer = waiting.result(PATIENCE)
     assert answer.status >= 500 and "ended by signal 9" in answer.error["message"], answer.body
+    recover(server, driver)
 
 
 def test_an_engine_that_is_stopped_while_it_loads(fake, driver, tmp_path):
@@ -106,6 +112,7 @@ def test_an_engine_that_is_stopped_while_it_loads(fake, driver, tmp_path):
     gate.touch()
     assert unloading.result(PATIENCE).status == 200
     assert "loaded" not in [status for _, status in events.until("unloaded")]
+    recover(server, driver)
 
 
 def test_the_server_ends_while_it_hangs(fake, driver):
