@@ -33,7 +33,6 @@
 #include "server/placement.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
-#define SMALL_BODY_MAX ((int64_t)256 * 1024)
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, COLLECTING, WAITING, RELAYED, EXPLAIN };
@@ -57,7 +56,6 @@ struct inference {
     bool barred;   /* its caller may not load a model by it */
     bool replaced; /* it was granted again after its engine was found to be absent, */
     bool resent;   /* or had not read it */
-    bool begun;    /* in EXPLAIN: an answer has begun */
     bool may_read_logs;
     char *explanation; /* in EXPLAIN */
     char *log;         /* in EXPLAIN: the engine's last lines; NULL */
@@ -179,7 +177,7 @@ static void explain_end(uv_handle_t *handle)
     struct inference *i = handle->data;
     if (!i->x)
         inference_free(i);
-    else if (i->begun)
+    else if (i->relay.status)
         end_begun_answer(i);
     else
         inference_reject(i, (struct rejection){.status = 502, .error = explained(i)});
@@ -211,11 +209,10 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
         explain_now(i);
 }
 
-static void explain(struct inference *i, bool begun)
+static void explain(struct inference *i)
 {
     uv_loop_t *loop = host_loop(i->api->host);
     i->phase = EXPLAIN;
-    i->begun = begun;
     i->listener = (struct host_listener){.on_event = on_host_event};
     host_listen(i->api->host, &i->listener);
     uv_timer_init(loop, &i->timer);
@@ -244,7 +241,7 @@ static void replace_engine(struct inference *i)
 {
     struct model *m = i->request.model;
     if (i->replaced || host_is_stopping(&i->request)) {
-        explain(i, false);
+        explain(i);
         return;
     }
     i->replaced = true;
@@ -260,7 +257,7 @@ static void replace_engine(struct inference *i)
 static void send_again(struct inference *i)
 {
     if (i->resent || host_is_stopping(&i->request)) {
-        explain(i, false);
+        explain(i);
         return;
     }
     i->resent = true;
@@ -306,10 +303,8 @@ static void on_relay_done(struct relay *r, enum relay_result result)
         refuse_body(i, -EIO);
         return;
     case RELAY_NO_ANSWER:
-        explain(i, false);
-        return;
     case RELAY_BROKEN:
-        explain(i, true);
+        explain(i);
         return;
     case RELAY_UNTRANSLATABLE:
         i->explanation = mem_strdup("the engine's answer could not be translated");
@@ -428,11 +423,11 @@ static bool take_route(struct inference *i, const struct model *m)
     return true;
 }
 
-/* Only a request that is complete may go over a kept connection, too. */
+/* A complete one of that size can be sent again, and so may go over a kept connection, too. */
 static bool is_small_and_coming(const struct inference *i)
 {
     int64_t length = http_exchange_body_length(i->x);
-    return !i->relay.body_complete && length >= 0 && length <= SMALL_BODY_MAX;
+    return !i->relay.body_complete && length >= 0 && length <= (int64_t)RELAY_REPLAY_MAX;
 }
 
 static void inference_submit(struct inference *i, const char *name)

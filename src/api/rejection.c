@@ -26,18 +26,18 @@ static struct rejection reject(int status, const char *state, const char *messag
     return (struct rejection){.status = status, .error = error, .retry_after = retry_after};
 }
 
-static struct rejection final(struct rejection r)
-{
-    r.is_final = true;
-    return r;
-}
-
 /* The same; `message` is released. */
 static struct rejection reject_with(int status, const char *state, char *message,
                                     unsigned retry_after)
 {
     struct rejection r = reject(status, state, message, retry_after);
     free(message);
+    return r;
+}
+
+static struct rejection final(struct rejection r)
+{
+    r.is_final = true;
     return r;
 }
 

@@ -32,8 +32,6 @@ void memory_reserve_init(void);
 void memory_reserve_finish(void);
 /* Gives a block back to malloc(); false: none is left. Any thread may call it. */
 bool memory_reserve_use(void);
-/* Whether an allocation that may fail can have `size` bytes now. */
-static inline bool memory_reserve_permits(size_t size);
 /* Sets aside anew what can be; true: memory is not short any more. */
 bool memory_reserve_refill(void);
 
@@ -45,6 +43,7 @@ static inline bool memory_is_short(void)
 #define MEMORY_RESERVE_BLOCKS 64
 #define MEMORY_RESERVE_BLOCK ((size_t)128 * 1024)
 
+/* Whether an allocation that may fail can have `size` bytes now. */
 static inline bool memory_reserve_permits(size_t size)
 {
     unsigned missing = atomic_load_explicit(&memory_reserve_missing, memory_order_relaxed);

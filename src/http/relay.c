@@ -5,9 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* A body up to this size is copied when it is sent, so that it can be sent again. */
-#define REPLAY_MAX ((size_t)256 * 1024)
-
 /* Bytes of a held body that a transform is given at once. */
 #define PIECE ((size_t)64 * 1024)
 
@@ -27,11 +24,16 @@ void relay_init(struct relay *r, struct http_exchange *x)
     held_body_init(&r->body, on_written_to_file, r);
 }
 
-void relay_finish(struct relay *r)
+static void cancel_call(struct relay *r)
 {
     if (r->call)
         http_call_cancel(r->call);
     r->call = NULL;
+}
+
+void relay_finish(struct relay *r)
+{
+    cancel_call(r);
     held_body_finish(&r->body);
 }
 
@@ -143,7 +145,7 @@ static void give_away(struct relay *r)
 static int send_memory(struct relay *r)
 {
     const struct buf *b = &r->body.memory;
-    bool keep = r->body_complete && (r->body.spool || b->len <= REPLAY_MAX);
+    bool keep = r->body_complete && (r->body.spool || b->len <= RELAY_REPLAY_MAX);
     int rc = 0;
     r->body_given_away = !keep;
     if (r->request)
@@ -176,11 +178,10 @@ static void end_replay(struct relay *r)
         resume(r);
 }
 
-static void fail_request(struct relay *r, enum relay_result why)
+/* Of ours, not of the origin's. What has passed of the answer is the client's. */
+static void fail(struct relay *r, enum relay_result why)
 {
-    if (r->call)
-        http_call_cancel(r->call);
-    r->call = NULL;
+    cancel_call(r);
     r->done(r, why);
 }
 
@@ -190,7 +191,7 @@ static void refuse_request(struct relay *r, int error)
     if (r->starting)
         r->request_error = error;
     else
-        fail_request(r, RELAY_BAD_REQUEST);
+        fail(r, RELAY_BAD_REQUEST);
 }
 
 static void replay_file(struct relay *r);
@@ -200,7 +201,7 @@ static void on_file_read(const char *data, size_t len, int error, void *ctx)
     struct relay *r = ctx;
     r->reads_file = false;
     if (error || !len) {
-        fail_request(r, RELAY_BODY_LOST);
+        fail(r, RELAY_BODY_LOST);
         return;
     }
     r->replayed += len;
@@ -350,15 +351,6 @@ int relay_sink(void *ctx, const char *data, size_t len)
     return 0;
 }
 
-/* What was translated before is the client's; the rest cannot be had. */
-static void fail_translation(struct relay *r)
-{
-    if (r->call)
-        http_call_cancel(r->call);
-    r->call = NULL;
-    r->done(r, RELAY_UNTRANSLATABLE);
-}
-
 static void on_body(struct http_call *call, const char *data, size_t len, void *ctx)
 {
     struct relay *r = ctx;
@@ -368,7 +360,7 @@ static void on_body(struct http_call *call, const char *data, size_t len, void *
     if (!r->answer)
         http_exchange_write(r->x, data, len);
     else if (pipeline_push(r->answer, data, len))
-        fail_translation(r);
+        fail(r, RELAY_UNTRANSLATABLE);
 }
 
 static void on_flush(struct http_call *call, void *ctx)
@@ -392,7 +384,7 @@ static void on_end(struct http_call *call, void *ctx)
     (void)call;
     stop_replay(r);
     if (r->answer && pipeline_end(r->answer)) {
-        fail_translation(r);
+        fail(r, RELAY_UNTRANSLATABLE);
         return;
     }
     http_exchange_end(r->x);
@@ -460,7 +452,7 @@ int relay_start(struct relay *r, struct http_client *client)
     r->replayed = 0;
     r->request_error = 0;
     /* Only what can be sent again may meet a stale connection. */
-    bool fresh = r->fresh || !r->body_complete || r->body.len > REPLAY_MAX;
+    bool fresh = r->fresh || !r->body_complete || r->body.len > RELAY_REPLAY_MAX;
     if (!r->body_complete)
         relay_pause(r);
     r->starting = true;

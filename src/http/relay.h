@@ -41,6 +41,9 @@ enum relay_result {
     RELAY_BODY_LOST,   /* the file of the request's body cannot be read or written */
 };
 
+/* Bytes of a body that is copied when it is sent, so that it can be sent again. */
+#define RELAY_REPLAY_MAX ((size_t)256 * 1024)
+
 struct relay {
     struct http_exchange *x;
     struct http_call *call;
@@ -50,7 +53,7 @@ struct relay {
     size_t replayed;       /* bytes of its file that were handed to this call */
     bool reads_file;       /* a read of it is under way */
     bool behind;           /* the client is paused until the file is written */
-    bool paused;           /* and until the engine takes more */
+    bool paused;           /* it is paused until the call has begun to take the body */
     bool body_complete;    /* `body` was all of it */
     bool body_sent;        /* all of `body`, its file included, has been handed to the call */
     bool body_given_away;  /* some of it is not here any more: no other try */
@@ -63,8 +66,8 @@ struct relay {
     int status;            /* of the answer; 0 before */
     const char *target;    /* for the origin; NULL: as the client gave it */
     const char *fields;    /* more fields for the answer's head: complete lines, or NULL */
-    /* Transforms for the request's body, which begin with nothing and end in relay_request_sink(), and this
-     * relay as its context; NULL: its bytes pass untouched. The caller's, until `done` or relay_finish(). */
+    /* Transforms for the request's body, which end in relay_request_sink() with this relay as
+     * its context; NULL: its bytes pass untouched. The caller's, until `done` or relay_finish(). */
     struct pipeline *request;
     /* The same for the answer's body, which end in relay_sink(). */
     struct pipeline *answer;

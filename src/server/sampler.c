@@ -135,11 +135,14 @@ static bool begin(struct sampler *s)
     return true;
 }
 
-/* Those that reading number `last` answers. New ones may come meanwhile. */
+/* Those that reading number `last` answers. Who asks again meanwhile waits for the next turn. */
 static void answer(struct sampler *s, uint64_t last)
 {
+    size_t n = 0;
     struct sampler_question *q;
-    while ((q = TAILQ_FIRST(&s->questions)) && q->reading <= last) {
+    TAILQ_FOREACH (q, &s->questions, link)
+        n += q->reading <= last;
+    while (n-- && (q = TAILQ_FIRST(&s->questions)) && q->reading <= last) {
         sampler_cancel(s, q);
         q->answered(q);
     }

@@ -354,8 +354,8 @@ static void begin_unloads(struct operation *op, uint64_t drain_until)
         intent_unload(m, drain_until, op->options.reason, op->options.by);
         if (t->result == UNLOAD_PENDING && model_state(m) == SCHED_UNLOADED) {
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
-            host_announce(op->host, HOST_EV_GONE, m,
-                          NULL); /* who waits for its load waits in vain */
+            /* Who follows events waits for the end of a load that will not come. */
+            host_announce(op->host, HOST_EV_GONE, m, NULL);
         }
     }
 }

@@ -1,36 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include "reserve_test.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/json_text.h"
-#include "base/memory_reserve.h"
-
-static int set_up(void **state)
-{
-    (void)state;
-    memory_reserve_init();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    memory_reserve_finish();
-    return 0;
-}
-
-static void use(unsigned n)
-{
-    while (n--)
-        assert_true(memory_reserve_use());
-}
 
 static int parse(const char *text, size_t max)
 {

@@ -1,38 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* malloc() itself is made to fail by the torture run (tests/torture) and tests/integration/test_memory_shortage.py;
  * here, who may have what is left of the reserve. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "reserve_test.h"
 
-#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/memory.h"
-#include "base/memory_reserve.h"
-
-static int set_up(void **state)
-{
-    (void)state;
-    memory_reserve_init();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    memory_reserve_finish();
-    return 0;
-}
-
-static void use(unsigned n)
-{
-    while (n--)
-        assert_true(memory_reserve_use());
-}
 
 static void nothing_is_short_before_it_is_used(void **state)
 {

@@ -18,6 +18,7 @@ static struct pipeline pipeline;
 static const struct message_transform *request_transform; /* NULL: none */
 static struct pipeline request_pipeline;
 static struct body_budget budget;
+static struct buf sent;  /* what send_noise() sent */
 static size_t starts_at; /* bytes of the body; 0: as `starts_at_body_end` says */
 
 static void relay_done(struct relay *r, enum relay_result how)
@@ -115,6 +116,7 @@ static int relay_set_up(void **state)
     request_transform = NULL;
     pipeline = request_pipeline = (struct pipeline){0};
     budget = (struct body_budget){.max = 1 << 30, .folder = f.t.folder, .loop = &f.t.loop};
+    buf_init(&sent, BUF_UNBOUNDED);
     starts_at = 0;
     dones = 0;
     return 0;
@@ -124,6 +126,7 @@ static int relay_tear_down(void **state)
 {
     pipeline_finish(&pipeline);
     pipeline_finish(&request_pipeline);
+    buf_finish(&sent);
     close_server();
     assert_int_equal(budget.held, 0);
     assert_int_equal(budget.files, 0);
@@ -396,34 +399,58 @@ static void little_of_a_stream_waits_for_a_slow_client(void **state)
 #define POST_LARGE "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8000000\r\n\r\n"
 #define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
-static void assert_body_is(struct peer *o, struct buf *sent)
+static void assert_sent_is_at(struct peer *o)
 {
     const char *end = strstr(peer_text(o), "\r\n\r\n");
     assert_non_null(end);
     size_t head = (size_t)(end + 4 - o->in.data);
-    assert_int_equal(o->in.len - head, sent->len);
-    assert_memory_equal(o->in.data + head, sent->data, sent->len);
+    assert_int_equal(o->in.len - head, sent.len);
+    assert_memory_equal(o->in.data + head, sent.data, sent.len);
 }
 
-static void send_noise(struct peer *p, struct buf *sent, size_t len)
+static void send_noise(struct peer *p, size_t len)
 {
     unsigned x = 1;
-    buf_init(sent, BUF_UNBOUNDED);
-    assert_int_equal(buf_reserve(sent, len), 0);
-    for (; sent->len < len; sent->len++) {
+    assert_int_equal(buf_reserve(&sent, len), 0);
+    for (; sent.len < len; sent.len++) {
         x = x * 1664525u + 1013904223u;
-        sent->data[sent->len] = (char)('a' + (x >> 24) % 26);
+        sent.data[sent.len] = (char)('a' + (x >> 24) % 26);
     }
-    peer_send_bytes(p, sent->data, len);
+    peer_send_bytes(p, sent.data, len);
+}
+
+/* The first `len` bytes of its body are on their way. */
+static struct peer *send_large(size_t len)
+{
+    struct peer *p = ask(POST_LARGE);
+    send_noise(p, len);
+    return p;
+}
+
+/* The same, and the relay has begun. */
+static void relay_large(size_t len)
+{
+    send_large(len);
+    UNTIL(&f.t, relay.client);
+}
+
+static void receive_large(struct peer *o)
+{
+    UNTIL(&f.t, o->in.len > LARGE);
+    assert_sent_is_at(o);
+}
+
+static void answer_large(struct peer *o)
+{
+    peer_send(o, OK_EMPTY);
+    loop_settle(&f.t);
+    assert_int_equal(result, RELAY_DONE);
 }
 
 static void a_large_body_waits_in_a_file(void **state)
 {
-    struct buf sent;
     (void)state;
-    struct peer *p = ask(POST_LARGE);
-    send_noise(p, &sent, LARGE);
-    UNTIL(&f.t, relay.client);
+    relay_large(LARGE);
     assert_int_equal(relay.body.memory.len, HELD_IN_MEMORY);
     assert_int_equal(relay.body.in_file, LARGE - HELD_IN_MEMORY);
     struct peer *o = origin_accept_deaf(&f.t, origin);
@@ -431,112 +458,77 @@ static void a_large_body_waits_in_a_file(void **state)
     loop_settle(&f.t);
     assert_true(http_call_pending(relay.call) <= HTTP_HIGH_WATER + HELD_IN_MEMORY);
     o->deaf = false;
-    UNTIL(&f.t, o->in.len > LARGE);
-    assert_body_is(o, &sent);
-    peer_send(o, OK_EMPTY);
-    loop_settle(&f.t);
-    assert_int_equal(result, RELAY_DONE);
-    buf_finish(&sent);
+    receive_large(o);
+    answer_large(o);
 }
 
 static void a_body_in_a_file_is_sent_again(void **state)
 {
-    struct buf sent;
     (void)state;
-    struct peer *p = ask(POST_LARGE);
-    send_noise(p, &sent, LARGE);
-    UNTIL(&f.t, relay.client);
-    struct peer *o = origin_accept_deaf(&f.t, origin);
+    relay_large(LARGE);
+    origin_accept_deaf(&f.t, origin);
     UNTIL(&f.t, http_call_pending(relay.call) >= HTTP_HIGH_WATER);
     http_call_cancel(relay.call);
     relay.call = NULL;
     assert_int_equal(relay_start(&relay, client), 0);
-    o = origin_accept(&f.t, origin);
-    UNTIL(&f.t, o->in.len > LARGE);
-    assert_body_is(o, &sent);
-    peer_send(o, OK_EMPTY);
-    loop_settle(&f.t);
-    assert_int_equal(result, RELAY_DONE);
-    buf_finish(&sent);
+    struct peer *o = origin_accept(&f.t, origin);
+    receive_large(o);
+    answer_large(o);
 }
 
 static void a_body_goes_on_behind_its_file(void **state)
 {
-    struct buf sent;
     (void)state;
     starts_at = 3000000;
-    struct peer *p = ask(POST_LARGE);
-    send_noise(p, &sent, LARGE);
-    UNTIL(&f.t, relay.client);
+    relay_large(LARGE);
     struct peer *o = origin_accept(&f.t, origin);
-    UNTIL(&f.t, o->in.len > LARGE);
-    assert_body_is(o, &sent);
+    receive_large(o);
     assert_null(relay.body.spool);
-    peer_send(o, OK_EMPTY);
-    loop_settle(&f.t);
-    assert_int_equal(result, RELAY_DONE);
-    buf_finish(&sent);
+    answer_large(o);
 }
 
 static void a_client_that_leaves_while_its_body_is_written(void **state)
 {
-    struct buf sent;
     (void)state;
-    struct peer *p = ask(POST_LARGE);
-    send_noise(p, &sent, LARGE / 2);
+    struct peer *p = send_large(LARGE / 2);
     UNTIL(&f.t, relay.body.spool);
     peer_close(p);
     UNTIL(&f.t, f.gones);
-    buf_finish(&sent);
 }
 
 static void a_disk_that_fails(void **state)
 {
-    struct buf sent;
     (void)state;
     budget.folder = "/nonexistent";
     starts_at = HELD_IN_MEMORY + 1;
-    struct peer *p = ask(POST_LARGE);
-    send_noise(p, &sent, HELD_IN_MEMORY + 1000);
-    UNTIL(&f.t, relay.client);
+    relay_large(HELD_IN_MEMORY + 1000);
     origin_accept(&f.t, origin);
     UNTIL(&f.t, dones);
     assert_int_equal(result, RELAY_BODY_LOST);
-    buf_finish(&sent);
 }
 
 /* Its beginning is not here any more, whatever the origin has read of it. */
 static void a_body_that_was_begun_is_not_sent_again(void **state)
 {
-    struct buf sent;
     (void)state;
     starts_at = 3000000;
-    struct peer *p = ask(POST_LARGE);
-    send_noise(p, &sent, LARGE / 2);
-    UNTIL(&f.t, relay.client);
+    relay_large(LARGE / 2);
     struct peer *o = origin_accept_deaf(&f.t, origin);
     UNTIL(&f.t, relay.body_given_away && http_call_pending(relay.call));
     peer_close(o);
     UNTIL(&f.t, dones);
     assert_int_equal(result, RELAY_NO_ANSWER);
-    buf_finish(&sent);
 }
 
 /* Its answer may be long in coming, and others want the room. */
 static void a_body_in_a_file_is_given_up_when_the_origin_has_it(void **state)
 {
-    struct buf sent;
     (void)state;
-    struct peer *p = ask(POST_LARGE);
-    send_noise(p, &sent, LARGE);
-    UNTIL(&f.t, relay.client);
+    relay_large(LARGE);
     struct peer *o = origin_accept(&f.t, origin);
-    UNTIL(&f.t, o->in.len > LARGE);
+    receive_large(o);
     UNTIL(&f.t, !budget.held && !budget.files);
-    peer_send(o, OK_EMPTY);
-    loop_settle(&f.t);
-    assert_int_equal(result, RELAY_DONE);
-    buf_finish(&sent);
+    answer_large(o);
 }
 
 /* --- transforms -------------------------------------------------------------------------- */
@@ -589,16 +581,14 @@ static void a_request_that_its_transform_refuses(void **state)
 
 static void a_request_that_is_too_large_for_its_transform(void **state)
 {
-    struct buf sent;
     (void)state;
     request_transform = &hold;
     struct peer *p = ask("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n");
-    send_noise(p, &sent, 101);
+    send_noise(p, 101);
     loop_settle(&f.t);
     assert_int_equal(dones, 1);
     assert_int_equal(result, RELAY_BAD_REQUEST);
     assert_true(peer_has(p, "HTTP/1.1 400 "));
-    buf_finish(&sent);
 }
 
 #define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"

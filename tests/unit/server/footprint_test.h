@@ -12,6 +12,7 @@
 #include "engine/llama/help.h"
 #include "server/config.h"
 #include "server/footprint.h"
+#include "../engine/llama/help_test.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define SIZE (100 * MIB)
@@ -23,19 +24,9 @@ static struct engine_args args;
 
 static inline void smol_set_up(void)
 {
-    static const char help[] = "-c,    --ctx-size N\n"
-                               "-ub,   --ubatch-size N\n"
-                               "-fa,   --flash-attn MODE\n"
-                               "-ctk,  --cache-type-k TYPE\n"
-                               "-ctv,  --cache-type-v TYPE\n"
-                               "-ngl,  --n-gpu-layers N\n"
-                               "--mmap, --no-mmap\n"
-                               "--mlock\n"
-                               "-lm,   --load-mode MODE\n"
-                               "-m,    --model FNAME\n";
     struct error err;
     c.engine.kind = engine_kind_default();
-    if (!c.engine.options && llama_help_parse(&c.engine.options, help, "--model", &err))
+    if (!c.engine.options && llama_help_parse(&c.engine.options, smol_help, "--model", &err))
         fail_msg("%s", err.text);
     model = (struct catalog_model){
         .id = id,

@@ -12,6 +12,7 @@
 #include "engine/llama/estimate.h"
 #include "engine/llama/help.h"
 #include "engine/llama/llama.h"
+#include "help_test.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define SIZE (100 * MIB)
@@ -22,18 +23,8 @@ static struct engine_args args;
 
 static inline void smol_set_up(void)
 {
-    static const char help[] = "-c,    --ctx-size N\n"
-                               "-ub,   --ubatch-size N\n"
-                               "-fa,   --flash-attn MODE\n"
-                               "-ctk,  --cache-type-k TYPE\n"
-                               "-ctv,  --cache-type-v TYPE\n"
-                               "-ngl,  --n-gpu-layers N\n"
-                               "--mmap, --no-mmap\n"
-                               "--mlock\n"
-                               "-lm,   --load-mode MODE\n"
-                               "-m,    --model FNAME\n";
     struct error err;
-    if (!options && llama_help_parse(&options, help, "--model", &err))
+    if (!options && llama_help_parse(&options, smol_help, "--model", &err))
         fail_msg("%s", err.text);
     figures = (struct engine_figures){
         .file_bytes = SIZE,
