@@ -100,7 +100,8 @@ static void load(struct api *api, struct http_exchange *x, const struct caller *
     struct model *m = lookup_body(api, x, body);
     if (!m)
         return;
-    bool runs = model_state(m) == SCHED_LOADING || model_state(m) == SCHED_READY;
+    bool runs = model_state(m) == SCHED_LOADING || model_state(m) == SCHED_READY ||
+                model_is_being_placed(m);
     if (runs && !intent_is_held(m)) {
         reply_error(x, 400, "model is already running");
         return;

@@ -156,10 +156,21 @@ struct http_client *model_client(const struct model *m)
     return i ? i->client : NULL;
 }
 
+bool model_is_being_placed(const struct model *m)
+{
+    const struct host *host = m->host;
+    if (!model_waits(m) || model_state(m) != SCHED_UNLOADED)
+        return false;
+    return m->sched.unsure ||
+           (host->sched.capacity_pending && host_snapshot(host)->began_at < m->sched.waiting_since);
+}
+
 const char *model_status(const struct model *m)
 {
     const struct instance *i = model_instance(m);
-    return i ? instance_status(i) : "unloaded";
+    if (i)
+        return instance_status(i);
+    return model_is_being_placed(m) ? "loading" : "unloaded";
 }
 
 static void add_use(struct memory_use *sum, const struct memory_use *use)

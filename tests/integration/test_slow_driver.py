@@ -3,13 +3,14 @@
 import os
 import pathlib
 import signal
+import time
 
 import pytest
 from background import background
 from conftest import HOSTLER, PATIENCE, until
 from events import Events
 from unloading import ENDLESS, alive, fake, load, results, unload_all  # noqa: F401
-from wire import open_stream, read_events
+from wire import is_json_error, open_stream, read_events
 
 NVML = pathlib.Path(HOSTLER).with_name("fake_nvml.so")
 MIB = 1 << 20
@@ -85,6 +86,18 @@ def test_what_needs_its_figures_is_done_with_the_last_ones(fake, driver):
     driver.answers(21000)
     until(lambda: free(server.get("/hostler/v1/status")) == 21000, what="the new figure")
     assert "the memory figures have come after" in server.log()
+
+
+def test_a_load_has_begun_when_its_request_is_answered(fake, driver):
+    """As in llama.cpp, also while the figures that decide its place are read."""
+    server = fake(env=driver.env, a={})
+    driver.hangs()
+    time.sleep(0.3)  # nothing says when the last figures are too old for a decision: after 250 ms
+    assert server.post("/models/load", {"model": "a"}).json == {"success": True}
+    assert server.state("a") == "loading"
+    assert is_json_error(server.post("/models/load", {"model": "a"}), 400) == "model is already running"
+    until(lambda: server.state("a") == "loaded", what="the load with the last figures")
+    recover(server, driver)
 
 
 def test_an_engine_that_is_killed_while_it_loads(fake, driver):
