@@ -159,7 +159,9 @@ struct http_client *model_client(const struct model *m)
 bool model_is_being_placed(const struct model *m)
 {
     const struct host *host = m->host;
-    if (!model_waits(m) || model_state(m) != SCHED_UNLOADED)
+    const unsigned most = host->config->models_max;
+    if (!m->sched.wanted || !model_waits(m) || model_state(m) != SCHED_UNLOADED ||
+        (most && host->engines >= most))
         return false;
     return m->sched.unsure ||
            (host->sched.capacity_pending && host_snapshot(host)->began_at < m->sched.waiting_since);

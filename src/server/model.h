@@ -56,8 +56,8 @@ enum sched_state model_state(const struct model *m);
 bool model_is_draining(const struct model *m);
 /* It waits for room. */
 bool model_waits(const struct model *m);
-/* It waits, and nobody knows yet whether for room: the figures that decide it are being read. For clients it is
- * loading, as in llama.cpp, where a load begins with the request for it. */
+/* An operator asked for it, a place is free, and nobody knows yet whether it has room: the figures that decide it
+ * are being read. For clients it is loading, as in llama.cpp, where a load begins with the request for it. */
 bool model_is_being_placed(const struct model *m);
 /* The instance that clients are told of: the newest. NULL when it is not loaded. */
 struct instance *model_instance(const struct model *m);

@@ -319,10 +319,10 @@ def test_a_reload_makes_nobody_wait_for_an_estimate_that_is_too_high(hostler, tm
     """A replacement loads beside its predecessor, which has not ended its answer."""
     folder, preset = tmp_path / "folder", tmp_path / "p.ini"
     folder.mkdir()
-    tiny_model.make(str(folder / "m.gguf"), pad_mb=60)  # some seconds for 100 tokens
-    preset.write_text("[m]\nctx-size = 1024\n", encoding="ascii")
+    tiny_model.make(str(folder / "m.gguf"), pad_mb=60)
+    preset.write_text("[m]\nctx-size = 16384\n", encoding="ascii")
     server = hostler("--models-dir", folder, "--models-preset", preset, "--memory", "host=2G")
-    connection, response = open_stream(server, "m", max_tokens=400, ignore_eos=True)
+    connection, response = open_stream(server, "m", max_tokens=16000, ignore_eos=True)  # until it is closed
     read_events(response, 1)
     preset.write_text(f"[m]\n{LOOKS_LARGE.replace('65536', '200000')}", encoding="ascii")
     assert server.get("/models?reload=1").status == 200
