@@ -72,7 +72,7 @@ static void add_budget(json_t *o, const struct host *host)
 /* The caller releases it. */
 static json_t *message(const struct model *m, bool fits, bool never, unsigned evicted)
 {
-    const char *hint = m->launch.program->kind->memory_hint;
+    const char *hint = m->launch->program->kind->memory_hint;
     if (never)
         return json_sprintf("it can never fit: %s%sraise --memory", hint ? hint : "",
                             hint ? ", or " : "");
@@ -85,7 +85,7 @@ static json_t *message(const struct model *m, bool fits, bool never, unsigned ev
 /* Why the figures are no better, and what the kind warns of. The caller frees it; NULL. */
 static char *note(const struct estimate *e, const struct model *m, const char *why)
 {
-    const struct engine_kind *kind = m->launch.program->kind;
+    const struct engine_kind *kind = m->launch->program->kind;
     const struct engine_question q = footprint_question(m->entry, &e->args, NULL, 0);
     char *more = kind->memory_note ? kind->memory_note(&q.figures, &e->args) : NULL;
     if (!why)
@@ -234,23 +234,23 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
         return;
     struct estimate *e = mem_zalloc(sizeof *e);
     *e = (struct estimate){.api = api, .x = x, .model = mem_strdup(m->entry->id)};
-    engine_args_merge(&e->args, &m->launch.args);
-    if (read_options(e, m->launch.program, http_exchange_target(x), &err)) {
+    engine_args_merge(&e->args, &m->launch->args);
+    if (read_options(e, m->launch->program, http_exchange_target(x), &err)) {
         reply_error(x, 400, "%s", err.text);
         estimate_free(e);
         return;
     }
-    const struct engine_question q =
-        footprint_question(m->entry, &e->args, &m->launch.env, host_snapshot(api->host)->figures.n);
-    footprint_estimate(&e->computed, m->launch.program->kind, &q);
+    const struct engine_question q = footprint_question(m->entry, &e->args, &m->launch->env,
+                                                        host_snapshot(api->host)->figures.n);
+    footprint_estimate(&e->computed, m->launch->program->kind, &q);
     http_exchange_take(x, &events, e);
     /* It is known already, or there is nobody to ask. */
     if ((!e->other && m->learned.fitted.source != FOOTPRINT_UNKNOWN) ||
-        !m->launch.program->kind->dry_run) {
+        !m->launch->program->kind->dry_run) {
         if (!e->other)
             e->fitted = m->learned.fitted;
         answer_soon(e, NULL);
-    } else if (!fitter_ask(host_fitter(api->host), m->launch.program, &q, FITTER_LATER, on_fitted,
+    } else if (!fitter_ask(host_fitter(api->host), m->launch->program, &q, FITTER_LATER, on_fitted,
                            e)) {
         answer_soon(e, "too many ask for estimates: this one is by its header");
     }

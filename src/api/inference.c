@@ -43,6 +43,7 @@ struct inference {
     enum phase phase;
     const struct api_dialect *dialect; /* the shape of our errors */
     const struct engine_route *route;  /* by which it came; NULL: by none of a kind's */
+    struct engine_launch *launch;      /* whose path `target` has */
     char *target;                      /* for the engine, where that differs; NULL */
     struct peek *peek;
     char *name; /* in COLLECTING; NULL: the only model's, in classic mode */
@@ -85,6 +86,7 @@ static void inference_free(struct inference *i)
     host_withdraw(&i->request);
     end_record(i);
     peek_destroy(i->peek);
+    engine_launch_release(i->launch);
     free(i->target);
     free(i->name);
     free(i->explanation);
@@ -321,10 +323,34 @@ static void on_passed(struct relay *r, const char *data, size_t len)
     usage_add(&i->record->usage, data, len);
 }
 
+/* The engine may have another path for it, or no such route: then it is answered, and the result is false. */
+static bool take_route(struct inference *i, const struct model *m, struct engine_launch *l)
+{
+    const struct engine_route *r = i->route ? engine_launch_route(l, i->route) : NULL;
+    const char *target = http_exchange_target(i->x);
+    if (i->route && !r) {
+        char *why = mem_printf("model '%s' has no route %s %s: its engine serves other ones",
+                               m->entry->id, i->route->method, i->route->path);
+        inference_fail(i, 404, why);
+        free(why);
+        return false;
+    }
+    engine_launch_release(i->launch);
+    i->launch = engine_launch_share(l);
+    free(i->target);
+    i->target = r && r->engine_path
+                    ? mem_printf("%s%s", r->engine_path, target + target_path_len(target))
+                    : NULL;
+    i->relay.target = i->target;
+    return true;
+}
+
 static void on_granted(struct host_request *r)
 {
     struct inference *i = container_of(r, struct inference, request);
     uint64_t waited = uv_now(host_loop(i->api->host)) - r->arrived;
+    if (r->instance->launch != i->launch && !take_route(i, r->model, r->instance->launch))
+        return; /* its presets have changed since it asked */
     i->phase = RELAYED;
     request_log_grant(i->api->requests, i->record);
     i->record->loaded = r->loaded;
@@ -404,25 +430,6 @@ static bool autoload(struct api *api, struct http_exchange *x)
     return may;
 }
 
-/* The model's engine may have another path for it, or no such route: then it is answered, and the
- * result is false. */
-static bool take_route(struct inference *i, const struct model *m)
-{
-    const struct engine_route *r = i->route ? model_route(m, i->route) : NULL;
-    const char *target = http_exchange_target(i->x);
-    if (i->route && !r) {
-        char *why = mem_printf("model '%s' has no route %s %s: its engine serves other ones",
-                               m->entry->id, i->route->method, i->route->path);
-        inference_fail(i, 404, why);
-        free(why);
-        return false;
-    }
-    if (r && r->engine_path)
-        i->target = mem_printf("%s%s", r->engine_path, target + target_path_len(target));
-    i->relay.target = i->target;
-    return true;
-}
-
 /* A complete one of that size can be sent again, and so may go over a kept connection, too. */
 static bool is_small_and_coming(const struct inference *i)
 {
@@ -450,7 +457,7 @@ static void inference_submit(struct inference *i, const char *name)
         i->phase = COLLECTING;
         return;
     }
-    if (!take_route(i, m))
+    if (!take_route(i, m, m->launch))
         return;
     peek_destroy(i->peek);
     i->peek = NULL;

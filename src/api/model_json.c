@@ -95,14 +95,14 @@ static json_t *strings(const struct strv *v)
 
 static json_t *args_of(const struct model *m)
 {
-    json_t *args = strings(&m->launch.argv);
-    json_array_insert_new(args, 0, reply_string(engine_launch_path(&m->launch)));
+    json_t *args = strings(&m->launch->argv);
+    json_array_insert_new(args, 0, reply_string(engine_launch_path(m->launch)));
     return args;
 }
 
 static json_t *preset_of(const struct model *m)
 {
-    char *ini = compose_ini(&m->launch, host_presets(m->host), m->entry->id);
+    char *ini = compose_ini(m->launch, host_presets(m->host), m->entry->id);
     json_t *text = reply_string(ini);
     free(ini);
     return text;

@@ -82,7 +82,7 @@ struct request_record *request_log_begin(struct request_log *r, const struct cal
 void request_log_grant(struct request_log *r, struct request_record *e)
 {
     e->granted = uv_now(r->loop);
-    e->usage.kind = e->place->instance->model->launch.program->kind;
+    e->usage.kind = e->place->instance->launch->program->kind;
 }
 
 void request_log_end(struct request_log *r, struct request_record *e, bool forget)

@@ -63,7 +63,7 @@ static enum args_origin origin_of_token(const struct model *m)
 static bool is_own(const struct model *m, const char *line)
 {
     const struct engine_option *o =
-        engine_options_find_role(m->launch.program->options, ENGINE_OPTION_CONNECTIONS);
+        engine_options_find_role(m->launch->program->options, ENGINE_OPTION_CONNECTIONS);
     const char *name = o ? o->env : NULL;
     size_t len = name ? strlen(name) : 0;
     return len && strncmp(line, name, len) == 0 && line[len] == '=';
@@ -85,7 +85,7 @@ static enum args_origin origin_of_variable(const struct model *m, const char *li
 static json_t *environment(const struct model *m)
 {
     json_t *all = json_array();
-    const struct strv *env = &m->launch.env;
+    const struct strv *env = &m->launch->env;
     for (size_t i = 0; i < env->n; i++) {
         enum args_origin origin = origin_of_variable(m, env->v[i]);
         size_t len = strcspn(env->v[i], "=");
@@ -175,7 +175,7 @@ static void answer_show(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "mmproj", reply_string_or_null(m->entry->mmproj));
     json_object_set_new(o, "draft", reply_string_or_null(m->entry->draft));
     json_object_set_new(o, "header", header(m->entry));
-    json_object_set_new(o, "arguments", arguments(&m->launch.args));
+    json_object_set_new(o, "arguments", arguments(&m->launch->args));
     json_object_set_new(o, "environment", environment(m));
     json_object_set_new(o, "footprint", footprints(m));
     json_object_set_new(o, "load_ms", json_integer((json_int_t)m->sched.load_ms));

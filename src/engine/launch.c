@@ -21,13 +21,29 @@ static void particulars_destroy(struct engine_particulars *p)
     free(p);
 }
 
-void engine_launch_finish(struct engine_launch *l)
+struct engine_launch *engine_launch_create(const struct engine_program *program)
 {
+    struct engine_launch *l = mem_zalloc(sizeof *l);
+    l->owners = 1;
+    l->program = program;
+    return l;
+}
+
+struct engine_launch *engine_launch_share(struct engine_launch *l)
+{
+    l->owners++;
+    return l;
+}
+
+void engine_launch_release(struct engine_launch *l)
+{
+    if (!l || --l->owners)
+        return;
     engine_args_finish(&l->args);
     strv_finish(&l->argv);
     strv_finish(&l->env);
     particulars_destroy(l->own);
-    *l = (struct engine_launch){0};
+    free(l);
 }
 
 struct engine_particulars *engine_launch_own(struct engine_launch *l)
@@ -42,7 +58,7 @@ static bool same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Paths and routes do not count: hostler uses the new ones with an engine that runs. */
+/* Paths and routes do not count: an engine that runs takes over the new ones. */
 static bool same_process(const struct engine_particulars *a, const struct engine_particulars *b)
 {
     static const struct engine_particulars none;
@@ -72,10 +88,13 @@ const char *engine_launch_health_path(const struct engine_launch *l)
     return l->own && l->own->health_path ? l->own->health_path : l->program->kind->health_path;
 }
 
-struct engine_routes engine_launch_routes(const struct engine_launch *l)
+const struct engine_route *engine_launch_route(const struct engine_launch *l,
+                                               const struct engine_route *asked)
 {
     const struct engine_routes *of_kind = l->program->kind->routes;
-    if (l->own && l->own->routes)
-        return (struct engine_routes){l->own->routes, l->own->n_routes};
-    return of_kind ? *of_kind : (struct engine_routes){NULL, 0};
+    const struct engine_particulars *own = l->own && l->own->routes ? l->own : NULL;
+    const struct engine_routes routes = own ? (struct engine_routes){own->routes, own->n_routes}
+                                        : of_kind ? *of_kind
+                                                  : (struct engine_routes){NULL, 0};
+    return engine_routes_find(&routes, asked);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an engine is started with, and what its kind composes that from (kind.h). */
+/* What an engine is started with, and what its kind composes that from (kind.h). A model shares it with the
+ * instances that were started with it: these keep it when the model's next one is composed. */
 #ifndef HOSTLER_ENGINE_LAUNCH_H
 #define HOSTLER_ENGINE_LAUNCH_H
 
@@ -39,6 +40,7 @@ struct engine_particulars {
 };
 
 struct engine_launch {
+    unsigned owners;
     const struct engine_program *program;
     struct engine_args args;        /* with their origins, for clients */
     struct strv argv;               /* the same as a command line, without program and address */
@@ -47,14 +49,21 @@ struct engine_launch {
     struct engine_particulars *own; /* NULL: it is like all of its kind */
 };
 
-void engine_launch_finish(struct engine_launch *l);
+/* With one owner; what the kind composes is missing yet. */
+struct engine_launch *engine_launch_create(const struct engine_program *program);
+/* `l`, with one more owner. */
+struct engine_launch *engine_launch_share(struct engine_launch *l);
+/* One owner less; the last one frees it. NULL is allowed. */
+void engine_launch_release(struct engine_launch *l);
 /* What of it differs from its kind: for the kind's compose() to fill in. */
 struct engine_particulars *engine_launch_own(struct engine_launch *l);
 /* As its kind says, unless it differs. NULL: see engine_kind. */
 const char *engine_launch_path(const struct engine_launch *l);
 const char *engine_launch_ready_path(const struct engine_launch *l);
 const char *engine_launch_health_path(const struct engine_launch *l);
-struct engine_routes engine_launch_routes(const struct engine_launch *l);
+/* Its route for the same requests as `asked`, which is one of a kind's; NULL: it does not serve these. */
+const struct engine_route *engine_launch_route(const struct engine_launch *l,
+                                               const struct engine_route *asked);
 /* Whether an engine that was started with one need not be replaced when the other is due. */
 bool engine_launch_equal(const struct engine_launch *a, const struct engine_launch *b);
 

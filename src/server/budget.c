@@ -81,7 +81,7 @@ uint64_t budget_capacity(const struct budget *b, size_t device)
 
 static void set_apart(const struct model *m, const struct footprint *f, struct sched_footprint *out)
 {
-    out->apart = footprint_is_apart(f, m->entry, &m->launch.args);
+    out->apart = footprint_is_apart(f, m->entry, &m->launch->args);
 }
 
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use)
@@ -199,7 +199,7 @@ void budget_set_next(struct budget *b, struct model *m)
 char *budget_explain(const struct budget *b, const struct model *m)
 {
     const struct footprint *f = &m->learned.footprint;
-    const char *hint = m->launch.program->kind->memory_hint;
+    const char *hint = m->launch->program->kind->memory_hint;
     for (size_t d = 0; d < b->devices; d++) {
         uint64_t needs = f->bytes[d] + (d == 0 ? f->mapped : 0);
         if (needs > budget_capacity(b, d))

@@ -18,8 +18,8 @@ static char *join(const struct strv *v)
     return joined;
 }
 
-void compose(struct engine_launch *out, const struct config *c, const struct presets *p,
-             const struct catalog_model *m)
+struct engine_launch *compose(const struct config *c, const struct presets *p,
+                              const struct catalog_model *m)
 {
     const struct preset *preset = presets_of(p, m->id);
     const bool is_default = preset->program == &c->engine;
@@ -38,9 +38,10 @@ void compose(struct engine_launch *out, const struct config *c, const struct pre
         .hub_env = &c->hub_env,
         .env = &preset->settings.env,
     };
-    *out = (struct engine_launch){.program = setup.program};
-    setup.program->kind->compose(out, &setup);
+    struct engine_launch *launch = engine_launch_create(setup.program);
+    setup.program->kind->compose(launch, &setup);
     free(aliases);
+    return launch;
 }
 
 static bool has_key(const struct strv *lines, const char *line)

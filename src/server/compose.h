@@ -8,9 +8,9 @@
 #include "engine/launch.h"
 #include "server/presets.h"
 
-/* `out` points to `c`. */
-void compose(struct engine_launch *out, const struct config *c, const struct presets *p,
-             const struct catalog_model *m);
+/* With one owner; it points to `c`. */
+struct engine_launch *compose(const struct config *c, const struct presets *p,
+                              const struct catalog_model *m);
 /* The model's preset as llama.cpp's router prints it (`status.preset`); the caller frees. */
 char *compose_ini(const struct engine_launch *launch, const struct presets *p, const char *model);
 

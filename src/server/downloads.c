@@ -207,14 +207,14 @@ static int start_process(struct item *i, struct error *err)
 {
     static const struct download_events events = {.progress = on_progress, .done = on_done};
     struct host *host = i->all->host;
-    struct engine_launch launch;
-    compose(&launch, host_config(host), host_presets(host), &(struct catalog_model){.id = i->repo});
+    struct engine_launch *launch =
+        compose(host_config(host), host_presets(host), &(struct catalog_model){.id = i->repo});
     const struct download_spec spec = {.kind = program_of(i->all)->kind,
                                        .repo = i->repo,
                                        .binary = program_of(i->all)->path,
-                                       .env = &launch.env};
+                                       .env = &launch->env};
     int rc = download_start(&i->process, host_loop(host), &spec, &events, i, err);
-    engine_launch_finish(&launch);
+    engine_launch_release(launch);
     return rc;
 }
 

@@ -26,6 +26,7 @@ struct instance *instance_create(void)
 
 static void instance_free(struct instance *i)
 {
+    engine_launch_release(i->launch);
     free(i->loaded_by);
     free(i);
 }
@@ -48,6 +49,12 @@ void instance_destroy(struct instance *i)
         engine_destroy(i->engine);
     }
     instance_free(i);
+}
+
+void instance_set_launch(struct instance *i, struct engine_launch *launch)
+{
+    engine_launch_release(i->launch);
+    i->launch = engine_launch_share(launch);
 }
 
 const struct memory_use *instance_memory(const struct instance *i)
@@ -122,8 +129,8 @@ static struct http_client *create_client(const struct instance *i)
 {
     struct http_origin origin;
     const struct host *host = i->model->host;
-    const struct engine_kind *kind = i->model->launch.program->kind;
-    struct http_origin_traits traits = {.max_connections = i->model->launch.connections,
+    const struct engine_kind *kind = i->launch->program->kind;
+    struct http_origin_traits traits = {.max_connections = i->launch->connections,
                                         .keep_ms = kind->keep_ms,
                                         .reuse_after_chunked = kind->reuse_after_chunked};
     const char *path = engine_socket(i->engine);
@@ -222,7 +229,7 @@ static bool kernel_ran_out_of_memory(const struct instance *i)
 static bool ran_out_of_memory(const struct instance *i, const struct engine_exit *how)
 {
     const char *log = i->model->outcome.log;
-    const struct engine_kind *kind = i->model->launch.program->kind;
+    const struct engine_kind *kind = i->launch->program->kind;
     if (!failed_to_load(how) || !log)
         return false;
     return (kind->is_out_of_memory && kind->is_out_of_memory(log)) ||
@@ -339,17 +346,18 @@ static int start(struct instance *i, struct error *err)
 {
     struct model *m = i->model;
     const struct config *c = m->host->config;
-    bool fetches = !m->entry->path && engine_args_fetch(&m->launch.args);
+    const struct engine_launch *l = i->launch;
+    bool fetches = !m->entry->path && engine_args_fetch(&l->args);
     struct engine_spec spec = {
-        .kind = m->launch.program->kind,
+        .kind = l->program->kind,
         .name = m->entry->id,
-        .binary = engine_launch_path(&m->launch),
-        .args = &m->launch.argv,
-        .env = &m->launch.env,
+        .binary = engine_launch_path(l),
+        .args = &l->argv,
+        .env = &l->env,
         .socket_dir = m->host->rundir.path,
-        .directory = m->launch.own ? m->launch.own->directory : NULL,
-        .stop_command = m->launch.own ? &m->launch.own->stop_command : NULL,
-        .ready_path = engine_launch_ready_path(&m->launch),
+        .directory = l->own ? l->own->directory : NULL,
+        .stop_command = l->own ? &l->own->stop_command : NULL,
+        .ready_path = engine_launch_ready_path(l),
         /* A download may take any time. */
         .load_timeout_ms = fetches ? 0 : c->load_timeout_ms,
         .stop_timeout_ms = m->settings.stop_timeout_ms,
@@ -404,6 +412,7 @@ void instance_spawn(struct instance *i, struct model *m, const struct host_reque
 {
     struct error err;
     i->model = m;
+    instance_set_launch(i, m->launch);
     take_cause(i, cause);
     int rc = start(i, &err);
     if (rc) {

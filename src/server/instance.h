@@ -23,9 +23,10 @@ struct model;
 
 struct instance {
     struct sched_instance sched;
-    uint64_t number;       /* of all instances of the host, in the order of their spawns, from 1 */
-    struct model *model;   /* NULL: not in use yet */
-    struct engine *engine; /* NULL before its start, and once its process is reaped */
+    uint64_t number;     /* of all instances of the host, in the order of their spawns, from 1 */
+    struct model *model; /* NULL: not in use yet */
+    struct engine_launch *launch;   /* what it was started with */
+    struct engine *engine;          /* NULL before its start, and once its process is reaped */
     struct http_client *client;     /* from READY until its stop begins; else NULL */
     struct pulse pulse;             /* whether it hangs */
     char *loaded_by;                /* who caused the load: a text */
@@ -57,6 +58,8 @@ void instance_stop(struct instance *i, const struct sched_action *action);
 /* The operator's load request has failed. */
 void instance_drop_load(struct model *m, enum sched_reject_reason why);
 
+/* Without another process: `launch` is equal to its own but for paths and routes. */
+void instance_set_launch(struct instance *i, struct engine_launch *launch);
 /* The engine is unreachable or hangs: kills it, as crashed. Later requests wait for the next one. */
 void instance_broken(struct instance *i);
 /* The memory that it uses, from the last snapshot; NULL when that does not contain it yet. */

@@ -26,8 +26,8 @@ static const char *key_of(const struct model *m, char key[2 * KEY_BYTES + 1])
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     EVP_DigestInit_ex(md, EVP_sha256(), NULL);
     add_text(md, m->entry->id);
-    for (size_t i = 0; i < m->launch.argv.n; i++)
-        add_text(md, m->launch.argv.v[i]);
+    for (size_t i = 0; i < m->launch->argv.n; i++)
+        add_text(md, m->launch->argv.v[i]);
     EVP_DigestUpdate(md, &m->entry->size, sizeof m->entry->size);
     EVP_DigestFinal_ex(md, digest, NULL);
     EVP_MD_CTX_free(md);

@@ -27,7 +27,7 @@ void model_destroy(struct model *m)
     fitter_cancel(m->host->fitter, m);
     cache_probe_finish(&m->learned.cache);
     TAILQ_REMOVE(&m->host->models, m, link);
-    engine_launch_finish(&m->launch);
+    engine_launch_release(m->launch);
     settings_finish(&m->settings);
     strv_finish(&m->tags);
     intent_finish(&m->intent);
@@ -61,12 +61,15 @@ static void take_settings(struct model *m, const struct preset *preset)
     m->sched.max_leases = m->settings.max_requests;
 }
 
+/* Whether its engine must be another one. If not, that takes over paths and routes. */
 static bool take_arguments(struct model *m)
 {
-    struct engine_launch launch;
-    compose(&launch, m->host->config, &m->host->presets, m->entry);
-    bool changed = !engine_launch_equal(&launch, &m->launch);
-    engine_launch_finish(&m->launch);
+    struct engine_launch *launch = compose(m->host->config, &m->host->presets, m->entry);
+    bool changed = !m->launch || !engine_launch_equal(launch, m->launch);
+    struct instance *i = model_instance(m);
+    if (!changed && i && !i->sched.outdated)
+        instance_set_launch(i, launch);
+    engine_launch_release(m->launch);
     m->launch = launch;
     return changed;
 }
@@ -109,14 +112,8 @@ void model_configure(struct model *m)
 void model_estimate(const struct model *m, size_t devices, struct footprint *out)
 {
     const struct engine_question q =
-        footprint_question(m->entry, &m->launch.args, &m->launch.env, devices);
-    footprint_estimate(out, m->launch.program->kind, &q);
-}
-
-const struct engine_route *model_route(const struct model *m, const struct engine_route *asked)
-{
-    const struct engine_routes routes = engine_launch_routes(&m->launch);
-    return engine_routes_find(&routes, asked);
+        footprint_question(m->entry, &m->launch->args, &m->launch->env, devices);
+    footprint_estimate(out, m->launch->program->kind, &q);
 }
 
 /* --- reading ------------------------------------------------------------------------------------

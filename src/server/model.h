@@ -27,7 +27,7 @@ struct model {
     struct host *host;
     struct catalog_model *entry;
     struct sched_model sched;
-    struct engine_launch launch; /* what its next engine is started with */
+    struct engine_launch *launch; /* what its next engine is started with */
     struct settings settings;
     struct strv tags; /* sorted; its aliases are the entry's */
     struct intent intent;
@@ -45,10 +45,6 @@ void model_configure(struct model *m);
 
 /* By the arithmetic of its kind, for a machine with so many devices. */
 void model_estimate(const struct model *m, size_t devices, struct footprint *out);
-
-/* The route of its engines for the same requests as `asked`, which is one of a kind's; NULL: they do not
- * serve these. */
-const struct engine_route *model_route(const struct model *m, const struct engine_route *asked);
 
 /* The state of the instance that clients are told of. */
 enum sched_state model_state(const struct model *m);

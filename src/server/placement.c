@@ -120,7 +120,7 @@ static void require_footprint(struct model *m)
 {
     uint64_t now = uv_now(m->host->loop);
     if (m->learned.footprint.source != FOOTPRINT_ESTIMATED || m->learned.footprint.alone ||
-        m->learned.fit_asked || !m->entry->path || !m->launch.program->kind->dry_run ||
+        m->learned.fit_asked || !m->entry->path || !m->launch->program->kind->dry_run ||
         (m->learned.fit_checked_at && now - m->learned.fit_checked_at < SURE_MS))
         return;
     m->learned.fit_checked_at = now;
@@ -129,8 +129,8 @@ static void require_footprint(struct model *m)
     m->learned.fit_asked = m->learned.fit_pending = true;
     placement_update_unsure(m);
     const struct engine_question q =
-        footprint_question(m->entry, &m->launch.args, &m->launch.env, m->host->budget.devices);
-    fitter_ask(m->host->fitter, m->launch.program, &q, FITTER_URGENT, on_fitted, m);
+        footprint_question(m->entry, &m->launch->args, &m->launch->env, m->host->budget.devices);
+    fitter_ask(m->host->fitter, m->launch->program, &q, FITTER_URGENT, on_fitted, m);
 }
 
 bool placement_would_fit(struct model *m, const struct footprint *f, struct model **evicted,

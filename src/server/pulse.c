@@ -28,10 +28,10 @@ static void on_answer(int status, const char *body, size_t len, void *ctx)
     }
 }
 
-/* New arguments may have no such path while the engine of the old ones still runs. */
+/* After a reload of presets it may have no such path any more. */
 static void ask(struct pulse_clock *c, struct instance *i)
 {
-    const char *path = engine_launch_health_path(&i->model->launch);
+    const char *path = engine_launch_health_path(i->launch);
     if (!path)
         return;
     struct http_fetch_request request = {
@@ -95,9 +95,8 @@ void pulse_close(struct pulse_clock *c, void (*closed)(struct host *host))
 
 void pulse_begin(const struct pulse_clock *c, struct instance *i)
 {
-    i->pulse =
-        (struct pulse){.watched = c->timeout_ms && engine_launch_health_path(&i->model->launch) &&
-                                  i->model->launch.connections > HTTP_RESERVED};
+    i->pulse = (struct pulse){.watched = c->timeout_ms && engine_launch_health_path(i->launch) &&
+                                         i->launch->connections > HTTP_RESERVED};
 }
 
 void pulse_end(struct instance *i)

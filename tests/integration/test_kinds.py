@@ -6,10 +6,11 @@ import json
 import pytest
 
 import conftest
-from conftest import SAN, until
+from background import background
+from conftest import PATIENCE, SAN, until
 
 SCRIPT = '''
-import http.server, json, os, socketserver, sys
+import http.server, json, os, socketserver, sys, time
 asked = 0
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -24,7 +25,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         global asked
         asked += 1
-        if self.path == "/slow" and asked < 3:
+        if self.path == "/never" or self.path == "/slow" and asked < 3:
             self.answer(503, {})
         else:
             self.answer(200, {"path": self.path, "folder": os.getcwd(), "asked": asked})
@@ -33,6 +34,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if b"exit" in body:
             print("MemoryError: no room", file=sys.stderr, flush=True)
             os._exit(1)
+        while b"wait" in body and not os.path.exists(os.path.join(os.path.dirname(sys.argv[0]), "go")):
+            time.sleep(0.01)
         self.answer(200, {"path": self.path, "kind": os.environ.get("KIND"), "mine": os.environ.get("MINE"),
                           "llama": os.environ.get("LLAMA_ARG_HOST"), "spent": {"words": 3}})
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -102,6 +105,22 @@ def test_paths_and_folder_of_one_model(start, tmp_path):
     assert server.get("/models?reload=1").status == 200
     until(lambda: transcribe(server).json["path"] == "/other?x=1", what="the new path")
     assert server.engines()["speech"]["pid"] == pid
+
+
+def test_an_engine_keeps_its_own_paths_until_it_is_replaced(start, tmp_path):
+    """Another folder is another process, which is not ready yet; the old one has a request."""
+    server = start("inference = /run\n")
+    held = background(transcribe, server, what="wait")
+    until(lambda: server.engines().get("speech", {}).get("requests"), what="the first request's grant")
+    pid = server.engines()["speech"]["pid"]
+    server.preset.write_text(server.preset.read_text().replace("/run", "/other") +
+                             f"folder = {tmp_path}\ncheck = /never\n", encoding="utf-8")
+    assert server.get("/models?reload=1").status == 200
+    until(lambda: any(e["pid"] != pid for e in server.get("/hostler/v1/status").json["engines"]),
+          what="its replacement")
+    assert transcribe(server).json["path"] == "/run?x=1"
+    (tmp_path / "go").touch()
+    assert held.result(PATIENCE).json["path"] == "/run?x=1"
 
 
 def test_a_command_is_run_when_it_stops(start, tmp_path):

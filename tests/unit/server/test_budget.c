@@ -14,6 +14,7 @@
 
 static struct host host;
 static struct budget *b = &host.budget;
+static struct engine_launch launch;
 static struct model h, other;
 static struct instance instance;
 static struct snapshot snapshot;
@@ -36,9 +37,10 @@ static int set_up(void **state)
     host = (struct host){.config = &c};
     TAILQ_INIT(&host.sched.instances);
     set_devices(2);
-    h = (struct model){.host = &host, .entry = &model, .launch.program = &c.engine};
+    launch = (struct engine_launch){.program = &c.engine};
+    h = (struct model){.host = &host, .entry = &model, .launch = &launch};
     instance = (struct instance){.model = &h};
-    other = (struct model){.host = &host, .entry = &model, .launch.program = &c.engine};
+    other = (struct model){.host = &host, .entry = &model, .launch = &launch};
     return 0;
 }
 

@@ -5,13 +5,14 @@
 #include "server/compose.h"
 
 static struct presets p;
-static struct engine_launch out;
+static struct engine_launch *out;
 static char id[] = "m", file[] = "/m.gguf";
 static struct catalog_model model = {.id = id, .path = file};
 
 static int forget(void **state)
 {
-    engine_launch_finish(&out);
+    engine_launch_release(out);
+    out = NULL;
     presets_finish(&p);
     model = (struct catalog_model){.id = id, .path = file};
     return finish(state);
@@ -24,8 +25,8 @@ static void compose_with(char *const *argv, char *const *env, const char *text)
     presets_finish(&p);
     if (presets_parse(&p, &c, text, true, &err))
         fail_msg("%s", err.text);
-    engine_launch_finish(&out);
-    compose(&out, &c, &p, &model);
+    engine_launch_release(out);
+    out = compose(&c, &p, &model);
 }
 
 static void assert_words(const struct strv *v, const char *expected)
@@ -41,7 +42,7 @@ static void assert_words(const struct strv *v, const char *expected)
 static void assert_origin(const char *name, const char *value, enum args_origin origin)
 {
     const struct engine_arg *a =
-        engine_args_get(&out.args, engine_options_find(c.engine.options, name, NULL));
+        engine_args_get(&out->args, engine_options_find(c.engine.options, name, NULL));
     assert_non_null(a);
     assert_string_equal(a->value, value);
     assert_int_equal(a->origin, origin);
@@ -54,9 +55,9 @@ static void a_model_without_a_preset(void **state)
 {
     (void)state;
     compose_with(ARGV(MODELS), ENV(NULL), NULL);
-    assert_words(&out.argv, "--alias m --model /m.gguf");
-    assert_words(&out.env, THREADS);
-    assert_int_equal(out.connections, 32);
+    assert_words(&out->argv, "--alias m --model /m.gguf");
+    assert_words(&out->env, THREADS);
+    assert_int_equal(out->connections, 32);
     assert_origin("--model", "/m.gguf", ARGS_FROM_SOURCE);
     assert_origin("--alias", "m", ARGS_FROM_ROUTER);
 }
@@ -78,21 +79,21 @@ static void precedence(void **state)
     assert_origin("--mmproj", "/proj", ARGS_FROM_SOURCE);
     assert_origin("--lora", "4", ARGS_FROM_DEFAULTS);
     assert_origin("--threads-http", "5", ARGS_FROM_ENVIRONMENT);
-    assert_int_equal(out.connections, 5);
+    assert_int_equal(out->connections, 5);
     assert_int_equal(
-        engine_args_get(&out.args, engine_options_find(c.engine.options, "--mlock", NULL))->origin,
+        engine_args_get(&out->args, engine_options_find(c.engine.options, "--mlock", NULL))->origin,
         ARGS_FROM_ENVIRONMENT);
     model.mmproj = model.draft = NULL;
     /* What accumulates is a section's or the defaults', not both together. */
     compose_with(ARGV(PRESET), ENV(NULL), "[*]\nlora = 1\nlora = 2\n[m]\nlora = 3\nlora = 4\n");
-    assert_words(&out.argv, "--lora 3 --lora 4 --alias m --model /m.gguf");
+    assert_words(&out->argv, "--lora 3 --lora 4 --alias m --model /m.gguf");
 }
 
 static void a_switch_that_is_off_hides_one_that_is_on(void **state)
 {
     (void)state;
     compose_with(ARGV(PRESET), ENV("LLAMA_ARG_MLOCK=1"), "[*]\nmmap = on\n[m]\nmmap=0\nmlock=0\n");
-    assert_words(&out.argv, "--no-mmap --alias m --model /m.gguf");
+    assert_words(&out->argv, "--no-mmap --alias m --model /m.gguf");
 }
 
 /* The section's own file, by whichever option, is in place of the model's. */
@@ -100,34 +101,34 @@ static void a_section_names_the_model(void **state)
 {
     (void)state;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nhf-repo = u/r:Q4\n");
-    assert_words(&out.argv, "--alias m --hf-repo u/r:Q4");
+    assert_words(&out->argv, "--alias m --hf-repo u/r:Q4");
     model.path = NULL;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nhf-repo = u/r:Q4\n");
-    assert_words(&out.argv, "--alias m --hf-repo u/r:Q4");
+    assert_words(&out->argv, "--alias m --hf-repo u/r:Q4");
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nmodel = /other.gguf\n");
-    assert_words(&out.argv, "--alias m --model /other.gguf");
+    assert_words(&out->argv, "--alias m --model /other.gguf");
 }
 
 static void threads_for_each_slot(void **state)
 {
     (void)state;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nparallel = 64\n");
-    assert_int_equal(out.connections, 96);
+    assert_int_equal(out->connections, 96);
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nthreads-http = 3\n");
-    assert_int_equal(out.connections, 3);
+    assert_int_equal(out->connections, 3);
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nparallel = -1\n"); /* auto */
-    assert_int_equal(out.connections, 32);
+    assert_int_equal(out->connections, 32);
 }
 
 static void tokens_go_by_the_environment(void **state)
 {
     (void)state;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nhf-token = secret\nenv = A=1\n");
-    assert_words(&out.argv, "--alias m --model /m.gguf");
-    assert_words(&out.env, THREADS " A=1 HF_TOKEN=secret");
+    assert_words(&out->argv, "--alias m --model /m.gguf");
+    assert_words(&out->env, THREADS " A=1 HF_TOKEN=secret");
     compose_with(ARGV(MODELS, "--hf-token", "line"), ENV(NULL), NULL);
-    assert_words(&out.argv, "--alias m --model /m.gguf");
-    assert_words(&out.env, THREADS " HF_TOKEN=line");
+    assert_words(&out->argv, "--alias m --model /m.gguf");
+    assert_words(&out->env, THREADS " HF_TOKEN=line");
 }
 
 /* The token of the environment is for an engine that goes to the hub, for whatever it fetches. */
@@ -140,16 +141,15 @@ static void what_leads_to_the_hub(void **state)
     for (size_t i = 0; i < sizeof fetching / sizeof *fetching; i++) {
         snprintf(text, sizeof text, "[m]\n%s\n", fetching[i]);
         compose_with(ARGV(PRESET), ENV("HF_TOKEN=secret"), text);
-        assert_words(&out.env, THREADS " HF_TOKEN=secret");
+        assert_words(&out->env, THREADS " HF_TOKEN=secret");
     }
     compose_with(ARGV(PRESET), ENV("HF_TOKEN=secret"), "[m]\nmodel-draft = /d.gguf\n");
-    assert_words(&out.env, THREADS);
+    assert_words(&out->env, THREADS);
 }
 
 static void equal_means_the_same_engine(void **state)
 {
     (void)state;
-    struct engine_launch other;
     compose_with(ARGV(PRESET), ENV(NULL), "[m]\nc = 1\nparallel = 2\nenv = A=1\n");
     static const struct {
         const char *text;
@@ -167,15 +167,15 @@ static void equal_means_the_same_engine(void **state)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         presets_finish(&p);
         assert_int_equal(presets_parse(&p, &c, table[i].text, true, &err), 0);
-        compose(&other, &c, &p, &model);
-        assert_int_equal(engine_launch_equal(&out, &other), table[i].equal);
-        engine_launch_finish(&other);
+        struct engine_launch *other = compose(&c, &p, &model);
+        assert_int_equal(engine_launch_equal(out, other), table[i].equal);
+        engine_launch_release(other);
     }
 }
 
 static void assert_ini(const char *expected)
 {
-    char *text = compose_ini(&out, &p, "m");
+    char *text = compose_ini(out, &p, "m");
     assert_string_equal(text, expected);
     free(text);
 }
@@ -198,7 +198,7 @@ static void classic_mode(void **state)
 {
     (void)state;
     compose_with(ARGV("-m", "/m.gguf", "-a", "one, two", "-c", "5"), ENV(NULL), NULL);
-    assert_words(&out.argv, "--alias one,two --ctx-size 5 --model /m.gguf");
+    assert_words(&out->argv, "--alias one,two --ctx-size 5 --model /m.gguf");
 }
 
 #define CASE(name) cmocka_unit_test_teardown(name, forget)

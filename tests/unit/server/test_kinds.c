@@ -13,13 +13,14 @@
 #define SCRIPT "[s]\nscript = /s.py\n"
 
 static struct presets p;
-static struct engine_launch out;
+static struct engine_launch *out;
 static char id[] = "s";
 static struct catalog_model model = {.id = id};
 
 static int forget(void **state)
 {
-    engine_launch_finish(&out);
+    engine_launch_release(out);
+    out = NULL;
     presets_finish(&p);
     return finish(state);
 }
@@ -37,8 +38,8 @@ static void compose_with(const char *text)
 {
     if (read_presets(text))
         fail_msg("%s", err.text);
-    engine_launch_finish(&out);
-    compose(&out, &c, &p, &model);
+    engine_launch_release(out);
+    out = compose(&c, &p, &model);
 }
 
 static void a_key_selects_the_kind(void **state)
@@ -74,19 +75,19 @@ static void it_composes_by_its_kind(void **state)
 {
     (void)state;
     compose_with("[*]\nparallel = 3\n" SCRIPT "env = A=1\n");
-    assert_ptr_equal(out.program, &c.others[0]);
-    assert_int_equal(out.argv.n, 1);
-    assert_string_equal(out.argv.v[0], "/s.py");
-    assert_int_equal(out.env.n, 1);
-    assert_string_equal(out.env.v[0], "A=1");
-    assert_non_null(strstr(engine_launch_path(&out), "python"));
-    assert_string_equal(engine_launch_ready_path(&out), "/");
-    assert_null(engine_launch_health_path(&out));
-    assert_string_equal(engine_args_model(&out.args)->value, "/s.py");
+    assert_ptr_equal(out->program, &c.others[0]);
+    assert_int_equal(out->argv.n, 1);
+    assert_string_equal(out->argv.v[0], "/s.py");
+    assert_int_equal(out->env.n, 1);
+    assert_string_equal(out->env.v[0], "A=1");
+    assert_non_null(strstr(engine_launch_path(out), "python"));
+    assert_string_equal(engine_launch_ready_path(out), "/");
+    assert_null(engine_launch_health_path(out));
+    assert_string_equal(engine_args_model(&out->args)->value, "/s.py");
     compose_with(SCRIPT "check = /up\nfolder = /tmp\n");
-    assert_string_equal(engine_launch_ready_path(&out), "/up");
-    assert_string_equal(engine_launch_health_path(&out), "/up");
-    assert_string_equal(out.own->directory, "/tmp");
+    assert_string_equal(engine_launch_ready_path(out), "/up");
+    assert_string_equal(engine_launch_health_path(out), "/up");
+    assert_string_equal(out->own->directory, "/tmp");
 }
 
 static void what_needs_another_process(void **state)
@@ -102,15 +103,14 @@ static void what_needs_another_process(void **state)
         {"[s]\nscript = /t.py\ncheck = /up\nfolder = /tmp\n", false},
         {"[s]\nmodel = /s.py\n", false},
     };
-    struct engine_launch other;
     (void)state;
     compose_with(table[0].text);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         presets_finish(&p);
         assert_int_equal(presets_parse(&p, &c, table[i].text, true, &err), 0);
-        compose(&other, &c, &p, &model);
-        assert_int_equal(engine_launch_equal(&out, &other), table[i].equal);
-        engine_launch_finish(&other);
+        struct engine_launch *other = compose(&c, &p, &model);
+        assert_int_equal(engine_launch_equal(out, other), table[i].equal);
+        engine_launch_release(other);
     }
 }
 
@@ -125,19 +125,18 @@ static const struct engine_route *llama_route(const char *path)
 
 static void routes_of_a_model(void **state)
 {
-    struct model m = {.entry = &model};
     (void)state;
     compose_with(SCRIPT);
-    m.launch = out;
-    assert_string_equal(model_route(&m, llama_route("/v1/audio/transcriptions"))->engine_path,
-                        "/inference");
-    assert_null(model_route(&m, llama_route("/v1/chat/completions")));
-    assert_ptr_equal(model_route(&m, &script_kind.routes->v[1]), &script_kind.routes->v[1]);
+    assert_string_equal(
+        engine_launch_route(out, llama_route("/v1/audio/transcriptions"))->engine_path,
+        "/inference");
+    assert_null(engine_launch_route(out, llama_route("/v1/chat/completions")));
+    assert_ptr_equal(engine_launch_route(out, &script_kind.routes->v[1]),
+                     &script_kind.routes->v[1]);
     compose_with(SCRIPT "inference = /run\n");
-    m.launch = out;
-    assert_string_equal(model_route(&m, llama_route("/v1/audio/transcriptions"))->engine_path,
-                        "/run");
-    assert_null(model_route(&m, &script_kind.routes->v[1]));
+    assert_string_equal(
+        engine_launch_route(out, llama_route("/v1/audio/transcriptions"))->engine_path, "/run");
+    assert_null(engine_launch_route(out, &script_kind.routes->v[1]));
 }
 
 static void estimates_and_usage(void **state)

@@ -21,6 +21,7 @@ static struct snapshot snapshot;
 static struct budget b;
 static struct catalog_model model;
 static struct model h;
+static struct engine_launch launch;
 static char id[] = "m";
 
 static void set_devices(const char *second)
@@ -35,9 +36,9 @@ static void set_devices(const char *second)
 
 static void set_argument(const char *text)
 {
-    strv_finish(&h.launch.argv);
-    strv_add(&h.launch.argv, "--ctx-size");
-    strv_add(&h.launch.argv, text);
+    strv_finish(&launch.argv);
+    strv_add(&launch.argv, "--ctx-size");
+    strv_add(&launch.argv, text);
 }
 
 /* As another daemon finds the model. */
@@ -52,7 +53,7 @@ static int set_up(void **state)
     struct error err;
     (void)state;
     model = (struct catalog_model){.id = id, .size = 5 * GIB};
-    h = (struct model){.entry = &model};
+    h = (struct model){.entry = &model, .launch = &launch};
     set_devices("gpu0");
     set_argument("4096");
     return state_open(&s, NULL, NULL, &err);
@@ -61,7 +62,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    strv_finish(&h.launch.argv);
+    strv_finish(&launch.argv);
     state_close(s);
     return 0;
 }
@@ -113,8 +114,8 @@ static void only_of_the_same_load(void **state)
     model.id = id;
     assert_true(is_recalled());
     /* Words that only together are the same. */
-    strv_finish(&h.launch.argv);
-    strv_add(&h.launch.argv, "--ctx-size4096");
+    strv_finish(&launch.argv);
+    strv_add(&launch.argv, "--ctx-size4096");
     assert_false(is_recalled());
 }
 

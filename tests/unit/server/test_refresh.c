@@ -148,7 +148,7 @@ static const char *ctx_of(const char *model)
     struct model *h = host_find(host, model);
     assert_non_null(h);
     const struct engine_arg *a =
-        engine_args_get(&h->launch.args, engine_options_find(c.engine.options, "-c", NULL));
+        engine_args_get(&h->launch->args, engine_options_find(c.engine.options, "-c", NULL));
     return a ? a->value : "";
 }
 
