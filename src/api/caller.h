@@ -43,7 +43,7 @@ struct caller {
 /* What people are told of a caller. Outlasts the exchange. */
 struct caller_text {
     char request[64]; /* `POST /v1/chat/completions` */
-    char client[64];  /* `127.0.0.1:4711`; behind a proxy of this machine whom that names, too */
+    char client[64];  /* `127.0.0.1:4711`; after a proxy of this machine whom that names, too */
     char key[32];     /* the key's name; empty: none */
     char agent[80];   /* User-Agent; empty: none */
 };

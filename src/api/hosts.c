@@ -29,8 +29,8 @@ static bool is_port(const char *text, size_t len)
     return len <= 5;
 }
 
-/* The host's part of the authority: `*len` bytes from where it returns. NULL when what stands behind
- * it is no port. A missing number behind the colon is allowed (RFC 3986, 3.2.3). */
+/* The host's part of the authority: `*len` bytes from where it returns. NULL when what stands after
+ * it is no port. A missing number after the colon is allowed (RFC 3986, 3.2.3). */
 static const char *without_port(const char *authority, size_t *len)
 {
     size_t n = *len;

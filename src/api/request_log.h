@@ -38,7 +38,7 @@ void request_log_grant(struct request_log *r, struct request_record *record);
 /* It is over; the record is the list's own. `forget`: it is not worth a place there. */
 void request_log_end(struct request_log *r, struct request_record *record, bool forget);
 /* One after the other, those that go on first, and of both the newest first: NULL before the first,
- * and behind the last. */
+ * and after the last. */
 const struct request_record *request_log_next(const struct request_log *r,
                                               const struct request_record *record);
 /* Whether it is for the model of that id. */

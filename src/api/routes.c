@@ -181,7 +181,7 @@ static bool method_matches(const char *wanted, const char *method)
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* The next route of the path behind `r`, whatever its method; NULL: none. `r` is NULL: the first. */
+/* The next route of the path after `r`, whatever its method; NULL: none. `r` is NULL: the first. */
 static const struct route *next_of_path(const char *path, size_t len, const struct route *r)
 {
     unsigned char i =

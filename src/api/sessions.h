@@ -4,7 +4,7 @@
  * a session at its engine, which keeps what it generates and goes on when the client is gone: GET
  * /v1/stream?conv_id=ID reads it again, DELETE stops it, POST /v1/streams/lookup tells which there
  * are. Here it is remembered which model has which session. An ID that was not seen here may name
- * its model behind `::`.
+ * its model after `::`.
  */
 #ifndef HOSTLER_API_SESSIONS_H
 #define HOSTLER_API_SESSIONS_H

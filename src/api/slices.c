@@ -16,7 +16,7 @@
 
 /* Over all models by id; models may come and go between two slices. */
 struct cursor {
-    char *last; /* the id behind which it goes on; NULL: from the first on */
+    char *last; /* the id after which it goes on; NULL: from the first on */
 };
 
 static size_t cursor_index(const struct cursor *c, const struct host *host)

@@ -47,7 +47,7 @@ int slices_close(struct api *api, struct buf *out, bool first);
 /*
  * Calls `action` for each model, then once `done`; `x` is NULL there when its client is gone: the work goes on
  * to its end all the same. `done` frees `ctx`. `at_once`, unless NULL, is called before for each of the models, in
- * one turn, so it must be quick (0.1 µs), and behind it once `perform`.
+ * one turn, so it must be quick (0.1 µs), and after it once `perform`.
  */
 struct slices_work {
     void (*at_once)(struct model *m, void *ctx);

@@ -53,7 +53,7 @@ int buf_reserve(struct buf *b, size_t len);
 /* Drops `len` bytes from the front. */
 void buf_consume(struct buf *b, size_t len);
 
-/* The content with a zero behind it (not counted in `len`); NULL when out of memory. Owned by `b`.
+/* The content, followed by a zero byte (not counted in `len`); NULL when out of memory. Owned by `b`.
  */
 const char *buf_cstr(struct buf *b);
 /* The content as a zero-terminated string that the caller frees; `b` is empty afterwards. */

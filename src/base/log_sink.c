@@ -24,7 +24,7 @@ struct log_sink {
     log_sink_notice *notice;
     struct buf queue;
     struct buf batch; /* the thread's while `writing`; else empty */
-    uint64_t dropped; /* lines that came behind `queue` and found no room */
+    uint64_t dropped; /* lines that came after `queue` and found no room */
     int next_fd;      /* to be used from the next batch on; -1: none */
     bool writing;
     bool over;

@@ -15,7 +15,7 @@
 void logbook_add(const char *model, const char *head, const char *line, size_t len,
                  const char *said);
 /*
- * The lines behind the `*from`th that concern `model` (NULL: all): its engine's, and the server's
+ * The lines after the `*from`th that concern `model` (NULL: all): its engine's, and the server's
  * that soon name it as `model NAME` or `engine NAME`. Of more than `most` the last ones. `*from` becomes
  * the number of the newest line. The caller frees; NULL: there is no memory for them.
  */

@@ -75,7 +75,7 @@ char *mem_strndup(const char *text, size_t len)
     return copy;
 }
 
-/* Not by vasprintf(): that of glibc 2.36 writes behind its buffer when realloc() fails. */
+/* Not by vasprintf(): that of glibc 2.36 writes past its buffer when realloc() fails. */
 char *mem_vprintf(const char *fmt, va_list ap)
 {
     char few[256];

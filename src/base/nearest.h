@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* "Did you mean …": the candidate with the fewest typing errors from what was written. O(letters of all
- * candidates), with a ceiling: behind that, candidates are not compared any more. */
+ * candidates), with a ceiling: after that, candidates are not compared any more. */
 #ifndef HOSTLER_BASE_NEAREST_H
 #define HOSTLER_BASE_NEAREST_H
 

@@ -68,7 +68,7 @@ char *cache_folder(char *const *env)
 /* --- names --- */
 
 /* llama.cpp's rule: letters, digits, `_`; between two of them one `.`, `-` or `/`; exactly one `/`.
- * So no part of it can be `..`, and the folder's name leads back to it. */
+ * So no part of it can be `..`, and the folder's name gives the repository's name again. */
 static bool is_repo(const char *repo, size_t len)
 {
     bool special = true; /* what stands before, and at the end, must not be */
@@ -116,7 +116,7 @@ static bool is_tag_character(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-/* What ends the name behind its last `-` or `.`, where that is only letters, digits and `_`: as
+/* The part of the name after its last `-` or `.`, if that has only letters, digits and `_`: as
  * written, `*len` bytes of `name`. NULL when the file has none. `*no` is the shard's number. */
 static const char *tag_of(const char *name, size_t *len, unsigned *no)
 {
@@ -147,7 +147,7 @@ struct walk {
     const char *root; /* for messages */
     /* Called for each file and link; `path` is the one below the folder that was begun with. */
     void (*file)(struct walk *w, int dir, const char *name, const char *path);
-    int error; /* that left something out: one that passes (file_error_passes()), else the last */
+    int error; /* of what was left out: a temporary one (file_error_passes()), else the last */
 };
 
 static void walk_folder(struct walk *w, int fd, const char *below, unsigned depth);
@@ -216,7 +216,7 @@ static void walk_folder(struct walk *w, int fd, const char *below, unsigned dept
 /* --- reading --- */
 
 /* The commit that a file of `refs` holds in its first line; empty when it holds none. 0, or the
- * error that keeps it from being known. */
+ * error, if it cannot be read. */
 static int read_commit(int refs, const char *name, char commit[COMMIT_LEN + 1])
 {
     char text[COMMIT_LEN + 1];
@@ -294,7 +294,7 @@ static void list_file(struct walk *w, int dir, const char *name, const char *pat
         log_warn("%s/%s is left out: %s", w->root, path, rc ? strerror(-rc) : "not a regular file");
 }
 
-/* The number that the tag begins with, be it letters first: 4 of Q4_K_M, 16 of BF16, 0 of none. */
+/* The first number in the tag, after letters: 4 of Q4_K_M, 16 of BF16, 0 of none. */
 static int bits_of(const char *name)
 {
     size_t len;
@@ -309,7 +309,7 @@ static int bits_of(const char *name)
     return bits;
 }
 
-/* How deep the folder of `name` is, if that holds `model` at any depth; else -1. */
+/* The depth of the folder of `name`, if `model` is in that folder or below it; else -1. */
 static int shared_depth(const char *name, const char *model)
 {
     const char *slash = strrchr(name, '/');
@@ -384,7 +384,7 @@ static void add_model(struct folder *out, const char *repo, const struct snapsho
     }
 }
 
-/* 0, or the error that keeps it from being known what is there. */
+/* 0, or the error, if the content cannot be listed. */
 static int read_snapshot(struct folder *out, const char *repo, const char *path)
 {
     struct snapshot s = {.walk = {.root = path, .file = list_file}};
@@ -530,7 +530,7 @@ static void note_entry(struct walk *w, int dir, const char *name, const char *be
     e->goes = tag && len == strlen(r->tag) && strncasecmp(tag, r->tag, len) == 0;
 }
 
-/* Notes what all snapshots hold. 0 or a negative errno, also when it cannot see all of it. */
+/* Lists the files of all snapshots. 0 or a negative errno, also when a part cannot be read. */
 static int note_entries(struct removal *r)
 {
     int copy = fcntl(r->snapshots, F_DUPFD_CLOEXEC, 0);

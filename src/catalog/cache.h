@@ -28,7 +28,7 @@
  * user's home; NULL when there is neither. The caller frees it. */
 char *cache_folder(char *const *env);
 
-/* The id that the cached model of `user/repo:TAG` has: of the tag only what stands behind its last
+/* The id that the cached model of `user/repo:TAG` has: of the tag only the part after its last
  * `-` or `.` (`u/r:UD-Q4_K_XL` is listed as `u/r:Q4_K_XL`), in capitals. NULL without a tag; the
  * caller frees it. */
 char *cache_id(const char *repo);
@@ -37,8 +37,8 @@ char *cache_id(const char *repo);
  * Lists the cache `dir`. `path` is the one in the snapshot, as llama.cpp gives it to itself; size
  * and times are the blob's. `draft` is always NULL: llama.cpp takes a draft of the repository only
  * when it is told to (--spec-type). A folder that does not exist is an empty list; what may
- * not be read below it is left out with a warning, and an error that tells nothing of what is there
- * (file_error_passes()) is that of the reading. `out` is to be finished either way. Blocking, like
+ * not be read below it is left out with a warning, and a temporary error (file_error_passes())
+ * fails the reading. `out` is to be finished either way. Blocking, like
  * folder_read().
  */
 int cache_read(struct folder *out, const char *dir, struct error *err)

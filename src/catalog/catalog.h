@@ -90,9 +90,9 @@ void catalog_clear_aliases(struct catalog *c, struct catalog_model *model);
 /* By id, or else by alias; NULL when there is none. O(1). */
 struct catalog_model *catalog_find(const struct catalog *c, const char *name);
 size_t catalog_count(const struct catalog *c);
-/* In order of id; NULL behind the last. Indices shift when models come or go. */
+/* In order of id; NULL after the last. Indices shift when models come or go. */
 struct catalog_model *catalog_at(const struct catalog *c, size_t index);
-/* Of the first model whose id comes behind `id`, which needs not be there. */
+/* Of the first model whose id comes after `id`, which needs not be there. */
 size_t catalog_index_after(const struct catalog *c, const char *id);
 /* The id or alias nearest to `wanted`, for "did you mean"; NULL when none is near. Owned by `c`. */
 const char *catalog_nearest(const struct catalog *c, const char *wanted);

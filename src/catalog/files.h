@@ -40,8 +40,8 @@ size_t files_run(const struct files *files, size_t i);
 /* Fills all of `m` but id and companions from the `n` files of a run in `dir`. */
 void files_fill(struct folder_model *m, const char *dir, const struct file *run, size_t n);
 
-/* Whether an error (a negative errno) tells nothing of what is there: too many open files, an I/O
- * error. A reading that meets one is no list. Others (it is gone, may not be read, is a loop of
+/* Whether an error (a negative errno) is temporary and says nothing about the file: too many open files, an
+ * I/O error. A reading that meets one is discarded. Others (it is gone, may not be read, is a loop of
  * links) are a property of the one file or folder, which is then left out. */
 bool file_error_passes(int error);
 

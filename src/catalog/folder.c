@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A folder is read into an array of its GGUF files, sorted so that the shards of one model lie side
- * by side; a model is then a run of that array. All is linear but for the sort.
+ * by side; a model is then a run of that array. O(n log n).
  */
 #include "catalog/folder.h"
 
@@ -56,8 +56,8 @@ static char *id_of(const struct file *f)
  */
 
 /* Adds the entry if it is a GGUF file, or a folder and these are wanted (not NULL). A stat() costs
- * a call into the kernel (over a network, a round trip): none for what readdir() already rules out.
- * 0, or the error of a stat() that tells nothing.
+ * a call into the kernel (over a network, a round trip): none for names that readdir() already excludes.
+ * 0, or the temporary error of a stat() (file_error_passes()).
  */
 static int add_entry(struct files *files, struct strv *folders, const char *dir, int fd,
                      const struct dirent *e)
@@ -179,7 +179,7 @@ static void add_companions(struct folder_model *m, const char *dir, const struct
     }
 }
 
-/* 0, or the error that keeps it from being known what is there. */
+/* 0, or the error, if the content cannot be listed. */
 static int add_subfolder(struct folder *f, const char *dir, int dir_fd, const char *name)
 {
     struct files files = {0};
@@ -200,8 +200,8 @@ static int add_subfolder(struct folder *f, const char *dir, int dir_fd, const ch
     return rc;
 }
 
-/* By id; of two with one id the one that wins first. Those from subfolders have the longer path:
- * only they have a slash behind the folder's. */
+/* By id; of two with the same id first the one that is listed. Those from subfolders have the longer path:
+ * only they have a slash after the folder's. */
 static int compare_models(const void *va, const void *vb)
 {
     const struct folder_model *a = va, *b = vb;

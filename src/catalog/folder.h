@@ -51,8 +51,8 @@ struct folder {
 
 /*
  * Lists `dir`. Paths begin with `dir` as given. 0, or a negative errno when `dir` itself cannot be
- * read. What else may not be read or is odd is left out with a warning in the log; an error
- * that tells nothing of what is there (file_error_passes()) is that of the reading. Blocking: one stat()
+ * read. What else may not be read or is odd is left out with a warning in the log; a temporary
+ * error (file_error_passes()) fails the reading. Blocking: one stat()
  * for each file and one open() for each subfolder.
  */
 int folder_read(struct folder *f, const char *dir, struct error *err)

@@ -43,7 +43,7 @@ struct reader {
     struct error *err;
 };
 
-/* What is gathered: the result, and what is needed only on the way to it. */
+/* The result, and the state of reading. */
 struct header {
     struct gguf_info info;
     char prefix[64]; /* of the architecture's keys seen so far */
@@ -68,7 +68,7 @@ enum value_type {
     VALUE_TYPES,
 };
 
-/* As far as we look into a value. */
+/* What is read of a value. */
 struct value {
     bool is_number; /* a whole number, not negative; of an array the largest */
     uint64_t number;
@@ -312,7 +312,7 @@ static void take_array(struct reader *r, struct value *v, bool wanted, int depth
     }
 }
 
-/* `wanted`: somebody looks at the value; otherwise it is only passed over. */
+/* Not `wanted`: the value is skipped. */
 static struct value take_value(struct reader *r, bool wanted)
 {
     struct value v = {0};
@@ -392,8 +392,8 @@ static void take_key(struct reader *r, char key[KEY_WANTED])
     skip(r, len);
 }
 
-/* Whether the key's first part is the architecture's name. That may be said only later in the file:
- * until then whatever comes first stands for it, and drop_strangers() has the last word. */
+/* Whether the key's first part is the architecture's name. That name may come later in the file: until then the
+ * first prefix is taken for it, and drop_strangers() removes the fields of a wrong one. */
 static bool of_architecture(struct header *h, const char *key, size_t prefix_len)
 {
     if (prefix_len == 0 || prefix_len >= sizeof h->prefix)
@@ -533,7 +533,7 @@ static const struct {
 struct tensors {
     uint64_t elements, bytes;
     uint64_t end; /* of the last one, from the data's start; a lower bound if `unknown` */
-    bool unknown; /* a type or shape whose bytes we cannot tell */
+    bool unknown; /* a type or shape of unknown size */
 };
 
 /* Bytes of a tensor; false when its type is unknown or its rows are no whole blocks. */
@@ -598,7 +598,7 @@ static void take_tensors(struct reader *r, struct header *h)
              r->size, data + sum.end);
 }
 
-/* --- the whole ----------------------------------------------------------------------------------
+/* --- the whole header ----------------------------------------------------------------------------------
  */
 
 static void take_magic(struct reader *r)

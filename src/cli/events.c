@@ -33,14 +33,14 @@ static char *describe_hold(json_t *data)
     return line;
 }
 
-/* `unloaded by POST …` behind `unloaded`: without what was said already. */
+/* `unloaded by POST …` after `unloaded`: without what was said already. */
 static const char *without(const char *cause, const char *what)
 {
     size_t n = strlen(what);
     return cause && strncmp(cause, what, n) == 0 && cause[n] == ' ' ? cause + n + 1 : cause;
 }
 
-/* ` 42%` behind `loading`, ` (evicted)` behind `unloaded`; empty where there is no more. The caller
+/* ` 42%` after `loading`, ` (evicted)` after `unloaded`; empty where there is no more. The caller
  * frees it. */
 static char *details(const char *what, json_t *data)
 {

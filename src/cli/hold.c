@@ -131,7 +131,7 @@ static int read_arguments(struct hold_request *w, const struct cli_args *a, cons
         return CLI_OK;
     for (size_t i = 0; i < a->n_operands; i++)
         if (is_time(a->operands[i]))
-            return usage(cli, "hold", "a time stands behind --for: --for 10m");
+            return usage(cli, "hold", "a time stands after --for: --for 10m");
     if (!cli_arg_time(a, cli, "--for", &ms))
         return CLI_USAGE;
     if (cli_arg(a, "--for") && !ms)

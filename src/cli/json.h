@@ -14,7 +14,7 @@
 const char *cli_json_text(json_t *object, const char *key);
 /* The same with another result where it is missing; `fallback` may be NULL. */
 const char *cli_json_text_or(json_t *object, const char *key, const char *fallback);
-/* Why something failed: `message`, and behind it the engine's last lines, `log`, if they are told. NULL where
+/* Why something failed: `message`, and after it the engine's last lines, `log`, if they are told. NULL where
  * there is no message. The caller frees. */
 char *cli_json_failure(json_t *object);
 /* 0 where it is missing or of another type. */

@@ -110,10 +110,10 @@ static void unknown_option(const struct cli *cli, const struct cli_command *comm
     else if (command)
         cli_hint(cli,
                  "`hostler help %s` lists them; what begins with a dash and is no option goes "
-                 "behind `--`",
+                 "after `--`",
                  command->name);
     else
-        cli_hint(cli, "`hostler help` lists them; a command's own options go behind its name");
+        cli_hint(cli, "`hostler help` lists them; a command's own options go after its name");
     free(name);
 }
 
@@ -393,7 +393,7 @@ void cli_print_help(const struct cli *cli, FILE *out)
     fprintf(out, "\ncommands:\n");
     for (const struct cli_command *c = cli_commands; c->name; c++)
         print_entry(cli, out, c->name, 15, c->summary);
-    fprintf(out, "\noptions, before or behind the command:\n");
+    fprintf(out, "\noptions, before or after the command:\n");
     print_options(cli, cli_global_options, NULL, out);
     print_entry(cli, out, cli_version_option.name, COLUMN, cli_version_option.help);
     fprintf(out, "\nexit status:\n");

@@ -120,7 +120,7 @@ struct engine_kind {
     engine_estimate_fn *estimate;
     const struct engine_dry_run *dry_run;
     const struct engine_memory_option
-        *memory_options; /* that may be varied; NULL name behind the last */
+        *memory_options; /* that may be varied; NULL name after the last */
     /* Bytes that an engine leaves free on each device when it fits itself to the memory that it finds. */
     uint64_t memory_margin;
     const char *memory_hint; /* how a user makes an engine smaller: `give it a smaller …` */
@@ -146,7 +146,7 @@ struct engine_downloading {
     size_t n_stop_early, n_stop;
 };
 
-/* kinds.c: NULL behind the last. The first one is that of models which name none. */
+/* kinds.c: NULL after the last. The first one is that of models which name none. */
 const struct engine_kind *engine_kind_at(size_t index);
 const struct engine_kind *engine_kind_default(void);
 

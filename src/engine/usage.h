@@ -16,7 +16,7 @@ struct engine_usage {
 /* Whether `tail`, the last `len` bytes of an answer, says it. */
 typedef bool engine_usage_fn(struct engine_usage *out, const char *tail, size_t len);
 
-/* The JSON object behind the last `name` with its quotes and colon; NULL: none. The caller's reference. */
+/* The JSON object after the last `name` with its quotes and colon; NULL: none. The caller's reference. */
 json_t *engine_usage_value(const char *tail, size_t len, const char *name);
 /* From the `usage` object of the OpenAI and Anthropic APIs. */
 engine_usage_fn engine_usage_of_api;

@@ -41,7 +41,7 @@ static const char *reason_of(int status, char *out, size_t size)
 #define OK "HTTP/1.1 200 OK\r\n"
 #define OK_LEN (sizeof OK - 1)
 
-/* The first line of a 200 and behind it Date, written once a second: nearly every answer begins so. */
+/* The first line of a 200 and after it Date, written once a second: nearly every answer begins so. */
 static struct {
     char text[OK_LEN + 64];
     size_t len;

@@ -247,7 +247,7 @@ void http_call_write_chunk(struct http_call *call, const void *data, size_t len)
 void http_call_write_take(struct http_call *call, struct buf *data)
 {
     if (data->len > HTTP_HEAD_MAX)
-        stream_flush(&call->conn->stream); /* so that it need not be copied behind the head */
+        stream_flush(&call->conn->stream); /* so that it need not be copied after the head */
     stream_write_take(&call->conn->stream, data);
 }
 

@@ -3,7 +3,7 @@
  * A connection is the state machine of http/connection_state.h around llhttp. Request and answer have
  * separate states: the body may still come in while the answer goes out, and the other way round.
  *
- * The parser stops behind each request. What follows it is kept, and parsed in another turn of the loop
+ * The parser stops after each request. What follows it is kept, and parsed in another turn of the loop
  * once the answer is complete: so a client that sends many requests at once gets one answer a turn, like
  * any other, and handlers never run in each other's stack.
  */

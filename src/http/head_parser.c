@@ -56,7 +56,7 @@ static int on_name_complete(llhttp_t *p)
     return rc;
 }
 
-/* Blanks behind a value are no part of it (RFC 9112, 5). The parser cuts those before it. */
+/* Blanks after a value are no part of it (RFC 9112, 5). The parser cuts those before it. */
 static void trim_value(struct http_head *h)
 {
     size_t begin = h->complete ? h->text.len : h->field[h->n_fields].value;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Holds the window's rule: the scans only report what they see. A name counts at the place where it
- * ends, a value that is no string where it begins; so every decision falls at a byte's offset and
- * not at the end of a read.
+ * Applies the rule of the window (peek.h) to what the scans find. A name counts at the offset where it
+ * ends, a value that is no string where it begins, so that the result does not depend on the sizes of reads.
  */
 #include "http/peek.h"
 
@@ -24,12 +23,12 @@ struct peek {
     } scan;
 };
 
-/* One that was used, for the next request: nearly all need it for a moment only. */
+/* A freed one, for the next request: most requests need it for one turn of the loop. */
 static struct peek *spare;
 
 struct peek *peek_create(const char *content_type)
 {
-    /* Not zeroed: most of it is room for names and header lines that few bodies use. */
+    /* Not zeroed: most of it are buffers for names and header lines that few bodies use. */
     struct peek *p = spare ? spare : mem_realloc(NULL, sizeof *p);
     spare = NULL;
     p->result = PEEK_MORE;

@@ -2,17 +2,17 @@
 /*
  * Finds the `model` of a request in its body while the body streams in: in JSON, the string under
  * the top-level key "model"; in multipart/form-data, the field named "model" (a part with a
- * filename is a file, not a field). No tree is built and nothing is kept but the state of the scan
- * and the name itself.
+ * filename is a file, not a field). No tree is built: only the state of the scan and the name are
+ * stored.
  *
- * Which one counts when there are several: the last within the first PEEK_WINDOW bytes of the body
- * (llama-server's own JSON reader takes the last one), else the first one behind that. A name
+ * If there are several, the last one counts within the first PEEK_WINDOW bytes of the body
+ * (llama-server's own JSON reader takes the last one), else the first one after that. A name
  * counts at the place where it ends, a value that is no string where it begins. So the answer
  * depends on the bytes alone, not on how they are cut into reads, and a body of any size that names
  * its model early needs no more memory than the window.
  *
- * What is not JSON is noticed up to where the answer is decided: in a body that ends within the
- * window down to its last byte, in a longer one up to the window's end or the name behind it.
+ * Malformed JSON is detected up to the byte that decides the result: in a body that ends within the
+ * window, to its end; in a longer one, to the window's end or the name after it.
  * Beyond RFC 8259 it is as strict as llama-server's reader: no half surrogate pairs, no control
  * characters in strings, and a name must be UTF-8 (other strings are not looked at).
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One function takes one byte in one state (step), except inside strings, where nearly all bytes of
- * a large body are: there plain_run() skips to the next byte that means something, block by block.
+ * step() takes one byte. Nearly all bytes of a large body are within strings: there plain_run() skips, block
+ * by block, to the next quote, backslash or control character.
  */
 #include "http/peek_json.h"
 
@@ -163,14 +163,14 @@ static enum step step_literal(struct peek_json *j, unsigned char c)
     return *++j->literal ? STEP_NEXT : value_over(j);
 }
 
-/* A number ends at the first byte that is not part of it. */
+/* The byte after a number is read again, in the next state. */
 static enum step number_over(struct peek_json *j)
 {
     value_over(j);
     return STEP_AGAIN;
 }
 
-/* Where a number may also be over: behind `0`, in the integer, in the fraction. */
+/* Where a number may also be over: after `0`, in the integer, in the fraction. */
 static enum step number_tail(struct peek_json *j, unsigned char c, bool digits, bool point)
 {
     if (digits && is_digit(c))
@@ -187,7 +187,7 @@ static enum step digit_to(struct peek_json *j, unsigned char c, enum peek_json_s
 
 /* --- strings ------------------------------------------------------------------------------------
  */
-/* Bytes without a meaning of their own. The loop has a fixed length so that compilers turn it into
+/* No quote, backslash or control character. The loop has a fixed length so that compilers turn it into
  * vector instructions. */
 #define BLOCK 64
 static bool is_plain_block(const unsigned char *p)
@@ -301,7 +301,7 @@ static enum step step_escape(struct peek_json *j, struct peek_name *name, unsign
     return at ? put_bytes(j, name, &meant[at - escapes], 1) : STEP_BAD;
 }
 
-/* A UTF-16 unit is complete. Half a surrogate pair is wrong, as it is to llama-server's reader. */
+/* A UTF-16 unit is complete. Half a surrogate pair is an error, as in llama-server's parser. */
 static enum step unit_over(struct peek_json *j, struct peek_name *name)
 {
     bool is_high = j->unit >= 0xD800 && j->unit <= 0xDBFF;
@@ -407,13 +407,13 @@ static enum step step(struct peek_json *j, struct peek_name *name, unsigned char
     return STEP_BAD;
 }
 
-/* At the first name behind the window, or where an object that had none is over. */
+/* At the first name after the window, or where an object that had none is over. */
 static bool is_over(const struct peek_json *j, const struct peek_name *name)
 {
     return name->first_wins && (j->state == JSON_DONE || name->chosen != PEEK_MORE);
 }
 
-/* Skips plain bytes where a string is open. Fewer than there are: a name that is not UTF-8. */
+/* Skips plain bytes where a string is open. False: a byte of the name is not UTF-8. */
 static bool skip_plain(struct peek_json *j, struct peek_name *name, const char *data, size_t len,
                        size_t *used)
 {

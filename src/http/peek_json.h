@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the peek (peek.h): RFC 8259 as a state machine that takes its bytes in any cuts. Nesting
- * is counted, not recursed into; what kind each open bracket is, is kept for PEEK_JSON_DEPTH
- * levels.
+ * Part of the peek (peek.h): RFC 8259 as a state machine that is fed in pieces of any size. It does not
+ * recurse: it counts the depth, and stores for PEEK_JSON_DEPTH levels whether each is an object or an array.
  */
 #ifndef HOSTLER_HTTP_PEEK_JSON_H
 #define HOSTLER_HTTP_PEEK_JSON_H
@@ -11,8 +10,8 @@
 
 #include "http/peek_name.h"
 
-/* Deeper down only strings are told from brackets and brackets counted: no request that means
- * something nests like that, and what is wrong there the engine will say. */
+/* Below this depth brackets are only counted (outside of strings), and errors are left to the engine's parser:
+ * no real request nests so deeply. */
 #define PEEK_JSON_DEPTH 4096
 
 enum peek_json_state {
@@ -20,15 +19,15 @@ enum peek_json_state {
     JSON_BOM_2,
     JSON_BOM_3,
     JSON_VALUE,
-    JSON_FIRST_ITEM, /* behind `[`: a value or `]` */
-    JSON_FIRST_KEY,  /* behind `{`: a key or `}` */
-    JSON_KEY,        /* behind `,` in an object */
+    JSON_FIRST_ITEM, /* after `[`: a value or `]` */
+    JSON_FIRST_KEY,  /* after `{`: a key or `}` */
+    JSON_KEY,        /* after `,` in an object */
     JSON_COLON,
-    JSON_AFTER, /* behind a value inside something */
+    JSON_AFTER, /* after a value inside something */
     JSON_STRING,
-    JSON_ESCAPE,     /* behind `\` */
+    JSON_ESCAPE,     /* after `\` */
     JSON_HEX,        /* in the digits of `\uXXXX` */
-    JSON_LOW_ESCAPE, /* behind a high surrogate: `\`, then `u` */
+    JSON_LOW_ESCAPE, /* after a high surrogate: `\`, then `u` */
     JSON_LOW_U,
     JSON_LITERAL, /* in true, false, null */
     JSON_MINUS,
@@ -55,11 +54,11 @@ enum peek_json_role {
 struct peek_json {
     enum peek_json_state state;
     enum peek_json_role role; /* of the string being read */
-    size_t depth;             /* open brackets that `is_object` knows */
-    size_t deep;              /* and those below */
-    unsigned matched;         /* bytes of the key that agree with `model` */
-    bool key_is_model;        /* the value that follows is the one looked for */
-    const char *literal;      /* what is left of it */
+    size_t depth;             /* open brackets, of which `is_object` has the kind */
+    size_t deep;              /* open brackets below those */
+    unsigned matched;         /* bytes of the key that are equal to those of `model` */
+    bool key_is_model;        /* the value that follows is the model's name */
+    const char *literal;      /* the rest of true, false or null */
     unsigned hex_left;
     uint32_t unit;                          /* of the escape being read */
     uint32_t surrogate;                     /* the high one that waits for its low one; 0: none */

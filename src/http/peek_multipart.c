@@ -52,7 +52,7 @@ static struct span trimmed(const char *at, size_t len)
     return (struct span){at, len};
 }
 
-/* A value in quotes; `rest` begins behind the opening one. */
+/* A value in quotes; `rest` begins after the opening one. */
 static struct span quoted(struct span *rest)
 {
     const char *begin = rest->at;
@@ -212,7 +212,7 @@ static size_t scan_header(struct peek_multipart *m, const char *data, size_t len
     return n + 1;
 }
 
-/* A CR that no LF follows is part of the line. The byte behind it is looked at again. */
+/* A CR that no LF follows is part of the line. The byte after it is looked at again. */
 static size_t scan_header_end(struct peek_multipart *m, struct peek_name *name, char c)
 {
     if (c != '\n') {
@@ -238,7 +238,7 @@ static bool content(const struct peek_multipart *m, struct peek_name *name, cons
     return *right == len;
 }
 
-/* The delimiter did not come: what agreed with it so far was content. */
+/* It was not the delimiter: the bytes matched so far are content. */
 static bool release_matched(struct peek_multipart *m, struct peek_name *name)
 {
     size_t right, from = m->borrowed, n = m->matched - from;
@@ -256,8 +256,8 @@ static bool delimiter_over(struct peek_multipart *m, struct peek_name *name)
 }
 
 /*
- * In the content a delimiter can only begin at a CR, and no other CR is in it (a header's value has
- * none): so after a mismatch nothing of what had agreed can be the beginning of another one.
+ * A delimiter begins with a CR and has no other one (a header's value cannot hold it). So after a mismatch
+ * none of the matched bytes can begin another delimiter.
  */
 static enum peek_scan scan_body(struct peek_multipart *m, struct peek_name *name, const char *data,
                                 size_t len, size_t *taken)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the peek (peek.h): multipart/form-data (RFC 7578, framed as RFC 2046, 5.1.1 says) as a
- * state machine that takes its bytes in any cuts.
+ * Part of the peek (peek.h): multipart/form-data (RFC 7578, with the delimiters of RFC 2046, 5.1.1) as a
+ * state machine that is fed in pieces of any size.
  *
  * A part counts when its Content-Disposition has the name `model` and no filename: llama-server,
  * too, keeps files apart from fields.
@@ -11,27 +11,27 @@
 
 #include "http/peek_name.h"
 
-/* Bytes of a part's header line that are looked at; what follows them is skipped. */
+/* Bytes of a part's header line that are parsed; the rest is skipped. */
 #define PEEK_HEADER_MAX 4096
 
 enum peek_multipart_state {
     MULTIPART_BODY,      /* in a part's content, or in what stands before the first part */
-    MULTIPART_DELIMITER, /* behind `--boundary`: `--` or the end of the line */
-    MULTIPART_DASH,      /* behind its first `-` */
+    MULTIPART_DELIMITER, /* after `--boundary`: `--` or the end of the line */
+    MULTIPART_DASH,      /* after its first `-` */
     MULTIPART_PADDING,   /* blanks, then CR LF */
     MULTIPART_LINE_FEED,
     MULTIPART_HEADER,     /* in a header line */
-    MULTIPART_HEADER_END, /* behind its CR */
+    MULTIPART_HEADER_END, /* after its CR */
 };
 
 struct peek_multipart {
     enum peek_multipart_state state;
     char *delimiter; /* CR LF -- boundary; owned */
     size_t delimiter_len;
-    size_t matched;  /* bytes of it that the last bytes agree with */
+    size_t matched;  /* its first bytes that the last bytes are equal to */
     size_t borrowed; /* how many of those are no content: the line end before the first boundary or
                         before an empty part's content */
-    bool is_model;   /* the part being read is the one looked for */
+    bool is_model;   /* the part being read is the field `model` */
     char header[PEEK_HEADER_MAX];
     size_t header_len; /* of the line being read, capped */
     bool header_empty;

@@ -20,7 +20,7 @@ void peek_name_begin(struct peek_name *n)
 
 size_t peek_name_append(struct peek_name *n, const char *data, size_t len)
 {
-    /* A name that is too long is refused whatever follows: no need to look at the rest of it. */
+    /* A name that is too long is refused in any case: the rest of it is skipped. */
     for (size_t i = 0; i < len && !n->too_long; i++) {
         if (!utf8_next(&n->utf8, (unsigned char)data[i]))
             return i;
@@ -43,7 +43,7 @@ bool peek_name_end(struct peek_name *n)
     if (n->utf8.due)
         return false;
     n->next[n->next_len] = '\0';
-    /* With a zero byte in it, it cannot be told from what stands before that byte. */
+    /* As a C string, a name with a zero byte would equal the part before that byte. */
     n->chosen = n->next_len && !n->has_zero ? PEEK_FOUND : PEEK_NOT_STRING;
     memcpy(n->text, n->next, n->next_len + 1);
     return true;

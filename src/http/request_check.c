@@ -88,7 +88,7 @@ static struct fields find_fields(const struct http_head *head)
     for (unsigned i = 0; i < head->n_fields; i++) {
         const char *value = http_field_value(head, i);
         const char *name = http_field_name(head, i);
-        /* RFC 9112, 5.1. llhttp takes a blank for a part of the name, behind which is a zero. */
+        /* RFC 9112, 5.1. llhttp takes a blank for a part of the name, after which is a zero. */
         f.blank |= memchr(name, ' ', (size_t)(value - 1 - name)) != NULL;
         if (http_field_is(head, i, "host")) {
             f.host = f.host ? f.host : value;

@@ -36,7 +36,7 @@ void http_server_secure(struct http_server *s, struct tls_identity *identity);
 void http_server_on_answer(struct http_server *s, http_handler *add_fields);
 /* The port of the first TCP listener; 0 when there is none. */
 int http_server_port(const struct http_server *s);
-/* Where it listens, as a URL into `out`: `http://[::1]:8080`, `unix:/a.sock`. False behind the last;
+/* Where it listens, as a URL into `out`: `http://[::1]:8080`, `unix:/a.sock`. False after the last;
  * `*exposed` tells whether other machines can reach it. */
 bool http_server_address(const struct http_server *s, unsigned index, char *out, size_t size,
                          bool *exposed);

@@ -23,7 +23,7 @@ const char *spool_choose_folder(const char *private_folder);
 
 /* A write has ended: spool_is_behind() and spool_error() may say something else now. */
 typedef void spool_progress(void *ctx);
-/* What a read brought; `len` is 0 behind the last byte. `error`: 0 or a negative errno. */
+/* What a read brought; `len` is 0 after the last byte. `error`: 0 or a negative errno. */
 typedef void spool_read_done(const char *data, size_t len, int error, void *ctx);
 
 /* Copies `folder`. NULL: no memory. */

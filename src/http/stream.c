@@ -164,7 +164,7 @@ void stream_write(struct stream *s, const void *data, size_t len)
         lose(s, UV_ENOMEM);
 }
 
-/* Room for `len` bytes behind what waits: written to directly, and then counted in out.len. NULL when
+/* Room for `len` bytes after what waits: written to directly, and then counted in out.len. NULL when
  * nobody takes them. */
 static inline char *room_for(struct stream *s, size_t len)
 {

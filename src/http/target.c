@@ -76,7 +76,7 @@ struct piece {
     size_t name_len, value_len;
 };
 
-/* The one behind `*at`, which begins at the end of the path; false when there is none. */
+/* The one after `*at`, which begins at the end of the path; false when there is none. */
 static bool next_piece(const char **at, struct piece *p)
 {
     while (**at == '?' || **at == '&') {

@@ -14,7 +14,7 @@ size_t target_path_len(const char *target);
  * value's use as a string, so such a value counts as absent. */
 char *target_query(const char *target, const char *name);
 /* The parameters one after the other: `*at` begins at the target's end of the path. Both texts are
- * decoded, and the caller's to free; those with an encoded zero byte are passed over. False behind
+ * decoded, and the caller's to free; those with an encoded zero byte are passed over. False after
  * the last. */
 bool target_next(const char **at, char **name, char **value);
 /* Percent-decodes `len` bytes; the caller frees. NULL on an encoded zero byte. */

@@ -69,7 +69,7 @@ static int load_certificate(SSL_CTX *ctx, const char *file, struct error *err)
     if (SSL_CTX_use_certificate_chain_file(ctx, file) != 1)
         return error_set(err, -EINVAL,
                          "--ssl-cert-file: %s holds no usable certificate (%s): give one in PEM, "
-                         "those of its chain behind it",
+                         "those of its chain after it",
                          file, why());
     return 0;
 }
@@ -228,7 +228,7 @@ static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
 static long bio_control(BIO *bio, int command, long number, void *pointer)
 {
     (void)bio, (void)number, (void)pointer;
-    return command == BIO_CTRL_FLUSH; /* there is nothing behind it to flush; no other is needed */
+    return command == BIO_CTRL_FLUSH; /* there is nothing after it to flush; no other is needed */
 }
 
 /* Made once, and never freed: sessions may end as late as the process. */

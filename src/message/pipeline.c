@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 
-/* Where a stage's output goes: behind stage `index`. */
+/* Where a stage's output goes: after stage `index`. */
 struct message_out {
     struct pipeline *pipeline;
     unsigned index;
@@ -48,7 +48,7 @@ int pipeline_restart(struct pipeline *p)
     return p->error;
 }
 
-/* To stage `index`, or to the sink behind the last. */
+/* To stage `index`, or to the sink after the last. */
 static int deliver(struct pipeline *p, unsigned index, const char *data, size_t len)
 {
     struct message_out out = {.pipeline = p, .index = index};
@@ -84,7 +84,7 @@ int pipeline_push(struct pipeline *p, const char *data, size_t len)
     return p->error;
 }
 
-/* In order, so that what a stage held back still passes those behind it. */
+/* In order, so that what a stage held back still passes those after it. */
 int pipeline_end(struct pipeline *p)
 {
     renew_budgets(p);

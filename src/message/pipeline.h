@@ -39,7 +39,7 @@ struct pipeline_stage {
     const struct message_transform *transform;
     const void *options;
     void *state;
-    size_t budget; /* bytes that the current push may still bring behind this stage */
+    size_t budget; /* bytes that the current push may still bring after this stage */
 };
 
 /* Embedded by the message's owner. */
@@ -52,7 +52,7 @@ struct pipeline {
 };
 
 void pipeline_init(struct pipeline *p, message_sink *sink, void *ctx);
-/* Adds a stage behind those there are; `options` must outlive it. 0, -ENOMEM, -ENOSPC (too many), or what its `init` returns. */
+/* Adds a stage after those there are; `options` must outlive it. 0, -ENOMEM, -ENOSPC (too many), or what its `init` returns. */
 int pipeline_add(struct pipeline *p, const struct message_transform *t, const void *options)
     __attribute__((warn_unused_result));
 /* Begins anew, with the same stages, for the same message or another one. 0, or what an `init` returns. */

@@ -15,7 +15,7 @@
  *     it will fit so when the STOPPING instances are gone              → reserved
  *     it does not                                                      → the outdated one drains
  *
- * Reservations are taken from ROOM_LATER and the rooms after it: a model behind may use only what
+ * Reservations are taken from ROOM_LATER and the rooms after it: a model that is later in the queue may use only what
  * is left, so that small models fill gaps and still take nothing from a large one whose turn it is.
  * Whether a set of victims exists is first asked of the room without all candidates, which is
  * quick.

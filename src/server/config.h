@@ -76,7 +76,7 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     __attribute__((warn_unused_result));
 void config_finish(struct config *c);
 
-/* In the order of --help; NULL behind the last. */
+/* In the order of --help; NULL after the last. */
 const struct config_option *config_option_at(size_t index);
 
 #endif

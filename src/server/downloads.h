@@ -50,7 +50,7 @@ int downloads_cancel(struct downloads *d, const char *repo, struct error *err)
     __attribute__((warn_unused_result));
 /* Whether a download of that name goes on. */
 bool downloads_has(const struct downloads *d, const char *repo);
-/* In order of their start; false: `index` is behind the last. */
+/* In order of their start; false: `index` is after the last. */
 bool downloads_at(const struct downloads *d, size_t index, struct downloads_item *item);
 
 #endif

@@ -24,7 +24,7 @@ struct history {
 
 /* Copies its texts; of `why` only the first line. */
 void history_add(struct history *h, const char *model, const char *event, const char *why);
-/* Index 0 is the newest; NULL: behind the oldest. */
+/* Index 0 is the newest; NULL: after the oldest. */
 const struct history_entry *history_at(const struct history *h, size_t index);
 void history_finish(struct history *h);
 

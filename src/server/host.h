@@ -99,9 +99,9 @@ uv_loop_t *host_loop(const struct host *h);
 const char *host_private_folder(const struct host *h);
 /* By id or alias; in classic mode any name, NULL included, is the model. */
 struct model *host_find(const struct host *h, const char *name);
-/* In order of id; NULL behind the last. */
+/* In order of id; NULL after the last. */
 struct model *host_at(const struct host *h, size_t index);
-/* Of the first model whose id comes behind `id`, which needs not be there. O(log models). */
+/* Of the first model whose id comes after `id`, which needs not be there. O(log models). */
 size_t host_index_after(const struct host *host, const char *id);
 const struct presets *host_presets(const struct host *h);
 const struct history *host_history(const struct host *h);

@@ -58,7 +58,7 @@ static bool open_file(struct reading *r)
 static ssize_t read_pieces(struct reading *r, uint64_t end)
 {
     char *piece = mem_try_realloc(NULL, PIECE);
-    ssize_t n = piece ? 1 : 0; /* without: the engine reads it itself */
+    ssize_t n = piece ? 1 : 0; /* no memory: the engine reads the file itself */
     (void)posix_fadvise(r->fd, r->offset, (off_t)(2 * SLICE), POSIX_FADV_WILLNEED);
     while (r->left > end && n > 0) {
         n = pread(r->fd, piece, r->left < PIECE ? (size_t)r->left : PIECE, r->offset);

@@ -373,7 +373,7 @@ def test_any_name_can_be_said(odd_router, name, tmp_path):
 
 
 def test_a_dash_without_the_two_is_explained(odd_router):
-    assert failed(run_cli("load", "-dash", server=odd_router), 2, "-dash", "behind `--`")
+    assert failed(run_cli("load", "-dash", server=odd_router), 2, "-dash", "after `--`")
 
 
 def test_bash_completes_names_as_data(odd_router, tmp_path):

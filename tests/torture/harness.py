@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import tiny_model
 from conftest import FAKE_ENGINE, SAN, daemons, until
@@ -120,8 +121,7 @@ class Daemon:
             act(self.stage)
         settle(self.server)
         self.expected = {name: self.play(name) for name in ACTS}
-        until(lambda: not any("state.json" in f for f in self.open_files()[0]), what="the state's writing")
-        self.files = self.open_files()
+        self.files = self.files_at_rest()
 
     def play(self, name):
         """Plays an act where nothing fails: its outcomes, by their names."""
@@ -158,6 +158,15 @@ class Daemon:
                 elif target not in ("/", "/dev/null"):  # libuv's spare one, opened anew as the other
                     files.append(target.split(":")[0])
         return sorted(files), sockets
+
+    def files_at_rest(self):
+        """Once the state is written, and nothing of an engine that has ended is open any more."""
+        def at_rest():
+            before = self.open_files()
+            time.sleep(0.2)
+            return before == self.open_files() and not any("state.json" in f for f in before[0])
+        until(at_rest, what="the same open files twice")
+        return self.open_files()
 
     def children(self):
         path = pathlib.Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children")

@@ -75,7 +75,7 @@ static void add_blank(const struct section_check *l, const struct engine_arg *ar
     doctor_set_model(l->doctor, mem_printf("'%s'", name));
 }
 
-/* Older builds take the weight as a second value, newer ones behind a colon. */
+/* Older builds take the weight as a second value, newer ones after a colon. */
 static void drop_weight(char *value, const struct engine_option *option)
 {
     char *weight = strrchr(value, option->two_values ? ' ' : ':');

@@ -119,7 +119,7 @@ static int on_data(const char *data, size_t len, void *ctx)
     struct stream *s = ctx;
     int rc = sse_feed(&s->sse, data, len, on_event, s);
     if (rc == STOP_DONE) {
-        s->done = true; /* what comes behind it is none of ours; the connection is kept */
+        s->done = true; /* what comes after it is none of ours; the connection is kept */
         return 0;
     }
     s->rc = rc;

@@ -15,7 +15,7 @@
 
 struct command {
     const char *name;
-    const char *also; /* other names, with a blank before and behind each; NULL */
+    const char *also; /* other names, with a blank before and after each; NULL */
     const char *operands, *help;
     bool (*run)(struct run_session *s, char *rest); /* false: it is over */
 };

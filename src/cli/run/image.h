@@ -17,8 +17,8 @@ int run_image_read(const char *path, char **url, struct error *err)
 /*
  * The words of `text` that are the name of an image: added to `paths` where such a file is there, to
  * `missing` where not. A text that is nothing but a name may hold blanks; a word has them in quotes or
- * behind backslashes, as terminals write what is dropped on them; `~/` is the home folder.
- * Punctuation behind a name is none of it.
+ * after backslashes, as terminals write what is dropped on them; `~/` is the home folder.
+ * Punctuation after a name is none of it.
  */
 void run_image_find(const char *text, struct strv *paths, struct strv *missing);
 

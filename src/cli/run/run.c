@@ -77,7 +77,7 @@ static int report_no_text(const struct cli *cli, const char *data, size_t len)
     return CLI_USAGE;
 }
 
-/* The words behind MODEL, then what is piped in. */
+/* The words after MODEL, then what is piped in. */
 static int read_prompt(const struct cli *cli, const struct cli_args *a, struct buf *prompt)
 {
     int rc = 0;
@@ -91,8 +91,8 @@ static int read_prompt(const struct cli *cli, const struct cli_args *a, struct b
     if (prompt->len == piped)
         prompt->len = piped = words;
     if (!status && !prompt->len) {
-        cli_error(cli, "there is no prompt: nothing behind MODEL, and nothing is piped in");
-        cli_hint(cli, "write it behind MODEL or pipe it in; on a terminal you are asked for it");
+        cli_error(cli, "there is no prompt: nothing after MODEL, and nothing is piped in");
+        cli_hint(cli, "write it after MODEL or pipe it in; on a terminal you are asked for it");
         return CLI_USAGE;
     }
     json_t *text = status ? NULL : json_stringn(prompt->data, prompt->len);
@@ -102,7 +102,7 @@ static int read_prompt(const struct cli *cli, const struct cli_args *a, struct b
     return status;
 }
 
-/* Named in the words behind MODEL; what is piped in, a diff perhaps, names files for other reasons. */
+/* Named in the words after MODEL; what is piped in, a diff perhaps, names files for other reasons. */
 static int attach(struct run_session *s, const struct cli_args *a)
 {
     const struct strv *images = cli_arg_all(a, "--image");

@@ -52,7 +52,7 @@ char *format_sanitize(char *text, enum format_sanitize how)
 
 #define LOG_LINES 5
 
-/* The line at `p` without its end; `*next` is NULL behind the last. */
+/* The line at `p` without its end; `*next` is NULL after the last. */
 static size_t line_at(const char *p, const char **next)
 {
     size_t len = strcspn(p, "\n");

@@ -20,7 +20,7 @@
 #include "cli/terminal/format.h"
 #include "cli/terminal/locale.h"
 
-#define ESCAPE_MS 50 /* how long behind an escape its sequence may come: networks cut them */
+#define ESCAPE_MS 50 /* how long after an escape its sequence may come: networks cut them */
 
 /* From <term.h>, which defines macros as common as `lines`. */
 extern char *tigetstr(const char *name);

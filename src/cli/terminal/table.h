@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables of text: columns as wide as their content, two blanks between them, nothing behind the
+ * Tables of text: columns as wide as their content, two blanks between them, nothing after the
  * last. On a terminal that is too narrow, columns that allow it are cut or left out; in a pipe
  * nothing ever is.
  */
