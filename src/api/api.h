@@ -73,9 +73,9 @@ void api_inference(struct api *api, struct http_exchange *x, const struct caller
                    const struct engine_route *route);
 /* The same for a request that is none of these routes, and names its model in the query. */
 api_handler api_inference_query;
-/* The same for a model that is known already, and loaded. */
+/* Reads a conversation's stream again, at the engine of a loaded model. */
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
-                      struct model *m);
+                      struct model *m, const char *conversation);
 /* streams.c. O(1); lookup: O(models + ids × engines), at most 4096 ids. */
 api_handler api_stream_get, api_stream_delete, api_streams_lookup;
 /* status.c. O(1); status: O(models), in slices. */

@@ -50,9 +50,12 @@ struct inference {
     struct relay relay;
     struct host_request request;
     struct request_record *record;
-    struct session_waiter waiter;  /* in WAITING, with a conversation's id */
-    struct host_listener listener; /* in EXPLAIN */
-    uv_timer_t timer;              /* in EXPLAIN */
+    struct session_request session; /* of a request with a conversation's id */
+    bool client_left;               /* it goes on without */
+    struct session_reader reader;   /* of one that reads a conversation again, */
+    char *reads;                    /* whose id is this; NULL */
+    struct host_listener listener;  /* in EXPLAIN */
+    uv_timer_t timer;               /* in EXPLAIN */
     bool may_load;
     bool barred;   /* its caller may not load a model by it */
     bool replaced; /* it was granted again after its engine was found to be absent, */
@@ -81,9 +84,12 @@ static void end_record(struct inference *i)
 
 static void inference_free(struct inference *i)
 {
-    sessions_leave(&i->waiter);
+    sessions_leave(&i->session);
     relay_finish(&i->relay); /* first: giving the lease back may stop the engine under the call */
     host_withdraw(&i->request);
+    if (i->reads)
+        sessions_end_reading(i->api->sessions, i->reads, &i->reader);
+    free(i->reads);
     end_record(i);
     peek_destroy(i->peek);
     engine_launch_release(i->launch);
@@ -354,7 +360,7 @@ static void on_granted(struct host_request *r)
     i->phase = RELAYED;
     request_log_grant(i->api->requests, i->record);
     i->record->loaded = r->loaded;
-    sessions_leave(&i->waiter);
+    sessions_grant(&i->session);
     i->fields[0] = '\0';
     if (waited || r->loaded)
         snprintf(i->fields, sizeof i->fields, "X-Hostler-Queued-Ms: %llu\r\n%s",
@@ -398,9 +404,30 @@ static void on_rejected(struct host_request *r, enum sched_reject_reason why)
 /* --- conversations ------------------------------------------------------------------------------
  */
 
-static void on_stopped(struct session_waiter *w)
+static void set_unread(struct inference *i, bool unread)
 {
-    struct inference *i = container_of(w, struct inference, waiter);
+    i->record->unread = unread;
+    host_set_unread(&i->request, unread);
+}
+
+static void on_left(struct http_exchange *x, void *ctx)
+{
+    struct inference *i = ctx;
+    (void)x;
+    i->client_left = true;
+    set_unread(i, true);
+}
+
+static void on_read_again(struct session_request *r, bool is_read)
+{
+    struct inference *i = container_of(r, struct inference, session);
+    if (i->client_left)
+        set_unread(i, !is_read);
+}
+
+static void on_stopped(struct session_request *r)
+{
+    struct inference *i = container_of(r, struct inference, session);
     inference_fail(i, 400, "request cancelled by a stop while the model was loading");
 }
 
@@ -411,8 +438,9 @@ static void begin_conversation(struct inference *i, const struct model *m)
     const char *id = http_head_get(http_exchange_head(i->x), "x-conversation-id");
     if (!id || !*id || host_config(i->api->host)->classic || i->request.passive)
         return;
-    i->waiter.stopped = on_stopped;
-    if (sessions_begin(i->api->sessions, id, m->entry->id, &i->waiter))
+    i->session.stopped = on_stopped;
+    i->session.read_again = on_read_again;
+    if (sessions_begin(i->api->sessions, id, m->entry->id, &i->session))
         http_exchange_outlive(i->x);
 }
 
@@ -590,7 +618,7 @@ static void on_gone(struct http_exchange *x, void *ctx)
 }
 
 static const struct http_exchange_events events = {
-    .body = on_body, .body_end = on_body_end, .drain = on_drain, .gone = on_gone};
+    .body = on_body, .body_end = on_body_end, .drain = on_drain, .gone = on_gone, .left = on_left};
 
 static char *describe(const struct host_request *r)
 {
@@ -675,10 +703,12 @@ void api_inference_query(struct api *api, struct http_exchange *x, const struct 
 }
 
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
-                      struct model *m)
+                      struct model *m, const char *conversation)
 {
     struct inference *i = inference_create(api, x, caller, NULL);
     i->may_load = false;
     i->request.passive = true;
+    i->reads = mem_strdup(conversation);
+    sessions_begin_reading(api->sessions, conversation, &i->reader);
     inference_submit(i, m->entry->id);
 }

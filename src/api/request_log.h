@@ -25,6 +25,7 @@ struct request_record {
     char *model;    /* id, or the name that no model has; NULL */
     int status;     /* of the answer; 0: none yet */
     bool loaded;    /* it caused a load */
+    bool unread;    /* its client left, though it goes on, and nobody else reads it */
     struct usage usage;
     const struct host_request *place; /* with the scheduler, while it goes on */
     TAILQ_ENTRY(request_record) link;

@@ -26,7 +26,8 @@ static json_t *field(const char *text)
 static void add_tokens(json_t *o, const struct request_record *e)
 {
     const struct usage *u = &e->usage;
-    bool counts = !e->ended && u->pieces > 1;
+    /* One that broke off, or whose client left, tells no figure of its own. */
+    bool counts = u->pieces > 1 && (!e->ended || *e->error);
     json_object_set_new(o, "prompt_tokens",
                         u->known && u->said.prompt_tokens >= 0 ? json_integer(u->said.prompt_tokens)
                                                                : json_null());
@@ -60,6 +61,7 @@ static json_t *record_json(const struct request_record *e, uint64_t now)
     json_object_set_new(o, "elapsed_ms", json_integer((json_int_t)(end - e->arrived)));
     json_object_set_new(o, "position", waits ? json_integer(host_position(e->place)) : json_null());
     json_object_set_new(o, "loaded", json_boolean(e->loaded));
+    json_object_set_new(o, "unread", json_boolean(e->unread));
     add_tokens(o, e);
     return o;
 }

@@ -10,7 +10,9 @@
 struct session {
     char *id;
     char *model;
-    struct session_waiter *waiter; /* NULL: its request is at the engine, or over */
+    uint64_t number;                 /* in order of their beginnings, from 1 */
+    unsigned readers;                /* beside the request's client */
+    struct session_request *request; /* NULL: it is over */
     UT_hash_handle hh;
     TAILQ_ENTRY(session) link;
 };
@@ -18,6 +20,7 @@ struct session {
 struct sessions {
     struct session *by_id;
     TAILQ_HEAD(, session) by_age; /* the oldest first */
+    uint64_t begun;
 };
 
 struct sessions *sessions_create(void)
@@ -27,8 +30,27 @@ struct sessions *sessions_create(void)
     return s;
 }
 
+void sessions_leave(struct session_request *r)
+{
+    if (r->session)
+        r->session->request = NULL;
+    r->session = NULL;
+}
+
+void sessions_grant(struct session_request *r)
+{
+    r->at_engine = true;
+}
+
+static bool waits(const struct session *session)
+{
+    return session->request && !session->request->at_engine;
+}
+
 static void forget(struct sessions *s, struct session *session)
 {
+    if (session->request)
+        sessions_leave(session->request);
     HASH_DEL(s->by_id, session);
     TAILQ_REMOVE(&s->by_age, session, link);
     free(session->id);
@@ -42,13 +64,6 @@ void sessions_destroy(struct sessions *s)
     while ((session = TAILQ_FIRST(&s->by_age)))
         forget(s, session);
     free(s);
-}
-
-void sessions_leave(struct session_waiter *w)
-{
-    if (w->session)
-        w->session->waiter = NULL;
-    w->session = NULL;
 }
 
 static struct session *find(const struct sessions *s, const char *id)
@@ -69,12 +84,10 @@ void sessions_stop(struct sessions *s, const char *id)
     struct session *session = find(s, id);
     if (!session)
         return;
-    struct session_waiter *w = session->waiter;
-    if (w)
-        sessions_leave(w);
+    struct session_request *waiter = waits(session) ? session->request : NULL;
     forget(s, session);
-    if (w)
-        w->stopped(w);
+    if (waiter)
+        waiter->stopped(waiter);
 }
 
 static void forget_oldest(struct sessions *s)
@@ -83,12 +96,13 @@ static void forget_oldest(struct sessions *s)
     for (session = TAILQ_FIRST(&s->by_age); session && HASH_COUNT(s->by_id) >= SESSIONS_MAX;
          session = next) {
         next = TAILQ_NEXT(session, link);
-        if (!session->waiter)
+        if (!waits(session))
             forget(s, session);
     }
 }
 
-bool sessions_begin(struct sessions *s, const char *id, const char *model, struct session_waiter *w)
+bool sessions_begin(struct sessions *s, const char *id, const char *model,
+                    struct session_request *r)
 {
     sessions_stop(s, id);
     if (strlen(id) > SESSIONS_ID_MAX)
@@ -97,9 +111,38 @@ bool sessions_begin(struct sessions *s, const char *id, const char *model, struc
     struct session *session = mem_zalloc(sizeof *session);
     session->id = mem_strdup(id);
     session->model = mem_strdup(model);
-    session->waiter = w;
-    w->session = session;
+    session->number = ++s->begun;
+    session->request = r;
+    r->session = session;
+    r->at_engine = false;
     HASH_ADD_KEYPTR(hh, s->by_id, session->id, strlen(session->id), session);
     TAILQ_INSERT_TAIL(&s->by_age, session, link);
     return true;
+}
+
+/* --- reading again -------------------------------------------------------------------------------
+ */
+
+static void announce(const struct session *session)
+{
+    if (session->request)
+        session->request->read_again(session->request, session->readers);
+}
+
+void sessions_begin_reading(struct sessions *s, const char *id, struct session_reader *reader)
+{
+    struct session *session = find(s, id);
+    if (!session)
+        return;
+    reader->session = session->number;
+    if (!session->readers++)
+        announce(session);
+}
+
+void sessions_end_reading(struct sessions *s, const char *id, struct session_reader *reader)
+{
+    struct session *session = reader->session ? find(s, id) : NULL;
+    if (session && session->number == reader->session && !--session->readers)
+        announce(session);
+    reader->session = 0;
 }

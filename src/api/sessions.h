@@ -10,6 +10,7 @@
 #define HOSTLER_API_SESSIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #define SESSIONS_MAX 4096    /* remembered; of more, the latest and all that wait */
@@ -17,22 +18,36 @@
 
 struct sessions;
 
-/* A request with such an ID that waits for its engine. Embedded; zeroed while it does not. */
-struct session_waiter {
-    /* It was stopped, or another request took its place. It has left already. */
-    void (*stopped)(struct session_waiter *w);
+/* A request with such an ID, while it goes on. Embedded; zeroed before. */
+struct session_request {
+    /* It waited, and was stopped, or another request took its place. It has left already. */
+    void (*stopped)(struct session_request *r);
+    /* A reader came, who reads its answer beside its client, or the last one left. */
+    void (*read_again)(struct session_request *r, bool is_read);
     struct session *session;
+    bool at_engine; /* it does not wait any more */
+};
+
+/* Who reads a session again. Embedded; zeroed before. */
+struct session_reader {
+    uint64_t session; /* its number; 0: none */
 };
 
 struct sessions *sessions_create(void);
 /* When nobody waits. */
 void sessions_destroy(struct sessions *s);
-/* `model`'s engine will have session `id`, in place of any that has it; `w` waits for it.
+/* `model`'s engine will have session `id`, in place of any that has it; `r` waits for it.
  * Whether it is remembered. */
 bool sessions_begin(struct sessions *s, const char *id, const char *model,
-                    struct session_waiter *w);
-/* It does not wait any more. No-op when it does not. */
-void sessions_leave(struct session_waiter *w);
+                    struct session_request *r);
+/* Its engine has it: to be stopped there. */
+void sessions_grant(struct session_request *r);
+/* It is over. No-op when it is in no session. */
+void sessions_leave(struct session_request *r);
+/* Session `id`, if there is one, is read again, until sessions_end_reading(). */
+void sessions_begin_reading(struct sessions *s, const char *id, struct session_reader *reader);
+/* No-op when it reads none. */
+void sessions_end_reading(struct sessions *s, const char *id, struct session_reader *reader);
 /* Forgets it; whoever still waits for its engine waits in vain. */
 void sessions_stop(struct sessions *s, const char *id);
 /* The id of the model whose engine has it, good until it is forgotten; NULL. */

@@ -49,15 +49,15 @@ void api_stream_get(struct api *api, struct http_exchange *x, const struct calle
     struct model *m = id ? owner(api, id) : NULL;
     if (!id)
         return;
-    free(id);
     if (m && model_state(m) == SCHED_READY)
-        api_inference_of(api, x, caller, m);
+        api_inference_of(api, x, caller, m, id);
     else if (m && model_is_draining(m))
         reply_error(x, 503, "Stream owner model is about to be unloaded");
     else if (m && (model_state(m) == SCHED_LOADING || model_waits(m)))
         reply_error(x, 503, "Stream owner model is loading, retry later");
     else
         reply_error(x, 404, "Stream not found or expired");
+    free(id);
 }
 
 /* What was asked of an engine is done there, even if the client, who may close its page with it, does

@@ -29,7 +29,7 @@ static void time_cell(struct table *t, json_t *ms)
                                      : NULL);
 }
 
-/* `running`, `waiting, 3 before it`, `200`, `503 held`. */
+/* `running`, `waiting, 3 before it`, `running, unread`, `200`, `503 held`. */
 static void state_cell(struct table *t, json_t *r)
 {
     const char *state = cli_json_text_or(r, "state", NULL),
@@ -44,7 +44,11 @@ static void state_cell(struct table *t, json_t *r)
     else if (before > 0)
         snprintf(text, sizeof text, "waiting, %" JSON_INTEGER_FORMAT " before it", before);
     else
-        snprintf(text, sizeof text, "%.40s", error ? error : state ? state : "");
+        snprintf(text, sizeof text, "%.40s%s",
+                 error   ? error
+                 : state ? state
+                         : "",
+                 cli_json_true(r, "unread") ? ", unread" : "");
     table_styled(t, bad ? TABLE_BAD : status ? TABLE_PLAIN : TABLE_BUSY, text);
 }
 

@@ -52,6 +52,8 @@ static void become_orphan(struct http_exchange *x)
 {
     x->owner = OWNER_ORPHAN;
     x->all->n_orphans++;
+    if (x->events->left)
+        x->events->left(x, x->ctx);
     if (x->drain_owed && x->events->drain)
         x->events->drain(x, x->ctx);
 }

@@ -32,6 +32,8 @@ struct http_exchange_events {
     void (*drain)(struct http_exchange *x, void *ctx);
     /* The client closed the connection, or it broke. The exchange is dead. */
     void (*gone)(struct http_exchange *x, void *ctx);
+    /* In place of `gone`, of an exchange that outlives its client: what is answered from now on is thrown away. */
+    void (*left)(struct http_exchange *x, void *ctx);
     /* Of a handler that only waits: the exchange is in the reserve, its answer has not begun, and a newer
      * connection needs the place. It must answer in full, now. NULL: the exchange keeps its place. */
     void (*make_way)(struct http_exchange *x, void *ctx);

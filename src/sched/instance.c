@@ -90,6 +90,7 @@ void sched_instance_grant(struct sched *s, struct sched_instance *i, struct sche
         i->active++;
         i->last_granted = s->now;
     }
+    i->lapsed += r->lapsed;
 }
 
 void sched_instance_grant_waiting(struct sched *s, struct sched_model *m)
@@ -114,6 +115,7 @@ void sched_instance_end_lease(struct sched *s, struct sched_request *r)
     i->leases--;
     i->model->leases--;
     i->active -= !r->passive;
+    i->lapsed -= r->lapsed;
 }
 
 /* Whether whoever was granted an instance that drains or is stopped for `stop` waits for the next
@@ -224,7 +226,7 @@ void sched_instance_stop(struct sched *s, struct sched_instance *i, enum sched_s
     if (!i->stop_due)
         TAILQ_INSERT_TAIL(&s->stops, i, stop_link);
     i->stop_due = true;
-    if (force)
+    if (force || i->leases)
         retract_grants(s, i, leaving);
     queue_reject_refused(s, i->model);
 }
@@ -294,7 +296,7 @@ uint64_t sched_instance_deadline(const struct sched_instance *i)
     const struct sched_model *m = i->model;
     switch (i->state) {
     case SCHED_READY:
-        if (m->ttl_ms && !m->pinned && !sched_instance_is_busy(i))
+        if (m->ttl_ms && !m->pinned && !i->leases)
             return ms_after(i->last_used, m->ttl_ms);
         break;
     case SCHED_DRAINING:

@@ -7,8 +7,8 @@
  *  - While an instance is READY, its model's requests wait only for a lease to end (max_leases).
  *  - A GRANT that is due is for an instance that lives: when that goes, its due grants are
  *    retracted.
- *  - A YIELDING or DRAINING instance has leases; when the last one ends it is stopped. (For a
- *    YIELDING one this holds when sched_next() has returned false.)
+ *  - A YIELDING or DRAINING instance has leases; when the last one ends or lapses it is stopped.
+ *    (For a YIELDING one this holds when sched_next() has returned false.)
  *  - A model has at most one surplus instance, and then one that has taken over its place.
  *
  * What happens to an instance, by its state (tests/unit/sched/test_instance.c walks the table):
@@ -22,6 +22,7 @@
  *                          DRAINING
  *     keep    -            -                -                READY           -
  *     last lease ends -    -                STOPPING         STOPPING        -
+ *       or lapses
  *
  * Internal to sched/.
  */
@@ -31,9 +32,10 @@
 #include "sched/ms.h"
 #include "sched/sched.h"
 
+/* It has a lease that keeps it from being stopped. */
 static inline bool sched_instance_is_busy(const struct sched_instance *i)
 {
-    return i->leases > 0;
+    return i->leases > i->lapsed;
 }
 
 /* It is there, and gets no more requests. */
@@ -84,7 +86,7 @@ void sched_instance_drain(struct sched *s, struct sched_instance *i, enum sched_
 /* All instances of the model. */
 void sched_instance_drain_all(struct sched *s, struct sched_model *m, enum sched_stop_reason reason,
                               uint64_t until);
-/* DRAINING and its last lease has ended, or its deadline has passed. */
+/* DRAINING and its last lease has ended or lapsed, or its deadline has passed. */
 void sched_instance_stop_if_drained(struct sched *s, struct sched_instance *i);
 /* What is due by now: the end of a drain, or of its ttl. */
 void sched_instance_stop_if_due(struct sched *s, struct sched_instance *i);

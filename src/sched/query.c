@@ -6,13 +6,14 @@
 #include "sched/place.h"
 #include "sched/queue.h"
 #include "sched/room.h"
+#include "sched/unread.h"
 #include "sched/victims.h"
 
 uint64_t sched_deadline(const struct sched *s)
 {
     const struct sched_model *m;
     const struct sched_instance *i;
-    uint64_t at = place_deadline(s);
+    uint64_t at = ms_earlier(place_deadline(s), unread_deadline(s));
     TAILQ_FOREACH (i, &s->instances, link)
         at = ms_earlier(at, ms_earlier(sched_instance_deadline(i), queue_timeout(s, i->model)));
     TAILQ_FOREACH (m, &s->waiting_models, queue_link)

@@ -9,6 +9,7 @@
  *
  *     queue.c     waiting requests, models that wait      replace.c  an instance by its successor
  *     instance.c  states, leases, drains, stops           failure.c  crashes, loads that fail
+ *     unread.c    requests that nobody reads
  *     place.c     who gets room, by room.c, victims.c     query.c    questions that change nothing
  */
 #include "sched/sched.h"
@@ -20,6 +21,7 @@
 #include "sched/place.h"
 #include "sched/queue.h"
 #include "sched/replace.h"
+#include "sched/unread.h"
 
 /* --- Requests --------------------------------------------------------------------------------- */
 
@@ -72,6 +74,7 @@ static void on_done(struct sched *s, struct sched_request *r)
     if (r->state != SCHED_REQUEST_GRANTED)
         return;
     sched_instance_end_lease(s, r);
+    unread_end(s, r);
     if (i->state == SCHED_UNLOADED)
         return;
     if (!r->passive) {
@@ -93,6 +96,7 @@ static void on_cancel(struct sched *s, struct sched_request *r)
         break;
     case SCHED_REQUEST_WAITING:
         queue_remove(s, r);
+        unread_end(s, r);
         queue_update(s, r->model);
         break;
     case SCHED_REQUEST_GRANTED:
@@ -101,6 +105,7 @@ static void on_cancel(struct sched *s, struct sched_request *r)
     case SCHED_REQUEST_REJECTED:
         TAILQ_REMOVE(&s->rejected, r, link);
         r->state = SCHED_REQUEST_NEW;
+        unread_end(s, r);
         break;
     }
 }
@@ -226,6 +231,7 @@ static void on_tick(struct sched *s)
 {
     struct sched_instance *i;
     struct sched_model *m, *next;
+    unread_lapse(s);
     for (m = TAILQ_FIRST(&s->waiting_models); m; m = next) {
         next = TAILQ_NEXT(m, queue_link);
         queue_reject_late(s, m);
@@ -262,6 +268,12 @@ void sched_event(struct sched *s, const struct sched_event *event, uint64_t now)
         break;
     case SCHED_EV_DONE:
         on_done(s, event->request);
+        break;
+    case SCHED_EV_UNREAD:
+        unread_begin(s, event->request);
+        break;
+    case SCHED_EV_READ:
+        unread_end(s, event->request);
         break;
     case SCHED_EV_LOAD:
         on_load(s, event->model);
@@ -308,6 +320,7 @@ static bool next_reject(struct sched *s, struct sched_action *action)
         return false;
     TAILQ_REMOVE(&s->rejected, r, link);
     r->state = SCHED_REQUEST_NEW;
+    unread_end(s, r);
     *action = (struct sched_action){
         .type = SCHED_ACT_REJECT, .model = r->model, .request = r, .reject = r->rejected};
     return true;
@@ -386,4 +399,5 @@ void sched_init(struct sched *s, const struct sched_config *config)
     TAILQ_INIT(&s->drops);
     TAILQ_INIT(&s->granted);
     TAILQ_INIT(&s->rejected);
+    TAILQ_INIT(&s->unread);
 }

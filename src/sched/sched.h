@@ -30,6 +30,9 @@
  *    `spare` bytes left on each device, unless one of the two is `apart`.
  *  - Leases. A grant is a lease of an instance. An instance with a lease is stopped only when the
  *    deadline of a drain has passed, by force, or because it does not answer.
+ *  - Unread. A request whose client left though it goes on (SCHED_EV_UNREAD) lapses after
+ *    `unread_ms`: from then on its lease does not keep the instance from being evicted, drained or
+ *    made to yield, and is cut off by the stop. It does keep it from being idle for its ttl.
  *  - Grants. A request for a model with a READY instance is granted at once, unless that instance
  *    has `max_leases` leases; then the next lease that ends makes room for it. A grant always goes
  *    to a READY instance: never to one that loads, yields, drains or stops.
@@ -178,11 +181,15 @@ struct sched_request {
     enum sched_request_state state;
     bool caused_load;                  /* the SPAWN that served it was given because of it */
     bool grant_due;                    /* is in sched.granted */
+    bool unread;                       /* nobody reads its answer, */
+    bool lapsed;                       /* and has not for unread_ms */
+    uint64_t lapses_at;                /* while it is unread and not lapsed: is in sched.unread */
     struct sched_instance *instance;   /* GRANTED: whose lease it holds; NULL otherwise */
     uint64_t since;                    /* ms: when it arrived */
     uint64_t number;                   /* of all requests, in the order of their arrival */
     enum sched_reject_reason rejected; /* when REJECTED */
     TAILQ_ENTRY(sched_request) link;
+    TAILQ_ENTRY(sched_request) unread_link;
 };
 TAILQ_HEAD(sched_requests, sched_request);
 
@@ -225,6 +232,7 @@ struct sched_instance {
     uint64_t drain_until;               /* DRAINING */
     unsigned leases; /* requests granted and not finished, also after it is gone */
     unsigned active; /* those of them that are not passive: these count for max_leases */
+    unsigned lapsed; /* those of them that lapsed: the others keep it in service */
     uint64_t
         wanted_since;    /* the operator's load request that it is loaded for; SCHED_NEVER: none */
     uint64_t spawned_at; /* when its load began */
@@ -295,6 +303,7 @@ struct sched_config {
     unsigned devices;     /* of which footprints count: 0 to SCHED_DEVICES */
     uint64_t max_wait_ms; /* after which a waiting model makes busy instances yield; 0: at once */
     uint64_t wait_timeout_ms; /* 0: none */
+    uint64_t unread_ms;       /* how long a request that nobody reads keeps its instance */
     uint64_t residence_ms;    /* most that an idle instance stays for the sake of its load time */
     uint64_t hopeless_ms;     /* how long other programs are given to free memory */
     unsigned max_failures;    /* in a row; 0: no limit */
@@ -315,6 +324,9 @@ enum sched_event_type {
     SCHED_EV_CANCEL,  /* request: its client left, waiting or granted; a no-op when it is NEW.
                          A pending GRANT or REJECT for it is not given any more */
     SCHED_EV_DONE,    /* request: granted, its last byte went out; a no-op unless it is GRANTED */
+    SCHED_EV_UNREAD,  /* request: its client left, and it goes on. A no-op unless it waits or is
+                         granted. Again after READ: its time begins anew */
+    SCHED_EV_READ,    /* request: somebody reads its answer again */
     SCHED_EV_LOAD,    /* model: an operator wants it loaded. Ends no hold: with a hold nothing
                          happens, now or later. While no instance loads or is READY it is about the
                          next load. If an outdated instance serves, it is about its replacement */
@@ -352,7 +364,7 @@ struct sched_event {
     enum sched_event_type type;
     struct sched_model *model;       /* ADD, REMOVE, LOAD, UNLOAD, REPLACE, KEEP, HOLD, RELEASE */
     struct sched_instance *instance; /* READY, GONE, BROKEN */
-    struct sched_request *request;   /* REQUEST, CANCEL, DONE */
+    struct sched_request *request;   /* REQUEST, CANCEL, DONE, UNREAD, READ */
     uint64_t drain_until;            /* UNLOAD, SHUTDOWN: ms; SCHED_NEVER: as long as it takes */
     uint64_t hold_until;             /* HOLD */
     bool oom, ours;                  /* GONE */
@@ -410,6 +422,7 @@ struct sched {
     struct sched_models drops;      /* DROP due */
     struct sched_requests granted;  /* GRANT due */
     struct sched_requests rejected; /* REJECT due */
+    struct sched_requests unread;   /* by unread_link: unread and not lapsed, in order of time */
 };
 
 /* Set `spare` after it. */

@@ -237,6 +237,7 @@ static void set_defaults(struct config *c)
         .port = 8080,
         .timeout_ms = HTTP_STALL_MS,
         .max_wait_ms = 30000,
+        .unread_grace_ms = 10000,
         .drain_timeout_ms = 60000,
         .load_timeout_ms = 600000,
         .stop_timeout_ms = 10000,

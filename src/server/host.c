@@ -166,8 +166,22 @@ void host_submit(struct host_request *r, struct model *model, bool may_load)
     placement_prepare(model);
     r->sched =
         (struct sched_request){.model = &model->sched, .may_load = may_load, .passive = r->passive};
-    host_sched_event(model->host,
-                     &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched});
+    sched_event(&model->host->sched,
+                &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &r->sched}, r->arrived);
+    if (r->unread)
+        sched_event(&model->host->sched,
+                    &(struct sched_event){.type = SCHED_EV_UNREAD, .request = &r->sched},
+                    r->arrived);
+    host_pump(model->host);
+}
+
+void host_set_unread(struct host_request *r, bool unread)
+{
+    r->unread = unread;
+    if (r->model && r->sched.state != SCHED_REQUEST_NEW)
+        host_sched_event(r->model->host,
+                         &(struct sched_event){.type = unread ? SCHED_EV_UNREAD : SCHED_EV_READ,
+                                               .request = &r->sched});
 }
 
 void host_withdraw(struct host_request *r)
@@ -290,6 +304,7 @@ static void init_scheduler(struct host *h)
         .spare = c->engine.kind->memory_margin,
         .max_wait_ms = c->max_wait_ms,
         .wait_timeout_ms = c->load_timeout_ms,
+        .unread_ms = c->unread_grace_ms,
         .residence_ms = RESIDENCE_MS,
         .hopeless_ms = HOPELESS_MS,
         .max_failures = FAILURES_MAX,

@@ -35,6 +35,7 @@ struct host_request {
     void (*granted)(struct host_request *r);
     void (*rejected)(struct host_request *r, enum sched_reject_reason why);
     bool passive; /* does not count as use of the model */
+    bool unread;  /* nobody reads its answer; host_set_unread() */
     /* Who asks for what, for a person: `POST /v1/chat/completions from 127.0.0.1:4711`. The caller
      * frees. */
     char *(*describe)(const struct host_request *r);
@@ -118,6 +119,9 @@ const struct sched *host_sched(const struct host *h);
 void host_submit(struct host_request *r, struct model *model, bool may_load);
 /* The lease ends, or the place in the queue is given up. No-op when it has neither. */
 void host_withdraw(struct host_request *r);
+/* Whether nobody reads its answer, though it goes on: soon it does not keep its engine in service any more
+ * (--unread-grace). Before host_submit() it only sets the flag. */
+void host_set_unread(struct host_request *r, bool unread);
 /* Whether the engine that it was granted is being stopped on purpose: a request that is cut off by
  * that must not bring the model back. */
 bool host_is_stopping(const struct host_request *r);

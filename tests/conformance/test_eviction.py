@@ -98,6 +98,14 @@ def test_a_busy_model_stays(start, slow_model, see):
     see("loaded then", loaded(server), ["quick"])
 
 
+def test_a_closed_page_does_not_keep_its_model(start, slow_model, see):
+    """Its answer goes on, so that it can be read again; who wants another model need not wait for its end."""
+    server = start(*mixed(start, slow_model))
+    start_long(server, "slow", conversation="page", max_tokens=30000).close()
+    see("other model", server.tokenize("quick").status, 200)
+    see("loaded", loaded(server), ["quick"])
+
+
 def test_a_load_beside_a_busy_model(start, slow_model, see):
     server = start(*mixed(start, slow_model))
     wire = start_long(server, "slow")

@@ -108,11 +108,12 @@ def busy(server, model):
     return any(slot["is_processing"] for slot in server.get(f"/slots?model={model}").json)
 
 
-def start_long(server, model, **more):
+def start_long(server, model, conversation=None, **more):
     """A stream that goes on for long, of which the first bytes have come."""
     wire = server.wire()
     wire.send(request_bytes("POST", "/v1/chat/completions", {
-        "model": model, "stream": True, "max_tokens": 20000, "ignore_eos": True, **CHAT, **more}))
+        "model": model, "stream": True, "max_tokens": 20000, "ignore_eos": True, **CHAT, **more},
+                            X_Conversation_Id=conversation))
     head = wire.head()
     assert head.status == 200
     wire.rest = wire.chunks()

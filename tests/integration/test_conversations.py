@@ -19,7 +19,12 @@ TOKENS = 600  # some 0.3 s
 
 def options(folder):
     """One thread each: where several tests share the processors, more only wait for each other."""
-    return ["--models-dir", folder, "--threads", "1"]
+    return ["--models-dir", folder, "--threads", "1", "--unread-grace", "1h"]
+
+
+def hasty(folder):
+    """Who has no client is soon given up; so is an engine that stands still."""
+    return [*options(folder), "--models-max", "1", "--unread-grace", "200ms", "--stop-timeout", "200ms"]
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +177,62 @@ def test_its_engine_dies(hostler, talkers):
     is_json_error(again(server, "c"), 404)
     assert server.tokenize("a").status == 200
     assert requests(server, "a") == 0
+
+
+# --- for how long it keeps its engine --------------------------------------------------------------
+
+def unread(server, model="a"):
+    return [r["unread"] for r in server.get(f"/hostler/v1/requests?model={model}").json["requests"]]
+
+
+def test_it_keeps_its_engine_for_a_grace_only(hostler, talkers):
+    server = hostler(*hasty(talkers), "--max-wait", "1h")
+    frozen = Frozen(server, "a")
+    wire = begun(server, "a", "c")
+    assert unread(server)[0] is False
+    with frozen:
+        leave(server, wire)
+        assert unread(server)[0] is True
+        assert server.tokenize("b").status == 200
+        server.until_gone("a", "evicted")
+    record = server.get("/hostler/v1/requests?model=a").json["requests"][0]
+    assert record["state"] == "done" and record["error"] == "evicted" and record["unread"] is True
+
+
+@pytest.mark.parametrize("order", [{"model": "a"}, {"models": ["a"]}], ids=["one", "several"])
+def test_an_unload_waits_for_a_grace_only(hostler, talkers, order):
+    server = hostler(*hasty(talkers), "--drain-timeout", "1h")
+    frozen = Frozen(server, "a")
+    wire = begun(server, "a", "c")
+    with frozen:
+        leave(server, wire)
+        assert server.post("/models/unload", order).status == 200
+    assert not server.engines()
+
+
+def test_who_reads_it_again_keeps_it(hostler, talkers):
+    server = hostler(*hasty(talkers), "--max-wait", "1h")
+    frozen = Frozen(server, "a")
+    wire = begun(server, "a", "c", tokens=1900)
+    with frozen:
+        leave(server, wire)
+        reader = Wire(server).ask("GET", "/v1/stream?conv_id=c&from=0")
+        until(lambda: unread(server) and not any(unread(server)), what="the reader")
+        other = background(server.tokenize, "b")
+        until(lambda: "b" in server.queue(), what="b in the queue")
+        reader.close()
+        until(lambda: any(unread(server)), what="the reader's end")
+        assert other.result(PATIENCE).status == 200
+
+
+def test_without_others_it_goes_on(hostler, talkers):
+    server = hostler(*hasty(talkers), "--ttl", "1ms")
+    frozen = Frozen(server, "b")
+    with frozen:
+        assert server.post("/models/pin", {"model": "b"}).status == 200
+    wire = begun(server, "b", "c")
+    leave(server, wire)
+    assert is_whole(again(server, "c").body)
 
 
 # --- while its model loads -------------------------------------------------------------------------

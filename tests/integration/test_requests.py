@@ -74,7 +74,8 @@ def test_a_record_from_beginning_to_end(server):
         wanted = ["state=running", "model=slow&state=running", "limit=1"]
         assert all(requests(server, f"?{w}")[0]["id"] == record["id"] for w in wanted)
     (record,) = ended(server, "whole/1")
-    assert record["error"] == "client_gone" and record["status"] == 200
+    assert record["error"] == "client_gone" and record["status"] == 200 and record["unread"] is False
+    assert record["tokens"] >= 2  # its pieces that came
     before = record["elapsed_ms"]
     assert of(server, "whole/1")[0]["elapsed_ms"] == before
 

@@ -80,6 +80,8 @@ struct client {
     struct engine *engine; /* that serves it */
     bool rejected;         /* by the event that is being handled */
     enum sched_reject_reason reason;
+    bool unread; /* its client left, */
+    uint64_t lapses_at;
     bool judged;       /* in the end phase: was there when it began */
     uint64_t since, n; /* ms; order of arrival */
     uint64_t at;       /* in the end phase: when it is done */
@@ -94,12 +96,14 @@ struct world {
     TAILQ_HEAD(, engine) engines; /* that were spawned, in their order, until they may be freed */
     unsigned n_models;
     bool strict, shutdown;
-    bool fixed;    /* max_leases does not change */
-    bool plain;    /* only places are short: then much more can be said of what must happen */
-    bool ending;   /* the end phase has begun */
-    bool resident; /* in the end phase: whoever is served asks again */
+    bool fixed;       /* max_leases does not change */
+    bool plain;       /* only places are short: then much more can be said of what must happen */
+    bool interrupted; /* events came since the first of the actions that are being pulled */
+    bool ending;      /* the end phase has begun */
+    bool resident;    /* in the end phase: whoever is served asks again */
     const struct engine *victim; /* that is being judged */
     uint64_t seed, random, now, event, arrivals;
+    uint64_t ticked_at;
     unsigned op; /* of random_event(): what is drawn in it depends on this and the seed alone */
     unsigned spawned; /* how many there were */
     unsigned depth;
@@ -259,6 +263,17 @@ static unsigned count_leases(const struct world *w, const struct engine *e)
     return n;
 }
 
+/* Leases that keep the engine in service. */
+static unsigned count_readers(const struct world *w, const struct engine *e)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *c = &w->clients[i];
+        n += c->state == CLIENT_SERVED && c->engine == e && !c->r.lapsed;
+    }
+    return n;
+}
+
 /* Clients of `m` in `state`. */
 static unsigned count_clients(const struct world *w, const struct catalog_model *m,
                               enum client_state state)
@@ -389,7 +404,7 @@ static bool leaves(const struct engine *e)
 
 static bool is_idle(const struct world *w, const struct engine *e)
 {
-    return e->state == ENGINE_UP && !e->draining && !e->model->m.pinned && !count_leases(w, e);
+    return e->state == ENGINE_UP && !e->draining && !e->model->m.pinned && !count_readers(w, e);
 }
 
 static bool stayed(const struct world *w, const struct engine *e)
@@ -704,7 +719,9 @@ static void check_need(struct world *w, const struct engine *e, const struct cat
     CHECK(cause && cause != e->model, "an eviction for nobody");
     CHECK(is_idle(w, e) && (has_stayed(w, e) || is_late(w, cause)), "not evictable");
     w->victim = e;
-    CHECK(!is_first(w, cause) || !fits_without(w, cause, will_leave), "evicted without need");
+    /* Rejections that follow from an eviction are pulled before it, and what came meanwhile may free room. */
+    CHECK(w->interrupted || !is_first(w, cause) || !fits_without(w, cause, will_leave),
+          "evicted without need");
 }
 
 /* An eviction is chosen when it is pulled, so that it can be checked in all worlds. */
@@ -717,7 +734,7 @@ static void check_eviction(struct world *w, const struct engine *e)
     CHECK(!e->model->m.pinned && !e->draining && e->state == ENGINE_UP, "not evictable");
     for (unsigned i = 0; i < w->n_models; i++) {
         const struct engine *o = open_engine(w, &w->models[i]);
-        bool idle = o && o != e && !o->model->m.pinned && !count_leases(w, o) &&
+        bool idle = o && o != e && !o->model->m.pinned && !count_readers(w, o) &&
                     oldest_wish(w, o->model) == SCHED_NEVER;
         CHECK(!idle ||
                   (o->last_used >= e->last_used && count_clients(w, e->model, CLIENT_ASKED) == 0),
@@ -730,7 +747,7 @@ static void check_stop(struct world *w, const struct engine *e, const struct sch
     const struct sched_model *m = &e->model->m;
     CHECK(lives(e), "stop of what does not run");
     CHECK(!e->stop_given || (a->force && !e->force_given), "stop given twice");
-    CHECK(a->force || !count_leases(w, e), "stopped with leases");
+    CHECK(a->force || !count_readers(w, e), "stopped with leases");
     CHECK(!a->force || e->broken || (e->draining && e->drain_until <= w->now),
           "forced without an order");
     switch (a->stop) {
@@ -752,7 +769,8 @@ static void check_stop(struct world *w, const struct engine *e, const struct sch
         CHECK(e->broken, "stopped for being broken, but was not");
         break;
     case SCHED_STOP_IDLE:
-        CHECK(!m->pinned && m->ttl_ms && sum(e->last_used, m->ttl_ms) <= w->now,
+        CHECK(!m->pinned && m->ttl_ms && sum(e->last_used, m->ttl_ms) <= w->now &&
+                  !count_leases(w, e),
               "stopped for being idle, but was not");
         break;
     }
@@ -902,11 +920,12 @@ static enum sched_state expected_state(const struct engine *e)
 
 static void check_engine(struct world *w, const struct engine *e)
 {
-    bool busy = count_leases(w, e) > 0;
+    bool busy = count_readers(w, e) > 0;
     bool serves = e->i.state == SCHED_READY || e->i.state == SCHED_YIELDING;
     CHECK(e->i.state == expected_state(e), "instance.state");
     CHECK(e->i.leases == count_leases(w, e), "instance.leases");
     CHECK(e->i.active == count_active(w, e), "instance.active");
+    CHECK(e->i.leases - e->i.lapsed == count_readers(w, e), "instance.lapsed");
     CHECK(e->i.outdated == e->outdated, "instance.outdated");
     CHECK(!e->i.stop_due, "a stop is due that was not given");
     CHECK(!e->i.replacement_due || (e->outdated && serves),
@@ -1011,7 +1030,7 @@ static void check_places(struct world *w)
     for (unsigned i = 0; i < w->n_models; i++) {
         const struct engine *e = open_engine(w, &w->models[i]);
         bool able = e && !e->model->m.pinned;
-        CHECK(!able || p.wishes <= p.stopping || count_leases(w, e),
+        CHECK(!able || p.wishes <= p.stopping || count_readers(w, e),
               "waits, though an engine is idle");
         /* Whoever became overdue since the last tick is looked after at the next. */
         CHECK(!able || needed <= p.yielding + p.draining || sched_deadline(&w->s) <= w->now,
@@ -1020,8 +1039,27 @@ static void check_places(struct world *w)
     CHECK(p.yielding <= needed, "more engines yield than models wait too long");
 }
 
+static bool goes_on(const struct client *c)
+{
+    return c->state != CLIENT_OUT;
+}
+
+/* Who is unread lapses at the first tick behind its time, and not before. */
+static void check_unread(struct world *w)
+{
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *c = &w->clients[i];
+        if (!goes_on(c) || c->r.state == SCHED_REQUEST_REJECTED)
+            continue;
+        CHECK(c->r.unread == c->unread, "request.unread");
+        CHECK(!c->r.lapsed || (c->unread && c->lapses_at <= w->now), "lapsed before its time");
+        CHECK(!c->unread || c->r.lapsed || c->lapses_at >= w->ticked_at, "has not lapsed");
+    }
+}
+
 static void check_rest(struct world *w)
 {
+    check_unread(w);
     check_counters(w);
     check_turn(w);
     check_replacements(w);
@@ -1059,6 +1097,11 @@ static uint64_t expected_deadline(const struct world *w)
     const struct engine *e;
     EACH_ENGINE (e, w, NULL)
         at = earlier(at, expected_deadline_of_engine(w, e));
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *c = &w->clients[i];
+        if (goes_on(c) && c->unread && !c->r.lapsed)
+            at = earlier(at, c->lapses_at);
+    }
     for (unsigned i = 0; i < w->n_models; i++) {
         const struct catalog_model *m = &w->models[i];
         uint64_t overdue = sum(oldest_wish(w, m), w->config.max_wait_ms);
@@ -1141,8 +1184,10 @@ static void pull(struct world *w)
             w->depth++;
             random_event(w);
             w->depth--;
+            w->interrupted = true;
         }
     }
+    w->interrupted &= w->depth > 0;
     check_rest(w);
     free_gone(w);
 }
@@ -1158,6 +1203,7 @@ static void feed(struct world *w, const struct sched_event *event)
         [SCHED_EV_GONE] = "gone",         [SCHED_EV_BROKEN] = "broken",
         [SCHED_EV_HOLD] = "hold",         [SCHED_EV_RELEASE] = "release",
         [SCHED_EV_SHUTDOWN] = "shutdown", [SCHED_EV_TICK] = "tick",
+        [SCHED_EV_UNREAD] = "unread",     [SCHED_EV_READ] = "read",
     };
     uint64_t until = event->drain_until | event->hold_until;
     const struct engine *e = (const struct engine *)event->instance;
@@ -1201,10 +1247,23 @@ static void check_answers(struct world *w, const struct catalog_model *m,
     }
 }
 
+/* Where the capacity was being read, one may yield though it is idle. Once it is in service again its ttl
+ * may have passed: it is stopped at the next tick. */
+static bool is_any_idle_that_yields(const struct world *w)
+{
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        if (e->i.state == SCHED_YIELDING && !count_leases(w, e))
+            return true;
+    return false;
+}
+
 static void tick(struct world *w)
 {
+    bool may_resume = is_any_idle_that_yields(w);
+    w->ticked_at = w->now;
     feed(w, &(struct sched_event){.type = SCHED_EV_TICK});
-    if (!w->strict)
+    if (!w->strict || may_resume)
         return;
     if (w->plain) {
         check_answers(w, NULL, SCHED_REJECT_WAIT_TIMEOUT, false);
@@ -1292,6 +1351,17 @@ static void leave(struct world *w, struct client *c, enum sched_event_type type)
     feed(w, &(struct sched_event){.type = type, .request = &c->r});
 }
 
+/* A client leaves, and what it asked for goes on; or somebody reads it again. */
+static void turn(struct world *w, struct client *c)
+{
+    if (c->r.instance && c->r.instance->state == SCHED_STOPPING)
+        return; /* that it is read again comes too late */
+    c->unread = !c->unread;
+    c->lapses_at = sum(w->now, w->config.unread_ms);
+    feed(w, &(struct sched_event){.type = c->unread ? SCHED_EV_UNREAD : SCHED_EV_READ,
+                                  .request = &c->r});
+}
+
 /* Anybody may ask, and be answered or leave at any time; what comes too late must do no harm. */
 static void client_event(struct world *w)
 {
@@ -1307,9 +1377,14 @@ static void client_event(struct world *w)
     case CLIENT_ASKED:
         if (one_in(w, 4))
             leave(w, c, SCHED_EV_CANCEL);
+        else if (one_in(w, 4) && c->r.state != SCHED_REQUEST_REJECTED)
+            turn(w, c);
         break;
     case CLIENT_SERVED:
-        leave(w, c, one_in(w, 6) ? SCHED_EV_CANCEL : SCHED_EV_DONE);
+        if (one_in(w, 4))
+            turn(w, c);
+        else
+            leave(w, c, one_in(w, 6) ? SCHED_EV_CANCEL : SCHED_EV_DONE);
         break;
     }
 }
@@ -1935,6 +2010,7 @@ static void create_world(struct world *w, uint64_t seed)
     w->config.max_wait_ms = one_in(w, 6) ? SCHED_NEVER : below(w, 4) * below(w, 1000);
     w->config.wait_timeout_ms = one_in(w, 2) ? 0 : 1 + below(w, 4000);
     w->config.hopeless_ms = SCHED_NEVER;
+    w->config.unread_ms = one_in(w, 3) ? 0 : below(w, 1000);
     w->plain = one_in(w, 2);
     w->fixed = one_in(w, 2);
     if (!w->plain)

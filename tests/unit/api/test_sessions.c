@@ -15,42 +15,49 @@
 static struct sessions *s;
 
 struct request {
-    struct session_waiter waiter;
+    struct session_request session;
     unsigned stops;
     struct request *begins; /* another session, when it is stopped */
 };
 
 static struct request a, b;
+static bool is_read;
 
-static void on_stopped(struct session_waiter *w)
+static void on_read_again(struct session_request *w, bool read)
 {
-    struct request *r = container_of(w, struct request, waiter);
+    (void)w;
+    is_read = read;
+}
+
+static void on_stopped(struct session_request *w)
+{
+    struct request *r = container_of(w, struct request, session);
     assert_null(w->session);
     r->stops++;
     if (r->begins)
-        assert_true(sessions_begin(s, "other", "m", &r->begins->waiter));
+        assert_true(sessions_begin(s, "other", "m", &r->begins->session));
 }
 
 static int set_up(void **state)
 {
     (void)state;
     s = sessions_create();
-    a = b = (struct request){.waiter.stopped = on_stopped};
+    a = b = (struct request){.session.stopped = on_stopped, .session.read_again = on_read_again};
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    sessions_leave(&a.waiter);
-    sessions_leave(&b.waiter);
+    sessions_leave(&a.session);
+    sessions_leave(&b.session);
     sessions_destroy(s);
     return 0;
 }
 
 static void begin(const char *id, const char *model, struct request *r)
 {
-    assert_true(sessions_begin(s, id, model, &r->waiter));
+    assert_true(sessions_begin(s, id, model, &r->session));
 }
 
 static void assert_model(const char *id, const char *model)
@@ -66,7 +73,7 @@ static void assert_model(const char *id, const char *model)
 static void begin_many(unsigned n)
 {
     static unsigned made;
-    for (char id[16]; n--; sessions_leave(&b.waiter)) {
+    for (char id[16]; n--; sessions_leave(&b.session)) {
         snprintf(id, sizeof id, "many%u", made++);
         begin(id, "m", &b);
     }
@@ -86,8 +93,8 @@ static void it_is_remembered_when_its_request_waits_no_more(void **state)
     (void)state;
     begin("x", "m", &a);
     assert_model("x", "m");
-    sessions_leave(&a.waiter);
-    sessions_leave(&a.waiter);
+    sessions_leave(&a.session);
+    sessions_leave(&a.session);
     assert_model("x", "m");
 }
 
@@ -107,7 +114,7 @@ static void a_stop_tells_nobody_who_left(void **state)
 {
     (void)state;
     begin("x", "m", &a);
-    sessions_leave(&a.waiter);
+    sessions_leave(&a.session);
     sessions_stop(s, "x");
     assert_int_equal(a.stops, 0);
     assert_model("x", NULL);
@@ -140,9 +147,9 @@ static void a_long_id_is_not_remembered(void **state)
     char id[SESSIONS_ID_MAX + 2];
     memset(id, 'x', sizeof id);
     id[SESSIONS_ID_MAX + 1] = '\0';
-    assert_false(sessions_begin(s, id, "m", &a.waiter));
+    assert_false(sessions_begin(s, id, "m", &a.session));
     assert_model(id, NULL);
-    assert_null(a.waiter.session);
+    assert_null(a.session.session);
     id[SESSIONS_ID_MAX] = '\0';
     begin(id, "m", &a);
     assert_model(id, "m");
@@ -154,9 +161,9 @@ static void of_too_many_the_oldest_are_forgotten(void **state)
 {
     (void)state;
     begin("oldest", "m", &a);
-    sessions_leave(&a.waiter);
+    sessions_leave(&a.session);
     begin("second", "m", &a);
-    sessions_leave(&a.waiter);
+    sessions_leave(&a.session);
     begin_many(SESSIONS_MAX - 2);
     assert_model("oldest", "m");
     begin_many(1);
@@ -180,16 +187,62 @@ static void more_wait_than_are_remembered_otherwise(void **state)
     static struct request many[SESSIONS_MAX + 10];
     char id[16];
     for (unsigned i = 0; i < SESSIONS_MAX + 10; i++) {
-        many[i] = (struct request){.waiter.stopped = on_stopped};
+        many[i] =
+            (struct request){.session.stopped = on_stopped, .session.read_again = on_read_again};
         snprintf(id, sizeof id, "w%u", i);
         begin(id, "m", &many[i]);
     }
     assert_model("w0", "m");
     for (unsigned i = 0; i < SESSIONS_MAX + 10; i++)
-        sessions_leave(&many[i].waiter);
+        sessions_leave(&many[i].session);
     begin_many(1);
     assert_model("w10", NULL); /* back within the bound */
     assert_model("w11", "m");
+}
+
+/* --- readers ----------------------------------------------------------------------------------- */
+
+static void a_request_learns_whether_it_is_read_again(void **state)
+{
+    struct session_reader one = {0}, other = {0}, nobody = {0};
+    (void)state;
+    begin("x", "m", &a);
+    sessions_begin_reading(s, "x", &one);
+    assert_true(is_read);
+    sessions_begin_reading(s, "x", &other);
+    sessions_begin_reading(s, "y", &nobody);
+    sessions_end_reading(s, "x", &one);
+    sessions_end_reading(s, "y", &nobody);
+    assert_true(is_read);
+    sessions_end_reading(s, "x", &other);
+    assert_false(is_read);
+}
+
+static void a_reader_of_a_session_before_does_not_count(void **state)
+{
+    struct session_reader before = {0}, now = {0};
+    (void)state;
+    begin("x", "m", &a);
+    sessions_begin_reading(s, "x", &before);
+    begin("x", "m", &b);
+    sessions_begin_reading(s, "x", &now);
+    sessions_end_reading(s, "x", &before);
+    assert_true(is_read);
+    sessions_end_reading(s, "x", &now);
+    assert_false(is_read);
+}
+
+static void one_at_its_engine_is_not_told_of_a_stop(void **state)
+{
+    struct session_reader reader = {0};
+    (void)state;
+    begin("x", "m", &a);
+    sessions_grant(&a.session);
+    sessions_begin_reading(s, "x", &reader);
+    sessions_stop(s, "x");
+    assert_int_equal(a.stops, 0);
+    assert_null(a.session.session);
+    sessions_end_reading(s, "x", &reader);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -207,6 +260,9 @@ int main(void)
         TEST(of_too_many_the_oldest_are_forgotten),
         TEST(one_that_waits_is_not_forgotten),
         TEST(more_wait_than_are_remembered_otherwise),
+        TEST(a_request_learns_whether_it_is_read_again),
+        TEST(a_reader_of_a_session_before_does_not_count),
+        TEST(one_at_its_engine_is_not_told_of_a_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
