@@ -237,8 +237,8 @@ int body_get_text(struct http_exchange *x, json_t *body, const char *name, const
 {
     json_t *v = json_object_get(body, name);
     *text = json_string_value(v);
-    if (!v || json_is_string(v) || json_is_null(v))
+    if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) <= BODY_TEXT_MAX))
         return 0;
-    reply_error(x, 400, "'%s' must be a text", name);
+    reply_error(x, 400, "'%s' must be a text of at most %d bytes", name, BODY_TEXT_MAX);
     return -1;
 }

@@ -23,7 +23,9 @@ int body_check_members(struct http_exchange *x, json_t *body, const char *const 
 /* Members of `body`: 0, or -1 after answering 400 because the member is of another type. */
 int body_get_bool(struct http_exchange *x, json_t *body, const char *name, bool *value)
     __attribute__((warn_unused_result));
-/* `*text` is NULL when there is none. */
+/* Bytes of a text. It may be kept for each model, in memory and in the state's file. */
+#define BODY_TEXT_MAX 1024
+/* `*text` is NULL when there is none; it has at most BODY_TEXT_MAX bytes. */
 int body_get_text(struct http_exchange *x, json_t *body, const char *name, const char **text)
     __attribute__((warn_unused_result));
 /* Seconds as a number (`0.5`) or as text (`5m`) into milliseconds. Returns 1 when the member is

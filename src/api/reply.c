@@ -14,6 +14,7 @@
 #include "base/text.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
+#define MESSAGE_MAX ((size_t)8 * 1024) /* bytes: it may quote what the client sent, at any length */
 
 void reply_no_memory(struct http_exchange *x)
 {
@@ -93,9 +94,11 @@ json_t *reply_string(const char *text)
 json_t *reply_error_object(int status, const char *message)
 {
     json_t *error = json_object();
+    char *text = mem_strndup(message, strnlen(message, MESSAGE_MAX));
     json_object_set_new(error, "code", json_integer(status));
-    json_object_set_new(error, "message", reply_string(message));
+    json_object_set_new(error, "message", reply_string(text));
     json_object_set_new(error, "type", json_string(error_type(status)));
+    free(text);
     return error;
 }
 

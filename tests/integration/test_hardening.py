@@ -73,6 +73,25 @@ def test_a_reason_cannot_forge_a_log_line(hostler, models):
     assert not any(line.startswith("forged") for line in server.log().splitlines())
 
 
+@pytest.mark.parametrize("path", ["/models/unload", "/models/unload-all", "/models/hold"])
+def test_a_reason_has_a_ceiling(hostler, models, path):
+    """It is kept for each model: 500 KiB and 10,000 models came to 5 GB, in memory, in the state's file and in each list."""
+    server = hostler("--models-dir", models)
+    which = {"/models/unload": {"model": "m1", "hold": True}, "/models/unload-all": {"hold": True}, "/models/hold": {"all": True}}[path]
+    answer = server.post(path, {**which, "reason": "x" * 1025})
+    assert answer.status == 400 and "at most 1024 bytes" in answer.error["message"]
+    assert server.get("/hostler/v1/status").json["holds"] == []
+    assert server.post(path, {**which, "reason": "x" * 1024}).status == 200
+
+
+def test_an_error_quotes_no_more_than_a_part(hostler, models):
+    """A name of 1 MiB is not sent back to whoever does not read it."""
+    server = hostler("--models-dir", models)
+    for method, path in (("POST", "/models/load"), ("POST", "/models"), ("POST", "/models/hold"), ("POST", "/tokenize")):
+        answer = server.request(method, path, {"model": "q" * 1000000})
+        assert answer.status in (400, 404) and len(answer.error["message"]) < 10000, path
+
+
 @pytest.mark.parametrize("path", ["/models/unload", "/models/unload-all", "/models/hold", "/models/release"])
 def test_a_slip_in_a_member_does_nothing(hostler, models, path):
     server = hostler("--models-dir", models)
