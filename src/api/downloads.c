@@ -56,17 +56,6 @@ json_t *model_json_download(const struct downloads_item *item)
                      "output_modalities", "text", "source", "cache", "can_remove", 1);
 }
 
-/* The model that is in the cache already by that name; NULL when none is. */
-static const struct model *find_cached(const struct api *api, const char *repo)
-{
-    char *id = cache_id(repo);
-    const struct model *m = host_find(api->host, repo);
-    if (!m && id)
-        m = host_find(api->host, id);
-    free(id);
-    return m;
-}
-
 static int status_of(int error)
 {
     switch (error) {
@@ -91,7 +80,7 @@ static void start(struct api *api, struct http_exchange *x, const struct caller 
         reply_error(x, 400, "model must be a non-empty string: USER/REPO or USER/REPO:TAG");
         return;
     }
-    const struct model *there = find_cached(api, repo);
+    const struct model *there = host_find(api->host, repo);
     if (there) {
         reply_error(x, 400, "model '%s' already exists", there->entry->id);
         return;

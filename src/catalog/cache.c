@@ -349,21 +349,6 @@ static char *id_of(const char *repo, const char *tag, size_t len)
     return id;
 }
 
-char *cache_id(const char *repo)
-{
-    const char *colon = strchr(repo, ':');
-    if (!colon)
-        return NULL;
-    const char *tag = colon + 1;
-    for (const char *c = tag; *c; c++)
-        if (*c == '-' || *c == '.')
-            tag = c + 1;
-    char *name = mem_strndup(repo, (size_t)(colon - repo));
-    char *id = id_of(name, tag, strlen(tag));
-    free(name);
-    return id;
-}
-
 static void add_model(struct folder *out, const char *repo, const struct snapshot *s, size_t first,
                       size_t n)
 {

@@ -28,11 +28,6 @@
  * user's home; NULL when there is neither. The caller frees it. */
 char *cache_folder(char *const *env);
 
-/* The id that the cached model of `user/repo:TAG` has: of the tag only the part after its last
- * `-` or `.` (`u/r:UD-Q4_K_XL` is listed as `u/r:Q4_K_XL`), in capitals. NULL without a tag; the
- * caller frees it. */
-char *cache_id(const char *repo);
-
 /*
  * Lists the cache `dir`. `path` is the one in the snapshot, as llama.cpp gives it to itself; size
  * and times are the blob's. `draft` is always NULL: llama.cpp takes a draft of the repository only

@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/model_name.h"
 #include "base/nearest.h"
 
 /* libuv's pool has four threads and serves the whole daemon: one stays free. */
@@ -25,9 +26,24 @@
  * ones (some 5 ms each) should still be back soon. */
 #define MAX_BATCH 32
 
+/* All ids and aliases of one normal form that do not have that form themselves. */
+struct form {
+    char *normal;
+    LIST_HEAD(, spelling) spellings;
+    UT_hash_handle hh;
+};
+
+/* An id or an alias whose normal form is another text; embedded. */
+struct spelling {
+    struct form *form; /* NULL: it has its normal form */
+    struct entry *entry;
+    LIST_ENTRY(spelling) link;
+};
+
 struct alias {
     char *name;
     struct entry *entry;
+    struct spelling spelling;
     UT_hash_handle hh;
     LIST_ENTRY(alias) link;
 };
@@ -38,6 +54,7 @@ struct entry {
     bool info_known; /* that header was read, whatever became of the mmproj's */
     bool queued, reading, released;
     LIST_HEAD(, alias) aliases;
+    struct spelling spelling;
     UT_hash_handle hh;
     TAILQ_ENTRY(entry) link; /* in catalog.queue or catalog.left */
 };
@@ -69,6 +86,7 @@ struct catalog {
     uv_idle_t handle; /* never started; see the head of this file */
     struct entry *by_id;
     struct alias *by_alias;
+    struct form *by_form;
     struct entry **order; /* by id */
     size_t n, cap;
     struct entries queue; /* headers to read */
@@ -162,6 +180,65 @@ static struct alias *find_alias(const struct catalog *c, const char *name)
     return a;
 }
 
+static void add_spelling(struct catalog *c, struct spelling *s, struct entry *e, const char *name)
+{
+    if (model_name_is_normal(name))
+        return;
+    char *normal = model_name_normal(name);
+    struct form *form;
+    HASH_FIND_STR(c->by_form, normal, form);
+    if (!form) {
+        form = mem_zalloc(sizeof *form);
+        form->normal = mem_strdup(normal);
+        LIST_INIT(&form->spellings);
+        HASH_ADD_KEYPTR(hh, c->by_form, form->normal, strlen(form->normal), form);
+    }
+    free(normal);
+    s->form = form;
+    s->entry = e;
+    LIST_INSERT_HEAD(&form->spellings, s, link);
+}
+
+static void drop_spelling(struct catalog *c, struct spelling *s)
+{
+    struct form *form = s->form;
+    if (!form)
+        return;
+    LIST_REMOVE(s, link);
+    s->form = NULL;
+    if (!LIST_EMPTY(&form->spellings))
+        return;
+    HASH_DEL(c->by_form, form);
+    free(form->normal);
+    free(form);
+}
+
+/* The model that has this name, letter by letter. */
+static struct entry *find_exactly(const struct catalog *c, const char *name)
+{
+    struct entry *e = find_id(c, name);
+    struct alias *a = e ? NULL : find_alias(c, name);
+    return a ? a->entry : e;
+}
+
+/* The only model with a name of this normal form; NULL: none, or several. */
+static struct entry *find_form(const struct catalog *c, const char *normal)
+{
+    struct entry *e = find_exactly(c, normal);
+    struct form *form = NULL;
+    struct spelling *s;
+    if (!e)
+        HASH_FIND_STR(c->by_form, normal, form);
+    if (!form)
+        return e;
+    LIST_FOREACH (s, &form->spellings, link) {
+        if (e && e != s->entry)
+            return NULL;
+        e = s->entry;
+    }
+    return e;
+}
+
 /* Where `id` is or belongs in `order`. A sorted scan appends, so its end is tried first. */
 static size_t place(const struct catalog *c, const char *id)
 {
@@ -181,6 +258,7 @@ static size_t place(const struct catalog *c, const char *id)
 static void table_insert(struct catalog *c, struct entry *e)
 {
     HASH_ADD_KEYPTR(hh, c->by_id, e->model.id, strlen(e->model.id), e);
+    add_spelling(c, &e->spelling, e, e->model.id);
     if (c->n == c->cap) {
         c->cap = c->cap ? c->cap * 2 : 64;
         c->order = mem_realloc(c->order, c->cap * sizeof(struct entry *));
@@ -197,6 +275,7 @@ static void drop_aliases(struct catalog *c, struct entry *e)
     while ((a = LIST_FIRST(&e->aliases))) {
         LIST_REMOVE(a, link);
         HASH_DEL(c->by_alias, a);
+        drop_spelling(c, &a->spelling);
         free(a->name);
         free(a);
     }
@@ -209,6 +288,7 @@ static void table_remove(struct catalog *c, struct entry *e)
     c->n--;
     memmove(&c->order[i], &c->order[i + 1], (c->n - i) * sizeof(struct entry *));
     HASH_DEL(c->by_id, e);
+    drop_spelling(c, &e->spelling);
     drop_aliases(c, e);
 }
 
@@ -496,16 +576,17 @@ int catalog_add_alias(struct catalog *c, struct catalog_model *model, const char
                       struct error *err)
 {
     assert(!model->removed);
-    const struct catalog_model *other = catalog_find(c, alias);
-    if (other == model && strcmp(model->id, alias) != 0)
+    const struct entry *other = find_exactly(c, alias);
+    if (other == entry_of(model) && strcmp(model->id, alias) != 0)
         return 0;
     if (other)
         return error_set(err, -EEXIST, "alias %s of model %s already means model %s", alias,
-                         model->id, other->id);
+                         model->id, other->model.id);
     struct alias *a = mem_zalloc(sizeof *a);
     a->name = mem_strdup(alias);
     a->entry = entry_of(model);
     HASH_ADD_KEYPTR(hh, c->by_alias, a->name, strlen(a->name), a);
+    add_spelling(c, &a->spelling, a->entry, alias);
     LIST_INSERT_HEAD(&a->entry->aliases, a, link);
     strv_add(&model->aliases, alias);
     return 0;
@@ -519,11 +600,13 @@ void catalog_clear_aliases(struct catalog *c, struct catalog_model *model)
 
 struct catalog_model *catalog_find(const struct catalog *c, const char *name)
 {
-    struct entry *e = find_id(c, name);
-    if (e)
-        return &e->model;
-    struct alias *a = find_alias(c, name);
-    return a ? &a->entry->model : NULL;
+    struct entry *e = find_exactly(c, name);
+    if (!e) {
+        char *normal = model_name_normal(name);
+        e = find_form(c, normal);
+        free(normal);
+    }
+    return e ? &e->model : NULL;
 }
 
 size_t catalog_count(const struct catalog *c)
@@ -589,8 +672,10 @@ static void on_closed(uv_handle_t *handle)
     struct entry *e;
     void (*closed)(void *) = c->closed;
     void *ctx = c->closed_ctx;
-    for (size_t i = 0; i < c->n; i++)
+    for (size_t i = 0; i < c->n; i++) {
         drop_aliases(c, c->order[i]);
+        drop_spelling(c, &c->order[i]->spelling);
+    }
     HASH_CLEAR(hh, c->by_id);
     for (size_t i = 0; i < c->n; i++)
         entry_destroy(c->order[i]);

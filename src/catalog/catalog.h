@@ -87,7 +87,8 @@ int catalog_add_alias(struct catalog *c, struct catalog_model *model, const char
 /* Takes all of its aliases away. */
 void catalog_clear_aliases(struct catalog *c, struct catalog_model *model);
 
-/* By id, or else by alias; NULL when there is none. O(1). */
+/* By id, or else by alias, or else by the normal form (base/model_name.h) that only one model's names have;
+ * NULL when there is none. O(1). */
 struct catalog_model *catalog_find(const struct catalog *c, const char *name);
 size_t catalog_count(const struct catalog *c);
 /* In order of id; NULL after the last. Indices shift when models come or go. */

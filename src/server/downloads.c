@@ -13,8 +13,8 @@
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/model_name.h"
 #include "base/text.h"
-#include "catalog/cache.h"
 #include "engine/download.h"
 
 #define AT_ONCE 4       /* each one is a process with several connections */
@@ -93,7 +93,7 @@ static bool is_listed(const struct item *i)
 {
     struct model *m;
     size_t len = strlen(i->repo);
-    char *wanted = cache_id(i->repo);
+    char *wanted = strchr(i->repo, ':') ? model_name_normal(i->repo) : NULL;
     bool found = false;
     for (size_t k = 0; !found && (m = host_at(i->all->host, k)); k++) {
         const char *id = m->entry->id;
@@ -185,7 +185,7 @@ static struct item *find(const struct downloads *d, const char *repo)
 {
     struct item *i;
     TAILQ_FOREACH (i, &d->items, link)
-        if (strcmp(i->repo, repo) == 0)
+        if (model_name_same(i->repo, repo))
             return i;
     return NULL;
 }

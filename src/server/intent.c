@@ -2,6 +2,7 @@
 /* What operators ask for: to load and unload, holds, pins. Holds and pins belong to the name: they
  * outlast a file that is replaced, and the daemon. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -190,9 +191,23 @@ void intent_end_holds(struct host *host)
     }
 }
 
+/* What is kept of the model. An earlier version kept it under the name of the model's section as written, which may
+ * be another spelling of the id: it is moved. */
+static json_t *take_kept(struct model *m, const char *section)
+{
+    struct state *state = m->host->state;
+    const char *id = m->entry->id, *written = presets_of(&m->host->presets, id)->name;
+    json_t *kept = state_get(state, section, id);
+    if (kept || strcmp(written, id) == 0 || !(kept = state_get(state, section, written)))
+        return kept;
+    state_set(state, section, id, json_incref(kept), KEPT_MAX);
+    state_set(state, section, written, NULL, KEPT_MAX);
+    return state_get(state, section, id);
+}
+
 static void restore_hold(struct model *m)
 {
-    json_t *kept = state_get(m->host->state, "holds", m->entry->id);
+    json_t *kept = take_kept(m, "holds");
     json_t *until = json_object_get(kept, "until");
     double left = json_number_value(until) - clock_unix();
     bool ends = json_is_number(until) && json_number_value(until) < LATEST;
@@ -235,7 +250,7 @@ void intent_pin(struct model *m, bool on, const char *by)
 
 void intent_restore(struct model *m)
 {
-    json_t *pin = state_get(m->host->state, "pins", m->entry->id);
+    json_t *pin = take_kept(m, "pins");
     if (pin)
         m->intent.pin = json_is_true(pin) ? PIN_ON : PIN_OFF;
     m->sched.pinned = intent_is_pinned(m);

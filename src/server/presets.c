@@ -178,6 +178,8 @@ static bool is_taken(const struct reader *r, struct preset *p, const struct engi
         strv_split(names, line->value, ',');
         strv_sort(names);
     }
+    if (names == &p->aliases)
+        p->aliases_line = line->number;
     bool taken = o->owned_by_router || (names && p->program != &r->config->engine);
     if (taken && !names && r->warns)
         log_warn("%s: line %u: %s belongs to the router and does not count here: give it to "
@@ -192,6 +194,7 @@ static bool is_taken(const struct reader *r, struct preset *p, const struct engi
 static void preset_finish(struct preset *p)
 {
     free(p->name);
+    free(p->model);
     engine_args_finish(&p->args);
     strv_finish(&p->aliases);
     strv_finish(&p->tags);
@@ -203,8 +206,10 @@ static void preset_finish(struct preset *p)
 static void preset_init(struct preset *p, const struct ini_line *line,
                         const struct preset *defaults)
 {
-    *p = (struct preset){
-        .name = mem_strdup(line->section), .line = line->number, .program = defaults->program};
+    *p = (struct preset){.name = mem_strdup(line->section),
+                         .model = mem_strdup(line->section),
+                         .line = line->number,
+                         .program = defaults->program};
     settings_copy(&p->settings, &defaults->settings);
     strv_copy(&p->tags, &defaults->tags);
 }
@@ -374,12 +379,6 @@ int presets_load(char **text, const struct config *c, struct error *err)
     return rc;
 }
 
-static int compare_presets(const void *va, const void *vb)
-{
-    const struct preset *a = va, *b = vb;
-    return strcmp(a->name, b->name);
-}
-
 void presets_init(struct presets *p, const struct config *c)
 {
     *p = (struct presets){0};
@@ -416,15 +415,57 @@ int presets_parse(struct presets *p, const struct config *c, const char *text, b
         presets_finish(p);
         return error_set(err, rc, "%s: %s", c->models_preset, why.text);
     }
+    presets_sort(p, NULL);
+    return 0;
+}
+
+/* --- by model -----------------------------------------------------------------------------------
+ */
+
+void preset_set_model(struct preset *p, const char *id)
+{
+    if (strcmp(p->model, id) == 0)
+        return;
+    free(p->model);
+    p->model = mem_strdup(id);
+}
+
+static int compare_models(const void *va, const void *vb)
+{
+    const struct preset *a = va, *b = vb;
+    return strcmp(a->model, b->model);
+}
+
+static int compare_presets(const void *va, const void *vb)
+{
+    const struct preset *a = va, *b = vb;
+    int order = compare_models(a, b);
+    return order ? order : (a->line > b->line) - (a->line < b->line);
+}
+
+void presets_sort(struct presets *p, const struct config *c)
+{
+    size_t n = 0;
     if (p->n)
         qsort(p->v, p->n, sizeof *p->v, compare_presets);
-    return 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (n && compare_models(&p->v[n - 1], &p->v[i]) == 0) {
+            if (c)
+                log_warn("%s: line %u: [%s] is the model '%s', as [%s] in line %u is; only this "
+                         "one counts",
+                         c->models_preset, p->v[i].line, p->v[i].name, p->v[i].model,
+                         p->v[n - 1].name, p->v[n - 1].line);
+            preset_finish(&p->v[--n]);
+        }
+        p->v[n++] = p->v[i];
+    }
+    p->n = n;
 }
 
 const struct preset *presets_of(const struct presets *p, const char *model)
 {
-    const struct preset key = {.name = (char *)model};
+    const struct preset key = {.model = (char *)model};
     const struct preset *found =
-        p->n ? bsearch(&key, p->v, p->n, sizeof *p->v, compare_presets) : NULL;
+        p->n ? bsearch(&key, p->v, p->n, sizeof *p->v, compare_models) : NULL;
     return found ? found : &p->defaults;
 }

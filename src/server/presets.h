@@ -38,12 +38,14 @@ struct settings {
 };
 
 struct preset {
-    char *name; /* of the section; `*` for the defaults */
+    char *name;  /* of the section, as written; `*` for the defaults */
+    char *model; /* id of the section's model: the name, until sources_read() found the model */
     const struct engine_program
         *program;            /* of the model's engines; borrowed from the configuration */
     unsigned line;           /* line where it begins */
     struct engine_args args; /* ARGS_FROM_SECTION or ARGS_FROM_DEFAULTS */
     struct strv aliases;     /* aliases and tags are sorted, without duplicates */
+    unsigned aliases_line;   /* line of `alias`; 0: none */
     struct strv tags;
     struct settings settings; /* of the section, else of the defaults */
     struct strv own;          /* `key = value`: hostler's own keys as written, without env */
@@ -51,7 +53,7 @@ struct preset {
 
 struct presets {
     struct preset defaults;
-    struct preset *v; /* in order of name */
+    struct preset *v; /* in order of `model` */
     size_t n;
 };
 
@@ -65,6 +67,11 @@ int presets_load(char **text, const struct config *c, struct error *err)
  * ignored. 0, or a negative errno with a text that names the file, the line, and what is allowed. */
 int presets_parse(struct presets *p, const struct config *c, const char *text, bool warns,
                   struct error *err) __attribute__((warn_unused_result));
+/* Says that the section's model is `id`. presets_sort() must follow. */
+void preset_set_model(struct preset *p, const char *id);
+/* Puts the sections in order of `model`. Of several with one model only the last one of the file stays; with
+ * `c`, a warning says so. */
+void presets_sort(struct presets *p, const struct config *c);
 /* The model's section, or the defaults if it has none. */
 const struct preset *presets_of(const struct presets *p, const char *model);
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/model_name.h"
 #include "catalog/cache.h"
 #include "catalog/gguf.h"
 
@@ -59,8 +60,8 @@ static void list_watched(struct strv *out, const struct config *c)
 /* Fills in the cached file of a model that the engine fetches, if there is one. */
 static void fill_remote(struct folder_model *m, const struct folder *cached, const char *repo)
 {
-    char *id = cache_id(repo);
-    const struct folder_model *from = id ? folder_find(cached, id) : NULL;
+    char *id = model_name_normal(repo);
+    const struct folder_model *from = folder_find(cached, id);
     if (from) {
         char *name = m->id;
         *m = *from;
@@ -100,11 +101,76 @@ static void add_mmproj(struct folder_model *m, const struct engine_args *args)
     m->mmproj_stamp = folder_stamp(arg->value);
 }
 
+/* A model whose id does not have the normal form: only names of files may be so. */
+struct spelling {
+    char *normal;
+    const char *id; /* borrowed from the folder */
+};
+
+struct spellings {
+    struct spelling *v;
+    size_t n;
+};
+
+static void spellings_init(struct spellings *s, const struct folder *models)
+{
+    *s = (struct spellings){0};
+    for (size_t i = 0; i < models->n; i++) {
+        if (model_name_is_normal(models->v[i].id))
+            continue;
+        if ((s->n & (s->n - 1)) == 0) /* grows whenever n reaches a power of two */
+            s->v = mem_realloc(s->v, (s->n ? s->n * 2 : 1) * sizeof *s->v);
+        s->v[s->n++] =
+            (struct spelling){.normal = model_name_normal(models->v[i].id), .id = models->v[i].id};
+    }
+}
+
+static void spellings_finish(struct spellings *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->v[i].normal);
+    free(s->v);
+}
+
+/* The only model of that normal form; NULL: none, or several. */
+static const char *spellings_find(const struct spellings *s, const char *normal)
+{
+    const char *id = NULL;
+    for (size_t i = 0; i < s->n; i++) {
+        if (strcmp(s->v[i].normal, normal) != 0)
+            continue;
+        if (id)
+            return NULL;
+        id = s->v[i].id;
+    }
+    return id;
+}
+
+/* Which model each section is for: the one of that very name, else the one whose name has the same normal form,
+ * else one of the section's own, which gets the normal form as its id. */
+static void find_models(struct sources *s, const struct config *c, bool warns)
+{
+    struct spellings others;
+    spellings_init(&others, &s->models);
+    for (size_t i = 0; i < s->presets.n; i++) {
+        struct preset *p = &s->presets.v[i];
+        if (folder_find(&s->models, p->name))
+            continue;
+        char *normal = model_name_normal(p->name);
+        const char *other =
+            folder_find(&s->models, normal) ? NULL : spellings_find(&others, normal);
+        preset_set_model(p, other ? other : normal);
+        free(normal);
+    }
+    presets_sort(&s->presets, warns ? c : NULL);
+    spellings_finish(&others);
+}
+
 static int add_section(struct sources *s, const struct config *c, const struct preset *p,
                        bool may_lack, struct error *err)
 {
     const struct engine_arg *arg = engine_args_model(&p->args);
-    struct folder_model *m = folder_find(&s->models, p->name);
+    struct folder_model *m = folder_find(&s->models, p->model);
     if (!m && !arg && p->program == s->presets.defaults.program)
         arg = engine_args_model(&s->presets.defaults.args);
     if (!m && !arg && may_lack)
@@ -116,7 +182,7 @@ static int add_section(struct sources *s, const struct config *c, const struct p
                          c->models_preset, p->line, p->name, c->engine.kind->model_hint);
     if (arg) {
         struct folder_model own;
-        read_own_model(&own, arg, p->name, &s->models);
+        read_own_model(&own, arg, p->model, &s->models);
         if (m) {
             folder_model_finish(m);
             *m = own;
@@ -132,17 +198,47 @@ static int add_section(struct sources *s, const struct config *c, const struct p
 /* --- names --------------------------------------------------------------------------------------
  */
 
-/* Which other model has the id or alias `alias`; NULL: none. */
-static const char *other_owner(const struct sources *s, const struct preset *p, const char *alias)
+/* The section further up in the file that has the alias, too; NULL: none. */
+static const struct preset *earlier_owner(const struct sources *s, const struct preset *p,
+                                          const char *alias)
 {
-    if (strcmp(alias, p->name) == 0)
-        return NULL;
-    if (folder_find(&s->models, alias))
-        return alias;
-    for (size_t i = 0; i < s->presets.n; i++)
-        if (&s->presets.v[i] != p && strv_has(&s->presets.v[i].aliases, alias))
-            return s->presets.v[i].name;
+    for (size_t i = 0; i < s->presets.n; i++) {
+        const struct preset *other = &s->presets.v[i];
+        if (other->aliases_line < p->aliases_line && strv_has(&other->aliases, alias))
+            return other;
+    }
     return NULL;
+}
+
+/* Whether it is the id or an alias of another model. */
+static int check_alias(const struct sources *s, const struct config *c, const struct preset *p,
+                       const char *alias, struct error *err)
+{
+    const struct preset *other = earlier_owner(s, p, alias);
+    if (other)
+        return error_set(err, -EEXIST,
+                         "%s: line %u: alias '%s' of [%s] is a name of model '%s' already (line "
+                         "%u)",
+                         c->models_preset, p->aliases_line, alias, p->name, other->model,
+                         other->aliases_line);
+    if (strcmp(alias, p->model) != 0 && folder_find(&s->models, alias))
+        return error_set(err, -EEXIST,
+                         "%s: line %u: alias '%s' of [%s] is a name of model '%s' already",
+                         c->models_preset, p->aliases_line, alias, p->name, alias);
+    return 0;
+}
+
+/* As in llama.cpp, an alias is no mistake if another model has the name only in another spelling. */
+static void warn_of_spelling(const struct sources *s, const struct config *c,
+                             const struct preset *p, const char *alias)
+{
+    char *normal = model_name_normal(alias);
+    if (strcmp(normal, alias) != 0 && strcmp(normal, p->model) != 0 &&
+        folder_find(&s->models, normal))
+        log_warn("%s: line %u: alias '%s' of [%s] is another spelling of model '%s': requests with "
+                 "exactly this name go to '%s'",
+                 c->models_preset, p->aliases_line, alias, p->name, normal, p->model);
+    free(normal);
 }
 
 static int check_aliases(const struct sources *s, const struct config *c, struct error *err)
@@ -150,11 +246,10 @@ static int check_aliases(const struct sources *s, const struct config *c, struct
     for (size_t i = 0; i < s->presets.n; i++) {
         const struct preset *p = &s->presets.v[i];
         for (size_t k = 0; k < p->aliases.n; k++) {
-            const char *other = other_owner(s, p, p->aliases.v[k]);
-            if (other)
-                return error_set(err, -EEXIST,
-                                 "%s: line %u: alias '%s' of [%s] is a name of model '%s' already",
-                                 c->models_preset, p->line, p->aliases.v[k], p->name, other);
+            int rc = check_alias(s, c, p, p->aliases.v[k], err);
+            if (rc)
+                return rc;
+            warn_of_spelling(s, c, p, p->aliases.v[k]);
         }
     }
     return 0;
@@ -174,7 +269,7 @@ static bool is_same_file(const char *a, const char *b)
 static void hide_cached(struct sources *s)
 {
     for (size_t i = 0; i < s->presets.n; i++) {
-        const struct folder_model *m = folder_find(&s->models, s->presets.v[i].name);
+        const struct folder_model *m = folder_find(&s->models, s->presets.v[i].model);
         if (!s->presets.v[i].settings.hides_cached || !m || !m->path)
             continue;
         const char *path = m->path;
@@ -205,6 +300,8 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
     if (!rc)
         folder_merge(&s->models, &cached);
     folder_finish(&cached);
+    if (!rc)
+        find_models(s, c, checked);
     for (size_t i = 0; i < s->presets.n && !rc; i++)
         rc = add_section(s, c, &s->presets.v[i], !checked, err);
     if (!rc && checked)

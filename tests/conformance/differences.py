@@ -123,6 +123,11 @@ differs("an indented key is a key",
          "refused", True, False))
 differs("blanks around a section's name are no part of it",
         ("test_presets.py::test_names_of_a_section[' padded '-'padded ']", "ids", ["padded "], ["padded"]))
+SPELLING = "test_presets.py::test_the_spelling_of_a_section_is_a_name_too"
+differs("a name has a normal form, and every spelling of it is answered",
+        *((SPELLING, f"others.{name}", 400, 200) for name in ("u/r:UD-Q4_K_XL", "u/r:q4_k_xl", "m:8b", "n:Q8")),
+        *((f"test_cache.py::test_another_spelling[{name}]", path, stock, hostler) for name in ("u/r:q4_0", "u/r:UD-Q4_0")
+          for path, stock, hostler in (("tokenize", 400, 200), ("query", 400, 200), ("load", 404, int))))
 differs("a model's id is no alias of it",
         ("test_presets.py::test_an_alias_that_is_no_news[its own]", "aliases", ["one"], []))
 differs("an alias that a reload brings is good at once, and needs no other process",

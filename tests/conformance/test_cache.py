@@ -87,10 +87,19 @@ def test_a_model_answers(start, see):
     see("by plain query", server.get("/lora-adapters?model=u/r:Q4_0"), answer(200, []))
 
 
-@pytest.mark.parametrize("name", ["u/r", "u/r:q4_0", "U/R:Q4_0", "u/r:", "r:Q4_0", "u/r:latest"])
+@pytest.mark.parametrize("name", ["u/r", "U/R:Q4_0", "u/r:", "r:Q4_0", "u/r:latest"])
 def test_names_that_are_none(start, see, name):
     start.cached("u/r", "x-Q4_0.gguf")
     see("tokenize", start().tokenize(name), error(400))
+
+
+@pytest.mark.parametrize("name", ["u/r:q4_0", "u/r:UD-Q4_0"])
+def test_another_spelling(start, see, name):
+    start.cached("u/r", "x-Q4_0.gguf")
+    server = start()
+    see("tokenize", server.tokenize(name).status, 400)
+    see("query", server.get("/lora-adapters?model=" + name).status, 400)
+    see("load", server.load(name).status, 404)
 
 
 def test_the_three_sources_in_order(start, models, see):

@@ -98,11 +98,54 @@ def test_values(start, see, value, expected):
 
 
 @pytest.mark.parametrize("name,model", [
-    *((n, n) for n in ("one", "a b", "user/repo:Q4", "größe", "[x", "1", "a.b-c_d")), (" padded ", "padded ")],
+    *((n, n) for n in ("one", "a b", "user/repo:Q4", "größe", "[x", "1", "a.b-c_d")), (" padded ", "padded "),
+    ("u/r:UD-Q4_K_XL", "u/r:Q4_K_XL"), ("u/r:q4_k_m", "u/r:Q4_K_M"), ("my:model-a.b", "my:B"), ("a:b:c-d", "a:b:D"),
+    ("a:x-", "a:X-"), ("a:x-y z", "a:X-Y Z"), ("a:", "a:"), ("m:größe", "m:GRößE"), ("ab-c.d", "ab-c.d")],
     ids=repr)
 def test_names_of_a_section(start, see, name, model):
     server = start.preset(f"[{name}]\nmodel = M1\n")
     see("ids", list(server.entries()), [model])
+
+
+def answers_to(server, *names):
+    return {name: server.tokenize(name).status for name in names}
+
+
+@pytest.mark.parametrize("section,repo", [
+    ("u/r:UD-Q8_K_XL", None), ("u/r:q8_k_xl", None), ("u/r:Q8_K_XL", None), ("u/r:UD-Q8_K_XL", "u/r:UD-Q8_K_XL"),
+    ("u/r:q8_k_xl", "u/r:q8_k_xl")], ids=lambda v: v or "")
+def test_a_section_of_a_cached_model_in_another_spelling(start, see, section, repo):
+    start.cached("u/r", "x-UD-Q8_K_XL.gguf")
+    server = start.preset(f"[{section}]\nctx-size = 256\n" + (f"hf-repo = {repo}\n" if repo else ""))
+    see("ids", list(server.entries()), ["u/r:Q8_K_XL"])
+    see("context", chosen(server, "u/r:Q8_K_XL", "--ctx-size"), {"--ctx-size": "256"})
+    see("answers", answers_to(server, "u/r:Q8_K_XL"), {"u/r:Q8_K_XL": 200})
+    see("context of the engine", server.entry("u/r:Q8_K_XL")["meta"]["n_ctx"], 256)
+
+
+def test_the_spelling_of_a_section_is_a_name_too(start, see):
+    server = start.preset("[u/r:UD-Q4_K_XL]\nmodel = M1\n[m:8b]\nmodel = M2\nalias = n:x-q8\n")
+    see("ids", list(server.entries()), ["m:8B", "u/r:Q4_K_XL"])
+    see("listed", answers_to(server, "u/r:Q4_K_XL", "m:8B", "n:x-q8"), dict.fromkeys(
+        ("u/r:Q4_K_XL", "m:8B", "n:x-q8"), 200))
+    see("others", answers_to(server, "u/r:UD-Q4_K_XL", "u/r:q4_k_xl", "m:8b", "n:Q8"), dict.fromkeys(
+        ("u/r:UD-Q4_K_XL", "u/r:q4_k_xl", "m:8b", "n:Q8"), 400))
+    see("none", answers_to(server, "U/r:Q4_K_XL", "u/r", "u/r:", "M:8b", "m:"), dict.fromkeys(
+        ("U/r:Q4_K_XL", "u/r", "u/r:", "M:8b", "m:"), 400))
+
+
+def test_two_spellings_of_a_section(start, see):
+    server = start.preset("[u/r:Q4_K_XL]\nmodel = M1\nctx-size = 512\n[u/r:UD-Q4_K_XL]\nmodel = M2\n")
+    see("ids", list(server.entries()), ["u/r:Q4_K_XL"])
+    see("arguments", arguments(server.entry("u/r:Q4_K_XL")), [["--model", "MODELS/m2.gguf"]])
+
+
+def test_an_alias_in_another_models_spelling(start, see):
+    """The exact name goes before another spelling."""
+    server = start.preset("[u/r:Q4_K_XL]\nmodel = M1\n[two]\nmodel = M2\nalias = u/r:UD-Q4_K_XL\n")
+    server.be_loaded("u/r:Q4_K_XL", "two")
+    see("two", [server.post("/v1/completions", {"model": n, "prompt": "x", "max_tokens": 1}).json["model"]
+                for n in ("u/r:Q4_K_XL", "u/r:UD-Q4_K_XL")], ["u/r:Q4_K_XL", "two"])
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"], ids=repr)

@@ -87,7 +87,7 @@ bool router_is_classic(json_t *status);
 /* Prints, as the last line on stderr, the `problem` of the status that router_detect() read: why the server could not
  * reload its models or presets. Nothing without one. */
 void router_report_problem(const struct router *r);
-/* By id or alias; NULL when there is none. */
+/* By id or alias, else by the normal form of a name (base/model_name.h); NULL when there is none. */
 const struct router_model *router_find(const struct router_models *m, const char *name);
 /* The id or alias most like `name`: but for case, the only one that begins with or holds it, else
  * by fewest edits. NULL when none is near. Borrowed. */

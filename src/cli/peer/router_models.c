@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/model_name.h"
 #include "base/nearest.h"
 #include "cli/json.h"
 #include "cli/peer/router.h"
@@ -75,7 +76,24 @@ static bool has_alias(const struct router_model *m, const char *name)
     return false;
 }
 
-const struct router_model *router_find(const struct router_models *m, const char *name)
+/* The only model with an alias of that normal form; NULL: none, or several. */
+static const struct router_model *find_alias_form(const struct router_models *m, const char *name)
+{
+    const struct router_model *found = NULL;
+    size_t k;
+    json_t *alias;
+    for (size_t i = 0; i < m->n; i++)
+        json_array_foreach (json_object_get(m->v[i].entry, "aliases"), k, alias) {
+            if (!json_is_string(alias) || !model_name_same(json_string_value(alias), name))
+                continue;
+            if (found && found != &m->v[i])
+                return NULL;
+            found = &m->v[i];
+        }
+    return found;
+}
+
+static const struct router_model *find_exactly(const struct router_models *m, const char *name)
 {
     for (size_t i = 0; i < m->n; i++)
         if (strcmp(m->v[i].id, name) == 0)
@@ -84,6 +102,19 @@ const struct router_model *router_find(const struct router_models *m, const char
         if (has_alias(&m->v[i], name))
             return &m->v[i];
     return NULL;
+}
+
+/* A spelling of a model that is listed by the normal form of its name. Where names have no such form (Ollama lists
+ * `m:7b-q4` beside `m:1b-q4`), only the very name finds one. */
+const struct router_model *router_find(const struct router_models *m, const char *name)
+{
+    const struct router_model *found = find_exactly(m, name);
+    if (found)
+        return found;
+    char *normal = model_name_normal(name);
+    found = find_exactly(m, normal);
+    free(normal);
+    return found ? found : find_alias_form(m, name);
 }
 
 static char *lowered(const char *text)

@@ -208,8 +208,8 @@ static void mistakes(void **state)
     put_file("models/a.gguf");
     put_file("models/b.gguf");
     refuses("[a]\n[none]\nctx-size = 1\n", "line 2: ", "there is no model 'none'");
-    refuses("[a]\nalias = b\n", "line 1: ", "alias 'b' of [a] is a name of model 'b' already");
-    refuses("[a]\nalias = x\n[b]\nalias = y,x\n", "line 1: ", "alias 'x'");
+    refuses("[a]\nalias = b\n", "line 2: ", "alias 'b' of [a] is a name of model 'b' already");
+    refuses("[a]\nalias = x\n[b]\nalias = y,x\n", "line 4: ", "alias 'x'");
     refuses("[a]\nttl = x\n", "line 2: ", "ttl");
     read_all("[a]\nalias = x,x\n"); /* of one model it is none */
 }
