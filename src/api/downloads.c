@@ -20,6 +20,13 @@
 /* --- fetching -----------------------------------------------------------------------------------
  */
 
+/* Twice: some clients look for `error.message`, as in an error's answer. */
+static json_t *failure(const struct downloads_item *item)
+{
+    json_t *message = reply_string(item->problem);
+    return json_pack("{s:O, s:{s:o}}", "message", message, "error", "message", message);
+}
+
 void api_downloads_on_event(enum downloads_event event, const struct downloads_item *item,
                             void *ctx)
 {
@@ -37,8 +44,7 @@ void api_downloads_on_event(enum downloads_event event, const struct downloads_i
         events_send(api->events, item->repo, "download_finished", NULL);
         return;
     case DOWNLOADS_EV_FAILED:
-        events_send(api->events, item->repo, "download_failed",
-                    json_pack("{s:o}", "message", reply_string(item->problem)));
+        events_send(api->events, item->repo, "download_failed", failure(item));
         if (item->cancelled)
             events_send(api->events, item->repo, "model_remove", NULL);
         return;

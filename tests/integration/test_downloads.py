@@ -23,6 +23,8 @@ FILE = "tiny-Q4_K_M.gguf"
 TOKEN = "hf_" + "s" * 34  # llama.cpp drops what has not this shape
 SLOW = {"rate": 200_000}  # 2.4 s for a model
 
+CANCELLED = {"message": "it was cancelled", "error": {"message": "it was cancelled"}}
+
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
@@ -260,6 +262,7 @@ def test_no_such_repository(server):
     assert succeeded(download(server, "u/nothing"))
     event, data = events.end_of("u/nothing")
     assert event == "download_failed" and "no such repository" in data["message"]
+    assert data["error"] == {"message": data["message"]}
     assert "u/nothing" not in server.models()
     events.close()
 
@@ -338,7 +341,7 @@ def test_a_cancel(server, repo, how):
     answer = (delete(server, name) if how == "DELETE"
               else server.post("/models/unload", {"model": name}))
     assert succeeded(answer)
-    assert events.end_of(name) == ("download_failed", {"message": "it was cancelled"})
+    assert events.end_of(name) == ("download_failed", CANCELLED)
     assert name not in server.models() and not alive(pid)
     assert not files_of(server, name)
     is_json_error(delete(server, name), 404)
@@ -371,7 +374,7 @@ def test_a_hub_that_hangs_is_cancelled(server, hub, repo, kind):
           what="the request that is not answered")
     pid, = download_pids(server)
     assert succeeded(delete(server, name))
-    assert events.end_of(name) == ("download_failed", {"message": "it was cancelled"})
+    assert events.end_of(name) == ("download_failed", CANCELLED)
     assert not alive(pid)
     events.close()
 
