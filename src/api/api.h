@@ -26,6 +26,7 @@ struct api {
     struct downloads *downloads;
     struct request_log *requests;
     struct logs *logs;
+    struct files *files;       /* NULL: no --path */
     struct hosts hosts;        /* by which requests may name the server */
     struct body_budget bodies; /* memory for requests' bodies that are held */
     uint64_t started;          /* uv_now(), ms */
@@ -51,8 +52,9 @@ void api_add_fields(struct http_exchange *x, void *ctx);
  * bench/latency calls each with its worst input.
  */
 
-/* models.c: llama.cpp's router routes. List: O(models), in slices; with `?reload=1` also refresh.h. Load: O(1). */
-api_handler api_models_list, api_models_load;
+/* models.c: llama.cpp's router routes, and an entry of the list by its name. List: O(models), in slices; with `?reload=1`
+ * also refresh.h. Others: O(1). */
+api_handler api_models_list, api_models_get, api_models_load;
 /* downloads.c. O(1); files are fetched by a process and deleted in the pool. */
 api_handler api_models_download, api_models_delete;
 downloads_on_event api_downloads_on_event;

@@ -91,6 +91,44 @@ void api_models_list(struct api *api, struct http_exchange *x, const struct call
     refresh_request(api->refresh, &r->waiter);
 }
 
+/* --- one of them --------------------------------------------------------------------------------
+ */
+
+/* NULL: it is not being downloaded. */
+static json_t *download_entry(struct api *api, const char *name)
+{
+    struct downloads_item item;
+    for (size_t i = 0; downloads_at(api->downloads, i, &item); i++)
+        if (strcmp(item.repo, name) == 0)
+            return model_json_download(&item);
+    return NULL;
+}
+
+static void get_named(struct api *api, struct http_exchange *x, const struct caller *caller,
+                      const char *name)
+{
+    struct model *m = host_find(api->host, name);
+    json_t *entry = m ? caller_may(caller, RIGHT_STATUS, NULL) ? model_json_entry(m)
+                                                               : model_json_public_entry(m)
+                      : download_entry(api, name);
+    if (entry)
+        reply_json(x, 200, entry);
+    else
+        lookup_refuse_as_stock(api, x, 404, name);
+}
+
+/* Names have slashes, which clients encode or not. */
+void api_models_get(struct api *api, struct http_exchange *x, const struct caller *caller)
+{
+    const char *target = http_exchange_target(x);
+    char *path = target_decode(target, target_path_len(target));
+    if (path)
+        get_named(api, x, caller, path + strlen("/v1/models/"));
+    else
+        reply_error(x, 404, "no model has a zero byte in its name");
+    free(path);
+}
+
 /* --- load ---------------------------------------------------------------------------------------
  */
 

@@ -13,6 +13,7 @@
 #include "api/api.h"
 #include "api/cors.h"
 #include "api/events.h"
+#include "api/files.h"
 #include "api/logs.h"
 #include "api/reply.h"
 #include "api/request_log.h"
@@ -35,7 +36,7 @@ enum route_flags {
 
 struct route {
     const char *method; /* GET also answers HEAD */
-    const char *path;   /* a trailing `*` matches one more segment */
+    const char *path;   /* a trailing `*` matches one more segment, `**` one or more */
     api_handler *handler;
     enum right right;
     unsigned flags;
@@ -48,6 +49,7 @@ static const struct route own_routes[] = {
     {"GET", "/v1/health", api_health, RIGHT_NONE, RESERVE | LEAN, NULL},
     {"GET", "/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE, NULL},
     {"GET", "/v1/models", api_models_list, RIGHT_LIST, ROUTER | RELOADS | RESERVE, NULL},
+    {"GET", "/v1/models/**", api_models_get, RIGHT_LIST, ROUTER | RESERVE, NULL},
     {"POST", "/models", api_models_download, RIGHT_DOWNLOAD, ROUTER, NULL},
     {"DELETE", "/models", api_models_delete, RIGHT_DELETE, ROUTER, NULL},
     {"GET", "/models/sse", api_events, RIGHT_STATUS, ROUTER, NULL},
@@ -171,6 +173,8 @@ static bool path_matches(const char *pattern, size_t n, const char *path, size_t
 {
     if (pattern[n - 1] != '*')
         return n == len && memcmp(pattern, path, n) == 0;
+    if (pattern[n - 2] == '*')
+        return len >= n - 1 && memcmp(pattern, path, n - 2) == 0;
     return len >= n && memcmp(pattern, path, n - 1) == 0 &&
            !memchr(path + n - 1, '/', len - (n - 1));
 }
@@ -217,8 +221,9 @@ static bool wants_reload(const char *target)
 static enum right right_of_unknown(const struct config *c, const char *method, const char *target)
 {
     const size_t len = target_path_len(target);
-    if (!c->classic)
-        return RIGHT_LIST; /* to be told that there is no such route */
+    if (!c->classic) /* a file of --path, or to be told that there is no such route */
+        return c->static_dir && len == 1 && access_is_plain_get(method, target, len) ? RIGHT_NONE
+                                                                                     : RIGHT_LIST;
     if (access_is_page(method, target, len))
         return RIGHT_NONE;
     return access_is_plain_get(method, target, len) ? RIGHT_INFER : RIGHT_ADMIN;
@@ -322,6 +327,17 @@ static void refuse_route(const struct config *c, struct http_exchange *x, bool i
     free(methods);
 }
 
+static void on_file_missing(struct http_exchange *x, void *ctx)
+{
+    const struct api *api = ctx;
+    refuse_route(host_config(api->host), x, true);
+}
+
+static bool may_be_file(const struct api *api, const char *method)
+{
+    return api->files && method_matches("GET", method);
+}
+
 /* In classic mode the one engine answers what hostler does not answer itself. */
 static bool is_engines(const struct config *c, const struct route *r)
 {
@@ -396,6 +412,8 @@ void api_handle(struct http_exchange *x, void *ctx)
         api_inference(api, x, &caller, r->engine);
     else if (r)
         r->handler(api, x, &caller);
+    else if (inside && may_be_file(api, method))
+        files_serve(api->files, x);
     else
         refuse_route(c, x, inside);
 }
@@ -417,6 +435,8 @@ struct api *api_create(struct host *host, struct refresh *refresh)
                                        .folder = spool_choose_folder(host_private_folder(host)),
                                        .loop = host_loop(host)};
     api->started = uv_now(host_loop(host));
+    if (host_config(host)->static_dir && !host_config(host)->classic)
+        api->files = files_create(host, host_config(host)->static_dir, on_file_missing, api);
     index_routes();
     return api;
 }
@@ -428,6 +448,7 @@ void api_destroy(struct api *api)
     sessions_destroy(api->sessions);
     request_log_destroy(api->requests);
     logs_destroy(api->logs);
+    files_destroy(api->files);
     hosts_finish(&api->hosts);
     free(api);
 }

@@ -268,9 +268,12 @@ static bool names_remote(const struct engine_args *args)
            engine_args_role(args, ENGINE_OPTION_REMOTE);
 }
 
-/* In router mode the sources name the models, not the command line. */
-static void drop_single_model(struct engine_args *args)
+/* In router mode the sources name the models, not the command line, and files are served here. */
+static void drop_routers_own(struct engine_args *args)
 {
+    const struct engine_arg *path = engine_args_find(args, "--path");
+    if (path)
+        engine_args_unset(args, path->option);
     engine_args_unset_role(args, ENGINE_OPTION_REPO);
     engine_args_unset_role(args, ENGINE_OPTION_REMOTE);
     engine_args_unset_role(args, ENGINE_OPTION_PROJECTOR);
@@ -287,8 +290,8 @@ static void decide_mode(struct config *c, const char *env_model, bool many_on_li
         c->model = mem_strdup(env_model);
     c->classic = one_on_line || (!many_on_line && (env_model || names_remote(&c->env_args)));
     if (!c->classic) {
-        drop_single_model(&c->args);
-        drop_single_model(&c->env_args);
+        drop_routers_own(&c->args);
+        drop_routers_own(&c->env_args);
     }
 }
 
@@ -375,6 +378,7 @@ void config_finish(struct config *c)
     free(c->model);
     free(c->host);
     free(c->api_prefix);
+    free(c->static_dir);
     free(c->ssl_key_file);
     free(c->ssl_cert_file);
     free(c->log_file);

@@ -36,6 +36,7 @@ struct config {
     bool reuse_port;
     uint64_t timeout_ms;                /* without progress of a request or an answer */
     char *api_prefix;                   /* prefix of every path, `/a`; NULL: none */
+    char *static_dir;                   /* router mode: served at `/`; NULL */
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct keys api_keys;
     bool api_key_in_arguments; /* --api-key was given, which the list of processes shows */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "base/value.h"
@@ -80,6 +81,17 @@ static int set_api_prefix(struct config *c, const char *value, struct error *err
             return error_set(err, -EINVAL, "'%s' is no plain path", value);
     free(c->api_prefix);
     c->api_prefix = len ? mem_strndup(value, len) : NULL;
+    return 0;
+}
+
+static int set_static_dir(struct config *c, const char *value, struct error *err)
+{
+    struct stat st;
+    if (*value && stat(value, &st))
+        return error_set(err, -errno, "cannot read %s: %s", value, strerror(errno));
+    if (*value && !S_ISDIR(st.st_mode))
+        return error_set(err, -ENOTDIR, "%s is no folder", value);
+    mem_replace(&c->static_dir, *value ? value : NULL);
     return 0;
 }
 
@@ -302,6 +314,12 @@ static const struct config_entry options[] = {
       NULL,
       "serve everything below it: /PATH/v1/models and so on"},
      OTHER(set_api_prefix)},
+    {{{"--path"},
+      "DIR",
+      "LLAMA_ARG_STATIC_PATH",
+      NULL,
+      "serve the files of a folder at /, beside the routes"},
+     SHARED(set_static_dir)},
     {{{"-to", "--timeout"},
       "SECONDS",
       "LLAMA_ARG_TIMEOUT",
