@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `hostler serve`: the daemon. The only command that does not talk HTTP to one. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +67,21 @@ static void tell_listening(void *api, const struct http_server *server)
 static bool asks_for_help(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++)
-        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0 ||
+            strcmp(argv[i], "--usage") == 0)
             return true;
     return false;
+}
+
+/* The engine's program prints it: its devices, its cache. The status is 0 when it does. */
+static int print_by_engine(const struct config *config)
+{
+    char *const argv[] = {config->engine.path, (char *)config->ends->canonical, NULL};
+    if (config->ends->role == ENGINE_OPTION_VERSION)
+        fputs("hostler " HOSTLER_VERSION "\n", stderr); /* where engines print theirs */
+    execv(argv[0], argv);
+    log_plain(LOG_ERROR, "hostler serve: cannot run %s: %s", argv[0], strerror(errno));
+    return 1;
 }
 
 int cli_serve(struct cli *cli, int argc, char **argv)
@@ -92,7 +105,7 @@ int cli_serve(struct cli *cli, int argc, char **argv)
         supervisor_finish(&supervisor);
         return 2;
     }
-    int status = daemon_run(&config, &supervisor, &api);
+    int status = config.ends ? print_by_engine(&config) : daemon_run(&config, &supervisor, &api);
     config_finish(&config);
     supervisor_finish(&supervisor);
     return status;

@@ -55,6 +55,20 @@ static void move_last_to(struct engine_args *a, size_t index)
     a->v[index] = last;
 }
 
+static bool is_set(const struct engine_option *o)
+{
+    return o->role == ENGINE_OPTION_MODEL_SET;
+}
+
+/* How many sets precede an argument of the command line, itself included, where the order counts. */
+static unsigned count_sets(const struct engine_args *a, const struct engine_arg *arg)
+{
+    unsigned n = is_set(arg->option);
+    for (size_t i = 0; i < a->n; i++)
+        n += is_set(a->v[i].option);
+    return arg->origin == ARGS_FROM_COMMAND_LINE ? n : 0;
+}
+
 void engine_args_set(struct engine_args *a, const struct engine_option *option, bool negated,
                      const char *value, enum args_origin origin)
 {
@@ -64,6 +78,7 @@ void engine_args_set(struct engine_args *a, const struct engine_option *option, 
     struct engine_arg arg = {.option = option, .negated = negated, .value = copy, .origin = origin};
     bool adds = option->accumulates;
     size_t place = remove_option(a, option, adds ? &origin : NULL);
+    arg.sets = count_sets(a, &arg);
     append(a, &arg);
     if (!adds)
         move_last_to(a, place);
@@ -111,10 +126,21 @@ void engine_args_unset_role(struct engine_args *a, enum engine_option_role role)
     a->n = kept;
 }
 
+/* A set of settings comes before what is to change it. */
+static int compare_sets(const struct engine_arg *a, const struct engine_arg *b)
+{
+    if (a->sets != b->sets)
+        return a->sets < b->sets ? -1 : 1;
+    return is_set(b->option) - is_set(a->option);
+}
+
 static int compare_args(const void *va, const void *vb)
 {
     const struct engine_arg *a = va, *b = vb;
-    int c = strcmp(a->option->names.v[0], b->option->names.v[0]);
+    int c = compare_sets(a, b);
+    if (c)
+        return c;
+    c = strcmp(a->option->names.v[0], b->option->names.v[0]);
     return c ? c : (a->order > b->order) - (a->order < b->order);
 }
 
@@ -164,12 +190,25 @@ const struct engine_arg *engine_args_role(const struct engine_args *a, enum engi
     return NULL;
 }
 
+const struct engine_arg *engine_args_class(const struct engine_args *a,
+                                           enum engine_option_class class)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (a->v[i].option->class == class)
+            return &a->v[i];
+    return NULL;
+}
+
 const struct engine_arg *engine_args_model(const struct engine_args *a)
 {
     const struct engine_arg *arg = engine_args_role(a, ENGINE_OPTION_MODEL);
     if (!arg)
         arg = engine_args_role(a, ENGINE_OPTION_REPO);
-    return arg ? arg : engine_args_role(a, ENGINE_OPTION_REMOTE);
+    if (!arg)
+        arg = engine_args_role(a, ENGINE_OPTION_REMOTE);
+    if (!arg)
+        arg = engine_args_role(a, ENGINE_OPTION_MODEL_SET);
+    return arg && !arg->negated ? arg : NULL;
 }
 
 bool engine_args_fetch(const struct engine_args *a)

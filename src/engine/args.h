@@ -29,6 +29,8 @@ struct engine_arg {
     bool negated;
     char *value; /* NULL for a switch; two values are separated by a blank */
     enum args_origin origin;
+    unsigned
+        sets; /* of ENGINE_OPTION_MODEL_SET that stand before it on the command line, or are this one */
     size_t order; /* private to engine_args_sort() */
 };
 
@@ -53,7 +55,8 @@ int engine_args_set_text(struct engine_args *a, const struct engine_option *opti
 /* Removes the option, or every option of that role. */
 void engine_args_unset(struct engine_args *a, const struct engine_option *option);
 void engine_args_unset_role(struct engine_args *a, enum engine_option_role role);
-/* By each option's first name. */
+/* By each option's first name; a set of settings (ENGINE_OPTION_MODEL_SET) before all, but behind what stood
+ * before it on the command line, since the engine's last word counts. */
 void engine_args_sort(struct engine_args *a);
 /* Adds copies of those arguments of `from` whose option is not set in `to`. */
 void engine_args_merge(struct engine_args *to, const struct engine_args *from);
@@ -64,9 +67,12 @@ const struct engine_arg *engine_args_get(const struct engine_args *a,
 const struct engine_arg *engine_args_find(const struct engine_args *a, const char *name);
 const struct engine_arg *engine_args_role(const struct engine_args *a,
                                           enum engine_option_role role);
-/* The argument that says which model the engine serves (ENGINE_OPTION_MODEL, REPO or REMOTE); NULL:
- * none does. */
+/* The argument that says which model the engine serves (ENGINE_OPTION_MODEL, REPO, REMOTE or MODEL_SET); NULL:
+ * none does. Its value is NULL where it is a switch. */
 const struct engine_arg *engine_args_model(const struct engine_args *a);
+/* The first one of that class; NULL: none. */
+const struct engine_arg *engine_args_class(const struct engine_args *a,
+                                           enum engine_option_class class);
 /* Whether one of them makes the engine download something when it starts. */
 bool engine_args_fetch(const struct engine_args *a);
 /* As lines of a preset: the canonical name without its dashes, ` = `, the value; of a switch `true` or

@@ -12,12 +12,22 @@
 
 #include "base/strv.h"
 
+/* What the option decides. It is checked wherever options come from: the command line, variables, presets. */
+enum engine_option_class {
+    ENGINE_OPTION_TUNES, /* how the engine works: passed on */
+    ENGINE_OPTION_CHOOSES, /* which model it serves; for the whole server: classic mode, whatever else is given */
+    ENGINE_OPTION_ENDS, /* nothing: the program prints a text and ends. No option of an engine that serves */
+    ENGINE_OPTION_ROUTERS, /* how the server works: dropped from presets, only hostler itself may set it */
+};
+
 /* What the value of an option means to hostler. Several options may have the same role. */
 enum engine_option_role {
-    ENGINE_OPTION_OTHER,       /* nothing: hostler passes it on unread */
-    ENGINE_OPTION_MODEL,       /* path of the model's file */
-    ENGINE_OPTION_REPO,        /* the model's name on the hub */
-    ENGINE_OPTION_REMOTE,      /* names the model in another way: a URL, a command */
+    ENGINE_OPTION_OTHER,  /* nothing: hostler passes it on unread */
+    ENGINE_OPTION_MODEL,  /* path of the model's file */
+    ENGINE_OPTION_REPO,   /* the model's name on the hub */
+    ENGINE_OPTION_REMOTE, /* names the model in another way: a URL, a command */
+    ENGINE_OPTION_MODEL_SET, /* a switch: a model that the program's authors chose, with settings for it */
+    ENGINE_OPTION_VERSION,     /* prints the program's version */
     ENGINE_OPTION_PROJECTOR,   /* path of the file that encodes images and sound */
     ENGINE_OPTION_DRAFT,       /* path of the draft model's file */
     ENGINE_OPTION_ALIAS,       /* the model's names, separated by commas */
@@ -48,11 +58,12 @@ struct engine_option {
     char *env;       /* its environment variable; NULL when it has none */
     char *value;     /* the value's placeholder in the help, for messages; NULL */
 
+    enum engine_option_class class;
     enum engine_option_role role;
+    int port; /* of a server with this option, unless a port follows; 0: the usual one */
     enum engine_option_files files;
     const char *file_noun; /* what such a file is, for messages; NULL without one. Static */
     bool accumulates;      /* a further value is added, it does not replace */
-    bool owned_by_router;  /* dropped from presets: only hostler itself may set it */
     bool selects;          /* a section of presets with it is of this kind of engine */
     bool fetches;          /* makes the engine download something when it starts */
     bool powerful;         /* lets the engine's callers act on this machine */

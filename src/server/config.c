@@ -60,6 +60,20 @@ static int read_two_values(struct config *c, int argc, char **argv, const struct
     return 3;
 }
 
+static void read_engine_option(struct config *c, const struct engine_option *o, bool negated,
+                               const char *value)
+{
+    if (o->class == ENGINE_OPTION_CHOOSES && value && !*value) { /* an unset variable of a script */
+        engine_args_unset(&c->args, o);
+        return;
+    }
+    if (o->class == ENGINE_OPTION_ENDS)
+        c->ends = o;
+    if (o->port)
+        c->port = o->port;
+    engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
+}
+
 /* Reads one argument and its value; returns the number of words, or an error. */
 static int read_argument(struct config *c, int argc, char **argv, struct error *err)
 {
@@ -85,14 +99,14 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
         if (own->passed && o)
             engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
     } else {
-        engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
+        read_engine_option(c, o, negated, value);
     }
     return takes_value ? 2 : 1;
 }
 
 static int read_command_line(struct config *c, int argc, char **argv, struct error *err)
 {
-    for (int i = 0; i < argc;) {
+    for (int i = 0; i < argc && !c->ends;) {
         int taken = read_argument(c, argc - i, argv + i, err);
         if (taken < 0)
             return taken;
@@ -261,13 +275,6 @@ static bool names_many(int argc, char **argv)
     return false;
 }
 
-/* Whether they name a model that the engine fetches. */
-static bool names_remote(const struct engine_args *args)
-{
-    return engine_args_role(args, ENGINE_OPTION_REPO) ||
-           engine_args_role(args, ENGINE_OPTION_REMOTE);
-}
-
 /* In router mode the sources name the models, not the command line, and files are served here. */
 static void drop_routers_own(struct engine_args *args)
 {
@@ -276,19 +283,23 @@ static void drop_routers_own(struct engine_args *args)
         engine_args_unset(args, path->option);
     engine_args_unset_role(args, ENGINE_OPTION_REPO);
     engine_args_unset_role(args, ENGINE_OPTION_REMOTE);
+    engine_args_unset_role(args, ENGINE_OPTION_MODEL_SET);
     engine_args_unset_role(args, ENGINE_OPTION_PROJECTOR);
 }
 
 /*
- * One model or many: the command line decides, and the environment only where that says nothing.
- * `env_model` is the model that the environment named.
+ * One model or many: the command line decides, and the environment only where that says nothing. A remote name
+ * that chooses nothing (a URL) gives way to the sources of a router. `env_model` is the model that the
+ * environment named.
  */
 static void decide_mode(struct config *c, const char *env_model, bool many_on_line)
 {
-    bool one_on_line = c->model || names_remote(&c->args);
+    bool one_on_line = c->model || engine_args_class(&c->args, ENGINE_OPTION_CHOOSES) ||
+                       (!many_on_line && engine_args_model(&c->args));
+    bool one_in_env = env_model || engine_args_model(&c->env_args);
     if (!one_on_line && !many_on_line && env_model)
         c->model = mem_strdup(env_model);
-    c->classic = one_on_line || (!many_on_line && (env_model || names_remote(&c->env_args)));
+    c->classic = one_on_line || (!many_on_line && one_in_env);
     if (!c->classic) {
         drop_routers_own(&c->args);
         drop_routers_own(&c->env_args);
@@ -356,9 +367,9 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     c->model = NULL;
     if (!rc)
         rc = read_command_line(c, argc, argv, err);
-    if (!rc)
+    if (!rc && !c->ends)
         rc = check_tls(c, err);
-    if (!rc) {
+    if (!rc && !c->ends) {
         decide_mode(c, env_model, names_many(argc, argv));
         if (!c->cors_origins.n)
             strv_add(&c->cors_origins, default_origins(c));

@@ -56,7 +56,10 @@ struct config {
     char *log_file;              /* NULL: only stderr */
     struct engine_args args;     /* of the command line, for every model of `engine` */
     struct engine_args env_args; /* the same of the environment; every other layer has precedence */
-    struct strv hub_env;         /* variables for engines that fetch models: tokens, … */
+    const struct engine_option
+        *ends;           /* the command line asks the engine's program to print something and
+                                         end; what follows it was not read. NULL: serve */
+    struct strv hub_env; /* variables for engines that fetch models: tokens, … */
 };
 
 /* One of serve's own options, for --help and for messages. */

@@ -95,6 +95,15 @@ static int set_static_dir(struct config *c, const char *value, struct error *err
     return 0;
 }
 
+/* Without a name there is none: `--model "$MODEL"` where the variable is not set. */
+static int set_model(struct config *c, const char *value, struct error *err)
+{
+    (void)err;
+    free(c->model);
+    c->model = *value ? mem_strdup(value) : NULL;
+    return 0;
+}
+
 static int set_alias(struct config *c, const char *value, struct error *err)
 {
     (void)err;
@@ -287,7 +296,7 @@ static const struct config_entry options[] = {
       "LLAMA_ARG_MODEL",
       NULL,
       "classic mode: one model, whatever name a request gives"},
-     FIELD(KIND_TEXT, model)},
+     OTHER(set_model)},
     {{{"-a", "--alias"},
       "NAMES",
       "LLAMA_ARG_ALIAS",

@@ -165,8 +165,33 @@ static int unknown_key(const struct engine_program *program, const char *key, st
         near.best ? "; did you mean '" : "", near.best ? near.best : "", near.best ? "'?" : "");
 }
 
-/* Whether the key is not for the engine's command line: it names the model for clients, or belongs to the
- * router. */
+static void warn_ignored(const struct reader *r, const struct ini_line *line, const char *why)
+{
+    if (r->warns)
+        log_warn("%s: line %u: %s %s and does not count here: give it to `hostler serve`",
+                 r->config->models_preset, line->number, line->key, why);
+}
+
+/* Whether the class of the option keeps it from engines. A model whose engine prints something and ends could
+ * never be loaded. */
+static bool is_ignored(const struct reader *r, const struct engine_option *o,
+                       const struct ini_line *line)
+{
+    switch (o->class) {
+    case ENGINE_OPTION_ROUTERS:
+        warn_ignored(r, line, "belongs to the router");
+        return true;
+    case ENGINE_OPTION_ENDS:
+        warn_ignored(r, line, "makes the engine print something and end");
+        return true;
+    case ENGINE_OPTION_TUNES:
+    case ENGINE_OPTION_CHOOSES:
+        return false;
+    }
+    return false;
+}
+
+/* Whether the key is not for the engine's command line: it names the model for clients, or it is ignored. */
 static bool is_taken(const struct reader *r, struct preset *p, const struct engine_option *o,
                      const struct ini_line *line)
 {
@@ -180,12 +205,9 @@ static bool is_taken(const struct reader *r, struct preset *p, const struct engi
     }
     if (names == &p->aliases)
         p->aliases_line = line->number;
-    bool taken = o->owned_by_router || (names && p->program != &r->config->engine);
-    if (taken && !names && r->warns)
-        log_warn("%s: line %u: %s belongs to the router and does not count here: give it to "
-                 "`hostler serve`",
-                 r->config->models_preset, line->number, line->key);
-    return taken;
+    if (names)
+        return o->class == ENGINE_OPTION_ROUTERS || p->program != &r->config->engine;
+    return is_ignored(r, o, line);
 }
 
 /* --- lines --------------------------------------------------------------------------------------

@@ -322,6 +322,8 @@ static char *single_id(const struct config *c)
         arg = engine_args_model(&c->env_args);
     if (c->aliases.n)
         return mem_strdup(c->aliases.v[0]);
+    if (!c->model && arg && !arg->value) /* a switch: `fim-default` */
+        return mem_strdup(arg->option->canonical + strspn(arg->option->canonical, "-"));
     if (!c->model)
         return mem_strdup(arg ? arg->value : "model");
     const char *slash = strrchr(c->model, '/');

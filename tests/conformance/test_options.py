@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Options of the server itself: where it serves, and to whom."""
+import re
+
 import pytest
 
 from conformance.suite import answer, error
@@ -34,6 +36,62 @@ def test_methods_and_headers(start, models, see):
 @pytest.mark.parametrize("args", [["--no-such-option"], ["--models-max", "many"], ["--ctx-size"], ["stray"]], ids=" ".join)
 def test_what_is_refused(start, models, see, args):
     see("refused", start.fails("--models-dir", models, *args), True)
+
+
+@pytest.mark.parametrize("flags", [
+    ["--version"], ["--list-devices"], ["--cache-list"], ["-cl"], ["--completion-bash"], ["--usage"], ["--help"],
+    ["--version", "--no-such-option"]], ids=" ".join)
+def test_what_ends_the_process(start, models, see, flags):
+    """It prints something in place of serving."""
+    server = start("--models-dir", models, *flags, wait=False)
+    see("exit status", server.process.wait(server.patience), 0)
+    see("prints", bool(server.log()), True)
+
+
+@pytest.mark.parametrize("flags", [["--list-devices"], ["--version"]], ids=" ".join)
+def test_what_ends_the_process_follows_a_mistake(start, models, see, flags):
+    see("refused", start.fails("--models-dir", models, "--models-max", "many", *flags), True)
+
+
+# What llama.cpp's authors chose: the repository, the file in it, and the port where it is served.
+SETS = {"--embd-gemma-default": ("embeddinggemma-300M-qat-q4_0-GGUF", "embeddinggemma-300M-qat-Q4_0.gguf", 8011),
+        "--fim-qwen-3b-default": ("Qwen2.5-Coder-3B-Q8_0-GGUF", "qwen2.5-coder-3b-q8_0.gguf", 8012),
+        "--gpt-oss-20b-default": ("gpt-oss-20b-GGUF", "gpt-oss-20b-mxfp4.gguf", 8013),
+        "--vision-gemma-4b-default": ("gemma-3-4b-it-qat-GGUF", "gemma-3-4b-it-qat-Q4_0.gguf", 8014)}
+
+
+@pytest.mark.parametrize("flag", SETS)
+def test_a_set_is_one_model(start, models, see, flag):
+    """A model of llama.cpp's choice makes a server of that model, although there is a folder of others."""
+    repo, file, _ = SETS[flag]
+    start.cached(f"ggml-org/{repo}", file)
+    server = start("--models-dir", models, flag, "--port", "0", "--offline")
+    server.until_healthy()
+    see("role", "role" in server.get("/props").json, False)
+    see("id", server.get("/v1/models").json["data"][0]["id"], re.compile(repo))
+    see("any name", server.post("/tokenize", {"model": "x", "content": "hi"}), answer(200))
+
+
+@pytest.mark.parametrize("flag", SETS)
+def test_the_port_of_a_set(start, see, flag):
+    """Its own, although a port stands before it. Whether that port is free does not matter: the log names it."""
+    repo, file, port = SETS[flag]
+    start.cached(f"ggml-org/{repo}", file)
+    server = start(flag, "--offline", wait=False)
+    server.until(lambda: str(port) in server.log() or server.process.poll() is not None)
+    see("port", str(port) in server.log(), True)
+    server.kill()
+
+
+@pytest.mark.parametrize("args,env", [
+    (["-m", ""], {}), (["-hf", ""], {}), ([], {"LLAMA_ARG_MODEL": ""}), ([], {"LLAMA_ARG_HF_REPO": ""}),
+    (["-mu", "http://127.0.0.1:1/x.gguf"], {}), ([], {"LLAMA_ARG_MODEL_URL": "http://127.0.0.1:1/x.gguf"}),
+    (["--hf-file", "x.gguf"], {}), ([], {"LLAMA_ARG_HF_FILE": "x.gguf"}), (["--mmproj", "x.gguf"], {})],
+    ids=lambda v: " ".join(v) or "-")
+def test_what_does_not_choose_a_model(start, models, see, args, env):
+    server = start("--models-dir", models, *args, env=env)
+    see("role", server.get("/props").json.get("role"), "router")
+    see("tokenize", server.tokenize("m1"), answer(200))
 
 
 @pytest.mark.parametrize("env,props", [

@@ -37,6 +37,14 @@ def chosen(server, model, *names):
 
 
 
+def test_a_set_is_a_model(start, see):
+    """A model of llama.cpp's choice; off, it is nothing."""
+    server = start.preset("[one]\nfim-qwen-3b-default = 1\n[two]\nmodel = M1\nfim-qwen-3b-default = off\n")
+    see("ids", list(server.entries()), ["one", "two"])
+    see("one", arguments(server.entry("one")), [["--fim-qwen-3b-default", None]])
+    see("tokenize", server.tokenize("two"), answer(200))
+
+
 def test_a_section_is_a_model(start, see):
     server = start.preset("[one]\nmodel = M1\n[two]\nmodel = M2\nctx-size = 512\n")
     see("one", server.entry("one"), {"id": "one", "source": "preset", "can_remove": False, "aliases": [],

@@ -429,6 +429,15 @@ def open_files(server):
     return len(list(folder.iterdir()))
 
 
+@pytest.mark.parametrize("key", ["list-devices = on", "help = 1", "cl = 1"])
+@pytest.mark.parametrize("section", ["[*]\n", ""], ids=["all", "one"])
+def test_what_ends_an_engine_is_ignored(start, models, key, section):
+    """With it no model could be loaded."""
+    server = start(f"{section}{key}\n[m1]\n" if section else f"[m1]\n{key}\n", folder=models)
+    assert f"{key.split()[0]} makes the engine print something and end and does not count here" in server.log()
+    assert server.post("/tokenize", {"model": "m1", "content": "hi"}).status == 200
+
+
 def test_what_belongs_to_the_router_is_told_to_whoever_asks(start, models, tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()

@@ -123,92 +123,99 @@ static void take_value(struct engine_option *o, const char *p)
     o->value = mem_strndup(p + 1, len);
 }
 
-/* `(env: NAME)` somewhere in a line of the description; the last one counts. */
-static void take_env(struct engine_option *o, const char *line, size_t len)
+/* `(env: NAME)` somewhere in the description; the last one counts. */
+static void take_env(struct engine_option *o, const char *text, size_t len)
 {
     static const char mark[] = "(env: ";
-    const char *at = memmem(line, len, mark, sizeof mark - 1);
-    if (!at)
-        return;
-    at += sizeof mark - 1;
-    size_t n = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-    if (!n || at[n] != ')')
-        return;
-    free(o->env);
-    o->env = mem_strndup(at, n);
+    const char *at, *end = text + len;
+    while ((at = memmem(text, (size_t)(end - text), mark, sizeof mark - 1))) {
+        text = at + sizeof mark - 1;
+        size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+        if (!n || text[n] != ')')
+            continue;
+        free(o->env);
+        o->env = mem_strndup(text, n);
+    }
 }
 
 /* --- what --help does not say -------------------------------------------------------------------
  */
 
-/* Flags in the table below. */
-enum { ACCUMULATES = 1, OWNED = 2, FETCHES = 4, POWERFUL = 8 };
+enum { ACCUMULATES = 1, FETCHES = 2, POWERFUL = 4 };
 
 /*
  * ACCUMULATES: although llama-server warns that only the last value of a repeated option is used, these add
- * up. OWNED: options of the router, which llama.cpp drops from presets, too. FETCHES: downloads the model
- * or a file that belongs to it; the last ones are llama.cpp's names for models of its choice.
+ * up. FETCHES: downloads the model or a file that belongs to it. The sets are models of llama.cpp's choice, which
+ * its router does not serve: with one of them llama-server is a server of that model, on the port given here
+ * (tried with b11669; --help does not tell it). --model-url does not make it one, although it names a model.
  */
 static const struct {
     const char *name;
+    enum engine_option_class class;
     enum engine_option_role role;
     unsigned flags;
+    int port;
 } knowledge[] = {
-    {"--model", ENGINE_OPTION_MODEL, 0},
-    {"--hf-repo", ENGINE_OPTION_REPO, FETCHES},
-    {"--model-url", ENGINE_OPTION_REMOTE, FETCHES},
-    {"--docker-repo", ENGINE_OPTION_REMOTE, FETCHES},
-    {"--mmproj", ENGINE_OPTION_PROJECTOR, 0},
-    {"--mmproj-url", ENGINE_OPTION_OTHER, FETCHES},
-    {"--model-draft", ENGINE_OPTION_DRAFT, 0},
-    {"--hf-repo-draft", ENGINE_OPTION_OTHER, FETCHES},
-    {"--alias", ENGINE_OPTION_ALIAS, OWNED},
-    {"--tags", ENGINE_OPTION_TAGS, ACCUMULATES},
-    {"--hf-token", ENGINE_OPTION_TOKEN, 0},
-    {"--threads-http", ENGINE_OPTION_CONNECTIONS, 0},
-    {"--fit-target", ENGINE_OPTION_MARGIN, 0},
-    {"--host", ENGINE_OPTION_OTHER, OWNED},
-    {"--port", ENGINE_OPTION_OTHER, OWNED},
-    {"--api-key", ENGINE_OPTION_OTHER, OWNED},
-    {"--api-key-file", ENGINE_OPTION_OTHER, OWNED},
-    {"--ssl-key-file", ENGINE_OPTION_OTHER, OWNED},
-    {"--ssl-cert-file", ENGINE_OPTION_OTHER, OWNED},
-    {"--models-dir", ENGINE_OPTION_OTHER, OWNED},
-    {"--models-max", ENGINE_OPTION_OTHER, OWNED},
-    {"--models-preset", ENGINE_OPTION_OTHER, OWNED},
-    {"--models-autoload", ENGINE_OPTION_OTHER, OWNED},
-    {"--api-prefix", ENGINE_OPTION_OTHER, OWNED},
-    {"--reuse-port", ENGINE_OPTION_OTHER, OWNED},
-    {"--cors-origins", ENGINE_OPTION_OTHER, OWNED},
-    {"--cors-methods", ENGINE_OPTION_OTHER, OWNED},
-    {"--cors-headers", ENGINE_OPTION_OTHER, OWNED},
-    {"--cors-credentials", ENGINE_OPTION_OTHER, OWNED},
-    {"--lora", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--lora-scaled", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--control-vector", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--control-vector-scaled", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--override-kv", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--override-tensor", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--override-tensor-draft", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--logit-bias", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--dry-sequence-breaker", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--reverse-prompt", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--spec-type", ENGINE_OPTION_OTHER, ACCUMULATES},
-    {"--tools", ENGINE_OPTION_OTHER, POWERFUL},
-    {"--agent", ENGINE_OPTION_OTHER, POWERFUL},
-    {"--mcp-servers-config", ENGINE_OPTION_OTHER, POWERFUL},
-    {"--mcp-servers-json", ENGINE_OPTION_OTHER, POWERFUL},
-    {"--embd-gemma-default", ENGINE_OPTION_OTHER, FETCHES},
-    {"--fim-qwen-1.5b-default", ENGINE_OPTION_OTHER, FETCHES},
-    {"--fim-qwen-3b-default", ENGINE_OPTION_OTHER, FETCHES},
-    {"--fim-qwen-7b-default", ENGINE_OPTION_OTHER, FETCHES},
-    {"--fim-qwen-7b-spec", ENGINE_OPTION_OTHER, FETCHES},
-    {"--fim-qwen-14b-spec", ENGINE_OPTION_OTHER, FETCHES},
-    {"--fim-qwen-30b-default", ENGINE_OPTION_OTHER, FETCHES},
-    {"--gpt-oss-20b-default", ENGINE_OPTION_OTHER, FETCHES},
-    {"--gpt-oss-120b-default", ENGINE_OPTION_OTHER, FETCHES},
-    {"--vision-gemma-4b-default", ENGINE_OPTION_OTHER, FETCHES},
-    {"--vision-gemma-12b-default", ENGINE_OPTION_OTHER, FETCHES},
+    {"--help", ENGINE_OPTION_ENDS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--version", ENGINE_OPTION_ENDS, ENGINE_OPTION_VERSION, 0, 0},
+    {"--list-devices", ENGINE_OPTION_ENDS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--cache-list", ENGINE_OPTION_ENDS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--completion-bash", ENGINE_OPTION_ENDS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--model", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL, 0, 0},
+    {"--hf-repo", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_REPO, FETCHES, 0},
+    {"--docker-repo", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_REMOTE, FETCHES, 0},
+    {"--model-url", ENGINE_OPTION_TUNES, ENGINE_OPTION_REMOTE, FETCHES, 0},
+    {"--embd-gemma-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8011},
+    {"--fim-qwen-1.5b-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8012},
+    {"--fim-qwen-3b-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8012},
+    {"--fim-qwen-7b-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8012},
+    {"--fim-qwen-7b-spec", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8012},
+    {"--fim-qwen-14b-spec", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8012},
+    {"--fim-qwen-30b-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8012},
+    {"--gpt-oss-20b-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8013},
+    {"--gpt-oss-120b-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8013},
+    {"--vision-gemma-4b-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8014},
+    {"--vision-gemma-12b-default", ENGINE_OPTION_CHOOSES, ENGINE_OPTION_MODEL_SET, FETCHES, 8014},
+    {"--alias", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_ALIAS, 0, 0},
+    {"--host", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--port", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--api-key", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--api-key-file", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--ssl-key-file", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--ssl-cert-file", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--models-dir", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--models-max", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--models-preset", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--models-autoload", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--api-prefix", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--reuse-port", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--cors-origins", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--cors-methods", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--cors-headers", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--cors-credentials", ENGINE_OPTION_ROUTERS, ENGINE_OPTION_OTHER, 0, 0},
+    {"--mmproj", ENGINE_OPTION_TUNES, ENGINE_OPTION_PROJECTOR, 0, 0},
+    {"--mmproj-url", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, FETCHES, 0},
+    {"--model-draft", ENGINE_OPTION_TUNES, ENGINE_OPTION_DRAFT, 0, 0},
+    {"--hf-repo-draft", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, FETCHES, 0},
+    {"--tags", ENGINE_OPTION_TUNES, ENGINE_OPTION_TAGS, ACCUMULATES, 0},
+    {"--hf-token", ENGINE_OPTION_TUNES, ENGINE_OPTION_TOKEN, 0, 0},
+    {"--threads-http", ENGINE_OPTION_TUNES, ENGINE_OPTION_CONNECTIONS, 0, 0},
+    {"--fit-target", ENGINE_OPTION_TUNES, ENGINE_OPTION_MARGIN, 0, 0},
+    {"--lora", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--lora-scaled", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--control-vector", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--control-vector-scaled", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--override-kv", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--override-tensor", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--override-tensor-draft", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--logit-bias", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--dry-sequence-breaker", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--reverse-prompt", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--spec-type", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, ACCUMULATES, 0},
+    {"--tools", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, POWERFUL, 0},
+    {"--agent", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, POWERFUL, 0},
+    {"--mcp-servers-config", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, POWERFUL, 0},
+    {"--mcp-servers-json", ENGINE_OPTION_TUNES, ENGINE_OPTION_OTHER, POWERFUL, 0},
 };
 
 /* Options that name files of tensors, and what these are. */
@@ -242,12 +249,52 @@ static void add_knowledge(struct engine_option *o)
     for (size_t i = 0; i < sizeof knowledge / sizeof *knowledge; i++) {
         if (!strv_has(&o->names, knowledge[i].name))
             continue;
+        o->class = knowledge[i].class;
         o->role = knowledge[i].role;
+        o->port = knowledge[i].port;
         o->accumulates = knowledge[i].flags & ACCUMULATES;
-        o->owned_by_router = knowledge[i].flags & OWNED;
         o->fetches = knowledge[i].flags & FETCHES;
         o->powerful = knowledge[i].flags & POWERFUL;
         return;
+    }
+}
+
+/* --- what --help says of switches that the table does not know -----------------------------------
+ */
+
+/* Length of `phrase` at `text`, whose words may be separated by any white space; 0: it is not there. */
+static size_t phrase_len(const char *text, const char *end, const char *phrase)
+{
+    const char *p = text;
+    for (; *phrase; phrase++) {
+        if (p == end || (*phrase == ' ' ? !strchr(" \n", *p) : *p != *phrase))
+            return 0;
+        p++;
+        while (*phrase == ' ' && p < end && strchr(" \n", *p))
+            p++;
+    }
+    return (size_t)(p - text);
+}
+
+static bool says(const char *text, size_t len, const char *phrase)
+{
+    for (size_t i = 0; i < len; i++)
+        if (phrase_len(text + i, text + len, phrase))
+            return true;
+    return false;
+}
+
+/* Newer builds have further switches of the same kinds. `text`: all that --help says of the option. */
+static void read_class(struct engine_option *o, const char *text, size_t len)
+{
+    if (o->class != ENGINE_OPTION_TUNES || o->takes_value || o->negations.n)
+        return;
+    if (says(text, len, "and exit")) {
+        o->class = ENGINE_OPTION_ENDS;
+    } else if (says(text, len, "can download weights from the internet")) {
+        o->class = ENGINE_OPTION_CHOOSES;
+        o->role = ENGINE_OPTION_MODEL_SET;
+        o->fetches = true;
     }
 }
 
@@ -265,6 +312,17 @@ static struct engine_option *add_option(struct engine_options *o, const char *li
     return option;
 }
 
+/* Length of the line at `help` and of the indented or empty lines that belong to it. */
+static size_t entry_len(const char *help)
+{
+    size_t n = 0;
+    do {
+        n += strcspn(help + n, "\n");
+        n += help[n] == '\n';
+    } while (help[n] == ' ' || help[n] == '\n');
+    return n;
+}
+
 static bool has_value(const struct engine_options *o, const char *name)
 {
     const struct engine_option *option = engine_options_find(o, name, NULL);
@@ -275,14 +333,14 @@ int llama_help_parse(struct engine_options **out, const char *help, const char *
                      struct error *err)
 {
     struct engine_options *o = engine_options_create();
-    struct engine_option *last = NULL;
     while (*help) {
-        size_t len = strcspn(help, "\n");
-        if (is_option_line(help))
-            last = add_option(o, help);
-        if (last)
-            take_env(last, help, len);
-        help += len + (help[len] == '\n');
+        size_t len = entry_len(help);
+        if (is_option_line(help)) {
+            struct engine_option *option = add_option(o, help);
+            take_env(option, help, len);
+            read_class(option, help, len);
+        }
+        help += len;
     }
     if (!has_value(o, "--model") || !has_value(o, own)) {
         engine_options_destroy(o);

@@ -31,6 +31,7 @@ static const char help[] = "-m, --model FNAME\n"
                            "--lora FNAME\n"
                            "-ot, --override-tensor A=B\n"
                            "--control-vector-layer-range START END\n"
+                           "--fim-qwen-3b-default\n"
                            "--timeout N\n";
 
 static struct engine_options *options;
@@ -277,6 +278,29 @@ static void sorted(void **state)
     engine_args_finish(&a);
 }
 
+/* The engine's last word counts: what follows a set on the command line changes it, and it changes what stands
+ * before it. A section has no order: there it is the set that is changed. */
+static void a_set_in_its_place(void **state)
+{
+    (void)state;
+    struct engine_args a = {0}, section = {0};
+    set(&a, "-c", "1", ARGS_FROM_COMMAND_LINE);
+    set(&a, "--fim-qwen-3b-default", NULL, ARGS_FROM_COMMAND_LINE);
+    set(&a, "--api-key", "x", ARGS_FROM_COMMAND_LINE);
+    set(&a, "--timeout", "5", ARGS_FROM_ENVIRONMENT);
+    engine_args_sort(&a);
+    assert_line(&a, "--timeout 5 --ctx-size 1 --fim-qwen-3b-default --api-key x");
+    assert_ptr_equal(engine_args_model(&a)->option, opt("--fim-qwen-3b-default"));
+    set(&section, "--alias", "x", ARGS_FROM_SECTION);
+    set(&section, "--fim-qwen-3b-default", NULL, ARGS_FROM_SECTION);
+    engine_args_sort(&section);
+    assert_line(&section, "--fim-qwen-3b-default --alias x");
+    section.v[0].negated = true;
+    assert_null(engine_args_model(&section));
+    engine_args_finish(&section);
+    engine_args_finish(&a);
+}
+
 static void as_ini(void **state)
 {
     (void)state;
@@ -297,7 +321,7 @@ static void as_ini(void **state)
     engine_args_finish(&a);
 }
 
-static void owned_by_router(void **state)
+static void classes(void **state)
 {
     (void)state;
     static const char *const owned[] = {
@@ -313,11 +337,11 @@ static void owned_by_router(void **state)
         "--models-max",
         "--no-models-autoload",
     };
-    static const char *const passed_on[] = {"-m", "-c", "--no-host", "--timeout", "--lora"};
+    static const char *const passed_on[] = {"-c", "--no-host", "--timeout", "--lora"};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
-        assert_true(opt(owned[i])->owned_by_router);
+        assert_int_equal(opt(owned[i])->class, ENGINE_OPTION_ROUTERS);
     for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
-        assert_false(opt(passed_on[i])->owned_by_router);
+        assert_int_equal(opt(passed_on[i])->class, ENGINE_OPTION_TUNES);
 }
 
 int main(void)
@@ -329,12 +353,13 @@ int main(void)
         cmocka_unit_test(merge),
         cmocka_unit_test(two_values),
         cmocka_unit_test(many),
-        cmocka_unit_test(owned_by_router),
+        cmocka_unit_test(classes),
         cmocka_unit_test(texts),
         cmocka_unit_test(texts_of_switches),
         cmocka_unit_test(texts_refused),
         cmocka_unit_test(unset),
         cmocka_unit_test(sorted),
+        cmocka_unit_test(a_set_in_its_place),
         cmocka_unit_test(as_ini),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

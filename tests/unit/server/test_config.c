@@ -298,6 +298,59 @@ static void the_command_line_decides_the_mode(void **state)
     assert_string_equal(c.models_preset, "p.ini");
 }
 
+/* llama.cpp's own choice of a model and its settings, as with llama-server. */
+static void a_set_is_one_model(void **state)
+{
+    (void)state;
+    parse(ARGV(MODELS, "--port", "7", "--gpt-oss-20b-default"), ENV("LLAMA_ARG_PORT=6"));
+    assert_true(c.classic);
+    assert_null(c.model);
+    assert_int_equal(c.port, 8013);
+    assert_string_equal(engine_value("--gpt-oss-20b-default"), "on");
+    parse(ARGV("--gpt-oss-20b-default", "--port", "7"), ENV(NULL));
+    assert_true(c.classic);
+    assert_int_equal(c.port, 7);
+}
+
+/* llama-server is a router with it, too. */
+static void a_url_gives_way_to_a_folder(void **state)
+{
+    (void)state;
+    parse(ARGV(MODELS, "-mu", "http://x/y.gguf"), ENV(NULL));
+    assert_false(c.classic);
+    assert_null(engine_value("-mu"));
+    parse(ARGV("-mu", "http://x/y.gguf"), ENV(NULL));
+    assert_true(c.classic);
+}
+
+/* `--model "$MODEL"` in a script that did not set it. */
+static void an_empty_name_is_no_model(void **state)
+{
+    (void)state;
+    parse(ARGV(MODELS, "-m", "", "-hf", ""), ENV(NULL));
+    assert_false(c.classic);
+    assert_null(c.model);
+    assert_null(engine_value("-hf"));
+    parse(ARGV(MODELS, "-m", "x.gguf", "-m", ""), ENV("LLAMA_ARG_MODEL="));
+    assert_false(c.classic);
+}
+
+/* What stands before it must be right, what follows is not read: as llama-server has it. */
+static void options_that_end_the_process(void **state)
+{
+    (void)state;
+    parse(ARGV(MODELS, "--list-devices", "--no-such", "--ssl-key-file"), ENV(NULL));
+    assert_string_equal(c.ends->canonical, "--list-devices");
+    parse(ARGV("-m", "x.gguf", "-cl"), ENV(NULL));
+    assert_string_equal(c.ends->canonical, "--cache-list");
+    parse(ARGV("--ssl-key-file", "x", "--version"), ENV(NULL));
+    assert_string_equal(c.ends->canonical, "--version");
+    refuse(ARGV("--no-such", "--version"), ENV(NULL), "unknown option");
+    refuse(ARGV("--version"), ENV("LLAMA_ARG_PORT=x"), "LLAMA_ARG_PORT");
+    parse(ARGV(MODELS), ENV(NULL));
+    assert_null(c.ends);
+}
+
 /* A router on the cache alone. */
 static void no_models(void **state)
 {
@@ -435,6 +488,10 @@ int main(void)
         TEST(classic_mode),
         TEST(a_repository_is_one_model),
         TEST(the_command_line_decides_the_mode),
+        TEST(a_set_is_one_model),
+        TEST(a_url_gives_way_to_a_folder),
+        TEST(an_empty_name_is_no_model),
+        TEST(options_that_end_the_process),
         TEST(no_models),
         TEST(where_its_state_is),
         TEST(names_of_keys_in_a_file),

@@ -284,6 +284,30 @@ static void load_nothing(void **state)
 }
 
 /* --- the real one ------------------------------------------------------------------------ */
+/* A switch that the table does not know is classed by what --help says of it, wherever its lines break. */
+static void classes_of_new_switches(void **state)
+{
+    (void)state;
+    struct engine_options *o = parse(
+        "-m, --model FNAME\n--port PORT\n"
+        "--list-features                         print what is built in and\n" INDENT "exit\n"
+        "--new-model-default                     use a new model (note: can download\n" INDENT
+        "weights from the internet)\n"
+        "--runtime OPTION                        clean up and exit\n"
+        "--embd-gemma-default                    use it\n"
+        "--port-less                             nothing of the kind, and\n" INDENT "no exit\n");
+    assert_int_equal(must_find(o, "--list-features")->class, ENGINE_OPTION_ENDS);
+    assert_int_equal(must_find(o, "--new-model-default")->class, ENGINE_OPTION_CHOOSES);
+    assert_int_equal(must_find(o, "--new-model-default")->role, ENGINE_OPTION_MODEL_SET);
+    assert_int_equal(must_find(o, "--new-model-default")->port, 0);
+    assert_true(must_find(o, "--new-model-default")->fetches);
+    assert_int_equal(must_find(o, "--runtime")->class, ENGINE_OPTION_TUNES);
+    assert_int_equal(must_find(o, "--port-less")->class, ENGINE_OPTION_TUNES);
+    assert_int_equal(must_find(o, "--embd-gemma-default")->class, ENGINE_OPTION_CHOOSES);
+    assert_int_equal(must_find(o, "--embd-gemma-default")->port, 8011);
+    engine_options_destroy(o);
+}
+
 static void real_pairs(const struct engine_options *o)
 {
     static const struct {
@@ -336,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option),
         cmocka_unit_test(find),
+        cmocka_unit_test(classes_of_new_switches),
         cmocka_unit_test(not_a_help),
         cmocka_unit_test(load),
         cmocka_unit_test(the_build_of_a_version),
