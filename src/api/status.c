@@ -2,6 +2,7 @@
 /* The server about itself: is it there (/health), what is it (/props), what is going on
  * (/hostler/v1/status). None of them waits for an engine. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -11,8 +12,9 @@
 #include "api/reply.h"
 #include "api/slices.h"
 #include "api/request_log.h"
-#include "base/memory.h"
 #include "base/container_of.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "http/target.h"
 
 #define RECENT_MAX 32 /* changes that the status tells */
@@ -176,6 +178,31 @@ static json_t *connections_of(const struct http_exchange *x)
                      (json_int_t)load.refused);
 }
 
+static json_t *error_or_null(int error)
+{
+    return reply_string_or_null(error ? strerror(error) : NULL);
+}
+
+static json_t *losses(const struct log_sink_losses *l, const char *path)
+{
+    return json_pack("{s:o, s:I, s:o}", "path", reply_string_or_null(path), "dropped",
+                     (json_int_t)l->lines, "error", error_or_null(l->error));
+}
+
+static json_t *log_of(const struct config *c)
+{
+    struct log_sink_losses to_stderr = log_losses_of_stderr(), to_file = log_losses_of_file();
+    return json_pack("{s:o, s:o}", "stderr", losses(&to_stderr, NULL), "file",
+                     c->log_file ? losses(&to_file, c->log_file) : json_null());
+}
+
+static json_t *state_of_host(const struct host *host)
+{
+    struct state_writes w = host_state_writes(host);
+    return json_pack("{s:o, s:I, s:o}", "path", reply_string_or_null(w.path), "failed",
+                     (json_int_t)w.failed, "error", error_or_null(w.error));
+}
+
 static json_t *held_element(struct model *m)
 {
     return intent_is_held(m) ? model_json_hold(m) : NULL;
@@ -223,6 +250,8 @@ static void answer_status(struct api *api, struct http_exchange *x)
         json_object_set_new(o, "models", json_pack("[o]", model_json_entry(host_at(api->host, 0))));
     const char *problem = refresh_problem(api->refresh);
     json_object_set_new(o, "problem", reply_string_or_null(problem));
+    json_object_set_new(o, "log", log_of(c));
+    json_object_set_new(o, "state", state_of_host(api->host));
     json_object_set_new(o, "engines", engines_of(api));
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "recent", recent_of(api->host));

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,36 @@ static void put(struct output *o, const char *head, const struct buf *line)
     }
 }
 
+static struct log_sink_losses losses_of(const struct output *o)
+{
+    return o->sink ? log_sink_losses(o->sink) : (struct log_sink_losses){0};
+}
+
+struct log_sink_losses log_losses_of_stderr(void)
+{
+    return losses_of(&to_stderr);
+}
+
+struct log_sink_losses log_losses_of_file(void)
+{
+    return losses_of(&to_file);
+}
+
+/* With the first line behind a write that failed, or succeeded again. Any thread may log. */
+static void tell_file_errors(void)
+{
+    static atomic_int told;
+    int error = log_losses_of_file().error;
+    if (atomic_exchange(&told, error) == error)
+        return;
+    if (error)
+        log_error("cannot write the log file: %s; until it can be written, lines are dropped and "
+                  "counted",
+                  strerror(error));
+    else
+        log_info("the log file can be written again");
+}
+
 void log_last_words(const char *line)
 {
     struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -223,6 +254,7 @@ static void emit(enum log_level level, const char *model, const char *raw)
     logbook_add(model, head, line.data, line.len, text);
     buf_finish(&line);
     free(text);
+    tell_file_errors();
 }
 
 void log_plain(enum log_level level, const char *fmt, ...)

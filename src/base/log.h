@@ -13,6 +13,7 @@
 #define HOSTLER_BASE_LOG_H
 
 #include "base/error.h"
+#include "base/log_sink.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
@@ -27,6 +28,10 @@ void log_stop(void);
 int log_open(const char *path, struct error *err) __attribute__((warn_unused_result));
 /* Writes every line to `fd`, too, which it takes, in place of the one before. -1, before log_start(): to no file. */
 void log_to_fd(int fd);
+/* What could not be written since log_start(); nothing without a file. A file that cannot be written is also told in a
+ * line, on stderr. */
+struct log_sink_losses log_losses_of_stderr(void);
+struct log_sink_losses log_losses_of_file(void);
 /* Parses `error`, `warn`, `info` or `debug`; negative when it is none of them. */
 int log_level_parse(const char *text);
 

@@ -23,16 +23,19 @@ struct log_sink {
     pthread_t thread;
     log_sink_notice *notice;
     struct buf queue;
-    struct buf batch; /* the thread's while `writing`; else empty */
-    uint64_t dropped; /* lines that came after `queue` and found no room */
-    int next_fd;      /* to be used from the next batch on; -1: none */
+    struct buf batch;              /* the thread's while `writing`; else empty */
+    uint64_t dropped;              /* lines that came after `queue` and found no room */
+    struct log_sink_losses losses; /* without `dropped` */
+    int next_fd;                   /* to be used from the next batch on; -1: none */
     bool writing;
     bool over;
 
     /* The thread's */
     int fd;
-    uint64_t lost; /* lines that could not be written, not told yet */
-    bool mid_line; /* the last write ended within a line */
+    uint64_t lost;        /* lines that could not be written, not told yet */
+    uint64_t unpublished; /* of all such lines those that `losses` does not count yet */
+    int error;            /* errno of the last write; 0: it succeeded */
+    bool mid_line;        /* the last write ended within a line */
 };
 
 /* --- the thread ---------------------------------------------------------------------------------
@@ -40,17 +43,18 @@ struct log_sink {
 
 /* One write, or what is left of it after a signal or for a descriptor that somebody made
  * non-blocking. Returns how many bytes were written. */
-static size_t write_fully(int fd, const char *data, size_t len)
+static size_t write_fully(struct log_sink *s, const char *data, size_t len)
 {
     size_t done = 0;
-    while (done < len) {
-        ssize_t n = write(fd, data + done, len - done);
+    s->error = 0;
+    while (done < len && !s->error) {
+        ssize_t n = write(s->fd, data + done, len - done);
         if (n > 0)
             done += (size_t)n;
         else if (n < 0 && errno == EAGAIN)
-            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+            poll(&(struct pollfd){.fd = s->fd, .events = POLLOUT}, 1, -1);
         else if (n == 0 || errno != EINTR)
-            break;
+            s->error = n == 0 ? EIO : errno;
     }
     return done;
 }
@@ -65,18 +69,21 @@ static uint64_t count_lines(const char *data, size_t len)
     return n;
 }
 
-/* Whole lines, counted as lost when they cannot be written. */
-static bool write_lines(struct log_sink *s, const char *data, size_t len)
+static void lose(struct log_sink *s, uint64_t lines)
 {
-    if (s->mid_line && write_fully(s->fd, "\n", 1) == 0) {
-        s->lost += count_lines(data, len);
-        return false;
-    }
+    s->lost += lines;
+    s->unpublished += lines;
+}
+
+/* Whole lines. Returns how many could not be written. */
+static uint64_t write_lines(struct log_sink *s, const char *data, size_t len)
+{
+    if (s->mid_line && write_fully(s, "\n", 1) == 0)
+        return count_lines(data, len);
     s->mid_line = false;
-    size_t done = write_fully(s->fd, data, len);
+    size_t done = write_fully(s, data, len);
     s->mid_line = done && data[done - 1] != '\n';
-    s->lost += count_lines(data + done, len - done);
-    return done == len;
+    return count_lines(data + done, len - done);
 }
 
 /* How much of `data` goes out in one write: whole lines, and as many as a pipe takes without mixing
@@ -94,12 +101,8 @@ static size_t chunk(const char *data, size_t len)
 static void tell_lost(struct log_sink *s)
 {
     char line[256];
-    uint64_t lost = s->lost;
-    if (!lost)
-        return;
-    s->lost = 0;
-    if (!write_lines(s, line, s->notice(line, sizeof line, lost)))
-        s->lost = lost; /* without the notice itself */
+    if (s->lost && !write_lines(s, line, s->notice(line, sizeof line, s->lost)))
+        s->lost = 0;
 }
 
 static void write_batch(struct log_sink *s, uint64_t dropped)
@@ -108,10 +111,10 @@ static void write_batch(struct log_sink *s, uint64_t dropped)
     for (size_t at = 0; at < b->len;) {
         size_t n = chunk(b->data + at, b->len - at);
         tell_lost(s);
-        write_lines(s, b->data + at, n);
+        lose(s, write_lines(s, b->data + at, n));
         at += n;
     }
-    s->lost += dropped;
+    lose(s, dropped);
     tell_lost(s);
 }
 
@@ -134,6 +137,14 @@ static bool has_work(const struct log_sink *s)
     return s->queue.len || s->dropped || s->next_fd >= 0;
 }
 
+/* Under the mutex. */
+static void publish_losses(struct log_sink *s)
+{
+    s->losses.lines += s->unpublished;
+    s->losses.error = s->error;
+    s->unpublished = 0;
+}
+
 static void *run(void *arg)
 {
     struct log_sink *s = arg;
@@ -154,6 +165,7 @@ static void *run(void *arg)
         write_batch(s, dropped);
         pthread_mutex_lock(&s->mutex);
         buf_clear(&s->batch);
+        publish_losses(s);
         s->writing = false;
         if (!has_work(s))
             pthread_cond_broadcast(&s->idle);
@@ -256,6 +268,15 @@ void log_sink_replace(struct log_sink *s, int fd)
     pthread_mutex_unlock(&s->mutex);
     if (unused >= 0)
         close(unused);
+}
+
+struct log_sink_losses log_sink_losses(struct log_sink *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    struct log_sink_losses losses = s->losses;
+    losses.lines += s->dropped;
+    pthread_mutex_unlock(&s->mutex);
+    return losses;
 }
 
 bool log_sink_flush(struct log_sink *s, unsigned timeout_ms)

@@ -30,6 +30,12 @@ struct log_sink *log_sink_create(int fd, log_sink_notice *notice);
 void log_sink_write(struct log_sink *s, const struct iovec *parts, size_t n);
 /* Lines that are not yet being written go to `fd`, which it takes, and the old one is closed. */
 void log_sink_replace(struct log_sink *s, int fd);
+/* What could not be written so far. Any thread; never waits. */
+struct log_sink_losses {
+    uint64_t lines; /* dropped since it was created */
+    int error;      /* errno of the last write; 0: it succeeded */
+};
+struct log_sink_losses log_sink_losses(struct log_sink *s);
 /* Waits until all is written that was queued before, at most `timeout_ms`; whether it is. */
 bool log_sink_flush(struct log_sink *s, unsigned timeout_ms);
 /* Flushes, then ends the thread and frees `s`. When it did not succeed in time, the thread may be

@@ -95,7 +95,9 @@ struct connections {
     unsigned n_reserve;       /* and those in the reserve */
     unsigned n_ready;         /* how many are in `ready` */
     unsigned n_orphans;       /* exchanges without a client */
-    uint64_t refused;         /* requests, or connections, for which there was no place */
+    uint64_t refused;         /* requests, or connections, for which there was no place, */
+    uint64_t refused_logged;  /* and how many of them the log tells */
+    uint64_t refused_at;      /* uv_now() when it did; 0: never */
     uv_timer_t sweep;         /* looks at deadlines, while there are connections */
     uv_idle_t next;           /* runs while `ready` has some, */
     uv_idle_cb serve_ready;   /* and calls this */

@@ -13,11 +13,12 @@
 #include "base/memory_reserve.h"
 #include "http/tcp.h"
 
-#define SWEEP_MS 5000      /* how often deadlines are looked at, while there are connections */
-#define HANDSHAKE_MS 10000 /* of TLS */
-#define RESERVE_MS 10000   /* for a request of a connection in the reserve to begin */
-#define ROOM_TRIES_MAX 16  /* idle connections that are looked at to make room for one */
-#define LINGER_MS 2000     /* for the client to read our answer after we stopped listening */
+#define SWEEP_MS 5000       /* how often deadlines are looked at, while there are connections */
+#define HANDSHAKE_MS 10000  /* of TLS */
+#define RESERVE_MS 10000    /* for a request of a connection in the reserve to begin */
+#define ROOM_TRIES_MAX 16   /* idle connections that are looked at to make room for one */
+#define TELL_AGAIN_MS 60000 /* that clients are refused */
+#define LINGER_MS 2000      /* for the client to read our answer after we stopped listening */
 
 /* --- the next requests --------------------------------------------------------------------------
  */
@@ -31,6 +32,28 @@ static void on_next(uv_idle_t *idle)
         connection_serve_next(x);
     if (!c->n_ready)
         uv_idle_stop(idle);
+}
+
+/* --- refusals -----------------------------------------------------------------------------------
+ */
+
+/* Why is the log's other lines to say where memory is short, or the server ends. */
+static void log_refusals(struct connections *c)
+{
+    uint64_t now = uv_now(c->loop), n = c->refused - c->refused_logged;
+    if (!n || c->quiet || memory_is_short() ||
+        (c->refused_at && now - c->refused_at < TELL_AGAIN_MS))
+        return;
+    c->refused_at = now ? now : 1;
+    c->refused_logged = c->refused;
+    log_warn("all %u connections are in use (--max-connections): %llu more %s refused",
+             c->limits.connections, (unsigned long long)n, n == 1 ? "was" : "were");
+}
+
+void connections_note_refusal(struct connections *c)
+{
+    c->refused++;
+    log_refusals(c);
 }
 
 /* --- deadlines ----------------------------------------------------------------------------------
@@ -161,6 +184,7 @@ static void on_sweep(uv_timer_t *timer)
     struct connections *c = timer->data;
     if (memory_is_short() || c->told_memory)
         connections_lack_memory(c);
+    log_refusals(c);
     uint64_t now = uv_now(c->loop);
     struct http_exchange *x;
     TAILQ_FOREACH (x, &c->list, link)
@@ -259,7 +283,7 @@ static bool make_room_in_reserve(struct connections *c)
         x = TAILQ_NEXT(x, state_link);
     if (!x)
         return false;
-    c->refused++;
+    connections_note_refusal(c);
     if (x->state == CONNECTION_ANSWER)
         x->events->make_way(x, x->ctx);
     else if (x->state == CONNECTION_BODY)
@@ -323,7 +347,7 @@ void connections_accept(struct connections *c, const struct listener *l, int fd)
     struct http_exchange *x =
         !c->quiet && find_place(c, &class) ? connection_create(c, class) : NULL;
     if (!x) {
-        c->refused++;
+        connections_note_refusal(c);
         close(fd);
         return;
     }

@@ -25,6 +25,8 @@ void connections_accept(struct connections *c, const struct listener *l, int fd)
 /* Closes the connection that has been idle the longest, for at least `idle_ms`, at once; false: there is
  * none. Of a request that waits unread a connection is not idle. */
 bool connections_make_room(struct connections *c, uint64_t idle_ms);
+/* A connection or a request was refused for want of a place: counted, and logged at most once a minute. */
+void connections_note_refusal(struct connections *c);
 /* Memory was short (base/memory_reserve.h): returns whether it still is. Then idle connections are closed, and it
  * is logged once. */
 bool connections_lack_memory(struct connections *c);

@@ -73,7 +73,7 @@ void http_exchange_refuse_over_limit(struct http_exchange *x)
     static const char body[] = "{\"error\":{\"code\":503,\"message\":\"all connections are in use "
                                "(--max-connections): try "
                                "again in a second\",\"type\":\"unavailable_error\"}}";
-    x->all->refused++;
+    connections_note_refusal(x->all);
     http_exchange_reply(x, 503, "application/json; charset=utf-8", body, sizeof body - 1,
                         "Retry-After: 1\r\n");
 }

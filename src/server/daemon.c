@@ -283,6 +283,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 static void watch_signals(struct daemon *d)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond ulimit -f: write() fails, as on a full disk */
     for (int i = 0; i < N_SIGNALS; i++) {
         uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;

@@ -323,6 +323,7 @@ static int open_state(struct host *h, struct error *err)
     if (!rc || h->config->state_dir_given)
         return rc;
     log_warn("%s. Holds, pins and what models took are forgotten at the end", err->text);
+    h->state_folder_error = -rc;
     return state_open(&h->state, h->loop, NULL, err);
 }
 
@@ -381,6 +382,15 @@ const struct snapshot *host_snapshot(const struct host *h)
 const struct sched *host_sched(const struct host *h)
 {
     return &h->sched;
+}
+
+struct state_writes host_state_writes(const struct host *h)
+{
+    struct state_writes writes = state_writes(h->state);
+    if (h->state_folder_error)
+        writes =
+            (struct state_writes){.path = h->config->state_dir, .error = h->state_folder_error};
+    return writes;
 }
 
 const struct history *host_history(const struct host *h)

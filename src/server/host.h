@@ -20,6 +20,7 @@
 #include "server/history.h"
 #include "server/model.h"
 #include "server/snapshot.h"
+#include "server/state.h"
 
 struct host;
 struct fitter;
@@ -105,6 +106,9 @@ struct model *host_at(const struct host *h, size_t index);
 /* Of the first model whose id comes after `id`, which needs not be there. O(log models). */
 size_t host_index_after(const struct host *host, const char *id);
 const struct presets *host_presets(const struct host *h);
+/* How the state's file is written. With an error and `failed` 0 the folder could not be used at the start: all is kept in
+ * memory only. */
+struct state_writes host_state_writes(const struct host *h);
 const struct history *host_history(const struct host *h);
 struct fitter *host_fitter(const struct host *h);
 struct sampler *host_sampler(const struct host *h);

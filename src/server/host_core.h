@@ -22,6 +22,7 @@ struct host {
     const struct config *config;
     struct rundir rundir;
     struct state *state;
+    int state_folder_error; /* errno: its folder cannot be used, so all is kept in memory only; 0 */
     struct history history;
     struct presets presets;
     struct catalog *catalog;

@@ -24,8 +24,10 @@ struct state {
     bool changed; /* since it was last written */
     bool writing, closing;
     uv_work_t work;
-    json_t *copy; /* of `sections`, while it is written; owned by the pool */
-    int failed;   /* errno of the last write */
+    json_t *copy;      /* of `sections`, while it is written; owned by the pool, */
+    int written;       /* and so is what came of it: 0, or an errno */
+    int error;         /* errno of the last write; 0: it succeeded */
+    uint64_t n_failed; /* writes that failed */
 };
 
 /* --- the file -----------------------------------------------------------------------------------
@@ -47,14 +49,21 @@ static int make_folders(char *dir)
     return mkdir(dir, 0700) && errno != EEXIST ? -errno : 0;
 }
 
+/* A full disk may take a part. Returns 0, or an errno. */
+static int write_all(int fd, const char *text, size_t len)
+{
+    for (ssize_t n = 0; len; text += n, len -= (size_t)n)
+        if ((n = write(fd, text, len)) < 0)
+            return errno;
+    return fsync(fd) ? errno : 0;
+}
+
 /* Atomic, also if the power fails: a new file is written, synchronised and renamed. */
 static int write_file(const char *path, const char *text)
 {
     char *next = mem_printf("%s.next", path);
     int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    size_t len = strlen(text);
-    bool good = fd >= 0 && write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
-    int rc = good ? 0 : errno ? errno : EIO;
+    int rc = fd < 0 ? errno : write_all(fd, text, strlen(text));
     if (fd >= 0 && close(fd) && !rc)
         rc = errno;
     if (!rc && rename(next, path))
@@ -137,12 +146,18 @@ static void take_copy(struct state *s)
     s->changed = false;
 }
 
-static void end_writing(struct state *s)
+static void end_writing(struct state *s, int error)
 {
-    if (s->failed) {
-        log_warn("cannot write %s: %s", s->path, strerror(s->failed));
+    if (error) {
         s->changed = true; /* it is tried again with the next change, and at the end */
+        s->n_failed++;
+        log_error("cannot write %s: %s; a restart would lose the holds, pins and footprints since "
+                  "the last write that succeeded (%llu failed)",
+                  s->path, strerror(error), (unsigned long long)s->n_failed);
+    } else if (s->error) {
+        log_info("%s can be written again", s->path);
     }
+    s->error = error;
 }
 
 static void do_write(uv_work_t *work)
@@ -151,7 +166,7 @@ static void do_write(uv_work_t *work)
     struct buf text;
     buf_init(&text, BUF_UNBOUNDED);
     bool whole = s->copy && !json_text_append(&text, s->copy, JSON_INDENT(1)) && buf_cstr(&text);
-    s->failed = whole ? write_file(s->path, text.data) : ENOMEM;
+    s->written = whole ? write_file(s->path, text.data) : ENOMEM;
     buf_finish(&text);
     json_decref(s->copy);
     s->copy = NULL;
@@ -164,11 +179,11 @@ static void on_written(uv_work_t *work, int status)
 {
     struct state *s = work->data;
     (void)status;
-    end_writing(s);
+    end_writing(s, s->written);
     s->writing = false;
     if (s->closing)
         end(s);
-    else if (s->changed && !s->failed)
+    else if (s->changed && !s->error)
         begin(s);
 }
 
@@ -185,7 +200,7 @@ static void end(struct state *s)
     if (s->changed && s->path) {
         take_copy(s);
         do_write(&s->work);
-        end_writing(s);
+        end_writing(s, s->written);
     }
     if (s->lock >= 0)
         close(s->lock);
@@ -240,6 +255,11 @@ void state_set(struct state *s, const char *section, const char *key, json_t *va
     keep_most(object, most);
     s->changed = true;
     begin(s);
+}
+
+struct state_writes state_writes(const struct state *s)
+{
+    return (struct state_writes){.path = s->path, .failed = s->n_failed, .error = s->error};
 }
 
 void state_close(struct state *s)

@@ -8,6 +8,7 @@
 #define HOSTLER_SERVER_STATE_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "base/error.h"
@@ -22,6 +23,13 @@ int state_open(struct state **out, uv_loop_t *loop, const char *dir, struct erro
 json_t *state_get(const struct state *s, const char *section, const char *key);
 /* Takes over `value`; NULL removes the key. A section keeps the `most` keys that were set last. */
 void state_set(struct state *s, const char *section, const char *key, json_t *value, size_t most);
+/* How writing the file goes. */
+struct state_writes {
+    const char *path; /* of the file; NULL: there is none */
+    uint64_t failed;  /* writes that failed since the start */
+    int error;        /* errno of the last one; 0: all is written, or will be soon */
+};
+struct state_writes state_writes(const struct state *s);
 /* Writes what is not written yet, and frees it: now, or when a running write has ended. */
 void state_close(struct state *s);
 

@@ -46,7 +46,7 @@ def test_the_limit_is_told(house, hostler, models):
     assert connections(hostler("--models-dir", models))["max"] > 100
 
 
-def test_who_comes_too_many_is_told_when_to_come_again(house):
+def test_who_comes_too_many_is_told_when_to_come_again(house, cli):
     full = fill(house, data=request_bytes("POST", INFERENCE, chat("a", stream=True)))
     try:
         for wire in full:
@@ -55,10 +55,19 @@ def test_who_comes_too_many_is_told_when_to_come_again(house):
         assert answer.status == 503 and answer.headers["retry-after"] == "1"
         assert "--max-connections" in answer.error["message"]
         assert answer.headers["connection"] == "close"
-        assert connections(house)["refused"] == 1
+        assert house.post(INFERENCE, chat("a")).status == 503
+        assert connections(house)["refused"] == 2
+        assert house.log().count("all 8 connections are in use (--max-connections): 1 more was refused") == 1  # and then once a minute
+        assert refusals(cli, house) == [("wrong", "2 connections or requests were refused since the server's start")]
     finally:
         close_all(full)
     until(lambda: house.post("/tokenize", {"model": "a", "content": "x"}).status == 200)
+    assert [level for level, _ in refusals(cli, house)] == ["note"]
+
+
+def refusals(cli, server):
+    findings = json.loads(cli("doctor", "--json", server=server).stdout)["findings"]
+    return [(f["level"], f["what"]) for f in findings if f["check"] == "connections"]
 
 
 @pytest.mark.parametrize("data", [b"", b"GET /health HTTP/1.1\r\nHost: local", b"POST /tokenize HTTP/1.1\r\n"

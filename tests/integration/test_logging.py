@@ -68,22 +68,34 @@ def test_it_ends_though_nobody_reads_stderr(hostler, tmp_path):
     assert server.stop() == 0
 
 
-def test_a_log_file_on_a_full_disk(hostler, tmp_path):
+def test_a_log_file_on_a_full_disk(hostler, cli, tmp_path):
     """A limit on a file's size stands in for the disk: write() fails the same way."""
     def grow_to(n):
         resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (n, resource.RLIM_INFINITY))
 
     file = tmp_path / "a.log"
     server = hostler("--models-dir", fake_models(tmp_path / "m", a={"log_lines": 100}), "--log-file", file,
-                     engine=FAKE_ENGINE, launcher=("sh", "-c", 'trap "" XFSZ; exec "$0" "$@"'))
+                     engine=FAKE_ENGINE)
     begun = file.stat().st_size
     grow_to(0)
     assert server.tokenize("a").status == 200
     assert not server.is_writing_log() or until(lambda: not server.is_writing_log())
     assert file.stat().st_size == begun
+
+    told = server.get("/hostler/v1/status").json["log"]["file"]
+    assert told == {"path": str(file), "dropped": told["dropped"], "error": "File too large"} and told["dropped"] >= 100
+    findings = json.loads(cli("doctor", "--json", server=server).stdout)["findings"]
+    finding, = [f for f in findings if f["check"] == "log" and str(file) in f["what"]]
+    assert finding["level"] == "wrong" and "File too large" in finding["what"] and "lines were dropped" in finding["evidence"]
+    server.post("/models/hold", {"model": "a"})
+    until(lambda: "cannot write the log file: File too large" in server.get("/hostler/v1/logs?lines=1000").body.decode())
+    server.post("/models/release", {"model": "a"})
+
     grow_to(resource.RLIM_INFINITY)
     server.post("/models/hold", {"model": "a"})
     text = until(lambda: "a is held" in file.read_text() and file.read_text())
     assert int(DROPPED.search(text)[1]) >= 100
     assert text.index("dropped") < text.index("a is held")
+    told = server.get("/hostler/v1/status").json["log"]["file"]
+    assert told["error"] is None and told["dropped"] >= 100
     assert server.stop(PATIENCE) == 0

@@ -153,6 +153,27 @@ def test_pins_outlast_a_restart(start, state_dir, tmp_path, how):
     until(lambda: kept(state_dir)["pins"] == {"m1": False, "m2": True}, what="the file")
 
 
+def test_a_state_that_cannot_be_written_is_told(start, state_dir, cli):
+    """A folder in the new file's place stands in for a full disk: root may write everywhere."""
+    def told():
+        finding = [f for f in json.loads(cli("doctor", "--json", server=server).stdout)["findings"] if f["check"] == "state"]
+        return server.get("/hostler/v1/status").json["state"], finding
+
+    server = start()
+    path = state_dir / "state.json"
+    assert told() == ({"path": str(path), "failed": 0, "error": None}, [])
+    (state_dir / "state.json.next").mkdir()
+    server.post("/models/hold", {"model": "m1"})
+    until(lambda: told()[0] == {"path": str(path), "failed": 1, "error": "Is a directory"})
+    finding, = told()[1]
+    assert finding["level"] == "wrong" and str(path) in finding["what"] and "1 write failed" in finding["evidence"]
+    assert f"cannot write {path}: Is a directory" in server.log() and "(1 failed)" in server.log()
+    (state_dir / "state.json.next").rmdir()
+    server.post("/models/hold", {"model": "m2"})
+    until(lambda: told() == ({"path": str(path), "failed": 1, "error": None}, []))
+    assert set(kept(state_dir)["holds"]) == {"m1", "m2"}
+
+
 # --- what models took ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("how", ["term", "kill"])

@@ -332,6 +332,7 @@ static void check_all(struct doctor *d)
 {
     doctor_server(d);
     if (d->reached == CLI_OK) {
+        doctor_troubles(d);
         doctor_failed(d);
         doctor_reloads(d);
     }

@@ -75,6 +75,8 @@ void doctor_add_captured(struct doctor *d, const char *check, char *evidence,
 /* The server: whether it answers, what it is, whether the key is right. Fills in `reached`, `models`
  * and `process`. */
 void doctor_server(struct doctor *d);
+/* What the server says of its own troubles: clients refused, a log or a state that cannot be written. */
+void doctor_troubles(struct doctor *d);
 /* Models: the one given on the command line, those whose last load failed, those loaded again and again. */
 void doctor_model(struct doctor *d);
 void doctor_failed(struct doctor *d);

@@ -264,20 +264,11 @@ static void refused(struct doctor *d)
 static void reached(struct doctor *d)
 {
     const char *version = cli_json_text_or(d->router.status, "version", NULL);
-    const char *problem = cli_json_text_or(d->router.status, "problem", NULL);
     char *name = version ? mem_printf("hostler %s", version) : mem_strdup(d->router.peer->name);
     doctor_add(d, DOCTOR_OK, "server",
                mem_printf("%s answers at %s, with %zu model%s", name, d->router.url.shown,
                           d->models.n, d->models.n == 1 ? "" : "s"),
                NULL);
-    if (problem) {
-        doctor_add(d, DOCTOR_WRONG, "server",
-                   mem_strdup("its models or presets could not be read again: it goes on with what "
-                              "it had before"),
-                   mem_strdup(problem));
-        doctor_add_remedy(d,
-                          doctor_remedy(mem_strdup("hostler list --reload"), "after fixing that"));
-    }
     free(name);
 }
 
