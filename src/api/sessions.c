@@ -9,7 +9,7 @@
 
 struct session {
     char *id;
-    char *model;
+    char *model;                     /* NULL: it was stopped */
     uint64_t number;                 /* in order of their beginnings, from 1 */
     unsigned readers;                /* beside the request's client */
     struct session_request *request; /* NULL: it is over */
@@ -85,9 +85,18 @@ void sessions_stop(struct sessions *s, const char *id)
     if (!session)
         return;
     struct session_request *waiter = waits(session) ? session->request : NULL;
-    forget(s, session);
+    if (session->request)
+        sessions_leave(session->request);
+    free(session->model);
+    session->model = NULL;
     if (waiter)
         waiter->stopped(waiter);
+}
+
+bool sessions_is_stopped(const struct sessions *s, const char *id)
+{
+    const struct session *session = find(s, id);
+    return session && !session->model;
 }
 
 static void forget_oldest(struct sessions *s)
@@ -104,7 +113,10 @@ static void forget_oldest(struct sessions *s)
 bool sessions_begin(struct sessions *s, const char *id, const char *model,
                     struct session_request *r)
 {
+    struct session *before;
     sessions_stop(s, id);
+    if ((before = find(s, id))) /* what was stopped may have begun a session itself */
+        forget(s, before);
     if (strlen(id) > SESSIONS_ID_MAX)
         return false;
     forget_oldest(s);

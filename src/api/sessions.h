@@ -48,8 +48,10 @@ void sessions_leave(struct session_request *r);
 void sessions_begin_reading(struct sessions *s, const char *id, struct session_reader *reader);
 /* No-op when it reads none. */
 void sessions_end_reading(struct sessions *s, const char *id, struct session_reader *reader);
-/* Forgets it; whoever still waits for its engine waits in vain. */
+/* It has no model any more; whoever still waits for its engine waits in vain. */
 void sessions_stop(struct sessions *s, const char *id);
+/* Whether it was stopped and has not begun anew since, as far as is remembered. */
+bool sessions_is_stopped(const struct sessions *s, const char *id);
 /* The id of the model whose engine has it, good until it is forgotten; NULL. */
 const char *sessions_model(const struct sessions *s, const char *id);
 

@@ -24,6 +24,8 @@ static struct model *owner(struct api *api, const char *id)
     const char *model = sessions_model(api->sessions, id);
     if (model)
         return host_find(api->host, model);
+    if (sessions_is_stopped(api->sessions, id))
+        return NULL;
     for (const char *p = id; (p = strstr(p, "::")); p += 2)
         model = p + 2;
     return model ? host_find(api->host, model) : NULL;

@@ -176,11 +176,13 @@ def test_while_the_model_loads(start, slow_args, see):
     see("then", stream(server, "early").status, 200)
 
 
-def test_a_stop_while_the_model_loads(start, slow_args, see):
+@pytest.mark.parametrize("conversation", ["cancelled", "cancelled::slow"])
+def test_a_stop_while_the_model_loads(start, slow_args, see, conversation):
     server = start(*slow_args)
-    asked = server.later(begin, server, "cancelled", "slow", 200)
+    asked = server.later(begin, server, conversation, "slow", 200)
     server.until(lambda: server.status("slow") != "unloaded")
-    see("delete", server.request("DELETE", "/v1/stream?conv_id=cancelled").status, 204)
+    see("delete", server.request("DELETE", f"/v1/stream?conv_id={conversation}").status, 204)
+    see("stream", stream(server, conversation).status, 404)
     got = asked.result(60)
     see("answer", got.status, 400)
 

@@ -272,15 +272,17 @@ def test_the_client_leaves_the_queue(hostler, talkers):
     assert is_whole(again(server, "c2").body)
 
 
-def test_a_stop_while_it_loads(hostler, talkers, gate):
-    server, wire = loading(hostler, talkers, gate)
-    assert stop(server, "c") == 204
+@pytest.mark.parametrize("conversation", ["c", "c::a"])
+def test_a_stop_while_it_loads(hostler, talkers, gate, conversation):
+    server, wire = loading(hostler, talkers, gate, conversation)
+    assert stop(server, conversation) == 204
     assert "cancelled" in is_json_error(wire.answer(), 400)
     assert server.queue() == {}
+    is_json_error(again(server, conversation), 404)
     gate.open()
     until(lambda: server.state("a") == "loaded", what="the load")
     assert requests(server, "a") == 0
-    is_json_error(again(server, "c"), 404)
+    is_json_error(again(server, conversation), 404)
 
 
 def test_a_stop_when_the_client_has_left(hostler, talkers, gate):

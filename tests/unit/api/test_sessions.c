@@ -107,7 +107,12 @@ static void a_stop_tells_who_waits(void **state)
     assert_int_equal(a.stops, 1);
     assert_int_equal(b.stops, 0);
     assert_model("x", NULL);
+    assert_true(sessions_is_stopped(s, "x"));
     assert_model("y", "m");
+    assert_false(sessions_is_stopped(s, "y"));
+    begin("x", "m", &a);
+    assert_false(sessions_is_stopped(s, "x"));
+    assert_false(sessions_is_stopped(s, "unknown"));
 }
 
 static void a_stop_tells_nobody_who_left(void **state)
