@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/memory_reserve.h"
@@ -43,12 +44,36 @@ void json_text_init(void)
     json_set_alloc_funcs(allocate, free);
 }
 
+/* Behind the document: blanks, then nothing or a zero byte. */
+static bool ends_there(const char *text, size_t len)
+{
+    while (len && *text && strchr(" \t\r\n", *text)) {
+        text++;
+        len--;
+    }
+    return !len || !*text;
+}
+
+static json_t *load(const char *text, size_t len, size_t max, json_error_t *why)
+{
+    json_error_t end;
+    left = max;
+    json_t *document = json_loadb(text, len, JSON_DISABLE_EOF_CHECK, why ? why : &end);
+    if (why)
+        end = *why;
+    if (!document || ends_there(text + end.position, len - (size_t)end.position))
+        return document;
+    json_decref(document);
+    left = max;
+    return json_loadb(text, len, 0, why); /* says what is wrong behind it */
+}
+
 int json_text_parse(json_t **out, const char *text, size_t len, size_t max, json_error_t *why)
 {
+    size_t mark = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     doing = len <= PARSED_WHILE_SHORT_MAX ? PARSING_SMALL : PARSING_LARGE;
-    left = max;
     failure = 0;
-    *out = json_loadb(text, len, 0, why);
+    *out = load(text + mark, len - mark, max, why);
     doing = BUILDING;
     if (!failure)
         return *out ? 0 : -EINVAL;

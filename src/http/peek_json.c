@@ -402,7 +402,9 @@ static enum step step(struct peek_json *j, struct peek_name *name, unsigned char
     case JSON_DEEP_ESCAPE:
         return to(j, JSON_DEEP_STRING);
     case JSON_DONE:
-        return is_blank(c) ? STEP_NEXT : STEP_BAD;
+        return is_blank(c) ? STEP_NEXT : c ? STEP_BAD : to(j, JSON_REST);
+    case JSON_REST:
+        return STEP_NEXT;
     }
     return STEP_BAD;
 }
@@ -410,7 +412,8 @@ static enum step step(struct peek_json *j, struct peek_name *name, unsigned char
 /* At the first name after the window, or where an object that had none is over. */
 static bool is_over(const struct peek_json *j, const struct peek_name *name)
 {
-    return name->first_wins && (j->state == JSON_DONE || name->chosen != PEEK_MORE);
+    bool complete = j->state == JSON_DONE || j->state == JSON_REST;
+    return name->first_wins && (complete || name->chosen != PEEK_MORE);
 }
 
 /* Skips plain bytes where a string is open. False: a byte of the name is not UTF-8. */
@@ -454,7 +457,7 @@ bool peek_json_is_complete(const struct peek_json *j)
 {
     bool number = j->state == JSON_ZERO || j->state == JSON_INTEGER || j->state == JSON_FRACTION ||
                   j->state == JSON_EXPONENT_DIGITS;
-    return j->state == JSON_DONE || (number && !j->depth);
+    return j->state == JSON_DONE || j->state == JSON_REST || (number && !j->depth);
 }
 
 bool peek_json_is_open(const struct peek_json *j)

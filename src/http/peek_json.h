@@ -41,7 +41,8 @@ enum peek_json_state {
     JSON_DEEP, /* below PEEK_JSON_DEPTH */
     JSON_DEEP_STRING,
     JSON_DEEP_ESCAPE,
-    JSON_DONE, /* the document is complete: blanks only */
+    JSON_DONE, /* the document is complete: blanks only, until */
+    JSON_REST, /* a zero byte: llama-server's reader takes it for the end */
 };
 
 enum peek_json_role {

@@ -65,6 +65,25 @@ def test_a_body_is_no_json(router, see, body):
     see("answer", router.post("/tokenize", body), error(400, kind="invalid_request_error"))
 
 
+BEHIND = ["\0", "\0\0", " \r\n\0", "\0xyz", '\0{"model":"m2"}', " \n\t"]
+
+
+@pytest.mark.parametrize("behind", BEHIND, ids=repr)
+@pytest.mark.parametrize("before", ["", "\ufeff"], ids=["", "mark"])
+def test_what_stands_around_a_body(router, see, before, behind):
+    """Some clients send the zero byte at the end of their text, too."""
+    router.be_loaded("m1")
+    body = before + '{"model":"m1","content":"hi"}' + behind
+    see("tokenize", router.post("/tokenize", body.encode()).status, 200)
+    see("load", router.post("/models/load", body.encode()), error(400, "model is already running", "invalid_request_error"))
+
+
+@pytest.mark.parametrize("body", ['\0{"model":"m1"}', '{"model":"m1"\0}', '{"model":"m1\0"}', '{"model":"m1"}x', '{"model":"m1"}x\0',
+                                  '{"content":"hi"}\0{"model":"m1"}'], ids=repr)
+def test_a_zero_byte_elsewhere(router, see, body):
+    see("tokenize", router.post("/tokenize", body.encode()), error(400, kind="invalid_request_error"))
+
+
 @pytest.mark.parametrize("path", ["/props", "/slots", "/metrics", "/lora-adapters"])
 def test_a_query_names_the_model(router, see, path):
     router.be_loaded("m1")

@@ -24,6 +24,30 @@ static void a_text_is_parsed_or_not(void **state)
     assert_int_equal(parse("{\"a\":", SIZE_MAX), -EINVAL);
 }
 
+static int parse_bytes(const char *text, size_t len)
+{
+    json_t *value = NULL;
+    json_error_t why;
+    int rc = json_text_parse(&value, text, len, SIZE_MAX, &why);
+    assert_int_equal(!rc, json_is_integer(json_object_get(value, "a")));
+    json_decref(value);
+    return rc;
+}
+
+static void what_is_behind_a_zero_byte_does_not_count(void **state)
+{
+    static const char mark[] = "\xef\xbb\xbf{\"a\":1}", zero[] = "{\"a\":1} \n\0{\"b\":x";
+    (void)state;
+    assert_int_equal(parse_bytes(mark, sizeof mark - 1), 0);
+    assert_int_equal(parse_bytes(mark, sizeof mark), 0); /* with its zero byte */
+    assert_int_equal(parse_bytes(zero, sizeof zero - 1), 0);
+    assert_int_equal(parse_bytes("{\"a\":1}x\0", 9), -EINVAL);
+    assert_int_equal(parse_bytes("{\"a\"\0:1}", 8), -EINVAL);
+    assert_int_equal(parse_bytes("\0{\"a\":1}", 8), -EINVAL);
+    assert_int_equal(parse_bytes("\xef\xbb{\"a\":1}", 9), -EINVAL);
+    assert_int_equal(json_text_parse(&(json_t *){NULL}, "{} x", 4, SIZE_MAX, NULL), -EINVAL);
+}
+
 static void a_document_has_a_maximum(void **state)
 {
     (void)state;
@@ -93,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_text_is_parsed_or_not),
+        TEST(what_is_behind_a_zero_byte_does_not_count),
         TEST(a_document_has_a_maximum),
         TEST(without_memory_that_is_said_and_not_that_it_is_no_json),
         TEST(only_small_texts_are_parsed_while_memory_is_short),

@@ -226,7 +226,6 @@ static void refuses_what_is_no_json(void **state)
         MALFORMED("[\"a\nb\"]", 3),
         MALFORMED("[\"\x01\"]", 2),
         MALFORMED("[\"a\0\"]", 3),
-        MALFORMED("{}\0", 2),
         MALFORMED("[\"\\x\"]", 3),
         MALFORMED("[\"\\\0\"]", 3),
         MALFORMED("[\"\\u12g4\"]", 6),
@@ -386,6 +385,24 @@ static void window(void **state)
     check_buf(&b, PEEK_MISSING, NULL);
 }
 
+static void behind_a_zero_byte(void **state)
+{
+    (void)state;
+    static const struct peek_case cases[] = {
+        FOUND("{\"model\":\"m\"}\0", "m"),
+        FOUND("{\"model\":\"m\"} \r\n\0\0", "m"),
+        FOUND("{\"model\":\"m\"}\0{\"model\":\"n\"}", "m"),
+        FOUND("{\"model\":\"m\"}\0}]\xFF", "m"),
+        MISSING("{}\0{\"model\":\"n\"}"),
+        MISSING("5\0"),
+        MALFORMED("\0{\"model\":\"m\"}", 0),
+        MALFORMED("{\"model\":\"m\"\0}", 12),
+        MALFORMED("{\"model\":\"m\0\"}", 11),
+        MALFORMED("{\"model\":\"m\"}x\0", 13),
+    };
+    CHECK_ALL(NULL, cases);
+}
+
 static void early_answer(void **state)
 {
     (void)state;
@@ -532,6 +549,7 @@ int main(void)
         cmocka_unit_test(long_names),
         cmocka_unit_test(nesting),
         cmocka_unit_test(window),
+        cmocka_unit_test(behind_a_zero_byte),
         cmocka_unit_test(early_answer),
         cmocka_unit_test(multipart_names),
         cmocka_unit_test(multipart_refused),
