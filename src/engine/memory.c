@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/strv.h"
 #include "base/value.h"
 #include "engine/cgroup.h"
 #include "engine/drm.h"
+#include "engine/family.h"
 #include "engine/kernel.h"
 
 #define HOST "host"
@@ -300,6 +302,28 @@ void memory_of_process(pid_t pid, struct memory_use *out)
     out->bytes[0] = host_bytes_of(pid);
     nvml_bytes_of(pid, &out->bytes[1]);
     drm_of_process(kernel.root, pid, kernel.gpu, kernel.gpus, &out->bytes[1 + nvml.gpus]);
+}
+
+static void add_use(struct memory_use *sum, pid_t pid)
+{
+    struct memory_use use;
+    memory_of_process(pid, &use);
+    for (size_t d = 0; d < sum->n; d++)
+        sum->bytes[d] += use.bytes[d];
+}
+
+void memory_of_engines(const pid_t *leaders, size_t n, struct memory_use *out)
+{
+    struct family_table table;
+    pid_t members[FAMILY_MAX];
+    family_read(&table, kernel.root, getpid());
+    for (size_t i = 0; i < n; i++) {
+        size_t k = family_members(&table, leaders[i], members);
+        out[i] = (struct memory_use){.n = 1 + nvml.gpus + kernel.gpus};
+        while (k)
+            add_use(&out[i], members[--k]);
+    }
+    family_finish(&table);
 }
 
 uint64_t memory_oom_kills(void)

@@ -62,6 +62,9 @@ void memory_read(struct memory_figures *out);
  * Zeroes when there is no such process.
  */
 void memory_of_process(pid_t pid, struct memory_use *out);
+/* What the families (family.h) of `n` engines hold, whose leaders this process started; each as the sum of
+ * memory_of_process(). Pages that processes share by fork() count for each. Goes over /proc once. */
+void memory_of_engines(const pid_t *leaders, size_t n, struct memory_use *out);
 /* Writes the pids that NVML lists on any GPU, each once, at most `max`; returns how many. */
 size_t memory_gpu_processes(pid_t *out, size_t max);
 

@@ -14,14 +14,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/children.h"
+
 #define READ_SIZE ((size_t)16 * 1024)
 #define REAP_POLL_NS 2000000L /* 2 ms */
+#define QUIET_MS 100          /* without output, until it is asked whether the process has ended */
 #define KILL_MS 2000          /* from SIGKILL until a process counts as stuck */
 #define STUCK_MAX 4           /* more commands are not run while so many are stuck */
 
 /* A run in progress. */
 struct run {
     pid_t pid; /* leads its process group */
+    struct child child;
     int fd[2]; /* our ends of its stdout and stderr; -1 when closed */
     uint64_t deadline;
 };
@@ -100,7 +104,11 @@ static int start(struct run *r, char *const *argv, char *const *envp)
         close(out[1]);
         return -rc;
     }
+    children_starting();
     rc = spawn_with(&r->pid, argv, envp, out[1], err[1]);
+    if (!rc)
+        children_add(&r->child, r->pid);
+    children_started();
     close(out[1]);
     close(err[1]);
     r->fd[0] = out[0];
@@ -140,6 +148,14 @@ static int drain(int *fd, struct buf *into)
     return 0;
 }
 
+/* It stays a zombie, so that its group's number is not given to another. */
+static bool has_ended(const struct run *r)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == r->pid;
+}
+
 static int read_both(struct run *r, struct probe *p)
 {
     struct buf *into[2] = {&p->out, &p->err};
@@ -150,9 +166,11 @@ static int read_both(struct run *r, struct probe *p)
         int left = remaining_ms(r);
         if (!left)
             return -ETIMEDOUT;
-        int n = poll(wait, 2, left);
+        int n = poll(wait, 2, left < QUIET_MS ? left : QUIET_MS);
         if (n < 0 && errno != EINTR)
             return -errno;
+        if (n == 0 && has_ended(r)) /* what a script leaves running may hold its streams open */
+            return 0;
         for (int i = 0; n > 0 && i < 2; i++) {
             int rc = wait[i].revents ? drain(&r->fd[i], into[i]) : 0;
             if (rc)
@@ -170,10 +188,13 @@ static void note_status(struct probe *p, int status)
     p->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* It has closed its streams or was killed, so it ends at once or never: polling is cheap. */
+/* It has closed its streams, ended or was killed, so it ends at once or never: polling is cheap. The rest of
+ * its group is killed. */
 static int reap(struct run *r, int *status)
 {
     for (;;) {
+        if (has_ended(r))
+            kill(-r->pid, SIGKILL);
         pid_t pid = waitpid(r->pid, status, WNOHANG);
         if (pid == r->pid)
             return 0;
@@ -264,6 +285,7 @@ int probe_run(struct probe *p, char *const *argv, char *const *envp, uint64_t ti
         kill_and_reap(&r);
         run_failed(err, rc, argv[0], timeout_ms);
     }
+    children_remove(&r.child); /* after a stuck one the reaper looks, too */
 close:
     close_end(&r.fd[0]);
     close_end(&r.fd[1]);

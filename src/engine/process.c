@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -11,12 +12,17 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "engine/family.h"
 #include "engine/spawn.h"
 
 #define LOG_LINES 200
 #define LOG_LINE_MAX ((size_t)4096)
-/* How long a process that it left behind may keep stdout or stderr open after its end. */
+/* How long another process may keep stdout or stderr open after the end of its family. */
 #define DRAIN_MS 250
+/* Between two looks at what the leader left behind, doubling; an end that reaches us as SIGCHLD is seen at
+ * once. */
+#define LOOK_MS 5
+#define LOOK_MAX_MS 200
 #define REAP_POLL_NS 1000000L /* 1 ms */
 
 static uint64_t ms_since(uint64_t hrtime)
@@ -70,8 +76,10 @@ static void close_output(struct process_output *o)
 /* Closes the remaining handles when nothing more can come; on_closed() reports the end. */
 static void finish_if_over(struct process *p)
 {
-    if (!p->running && !p->out.open && !p->err.open)
-        close_handle((uv_handle_t *)&p->timer);
+    if (p->running || p->out.open || p->err.open)
+        return;
+    close_handle((uv_handle_t *)&p->timer);
+    close_handle((uv_handle_t *)&p->end_timer);
 }
 
 static void on_drain_timeout(uv_timer_t *timer)
@@ -82,45 +90,176 @@ static void on_drain_timeout(uv_timer_t *timer)
     finish_if_over(p);
 }
 
-static void note_exit(struct process *p, int status)
+static void note_status(struct process *p, int status)
 {
-    p->running = p->stuck = false;
+    p->leader_ended = true;
     p->how.was_stopped = p->stop_requested != 0;
     p->how.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     p->how.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    p->how.stop_ms = p->stop_requested ? ms_since(p->stop_requested) : 0;
     close_stdin(p);
 }
 
-/*
- * Reaps the process if it has ended. Its group is killed first, while the process is a zombie, because
- * until then the group's id cannot be reused.
- */
-static bool reap(struct process *p, int flags)
+/* Reaps the leader if it has ended. */
+static bool reap_leader(struct process *p)
 {
-    siginfo_t info = {0};
     int status = 0;
-    while (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOWAIT | flags) < 0 && errno == EINTR)
-        ;
-    if (info.si_pid != p->pid)
+    pid_t pid;
+    do
+        pid = waitpid(p->pid, &status, WNOHANG);
+    while (pid < 0 && errno == EINTR);
+    if (pid != p->pid)
         return false;
-    kill(-p->pid, SIGKILL);
-    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    note_exit(p, status);
+    children_remove(&p->child);
+    note_status(p, status);
     return true;
 }
+
+/*
+ * Reaps those of the leader's group that were adopted, and finds out whether the group has ended. The kernel
+ * does not give out a pid that is in use as a group's, so signals to the group are safe until then.
+ */
+static void check_group(struct process *p)
+{
+    siginfo_t info = {0};
+    if (p->group_ended)
+        return;
+    while (waitid(P_PGID, (id_t)p->pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid)
+        info.si_pid = 0;
+    p->group_ended = kill(-p->pid, 0) != 0 && errno == ESRCH;
+}
+
+static void signal_group(struct process *p, int signum)
+{
+    if (!p->group_ended)
+        kill(-p->pid, signum);
+}
+
+static void note_end(struct process *p)
+{
+    p->running = p->stuck = false;
+    p->how.stop_ms = p->stop_requested ? ms_since(p->stop_requested) : 0;
+    uv_timer_stop(&p->timer);
+    close_handle((uv_handle_t *)&p->sigchld);
+    uv_timer_start(&p->end_timer, on_drain_timeout, DRAIN_MS, 0);
+    finish_if_over(p);
+}
+
+/* --- what the leader left behind ----------------------------------------------------------------
+ */
+
+/* One look for the descendants of a leader that has ended, in the pool. It outlives a process that is closed
+ * meanwhile. */
+struct process_scan {
+    uv_work_t work;
+    struct process *owner; /* NULL: closed */
+    pid_t leader;
+    int signum; /* for each that is found; 0: none */
+    size_t found;
+};
+
+/* Right behind the reading, so that the pids are still theirs. Returns how many there are. */
+static size_t signal_family(pid_t leader, int signum)
+{
+    pid_t members[FAMILY_MAX];
+    struct family_table table;
+    family_read(&table, "", getpid());
+    size_t n = family_members(&table, leader, members);
+    family_finish(&table);
+    for (size_t i = 0; i < n; i++)
+        kill(members[i], signum);
+    return n;
+}
+
+static void scan_in_pool(uv_work_t *work)
+{
+    struct process_scan *scan = work->data;
+    scan->found = signal_family(scan->leader, scan->signum);
+}
+
+static void await_rest(struct process *p);
+
+static void on_look_timer(uv_timer_t *timer)
+{
+    await_rest(timer->data);
+}
+
+static void look_later(struct process *p)
+{
+    p->look_ms = p->look_ms ? 2 * p->look_ms : LOOK_MS;
+    if (p->look_ms > LOOK_MAX_MS)
+        p->look_ms = LOOK_MAX_MS;
+    uv_timer_start(&p->end_timer, on_look_timer, p->look_ms, 0);
+}
+
+static void on_scanned(uv_work_t *work, int status)
+{
+    struct process_scan *scan = work->data;
+    struct process *p = scan->owner;
+    size_t found = status ? 0 : scan->found;
+    free(scan);
+    if (!p)
+        return;
+    p->scan = NULL;
+    if (found)
+        look_later(p);
+    else
+        note_end(p);
+}
+
+/* SIGTERM once, as a second one may mean `at once`. */
+static int next_signal(struct process *p)
+{
+    if (p->killed)
+        return SIGKILL;
+    bool first = !p->terminated;
+    p->terminated = true;
+    return first ? SIGTERM : 0;
+}
+
+/* Those that left the group: it has ended. Without the memory for it nobody waits for them. */
+static void look_for_descendants(struct process *p)
+{
+    struct process_scan *scan = calloc(1, sizeof *scan);
+    if (!scan) {
+        note_end(p);
+        return;
+    }
+    *scan = (struct process_scan){.owner = p, .leader = p->pid, .signum = next_signal(p)};
+    scan->work.data = scan;
+    p->scan = scan;
+    if (uv_queue_work(p->loop, &scan->work, scan_in_pool, on_scanned))
+        on_scanned(&scan->work, UV_ENOMEM);
+}
+
+/* Behind the leader's end: ends the process when nobody of its family is left. */
+static void await_rest(struct process *p)
+{
+    if (!p->running || p->scan)
+        return;
+    check_group(p);
+    if (p->group_ended)
+        look_for_descendants(p);
+    else
+        look_later(p);
+}
+
+static void kill_family(struct process *p);
 
 /* Called for the end of any child, because signals coalesce: each process checks itself. */
 static void on_sigchld(uv_signal_t *handle, int signum)
 {
     struct process *p = handle->data;
     (void)signum;
-    if (!p->running || !reap(p, WNOHANG))
+    if (!p->running)
         return;
-    close_handle((uv_handle_t *)&p->sigchld);
-    uv_timer_start(&p->timer, on_drain_timeout, DRAIN_MS, 0);
-    finish_if_over(p);
+    if (!p->leader_ended) {
+        if (!reap_leader(p))
+            return;
+        check_group(p);
+        if (!p->stop_requested)
+            kill_family(p);
+    }
+    await_rest(p);
 }
 
 /* --- stopping */
@@ -133,11 +272,12 @@ static void on_kill_timer(uv_timer_t *timer)
         p->events->stuck(p); /* may close it */
 }
 
-static void kill_group(struct process *p)
+/* Those that left the leader's group are killed when it has ended (look_for_descendants()). */
+static void kill_family(struct process *p)
 {
     if (!p->running)
         return;
-    kill(-p->pid, SIGKILL);
+    signal_group(p, SIGKILL);
     if (!p->killed && !p->closed)
         uv_timer_start(&p->timer, on_kill_timer, PROCESS_KILL_MS, 0);
     p->killed = true;
@@ -159,7 +299,7 @@ static void take_step(struct process *p)
     if (step->closes_stdin)
         close_stdin(p);
     if (step->signal)
-        kill(p->pid, step->signal);
+        signal_group(p, step->signal);
 }
 
 static void on_stop_timer(uv_timer_t *timer);
@@ -178,7 +318,7 @@ static void on_stop_timer(uv_timer_t *timer)
     struct process *p = timer->data;
     if (ms_since(p->stop_requested) >= p->stop.timeout_ms) {
         log_warn("%s %s (pid %d): does not stop, killed", p->role, p->name, (int)p->pid);
-        kill_group(p);
+        kill_family(p);
         return;
     }
     if (p->stop.n)
@@ -204,14 +344,14 @@ void process_stop(struct process *p, const struct process_stop *stop, bool force
     else if (!p->stop_requested)
         begin_stop(p, stop);
     if (force)
-        kill_group(p);
+        kill_family(p);
 }
 
 static void on_limit(uv_timer_t *timer)
 {
     struct process *p = timer->data;
     p->events->timeout(p);
-    kill_group(p);
+    kill_family(p);
 }
 
 void process_limit(struct process *p, uint64_t ms)
@@ -303,6 +443,8 @@ static int init_handles(struct process *p)
     attach(p, (uv_handle_t *)&p->sigchld);
     uv_timer_init(p->loop, &p->timer);
     attach(p, (uv_handle_t *)&p->timer);
+    uv_timer_init(p->loop, &p->end_timer);
+    attach(p, (uv_handle_t *)&p->end_timer);
     uv_pipe_init(p->loop, &p->out.pipe, 0);
     attach(p, (uv_handle_t *)&p->out.pipe);
     uv_pipe_init(p->loop, &p->err.pipe, 0);
@@ -335,6 +477,7 @@ int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *c
     if (rc)
         return rc;
     p->pid = child.pid;
+    children_add(&p->child, p->pid);
     p->running = true;
     p->stdin_fd = child.in;
     int rc_out = open_output(&p->out, child.out);
@@ -342,27 +485,40 @@ int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *c
     return rc_out ? rc_out : rc_err;
 }
 
-/* After SIGKILL. Blocks for a bounded time: a process that waits in the kernel is given up. */
+/* After SIGKILL. */
+static bool has_ended(struct process *p)
+{
+    if (!p->leader_ended && !reap_leader(p))
+        return false;
+    check_group(p);
+    return p->group_ended && !signal_family(p->pid, SIGKILL);
+}
+
+/* Blocks for a bounded time: a process that waits in the kernel is given up. */
 static void reap_or_give_up(struct process *p)
 {
     uint64_t since = uv_hrtime();
-    while (!reap(p, WNOHANG)) {
+    while (!has_ended(p)) {
         if (p->stuck || ms_since(since) >= PROCESS_CLOSE_MS) {
             log_error("%s %s (pid %d): SIGKILL does not end it; left to the kernel", p->role,
                       p->name, (int)p->pid);
-            p->running = false;
-            return;
+            break;
         }
         nanosleep(&(struct timespec){.tv_nsec = REAP_POLL_NS}, NULL);
     }
+    children_remove(&p->child);
+    p->running = false;
 }
 
 void process_close(struct process *p, void (*closed)(struct process *p))
 {
     p->closed = closed;
-    kill_group(p);
+    kill_family(p);
     if (p->running)
         reap_or_give_up(p);
+    if (p->scan)
+        p->scan->owner = NULL;
+    p->scan = NULL;
     if (!p->open_handles) {
         finish(p);
         return;
@@ -373,4 +529,5 @@ void process_close(struct process *p, void (*closed)(struct process *p))
     close_output(&p->err);
     close_handle((uv_handle_t *)&p->sigchld);
     close_handle((uv_handle_t *)&p->timer);
+    close_handle((uv_handle_t *)&p->end_timer);
 }

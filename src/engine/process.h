@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child process: its pipes, its log, its end. Engines and downloads embed it. It is gone when it is
- * reaped and its stdout and stderr have ended, so that its last lines are in the log. Then its four handles
- * are closed, and `gone` is called from the last close callback, when the loop has no pointer to it any
- * more. It is killed when the daemon dies (spawn.h), so it belongs to the program's main thread. A process
- * may survive SIGKILL while it waits in the kernel, most often for a GPU's driver. It is stuck then:
- * `stuck` is called, and process_close() gives it up after a bound.
+ * A child process and its family (family.h): their pipes, their log, their end. Engines and downloads embed
+ * it. It may be a script that runs the program without exec, so signals go to its process group, and it
+ * runs until the last of its family has ended. When the leader has ended, what it left behind goes on with
+ * the stop that was requested; it is killed if none was.
+ *
+ * It is gone when its family has ended, is reaped, and its stdout and stderr have ended, so that its last
+ * lines are in the log. Then its handles are closed, and `gone` is called from the last close callback, when
+ * the loop has no pointer to it any more. The leader is killed when the daemon dies (spawn.h), so it belongs
+ * to the program's main thread. A process may survive SIGKILL while it waits in the kernel, most often for
+ * a GPU's driver. It is stuck then: `stuck` is called, and process_close() gives it up after a bound.
  */
 #ifndef HOSTLER_ENGINE_PROCESS_H
 #define HOSTLER_ENGINE_PROCESS_H
@@ -16,11 +20,13 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "engine/children.h"
 #include "engine/kind.h"
 #include "engine/lines.h"
 #include "engine/logring.h"
 
 struct process;
+struct process_scan;
 
 #define PROCESS_REPORT_MAX ((size_t)64 << 10) /* bytes of a report; longer lines are log */
 /* From SIGKILL until it counts as stuck: the kernel may have much memory to free. */
@@ -36,12 +42,12 @@ struct process_events {
     /* It has not ended PROCESS_KILL_MS after SIGKILL. `gone` still follows if it ends. May close it. May be
      * NULL. */
     void (*stuck)(struct process *p);
-    /* It is reaped and all its output was read: the last event. May close it. */
+    /* Its family has ended and all its output was read: the last event. May close it. */
     void (*gone)(struct process *p);
 };
 
-/* How it is stopped: the steps, of which the last is repeated; after `timeout_ms` SIGKILL to its process
- * group. `steps` must outlive it. */
+/* How it is stopped: the steps, of which the last is repeated; after `timeout_ms` SIGKILL to its family.
+ * `steps` must outlive it. */
 struct process_stop {
     const struct engine_stop_step *steps;
     size_t n;
@@ -50,10 +56,10 @@ struct process_stop {
 };
 
 struct process_exit {
-    int code;         /* exit code; -1 when it ended by a signal */
+    int code;         /* the leader's exit code; -1 when it ended by a signal */
     int signal;       /* 0 when it exited */
     bool was_stopped; /* process_stop() had been called before */
-    uint64_t stop_ms; /* from then to reaped; 0 when it was not stopped */
+    uint64_t stop_ms; /* from then to the end of the family; 0 when it was not stopped */
 };
 
 struct process_output {
@@ -64,9 +70,9 @@ struct process_output {
 
 struct process {
     const char *role, *name; /* `engine`, the model's id: for logs; borrowed */
-    pid_t pid;               /* may be another process's when it does not run */
-    bool running;            /* not reaped yet */
-    bool stuck;              /* it has survived SIGKILL; false again once it is reaped */
+    pid_t pid;               /* of the leader; may be another process's when it does not run */
+    bool running;            /* its family has not ended yet */
+    bool stuck;              /* it has survived SIGKILL; false again once it has ended */
     struct process_exit how; /* valid when it does not run */
     struct logring log;      /* its last lines on stderr, and on stdout those that are no report */
 
@@ -75,8 +81,9 @@ struct process {
     engine_parse *parse; /* NULL: it makes no reports */
     uv_loop_t *loop;
     uv_signal_t sigchld;
+    uv_timer_t timer; /* the limit, the next step of a stop, the wait after SIGKILL */
     uv_timer_t
-        timer; /* the limit, the next step of a stop, the wait after SIGKILL or for its last output */
+        end_timer; /* the next look at what the leader left behind; the wait for its last output */
     struct process_output out, err;
     int open_handles;
     int stdin_fd; /* -1 when closed */
@@ -84,6 +91,11 @@ struct process {
     uint64_t stop_requested;           /* uv_hrtime(), ns; 0: not */
     size_t step;                       /* index of the next step of the stop */
     bool killed;                       /* SIGKILL was sent */
+    struct child child;                /* the leader, until it is reaped */
+    bool leader_ended, group_ended;    /* the leader is reaped; its group has no process any more */
+    bool terminated;                   /* what left the group got SIGTERM */
+    struct process_scan *scan;         /* of the family, in the pool; NULL: none */
+    uint64_t look_ms;                  /* until the next look at what the leader left behind */
     void (*closed)(struct process *p); /* set: no more events */
     char chunk[16384]; /* buffer for reads from either pipe, in use during the read callback */
 };
@@ -99,7 +111,7 @@ int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *c
 void process_limit(struct process *p, uint64_t ms);
 /* No-op if it does not run; the `stop` of the first call counts. `force`: it is killed at once. */
 void process_stop(struct process *p, const struct process_stop *stop, bool force);
-/* Kills and reaps it if it runs, which blocks for at most PROCESS_CLOSE_MS, or not at all if it is stuck; a
+/* Kills its family and reaps it if it runs, which blocks for at most PROCESS_CLOSE_MS, or not at all if it is stuck; a
  * process that does not end is left to the kernel. Closes all handles and calls `closed` after the close
  * callbacks, or at once if none is open. Free it there. */
 void process_close(struct process *p, void (*closed)(struct process *p));

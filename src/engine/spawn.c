@@ -7,12 +7,16 @@
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "engine/family.h"
 
 /* The highest descriptor that is closed where neither close_range() nor /proc works. */
 #define CLOSE_MAX 65536
@@ -53,6 +57,39 @@ static int channels_open(struct channels *c)
         }
     }
     return 0;
+}
+
+/* --- environment */
+
+#define MARK_ROOM (sizeof FAMILY_MARK + 1 + 3 * sizeof(pid_t))
+
+/* A copy of `envp`, of pointers only, with a last entry for the mark, which the child fills in: its pid is
+ * known there. NULL for want of memory. */
+static char **make_room_for_mark(char *const *envp, char *mark)
+{
+    size_t n = 0;
+    while (envp[n])
+        n++;
+    char **all = calloc(n + 2, sizeof *all);
+    if (!all)
+        return NULL;
+    memcpy(all, envp, n * sizeof *all);
+    all[n] = mark;
+    return all;
+}
+
+/* In the child: without printf(), which is not async-signal-safe. */
+static void write_mark(char *mark, pid_t pid)
+{
+    char digits[3 * sizeof pid];
+    size_t n = 0;
+    for (; pid; pid /= 10)
+        digits[n++] = (char)('0' + pid % 10);
+    memcpy(mark, FAMILY_MARK "=", sizeof FAMILY_MARK);
+    mark += sizeof FAMILY_MARK;
+    while (n)
+        *mark++ = digits[--n];
+    *mark = '\0';
 }
 
 /* --- in the child: only async-signal-safe calls, as other threads may have held locks at fork */
@@ -139,9 +176,10 @@ static void reset_signals(void)
 
 static void __attribute__((noreturn))
 run_child(const struct channels *c, pid_t parent, const char *path, char *const *argv,
-          char *const *envp, const char *directory)
+          char *const *envp, char *mark, const char *directory)
 {
     int status = c->fd[CHANNEL_STATUS][1];
+    write_mark(mark, getpid());
     setpgid(0, 0);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && arrange_descriptors(c)) {
         status = CHANNEL_STATUS;
@@ -188,9 +226,15 @@ int spawn(struct spawned *out, const char *path, char *const *argv, char *const 
           const char *directory)
 {
     struct channels c;
+    char mark[MARK_ROOM] = "";
     int rc = channels_open(&c);
     if (rc)
         return rc;
+    char **environment = make_room_for_mark(envp, mark);
+    if (!environment) {
+        rc = -ENOMEM;
+        goto fail;
+    }
 
     /* Signals are blocked during the fork: a handler must not run in the child, where it would write into
      * the parent loop's pipe. The child unblocks them after it has reset all handlers. */
@@ -200,7 +244,7 @@ int spawn(struct spawned *out, const char *path, char *const *argv, char *const 
     pid_t self = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        run_child(&c, self, path, argv, envp, directory);
+        run_child(&c, self, path, argv, environment, mark, directory);
     rc = pid < 0 ? -errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
@@ -217,6 +261,7 @@ int spawn(struct spawned *out, const char *path, char *const *argv, char *const 
                             .out = take(&c.fd[CHANNEL_OUT][0]),
                             .err = take(&c.fd[CHANNEL_ERR][0])};
 fail:
+    free(environment);
     channels_close(&c);
     return rc;
 }

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/memory_reserve.h"
 #include "base/strv.h"
+#include "engine/children.h"
 #include "server/descriptors.h"
 #include "server/reload.h"
 
@@ -455,6 +456,7 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     }
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
+    children_reap(&d->loop);
     watch_signals(d);
     supervisor_watch(supervisor, &d->loop);
     log_start();
@@ -467,6 +469,7 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
         daemon_close(d);
     }
     uv_run(&d->loop, UV_RUN_DEFAULT);
+    children_reap_end(&d->loop);
     uv_loop_close(&d->loop);
     int status = rc ? 1 : d->status;
     free(d);

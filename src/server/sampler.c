@@ -13,6 +13,8 @@ struct reading {
     const struct sampler_source *source;
     uv_work_t work;
     struct snapshot *snapshot; /* being filled in */
+    struct memory_use *use;    /* scratch for one call of the source */
+    pid_t *leader;             /* likewise */
     struct reading_process {
         pid_t pid;
         bool ending;
@@ -40,16 +42,22 @@ struct sampler {
 };
 
 const struct sampler_source sampler_machine = {
-    .devices = memory_read, .process = memory_of_process, .oom_kills = memory_oom_kills};
+    .devices = memory_read, .engines = memory_of_engines, .oom_kills = memory_oom_kills};
 
 /* --- in the pool --------------------------------------------------------------------------------
  */
 
 static void read_processes(struct reading *r, bool ending)
 {
+    size_t n = 0, next = 0;
     for (size_t i = 0; i < r->snapshot->n; i++)
         if (r->process[i].ending == ending)
-            r->source->process(r->process[i].pid, &r->snapshot->process[i].use);
+            r->leader[n++] = r->process[i].pid;
+    if (n)
+        r->source->engines(r->leader, n, r->use);
+    for (size_t i = 0; i < r->snapshot->n; i++)
+        if (r->process[i].ending == ending)
+            r->snapshot->process[i].use = r->use[next++];
 }
 
 /*
@@ -75,8 +83,11 @@ static void on_work(uv_work_t *work)
 
 static void reading_free(struct reading *r)
 {
-    if (r)
-        free(r->snapshot);
+    if (!r)
+        return;
+    free(r->snapshot);
+    free(r->use);
+    free(r->leader);
     free(r);
 }
 
@@ -88,8 +99,10 @@ static struct reading *reading_create(const struct sampler_source *source, size_
     r->source = source;
     r->work.data = r;
     r->snapshot = calloc(1, sizeof *r->snapshot + n * sizeof *r->snapshot->process);
-    if (!r->snapshot) {
-        free(r);
+    r->use = calloc(n + 1, sizeof *r->use);
+    r->leader = calloc(n + 1, sizeof *r->leader);
+    if (!r->snapshot || !r->use || !r->leader) {
+        reading_free(r);
         return NULL;
     }
     r->snapshot->n = n;

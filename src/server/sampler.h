@@ -30,17 +30,18 @@ struct sampler;
 /* Where the figures come from. Called from the pool, never by two threads at once; may block. */
 struct sampler_source {
     void (*devices)(struct memory_figures *out);
-    void (*process)(pid_t pid, struct memory_use *out);
+    /* What `n` engines hold, by the pids of their leaders, index for index. */
+    void (*engines)(const pid_t *leaders, size_t n, struct memory_use *out);
     uint64_t (*oom_kills)(void);
 };
 /* This machine, by engine/memory. Between memory_init() and memory_finish(). */
 extern const struct sampler_source sampler_machine;
 
-/* A process whose memory is read. Embedded by its owner, zeroed. */
+/* An engine whose memory is read, with all its processes. Embedded by its owner, zeroed. */
 struct sampler_process {
     uint64_t number; /* set by sampler_watch(); 0: not watched */
-    pid_t pid;
-    bool ending; /* it only frees memory from now on: is read after the devices (sampler.c) */
+    pid_t pid;       /* of its leader */
+    bool ending;     /* it only frees memory from now on: is read after the devices (sampler.c) */
     TAILQ_ENTRY(sampler_process) link;
 };
 
@@ -55,7 +56,7 @@ struct sampler_question {
 struct sampler_events {
     /* A snapshot was published; before the questions that it answers. */
     void (*published)(void *ctx);
-    /* Whether the process still runs or is not reaped yet, so that its pid is its own. */
+    /* Whether any of its processes still runs, so that the leader's pid is its own. */
     bool (*is_running)(const struct sampler_process *p);
 };
 

@@ -79,12 +79,11 @@ static void much_output(void **state)
     assert_no_children();
 }
 
-/* Each hangs in its own way: silent, with a child that keeps the pipes, with its pipes closed. */
+/* Each hangs in its own way: silent, with its pipes closed. */
 static void timeouts(void **state)
 {
     (void)state;
-    static const char *const scripts[] = {"exec sleep 100", "sleep 100 & exit 0",
-                                          "exec >&- 2>&-; exec sleep 100"};
+    static const char *const scripts[] = {"exec sleep 100", "exec >&- 2>&-; exec sleep 100"};
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
         struct probe p;
         struct error err = {0};
@@ -93,6 +92,19 @@ static void timeouts(void **state)
         probe_finish(&p);
         assert_no_children();
     }
+}
+
+/* A script's helper that keeps the pipes does not keep the answer back, and does not stay. */
+static void what_it_leaves_behind(void **state)
+{
+    (void)state;
+    struct probe p;
+    struct error err = {0};
+    assert_int_equal(run(&p, "echo answer; sleep 100 & exit 3", 60000, &err), 0);
+    assert_int_equal(p.code, 3);
+    assert_int_equal(p.out.len, strlen("answer\n"));
+    probe_finish(&p);
+    assert_no_children();
 }
 
 static void cannot_start(void **state)
@@ -130,9 +142,13 @@ static void one_that_survives_sigkill(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(output_and_code), cmocka_unit_test(by_signal),
-        cmocka_unit_test(much_output),     cmocka_unit_test(timeouts),
-        cmocka_unit_test(cannot_start),    cmocka_unit_test(one_that_survives_sigkill),
+        cmocka_unit_test(output_and_code),
+        cmocka_unit_test(by_signal),
+        cmocka_unit_test(much_output),
+        cmocka_unit_test(timeouts),
+        cmocka_unit_test(what_it_leaves_behind),
+        cmocka_unit_test(cannot_start),
+        cmocka_unit_test(one_that_survives_sigkill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

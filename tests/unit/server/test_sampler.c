@@ -45,10 +45,12 @@ static void read_devices(struct memory_figures *out)
         .device[0] = {.name = "host", .total = 64 * GIB, .available = (uint64_t)n_readings * GIB}};
 }
 
-static void read_process(pid_t pid, struct memory_use *out)
+static void read_engines(const pid_t *leaders, size_t n, struct memory_use *out)
 {
-    add_to_order((char)pid);
-    *out = (struct memory_use){.n = 1, .bytes = {(uint64_t)pid}};
+    for (size_t i = 0; i < n; i++) {
+        add_to_order((char)leaders[i]);
+        out[i] = (struct memory_use){.n = 1, .bytes = {(uint64_t)leaders[i]}};
+    }
 }
 
 static uint64_t read_oom_kills(void)
@@ -62,8 +64,8 @@ static void read_devices_slowly(struct memory_figures *out)
     read_devices(out);
 }
 
-static const struct sampler_source quick = {read_devices, read_process, read_oom_kills};
-static const struct sampler_source slow = {read_devices_slowly, read_process, read_oom_kills};
+static const struct sampler_source quick = {read_devices, read_engines, read_oom_kills};
+static const struct sampler_source slow = {read_devices_slowly, read_engines, read_oom_kills};
 
 /* --- who is read, and who asks ------------------------------------------------------------------ */
 
@@ -345,6 +347,7 @@ static void the_loop_goes_on_while_the_kernel_does_not_answer(void **state)
     (void)state;
     setenv("HOSTLER_NVML", "/nonexistent.so", 1);
     tree_write("/proc/vmstat", "nr_free_pages 5\noom_kill 3\n");
+    tree_write("/proc/77/stat", "77 (llama-server) S %d 77 77 0\n", (int)getpid());
     tree_write("/proc/77/status", "RssAnon:\t    2048 kB\n");
     memory_init_at(tree);
     snprintf(path, sizeof path, "%s/proc/meminfo", tree);
