@@ -65,26 +65,42 @@ static bool concerns(const struct entry *e, const char *model)
     return !e->model && (names(e->said, "model ", model) || names(e->said, "engine ", model));
 }
 
-static uint64_t first_wanted(uint64_t from, const char *model, size_t most)
+static uint64_t oldest_kept(void)
 {
-    uint64_t oldest = count > LOGBOOK_LINES ? count - LOGBOOK_LINES : 0, at = count;
-    for (size_t found = 0; at > oldest && at > from && found < most; at--)
+    return count > LOGBOOK_LINES ? count - LOGBOOK_LINES : 0;
+}
+
+uint64_t logbook_newest(void)
+{
+    pthread_mutex_lock(&mutex);
+    uint64_t newest = count;
+    pthread_mutex_unlock(&mutex);
+    return newest;
+}
+
+uint64_t logbook_before_last(const char *model, size_t most)
+{
+    pthread_mutex_lock(&mutex);
+    uint64_t at = count, oldest = oldest_kept();
+    for (size_t found = 0; at > oldest && found < most; at--)
         found += concerns(&entries[(at - 1) % LOGBOOK_LINES], model);
+    pthread_mutex_unlock(&mutex);
     return at;
 }
 
-char *logbook_read(uint64_t *from, const char *model, size_t most)
+char *logbook_read(uint64_t *from, uint64_t to, const char *model, size_t enough)
 {
     struct buf out;
     int rc = 0;
     buf_init(&out, BUF_UNBOUNDED);
     pthread_mutex_lock(&mutex);
-    for (uint64_t i = first_wanted(*from, model, most); i < count; i++) {
-        const struct entry *e = &entries[i % LOGBOOK_LINES];
+    uint64_t oldest = oldest_kept(), at = *from > oldest ? *from : oldest;
+    for (; !rc && at < count && at < to && out.len < enough; at++) {
+        const struct entry *e = &entries[at % LOGBOOK_LINES];
         if (concerns(e, model))
-            rc = rc ? rc : buf_puts(&out, e->text);
+            rc = buf_puts(&out, e->text);
     }
-    *from = count;
+    *from = at;
     pthread_mutex_unlock(&mutex);
     if (rc)
         buf_finish(&out);

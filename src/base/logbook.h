@@ -14,12 +14,18 @@
  * newline, are one line; `said` is what it says, in whatever form. */
 void logbook_add(const char *model, const char *head, const char *line, size_t len,
                  const char *said);
+/* The number of the newest line; 0: there was none. */
+uint64_t logbook_newest(void);
 /*
- * The lines after the `*from`th that concern `model` (NULL: all): its engine's, and the server's
- * that soon name it as `model NAME` or `engine NAME`. Of more than `most` the last ones. `*from` becomes
- * the number of the newest line. The caller frees; NULL: there is no memory for them.
+ * A line concerns `model` (NULL: all do) when its engine wrote it, or when it is the server's and soon names the model as
+ * `model NAME` or `engine NAME`. Returns the number before the first of the last `most` of them. O(lines).
  */
-char *logbook_read(uint64_t *from, const char *model, size_t most);
+uint64_t logbook_before_last(const char *model, size_t most);
+/*
+ * The lines after the `*from`th, up to the `to`th, that concern `model`; no further one once they have `enough` bytes.
+ * `*from` becomes the number of the last one that was looked at. The caller frees; NULL: there is no memory for them.
+ */
+char *logbook_read(uint64_t *from, uint64_t to, const char *model, size_t enough);
 /* Calls `wake` after each line, from the thread that wrote it; NULL: not any more. */
 void logbook_watch(void (*wake)(void *ctx), void *ctx);
 

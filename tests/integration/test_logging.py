@@ -8,7 +8,7 @@ import resource
 import pytest
 from background import background
 from conftest import PATIENCE, until, answers
-from wire import FAKE_ENGINE, fake_models
+from wire import FAKE_ENGINE, Wire, fake_models, memory_of
 
 DROPPED = re.compile(r"(\d+) lines were dropped because the log could not be written")
 LINES = 4000  # of 1 KiB each: more than a pipe (64 KiB) and the queue (1 MiB) take
@@ -99,3 +99,26 @@ def test_a_log_file_on_a_full_disk(hostler, cli, tmp_path):
     told = server.get("/hostler/v1/status").json["log"]["file"]
     assert told["error"] is None and told["dropped"] >= 100
     assert server.stop(PATIENCE) == 0
+
+
+def test_logs_that_are_asked_for_and_not_read(hostler, tmp_path):
+    """Each such answer was made as a whole, of up to 8 MiB, and waited in memory."""
+    server = hostler("--models-dir", fake_models(tmp_path / "m", a={"log_lines": LINES}), engine=FAKE_ENGINE)
+    assert server.tokenize("a").status == 200
+    target = f"/hostler/v1/logs?lines={LINES}"
+    before = memory_of(server.pid)
+    readers = []
+    for _ in range(60):
+        readers.append(Wire(server, receive_buffer=4096).ask("GET", target))
+        assert readers[-1].head().status == 200
+    assert memory_of(server.pid) - before < 60
+    whole = server.get(target).body.decode().splitlines()
+    assert len(whole) == LINES and re.search(f"line {LINES - 1} ", "".join(whole[-40:]))
+    slow = b"".join(readers[0].chunks()).decode().splitlines()
+    assert slow[-1] == whole[-1]  # it missed none, since none came meanwhile
+    assert slow == whole
+    for reader in readers:
+        reader.close()
+    with Wire(server) as wire:
+        assert wire.ask("HEAD", target).head().status == 200
+        assert wire.ask("GET", "/hostler/v1/logs?lines=3").answer()["content-length"]
