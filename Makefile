@@ -7,6 +7,8 @@ Q       := $(if $(V),,@)
 CC      ?= gcc
 BUILD   ?= build
 PREFIX  ?= /usr/local
+# What systemd reads lies below PREFIX too, where it looks for /usr and /usr/local.
+UNITS   ?= $(PREFIX)/lib/systemd/system
 JOBS    ?= $(shell nproc)
 export HOSTLER_VERSION := $(VERSION)
 
@@ -35,7 +37,7 @@ FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup build test demo bench lint fuzz sim torture install clean san
+.PHONY: help setup build test demo bench lint fuzz sim torture install install-files deb clean san
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-9s %s\n' "$$t" "$$d"; done
@@ -79,14 +81,16 @@ bench: ## measure, side by side with the engine alone, nginx, HAProxy, the stock
 	@bench/run
 	@$(BUILD)/bench/traces
 
-# What systemd reads lies below PREFIX too, where it looks for /usr and /usr/local.
-install: build $(BUILD)/man/hostler.1 ## install under PREFIX (/usr/local), DESTDIR respected
+install: build ## install under PREFIX (/usr/local), DESTDIR respected
+	@$(MAKE) --no-print-directory install-files
+
+install-files: $(BUILD)/hostler $(BUILD)/man/hostler.1
 	install -D -m 755 $(BUILD)/hostler $(DESTDIR)$(PREFIX)/bin/hostler
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(UNITS)
 	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	for unit in hostler.service hostler-sleep.service; do \
-	  sed 's|@PREFIX@|$(PREFIX)|' packaging/systemd/$$unit.in > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit; done
-	install -m 644 packaging/systemd/hostler.socket $(DESTDIR)$(PREFIX)/lib/systemd/system
+	  sed 's|@PREFIX@|$(PREFIX)|' packaging/systemd/$$unit.in > $(DESTDIR)$(UNITS)/$$unit || exit; done
+	install -m 644 packaging/systemd/hostler.socket $(DESTDIR)$(UNITS)
 	install -D -m 644 packaging/systemd/hostler.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/hostler.conf
 	install -D -m 644 packaging/systemd/hostler.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/hostler.conf
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/hostler/LICENSE
@@ -94,6 +98,10 @@ install: build $(BUILD)/man/hostler.1 ## install under PREFIX (/usr/local), DEST
 	$(BUILD)/hostler completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hostler
 	$(BUILD)/hostler completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hostler
 	$(BUILD)/hostler completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hostler.fish
+
+deb: ## build a Debian package, build/deb/*.deb
+	@scripts/setup deb
+	@scripts/deb $(BUILD)/deb
 
 clean: ## remove what was built (downloads in .deps stay)
 	rm -rf $(BUILD)
