@@ -87,7 +87,7 @@ static void start(struct api *api, struct http_exchange *x, const struct caller 
         return;
     }
     const struct model *there = host_find(api->host, repo);
-    if (there) {
+    if (there && !there->entry->missing) {
         reply_error(x, 400, "model '%s' already exists", there->entry->id);
         return;
     }

@@ -49,8 +49,9 @@ static void release_one(struct model *m, void *by)
     intent_release(m, by);
 }
 
-static json_t *held_element(struct model *m)
+static json_t *held_element(struct api *api, struct model *m)
 {
+    (void)api;
     return intent_is_held(m) ? model_json_hold(m) : NULL;
 }
 

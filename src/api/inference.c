@@ -468,7 +468,7 @@ static bool is_small_and_coming(const struct inference *i)
 static void inference_submit(struct inference *i, const char *name)
 {
     struct model *m = host_find(i->api->host, name);
-    if (!m) {
+    if (!m || m->entry->missing) {
         struct http_exchange *x = i->x;
         char *copy = mem_strdup(name);
         struct api *api = i->api;

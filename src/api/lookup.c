@@ -7,12 +7,23 @@
 #include "base/memory.h"
 #include "http/target.h"
 
+/* It is listed, but no file of it is known. */
+static void refuse_missing(struct http_exchange *x, const struct model *m)
+{
+    reply_error(x, 404, "model '%s' is missing: %s", m->entry->id, m->entry->problem);
+}
+
 /* "model 'x' not found" or "there is no model 'x'". */
 static void refuse_unknown(struct api *api, struct http_exchange *x, int status, const char *name,
                            const char *before, const char *behind)
 {
     if (downloads_has(api->downloads, name)) {
         reply_error(x, 400, "model '%s' is still being downloaded", name);
+        return;
+    }
+    const struct model *m = host_find(api->host, name);
+    if (m && m->entry->missing) {
+        refuse_missing(x, m);
         return;
     }
     const char *near = catalog_nearest(host_catalog(api->host), name);

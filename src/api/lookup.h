@@ -18,7 +18,7 @@ struct model *lookup_query(struct api *api, struct http_exchange *x);
  * name that no model has: likely a slip, so nothing is done. */
 int lookup_check_list(struct api *api, struct http_exchange *x, const char *member, json_t *list)
     __attribute__((warn_unused_result));
-/* Answers for a name that no model has, with the nearest that one has: 404 where the model is what is
+/* Answers for a name that no model has, or a model whose file is missing, with the nearest that one has: 404 where the model is what is
  * asked for, 400 where a request merely names it. */
 void lookup_refuse(struct api *api, struct http_exchange *x, int status, const char *name);
 /* The same in llama.cpp's words, on its routes. */

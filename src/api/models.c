@@ -32,6 +32,22 @@ static int append_downloads(struct api *api, struct buf *list, bool first)
     return rc ? rc : buf_puts(list, "],\"object\":\"list\"}");
 }
 
+/* A model that is missing and being downloaded is listed once, as a download. */
+static bool is_on_its_way(const struct api *api, const struct model *m)
+{
+    return m->entry->missing && downloads_has(api->downloads, m->entry->id);
+}
+
+static json_t *entry_of(struct api *api, struct model *m)
+{
+    return is_on_its_way(api, m) ? NULL : model_json_entry(m);
+}
+
+static json_t *public_entry_of(struct api *api, struct model *m)
+{
+    return is_on_its_way(api, m) ? NULL : model_json_public_entry(m);
+}
+
 /* O(models). */
 static void send_list(struct api *api, struct http_exchange *x, slices_element *entry)
 {
@@ -51,7 +67,7 @@ static void on_refreshed(struct refresh_waiter *w, const char *problem)
     if (problem)
         reply_error(r->x, 500, "reload failed, the models are as they were: %s", problem);
     else
-        send_list(r->api, r->x, model_json_entry); /* a reload needs RIGHT_ADMIN */
+        send_list(r->api, r->x, entry_of); /* a reload needs RIGHT_ADMIN */
     free(r);
 }
 
@@ -80,9 +96,7 @@ void api_models_list(struct api *api, struct http_exchange *x, const struct call
     bool anew = reload && *reload;
     free(reload);
     if (!anew) {
-        send_list(api, x,
-                  caller_may(caller, RIGHT_STATUS, NULL) ? model_json_entry
-                                                         : model_json_public_entry);
+        send_list(api, x, caller_may(caller, RIGHT_STATUS, NULL) ? entry_of : public_entry_of);
         return;
     }
     struct relist *r = mem_zalloc(sizeof *r);
@@ -138,6 +152,10 @@ static void load(struct api *api, struct http_exchange *x, const struct caller *
     struct model *m = lookup_body(api, x, body);
     if (!m)
         return;
+    if (m->entry->missing) {
+        lookup_refuse_as_stock(api, x, 404, m->entry->id);
+        return;
+    }
     bool runs = model_state(m) == SCHED_LOADING || model_state(m) == SCHED_READY ||
                 model_is_being_placed(m);
     if (runs && !intent_is_held(m)) {

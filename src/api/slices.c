@@ -199,7 +199,7 @@ static bool next_model(void *ctx, json_t **element)
     if (!m)
         return false;
     list->last = m;
-    *element = list->element(m);
+    *element = list->element(list->api, m);
     return true;
 }
 

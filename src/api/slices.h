@@ -32,7 +32,7 @@ struct slices_list {
 void slices_reply_list(struct api *api, struct http_exchange *x, const struct slices_list *list);
 
 /* One element, which the caller releases; NULL leaves the model out. */
-typedef json_t *slices_element(struct model *m);
+typedef json_t *slices_element(struct api *api, struct model *m);
 /* As in struct slices_list. */
 typedef int slices_tail(struct api *api, struct buf *out, bool first);
 

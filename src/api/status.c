@@ -203,8 +203,9 @@ static json_t *state_of_host(const struct host *host)
                      (json_int_t)w.failed, "error", error_or_null(w.error));
 }
 
-static json_t *held_element(struct model *m)
+static json_t *held_element(struct api *api, struct model *m)
 {
+    (void)api;
     return intent_is_held(m) ? model_json_hold(m) : NULL;
 }
 

@@ -117,6 +117,7 @@ static struct entry *entry_create(struct folder_model *m)
                                       .mmproj = m->mmproj,
                                       .draft = m->draft,
                                       .problem = m->problem,
+                                      .missing = m->missing,
                                       .shards = m->shards,
                                       .size = m->size,
                                       .created = m->mtime,
@@ -148,7 +149,7 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_file(const struct entry *e, const struct folder_model *m)
 {
-    return e->stamp == m->stamp && e->model.shards == m->shards &&
+    return e->stamp == m->stamp && e->model.shards == m->shards && e->model.missing == m->missing &&
            same_text(e->model.path, m->path);
 }
 

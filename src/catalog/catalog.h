@@ -44,8 +44,9 @@ struct catalog_model {
     struct gguf_info info;
     struct gguf_info *mmproj_info; /* of `mmproj`; NULL without one, and until it is READ */
     char *problem;                 /* when BROKEN: why, for a person */
-    bool removed;                  /* no longer in the table; kept until catalog_model_release() */
-    void *owner;                   /* the server's record of it; the catalog does not touch it */
+    bool missing; /* BROKEN, since no file of it is known: there is nothing to load */
+    bool removed; /* no longer in the table; kept until catalog_model_release() */
+    void *owner;  /* the server's record of it; the catalog does not touch it */
 };
 
 struct catalog;

@@ -36,6 +36,7 @@ struct folder_model {
     char *draft;  /* NULL when there is none */
     char
         *problem; /* why it cannot run (a shard is missing), for a person; NULL when all is there */
+    bool missing; /* no file of it is known: `problem` says so */
     unsigned shards; /* files of the model itself; 1 when it is not split */
     uint64_t size;   /* bytes, all shards */
     time_t mtime;    /* of the shard that changed last */

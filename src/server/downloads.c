@@ -97,6 +97,8 @@ static bool is_listed(const struct item *i)
     bool found = false;
     for (size_t k = 0; !found && (m = host_at(i->all->host, k)); k++) {
         const char *id = m->entry->id;
+        if (m->entry->missing)
+            continue;
         found = wanted ? strcmp(id, wanted) == 0 : strncmp(id, i->repo, len) == 0 && id[len] == ':';
     }
     free(wanted);

@@ -436,7 +436,7 @@ int host_start(struct host *host, struct sources *s, struct error *err)
     for (size_t i = 0; (m = host_at(host, i)); i++) {
         if (c->classic)
             load_at_start(m, "the start of the server");
-        else if (m->settings.load_on_startup)
+        else if (m->settings.load_on_startup && !m->entry->missing)
             load_at_start(m, "load-on-startup");
     }
     return 0;

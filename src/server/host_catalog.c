@@ -30,7 +30,7 @@ static void on_model_header(struct catalog_model *entry, void *ctx)
         m->learned.footprint.source = FOOTPRINT_UNKNOWN; /* it was made without the header */
     if (entry->header == MODEL_HEADER_BROKEN) {
         log_warn("model %s: %s", entry->id, entry->problem);
-        m->outcome.reason = OUTCOME_BROKEN_FILE;
+        m->outcome.reason = entry->missing ? OUTCOME_MISSING : OUTCOME_BROKEN_FILE;
     }
 }
 
@@ -106,7 +106,7 @@ static void load_replaced(struct host *host)
     host->reload = (struct strv){0};
     for (size_t i = 0; i < ids.n; i++) {
         struct model *m = host_find(host, ids.v[i]);
-        if (!m)
+        if (!m || m->entry->missing)
             continue;
         mem_replace(&m->intent.load_by, "a change of its file while it was loaded");
         host_sched_event(host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});

@@ -77,7 +77,7 @@ static bool take_arguments(struct model *m)
 /* The arguments changed: what failed may work now. */
 static void forget_failure(struct model *m)
 {
-    if (m->outcome.reason == OUTCOME_BROKEN_FILE)
+    if (m->outcome.reason == OUTCOME_BROKEN_FILE || m->outcome.reason == OUTCOME_MISSING)
         return;
     m->outcome.reason = OUTCOME_NONE;
     outcome_set_failure(&m->outcome, NULL, NULL);

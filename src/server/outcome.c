@@ -25,6 +25,8 @@ const char *outcome_reason_name(enum outcome_reason reason)
     case OUTCOME_LOAD_FAILED:
     case OUTCOME_BROKEN_FILE:
         return "load_failed";
+    case OUTCOME_MISSING:
+        return "missing";
     }
     return NULL;
 }
@@ -53,7 +55,7 @@ enum outcome_reason outcome_of_stop(enum sched_stop_reason stop)
 bool outcome_is_failure(const struct outcome *o)
 {
     return o->reason == OUTCOME_LOAD_FAILED || o->reason == OUTCOME_CRASHED ||
-           o->reason == OUTCOME_BROKEN_FILE;
+           o->reason == OUTCOME_BROKEN_FILE || o->reason == OUTCOME_MISSING;
 }
 
 int outcome_exit_code(const struct outcome *o)

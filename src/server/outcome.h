@@ -20,6 +20,7 @@ enum outcome_reason {
     OUTCOME_CRASHED,     /* ended by itself after it had been ready */
     OUTCOME_LOAD_FAILED, /* ended by itself before, or was not ready in time */
     OUTCOME_BROKEN_FILE, /* its header cannot be read: never tried */
+    OUTCOME_MISSING,     /* no file of it is known (catalog_model.missing) */
 };
 
 struct outcome {

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "server/await_files.h"
 #include "server/sources.h"
 #include "server/watch.h"
 
@@ -23,6 +24,7 @@ TAILQ_HEAD(waiters, refresh_waiter);
 struct refresh {
     struct host *host;
     struct watch *watch;
+    struct await_files *awaited;
     uv_timer_t timer; /* until the next reading that nobody requested */
     uv_work_t work;
     struct waiters next;    /* for a reading that has not begun */
@@ -107,10 +109,11 @@ static void schedule(struct refresh *r, uint64_t ms)
         uv_timer_start(&r->timer, on_timer, ms, 0);
 }
 
-static void watch_folders(struct refresh *r, const struct strv *folders)
+static void watch_sources(struct refresh *r, struct watched *watched)
 {
-    if (watch_add(r->watch, folders))
+    if (watch_set(r->watch, watched))
         schedule(r, CHANGED_MS);
+    await_files_set(r->awaited, &watched->awaited, watched->awaited_mark);
 }
 
 static void take_over(struct refresh *r)
@@ -119,7 +122,7 @@ static void take_over(struct refresh *r)
                            (are_presets_same(r) ? HOST_APPLY_SAME_PRESETS : 0);
     note_needed(r, &r->sources);
     keep_presets(r);
-    watch_folders(r, &r->sources.folders);
+    watch_sources(r, &r->sources.watched);
     if (host_apply(r->host, &r->sources, flags))
         schedule(r, SETTLE_MS);
 }
@@ -210,6 +213,7 @@ struct refresh *refresh_create(struct host *host)
     struct refresh *r = mem_zalloc(sizeof *r);
     r->host = host;
     r->watch = watch_create(host_loop(host), on_changed, r);
+    r->awaited = await_files_create(host_loop(host), on_changed, r);
     TAILQ_INIT(&r->next);
     TAILQ_INIT(&r->current);
     uv_timer_init(host_loop(host), &r->timer);
@@ -227,7 +231,7 @@ int refresh_first(struct refresh *r, struct error *err)
     r->sources.preset_text = s.preset_text;
     s.preset_text = NULL;
     keep_presets(r);
-    watch_folders(r, &s.folders);
+    watch_sources(r, &s.watched);
     return host_start(r->host, &s, err);
 }
 
@@ -276,10 +280,16 @@ static void on_timer_closed(uv_handle_t *handle)
     closed(ctx);
 }
 
-static void on_watch_closed(void *ctx)
+static void on_awaited_closed(void *ctx)
 {
     struct refresh *r = ctx;
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+}
+
+static void on_watch_closed(void *ctx)
+{
+    struct refresh *r = ctx;
+    await_files_close(r->awaited, on_awaited_closed, r);
 }
 
 static void close_when_idle(struct refresh *r)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/sources.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,47 +11,6 @@
 #include "base/model_name.h"
 #include "catalog/cache.h"
 #include "catalog/gguf.h"
-
-/* --- folders ------------------------------------------------------------------------------------
- */
-
-static bool is_folder(const char *path, bool by_link)
-{
-    struct stat st;
-    return (by_link ? stat(path, &st) : lstat(path, &st)) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* Adds `path` and the folders below it, `depth` levels deep, and follows links to folders on the first
- * `linked` levels, as a reading does. Folders `blobs` have no names of models. */
-static void list_folders(struct strv *out, const char *path, int depth, int linked)
-{
-    DIR *d = opendir(path);
-    if (!d)
-        return;
-    strv_add(out, path);
-    for (struct dirent *e; depth > 0 && (e = readdir(d));) {
-        bool maybe = e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
-        if (!maybe || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            strcmp(e->d_name, "blobs") == 0)
-            continue;
-        char *below = mem_printf("%s/%s", path, e->d_name);
-        if (is_folder(below, linked > 0))
-            list_folders(out, below, depth - 1, linked - 1);
-        free(below);
-    }
-    closedir(d);
-}
-
-#define MODELS_DEPTH 1
-#define CACHE_DEPTH 3 /* models--USER--REPO / snapshots / COMMIT, and folders in that */
-
-static void list_watched(struct strv *out, const struct config *c)
-{
-    if (c->models_dir)
-        list_folders(out, c->models_dir, MODELS_DEPTH, MODELS_DEPTH);
-    if (c->cache_dir)
-        list_folders(out, c->cache_dir, CACHE_DEPTH + CACHE_MAX_DEPTH, CACHE_DEPTH);
-}
 
 /* --- sections -----------------------------------------------------------------------------------
  */
@@ -166,20 +124,27 @@ static void find_models(struct sources *s, const struct config *c, bool warns)
     spellings_finish(&others);
 }
 
-static int add_section(struct sources *s, const struct config *c, const struct preset *p,
-                       bool may_lack, struct error *err)
+/* A section whose model is not there. Its file may come later, by a download or a mount. */
+static void add_missing(struct sources *s, const struct config *c, const struct preset *p)
+{
+    struct folder_model m = {
+        .id = mem_strdup(p->model), .source = MODEL_SOURCE_PRESET, .shards = 1, .missing = true};
+    m.problem = mem_printf("there is no such model in the models folder or the cache: give its "
+                           "file with %s in [%s] (line %u of %s), or download it",
+                           p->program->kind->model_hint, p->name, p->line, c->models_preset);
+    folder_insert(&s->models, &m);
+}
+
+static void add_section(struct sources *s, const struct config *c, const struct preset *p)
 {
     const struct engine_arg *arg = engine_args_model(&p->args);
     struct folder_model *m = folder_find(&s->models, p->model);
     if (!m && !arg && p->program == s->presets.defaults.program)
         arg = engine_args_model(&s->presets.defaults.args);
-    if (!m && !arg && may_lack)
-        return 0;
-    if (!m && !arg)
-        return error_set(err, -EINVAL,
-                         "%s: line %u: there is no model '%s': give its file with %s, or name the "
-                         "section after a model",
-                         c->models_preset, p->line, p->name, c->engine.kind->model_hint);
+    if (!m && !arg) {
+        add_missing(s, c, p);
+        return;
+    }
     if (arg) {
         struct folder_model own;
         read_own_model(&own, arg, p->model, &s->models);
@@ -192,7 +157,6 @@ static int add_section(struct sources *s, const struct config *c, const struct p
     }
     m->source = MODEL_SOURCE_PRESET;
     add_mmproj(m, &p->args);
-    return 0;
 }
 
 /* --- names --------------------------------------------------------------------------------------
@@ -284,9 +248,8 @@ static void hide_cached(struct sources *s)
  */
 
 /*
- * If somebody asked for the presets to be read (`checked`), a section without a model and an alias that is
- * taken are errors. If only files came or went they are not, because otherwise one missing file would stop
- * all updates.
+ * If somebody asked for the presets to be read (`checked`), an alias that is taken is an error. If only files
+ * came or went it is not, because otherwise one file would stop all updates.
  */
 static int read_many(struct sources *s, const struct config *c, bool checked, struct error *err)
 {
@@ -303,13 +266,13 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
     if (!rc)
         find_models(s, c, checked);
     for (size_t i = 0; i < s->presets.n && !rc; i++)
-        rc = add_section(s, c, &s->presets.v[i], !checked, err);
+        add_section(s, c, &s->presets.v[i]);
     if (!rc && checked)
         rc = check_aliases(s, c, err);
     if (rc)
         return rc;
     hide_cached(s);
-    list_watched(&s->folders, c);
+    watched_list(&s->watched, c, &s->presets, &s->models);
     return 0;
 }
 
@@ -386,5 +349,5 @@ void sources_finish(struct sources *s)
     free(s->preset_text);
     s->preset_text = NULL;
     folder_finish(&s->models);
-    strv_finish(&s->folders);
+    watched_finish(&s->watched);
 }

@@ -9,19 +9,20 @@
 
 #include "catalog/folder.h"
 #include "server/presets.h"
+#include "server/watched.h"
 
 struct sources {
     struct presets presets;
     char *preset_text; /* the text of the presets, if their file was read; NULL */
     struct folder models;
-    struct strv folders; /* to watch: models may come and go in them */
-    bool lacks_folder;   /* set on error, too: a folder could not be read, which may be temporary */
+    struct watched watched;
+    bool lacks_folder; /* set on error, too: a folder could not be read, which may be temporary */
 };
 
 /*
  * Reads all sources. Blocking, for the thread pool: it uses only its arguments. `preset_text`: the presets'
- * text, with which a section without a model is no error; NULL: read the file, with which it is one. On
- * error, with a text, there is nothing to finish.
+ * text, with which an alias that is taken is no error; NULL: read the file, with which it is one. A section whose
+ * model is not there is a model that is missing. On error, with a text, there is nothing to finish.
  */
 int sources_read(struct sources *s, const struct config *c, const char *preset_text,
                  struct error *err) __attribute__((warn_unused_result));

@@ -110,7 +110,7 @@ MISTAKES = "test_presets.py::test_what_is_not_refused_at_the_start"
 differs("a mistake is an error with its line at the start, and not a model that cannot be loaded, or one that "
         "does what was not meant", *(
             difference for text, ids in (
-                ("model = M1\\\\n", ["default"]), ("[one]\\\\n", ["one"]), ("[one]\\\\nctx-size = 512\\\\n", ["one"]),
+                ("model = M1\\\\n", ["default"]),
                 *((f"[one]\\\\nmodel = M1\\\\n{key}\\\\n", ["one"]) for key in (
                     "jinja =", "jinja = maybe", "LLAMA_ARG_NO_JINJA = 1", "stop-timeout = many", "stop-timeout = -1")))
             for difference in ((f"{MISTAKES}['{text}']", "refused", False, True),

@@ -200,6 +200,21 @@ def test_options_that_the_router_owns_are_not_passed_on(start, see):
     see("tokenize", server.tokenize("uno"), answer(200))
 
 
+def test_a_section_whose_model_is_not_there(start, see):
+    good = start.models("good.gguf")
+    server = start.preset("[u/gone:Q4_K_M]\nctx-size = 512\nalias = later\n[lost]\nctx-size = 256\n", "--models-dir", good)
+    see("sources", {k: e["source"] for k, e in server.entries().items()}, {
+        "good": "models_dir", "lost": "preset", "u/gone:Q4_K_M": "preset"})
+    see("statuses", server.statuses(), dict.fromkeys(("good", "lost", "u/gone:Q4_K_M"), "unloaded"))
+    see("good", server.tokenize("good"), answer(200))
+    start.cached("u/gone", "x-Q4_K_M.gguf")
+    start.models("lost.gguf")
+    see("reload", reload_(server), ["good", "lost", "u/gone:Q4_K_M"])
+    see("there", [server.tokenize(m).status for m in ("later", "lost", "good")], [200] * 3)
+    see("contexts", {m: server.entry(m)["meta"]["n_ctx"] for m in ("u/gone:Q4_K_M", "lost")},
+        {"u/gone:Q4_K_M": 512, "lost": 256})
+
+
 # --- precedence ------------------------------------------------------------------------------------
 
 def test_all_are_for_each(start, see):

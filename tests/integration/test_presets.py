@@ -248,7 +248,6 @@ MISTAKES = [
     ("[m1]\nmax-requests = -1\n", 2, ["give 0 or more"]),
     ("[m1]\nenv = NAME\n", 2, ["entry 1 of the list is not NAME=VALUE"]),
     ("[*]\nalias = x\n", 2, ["would name every model"]),
-    ("[m1]\n[nobody]\nc = 1\n", 2, ["no model 'nobody'", "model = FILE", "hf-repo = USER/REPO:TAG"]),
     ("[m1]\nalias = m2\n", 2, ["alias 'm2' of [m1] is a name of model 'm2' already"]),
     ("[m1]\nalias = x\n[m2]\nalias = x\n", 4, ["alias 'x' of [m2] is a name of model 'm1' already (line 2)"]),
     ("[m1]\nc = \x01\n", 2, ["control characters"]),

@@ -11,6 +11,7 @@ import pytest
 import tiny_model
 from background import background
 from conftest import PATIENCE, until
+from hub_cache import put
 from wire import open_stream, read_events
 
 
@@ -33,6 +34,10 @@ def appears(server, model):
 
 def vanishes(server, model):
     until(lambda: model not in server.models(), what=f"the end of {model}")
+
+
+def is_missing(server, model):
+    return server.models()[model]["status"].get("reason") == "missing"
 
 
 def test_a_file_that_appears(server, folder, models):
@@ -94,11 +99,11 @@ def test_a_deleted_file_under_a_section(hostler, folder, models, tmp_path):
     preset.write_text("[m1]\nalias = one\nc = 512\n", encoding="utf-8")
     server = hostler("--models-dir", folder, "--models-preset", preset)
     (folder / "m1.gguf").unlink()
-    vanishes(server, "m1")
+    until(lambda: is_missing(server, "m1"))
     os.link(models / "m2.gguf", folder / "one.gguf")  # even with a name that was an alias
     appears(server, "one")
     os.link(models / "m1.gguf", folder / "m1.gguf")
-    appears(server, "m1")
+    until(lambda: not is_missing(server, "m1"))
     assert "--ctx-size" in server.models()["m1"]["status"]["args"]
     assert "stay as they were" not in server.log()
 
@@ -224,3 +229,149 @@ def test_requests_go_on_while_files_come_and_go(server, folder, models):
     assert served.result(PATIENCE) == [200] * 100
     appears(server, "y49")
     assert list(server.engines()) == ["m1"]
+
+
+# --- models that are not there yet --------------------------------------------------------------------
+
+@pytest.fixture
+def partly(hostler, folder, tmp_path):
+    """A daemon with presets of which some models are not there."""
+    preset = tmp_path / "p.ini"
+    preset.write_text("[m1]\nctx-size = 256\n[u/gone:UD-Q4_K_M]\nctx-size = 512\nalias = later\n[lost]\nctx-size = 768\n"
+                      f"[far]\nmodel = {tmp_path}/mount/deep/far.gguf\n[*]\nload-on-startup = false\n", encoding="utf-8")
+    return hostler("--models-dir", folder, "--models-preset", preset)
+
+
+def test_models_that_are_not_there(partly, cli):
+    server = partly
+    assert list(server.models()) == ["far", "lost", "m1", "u/gone:Q4_K_M"]
+    assert server.tokenize("m1").status == 200
+    for name in ("u/gone:Q4_K_M", "u/gone:UD-Q4_K_M", "later", "lost"):
+        answer = server.tokenize(name)
+        assert answer.status == 404 and "line " in answer.error["message"], answer.body
+        assert server.post("/models/load", {"model": name}).status == 404
+    assert server.models()["u/gone:Q4_K_M"]["status"]["value"] == "unloaded"
+    assert is_missing(server, "lost") and is_missing(server, "u/gone:Q4_K_M")
+    assert server.models()["far"]["status"]["failed"]
+    assert server.get("/models?reload=1").status == 200
+    assert server.post("/models/pin", {"model": "lost"}).status == 200
+    assert "missing" in cli("list", server=server).stdout
+    assert server.loaded() == ["m1"]
+
+
+def test_models_that_come_late(partly, folder, models, tmp_path):
+    server = partly
+    server.post("/models/hold", {"model": "u/gone:Q4_K_M"})
+    os.link(models / "m2.gguf", folder / "lost.gguf")
+    put(tmp_path / "cache", "u/gone", "x-UD-Q4_K_M.gguf")
+    (tmp_path / "mount" / "deep").mkdir(parents=True)
+    shutil.copy(models / "m3.gguf", tmp_path / "mount" / "deep" / "far.gguf")
+    for name in ("lost", "far", "u/gone:Q4_K_M"):
+        until(lambda name=name: "failed" not in server.models()[name]["status"], what=f"the appearance of {name}")
+    assert server.tokenize("later").status == 503  # held before it came
+    server.post("/models/release", {"model": "later"})
+    for name, context in {"lost": 768, "u/gone:Q4_K_M": 512, "far": None}.items():
+        assert server.tokenize(name).status == 200
+        assert context in (None, server.models()[name]["meta"]["n_ctx"])
+
+
+def test_a_key_that_is_wrong_is_an_error_beside_a_missing_model(hostler, folder, tmp_path):
+    preset = tmp_path / "p.ini"
+    preset.write_text("[gone]\nctx-size = 512\n[m1]\nctx-sise = 1\n", encoding="utf-8")
+    server = hostler("--models-dir", folder, "--models-preset", preset, wait=False)
+    assert server.process.wait(PATIENCE) != 0 and "line 4: ctx-sise" in server.log()
+
+
+# --- links that are pointed elsewhere -----------------------------------------------------------------
+
+def point(link, target):
+    """As `ln -sfn` does."""
+    new = link.with_name(link.name + ".new")
+    new.symlink_to(target)
+    new.rename(link)
+
+
+@pytest.fixture
+def releases(tmp_path, models):
+    """Folders `one` with a model m1 and `two` with m2."""
+    for name, file in {"one": "m1", "two": "m2"}.items():
+        (tmp_path / name / "below").mkdir(parents=True)
+        shutil.copy(models / f"{file}.gguf", tmp_path / name / f"{file}.gguf")
+        shutil.copy(models / f"{file}.gguf", tmp_path / name / "below" / f"{file}.gguf")
+    return tmp_path
+
+
+def lists(server, *names):
+    until(lambda: list(server.models()) == list(names), what=f"the list {names}, which is {list(server.models())}")
+
+
+def test_the_folder_is_a_link(hostler, releases):
+    link = releases / "current"
+    link.symlink_to("one")
+    server = hostler("--models-dir", link)
+    lists(server, "below", "m1")
+    for target, model in [(releases / "two", "m2"), ("one", "m1"), ("two", "m2")]:
+        point(link, target)
+        lists(server, "below", model)
+    shutil.copy(releases / "one" / "m1.gguf", releases / "two" / "m3.gguf")
+    lists(server, "below", "m2", "m3")
+
+
+def test_a_link_on_the_way_to_the_folder(hostler, releases):
+    (releases / "hop").symlink_to(releases / "one")
+    (releases / "current").symlink_to("hop")
+    server = hostler("--models-dir", releases / "current")
+    lists(server, "below", "m1")
+    point(releases / "hop", "two")
+    lists(server, "below", "m2")
+
+
+def test_a_folder_on_the_way_is_exchanged(hostler, tmp_path, models):
+    for name, file in {"a": "m1", "b": "m2"}.items():
+        (tmp_path / name / "deep" / "models").mkdir(parents=True)
+        shutil.copy(models / f"{file}.gguf", tmp_path / name / "deep" / "models" / f"{file}.gguf")
+    server = hostler("--models-dir", tmp_path / "a" / "deep" / "models")
+    lists(server, "m1")
+    (tmp_path / "a").rename(tmp_path / "old")
+    (tmp_path / "b").rename(tmp_path / "a")
+    lists(server, "m2")
+
+
+def test_a_folder_below_is_a_link(hostler, releases, folder):
+    """And one that leads to a link."""
+    (releases / "hop").symlink_to("one")
+    (folder / "x").symlink_to(releases / "hop")
+    server = hostler("--models-dir", folder)
+    lists(server, "m1", "x")
+    path = server.models()["x"]["status"]["args"]
+    assert str(folder / "x" / "m1.gguf") in path
+    point(releases / "hop", "two")
+    until(lambda: str(folder / "x" / "m2.gguf") in server.models()["x"]["status"]["args"])
+    point(folder / "x", releases / "one")
+    until(lambda: str(folder / "x" / "m1.gguf") in server.models()["x"]["status"]["args"])
+
+
+def test_a_file_is_a_link(hostler, releases, models, tmp_path):
+    """In the folder, and in a section: the file that it leads to changes, comes and goes."""
+    store = tmp_path / "store"
+    store.mkdir()
+    shutil.copy(models / "m1.gguf", store / "v1")
+    tiny_model.make(str(store / "v2"), n_ctx_train=512)
+    (store / "latest").symlink_to("v1")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "x.gguf").symlink_to(store / "latest")
+    (tmp_path / "own.gguf").symlink_to(store / "latest")
+    preset = tmp_path / "p.ini"
+    preset.write_text(f"[own]\nmodel = {tmp_path / 'own.gguf'}\n", encoding="utf-8")
+    server = hostler("--models-dir", folder, "--models-preset", preset)
+
+    def contexts(x):
+        until(lambda: [m.get("context_length") for m in server.models().values()] == [x, x], what=f"contexts of {x}")
+    contexts(2048)
+    point(store / "latest", "v2")
+    contexts(512)
+    (store / "v2").rename(store / "v3")
+    until(lambda: "x" not in server.models() and server.models()["own"]["status"].get("failed"))
+    tiny_model.make(str(store / "v2"), n_ctx_train=1024)
+    contexts(1024)

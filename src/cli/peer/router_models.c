@@ -43,15 +43,19 @@ bool router_models_read(struct router_models *m, json_t *body)
         const char *id = first_string(entry, id_keys);
         json_t *status = json_object_get(entry, "status");
         json_t *value = json_is_object(status) ? json_object_get(status, "value") : status;
+        const char *reason = json_string_value(json_object_get(status, "reason"));
+        bool missing = reason && strcmp(reason, "missing") == 0;
         if (id)
             m->v[m->n++] = (struct router_model){
                 .id = id,
                 .entry = entry,
                 .status = status,
-                .state = json_string_value(json_is_string(value) ? value
-                                                                 : json_object_get(entry, "state")),
+                .state = missing
+                             ? "missing"
+                             : json_string_value(
+                                   json_is_string(value) ? value : json_object_get(entry, "state")),
                 .draining = cli_json_true(status, "draining"),
-                .failed = cli_json_true(status, "failed")};
+                .failed = cli_json_true(status, "failed") && !missing};
     }
     return list;
 }

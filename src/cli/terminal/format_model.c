@@ -54,7 +54,7 @@ enum table_style format_model_state_style(const char *state)
 {
     if (is(state, "loaded"))
         return TABLE_GOOD;
-    if (strncmp(state, "failed", strlen("failed")) == 0)
+    if (strncmp(state, "failed", strlen("failed")) == 0 || is(state, "missing"))
         return TABLE_BAD;
     if (is(state, "unloaded") || is(state, "sleeping"))
         return TABLE_FAINT;
@@ -84,6 +84,8 @@ char *format_model_state_reason(const char *state, json_t *status)
                                        : "ended";
     if (!cli_json_true(status, "failed"))
         return mem_strdup(state);
+    if (reason && strcmp(reason, "missing") == 0)
+        return mem_strdup(reason);
     if (signal)
         return mem_printf("failed (%s: signal %lld)", how, signal);
     if (code && !loading) /* a load that never came to a process has a code as well */

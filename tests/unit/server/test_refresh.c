@@ -238,6 +238,14 @@ static void a_mistake_changes_nothing(void **state)
 
 /* --- by itself */
 
+static void wait_for_missing(const char *id, bool missing)
+{
+    uv_timer_start(&limit, on_limit, 20000, 0);
+    while (host_find(host, id)->entry->missing != missing)
+        uv_run(&loop, UV_RUN_ONCE);
+    uv_timer_stop(&limit);
+}
+
 static void files_come_and_go(void **state)
 {
     (void)state;
@@ -247,9 +255,9 @@ static void files_come_and_go(void **state)
     tree_delete(&t, "models/b.gguf");
     wait_for_models(1);
     tree_delete(&t, "models/a.gguf"); /* which has a section */
-    wait_for_models(0);
+    wait_for_missing("a", true);
     put_old_file("models/a.gguf");
-    wait_for_models(1);
+    wait_for_missing("a", false);
     assert_string_equal(ctx_of("a"), "1");
 }
 

@@ -77,7 +77,7 @@ static void refuses(const char *preset, const char *line, const char *why)
     if (!strstr(err.text, line) || !strstr(err.text, why) || !strstr(err.text, preset_path))
         fail_msg("'%s … %s' is not: %s", line, why, err.text);
     assert_null(s.preset_text);
-    assert_int_equal(s.models.n + s.presets.n + s.folders.n, 0);
+    assert_int_equal(s.models.n + s.presets.n + s.watched.folders.n, 0);
 }
 
 static void assert_models(const char *expected)
@@ -202,12 +202,22 @@ static void the_defaults_may_name_a_model_for_sections_that_have_none(void **sta
     free(preset);
 }
 
+static void a_section_whose_model_is_not_there(void **state)
+{
+    (void)state;
+    put_file("models/a.gguf");
+    read_all("[a]\n[none]\nctx-size = 1\n");
+    assert_models("a:preset none:preset ");
+    assert_true(model("none")->missing && !model("a")->missing);
+    assert_non_null(strstr(model("none")->problem, "[none] (line 2 of "));
+    assert_true(s.watched.awaited.n > 0);
+}
+
 static void mistakes(void **state)
 {
     (void)state;
     put_file("models/a.gguf");
     put_file("models/b.gguf");
-    refuses("[a]\n[none]\nctx-size = 1\n", "line 2: ", "there is no model 'none'");
     refuses("[a]\nalias = b\n", "line 2: ", "alias 'b' of [a] is a name of model 'b' already");
     refuses("[a]\nalias = x\n[b]\nalias = y,x\n", "line 4: ", "alias 'x'");
     refuses("[a]\nttl = x\n", "line 2: ", "ttl");
@@ -228,7 +238,8 @@ static void files_come_and_go(void **state)
     tree_put(&t, "p.ini", "[half", 5); /* being written: not looked into */
     sources_finish(&s);
     assert_int_equal(sources_read(&s, &c, text, &err), 0);
-    assert_models("b:preset c:models_dir ");
+    assert_models("a:preset b:preset c:models_dir ");
+    assert_true(model("a")->missing);
     assert_null(s.preset_text);
     sources_finish(&s);
     assert_true(sources_read(&s, &c, NULL, &err) < 0); /* asked for */
@@ -260,10 +271,10 @@ static void the_folders_to_watch(void **state)
                                           SNAPSHOT "/UD",
                                           SNAPSHOT "/UD/deeper"};
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
-        assert_true(strv_has(&s.folders, tree_path(&t, watched[i])));
-    assert_false(strv_has(&s.folders, tree_path(&t, SNAPSHOT "/UD/loop")));
-    assert_false(strv_has(&s.folders, tree_path(&t, "models/sub/deeper")));
-    assert_false(strv_has(&s.folders, tree_path(&t, "cache/models--user--repo/blobs")));
+        assert_true(strv_has(&s.watched.folders, tree_path(&t, watched[i])));
+    assert_false(strv_has(&s.watched.folders, tree_path(&t, SNAPSHOT "/UD/loop")));
+    assert_false(strv_has(&s.watched.folders, tree_path(&t, "models/sub/deeper")));
+    assert_false(strv_has(&s.watched.folders, tree_path(&t, "cache/models--user--repo/blobs")));
 }
 
 static void one_model(void **state)
@@ -277,7 +288,7 @@ static void one_model(void **state)
     parse(ARGV("-hf", "user/repo:Q4"), ENV(cache_variable));
     assert_int_equal(sources_read(&s, &c, NULL, &err), 0);
     assert_models("user/repo:Q4:preset ");
-    assert_int_equal(s.folders.n, 0);
+    assert_int_equal(s.watched.folders.n, 0);
     free(path);
 }
 
@@ -294,6 +305,7 @@ int main(void)
         CASE(a_file_that_is_not_there),
         CASE(a_section_knows_its_cached_file),
         CASE(the_defaults_may_name_a_model_for_sections_that_have_none),
+        CASE(a_section_whose_model_is_not_there),
         CASE(mistakes),
         CASE(files_come_and_go),
         CASE(the_folders_to_watch),

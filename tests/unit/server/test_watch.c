@@ -13,6 +13,7 @@
 static struct tree t;
 static uv_loop_t loop;
 static struct watch *w;
+static struct watched list;
 static int told, closed;
 
 static void on_changed(void *ctx)
@@ -46,6 +47,8 @@ static int teardown(void **state)
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(closed, 1);
     tree_remove(&t);
+    watched_finish(&list);
+    list = (struct watched){0};
     return uv_loop_close(&loop);
 }
 
@@ -59,14 +62,11 @@ static int tellings(void)
     return told;
 }
 
-/* Watches the root (`name`: "") or a folder in it; whether that was new. */
+/* Watches the root (`name`: "") or a folder in it, too; whether that was new. */
 static bool watch(const char *name)
 {
-    struct strv folders = {0};
-    strv_add(&folders, *name ? tree_path(&t, name) : t.root);
-    bool any = watch_add(w, &folders);
-    strv_finish(&folders);
-    return any;
+    strv_add(&list.folders, *name ? tree_path(&t, name) : t.root);
+    return watch_set(w, &list);
 }
 
 static void what_is_told(void **state)
@@ -120,8 +120,7 @@ static void adding_again_is_nothing_new(void **state)
     assert_false(watch("sub"));
     assert_false(watch("same")); /* the same folder by another name */
     assert_false(watch("none")); /* not there: neither an error nor watched */
-    struct strv none = {0};
-    assert_false(watch_add(w, &none));
+    assert_false(watch_set(w, &list));
     tree_put(&t, "sub/a.gguf", "x", 1);
     assert_int_equal(tellings(), 1);
 }
@@ -175,6 +174,34 @@ static void a_link_that_leads_elsewhere(void **state)
     assert_int_equal(tellings(), 1);
     tree_put(&t, "old/a.gguf", "x", 1);
     assert_int_equal(tellings(), 0);
+}
+
+/* Of a folder that is watched for one name, others do not count; of one that is watched for being moved, none. */
+static void names_and_moves(void **state)
+{
+    (void)state;
+    tree_folder(&t, "sub");
+    strv_add(&list.names, tree_path(&t, "sub/link"));
+    assert_true(watch_set(w, &list));
+    assert_false(watch_set(w, &list));
+    tree_link(&t, "sub/other", "/nonexistent");
+    assert_int_equal(tellings(), 0);
+    tree_link(&t, "sub/link", "/nonexistent");
+    assert_int_equal(tellings(), 1);
+    strv_add(&list.names, tree_path(&t, "sub/other"));
+    assert_true(watch_set(w, &list)); /* nothing told of it before */
+    tree_delete(&t, "sub/other");
+    assert_int_equal(tellings(), 1);
+    watched_finish(&list);
+    list = (struct watched){0};
+    strv_add(&list.moves, tree_path(&t, "sub"));
+    watch_set(w, &list);
+    tree_delete(&t, "sub/link");
+    assert_int_equal(tellings(), 0);
+    char *from = strdup(tree_path(&t, "sub"));
+    assert_int_equal(rename(from, tree_path(&t, "gone")), 0);
+    free(from);
+    assert_int_equal(tellings(), 1);
 }
 
 static int watches(void)
@@ -237,6 +264,7 @@ int main(void)
         CASE(a_folder_that_is_deleted_and_made_again),
         CASE(a_folder_that_is_moved),
         CASE(a_link_that_leads_elsewhere),
+        CASE(names_and_moves),
         CASE(does_not_grow),
         CASE(very_many_events),
     };
