@@ -44,10 +44,12 @@
  *   catalog/  which models exist: folders, the cache, GGUF headers, INI
  *   http/     server, TLS, client, relay, finding `model` in a body
  *   base/     buffers, strings, errors, durations, log; log_sink.h a thread that writes it
+ *     inherited.h what a process must not take over from whoever started it
  *     memory.h memory_reserve.h json_text.h hash.h    what happens when malloc() fails
  */
 #include <string.h>
 
+#include "base/inherited.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 
@@ -74,6 +76,7 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct cli cli;
+    inherited_reset();
     cli_init(&cli);
     return cli_finish(&cli, dispatch(&cli, argc, argv));
 }

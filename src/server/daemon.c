@@ -2,7 +2,6 @@
 #include "server/daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,17 +387,6 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     return rc;
 }
 
-/* What a supervisor left closed must not become a socket of ours, which somebody prints into. */
-static void open_standard_streams(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO)
-        close(fd);
-}
-
 static int open_log(const struct config *config, struct error *err)
 {
     int fd = config->log_file ? log_open(config->log_file, err) : -1;
@@ -446,7 +434,6 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     d->supervisor = supervisor;
     size_pool();
     log_setup(config->log_level, config->log_format);
-    open_standard_streams();
     descriptors_raise_limit();
     int rc = uv_loop_init(&d->loop);
     if (rc) {

@@ -24,10 +24,15 @@ void descriptors_raise_limit(void)
     }
 }
 
+static unsigned long kept_back(unsigned engines)
+{
+    return FOR_DAEMON + FOR_BODIES + FOR_RESERVE +
+           FOR_ENGINE * (unsigned long)(engines ? engines : ENGINES_ASSUMED);
+}
+
 static unsigned long room_for_clients(unsigned engines, unsigned long limit)
 {
-    unsigned long kept = FOR_DAEMON + FOR_BODIES + FOR_RESERVE +
-                         FOR_ENGINE * (unsigned long)(engines ? engines : ENGINES_ASSUMED);
+    unsigned long kept = kept_back(engines);
     unsigned long room = limit > kept ? (limit - kept) / 2 : 0;
     return room > CLIENTS_MIN ? room : CLIENTS_MIN;
 }
@@ -44,6 +49,11 @@ unsigned descriptors_max_clients(unsigned wanted, unsigned engines)
     struct rlimit limit = {.rlim_cur = 1024};
     getrlimit(RLIMIT_NOFILE, &limit);
     unsigned n = descriptors_clients(wanted, engines, limit.rlim_cur);
+    if (limit.rlim_cur < kept_back(1))
+        log_warn("a limit of %lu open files is too low to serve reliably: raise it to %lu or more "
+                 "(ulimit -n, or "
+                 "LimitNOFILE= of the unit)",
+                 (unsigned long)limit.rlim_cur, kept_back(engines) + 2UL * CLIENTS_MIN);
     if (wanted > n)
         log_warn("--max-connections %u is too many for a limit of %lu open files: at most %u "
                  "clients are "
