@@ -87,6 +87,10 @@ class Control:
         where = self.map[WHERE_AT:WHERE_AT + WHERE].split(b"\0")[0].decode(errors="replace")
         return Hit(self.number(HIT_PORT), where)
 
+    def has_cut_log(self):
+        """Whether a line of the daemon's log is lost, since the write that failed was to its stderr."""
+        return b"write, descriptor 2\n" in self.map[WHERE_AT:WHERE_AT + WHERE]
+
     def counts(self):
         """How many calls of each kind there were since arm()."""
         found = {}
