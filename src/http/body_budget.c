@@ -2,16 +2,28 @@
 #include "http/body_budget.h"
 
 #include <errno.h>
+#include <stdint.h>
+
+/* What of `len` bytes lies between `from` and `to`. */
+static size_t part(size_t len, size_t from, size_t to)
+{
+    return len <= from ? 0 : (len < to ? len : to) - from;
+}
 
 int body_share_grow(struct body_share *s, size_t len)
 {
-    if (!s->budget || len <= BODY_FREE || len - BODY_FREE <= s->counted)
+    struct body_budget *b = s->budget;
+    const size_t small = part(len, BODY_FREE, BODY_SMALL), held = part(len, BODY_SMALL, SIZE_MAX);
+    const size_t more_small = small > s->small ? small - s->small : 0;
+    const size_t more = held > s->held ? held - s->held : 0;
+    if (!b)
         return 0;
-    size_t more = len - BODY_FREE - s->counted;
-    if (more > s->budget->max - s->budget->held)
+    if (more_small > BODY_SMALL_SUM_MAX - b->small || more > b->max - b->held)
         return -ENOSPC;
-    s->budget->held += more;
-    s->counted += more;
+    b->small += more_small;
+    b->held += more;
+    s->small += more_small;
+    s->held += more;
     return 0;
 }
 
@@ -30,7 +42,9 @@ void body_share_release(struct body_share *s)
     if (s->has_file)
         s->budget->files--;
     s->has_file = false;
-    if (s->counted)
-        s->budget->held -= s->counted;
-    s->counted = 0;
+    if (s->budget) {
+        s->budget->held -= s->held;
+        s->budget->small -= s->small;
+    }
+    s->held = s->small = 0;
 }

@@ -23,7 +23,7 @@
 #define PIPELINE_MAX ((size_t)64 * 1024)   /* bytes read ahead of the request that is served */
 #define TLS_RECORD_MAX ((size_t)16 * 1024) /* plain bytes of one record: RFC 8446, 5.1 */
 #define DISCARD_MAX ((int64_t)256 * 1024)  /* rest of an unwanted body worth reading */
-#define KEEP_CAPACITY ((size_t)4 * 1024)   /* an idle connection's buffers are no larger */
+#define KEEP_CAPACITY CONNECTION_FREE      /* an idle connection's buffers are no larger */
 
 static struct http_exchange *of_stream(struct stream *s)
 {
@@ -107,11 +107,23 @@ static void promote(struct http_exchange *x)
     x->class = CLASS_ORDINARY;
 }
 
+void connection_count_held(struct http_exchange *x)
+{
+    struct connections *all = x->all;
+    const size_t max = all->limits.held;
+    size_t now = x->head.text.cap + x->ahead.cap + stream_pending(&x->stream);
+    now = now > CONNECTION_FREE ? now - CONNECTION_FREE : 0;
+    all->held += now - x->held;
+    x->held = now;
+    all->hold_too_much = all->held > (all->hold_too_much ? max / 4 * 3 : max);
+}
+
 static void connection_free(struct http_exchange *x)
 {
     struct connections *all = x->all;
     http_head_finish(&x->head);
     buf_finish(&x->ahead);
+    connection_count_held(x);
     free(x);
     handle_released(all);
 }
@@ -122,6 +134,7 @@ static void on_stream_closed(struct stream *stream)
 {
     struct http_exchange *x = of_stream(stream);
     struct connections *all = x->all;
+    connection_count_held(x); /* what was not sent will not be */
     TAILQ_REMOVE(&all->list, x, link);
     if (TAILQ_EMPTY(&all->list) && !all->closing)
         uv_timer_stop(&all->sweep);
@@ -207,6 +220,8 @@ static void refuse_bytes(struct http_exchange *x)
         refuse(x, 431, "request head is too large: at most 64 KiB and 128 fields");
     else
         refuse(x, 400, x->head.problem ? x->head.problem : llhttp_get_error_reason(&x->parser));
+    http_head_finish(&x->head); /* the client may take its time to close */
+    connection_count_held(x);
 }
 
 /* Which state has the connection in all->idle. */
@@ -313,8 +328,10 @@ void connection_flush(struct http_exchange *x)
         return;
     stream_flush(&x->stream);
     x->moved_at = uv_now(x->all->loop);
-    if (stream_pending(&x->stream))
+    if (stream_pending(&x->stream)) {
         x->drain_owed = true;
+        connection_count_held(x);
+    }
 }
 
 static void release_orphan(struct http_exchange *x)
@@ -507,8 +524,9 @@ static size_t ahead_len(const struct http_exchange *x)
 void connection_update_reading(struct http_exchange *x)
 {
     bool body_paused = x->state == CONNECTION_BODY && x->paused;
+    size_t ahead_max = x->all->hold_too_much ? CONNECTION_FREE : PIPELINE_MAX;
     /* A client that goes away is noticed by reading, so it goes on while the answer is made. */
-    if (body_paused || ahead_len(x) >= PIPELINE_MAX)
+    if (body_paused || ahead_len(x) >= ahead_max)
         stream_read_stop(&x->stream);
     else
         stream_read_start(&x->stream);
@@ -558,11 +576,22 @@ static void go_on(struct http_exchange *x)
     schedule_next(x);
 }
 
+/* A head that is large goes no further while all connections hold too much. */
+static void check_held(struct http_exchange *x)
+{
+    connection_count_held(x);
+    if (x->state != CONNECTION_HEAD || !x->held || !x->all->hold_too_much)
+        return;
+    x->head.no_memory = true;
+    connection_event(x, CONNECTION_ON_BAD_REQUEST);
+}
+
 void connection_serve_next(struct http_exchange *x)
 {
     leave_ready(x);
     if (x->state == CONNECTION_IDLE)
         drop_ahead(x, parse(x, x->ahead.data + x->ahead_at, ahead_len(x)));
+    check_held(x);
     go_on(x);
 }
 
@@ -582,6 +611,7 @@ static void on_stream_read(struct stream *stream, const char *data, size_t len)
         keep_ahead(x, data + used, len - used);
     if (x->state != CONNECTION_IDLE)
         x->moved_at = now;
+    check_held(x);
     go_on(x);
 }
 
@@ -595,6 +625,7 @@ static void on_stream_written(struct stream *stream)
 {
     struct http_exchange *x = of_stream(stream);
     x->moved_at = uv_now(x->all->loop);
+    connection_count_held(x);
     if (x->drain_owed && stream_pending(stream) <= HTTP_LOW_WATER) {
         x->drain_owed = false;
         if (x->owner != OWNER_NONE && x->events->drain)

@@ -26,6 +26,8 @@
 #include "http/stream.h"
 #include "http/tls.h"
 
+#define CONNECTION_FREE ((size_t)4 * 1024)
+
 /* Who has the exchange. */
 enum exchange_owner {
     OWNER_NONE,    /* nobody yet, or not any more: its body is thrown away */
@@ -64,6 +66,7 @@ struct http_exchange {
         moved_at; /* the same of the last byte in or out; empty lines before a request are none */
     uint64_t linger_until;
     int64_t body_length, body_seen;
+    size_t held;         /* its share of all->held */
     uint64_t window_at;  /* when this window for the body's least rate began, */
     int64_t window_from; /* and body_seen then */
     bool keep_alive;
@@ -94,6 +97,7 @@ struct connections {
     unsigned n_ordinary;      /* open sockets, */
     unsigned n_reserve;       /* and those in the reserve */
     unsigned n_ready;         /* how many are in `ready` */
+    size_t held;              /* bytes: connection_count_held() */
     unsigned n_orphans;       /* exchanges without a client */
     uint64_t refused;         /* requests, or connections, for which there was no place, */
     uint64_t refused_logged;  /* and how many of them the log tells */
@@ -102,6 +106,7 @@ struct connections {
     uv_idle_t next;           /* runs while `ready` has some, */
     uv_idle_cb serve_ready;   /* and calls this */
     unsigned open_handles;    /* `sweep`, `next`, and the connections */
+    bool hold_too_much;       /* `held` is more than it may be, or was and is not much less yet */
     bool told_memory;         /* it is logged that memory is short */
     bool quiet;               /* each connection ends with its exchange */
     bool closing;
@@ -121,6 +126,9 @@ void connection_time_out(struct http_exchange *x, const char *why);
 void connection_make_way(struct http_exchange *x);
 /* Parses the next request that was read ahead. */
 void connection_serve_next(struct http_exchange *x);
+/* Counts anew what it holds of a head, of requests read ahead and of answers, beyond the CONNECTION_FREE bytes that each
+ * connection may have. O(1). */
+void connection_count_held(struct http_exchange *x);
 /* Its handler hears `gone` now, and may not go on without a client. */
 void connection_lose_handler(struct http_exchange *x);
 

@@ -147,11 +147,12 @@ static void check_times(struct http_exchange *x, uint64_t now)
         connection_event(x, CONNECTION_ON_LOST);
 }
 
-/* A request has come that is not read yet: closing the connection would lose it. */
-static bool has_unread(const struct http_exchange *x)
+/* A request has come that is not read yet, or an answer is not sent: closing the connection would lose it. */
+static bool is_owed(const struct http_exchange *x)
 {
     int fd, n = 0;
-    return uv_fileno(&x->stream.handle, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+    return stream_pending(&x->stream) ||
+           (uv_fileno(&x->stream.handle, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0);
 }
 
 static void close_idle(struct connections *c)
@@ -159,21 +160,31 @@ static void close_idle(struct connections *c)
     struct http_exchange *x, *next;
     for (x = TAILQ_FIRST(&c->idle); x; x = next) {
         next = TAILQ_NEXT(x, state_link);
-        if (!has_unread(x))
+        if (!is_owed(x))
             connection_event(x, CONNECTION_ON_RETIRE);
     }
 }
 
+static void log_lack(struct connections *c)
+{
+    if (c->hold_too_much)
+        log_warn("clients make hostler hold %zu MiB of heads and answers that do not move on: new "
+                 "requests are refused until it is less",
+                 c->held / 1024 / 1024);
+    else
+        log_warn("memory is short: new requests are refused until it is available again");
+}
+
 bool connections_lack_memory(struct connections *c)
 {
-    if (memory_reserve_refill()) {
+    if (memory_reserve_refill() && !c->hold_too_much) {
         if (c->told_memory)
             log_info("memory is available again: all requests are served");
         c->told_memory = false;
         return false;
     }
     if (!c->told_memory)
-        log_warn("memory is short: new requests are refused until it is available again");
+        log_lack(c);
     c->told_memory = true;
     close_idle(c);
     return true;
@@ -226,15 +237,16 @@ void connections_init(struct connections *c, uv_loop_t *loop, http_handler *hand
 bool connections_make_room(struct connections *c, uint64_t idle_ms)
 {
     uint64_t now = uv_now(c->loop);
-    unsigned tried = 0;
     struct http_exchange *x;
-    TAILQ_FOREACH (x, &c->idle, state_link) {
-        if (now - x->since < idle_ms || tried++ == ROOM_TRIES_MAX)
+    for (unsigned i = 0; i < ROOM_TRIES_MAX && (x = TAILQ_FIRST(&c->idle)); i++) {
+        if (now - x->since < idle_ms)
             return false;
-        if (has_unread(x))
-            continue;
-        connection_event(x, CONNECTION_ON_RETIRE);
-        return true;
+        if (!is_owed(x)) {
+            connection_event(x, CONNECTION_ON_RETIRE);
+            return true;
+        }
+        TAILQ_REMOVE(&c->idle, x, state_link); /* so that others are looked at next time */
+        TAILQ_INSERT_TAIL(&c->idle, x, state_link);
     }
     return false;
 }

@@ -80,7 +80,7 @@ void http_exchange_refuse_over_limit(struct http_exchange *x)
 
 bool http_exchange_lacks_memory(const struct http_exchange *x)
 {
-    return memory_is_short() && connections_lack_memory(x->all);
+    return (memory_is_short() || x->all->hold_too_much) && connections_lack_memory(x->all);
 }
 
 void http_exchange_server_load(const struct http_exchange *x, struct http_load *out)

@@ -3,6 +3,7 @@
 #ifndef HOSTLER_HTTP_LIMITS_H
 #define HOSTLER_HTTP_LIMITS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct http_limits {
@@ -13,17 +14,21 @@ struct http_limits {
     uint64_t idle_ms;     /* without a byte of a request */
     uint64_t window_ms;   /* in each such time a body must bring */
     int64_t window_bytes; /* so much, unless we do not read it ourselves */
+    size_t
+        held; /* bytes of heads, read-ahead and answers that all connections hold: connection_count_held() */
 };
 
 #define HTTP_RESERVE 16u
 #define HTTP_STALL_MS ((uint64_t)600000)
+#define HTTP_HELD_MAX ((size_t)128 * 1024 * 1024)
 
 /* As of a server that was told none. */
 #define HTTP_LIMITS_DEFAULT                                                                        \
     (struct http_limits)                                                                           \
     {                                                                                              \
         .connections = 10000, .reserve = HTTP_RESERVE, .stall_ms = HTTP_STALL_MS,                  \
-        .head_ms = 30000, .idle_ms = 120000, .window_ms = 30000, .window_bytes = 4096              \
+        .head_ms = 30000, .idle_ms = 120000, .window_ms = 30000, .window_bytes = 4096,             \
+        .held = HTTP_HELD_MAX                                                                      \
     }
 
 /* What a server's status tells. */

@@ -9,14 +9,14 @@
 
 #include "http/body_budget.h"
 
-static void what_is_small_does_not_count(void **state)
+static void what_is_small_leaves_the_budget_to_others(void **state)
 {
     (void)state;
     struct body_budget b = {.max = 0};
     struct body_share s = {.budget = &b};
-    assert_int_equal(body_share_grow(&s, BODY_FREE), 0);
+    assert_int_equal(body_share_grow(&s, BODY_SMALL), 0);
     assert_int_equal(b.held, 0);
-    assert_int_equal(body_share_grow(&s, BODY_FREE + 1), -ENOSPC);
+    assert_int_equal(body_share_grow(&s, BODY_SMALL + 1), -ENOSPC);
     assert_int_equal(b.held, 0);
 }
 
@@ -25,18 +25,35 @@ static void the_sum_is_bounded(void **state)
     (void)state;
     struct body_budget b = {.max = 100};
     struct body_share one = {.budget = &b}, two = {.budget = &b};
-    assert_int_equal(body_share_grow(&one, BODY_FREE + 60), 0);
-    assert_int_equal(body_share_grow(&one, BODY_FREE + 70), 0);
+    assert_int_equal(body_share_grow(&one, BODY_SMALL + 60), 0);
+    assert_int_equal(body_share_grow(&one, BODY_SMALL + 70), 0);
     assert_int_equal(b.held, 70);
-    assert_int_equal(body_share_grow(&two, BODY_FREE + 31), -ENOSPC);
-    assert_int_equal(body_share_grow(&two, BODY_FREE + 30), 0);
+    assert_int_equal(body_share_grow(&two, BODY_SMALL + 31), -ENOSPC);
+    assert_int_equal(body_share_grow(&two, BODY_SMALL + 30), 0);
     assert_int_equal(b.held, 100);
     body_share_release(&one);
     body_share_release(&one);
     assert_int_equal(b.held, 30);
-    assert_int_equal(body_share_grow(&two, BODY_FREE + 100), 0);
+    assert_int_equal(body_share_grow(&two, BODY_SMALL + 100), 0);
     body_share_release(&two);
     assert_int_equal(b.held, 0);
+}
+
+static void small_ones_are_bounded_in_sum_too(void **state)
+{
+    (void)state;
+    struct body_budget b = {.max = 100, .small = BODY_SMALL_SUM_MAX - 10};
+    struct body_share one = {.budget = &b}, two = {.budget = &b};
+    assert_int_equal(body_share_grow(&one, BODY_FREE + 10), 0);
+    assert_int_equal(body_share_grow(&two, BODY_FREE), 0);
+    assert_int_equal(body_share_grow(&two, BODY_FREE + 1), -ENOSPC);
+    assert_int_equal(body_share_grow(&two, BODY_SMALL + 1), -ENOSPC);
+    assert_int_equal(b.held, 0);
+    body_share_release(&one);
+    assert_int_equal(body_share_grow(&two, BODY_FREE + 10), 0);
+    assert_int_equal(b.small, BODY_SMALL_SUM_MAX);
+    body_share_release(&two);
+    assert_int_equal(b.small, BODY_SMALL_SUM_MAX - 10);
 }
 
 static void without_a_budget_nothing_counts(void **state)
@@ -50,7 +67,8 @@ static void without_a_budget_nothing_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_small_does_not_count),
+        cmocka_unit_test(what_is_small_leaves_the_budget_to_others),
+        cmocka_unit_test(small_ones_are_bounded_in_sum_too),
         cmocka_unit_test(the_sum_is_bounded),
         cmocka_unit_test(without_a_budget_nothing_counts),
     };

@@ -293,6 +293,96 @@ static void empty_lines_before_a_request(void **state)
     assert_text(p, HELLO HELLO);
 }
 
+static bool lacked;
+
+static void note_lack(struct http_exchange *x)
+{
+    lacked = http_exchange_lacks_memory(x);
+    reply(x);
+}
+
+/* A part of a head, of 12 KiB. */
+static struct peer *send_large_head(void)
+{
+    static char head[12 * 1024];
+    int n = snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    memset(head + n, 'x', sizeof head - 1 - (size_t)n);
+    return ask(head);
+}
+
+static void large_heads_are_bounded_in_sum(void **state)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    (void)state;
+    limits.held = (size_t)20 * 1024;
+    http_server_set_limits(f.server, &limits);
+    f.on_request = note_lack;
+    struct peer *one = send_large_head(), *two = send_large_head();
+    assert_false(one->ended);
+    assert_non_null(strstr(peer_text(two), "HTTP/1.1 503 "));
+    assert_text(ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), HELLO);
+    assert_false(lacked); /* it went at once */
+    peer_send(one, "\r\n\r\n");
+    loop_settle(&f.t);
+    assert_text(one, HELLO);
+    assert_false(send_large_head()->ended);
+}
+
+#define LARGE ((size_t)10 * 1024 * 1024)
+#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static void reply_large(struct http_exchange *x)
+{
+    static char body[LARGE];
+    http_exchange_reply(x, 200, NULL, body, sizeof body, NULL);
+}
+
+/* A client that does not read its answer. */
+static struct peer *ask_deaf(void)
+{
+    f.on_request = reply_large;
+    struct peer *p = peer_connect(&f.t);
+    p->deaf = true;
+    peer_send(p, GET);
+    loop_settle(&f.t);
+    f.on_request = note_lack;
+    return p;
+}
+
+static void assert_gets_all(struct peer *p)
+{
+    p->deaf = false;
+    loop_settle(&f.t);
+    assert_true(p->in.len > LARGE);
+}
+
+static void answers_that_nobody_reads_are_bounded_in_sum(void **state)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    (void)state;
+    limits.held = (size_t)1024 * 1024;
+    http_server_set_limits(f.server, &limits);
+    struct peer *deaf = ask_deaf();
+    assert_text(ask(GET), HELLO);
+    assert_true(lacked);
+    assert_gets_all(deaf);
+    ask(GET);
+    assert_false(lacked);
+}
+
+static void who_reads_slowly_does_not_make_way(void **state)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    (void)state;
+    limits.connections = 1;
+    http_server_set_limits(f.server, &limits);
+    struct peer *deaf = ask_deaf(); /* its answer is complete, but not sent */
+    assert_text(ask(GET), HELLO_CLOSE);
+    assert_gets_all(deaf);
+    assert_text(ask(GET), HELLO);
+    assert_true(deaf->ended);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +401,9 @@ int main(void)
         TEST(garbage_behind_a_request_waits_for_its_answer),
         TEST(a_client_that_leaves_within_its_head),
         TEST(empty_lines_before_a_request),
+        TEST(large_heads_are_bounded_in_sum),
+        TEST(answers_that_nobody_reads_are_bounded_in_sum),
+        TEST(who_reads_slowly_does_not_make_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static void a_small_one_is_in_memory(void **state)
     assert_int_equal(add(HELD_IN_MEMORY), 0);
     assert_null(body.spool);
     assert_int_equal(body.memory.len, HELD_IN_MEMORY);
-    assert_int_equal(budget.held, HELD_IN_MEMORY - BODY_FREE);
+    assert_int_equal(budget.held, HELD_IN_MEMORY - BODY_SMALL);
 }
 
 static void what_is_more_is_in_a_file(void **state)
