@@ -35,6 +35,8 @@ static const struct cli_option unload_options[] = {
     {"--hold", CLI_OPTIONAL, "TIME", NULL, NULL,
      "requests do not load it until it is released, or for TIME", false},
     {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "a text for the log and the hold", false},
+    {"--timeout", CLI_VALUE, "TIME", "30s; on hostler as long as it takes", NULL,
+     "wait no longer for engines to end; 0: without a limit", false},
     {"--dry-run", CLI_SWITCH, NULL, NULL, NULL, "print what would be done, and do nothing", false},
     JSON_OPTION,
     {0},

@@ -10,7 +10,7 @@ import pytest
 from conftest import HOSTLER, clean_env, run_cli, until
 from terminal import Terminal
 from unloading import ENDLESS, wait_for_state
-from wire import FAKE_ENGINE, fake_models
+from wire import FAKE_ENGINE, Wire, chat, fake_models
 
 
 @pytest.fixture
@@ -183,6 +183,18 @@ def test_an_interrupted_unload_goes_on(cli, hostler, tmp_path):
     assert unload.returncode == 130
     talk.kill()
     talk.wait()
+    until(lambda: not server.engines(), what="the unload's end")
+
+
+def test_an_unload_that_takes_longer_than_its_timeout(cli, hostler, tmp_path):
+    """The server goes on with it."""
+    server = hostler("--models-dir", fake_models(tmp_path / "fakes", a=ENDLESS), engine=FAKE_ENGINE)
+    with Wire(server) as wire:
+        wire.ask("POST", "/v1/chat/completions", chat("a", stream=True))
+        until(lambda: server.engines().get("a", {}).get("requests"), what="a request")
+        done = cli("unload", "a", "--timeout", "4s", server=server)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "waiting for requests to finish" in done.stderr and "the unload goes on" in done.stderr
     until(lambda: not server.engines(), what="the unload's end")
 
 

@@ -412,6 +412,29 @@ def test_routers_of_other_builds(entries):
     server.stop()
 
 
+class Stubborn(Fake):
+    """Says yes, and its model stays."""
+
+    class handler(Handler):
+        def route(self, path, body):
+            if (self.command, path) == ("GET", "/models"):
+                self.answer(200, {"data": [{"id": "a", "status": {"value": "loaded"}}]})
+            elif (self.command, path) == ("POST", "/models/unload"):
+                self.answer(200, {"success": True})
+            else:
+                self.answer(404, {"error": {"code": 404, "message": "File Not Found"}})
+
+
+@pytest.mark.parametrize("timeout, is_told", [("300ms", False), ("4s", True)])
+def test_a_model_that_does_not_go(timeout, is_told):
+    server = Stubborn()
+    done = cli(Made(server), "unload", "--all", "--timeout", timeout)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "model 'a' is still loaded" in done.stderr
+    assert ("waiting for 'a' to end" in done.stderr and "--timeout: 4s" in done.stderr) == is_told
+    server.stop()
+
+
 def test_a_router_without_the_route():
     class Old(Fake):
         class handler(Handler):

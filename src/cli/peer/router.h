@@ -129,7 +129,7 @@ struct router_answer {
  */
 int router_ask(struct router *r, const char *method, const char *path, json_t *body,
                unsigned timeout_ms, struct router_answer *a);
-/* The same with a callback (client_request.tick). */
+/* The same with a callback (client_request.tick). When that ends it: CLI_SOME_FAILED, and nothing is printed. */
 int router_ask_with_tick(struct router *r, const char *method, const char *path, json_t *body,
                          unsigned timeout_ms, int (*tick)(void *ctx), void *ctx,
                          struct router_answer *a);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests to a server, and its answers. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,6 +99,8 @@ int router_ask_with_tick(struct router *r, const char *method, const char *path,
         read_answer(a, &raw);
     client_answer_finish(&raw);
     free(text);
+    if (rc == -ECANCELED) /* by `tick`, whose owner knows why */
+        return CLI_SOME_FAILED;
     if (rc)
         return router_report_unreachable(r, rc, &err);
     return a->status == 401 || a->status == 403 ? router_report_refused(r) : CLI_OK;

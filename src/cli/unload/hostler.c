@@ -8,8 +8,8 @@
 #include "base/memory.h"
 #include "cli/json.h"
 #include "cli/terminal/format.h"
-#include "cli/terminal/progress.h"
 #include "cli/unload/unload.h"
+#include "cli/unload/wait.h"
 
 /* How long hostler may take beyond the drain: stopping, and the devices' figures to settle. */
 #define STOP_MS 120000ULL
@@ -48,21 +48,27 @@ static json_t *request_body(const struct unload_plan *p)
     return o;
 }
 
+static const char goes_on[] = "the unload goes on at the server";
+
 struct wait {
-    struct progress progress;
-    uint64_t started;
+    struct unload_wait shown;
+    uint64_t timeout_ms; /* of --timeout; 0: none */
+    bool timed_out;
 };
 
 static int on_tick(void *ctx)
 {
     struct wait *w = ctx;
     char time[FORMAT_SIZE];
-    uint64_t took = cli_now_ms() - w->started;
-    if (took < 500)
-        return 0;
+    uint64_t took = cli_now_ms() - w->shown.started;
+    w->timed_out = w->timeout_ms && took >= w->timeout_ms;
+    if (unload_wait_is_due(&w->shown))
+        cli_error(w->shown.cli, "waiting for requests to finish and engines to stop");
+    if (took < 500 || w->timed_out)
+        return w->timed_out;
     char *line = mem_printf("waiting for requests to finish and engines to stop, %s",
                             format_elapsed(took, time, sizeof time));
-    progress_draw(&w->progress, &line, 1);
+    progress_draw(&w->shown.progress, &line, 1);
     free(line);
     return 0;
 }
@@ -132,18 +138,22 @@ static bool unloaded_any(json_t *results)
 int unload_hostler(struct router *r, const struct unload_plan *p, json_t **body)
 {
     struct router_answer a;
-    struct wait w = {.started = cli_now_ms()};
+    struct wait w = {.timeout_ms = p->timeout_ms};
     unsigned long long drain = p->force ? 0 : p->has_drain ? p->drain_ms : UNKNOWN_DRAIN_MS;
     unsigned long long timeout = drain + STOP_MS;
     struct sigaction action = {.sa_handler = on_interrupt}, before;
-    progress_init(&w.progress, r->cli);
+    unload_wait_begin(&w.shown, r->cli);
     *body = NULL;
     if (!p->dry_run)
         sigaction(SIGINT, &action, &before);
     int status = router_ask_with_tick(r, "POST", p->all ? "/models/unload-all" : "/models/unload",
                                       request_body(p), timeout < INT32_MAX ? (unsigned)timeout : 0,
                                       on_tick, &w, &a);
-    progress_clear(&w.progress);
+    progress_clear(&w.shown.progress);
+    if (w.timed_out) {
+        cli_error(r->cli, "models are still loaded after --timeout: %s", goes_on);
+        status = CLI_SOME_FAILED;
+    }
     if (!p->dry_run)
         sigaction(SIGINT, &before, NULL);
     bool done = json_is_array(json_object_get(a.body, "results"));

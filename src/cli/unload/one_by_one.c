@@ -5,17 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/memory.h"
 #include "cli/json.h"
 #include "cli/peer/peer.h"
-#include "cli/terminal/progress.h"
+#include "cli/unload/wait.h"
 
 #define ASK_TIMEOUT_MS 60000
 #define FIRST_POLL_MS 50
 #define LAST_POLL_MS 500
-/* hostler's drain timeout and half a minute: a stock router kills an engine after 10 s by default,
- * and a preset may set another time. */
-#define GONE_TIMEOUT_MS 90000
+/* Without --timeout: a stock router kills an engine after 10 s by default, and a preset may set another time. */
+#define GONE_TIMEOUT_MS 30000
 
 struct target {
     char *model;                /* its id; as given when there is none */
@@ -33,8 +33,7 @@ struct operation {
     struct router_models models; /* the newest list */
     struct target *targets;
     size_t n;
-    uint64_t started;
-    struct progress progress;
+    struct unload_wait wait;
 };
 
 static json_t *unload_result(const char *model, const char *result, const char *reason)
@@ -103,12 +102,27 @@ static void set_unloaded(struct target *t)
     t->took = cli_now_ms() - t->asked;
 }
 
+/* How long all may take. */
+static uint64_t timeout_of(const struct operation *op)
+{
+    uint64_t ms = op->plan->has_timeout ? op->plan->timeout_ms : GONE_TIMEOUT_MS;
+    return ms ? ms : UINT64_MAX;
+}
+
 static void on_answer(const struct operation *op, struct target *t, const struct router_answer *a)
 {
     if (a->status != 200)
         refused(op, t, a);
     else if (op->router->peer->unload_waits)
         set_unloaded(t);
+}
+
+/* Some answer when the model is gone. */
+static unsigned ask_timeout(const struct operation *op)
+{
+    if (!op->plan->has_timeout)
+        return ASK_TIMEOUT_MS;
+    return op->plan->timeout_ms < INT32_MAX ? (unsigned)op->plan->timeout_ms : 0;
 }
 
 static int ask(struct operation *op, struct target *t)
@@ -118,7 +132,7 @@ static int ask(struct operation *op, struct target *t)
     op->router->peer->unload(t->model, &request);
     t->asked = cli_now_ms();
     int status =
-        router_ask(op->router, request.method, request.path, request.body, ASK_TIMEOUT_MS, &a);
+        router_ask(op->router, request.method, request.path, request.body, ask_timeout(op), &a);
     if (!status)
         on_answer(op, t, &a);
     router_answer_finish(&a);
@@ -131,7 +145,7 @@ static int ask_at_once(struct operation *op)
 {
     struct router_answer a;
     int status =
-        router_ask(op->router, "GET", op->router->peer->unload_all, NULL, ASK_TIMEOUT_MS, &a);
+        router_ask(op->router, "GET", op->router->peer->unload_all, NULL, ask_timeout(op), &a);
     for (size_t i = 0; !status && i < op->n; i++)
         if (op->targets[i].state == WAITING)
             on_answer(op, &op->targets[i], &a);
@@ -184,14 +198,41 @@ static bool any_requested(const struct operation *op)
     return false;
 }
 
+/* `a, b`: those that are waited for. The caller frees. */
+static char *names_waited_for(const struct operation *op)
+{
+    char *all = NULL;
+    for (size_t i = 0; i < op->n; i++) {
+        if (op->targets[i].state != WAITING)
+            continue;
+        char *more = mem_printf("%s%s'%s'", all ? all : "", all ? ", " : "", op->targets[i].model);
+        free(all);
+        all = more;
+    }
+    return all;
+}
+
+static void say(struct operation *op)
+{
+    char time[32] = "without a limit";
+    char *names = names_waited_for(op);
+    if (timeout_of(op) != UINT64_MAX)
+        duration_format(timeout_of(op), time, sizeof time);
+    cli_error(op->wait.cli, "waiting for %s to end, as the server was asked (--timeout: %s)", names,
+              time);
+    free(names);
+}
+
 static void draw(struct operation *op)
 {
     struct strv lines = {0};
+    if (any_waiting(op) && unload_wait_is_due(&op->wait))
+        say(op);
     for (size_t i = 0; i < op->n; i++)
         if (op->targets[i].state == WAITING)
             strv_addf(&lines, "%s  unloading, %.1f s", op->targets[i].model,
                       (double)(cli_now_ms() - op->targets[i].asked) / 1000);
-    progress_draw(&op->progress, lines.v, lines.n);
+    progress_draw(&op->wait.progress, lines.v, lines.n);
     strv_finish(&lines);
 }
 
@@ -216,7 +257,7 @@ static int wait_all(struct operation *op)
     unsigned pause = FIRST_POLL_MS;
     int status = CLI_OK;
     bool quiet = !any_requested(op); /* no target waited at the last poll */
-    while (!status && !quiet && cli_now_ms() - op->started < GONE_TIMEOUT_MS) {
+    while (!status && !quiet && cli_now_ms() - op->wait.started < timeout_of(op)) {
         quiet = !any_waiting(op);
         draw(op);
         cli_sleep_ms(quiet ? UNLOAD_SETTLE_MS : pause);
@@ -224,7 +265,7 @@ static int wait_all(struct operation *op)
         status = poll_once(op);
         quiet = quiet && !any_waiting(op);
     }
-    progress_clear(&op->progress);
+    progress_clear(&op->wait.progress);
     for (size_t i = 0; i < op->n; i++)
         if (op->targets[i].state == WAITING)
             op->targets[i].state = FAILED, op->targets[i].reason = "timeout";
@@ -251,7 +292,7 @@ static json_t *body_of(const struct operation *op)
     for (size_t i = 0; i < op->n; i++)
         json_array_append_new(results, result_of(&op->targets[i]));
     return json_pack("{s:o, s:b, s:I}", "results", results, "held", 0, "elapsed_ms",
-                     (json_int_t)(cli_now_ms() - op->started));
+                     (json_int_t)(cli_now_ms() - op->wait.started));
 }
 
 static void operation_finish(struct operation *op)
@@ -267,8 +308,8 @@ static void operation_finish(struct operation *op)
 
 int unload_one_by_one(struct router *r, const struct unload_plan *plan, json_t **body)
 {
-    struct operation op = {.router = r, .plan = plan, .started = cli_now_ms()};
-    progress_init(&op.progress, r->cli);
+    struct operation op = {.router = r, .plan = plan};
+    unload_wait_begin(&op.wait, r->cli);
     int status = router_list(r, &op.models, false);
     if (!status)
         add_targets(&op);

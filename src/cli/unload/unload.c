@@ -26,6 +26,7 @@ static int read_plan(struct unload_plan *p, const struct cli_args *a, const stru
     const char *hold = cli_arg(a, "--hold");
     *p = (struct unload_plan){.all = cli_arg(a, "--all"),
                               .has_drain = cli_arg(a, "--drain"),
+                              .has_timeout = cli_arg(a, "--timeout"),
                               .force = cli_arg(a, "--force"),
                               .hold = hold,
                               .reason = cli_arg(a, "--reason"),
@@ -48,6 +49,7 @@ static int read_plan(struct unload_plan *p, const struct cli_args *a, const stru
     if (p->force && p->has_drain)
         return usage(cli, "either --drain or --force, not both");
     if (!cli_arg_time(a, cli, "--drain", &p->drain_ms) ||
+        !cli_arg_time(a, cli, "--timeout", &p->timeout_ms) ||
         (hold && *hold && !cli_arg_time(a, cli, "--hold", &p->hold_ms)))
         return CLI_USAGE;
     if (hold && *hold && !p->hold_ms)
