@@ -95,7 +95,7 @@ static const char *state_of(const struct instance *i)
     case SCHED_READY:
         break;
     }
-    return instance_status(i);
+    return i->sched.unload_due ? "draining" : instance_status(i);
 }
 
 /* When it ends for being idle (ttl). */

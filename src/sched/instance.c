@@ -65,7 +65,7 @@ void sched_instance_set_state(struct sched *s, struct sched_instance *i, enum sc
     s->yielding -= before == SCHED_YIELDING;
     i->state = state;
     if (state != SCHED_READY && state != SCHED_YIELDING)
-        i->replacement_due = false;
+        i->replacement_due = i->unload_due = false;
     s->dirty = true;
     queue_update(s, i->model);
 }
@@ -212,6 +212,7 @@ void sched_instance_resume(struct sched *s, struct sched_instance *i)
     sched_instance_set_state(s, i, SCHED_READY);
     i->model->wanted = false; /* it is loaded, and stays so */
     sched_instance_grant_waiting(s, i->model);
+    sched_instance_stop_if_drained(s, i);
 }
 
 /* --- Stopping --------------------------------------------------------------------------------- */
@@ -233,6 +234,10 @@ void sched_instance_stop(struct sched *s, struct sched_instance *i, enum sched_s
 
 void sched_instance_stop_if_drained(struct sched *s, struct sched_instance *i)
 {
+    if (i->unload_due && i->state == SCHED_READY && !sched_instance_is_busy(i)) {
+        sched_instance_drain(s, i, SCHED_STOP_UNLOADED, SCHED_NEVER);
+        return;
+    }
     if (i->state != SCHED_DRAINING)
         return;
     if (i->drain_until <= s->now)
@@ -281,6 +286,12 @@ void sched_instance_drain(struct sched *s, struct sched_instance *i, enum sched_
             sched_instance_stop(s, i, i->stop_reason, true);
         break;
     }
+}
+
+void sched_instance_unload_when_idle(struct sched *s, struct sched_instance *i)
+{
+    i->unload_due = true;
+    sched_instance_stop_if_drained(s, i);
 }
 
 void sched_instance_drain_all(struct sched *s, struct sched_model *m, enum sched_stop_reason reason,

@@ -18,6 +18,8 @@
  *     gone    load failed  crashed          crashed          UNLOADED        UNLOADED
  *     broken  -            STOPPING, force  STOPPING, force  STOPPING, force -
  *     drain   STOPPING     DRAINING         DRAINING         sooner?         force?
+ *     unload  STOPPING     serves on, then  DRAINING         -               -
+ *       when idle          DRAINING
  *     replace STOPPING     serves on, or    DRAINING         outdated        outdated
  *                          DRAINING
  *     keep    -            -                -                READY           -
@@ -86,7 +88,9 @@ void sched_instance_drain(struct sched *s, struct sched_instance *i, enum sched_
 /* All instances of the model. */
 void sched_instance_drain_all(struct sched *s, struct sched_model *m, enum sched_stop_reason reason,
                               uint64_t until);
-/* DRAINING and its last lease has ended or lapsed, or its deadline has passed. */
+/* READY: it drains as soon as it is idle. */
+void sched_instance_unload_when_idle(struct sched *s, struct sched_instance *i);
+/* DRAINING, or to be unloaded when it is idle, and its last lease has ended or lapsed, or its deadline has passed. */
 void sched_instance_stop_if_drained(struct sched *s, struct sched_instance *i);
 /* What is due by now: the end of a drain, or of its ttl. */
 void sched_instance_stop_if_due(struct sched *s, struct sched_instance *i);

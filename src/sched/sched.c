@@ -158,10 +158,27 @@ static void on_unload(struct sched *s, struct sched_model *m, uint64_t until)
     sched_instance_drain_all(s, m, SCHED_STOP_UNLOADED, until);
 }
 
+static void on_unload_idle(struct sched *s, struct sched_model *m)
+{
+    struct sched_instance *i;
+    if (!sched_model_serving(m)) {
+        on_unload(s, m, SCHED_NEVER);
+        return;
+    }
+    m->wanted = false;
+    LIST_FOREACH (i, &m->instances, of_model)
+        if (i->state == SCHED_READY)
+            sched_instance_unload_when_idle(s, i);
+        else
+            sched_instance_drain(s, i, SCHED_STOP_UNLOADED, SCHED_NEVER);
+    queue_update(s, m);
+}
+
 static void on_keep(struct sched *s, struct sched_model *m)
 {
     struct sched_instance *i;
     LIST_FOREACH (i, &m->instances, of_model) {
+        i->unload_due = false;
         if (i->state != SCHED_DRAINING || i->stop_reason != SCHED_STOP_UNLOADED)
             continue;
         /* Its replacement may serve already. */
@@ -280,6 +297,9 @@ void sched_event(struct sched *s, const struct sched_event *event, uint64_t now)
         break;
     case SCHED_EV_UNLOAD:
         on_unload(s, event->model, event->drain_until);
+        break;
+    case SCHED_EV_UNLOAD_IDLE:
+        on_unload_idle(s, event->model);
         break;
     case SCHED_EV_REPLACE:
         replace_begin(s, event->model);

@@ -225,6 +225,7 @@ struct sched_instance {
     bool replacement_due; /* outdated; serves, and its replacement waits to be loaded */
     bool surplus;         /* its replacement has taken over its place: only its memory counts */
     bool cold;            /* LOADING: its load reads from the disk */
+    bool unload_due;      /* READY or YIELDING: an operator wants it unloaded when it is idle */
     bool stop_due;        /* SCHED_ACT_STOP is due: is in sched.stops */
     bool force;           /* that stop does not wait for leases */
     bool chosen;          /* scratch of place(): to yield */
@@ -336,10 +337,13 @@ enum sched_event_type {
                          load. Of several deadlines for one drain the earliest counts, of several
                          reasons the one that comes last in enum sched_stop_reason. For a STOPPING
                          instance only a deadline that has passed adds something: force */
+    SCHED_EV_UNLOAD_IDLE, /* model: as UNLOAD with drain_until SCHED_NEVER, but an instance that is READY
+                         serves on, also new requests, and is stopped (UNLOADED) as soon as it has no
+                         lease that keeps it in service */
     SCHED_EV_REPLACE, /* model: its next instance will be started with other arguments: see
                          Replacement above. Set `next`, or `unsure`, before */
     SCHED_EV_KEEP,    /* model: a drain that an UNLOAD began and that is not over ends, the instance
-                         goes on serving. Nothing where it drains for another reason */
+                         goes on serving; an UNLOAD_IDLE that is not over is withdrawn. Nothing where it drains for another reason */
     SCHED_EV_READY,   /* instance: it can serve. Ignored unless LOADING */
     SCHED_EV_GONE,   /* instance: its process is gone and reaped, for whatever reason; once a SPAWN,
                          ignored when UNLOADED. LOADING before: waiters are rejected (LOAD_FAILED),
@@ -362,7 +366,8 @@ enum sched_event_type {
 
 struct sched_event {
     enum sched_event_type type;
-    struct sched_model *model;       /* ADD, REMOVE, LOAD, UNLOAD, REPLACE, KEEP, HOLD, RELEASE */
+    struct sched_model *model;       /* ADD, REMOVE, LOAD, UNLOAD, UNLOAD_IDLE, REPLACE, KEEP,
+                                        HOLD, RELEASE */
     struct sched_instance *instance; /* READY, GONE, BROKEN */
     struct sched_request *request;   /* REQUEST, CANCEL, DONE, UNREAD, READ */
     uint64_t drain_until;            /* UNLOAD, SHUTDOWN: ms; SCHED_NEVER: as long as it takes */

@@ -30,12 +30,24 @@ void intent_load(struct model *m, const char *by)
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});
 }
 
+static void note_unloader(struct model *m, const char *reason, const char *by)
+{
+    if (!by)
+        return;
+    free(m->intent.unload_by);
+    m->intent.unload_by = mem_printf("%s%s%s", by, reason ? ": " : "", reason ? reason : "");
+}
+
+void intent_unload_when_idle(struct model *m, const char *reason, const char *by)
+{
+    note_unloader(m, reason, by);
+    host_sched_event(m->host,
+                     &(struct sched_event){.type = SCHED_EV_UNLOAD_IDLE, .model = &m->sched});
+}
+
 void intent_unload(struct model *m, uint64_t drain_until, const char *reason, const char *by)
 {
-    if (by) {
-        free(m->intent.unload_by);
-        m->intent.unload_by = mem_printf("%s%s%s", by, reason ? ": " : "", reason ? reason : "");
-    }
+    note_unloader(m, reason, by);
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_UNLOAD,
                                                     .model = &m->sched,
                                                     .drain_until = drain_until});

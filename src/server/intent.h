@@ -42,7 +42,9 @@ void intent_load(struct model *m, const char *by);
 /* `drain_until`: uv_now() milliseconds, 0 at once, SCHED_NEVER as long as it takes. `reason` may be
  * NULL. */
 void intent_unload(struct model *m, uint64_t drain_until, const char *reason, const char *by);
-/* Ends a drain that was begun and is not over: the model goes on serving. */
+/* The same, but while requests are in flight the model goes on serving, new ones too. */
+void intent_unload_when_idle(struct model *m, const char *reason, const char *by);
+/* Ends one of these that was begun and is not over: the model goes on serving. */
 void intent_cancel_unload(struct model *m);
 /* `until`: uv_now() milliseconds or SCHED_NEVER. Texts are copied; may be NULL. */
 void intent_hold(struct model *m, uint64_t until, const char *reason, const char *by);

@@ -130,6 +130,12 @@ bool model_is_draining(const struct model *m)
     return state == SCHED_DRAINING || state == SCHED_YIELDING;
 }
 
+bool model_is_to_go(const struct model *m)
+{
+    const struct sched_instance *i = sched_model_serving(&m->sched);
+    return i && i->unload_due;
+}
+
 bool model_waits(const struct model *m)
 {
     return m->sched.waits != SCHED_WAITS_NOT;

@@ -50,6 +50,8 @@ void model_estimate(const struct model *m, size_t devices, struct footprint *out
 enum sched_state model_state(const struct model *m);
 /* It gets no new requests: they wait for its next instance. */
 bool model_is_draining(const struct model *m);
+/* It serves on, and is unloaded when it is idle. */
+bool model_is_to_go(const struct model *m);
 /* It waits for room. */
 bool model_waits(const struct model *m);
 /* An operator asked for it, a place is free, and nobody knows yet whether it has room: the figures that decide it

@@ -237,7 +237,7 @@ static unsigned count_requests_left(const struct unload_target *t)
     unsigned n = 0;
     const struct sched_instance *i;
     LIST_FOREACH (i, &t->model->sched.instances, of_model)
-        if (i->state == SCHED_DRAINING && instance_of(i)->number <= t->newest)
+        if ((i->state == SCHED_DRAINING || i->unload_due) && instance_of(i)->number <= t->newest)
             n += i->leases;
     return n;
 }
@@ -287,7 +287,9 @@ static void watch_for_stuck(struct operation *op)
 /* It is left alone. Somebody else's drain of the same model goes on. */
 static void leave_busy(struct unload_target *t)
 {
-    t->requests = count_requests_left(t);
+    unsigned left = count_requests_left(t);
+    if (!t->requests || left < t->requests)
+        t->requests = left;
     if (t->model->intent.unloads == 1)
         intent_cancel_unload(t->model);
     resolve(t, UNLOAD_BUSY, "requests_in_flight");
@@ -339,6 +341,13 @@ static uint64_t newest_instance(const struct model *m)
     return i ? instance_of(i)->number : 0;
 }
 
+/* Who asks in llama.cpp's form is soon told that the model is busy, and it stays: its other clients are not held back for
+ * that. A hold refuses them. */
+static bool serves_meanwhile(const struct operation *op, const struct model *m)
+{
+    return op->keep_busy && op->options.patience_ms && !intent_is_held(m);
+}
+
 /* A model may be unloaded at once (its engine could not be started, or it only waited): targets can resolve
  * while this runs, but the operation ends later, from its timer. */
 static void begin_unloads(struct operation *op, uint64_t drain_until)
@@ -350,8 +359,12 @@ static void begin_unloads(struct operation *op, uint64_t drain_until)
             continue;
         t->begun = true;
         t->newest = newest_instance(m);
+        t->requests = m->sched.leases;
         m->intent.unloads++;
-        intent_unload(m, drain_until, op->options.reason, op->options.by);
+        if (serves_meanwhile(op, m))
+            intent_unload_when_idle(m, op->options.reason, op->options.by);
+        else
+            intent_unload(m, drain_until, op->options.reason, op->options.by);
         if (t->result == UNLOAD_PENDING && model_state(m) == SCHED_UNLOADED) {
             resolve(t, UNLOAD_UNLOADED, "was_waiting_to_load");
             /* Who follows events waits for the end of a load that will not come. */

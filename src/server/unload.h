@@ -36,7 +36,8 @@ struct unload_target {
         newest; /* the number of the newest instance at the start: later ones are not awaited */
     enum unload_result result;
     const char *reason; /* static text: `not_loaded`, `not_found`, …; NULL */
-    unsigned requests;  /* BUSY: that were in flight when the drain was called off; at least 1 */
+    unsigned
+        requests; /* in flight when it began; BUSY: of as many, those that were when it was called off; at least 1 */
     uint64_t drained_ms, stopped_ms;
     struct memory_use freed;
 };
@@ -45,8 +46,9 @@ struct unload_options {
     bool force;
     bool has_drain;
     uint64_t drain_ms;
-    uint64_t
-        patience_ms; /* with neither: how long, if that is less than the server's drain timeout; 0: so long */
+    /* With neither: how long, if that is less than the server's drain timeout, and the model serves new requests
+     * meanwhile; 0: so long, and it does not. */
+    uint64_t patience_ms;
     const char *reason; /* NULL */
     const char *by;
 };

@@ -106,6 +106,46 @@ def test_a_busy_unload_counts_what_was_in_flight(fake):
     second.close()
 
 
+def test_others_are_served_while_an_unload_waits(fake):
+    """In vain: it ends in 409, and nobody was held back for it."""
+    server = fake("--drain-timeout", "5s", a=ENDLESS)
+    connection, response = open_stream(server, "a")
+    read_events(response, 1)
+    answer = background(server.post, "/models/unload", {"model": "a"})
+    wait_for_state(server, "a", "draining")
+    for _ in range(5):
+        got = server.tokenize("a")
+        assert got.status == 200 and "x-hostler-queued-ms" not in got.headers
+    assert not answer.done()
+    is_json_error(answer.result(PATIENCE), 409)
+    connection.close()
+
+
+def test_an_unload_waits_for_those_who_come_meanwhile(fake):
+    """It is unloaded as soon as it is idle."""
+    server = fake(a=SLOW_STREAM)
+    first, response = open_stream(server, "a")
+    read_events(response, 1)
+    answer = background(server.post, "/models/unload", {"model": "a"})
+    wait_for_state(server, "a", "draining")
+    second, other = open_stream(server, "a")
+    assert len(text_of(read_events(other))) == len(text_of(read_events(response))) + 1
+    assert answer.result(PATIENCE).json == {"success": True} and not server.engines()
+    first.close()
+    second.close()
+
+
+def test_a_hold_refuses_others_while_an_unload_waits(fake):
+    server = fake(a=ENDLESS)
+    connection, response = open_stream(server, "a")
+    read_events(response, 1)
+    answer = background(server.post, "/models/unload", {"model": "a", "hold": True})
+    wait_for_state(server, "a", "draining")
+    assert is_json_error(server.tokenize("a"), 503) and not answer.done()
+    connection.close()
+    assert answer.result(PATIENCE).json == {"success": True}
+
+
 def engine_states(server):
     return {e["pid"]: e["state"] for e in server.get("/hostler/v1/status").json["engines"]}
 

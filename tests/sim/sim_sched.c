@@ -60,6 +60,7 @@ struct engine {
     bool has_place;        /* until its replacement takes it over */
     uint64_t wanted_since; /* by the operator whom it was spawned for; SCHED_NEVER */
     bool draining;         /* somebody asked it to end: until when, why, and whether at once */
+    bool unload_due;       /* when it is idle */
     bool killed, broken;
     uint64_t drain_until;
     enum sched_stop_reason drain_reason;
@@ -927,6 +928,8 @@ static void check_engine(struct world *w, const struct engine *e)
     CHECK(e->i.active == count_active(w, e), "instance.active");
     CHECK(e->i.leases - e->i.lapsed == count_readers(w, e), "instance.lapsed");
     CHECK(e->i.outdated == e->outdated, "instance.outdated");
+    CHECK(!lives(e) || e->i.unload_due == e->unload_due, "instance.unload_due");
+    CHECK(!e->unload_due || busy || e->i.state != SCHED_READY, "idle, and not unloaded");
     CHECK(!e->i.stop_due, "a stop is due that was not given");
     CHECK(!e->i.replacement_due || (e->outdated && serves),
           "a replacement for what does not serve");
@@ -1116,6 +1119,8 @@ static uint64_t expected_deadline(const struct world *w)
 /* --- Feeding events ---------------------------------------------------------------------- */
 
 static void random_event(struct world *w);
+static void order_engine_end(struct world *w, struct engine *e, enum sched_stop_reason reason,
+                             uint64_t until);
 
 static void check_yield(struct world *w, const struct engine *e)
 {
@@ -1138,6 +1143,10 @@ static void notice(struct world *w)
         if (yields && !e->yielded && w->plain)
             check_yield(w, e);
         e->yielded = yields;
+        bool leaving = e->i.state == SCHED_DRAINING || e->i.state == SCHED_STOPPING;
+        if (leaving && e->unload_due && !e->draining && e->i.stop_reason == SCHED_STOP_UNLOADED)
+            order_engine_end(w, e, SCHED_STOP_UNLOADED, SCHED_NEVER);
+        e->unload_due &= !leaving;
         bool replaced = e->i.state == SCHED_DRAINING || e->i.state == SCHED_STOPPING;
         if (replaced && e->outdated && !e->draining && e->i.stop_reason == SCHED_STOP_REPLACED) {
             e->draining = true;
@@ -1195,15 +1204,25 @@ static void pull(struct world *w)
 static void feed(struct world *w, const struct sched_event *event)
 {
     static const char *const names[] = {
-        [SCHED_EV_ADD] = "add",           [SCHED_EV_REMOVE] = "remove",
-        [SCHED_EV_REQUEST] = "request",   [SCHED_EV_CANCEL] = "cancel",
-        [SCHED_EV_DONE] = "done",         [SCHED_EV_LOAD] = "load",
-        [SCHED_EV_UNLOAD] = "unload",     [SCHED_EV_KEEP] = "keep",
-        [SCHED_EV_REPLACE] = "replace",   [SCHED_EV_READY] = "ready",
-        [SCHED_EV_GONE] = "gone",         [SCHED_EV_BROKEN] = "broken",
-        [SCHED_EV_HOLD] = "hold",         [SCHED_EV_RELEASE] = "release",
-        [SCHED_EV_SHUTDOWN] = "shutdown", [SCHED_EV_TICK] = "tick",
-        [SCHED_EV_UNREAD] = "unread",     [SCHED_EV_READ] = "read",
+        [SCHED_EV_ADD] = "add",
+        [SCHED_EV_REMOVE] = "remove",
+        [SCHED_EV_REQUEST] = "request",
+        [SCHED_EV_CANCEL] = "cancel",
+        [SCHED_EV_DONE] = "done",
+        [SCHED_EV_LOAD] = "load",
+        [SCHED_EV_UNLOAD] = "unload",
+        [SCHED_EV_KEEP] = "keep",
+        [SCHED_EV_REPLACE] = "replace",
+        [SCHED_EV_READY] = "ready",
+        [SCHED_EV_GONE] = "gone",
+        [SCHED_EV_BROKEN] = "broken",
+        [SCHED_EV_HOLD] = "hold",
+        [SCHED_EV_RELEASE] = "release",
+        [SCHED_EV_SHUTDOWN] = "shutdown",
+        [SCHED_EV_TICK] = "tick",
+        [SCHED_EV_UNREAD] = "unread",
+        [SCHED_EV_READ] = "read",
+        [SCHED_EV_UNLOAD_IDLE] = "unload when idle",
     };
     uint64_t until = event->drain_until | event->hold_until;
     const struct engine *e = (const struct engine *)event->instance;
@@ -1583,6 +1602,21 @@ static void unload(struct world *w, struct catalog_model *m)
     check_answers(w, m, SCHED_REJECT_UNLOADED, true);
 }
 
+static void unload_when_idle(struct world *w, struct catalog_model *m)
+{
+    struct engine *e;
+    bool serves = is_in_state(w, m, SCHED_READY);
+    m->wanted = false;
+    EACH_ENGINE (e, w, m) {
+        if (e->i.state == SCHED_READY)
+            e->unload_due = true;
+        else
+            order_engine_end(w, e, SCHED_STOP_UNLOADED, SCHED_NEVER);
+    }
+    feed_model(w, SCHED_EV_UNLOAD_IDLE, m);
+    check_answers(w, m, SCHED_REJECT_UNLOADED, !serves);
+}
+
 /* Whether the engine serves on while its replacement loads; of one that serves. */
 static bool may_serve_on(const struct world *w, const struct engine *e, bool loading)
 {
@@ -1644,6 +1678,7 @@ static void keep(struct world *w, struct catalog_model *m)
 {
     struct engine *e;
     EACH_ENGINE (e, w, m) {
+        e->unload_due = false;
         bool may = !e->outdated || (is_memory_known(w, e) && !is_held(w, m) && !open_engine(w, m));
         if (e->i.state != SCHED_DRAINING || e->drain_reason != SCHED_STOP_UNLOADED || !may)
             continue;
@@ -1767,7 +1802,10 @@ static void operator_event(struct world *w)
         load(w, m);
         break;
     case 6 ... 9:
-        unload(w, m);
+        if (one_in(w, 3))
+            unload_when_idle(w, m);
+        else
+            unload(w, m);
         break;
     case 10:
         keep(w, m);

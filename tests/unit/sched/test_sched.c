@@ -947,6 +947,75 @@ TEST(unloading_what_is_not_loaded_ends_wishes_only)
     did(w, "");
 }
 
+TEST(what_is_to_be_unloaded_when_idle_serves_until_then)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    ask(w, 1, A);
+    did(w, "grant 1");
+    done(w, 0);
+    did(w, "");
+    done(w, 1);
+    ask(w, 2, A);
+    did(w, "stop A unloaded");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "spawn A for 2");
+}
+
+TEST(what_is_idle_or_loads_is_unloaded_at_once)
+{
+    struct world *w = begin(1);
+    have_ready(w, A);
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    did(w, "stop A unloaded");
+    tell(w, SCHED_EV_GONE, A);
+    ask(w, 0, A);
+    did(w, "spawn A for 0");
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    did(w, "reject 0 unloaded; stop A unloaded");
+}
+
+TEST(keeping_withdraws_an_unload_when_idle)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    tell(w, SCHED_EV_KEEP, A);
+    done(w, 0);
+    did(w, "");
+    assert_true(is(w, A, SCHED_READY));
+}
+
+TEST(who_waits_for_a_lease_is_served_before_an_unload_when_idle)
+{
+    struct world *w = begin(1);
+    w->m[A].max_leases = 1;
+    have_busy(w, A, 0);
+    ask(w, 1, A);
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    did(w, "");
+    done(w, 0);
+    did(w, "grant 1");
+    done(w, 1);
+    did(w, "stop A unloaded");
+}
+
+TEST(one_that_yields_and_need_not_is_unloaded_when_idle)
+{
+    struct world *w = begin_with(&(struct sched_config){.models_max = 1, .max_wait_ms = 0});
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    ask(w, 1, B);
+    did(w, "");
+    assert_true(is(w, A, SCHED_YIELDING));
+    cancel(w, 1);
+    did(w, "");
+    assert_true(is(w, A, SCHED_READY));
+    done(w, 0);
+    did(w, "stop A unloaded");
+}
+
 TEST(keeping_ends_a_drain)
 {
     struct world *w = begin(1);
@@ -1618,6 +1687,11 @@ int main(void)
         cmocka_unit_test(a_stop_that_is_due_is_not_given_to_what_is_gone),
         cmocka_unit_test(unloading_ends_a_load_and_rejects_who_waits),
         cmocka_unit_test(unloading_what_is_not_loaded_ends_wishes_only),
+        cmocka_unit_test(what_is_to_be_unloaded_when_idle_serves_until_then),
+        cmocka_unit_test(what_is_idle_or_loads_is_unloaded_at_once),
+        cmocka_unit_test(keeping_withdraws_an_unload_when_idle),
+        cmocka_unit_test(who_waits_for_a_lease_is_served_before_an_unload_when_idle),
+        cmocka_unit_test(one_that_yields_and_need_not_is_unloaded_when_idle),
         cmocka_unit_test(keeping_ends_a_drain),
         cmocka_unit_test(keeping_does_not_end_a_drain_for_another_reason),
         cmocka_unit_test(a_hold_rejects_requests_until_it_is_released),
