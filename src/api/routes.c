@@ -283,6 +283,12 @@ static void refuse_host(struct http_exchange *x)
 /* --- dispatch -----------------------------------------------------------------------------------
  */
 
+/* It takes any path below its own: /v1/models/load is no model that could be read with another method. */
+static bool is_open_ended(const struct route *r)
+{
+    return strstr(r->path, "**");
+}
+
 /* `GET, HEAD, POST`: of the path's routes. The caller frees it; NULL: it has none. */
 static char *methods_of(const char *target)
 {
@@ -290,6 +296,8 @@ static char *methods_of(const char *target)
     char *all = NULL;
     const struct route *r = NULL;
     while ((r = next_of_path(target, len, r))) {
+        if (is_open_ended(r))
+            continue;
         const char *more = strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method;
         char *longer = all ? mem_printf("%s, %s", all, more) : mem_strdup(more);
         free(all);

@@ -29,7 +29,7 @@ def test_names_that_no_model_has(server):
     assert "did you mean 'm1'" in is_json_error(server.get("/v1/models/m1x"), 404)
     for path in ("/v1/models/", "/v1/models/u/r", "/v1/models/%00", "/v1/models/m1/"):
         is_json_error(server.get(path), 404)
-    assert server.request("DELETE", "/v1/models/m1").status == 405
+    assert server.request("DELETE", "/v1/models/m1").status == 404
     assert server.get("/v1/models/m1?x=1").status == 200
 
 
