@@ -103,9 +103,12 @@ void cgroup_find(struct cgroup *c, const char *root)
 /* --- how much */
 
 static const struct files {
-    const char *limit, *used, *reclaimable; /* the last in memory.stat, groups below included */
-} v2 = {"memory.max", "memory.current", "inactive_file"},
-  v1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
+    const char *limit, *used;
+    const char *inactive, *active, *slab; /* in memory.stat, groups below included */
+} v2 = {"memory.max", "memory.current", "inactive_file", "active_file", "slab_reclaimable"},
+  /* version 1 does not tell the slab's part */
+    v1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file",
+          "total_active_file", "total_slab_reclaimable"};
 
 static uint64_t less(uint64_t a, uint64_t b)
 {
@@ -114,13 +117,14 @@ static uint64_t less(uint64_t a, uint64_t b)
 
 static void apply(const char *folder, const struct files *names, struct cgroup_memory *m)
 {
-    uint64_t limit, used, reclaimable = 0;
-    const struct kernel_field field = {names->reclaimable, &reclaimable};
+    uint64_t limit, used, inactive = 0, active = 0, slab = 0;
+    const struct kernel_field fields[] = {
+        {names->inactive, &inactive}, {names->active, &active}, {names->slab, &slab}};
     if (!kernel_number(&limit, "%s/%s", folder, names->limit) ||
         !kernel_number(&used, "%s/%s", folder, names->used))
         return;
-    kernel_fields(&field, 1, "%s/memory.stat", folder);
-    uint64_t room = less(limit, less(used, reclaimable));
+    kernel_fields(fields, sizeof fields / sizeof *fields, "%s/memory.stat", folder);
+    uint64_t room = less(limit, less(used, inactive + active + slab));
     m->limit = limit < m->limit ? limit : m->limit;
     m->room = room < m->room ? room : m->room;
 }

@@ -22,8 +22,9 @@ struct cgroup {
 /* UINT64_MAX: no limit. */
 struct cgroup_memory {
     uint64_t limit; /* the lowest limit of all groups */
-    /* Bytes until the first limit is reached. Page cache that was not used lately (inactive_file) counts
-     * as free. */
+    /* Bytes until the first limit is reached. What the kernel reclaims before it kills counts as free, as in
+     * its own MemAvailable: page cache, also that which was used lately, and reclaimable slab. So pages of
+     * files that engines map are in it on the host and in a group alike; budgets take them off. */
     uint64_t room;
 };
 

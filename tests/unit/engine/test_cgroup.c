@@ -10,7 +10,7 @@
 #include "engine/cgroup.h"
 #include "tree.h"
 
-#define MIB ((uint64_t)1 << 20)
+#define MIB (1ULL << 20)
 #define V2_MOUNT                                                                                   \
     "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"                                      \
     "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -43,7 +43,7 @@ static void v2_group(const char *path, const char *max, uint64_t current, uint64
     snprintf(file, sizeof file, "/sys/fs/cgroup%s/memory.current", path);
     tree_write(file, "%llu\n", (unsigned long long)current);
     snprintf(file, sizeof file, "/sys/fs/cgroup%s/memory.stat", path);
-    tree_write(file, "anon 5\nfile 6\nactive_file 99999999999\ninactive_file %llu\n",
+    tree_write(file, "anon 99999999999\nfile 99999999999\nactive_file 0\ninactive_file %llu\n",
                (unsigned long long)inactive);
 }
 
@@ -92,6 +92,26 @@ static void no_limit(void **state)
     v2_group("/system.slice/hostler.service", "max", 600 * MIB, 0);
     v2_group("/system.slice", "max", 600 * MIB, 0);
     assert_memory(UINT64_MAX, UINT64_MAX);
+}
+
+/* A file that is read again and again is active, and makes way for engines all the same. Locked pages, and
+ * those of a tmpfs, are in neither list. */
+static void page_cache_counts_as_available(void **state)
+{
+    (void)state;
+    processes("0::/a\n", V2_MOUNT);
+    v2_group("/a", "629145600", 500 * MIB, 0);
+    tree_write("/sys/fs/cgroup/a/memory.stat",
+               "anon %llu\nfile %llu\nshmem %llu\nfile_mapped %llu\ninactive_file %llu\n"
+               "active_file %llu\nunevictable %llu\nslab_reclaimable %llu\n",
+               160 * MIB, 330 * MIB, 30 * MIB, 94 * MIB, 100 * MIB, 190 * MIB, 10 * MIB, 4 * MIB);
+    assert_memory(600 * MIB, (600 - 500 + 100 + 190 + 4) * MIB);
+    processes("4:memory:/me\n", V1_MOUNT("/"));
+    v1_group("/me", 600 * MIB, 500 * MIB, 0);
+    tree_write("/sys/fs/cgroup/memory/me/memory.stat",
+               "active_file 1\ntotal_inactive_file %llu\ntotal_active_file %llu\n", 100 * MIB,
+               190 * MIB);
+    assert_memory(600 * MIB, 390 * MIB);
 }
 
 /* The service's limit is the lower one, but its slice has less room left. */
@@ -177,6 +197,7 @@ int main(void)
         CASE(nothing_there),
         CASE(own_limit),
         CASE(no_limit),
+        CASE(page_cache_counts_as_available),
         CASE(the_tightest_of_all_above),
         CASE(over_the_limit),
         CASE(container),
