@@ -12,6 +12,8 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   never_ready    loads for ever
   exit_at_load   this exit code in the middle of the load
   crash_at_load  SIGKILL itself in the middle of the load
+  hold_mb        MiB that it holds once it is loaded
+  grow_mb        MiB that it holds beside from its second request on
   crash_at       SIGKILL itself at the n-th request, before any answer
   crash_stream   SIGKILL itself after n chunks of a stream
   hung           accepts connections and never answers
@@ -206,6 +208,7 @@ class Engine:
         self.path = options.get("--host", "")
         self.child = "LLAMA_SERVER_ROUTER_PORT" in os.environ
         self.stats = Stats()
+        self.held = []
         self.out = threading.Lock()
         self.ready = threading.Event()
         self.asleep = False
@@ -248,7 +251,11 @@ class Engine:
             if time.monotonic() > half:
                 self.fail_at_load()
         self.fail_at_load()
+        self.hold("hold_mb")
         self.progress(1.0)
+
+    def hold(self, what):
+        self.held.append(b"x" * (self.fake.get(what, 0) << 20))
 
     def fail_at_load(self):
         if self.fake.get("crash_at_load"):
@@ -387,6 +394,8 @@ class Connection:
             if not self.read_request():
                 return
             count = self.engine.stats.add("requests")
+            if count == 2:
+                self.engine.hold("grow_mb")
             if self.fake.get("hung"):
                 time.sleep(3600)
             if count == self.fake.get("crash_at"):

@@ -70,12 +70,15 @@ static void add_budget(json_t *o, const struct host *host)
 }
 
 /* The caller releases it. */
-static json_t *message(const struct model *m, bool fits, bool never, unsigned evicted)
+static json_t *message(const struct model *m, const struct footprint *f, bool fits, bool never,
+                       unsigned evicted)
 {
-    const char *hint = m->launch->program->kind->memory_hint;
-    if (never)
-        return json_sprintf("it can never fit: %s%sraise --memory", hint ? hint : "",
-                            hint ? ", or " : "");
+    if (never) {
+        char *advice = placement_advice(m, f);
+        json_t *text = json_sprintf("it can never fit: %s", advice);
+        free(advice);
+        return text;
+    }
     if (!fits)
         return json_string("it does not fit now: what is loaded is busy, pinned, or of a higher "
                            "priority, or other programs use the memory");
@@ -124,7 +127,7 @@ static void answer(struct estimate *e)
     json_object_set_new(o, "measured",
                         !e->other && known ? model_json_footprint(m->host, &m->learned.footprint)
                                            : json_null());
-    json_object_set_new(o, "message", message(m, fits, never, n));
+    json_object_set_new(o, "message", message(m, f, fits, never, n));
     char *text = note(e, m, e->why);
     json_object_set_new(o, "note", reply_string_or_null(text));
     free(text);

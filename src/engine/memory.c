@@ -342,20 +342,20 @@ uint64_t memory_margin(const struct memory_device *d)
 {
     bool host = strcmp(d->name, HOST) == 0;
     uint64_t part = d->total / (host ? 20 : 50), least = (host ? 512 : 256) * MIB;
-    return part > least ? part : least;
+    uint64_t most = d->total / 8;
+    return part > least ? part : min(least, most);
 }
 
 uint64_t memory_ceiling(const struct memory_device *d, uint64_t limit, uint64_t margin)
 {
-    uint64_t most = subtract(d->total, margin);
-    return limit ? min(most, limit) : most;
+    return limit ? min(d->total, limit) : subtract(d->total, margin);
 }
 
 uint64_t memory_capacity(const struct memory_device *d, uint64_t held, uint64_t limit,
                          uint64_t margin)
 {
     uint64_t all = d->available + min(held, UINT64_MAX - d->available);
-    return min(subtract(all, margin), memory_ceiling(d, limit, margin));
+    return min(limit ? all : subtract(all, margin), memory_ceiling(d, limit, margin));
 }
 
 static const struct memory_limit *find_limit(const struct memory_limits *limits, const char *name)

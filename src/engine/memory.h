@@ -74,14 +74,15 @@ uint64_t memory_oom_kills(void);
 
 /* --- budgets */
 
-/* The part that other programs keep: 5 % of the host and at least 512 MiB, 2 % of a GPU and at least
- * 256 MiB. */
+/* The part that is left to other programs where no limit is given: 5 % of the host and at least 512 MiB, 2 %
+ * of a GPU and at least 256 MiB; but never more than an eighth, which counts in small machines and control
+ * groups. */
 uint64_t memory_margin(const struct memory_device *d);
-/* What engines may use when no other program uses memory: total - margin; at most `limit` unless that is
- * 0. */
+/* What engines may use when no other program uses memory: `limit`, at most the total; total - margin when
+ * `limit` is 0. */
 uint64_t memory_ceiling(const struct memory_device *d, uint64_t limit, uint64_t margin);
-/* What they may use now, including the `held` bytes that running engines use: available + held - margin;
- * at most the ceiling. */
+/* What they may use now, including the `held` bytes that running engines use: available + held, less the
+ * margin when `limit` is 0; at most the ceiling. */
 uint64_t memory_capacity(const struct memory_device *d, uint64_t held, uint64_t limit,
                          uint64_t margin);
 

@@ -11,6 +11,7 @@
 #include "server/host.h"
 
 #define GIB ((double)(1u << 30))
+#define MIB ((uint64_t)1 << 20)
 
 /* A file that engines map. Several models may share one. */
 struct budget_file {
@@ -94,7 +95,7 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
     if (m->learned.footprint.source ==
         FOOTPRINT_UNKNOWN) /* a measurement does not show what it maps */
         model_estimate(m, b->devices, &m->learned.footprint);
-    footprint_measure(&m->learned.footprint, use);
+    footprint_measure(&m->learned.footprint, use, !i->measured);
     memcpy(i->sched.footprint.bytes, m->learned.footprint.bytes, b->devices * sizeof(uint64_t));
     memcpy(m->sched.next.bytes, m->learned.footprint.bytes, b->devices * sizeof(uint64_t));
     set_apart(m, &m->learned.footprint, &i->sched.footprint);
@@ -118,17 +119,41 @@ static uint64_t min(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* A budget without a limit only decides who is evicted (budget.h): what exceeds it is cut to it. */
-static uint64_t bytes_on(const struct budget *b, const struct footprint *f, size_t device)
-{
-    if (b->limit[device] || (device == 0 && f->bytes[0] > budget_ceiling(b, 0)))
-        return f->bytes[device];
-    return min(f->bytes[device], budget_capacity(b, device));
-}
-
 static uint64_t subtract(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : 0;
+}
+
+/* What a load takes for certain. What was measured includes what requests added, which says nothing of the next
+ * load; and a first reading may come late, so where the estimate is lower, that counts. */
+static uint64_t least_on(const struct budget *b, const struct model *m, const struct footprint *f,
+                         size_t device)
+{
+    struct footprint estimate;
+    if (f->source != FOOTPRINT_MEASURED)
+        return f->bytes[device];
+    model_estimate(m, b->devices, &estimate);
+    return min(f->loaded[device], estimate.bytes[device]);
+}
+
+/*
+ * What exceeds the budget is cut to it, as far as the model then still loads: it gets all there is, when no
+ * other engine is left. With a limit the load's certain part stays, so that the model is refused where that
+ * exceeds the limit. Without one (budget.h) the same goes for a device that could never hold that part.
+ */
+static uint64_t bytes_on(const struct budget *b, const struct model *m, const struct footprint *f,
+                         size_t device)
+{
+    uint64_t bytes = f->bytes[device], room = budget_capacity(b, device);
+    uint64_t total = b->snapshot->figures.device[device].total;
+    if (b->limit[device] && device == 0)
+        room = subtract(room, f->mapped);
+    if (bytes <= room)
+        return bytes;
+    uint64_t least = least_on(b, m, f, device);
+    if (b->limit[device] || (device == 0 && least > total))
+        return least > room ? least : room;
+    return room;
 }
 
 static bool is_in_use(const struct model *m, const struct sched_weights *w)
@@ -171,7 +196,7 @@ void budget_footprint(struct budget *b, const struct model *m, const struct foot
                       struct sched_footprint *out)
 {
     for (size_t d = 0; d < b->devices; d++)
-        out->bytes[d] = bytes_on(b, f, d);
+        out->bytes[d] = bytes_on(b, m, f, d);
     add_weights(b, m, f->mapped, out);
     set_apart(m, f, out);
     if (f->alone)
@@ -196,21 +221,59 @@ void budget_set_next(struct budget *b, struct model *m)
     budget_footprint(b, m, &m->learned.footprint, &m->sched.next);
 }
 
-char *budget_explain(const struct budget *b, const struct model *m)
+/* --- words --------------------------------------------------------------------------------------
+ */
+
+/* What it asks of a device, mapped weights included. */
+static uint64_t asked_of(const struct sched_footprint *asked, size_t device)
+{
+    return asked->bytes[device] + (device == 0 && asked->weights ? asked->weights->bytes : 0);
+}
+
+static char *advice_on(const struct budget *b, const struct model *m, size_t d, uint64_t asked)
+{
+    const struct memory_device *device = &b->snapshot->figures.device[d];
+    const char *hint = m->launch->program->kind->memory_hint;
+    const char *link = hint ? ", or " : "";
+    if (!hint)
+        hint = "";
+    if (asked <= budget_ceiling(b, d))
+        return mem_printf(
+            "%s%sunload or unpin other models, or free memory that other programs use", hint, link);
+    if (b->limit[d] && asked <= device->total)
+        return mem_printf("%s%sraise --memory to %s=%lluM", hint, link, device->name,
+                          (unsigned long long)((asked + MIB - 1) / MIB));
+    return mem_printf("%s%swrite what it really needs into its preset, as 'memory = %s=SIZE'", hint,
+                      link, device->name);
+}
+
+char *budget_advice(struct budget *b, const struct model *m, const struct footprint *f)
+{
+    struct sched_footprint asked = {0};
+    budget_footprint(b, m, f, &asked);
+    for (size_t d = 0; d < b->devices; d++)
+        if (asked_of(&asked, d) > budget_capacity(b, d))
+            return advice_on(b, m, d, asked_of(&asked, d));
+    return mem_strdup("unload or unpin other models");
+}
+
+char *budget_explain(struct budget *b, const struct model *m)
 {
     const struct footprint *f = &m->learned.footprint;
-    const char *hint = m->launch->program->kind->memory_hint;
-    for (size_t d = 0; d < b->devices; d++) {
+    char *advice = budget_advice(b, m, f), *text = NULL;
+    for (size_t d = 0; d < b->devices && !text; d++) {
         uint64_t needs = f->bytes[d] + (d == 0 ? f->mapped : 0);
         if (needs > budget_capacity(b, d))
-            return mem_printf(
+            text = mem_printf(
                 "model '%s' needs %.2f GiB on %s (%s), and engines may have %.2f GiB there now, "
-                "%.2f GiB at most%s; %s%sunload or unpin others, or raise --memory",
+                "%.2f GiB at most%s; %s",
                 m->entry->id, (double)needs / GIB, b->snapshot->figures.device[d].name,
                 footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
-                (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "",
-                hint ? hint : "", hint ? ", " : "");
+                (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "", advice);
     }
-    return mem_printf("model '%s' finds no room: what is loaded is pinned; unload or unpin others",
-                      m->entry->id);
+    if (!text)
+        text = mem_printf("model '%s' finds no room: what is loaded is pinned; %s", m->entry->id,
+                          advice);
+    free(advice);
+    return text;
 }

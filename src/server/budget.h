@@ -3,11 +3,14 @@
  * How much memory engines may use on each device, and how much of it a model's engine needs. The
  * scheduler decides with both.
  *
- * A device's budget is its available memory and what running engines hold, less a margin; at most the
- * limit of --memory. Such a limit is exact: a model that needs more is refused. Without a limit the
+ * A device's budget is its available memory and what running engines hold: at most the limit of --memory,
+ * or, without one, less a margin. A limit is exact: a model that needs more is refused. Without a limit the
  * budget decides which engines are evicted, and a model that needs more than the budget is loaded when
  * no other engine is left: an engine fits its context to the memory that it finds, and a mapped file
  * needs not be resident as a whole. Only a model that needs more than the host has is refused.
+ *
+ * No measurement makes a model refused that loads: what an engine grew to while it served requests is room
+ * that its next load gets if it is there; what counts against a limit is what loads were seen to take.
  */
 #ifndef HOSTLER_SERVER_BUDGET_H
 #define HOSTLER_SERVER_BUDGET_H
@@ -46,7 +49,10 @@ void budget_set_next(struct budget *b, struct model *m);
 /* The same into `out`, for the footprint `f` in place of the model's own. */
 void budget_footprint(struct budget *b, const struct model *m, const struct footprint *f,
                       struct sched_footprint *out);
-/* `model 'x' needs 20.1 GiB on host (estimated), …`: why it does not fit. The caller frees. */
-char *budget_explain(const struct budget *b, const struct model *m);
+/* What to do where it does not fit: `raise --memory to host=480M`, … The caller frees. */
+char *budget_advice(struct budget *b, const struct model *m, const struct footprint *f);
+/* `model 'x' needs 20.1 GiB on host (estimated), …`: why it does not fit, and that advice. The caller
+ * frees. */
+char *budget_explain(struct budget *b, const struct model *m);
 
 #endif

@@ -51,12 +51,15 @@ void footprint_from_dry_run(struct footprint *out, const struct engine_estimate 
     take(out, FOOTPRINT_FITTED, e);
 }
 
-void footprint_measure(struct footprint *f, const struct memory_use *use)
+void footprint_measure(struct footprint *f, const struct memory_use *use, bool just_loaded)
 {
     bool first = f->source != FOOTPRINT_MEASURED;
-    for (size_t d = 0; d < use->n; d++)
+    for (size_t d = 0; d < use->n; d++) {
         if (first || use->bytes[d] > f->bytes[d])
             f->bytes[d] = use->bytes[d];
+        if (first || (just_loaded && (!f->loaded[d] || use->bytes[d] < f->loaded[d])))
+            f->loaded[d] = just_loaded ? use->bytes[d] : 0;
+    }
     f->source = FOOTPRINT_MEASURED;
     f->alone = false;
 }

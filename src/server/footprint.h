@@ -22,6 +22,9 @@ struct footprint {
     enum footprint_source source;
     uint64_t bytes[MEMORY_DEVICES_MAX]; /* index for index with memory_figures.device, without: */
     uint64_t mapped;                    /* of the model's file, held by the host's page cache */
+    /* MEASURED: what an engine held when it had just become ready, the lowest of all loads; requests add to
+     * that (batches, prompt caches), and `bytes` is the most of both. 0 where nobody measured it. */
+    uint64_t loaded[MEMORY_DEVICES_MAX];
     bool alone; /* a load failed for want of memory: the next one gets all there is */
 };
 
@@ -33,8 +36,9 @@ void footprint_estimate(struct footprint *out, const struct engine_kind *kind,
                         const struct engine_question *q);
 /* From the answer of the kind's dry run. */
 void footprint_from_dry_run(struct footprint *out, const struct engine_estimate *e);
-/* Takes over what an engine that is ready has now, where that is more than was measured before. */
-void footprint_measure(struct footprint *f, const struct memory_use *use);
+/* Takes over what an engine that is ready has now, where that is more than was measured before.
+ * `just_loaded`: it is the first reading of this engine. */
+void footprint_measure(struct footprint *f, const struct memory_use *use, bool just_loaded);
 /* Whether the model's load and its end must not overlap with another's: the figures leave some of its
  * memory out (drivers and containers hide some, then they are less than its file), or its engine was
  * told how much memory to leave free (ENGINE_OPTION_MARGIN). */

@@ -41,22 +41,31 @@ static bool is_size(const json_t *bytes)
     return json_is_integer(bytes) && json_integer_value(bytes) >= 0;
 }
 
-static void recall_memory(const struct budget *b, struct footprint *f, json_t *memory,
-                          json_t *mapped)
+/* False: the devices are others than those of the record. */
+static bool recall_bytes(const struct budget *b, const json_t *memory, uint64_t *out)
 {
-    struct footprint found = {.source = FOOTPRINT_MEASURED};
     if (json_object_size(memory) != b->devices)
-        return; /* a device is gone: its part will be on another one */
+        return false; /* a device is gone: its part will be on another one */
     for (size_t d = 0; d < b->devices; d++) {
         json_t *bytes = json_object_get(memory, b->snapshot->figures.device[d].name);
         if (!is_size(bytes))
-            return; /* a new device */
-        found.bytes[d] = (uint64_t)json_integer_value(bytes);
+            return false; /* a new device */
+        out[d] = (uint64_t)json_integer_value(bytes);
     }
-    if (b->devices && is_size(mapped)) {
-        found.mapped = (uint64_t)json_integer_value(mapped);
-        *f = found;
-    }
+    return b->devices;
+}
+
+static void recall_memory(const struct budget *b, struct footprint *f, const json_t *kept)
+{
+    struct footprint found = {.source = FOOTPRINT_MEASURED};
+    uint64_t loaded[MEMORY_DEVICES_MAX] = {0};
+    const json_t *mapped = json_object_get(kept, "mapped");
+    if (!recall_bytes(b, json_object_get(kept, "memory"), found.bytes) || !is_size(mapped))
+        return;
+    if (recall_bytes(b, json_object_get(kept, "loaded"), loaded))
+        memcpy(found.loaded, loaded, sizeof loaded);
+    found.mapped = (uint64_t)json_integer_value(mapped);
+    *f = found;
 }
 
 void learned_recall(const struct state *s, const struct budget *b, struct model *m)
@@ -66,16 +75,15 @@ void learned_recall(const struct state *s, const struct budget *b, struct model 
     json_t *load_ms = json_object_get(kept, "load_ms");
     if (is_size(load_ms))
         m->sched.load_ms = (uint64_t)json_integer_value(load_ms);
-    recall_memory(b, &m->learned.footprint, json_object_get(kept, "memory"),
-                  json_object_get(kept, "mapped"));
+    recall_memory(b, &m->learned.footprint, kept);
 }
 
-static json_t *memory_of(const struct budget *b, const struct footprint *f)
+static json_t *memory_of(const struct budget *b, const uint64_t *bytes)
 {
     json_t *memory = json_object();
     for (size_t d = 0; d < b->devices; d++)
         json_object_set_new(memory, b->snapshot->figures.device[d].name,
-                            json_integer((json_int_t)f->bytes[d]));
+                            json_integer((json_int_t)bytes[d]));
     return memory;
 }
 
@@ -88,7 +96,8 @@ void learned_keep(struct state *s, const struct budget *b, const struct model *m
     json_object_set_new(kept, "model", json_string(m->entry->id));
     json_object_set_new(kept, "load_ms", json_integer((json_int_t)m->sched.load_ms));
     if (m->learned.footprint.source == FOOTPRINT_MEASURED) {
-        json_object_set_new(kept, "memory", memory_of(b, &m->learned.footprint));
+        json_object_set_new(kept, "memory", memory_of(b, m->learned.footprint.bytes));
+        json_object_set_new(kept, "loaded", memory_of(b, m->learned.footprint.loaded));
         json_object_set_new(kept, "mapped", json_integer((json_int_t)m->learned.footprint.mapped));
     }
     state_set(s, SECTION, key, kept, MOST);

@@ -60,8 +60,11 @@ static void on_published(void *ctx)
     host->budget.snapshot = sampler_snapshot(host->sampler);
     if (host->closing) /* no instance is left */
         return;
-    for (size_t d = 0; d < host->budget.devices; d++)
+    for (size_t d = 0; d < host->budget.devices; d++) {
         host->sched.capacity[d] = budget_capacity(&host->budget, d);
+        host->sched.config.ceiling[d] =
+            budget_ceiling(&host->budget, d); /* groups' limits change */
+    }
     learn_from_all(host);
     if (is_anybody_waiting(host))
         host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
@@ -226,4 +229,9 @@ void placement_prepare_waiting(struct host *host)
 char *placement_explain(const struct model *m)
 {
     return budget_explain(&m->host->budget, m);
+}
+
+char *placement_advice(const struct model *m, const struct footprint *f)
+{
+    return budget_advice(&m->host->budget, m, f);
 }

@@ -35,6 +35,8 @@ bool placement_would_fit(struct model *m, const struct footprint *f, struct mode
                          unsigned max, unsigned *n, bool *never);
 /* A sentence with figures: why the model does not fit. The caller frees. */
 char *placement_explain(const struct model *m);
+/* What to do where an engine of that footprint does not fit. The caller frees. */
+char *placement_advice(const struct model *m, const struct footprint *f);
 
 /* The scheduler does not place the model while its footprint is being computed, or while it is not known
  * whether its file is in the page cache. */

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Budgets by memory. What an engine takes is given in the presets, so that the figures are ours."""
+import contextlib
+import json
+import os
+import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -115,6 +120,139 @@ def test_an_estimate_is_refused_by_a_limit_alone(start, tmp_path):
     assert answer.status == 503 and "(fit-params)" in answer.error["message"]
     use(start("", folder=folder), "m")
     use(start("", "--memory", "off", folder=folder), "m")
+
+
+def test_what_requests_added_makes_no_model_too_large(start, tmp_path):
+    """Nor after a restart, nor with what a daemon kept that knew the peak alone."""
+    state, limits = tmp_path / "kept", ["--memory", "host=250M", "--state-dir", tmp_path / "kept"]
+    folder = fake_models(tmp_path / "fakes", a={"hold_mb": 60, "grow_mb": 300}, b={})
+    for unknown in (False, True):
+        server = start("", *limits, folder=folder, engine=FAKE_ENGINE)
+        for _ in range(2):
+            use(server, "a", "a", "a")
+            until(lambda s=server: s.models()["a"]["memory"]["host"] > 300 << 20, what="its growth to be read")
+            use(server, "b")
+            assert server.loaded() == ["b"]
+            assert server.models()["a"]["memory"]["host"] > 300 << 20
+        assert server.get("/hostler/v1/estimate?model=a").json["never"] is False
+        assert server.stop() == 0
+        kept = json.loads((state / "state.json").read_text(encoding="utf-8"))
+        footprint = next(f for f in kept["footprints"].values() if f["model"] == "a")
+        assert 60 << 20 < footprint["loaded"]["host"] < 250 << 20 < footprint["memory"]["host"]
+        if not unknown:
+            del footprint["loaded"]
+            (state / "state.json").write_text(json.dumps(kept), encoding="utf-8")
+
+
+def advice(error):
+    """What a message says after its figures."""
+    return error["message"].split("; ")[-1]
+
+
+def test_who_follows_the_advice_is_served(start):
+    """Too much for a limit: a greater one, or the figure in the preset."""
+    server = start("", "--memory", "host=20M")
+    answer = server.tokenize("m1")
+    assert answer.status == 503 and answer.error["state"] == "too_large"
+    limit = re.search(r"raise --memory to (host=\d+M)$", advice(answer.error))[1]
+    use(start("", "--memory", limit), "m1")
+    estimate = server.get("/hostler/v1/estimate?model=m1").json
+    assert estimate["never"] and re.search(r"raise --memory to host=\d+M$", estimate["message"])
+
+    server = start("[m1]\nmemory = 90000G\n")
+    answer = server.tokenize("m1")
+    assert answer.status == 503 and answer.error["state"] == "too_large"
+    line = re.search(r"into its preset, as '(memory = host=SIZE)'$", advice(answer.error))[1]
+    use(start(f"[m1]\n{line.replace('SIZE', '100M')}\n"), "m1")
+
+
+def test_a_smaller_context_where_it_is_advised(start):
+    server = start("[*]\nctx-size = 60000\n", "--memory", "host=140M")
+    answer = server.tokenize("m1")
+    assert answer.status == 503 and advice(answer.error).startswith("give it a smaller --ctx-size, or raise")
+    use(start("[*]\nctx-size = 512\n", "--memory", "host=140M"), "m1")
+
+
+def test_where_pinned_ones_are_in_the_way(start):
+    server = start("[m1]\nmemory = 600M\n[m2]\nmemory = 600M\n", "--memory", "1G")
+    use(server, "m1")
+    assert server.post("/models/pin", {"model": "m1"}).status == 200
+    answer = server.tokenize("m2")
+    assert answer.status == 503 and "unload or unpin other" in advice(answer.error)
+    assert server.post("/models/unpin", {"model": "m1"}).status == 200
+    use(server, "m2")
+
+
+# --- in a memory group -----------------------------------------------------------------------------
+
+@pytest.fixture
+def group():
+    """group(mib): words before a command that run it in a control group with that limit (version 1)."""
+    made = []
+    own = next((line.split(":", 2)[2] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines()
+                if line.split(":")[1] == "memory"), None)
+
+    def call(mib):
+        folder = pathlib.Path(f"/sys/fs/cgroup/memory{own}/hostler-test-{os.getpid()}-{len(made)}")
+        try:
+            folder.mkdir()
+            made.append(folder)
+            (folder / "memory.limit_in_bytes").write_text(f"{mib}M")
+        except OSError as e:
+            pytest.skip(f"no memory group can be made here: {e}")
+        return ["sh", "-c", f'echo $$ > {folder}/cgroup.procs; exec "$@"', "-"]
+
+    if own is None:
+        pytest.skip("no memory groups of version 1 here")
+    yield call
+    for folder in made:
+        def gone(folder=folder):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            return not folder.exists()
+        until(gone, what="the group's end")
+
+
+def test_a_small_group_holds_what_fits(group, start, tmp_path):
+    """The margin refuses nobody, and a limit stands in its place."""
+    folder = tmp_path / "big"
+    folder.mkdir()
+    for name in ("a", "b"):
+        tiny_model.make(str(folder / f"{name}.gguf"), pad_mb=94)
+    for limit in ([], ["--memory", "host=500M"]):
+        server = start("", *limit, folder=folder, launcher=group(600))
+        use(server, "a", "b", "a")
+        assert server.loaded() == ["a", "b"]
+        assert server.get("/hostler/v1/status").json["memory"]["host"]["budget"] in (525 << 20, 500 << 20)
+
+
+def test_a_group_with_nothing_to_spare(group, start):
+    """By the estimate there is room for one, and not for the margin beside it."""
+    server = start("[*]\nmemory = host=290M\n", launcher=group(300))
+    use(server, "m1", "m2")
+    assert server.loaded() == ["m2"]
+
+
+def test_a_file_that_is_read_again_and_again_evicts_nobody(group, start, tmp_path):
+    """Its pages are active then, and page cache all the same."""
+    server = start("[*]\nmemory = host=120M\n", launcher=group(400))
+    use(server, "m1")
+    big = tmp_path / "big"
+    big.write_bytes(b"x" * (300 << 20))
+    os.sync()
+    words = group_of(server)
+    for _ in range(3):
+        subprocess.run([*words, "cat", big], stdout=subprocess.DEVNULL, check=True)
+    use(server, "m2")
+    assert server.loaded() == ["m1", "m2"]
+
+
+def group_of(server):
+    """Words that run a command in the server's group."""
+    own = next(line.split(":", 2)[2] for line in
+               pathlib.Path(f"/proc/{server.pid}/cgroup").read_text(encoding="utf-8").splitlines()
+               if line.split(":")[1] == "memory")
+    return ["sh", "-c", f'echo $$ > /sys/fs/cgroup/memory{own}/cgroup.procs; exec "$@"', "-"]
 
 
 @pytest.mark.parametrize("value,words", [

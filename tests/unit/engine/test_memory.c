@@ -317,6 +317,11 @@ static void test_margin(void **state)
     host.total = gpu.total = 4 * GIB;
     assert_true(memory_margin(&host) == 512 * MIB);
     assert_true(memory_margin(&gpu) == 256 * MIB);
+    host.total = gpu.total = 600 * MIB; /* a part of what is there, not more than that */
+    assert_true(memory_margin(&host) == 75 * MIB);
+    assert_true(memory_margin(&gpu) == 75 * MIB);
+    host.total = 0;
+    assert_true(memory_margin(&host) == 0);
 }
 
 static void test_capacity(void **state)
@@ -326,11 +331,11 @@ static void test_capacity(void **state)
     assert_true(memory_capacity(&d, 0, 0, 0) == 10 * GIB);
     assert_true(memory_capacity(&d, 8 * GIB, 0, GIB) == 17 * GIB);
     assert_true(memory_capacity(&d, 8 * GIB, 12 * GIB, GIB) == 12 * GIB);
-    assert_true(memory_capacity(&d, 0, 12 * GIB, GIB) == 9 * GIB);
+    assert_true(memory_capacity(&d, 0, 12 * GIB, GIB) == 10 * GIB);
     assert_true(memory_capacity(&d, 0, 0, 11 * GIB) == 0);
     assert_true(memory_capacity(&d, 20 * GIB, 0, GIB) == 23 * GIB); /* counted twice somewhere */
     assert_true(memory_capacity(&d, UINT64_MAX, 0, GIB) == 23 * GIB);
-    assert_true(memory_capacity(&d, 1, UINT64_MAX, UINT64_MAX) == 0);
+    assert_true(memory_capacity(&d, 1, 0, UINT64_MAX) == 0);
 }
 
 static void test_ceiling(void **state)
@@ -339,7 +344,7 @@ static void test_ceiling(void **state)
     (void)state;
     assert_true(memory_ceiling(&d, 0, GIB) == 23 * GIB);
     assert_true(memory_ceiling(&d, 20 * GIB, GIB) == 20 * GIB);
-    assert_true(memory_ceiling(&d, 100 * GIB, GIB) == 23 * GIB);
+    assert_true(memory_ceiling(&d, 100 * GIB, GIB) == 24 * GIB);
     assert_true(memory_ceiling(&d, 0, 25 * GIB) == 0);
     assert_true(memory_ceiling(&silent, 0, 256 * MIB) == 0);
 }

@@ -55,7 +55,7 @@ static int tear_down(void **state)
 static void set_footprint(uint64_t on_host, uint64_t on_card, uint64_t mapped)
 {
     h.learned.footprint = (struct footprint){
-        .source = FOOTPRINT_MEASURED, .bytes = {on_host, on_card}, .mapped = mapped};
+        .source = FOOTPRINT_FITTED, .bytes = {on_host, on_card}, .mapped = mapped};
 }
 
 static void assert_asks(uint64_t on_host, uint64_t on_card, uint64_t weights)
@@ -89,8 +89,8 @@ static void what_engines_may_have(void **state)
     assert_int_equal(budget_ceiling(b, 0), 8 * GIB);
     assert_int_equal(budget_capacity(b, 0), 8 * GIB);
     snapshot.figures.device[0].available = GIB;
-    snapshot.held[0] = 5 * GIB; /* others use what the limit would allow */
-    assert_int_equal(budget_capacity(b, 0), 6 * GIB - MARGIN);
+    snapshot.held[0] = 5 * GIB;                       /* others use what the limit would allow */
+    assert_int_equal(budget_capacity(b, 0), 6 * GIB); /* a limit is in place of the margin */
 }
 
 static void a_device_that_does_not_answer(void **state)
@@ -149,8 +149,32 @@ static void what_was_found_is_a_guess(void **state)
     assert_asks(10 * GIB, 20 * GIB - CARD_MARGIN, found - 10 * GIB);
     set_footprint(50 * GIB, 0, 7 * GIB);
     assert_asks(found, 0, 0);
-    set_footprint(63 * GIB, 0, 0); /* more than the machine could ever give */
-    assert_asks(63 * GIB, 0, 0);
+    set_footprint(63 * GIB, 0, 0); /* the margin refuses nobody */
+    assert_asks(found, 0, 0);
+    set_footprint(65 * GIB, 0, 0); /* more than the machine could ever give */
+    assert_asks(65 * GIB, 0, 0);
+}
+
+/* It was measured at more than there is, so it was loaded, and will be again. */
+static void a_measured_peak_refuses_nobody(void **state)
+{
+    const uint64_t found = 40 * GIB - MARGIN;
+    struct footprint estimate;
+    (void)state;
+    model_estimate(&h, 2, &estimate);
+    b->limit[0] = 8 * GIB;
+    set_footprint(100 * GIB, 0, GIB);
+    h.learned.footprint.source = FOOTPRINT_MEASURED; /* by a daemon that kept the peak alone */
+    assert_asks(7 * GIB, 0, GIB);
+    h.learned.footprint.loaded[0] = 2 * GIB; /* and requests added 98 */
+    assert_asks(7 * GIB, 0, GIB);
+    h.learned.footprint.loaded[0] =
+        90 * GIB; /* that reading came late: by the estimate it is small */
+    assert_asks(7 * GIB, 0, GIB);
+    b->limit[0] = GIB + estimate.bytes[0] - 1; /* its load alone takes more */
+    assert_asks(estimate.bytes[0], 0, GIB);
+    b->limit[0] = 0;
+    assert_asks(found, 0, 0);
 }
 
 static void the_file_counts_once(void **state)
@@ -268,12 +292,21 @@ static void why_there_is_no_room(void **state)
 {
     (void)state;
     set_footprint(GIB, 22 * GIB, 0);
-    assert_explained("model 'm' needs 22.00 GiB on gpu0 (measured), and engines may have 19.52 GiB "
-                     "there now, 23.52 GiB at most; give it");
+    assert_explained(
+        "model 'm' needs 22.00 GiB on gpu0 (fit-params), and engines may have 19.52 GiB "
+        "there now, 23.52 GiB at most; unload or unpin other models");
     b->limit[0] = 8 * GIB;
     set_footprint(2 * GIB, 22 * GIB, 7 * GIB);
-    assert_explained("needs 9.00 GiB on host (measured), and engines may have 8.00 GiB there now, "
-                     "8.00 GiB at most (--memory);");
+    assert_explained(
+        "needs 9.00 GiB on host (fit-params), and engines may have 8.00 GiB there now, "
+        "8.00 GiB at most (--memory); give it a smaller --ctx-size, or raise --memory to "
+        "host=9216M");
+    set_footprint(70 * GIB, 0, 7 * GIB);
+    assert_explained("or write what it really needs into its preset, as 'memory = host=SIZE'");
+    b->limit[0] = 50 * GIB; /* other programs have what it needs */
+    set_footprint(45 * GIB, 0, 0);
+    assert_explained("45.00 GiB on host (fit-params), and engines may have 40.00 GiB there now");
+    assert_explained("or free memory that other programs use");
     set_footprint(GIB, GIB, 7 * GIB);
     assert_explained("what is loaded is pinned");
 }
@@ -288,6 +321,7 @@ int main(void)
         BUDGET_TEST(limits_of_devices),
         BUDGET_TEST(a_limit_is_kept_to_the_byte),
         BUDGET_TEST(what_was_found_is_a_guess),
+        BUDGET_TEST(a_measured_peak_refuses_nobody),
         BUDGET_TEST(the_file_counts_once),
         BUDGET_TEST(the_file_is_in_use),
         BUDGET_TEST(after_a_failure_all_there_is),

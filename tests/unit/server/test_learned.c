@@ -69,8 +69,10 @@ static int tear_down(void **state)
 
 static void keep_measured(void)
 {
-    h.learned.footprint = (struct footprint){
-        .source = FOOTPRINT_MEASURED, .bytes = {1 * GIB, 3 * GIB}, .mapped = 2 * GIB};
+    h.learned.footprint = (struct footprint){.source = FOOTPRINT_MEASURED,
+                                             .bytes = {1 * GIB, 3 * GIB},
+                                             .mapped = 2 * GIB,
+                                             .loaded = {GIB / 2, 2 * GIB}};
     h.sched.load_ms = 1234;
     learned_keep(s, &b, &h);
     begin();
@@ -92,6 +94,8 @@ static void what_was_measured(void **state)
     assert_int_equal(h.learned.footprint.bytes[0], 1 * GIB);
     assert_int_equal(h.learned.footprint.bytes[1], 3 * GIB);
     assert_int_equal(h.learned.footprint.mapped, 2 * GIB);
+    assert_int_equal(h.learned.footprint.loaded[0], GIB / 2);
+    assert_int_equal(h.learned.footprint.loaded[1], 2 * GIB);
     assert_false(h.learned.footprint.alone);
     assert_int_equal(h.sched.load_ms, 1234);
     assert_int_equal(h.sched.load_ms, 1234);
