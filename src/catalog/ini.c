@@ -2,7 +2,6 @@
 #include "catalog/ini.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +19,7 @@ struct reader {
 };
 
 #define BLANKS " \t"
+#define COMMENT ";#" /* what begins one */
 
 /* Cuts the blanks off both ends, in place. */
 static char *trim(char *text)
@@ -43,7 +43,7 @@ static bool is_clean(const char *text)
 
 static void cut_comment(char *text)
 {
-    text[strcspn(text, ";#")] = '\0';
+    text[strcspn(text, COMMENT)] = '\0';
 }
 
 /* Cuts what an error quotes, in place, and makes one line of it: somebody may have named a file that
@@ -94,16 +94,48 @@ static int begin_section(struct reader *r, char *text)
     r->section = mem_strdup(name);
     r->line.section = r->section;
     r->line.key = r->line.value = NULL;
+    r->line.cut = false;
     return r->handler(&r->line, r->ctx, r->err);
+}
+
+/* The quote that closes the one at `text`: the first one behind which nothing follows but a comment. NULL: none. */
+static char *closing_quote(char *text)
+{
+    for (char *end = text; (end = strchr(end + 1, *text));) {
+        const char *behind = end + 1 + strspn(end + 1, BLANKS);
+        if (!*behind || *behind == ';' || *behind == '#')
+            return end;
+    }
+    return NULL;
+}
+
+/* `text`: what stands behind the `=`; it is changed. `*cut`: the comment that was cut off may have been meant as a
+ * part of the value. */
+static char *take_value(char *text, bool *cut)
+{
+    text += strspn(text, BLANKS);
+    bool quoted = *text == '"' || *text == '\'';
+    char *end = quoted ? closing_quote(text) : NULL;
+    char *comment = text + strcspn(text, COMMENT);
+    *cut = false;
+    if (end && comment < end) {
+        *end = '\0';
+        return text + 1;
+    }
+    if (*comment && comment > text)
+        *cut = !strchr(BLANKS, comment[-1]) || (quoted && !end);
+    *comment = '\0';
+    return trim(text);
 }
 
 static int read_pair(struct reader *r, char *text)
 {
     char *equals = strchr(text, '=');
-    cut_comment(text);
-    if (!equals || !strchr(text, '='))
+    if (!equals || equals > text + strcspn(text, COMMENT)) {
+        cut_comment(text);
         return error_set(r->err, -EINVAL, "line %u: '%s' is neither [SECTION] nor KEY = VALUE",
                          r->line.number, shorten(text));
+    }
     *equals = '\0';
     char *key = trim(text);
     if (key[0] == '-')
@@ -113,7 +145,7 @@ static int read_pair(struct reader *r, char *text)
         return error_set(r->err, -EINVAL, "line %u: '%s' cannot be a key", r->line.number,
                          shorten(key));
     r->line.key = key;
-    r->line.value = trim(equals + 1);
+    r->line.value = take_value(equals + 1, &r->line.cut);
     return r->handler(&r->line, r->ctx, r->err);
 }
 

@@ -5,6 +5,9 @@
  *     ; comment
  *     [section]              # up to the `]`, blanks around it dropped
  *     key = value            # a value ends at `;`, `#` or the line's end, blanks around it dropped
+ *     key = "a;b"            # not in llama.cpp: quotes, single or double, around a value with `;` or `#`
+ *
+ * Quotes around any other value are a part of it, as in llama.cpp.
  *
  * Not inih: its files differ in what a comment is and where a value goes on, its Debian build cuts
  * lines at 200 bytes, and it does not tell which line a value is from.
@@ -12,6 +15,7 @@
 #ifndef HOSTLER_CATALOG_INI_H
 #define HOSTLER_CATALOG_INI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -21,6 +25,8 @@ struct ini_line {
     const char *section; /* NULL before the first */
     const char *key;     /* NULL: the line begins `section` */
     const char *value;   /* may be empty */
+    bool
+        cut; /* behind the value stands a comment that may have been meant as a part of it: `a;b` */
 };
 
 /* Called for each line that says something; its strings are good during the call. A negative errno,

@@ -338,6 +338,10 @@ static int read_pair(struct reader *r, struct preset *p, const struct ini_line *
     struct error why = {""};
     const struct own_key *own = find_own(line->key);
     int rc;
+    if (line->cut && r->warns)
+        log_warn("%s: line %u: the value of %s ends where a ';' or '#' begins a comment; write it "
+                 "in quotes if the rest is a part of it",
+                 r->config->models_preset, line->number, line->key);
     if (own) {
         if (own->kind != KIND_ENV) /* which may hold secrets */
             remember(p, line);

@@ -123,6 +123,11 @@ differs("an indented key is a key",
          "refused", True, False))
 differs("blanks around a section's name are no part of it",
         ("test_presets.py::test_names_of_a_section[' padded '-'padded ']", "ids", ["padded "], ["padded"]))
+QUOTED = "test_presets.py::test_values_in_quotes"
+differs("quotes are a way to write a value with ; or #", *(
+    (f"{QUOTED}[{value!r}-{stock!r}]", "value.--chat-template", stock, hostler) for value, stock, hostler in (
+        ('"a;b"', '"a', "a;b"), ("'a;b'", "'a", "a;b"), ('"a#b" # words', '"a', "a#b"),
+        ('"a;b" ; "words"', '"a', "a;b"), ('"a"b;c"', '"a"b', 'a"b;c'))))
 SPELLING = "test_presets.py::test_the_spelling_of_a_section_is_a_name_too"
 differs("a name has a normal form, and every spelling of it is answered",
         *((SPELLING, f"others.{name}", 400, 200) for name in ("u/r:UD-Q4_K_XL", "u/r:q4_k_xl", "m:8b", "n:Q8")),

@@ -105,6 +105,14 @@ def test_values(start, see, value, expected):
         re.compile(re.escape(f"chat-template = {expected}\n")))
 
 
+@pytest.mark.parametrize("value,expected", [
+    ('"a;b"', '"a'), ("'a;b'", "'a"), ('"a#b" # words', '"a'), ('"a;b" ; "words"', '"a'), ('"a"b;c"', '"a"b'),
+    ('"a" ; words', '"a"'), ('"a;b', '"a'), ('x"a;b"', 'x"a')], ids=repr)
+def test_values_in_quotes(start, see, value, expected):
+    server = start.preset(f"[one]\nmodel = M1\nchat-template = {value}\n")
+    see("value", chosen(server, "one", "--chat-template"), {"--chat-template": expected})
+
+
 @pytest.mark.parametrize("name,model", [
     *((n, n) for n in ("one", "a b", "user/repo:Q4", "größe", "[x", "1", "a.b-c_d")), (" padded ", "padded "),
     ("u/r:UD-Q4_K_XL", "u/r:Q4_K_XL"), ("u/r:q4_k_m", "u/r:Q4_K_M"), ("my:model-a.b", "my:B"), ("a:b:c-d", "a:b:D"),

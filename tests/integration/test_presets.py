@@ -92,6 +92,20 @@ def test_the_engine_gets_what_the_list_says(start):
     assert server.models()["m1"]["meta"]["n_ctx"] == 512
 
 
+def test_values_that_a_comment_cuts(start):
+    server = start("[m1]\nsamplers = top_k;top_p;temperature\ntemp = 0.5 ; warm\n\n[m2]\n"
+                   "samplers = \"top_k;top_p;temperature\"; the order counts\nreverse-prompt = 'a#b'\ntags = a#b\n")
+    assert value(status(server, "m1")["args"], "--samplers") == "top_k"
+    assert value(status(server, "m1")["args"], "--temperature") == "0.5"
+    assert value(status(server, "m2")["args"], "--samplers") == "top_k;top_p;temperature"
+    assert value(status(server, "m2")["args"], "--reverse-prompt") == "a#b"
+    assert server.tokenize("m2").status == 200
+    assert value(command_line(server, "m2"), "--samplers") == "top_k;top_p;temperature"
+    for line, key in {2: "samplers", 8: "tags"}.items():
+        assert server.log().count(f"line {line}: the value of {key} ends where") == 1
+    assert server.log().count("ends where a ';' or '#'") == 2
+
+
 def test_aliases_route_and_tags_are_listed(start):
     server = start("[m1]\nalias = gpt-4, best\ntags = chat,small\n")
     entry = server.models()["m1"]
