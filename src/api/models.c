@@ -33,19 +33,19 @@ static int append_downloads(struct api *api, struct buf *list, bool first)
 }
 
 /* A model that is missing and being downloaded is listed once, as a download. */
-static bool is_on_its_way(const struct api *api, const struct model *m)
+static bool is_listed(const struct api *api, const struct model *m)
 {
-    return m->entry->missing && downloads_has(api->downloads, m->entry->id);
+    return !m->entry->hidden && !(m->entry->missing && downloads_has(api->downloads, m->entry->id));
 }
 
 static json_t *entry_of(struct api *api, struct model *m)
 {
-    return is_on_its_way(api, m) ? NULL : model_json_entry(m);
+    return is_listed(api, m) ? model_json_entry(m) : NULL;
 }
 
 static json_t *public_entry_of(struct api *api, struct model *m)
 {
-    return is_on_its_way(api, m) ? NULL : model_json_public_entry(m);
+    return is_listed(api, m) ? model_json_public_entry(m) : NULL;
 }
 
 /* O(models). */

@@ -135,6 +135,13 @@ static const char *model_tag(const char *name, size_t *len, unsigned *no)
     return tag_of(name, len, no);
 }
 
+static bool is_first_shard(const char *name)
+{
+    size_t len;
+    unsigned no;
+    return model_tag(name, &len, &no) && no == 1;
+}
+
 static bool is_imatrix(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -273,6 +280,7 @@ static int current_commit(const char *repo_path, char commit[COMMIT_LEN + 1])
 struct snapshot {
     struct walk walk;
     struct files files;
+    char *first; /* the model that the file system lists first; owned; NULL */
 };
 
 static void list_file(struct walk *w, int dir, const char *name, const char *path)
@@ -281,6 +289,8 @@ static void list_file(struct walk *w, int dir, const char *name, const char *pat
     struct stat st;
     if (!file_is_gguf(name))
         return;
+    if (!s->first && is_first_shard(path))
+        s->first = mem_strdup(path);
     int rc = fstatat(dir, name, &st, 0) < 0 ? -errno : 0;
     if (file_error_passes(rc))
         leave_out(w, path, rc);
@@ -362,6 +372,7 @@ static void add_model(struct folder *out, const char *repo, const struct snapsho
     files_fill(m, s->walk.root, run, n);
     if (!m->problem && is_imatrix(m->path))
         m->problem = mem_printf("%s is an importance matrix, not a model", m->path);
+    m->first_in_repo = s->first && strcmp(s->first, run->name) == 0;
     const struct file *mmproj = best_mmproj(&s->files, run->name);
     if (mmproj) {
         m->mmproj = mem_printf("%s/%s", s->walk.root, mmproj->name);
@@ -384,6 +395,7 @@ static int read_snapshot(struct folder *out, const char *repo, const char *path)
         add_model(out, repo, &s, i, n);
     }
     files_finish(&s.files);
+    free(s.first);
     return file_error_passes(s.walk.error) ? s.walk.error : 0;
 }
 

@@ -118,6 +118,7 @@ static struct entry *entry_create(struct folder_model *m)
                                       .draft = m->draft,
                                       .problem = m->problem,
                                       .missing = m->missing,
+                                      .hidden = m->hidden,
                                       .shards = m->shards,
                                       .size = m->size,
                                       .created = m->mtime,
@@ -542,6 +543,7 @@ static bool update(struct catalog *c, struct entry *e, struct folder_model *m, b
 {
     if (e && unchanged(e, m)) {
         e->model.source = m->source;
+        e->model.hidden = m->hidden;
         return true;
     }
     if (patient && folder_model_is_fresh(m, now))

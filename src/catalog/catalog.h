@@ -45,6 +45,7 @@ struct catalog_model {
     struct gguf_info *mmproj_info; /* of `mmproj`; NULL without one, and until it is READ */
     char *problem;                 /* when BROKEN: why, for a person */
     bool missing; /* BROKEN, since no file of it is known: there is nothing to load */
+    bool hidden;  /* not listed, but usable; may change while it is in the table */
     bool removed; /* no longer in the table; kept until catalog_model_release() */
     void *owner;  /* the server's record of it; the catalog does not touch it */
 };

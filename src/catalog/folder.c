@@ -317,11 +317,26 @@ struct folder_model *folder_insert(struct folder *f, struct folder_model *m)
     return &f->v[i];
 }
 
-void folder_drop(struct folder *f, size_t index)
+static char *copy_of(const char *text)
 {
-    folder_model_finish(&f->v[index]);
-    memmove(&f->v[index], &f->v[index + 1], (f->n - index - 1) * sizeof *f->v);
-    f->n--;
+    return text ? mem_strdup(text) : NULL;
+}
+
+void folder_model_copy(struct folder_model *to, const struct folder_model *from)
+{
+    char *id = to->id;
+    *to = *from;
+    to->id = id;
+    to->path = copy_of(from->path);
+    to->mmproj = copy_of(from->mmproj);
+    to->draft = copy_of(from->draft);
+    to->problem = copy_of(from->problem);
+}
+
+void folder_copy(struct folder *to, const struct folder *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        folder_model_copy(folder_add(to, mem_strdup(from->v[i].id)), &from->v[i]);
 }
 
 void folder_merge(struct folder *f, struct folder *more)

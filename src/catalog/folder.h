@@ -37,10 +37,12 @@ struct folder_model {
     char
         *problem; /* why it cannot run (a shard is missing), for a person; NULL when all is there */
     bool missing; /* no file of it is known: `problem` says so */
-    unsigned shards; /* files of the model itself; 1 when it is not split */
-    uint64_t size;   /* bytes, all shards */
-    time_t mtime;    /* of the shard that changed last */
-    time_t changed;  /* of whichever of all its files changed last */
+    bool hidden;  /* it is not listed (dedup-cache-models), but can be used */
+    bool first_in_repo; /* in the cache: the file system lists it before others of its repository */
+    unsigned shards;    /* files of the model itself; 1 when it is not split */
+    uint64_t size;      /* bytes, all shards */
+    time_t mtime;       /* of the shard that changed last */
+    time_t changed;     /* of whichever of all its files changed last */
     /* Differ when the file does (device, inode, size or time of change); 0 when there is none. */
     uint64_t stamp, mmproj_stamp, draft_stamp;
 };
@@ -65,8 +67,10 @@ void folder_merge(struct folder *f, struct folder *more);
 struct folder_model *folder_find(const struct folder *f, const char *id);
 /* Adds `m`, whose id must not be there yet, at its place; its strings are the folder's then. */
 struct folder_model *folder_insert(struct folder *f, struct folder_model *m);
-/* Takes the record at `index` out and frees it. */
-void folder_drop(struct folder *f, size_t index);
+/* Fills `to`, which was empty, with copies. */
+void folder_copy(struct folder *to, const struct folder *from);
+/* Copies all but the id, which `to` keeps. `to` has nothing to free but that. */
+void folder_model_copy(struct folder_model *to, const struct folder_model *from);
 /* Whether a file of it changed less than FOLDER_SETTLE_S seconds before `now`: it may still be
  * being written. */
 bool folder_model_is_fresh(const struct folder_model *m, time_t now);

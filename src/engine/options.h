@@ -30,6 +30,8 @@ enum engine_option_role {
     ENGINE_OPTION_VERSION,     /* prints the program's version */
     ENGINE_OPTION_PROJECTOR,   /* path of the file that encodes images and sound */
     ENGINE_OPTION_DRAFT,       /* path of the draft model's file */
+    ENGINE_OPTION_REPO_FILE,   /* which file of the model's repository */
+    ENGINE_OPTION_DRAFT_REPO,  /* the draft model's name on the hub */
     ENGINE_OPTION_ALIAS,       /* the model's names, separated by commas */
     ENGINE_OPTION_TAGS,        /* tags for lists, separated by commas */
     ENGINE_OPTION_TOKEN,       /* a secret: passed in the environment, never as an argument */

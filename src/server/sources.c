@@ -4,37 +4,37 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/model_name.h"
 #include "catalog/cache.h"
+#include "catalog/cache_choice.h"
 #include "catalog/gguf.h"
+#include "server/dedup.h"
 
 /* --- sections -----------------------------------------------------------------------------------
  */
 
-/* Fills in the cached file of a model that the engine fetches, if there is one. */
-static void fill_remote(struct folder_model *m, const struct folder *cached, const char *repo)
+/* Fills in the cached file of a model that the engine fetches, if there is one. If the name leaves the choice of the
+ * file to the engine, so is that of its projector. */
+static void fill_remote(struct folder_model *m, const struct folder *cached, const char *repo,
+                        const char *file)
 {
-    char *id = model_name_normal(repo);
-    const struct folder_model *from = folder_find(cached, id);
-    if (from) {
-        char *name = m->id;
-        *m = *from;
-        m->id = name;
-        m->path = mem_strdup(from->path);
-        m->mmproj = from->mmproj ? mem_strdup(from->mmproj) : NULL;
-        m->draft = from->draft ? mem_strdup(from->draft) : NULL;
-        m->problem = from->problem ? mem_strdup(from->problem) : NULL;
-    }
-    free(id);
+    const struct folder_model *from = cache_choice(cached, repo, file);
+    if (!from)
+        return;
+    folder_model_copy(m, from);
+    if (!file && strchr(repo, ':'))
+        return;
+    free(m->mmproj);
+    m->mmproj = NULL;
+    m->mmproj_stamp = 0;
 }
 
 /* The record of a model that only the section names. */
 static void read_own_model(struct folder_model *m, const struct engine_arg *arg, const char *name,
-                           const struct folder *cached)
+                           const struct folder *cached, const char *file)
 {
     struct error why;
     if (arg->option->role == ENGINE_OPTION_MODEL &&
@@ -45,7 +45,7 @@ static void read_own_model(struct folder_model *m, const struct engine_arg *arg,
         m->path = mem_strdup(arg->value);
         m->problem = mem_strdup(why.text);
     } else if (arg->option->role == ENGINE_OPTION_REPO) {
-        fill_remote(m, cached, arg->value);
+        fill_remote(m, cached, arg->value, file);
     }
 }
 
@@ -135,7 +135,8 @@ static void add_missing(struct sources *s, const struct config *c, const struct 
     folder_insert(&s->models, &m);
 }
 
-static void add_section(struct sources *s, const struct config *c, const struct preset *p)
+static void add_section(struct sources *s, const struct config *c, const struct folder *cached,
+                        const struct preset *p)
 {
     const struct engine_arg *arg = engine_args_model(&p->args);
     struct folder_model *m = folder_find(&s->models, p->model);
@@ -147,7 +148,8 @@ static void add_section(struct sources *s, const struct config *c, const struct 
     }
     if (arg) {
         struct folder_model own;
-        read_own_model(&own, arg, p->model, &s->models);
+        read_own_model(&own, arg, p->model, cached,
+                       dedup_value(&s->presets, p, ENGINE_OPTION_REPO_FILE));
         if (m) {
             folder_model_finish(m);
             *m = own;
@@ -219,31 +221,6 @@ static int check_aliases(const struct sources *s, const struct config *c, struct
     return 0;
 }
 
-/* --- the cache ----------------------------------------------------------------------------------
- */
-
-static bool is_same_file(const char *a, const char *b)
-{
-    struct stat sa, sb;
-    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
-           sa.st_ino == sb.st_ino;
-}
-
-/* Drops cached models whose file belongs to a section with dedup-cache-models. */
-static void hide_cached(struct sources *s)
-{
-    for (size_t i = 0; i < s->presets.n; i++) {
-        const struct folder_model *m = folder_find(&s->models, s->presets.v[i].model);
-        if (!s->presets.v[i].settings.hides_cached || !m || !m->path)
-            continue;
-        const char *path = m->path;
-        for (size_t k = s->models.n; k-- > 0;)
-            if (s->models.v[k].source == MODEL_SOURCE_CACHE &&
-                is_same_file(s->models.v[k].path, path))
-                folder_drop(&s->models, k);
-    }
-}
-
 /* --- all ----------------------------------------------------------------------------------------
  */
 
@@ -253,27 +230,28 @@ static void hide_cached(struct sources *s)
  */
 static int read_many(struct sources *s, const struct config *c, bool checked, struct error *err)
 {
-    struct folder cached = {0};
+    struct folder cached = {0}, merged = {0};
     int rc = c->models_dir ? folder_read(&s->models, c->models_dir, err) : 0;
     if (!rc && c->cache_dir)
         rc = cache_read(&cached, c->cache_dir, err);
     s->lacks_folder = rc != 0;
     for (size_t i = 0; i < cached.n; i++)
         cached.v[i].source = MODEL_SOURCE_CACHE;
-    if (!rc)
-        folder_merge(&s->models, &cached);
-    folder_finish(&cached);
-    if (!rc)
+    if (!rc) {
+        folder_copy(&merged, &cached);
+        folder_merge(&s->models, &merged);
         find_models(s, c, checked);
+    }
     for (size_t i = 0; i < s->presets.n && !rc; i++)
-        add_section(s, c, &s->presets.v[i]);
+        add_section(s, c, &cached, &s->presets.v[i]);
     if (!rc && checked)
         rc = check_aliases(s, c, err);
-    if (rc)
-        return rc;
-    hide_cached(s);
-    watched_list(&s->watched, c, &s->presets, &s->models);
-    return 0;
+    if (!rc) {
+        dedup_hide(&s->models, &cached, &s->presets);
+        watched_list(&s->watched, c, &s->presets, &s->models);
+    }
+    folder_finish(&cached);
+    return rc;
 }
 
 /* Classic mode: the model's id is its first alias, else its file's name without the suffix, else what the

@@ -112,6 +112,49 @@ def test_the_three_sources_in_order(start, models, see):
     see("context", server.be_loaded("u/r:Q4_0").entry("u/r:Q4_0")["meta"]["n_ctx"], 512)
 
 
+DEDUP = "dedup-cache-models = true\n"
+
+
+@pytest.mark.parametrize("text,hidden", [
+    ("[one]\nhf-repo = u/r:Q4_K_M\n", []),
+    ("[one]\nhf-repo = u/r:Q4_K_M\n" + DEDUP, ["u/r:Q4_K_M"]),
+    ("[one]\nhf-repo = u/r:q8_0\n" + DEDUP, ["u/r:Q8_0"]),
+    ("[one]\nhf-repo = u/r\n" + DEDUP, ["u/r:Q4_K_M"]),
+    ("[one]\nhf-repo = u/r\nhf-file = x-Q8_0.gguf\n" + DEDUP, ["u/r:Q8_0"]),
+    ("[one]\nhf-repo = u/r:Q8_0\nspec-draft-hf = u/d:Q4_K_M\n" + DEDUP, ["u/d:Q4_K_M", "u/r:Q8_0"]),
+    ("[one]\nmodel = M1\nhf-repo-draft = u/d\n" + DEDUP, ["u/d:Q4_K_M"]),
+    ("[*]\n" + DEDUP + "[one]\nhf-repo = u/r:Q8_0\n", ["u/r:Q8_0"]),
+    ("[*]\nhf-repo = u/r:Q8_0\n" + DEDUP + "[one]\nctx-size = 256\n", ["u/r:Q8_0"]),
+    ("[*]\n" + DEDUP + "[one]\nhf-repo = u/r:Q8_0\ndedup-cache-models = false\n", []),
+    ("[u/r:Q8_0]\nctx-size = 256\n" + DEDUP, []),
+    ("[one]\nmodel = M1\n" + DEDUP, [])], ids=repr)
+def test_dedup(start, see, text, hidden):
+    """What a section stands for is not listed beside it, but can be used, and comes back."""
+    start.cached("u/r", "x-Q4_K_M.gguf", "x-Q8_0.gguf")
+    start.cached("u/d", "d-Q4_K_M.gguf")
+    server = start.preset(text)
+    cached = {"u/r:Q4_K_M", "u/r:Q8_0", "u/d:Q4_K_M"}
+    see("hidden", sorted(cached - set(ids(server))), hidden)
+    see("usable", [server.tokenize(m).status for m in hidden], [200] * len(hidden))
+    start.presets(text.replace(DEDUP, ""))
+    see("reload", server.get("/models?reload=1").status, 200)
+    see("all are back", sorted(cached - set(ids(server))), [])
+
+
+@pytest.mark.parametrize("files,taken", [
+    (["x-Q5_K_M.gguf", "x-Q8_0.gguf"], "u/r:Q8_0"), (["x-Q4_0.gguf", "x-Q8_0.gguf", "x-Q4_K_M.gguf"], "u/r:Q4_K_M"),
+    (["x-Q6_K.gguf", "x-Q4_0.gguf", "x-IQ4_XS.gguf"], None), (["x-BF16.gguf", "x-Q6_K.gguf"], None),
+    (["z-Q5_0.gguf", "a-Q6_K.gguf"], None), (["Q4_K_M/y-Q6_K.gguf", "x-Q8_0.gguf"], "u/r:Q8_0")],
+    ids=lambda v: ",".join(v) if isinstance(v, list) else "")
+def test_which_file_a_repository_stands_for(start, see, files, taken):
+    """Without a tag, and without one of the usual tags, the file system's order decides."""
+    start.cached("u/r", *files)
+    server = start.preset("[one]\nhf-repo = u/r\n" + DEDUP)
+    left = ids(server)
+    see("number left", len(left), len(files))  # with the section's
+    see("taken is listed", taken in left, False)
+
+
 def test_a_reload_finds_what_was_added(start, see):
     server = start()
     start.cached("u/r", "x-Q4_0.gguf")

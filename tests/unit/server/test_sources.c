@@ -184,7 +184,8 @@ static void a_section_knows_its_cached_file(void **state)
     assert_null(model("n")->path);
     assert_models("m:preset n:preset user/repo:Q4_K_M:cache ");
     read_all("[m]\nhf-repo = user/repo:q4_k_m\ndedup-cache-models = on\n");
-    assert_models("m:preset ");
+    assert_models("m:preset user/repo:Q4_K_M:cache ");
+    assert_true(model("user/repo:Q4_K_M")->hidden && !model("m")->hidden);
     read_all("[user/repo:Q4_K_M]\nctx-size = 5\n");
     assert_models("user/repo:Q4_K_M:preset ");
 }
