@@ -43,7 +43,7 @@ def test_props_with_an_empty_model_are_the_routers(router, see, model):
 
 @pytest.mark.parametrize("method,path", [
     ("GET", "/nowhere"), ("GET", "/v1"), ("GET", "/v1/"), ("POST", "/nowhere"), ("GET", "/models/"),
-    ("GET", "/models/m1"), ("GET", "/v1/models/m1"), ("DELETE", "/nowhere"),
+    ("GET", "/models/m1"), ("GET", "/v1/models/unknown"), ("DELETE", "/nowhere"),
     ("GET", "//health"), ("GET", "/HEALTH"), ("POST", "/v1/models/load"), ("POST", "/v1/models/unload"), ("GET", "/v1/models/sse")])
 def test_no_such_route(router, see, method, path):
     see("answer", router.request(method, path, body=None if method == "GET" else "{}"),
