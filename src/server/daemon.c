@@ -32,6 +32,9 @@ struct daemon {
     uv_timer_t last_writes; /* of the state, where the loop cannot end by itself */
     struct host *host;
     struct refresh *refresh;
+    struct host_listener first_load; /* classic mode, until the only model was ready once */
+    uv_timer_t
+        first_load_failed; /* in the turn after that: then it is known whether it is tried again */
     struct refresh_waiter reloaded; /* for SIGHUP */
     bool reloading;                 /* `reloaded` waits */
     struct reload reload;           /* of the log file and the certificate */
@@ -43,7 +46,7 @@ struct daemon {
     void *api;
     unsigned end_requests; /* SIGTERM, SIGINT */
     bool closing;
-    int status; /* of the process: 1 when an engine could not be ended */
+    int status; /* of the process: 1 when an engine could not be ended, or the only model not loaded */
 };
 
 /* Of SIGTERM and SIGINT, once the loop takes them no more. */
@@ -84,6 +87,7 @@ static void on_turn(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     uv_close((uv_handle_t *)&d->timer, NULL);
+    uv_close((uv_handle_t *)&d->first_load_failed, NULL);
     if (d->api)
         d->handlers->destroy(d->api);
     d->api = NULL;
@@ -171,6 +175,45 @@ static void end(struct daemon *d, int signum)
         d->flush_until = uv_now(&d->loop); /* no engine is left: slow readers are cut off */
     else
         host_shutdown(d->host, 0, on_host_idle, d);
+}
+
+/* --- the only model -----------------------------------------------------------------------------
+ */
+
+/* Whoever waits for it has been refused; what supervises the daemon learns of it by the exit status. */
+static void on_first_load_failed(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    const struct model *m = host_at(d->host, 0);
+    if (!m || model_waits(m) || model_instance(m) || d->end_requests)
+        return;
+    log_error("the only model could not be loaded: %s", m->outcome.failure);
+    supervisor_tell(d->supervisor, "STOPPING=1", "%s", m->outcome.failure);
+    d->status = 1;
+    d->end_requests = 1;
+    http_server_quiesce(d->server);
+    host_shutdown(d->host, 0, on_host_idle, d);
+}
+
+static void on_only_model(struct host_listener *l, enum host_event event, struct model *m,
+                          struct instance *i)
+{
+    struct daemon *d = container_of(l, struct daemon, first_load);
+    (void)i;
+    if (event == HOST_EV_READY || event == HOST_EV_SHUTDOWN) {
+        host_unlisten(d->host, l);
+        uv_timer_stop(&d->first_load_failed);
+    } else if (event == HOST_EV_GONE && m->outcome.reason == OUTCOME_LOAD_FAILED) {
+        uv_timer_start(&d->first_load_failed, on_first_load_failed, 0, 0);
+    }
+}
+
+/* As llama-server: a server of one model ends when that cannot be loaded at the start. Later on it is tried again. */
+static void watch_first_load(struct daemon *d)
+{
+    d->first_load.on_event = on_only_model;
+    if (d->config->classic)
+        host_listen(d->host, &d->first_load);
 }
 
 /* --- signals ------------------------------------------------------------------------------------
@@ -367,6 +410,7 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     int rc = host_create(&d->host, &d->loop, d->config, err);
     if (rc)
         return rc;
+    watch_first_load(d);
     d->refresh = refresh_create(d->host);
     d->handlers = api;
     d->reloaded.done = on_reloaded;
@@ -443,6 +487,8 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     }
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
+    uv_timer_init(&d->loop, &d->first_load_failed);
+    d->first_load_failed.data = d;
     children_reap(&d->loop);
     watch_signals(d);
     supervisor_watch(supervisor, &d->loop);

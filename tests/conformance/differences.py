@@ -263,6 +263,3 @@ differs("an authentication scheme has no case (RFC 9110, 11.1)",
 differs("the one model can be loaded and unloaded too",
         ("test_classic.py::test_the_routers_routes[/models/load]", "answer", {"status": 404}, {"status": 400}),
         ("test_classic.py::test_the_routers_routes[/models/unload]", "answer", {"status": 404}, {"status": 200}))
-BROKEN = "test_classic.py::test_a_model_that_cannot_be_loaded[is broken]"
-differs("it stays, tells why, and tries again when it is asked to",
-        (BROKEN, "ended", True, False), (BROKEN, "exit status is not 0", True, ABSENT))

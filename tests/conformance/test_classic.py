@@ -101,14 +101,27 @@ def test_a_key(start, models, see):
     see("with it", server.get("/props", headers={"Authorization": "Bearer one"}).status, 200)
 
 
-@pytest.mark.parametrize("what", ["is not there", "is broken"])
-def test_a_model_that_cannot_be_loaded(start, see, what):
-    path = start.file("bad.gguf", "GGUF, but no more") if what == "is broken" else start.folder / "nowhere.gguf"
-    server = start("--model", path, wait=False)
-    server.until(lambda: server.process.poll() is not None or "exited with code 1" in server.log())
-    see("ended", server.process.poll() is not None, True)
-    if server.process.poll() is not None:
-        see("exit status is not 0", server.process.wait() != 0, True)
+def broken_model(start, what, models):
+    """Arguments of a server that cannot load its model."""
+    if what == "is broken":
+        return ["--model", start.file("bad.gguf", "GGUF, but no more")]
+    if what == "is cut":
+        whole = (models / "m1.gguf").read_bytes()
+        path = start.file("cut.gguf", "")
+        path.write_bytes(whole[:len(whole) // 2])
+        return ["--model", path]
+    if what == "is in no cache":
+        return ["-hf", "nobody/nothing:Q4_0", "--offline"]
+    if what == "wants what it cannot have":
+        return ["--model", models / "m1.gguf", "--lora", start.folder / "nowhere.gguf"]
+    return ["--model", start.folder / "nowhere.gguf"]
+
+
+@pytest.mark.parametrize("what", ["is not there", "is broken", "is cut", "is in no cache", "wants what it cannot have"])
+def test_a_model_that_cannot_be_loaded(start, models, see, what):
+    """Whoever supervises the server learns of it."""
+    server = start(*broken_model(start, what, models), wait=False)
+    see("exit status", server.process.wait(server.patience), 1)
 
 
 def test_while_it_loads(start, slow_model, see):
