@@ -352,7 +352,7 @@ static int secure(struct http_exchange *x, const struct listener *l)
     return tls ? 0 : -ENOMEM;
 }
 
-void connections_accept(struct connections *c, const struct listener *l, int fd)
+bool connections_accept(struct connections *c, const struct listener *l, int fd)
 {
     enum connection_class class;
     bool is_first = TAILQ_EMPTY(&c->list);
@@ -361,16 +361,17 @@ void connections_accept(struct connections *c, const struct listener *l, int fd)
     if (!x) {
         connections_note_refusal(c);
         close(fd);
-        return;
+        return false;
     }
     if (is_first)
         start_sweep(c);
     if (listener_take(l, fd, &x->stream, &connection_stream_events) || secure(x, l)) {
         connection_event(x, CONNECTION_ON_LOST);
-        return;
+        return true;
     }
     name_peer(x, listener_is_unix(l));
     connection_start(x);
+    return class == CLASS_ORDINARY;
 }
 
 /* --- the end ------------------------------------------------------------------------------------

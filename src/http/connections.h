@@ -20,8 +20,9 @@
 #include "http/listener.h"
 
 void connections_init(struct connections *c, uv_loop_t *loop, http_handler *handler, void *ctx);
-/* Takes over the accepted socket `fd`. */
-void connections_accept(struct connections *c, const struct listener *l, int fd);
+/* Takes over the accepted socket `fd`. False: no further one is to be accepted in this turn of the loop, since it might take
+ * the place of one whose request has come and is not read yet. */
+bool connections_accept(struct connections *c, const struct listener *l, int fd);
 /* Closes the connection that has been idle the longest, for at least `idle_ms`, at once; false: there is
  * none. Of a request that waits unread a connection is not idle. */
 bool connections_make_room(struct connections *c, uint64_t idle_ms);

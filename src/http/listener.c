@@ -87,8 +87,7 @@ static bool accept_one(struct listener *l)
     }
     switch (error) {
     case 0:
-        l->events->accepted(l, fd, l->ctx);
-        return true;
+        return l->events->accepted(l, fd, l->ctx);
     case EAGAIN:
     case EINTR:
         return false;

@@ -21,8 +21,9 @@ struct listener;
 #define LISTENER_RETRY_MS 50
 
 struct listener_events {
-    /* A connection; `fd` is taken over: listener_take() makes a stream of it. */
-    void (*accepted)(struct listener *l, int fd, void *ctx);
+    /* A connection; `fd` is taken over: listener_take() makes a stream of it. Returns whether a further one may be accepted in
+     * this turn of the loop. */
+    bool (*accepted)(struct listener *l, int fd, void *ctx);
     /* No descriptor is free: whether the owner has closed a connection. */
     bool (*make_room)(void *ctx);
 };

@@ -29,10 +29,10 @@ struct http_server *http_server_create(uv_loop_t *loop, http_handler *handler, v
     return s;
 }
 
-static void on_accepted(struct listener *l, int fd, void *ctx)
+static bool on_accepted(struct listener *l, int fd, void *ctx)
 {
     struct http_server *s = ctx;
-    connections_accept(&s->connections, l, fd);
+    return connections_accept(&s->connections, l, fd);
 }
 
 static bool on_no_descriptor(void *ctx)

@@ -2,9 +2,11 @@
 """How many clients are served at once, how long one may take, and what a greedy one costs the others."""
 import contextlib
 import json
+import os
 import pathlib
 import re
 import resource
+import signal
 import socket
 import threading
 import time
@@ -126,6 +128,20 @@ def test_who_only_waits_makes_way(house):
     finally:
         close_all(full + waiting)
     until(lambda: house.state("a") == "unloaded")
+
+
+def test_those_who_come_at_once_are_all_answered(house):
+    """Their requests have come when they are accepted: none must make way for the next before its own is read."""
+    full = fill(house, data=request_bytes("POST", INFERENCE, chat("a", stream=True)))
+    for wire in full:
+        assert wire.head().status == 200
+    os.kill(house.pid, signal.SIGSTOP)
+    burst = fill(house, 60, request_bytes("GET", "/health"))
+    os.kill(house.pid, signal.SIGCONT)
+    try:
+        assert [wire.answer().status for wire in burst] == [200] * 60
+    finally:
+        close_all(full + burst)
 
 
 def test_the_idle_longest_make_way(house):
