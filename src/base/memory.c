@@ -31,7 +31,7 @@ void mem_tune(void)
 
 /* --- what must not fail: each try has another block of the reserve ------------------------------- */
 
-static void use_reserve(void)
+void mem_use_reserve(void)
 {
     if (!memory_reserve_use())
         mem_out();
@@ -49,7 +49,7 @@ void *mem_zalloc(size_t size)
 {
     void *p;
     while (!(p = zalloc(size)))
-        use_reserve();
+        mem_use_reserve();
     return p;
 }
 
@@ -57,7 +57,7 @@ void *mem_realloc(void *old, size_t size)
 {
     void *p;
     while (!(p = realloc(old, size ? size : 1)))
-        use_reserve();
+        mem_use_reserve();
     return p;
 }
 

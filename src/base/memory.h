@@ -16,6 +16,8 @@
 
 /* Says that memory is out, and aborts. */
 void mem_out(void) __attribute__((noreturn));
+/* Frees a part of the reserve, so that a failed allocation may be tried again; or mem_out(). */
+void mem_use_reserve(void);
 /* For a process that runs long: free memory of up to 2 MiB is kept for the next request, and what is
  * larger goes back to the system at once. */
 void mem_tune(void);

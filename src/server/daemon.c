@@ -470,10 +470,8 @@ void daemon_prepare_memory(void)
 int daemon_run(const struct config *config, struct supervisor *supervisor,
                const struct daemon_api *api)
 {
-    struct daemon *d = calloc(1, sizeof *d);
+    struct daemon *d = mem_zalloc(sizeof *d);
     struct error err;
-    if (!d)
-        return 1;
     d->config = config;
     d->supervisor = supervisor;
     size_pool();

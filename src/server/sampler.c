@@ -296,9 +296,9 @@ static void on_limit(uv_timer_t *timer)
 
 struct snapshot *sampler_read_first(const struct sampler_source *source)
 {
-    struct reading *r = reading_create(source, 0);
-    if (!r)
-        mem_out();
+    struct reading *r;
+    while (!(r = reading_create(source, 0)))
+        mem_use_reserve();
     read_all(r);
     struct snapshot *first = r->snapshot;
     first->version = 1;
