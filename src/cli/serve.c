@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cli/hub_preset.h"
 #include "cli/options.h"
 #include "server/config.h"
 #include "server/daemon.h"
@@ -84,6 +85,39 @@ static int print_by_engine(const struct config *config)
     return 1;
 }
 
+static const char *variable(const struct strv *env, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < env->n; i++)
+        if (strncmp(env->v[i], name, len) == 0 && env->v[i][len] == '=' && env->v[i][len + 1])
+            return env->v[i] + len + 1;
+    return NULL;
+}
+
+/* As llama-server does, a repository that holds presets is served as they say. */
+static void look_for_presets(struct config *c)
+{
+    const char *token, *repo = config_repo(c, &token);
+    const char *endpoint = variable(&c->hub_env, "MODEL_ENDPOINT");
+    if (!repo)
+        return;
+    const struct hub_question q = {.repo = repo,
+                                   .cache_dir = c->cache_dir,
+                                   .endpoint =
+                                       endpoint ? endpoint : variable(&c->hub_env, "HF_ENDPOINT"),
+                                   .token = token ? token : variable(&c->hub_env, "HF_TOKEN"),
+                                   .offline = engine_args_find(&c->args, "--offline") ||
+                                              engine_args_find(&c->env_args, "--offline")};
+    char *path = hub_preset_find(&q);
+    if (!path)
+        return;
+    log_warn("serving the presets of the repository %s, which are in %s: use only those that you "
+             "trust",
+             repo, path);
+    config_serve_presets(c, path);
+    free(path);
+}
+
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
     static const struct daemon_api api = {create_api, destroy_api, tell_listening, api_handle,
@@ -105,6 +139,8 @@ int cli_serve(struct cli *cli, int argc, char **argv)
         supervisor_finish(&supervisor);
         return 2;
     }
+    if (!config.ends)
+        look_for_presets(&config);
     int status = config.ends ? print_by_engine(&config) : daemon_run(&config, &supervisor, &api);
     config_finish(&config);
     supervisor_finish(&supervisor);

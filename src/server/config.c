@@ -306,6 +306,30 @@ static void decide_mode(struct config *c, const char *env_model, bool many_on_li
     }
 }
 
+static const char *value_of(const struct config *c, enum engine_option_role role)
+{
+    const struct engine_arg *arg = engine_args_role(&c->args, role);
+    if (!arg)
+        arg = engine_args_role(&c->env_args, role);
+    return arg ? arg->value : NULL;
+}
+
+const char *config_repo(const struct config *c, const char **token)
+{
+    *token = value_of(c, ENGINE_OPTION_TOKEN);
+    return c->classic && !c->model ? value_of(c, ENGINE_OPTION_REPO) : NULL;
+}
+
+void config_serve_presets(struct config *c, const char *path)
+{
+    const char *token, *repo = config_repo(c, &token);
+    mem_replace(&c->preset_repo, repo);
+    mem_replace(&c->models_preset, path);
+    c->classic = false;
+    drop_routers_own(&c->args);
+    drop_routers_own(&c->env_args);
+}
+
 /* Checked at the start, so that a mistake does not appear only when clients connect. */
 static int check_tls(const struct config *c, struct error *err)
 {
@@ -384,6 +408,7 @@ void config_finish(struct config *c)
 {
     free(c->models_dir);
     free(c->models_preset);
+    free(c->preset_repo);
     free(c->cache_dir);
     free(c->state_dir);
     free(c->model);

@@ -22,6 +22,8 @@ struct config {
     size_t n_others;
     char *models_dir;    /* router mode; NULL */
     char *models_preset; /* router mode; NULL */
+    char *
+        preset_repo; /* the repository on the hub from which the presets are; NULL: they are the user's */
     char
         *cache_dir; /* the Hugging Face cache, which need not exist; NULL: its place is not known */
     char *model;    /* classic mode: path; NULL in router mode and where the engine fetches it */
@@ -79,6 +81,11 @@ struct config_option {
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
     __attribute__((warn_unused_result));
 void config_finish(struct config *c);
+/* In classic mode, what the engine would fetch: `user/repo:TAG`, and the token for it (NULL: none). NULL: it
+ * fetches no repository. Borrowed. */
+const char *config_repo(const struct config *c, const char **token);
+/* Makes it a router of the presets in the file `path`, which are those of the repository config_repo(). */
+void config_serve_presets(struct config *c, const char *path);
 
 /* In the order of --help; NULL after the last. */
 const struct config_option *config_option_at(size_t index);

@@ -314,6 +314,21 @@ static const struct engine_option *find_naming_option(const struct config *c, co
     return o && (o->role == ENGINE_OPTION_ALIAS || o->role == ENGINE_OPTION_TAGS) ? o : NULL;
 }
 
+/* Presets that somebody else wrote say which models there are and how they run, and no more. */
+static bool is_forbidden(const struct reader *r, const struct preset *p,
+                         const struct ini_line *line)
+{
+    bool negated;
+    const struct own_key *own = find_own(line->key);
+    const struct engine_option *o = own ? NULL : find_option(p->program, line->key, &negated);
+    if (!r->config->preset_repo || !((own && own->kind == KIND_ENV) || (o && o->powerful)))
+        return false;
+    if (r->warns)
+        log_warn("%s: line %u: %s does not count in presets of a repository on the hub",
+                 r->config->models_preset, line->number, line->key);
+    return true;
+}
+
 /* An engine's option. */
 static int read_option(struct reader *r, struct preset *p, const struct ini_line *line,
                        struct error *err)
@@ -338,6 +353,8 @@ static int read_pair(struct reader *r, struct preset *p, const struct ini_line *
     struct error why = {""};
     const struct own_key *own = find_own(line->key);
     int rc;
+    if (is_forbidden(r, p, line))
+        return 0;
     if (line->cut && r->warns)
         log_warn("%s: line %u: the value of %s ends where a ';' or '#' begins a comment; write it "
                  "in quotes if the rest is a part of it",

@@ -7,13 +7,16 @@ import threading
 import pytest
 
 from conformance.suite import SUCCESS, answer, error
+from conformance.test_presets import arguments
 
 fake_hub = pytest.importorskip("fake_hub")  # tests/fake_hub.py
 
 REPOS = {"u/plain": ["x-Q4_0.gguf", "x-Q8_0.gguf", "README.md"], "u/slow": ["x-Q4_0.gguf"],
          "u/cut": ["x-Q4_0.gguf"], "u/none": ["README.md"], "u/secret": ["x-Q4_0.gguf"],
          "u/shards": ["x-Q4_0-00001-of-00002.gguf", "x-Q4_0-00002-of-00002.gguf"],
-         "u/eyes": ["x-Q4_0.gguf", "mmproj-F16.gguf"], "u/broken": ["x-Q4_0.gguf"]}
+         "u/eyes": ["x-Q4_0.gguf", "mmproj-F16.gguf"], "u/broken": ["x-Q4_0.gguf"],
+         "u/presets": ["preset.ini", "x-Q4_0.gguf"]}
+PRESETS = "[*]\nctx-size = 512\n[one]\nhf-repo = u/plain:Q4_0\nalias = uno\n[two]\nhf-repo = u/plain:Q8_0\nctx-size = 256\n"
 FAULTS = {"slow": {"rate": 60_000}, "cut": {"cut_at": 1000}, "secret": {"token": "hf_" + "x" * 37},
           "broken": {"file_status": 500}}
 
@@ -27,7 +30,7 @@ def hub(tmp_path_factory, models):
             if name.endswith(".gguf"):
                 os.link(models / "m1.gguf", root / repo / name)
             else:
-                (root / repo / name).write_text("words", encoding="ascii")
+                (root / repo / name).write_text(PRESETS if name == "preset.ini" else "words", encoding="ascii")
     for name, fault in FAULTS.items():
         (root / "u" / f"{name}.fake").write_text(json.dumps(fault), encoding="ascii")
     server = fake_hub.Hub(root)
@@ -173,3 +176,19 @@ def test_no_hub(start, see):
         see("answer", download(server, "u/plain:Q4_0"), SUCCESS)
         see("end", ended(events, "u/plain:Q4_0"), "download_finished")
     see("health", server.get("/health").status, 200)
+
+
+@pytest.mark.parametrize("name", ["u/presets", "u/presets:Q4_0"])
+def test_a_repository_of_presets(begin, start, see, name):
+    server = begin(start, "-hf", name, "--temp", "0.5").until_healthy()
+    see("role", server.get("/props").json["role"], "router")
+    see("sources", {k: e["source"] for k, e in server.entries().items()}, {"one": "preset", "two": "preset"})
+    see("arguments", {m: [v for o, v in arguments(server.entry(m)) if o in ("--ctx-size", "--temperature")]
+                      for m in ("one", "two")}, {"one": ["512", "0.5"], "two": ["256", "0.5"]})
+    see("answers", [server.tokenize(m).status for m in ("uno", "two")], [200, 200])
+
+
+def test_a_repository_of_presets_beside_a_folder(begin, start, see):
+    start.cached("u/r", "x-Q4_0.gguf")
+    server = begin(start, "-hf", "u/presets", "--models-dir", start.models("own.gguf")).until_healthy()
+    see("ids", list(server.entries()), ["one", "own", "two", "u/r:Q4_0"])

@@ -573,3 +573,21 @@ def test_two_deletes_at_once(server, repo):
     statuses = sorted(a.result(PATIENCE).status for a in answers)
     assert statuses in ([200, 200], [200, 404])  # as either has removed some of it, or one has all
     assert not files_of(server, name)
+
+
+def test_a_model_that_a_section_awaits(hostler, hub, repo, tmp_path):
+    """It is listed as missing, and once while it comes; then it runs as the section says."""
+    name = repo(**SLOW)
+    model, preset = f"{name}:Q4_K_M", tmp_path / "p.ini"
+    preset.write_text(f"[{name}:UD-q4_k_m]\nctx-size = 512\n", encoding="utf-8")
+    server = start(hostler, hub, "--models-preset", preset)
+    assert server.models()[model]["status"]["reason"] == "missing"
+    with contextlib.closing(Told(server)) as told:
+        assert succeeded(download(server, f"{name}:q4_k_m"))
+        listed = [m["id"] for m in server.get("/models").json["data"]]
+        assert len(listed) == 1, listed
+        assert told.end_of(f"{name}:q4_k_m")[0] == "download_finished"
+    until(lambda: "reason" not in server.models()[model]["status"])
+    assert server.tokenize(model).status == 200
+    assert server.models()[model]["meta"]["n_ctx"] == 512
+    assert server.post("/models", {"model": f"{name}:UD-Q4_K_M"}).status == 400  # it is there
