@@ -132,6 +132,8 @@ static void inference_fail(struct inference *i, int status, const char *message)
 static json_t *explained(const struct inference *i)
 {
     json_t *error = reply_error_object(502, i->explanation);
+    if (*i->record->error)
+        json_object_set_new(error, "state", json_string(i->record->error));
     rejection_add_log(error, i->log);
     return error;
 }

@@ -14,7 +14,7 @@
 
 const struct cli_option cli_global_options[] = {
     {"--url", CLI_VALUE, "URL", "http://localhost:8080", "HOSTLER_URL, else LLAMA_SERVER_URL",
-     "the server; also unix:/path.sock", false},
+     "the server; also unix:/path.sock[:/prefix]", false},
     {"--api-key", CLI_VALUE, "KEY", NULL, "HOSTLER_API_KEY, else the first of LLAMA_API_KEY",
      "the server's key; visible to others on this machine, unlike the environment's", false},
     {"--help", CLI_SWITCH, NULL, NULL, NULL, "this text (also -h)", false},

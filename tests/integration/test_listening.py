@@ -107,6 +107,13 @@ def test_what_is_public_below_a_prefix(below):
     assert below.get("/health").status == below.get("/a/b/models").status == 401
 
 
+def test_the_client_below_a_prefix_of_a_socket(cli, hostler, models, tmp_path):
+    hostler("--models-dir", models, "--host", tmp_path / "h.sock", "--api-prefix", "/a/b")
+    done = cli("list", "--url", f"unix:{tmp_path}/h.sock:/a/b")
+    assert done.returncode == 0 and "m1" in done.stdout, done.stderr
+    assert cli("list", "--url", f"unix:{tmp_path}/h.sock").returncode == 3
+
+
 def test_the_client_below_a_prefix(cli, below):
     done = cli("list", "--url", f"http://127.0.0.1:{below.port}/a/b", env={"HOSTLER_API_KEY": "k"})
     assert done.returncode == 0 and "m1" in done.stdout, done.stderr

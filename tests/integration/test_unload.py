@@ -377,9 +377,9 @@ def test_force_cuts_off_at_once(fake):
     assert answer.status == 200
     assert answer.json["elapsed_ms"] < 30000
     error = json.loads(read_events(response)[-1][1])["error"]
-    assert error["code"] == 502 and "unloaded" in error["message"]
+    assert error["code"] == 502 and "unloaded" in error["message"] and error["state"] == "unloaded"
     cut = whole.result(PATIENCE)  # nothing of its answer had come: so it can be told by a status
-    assert cut.status == 502
+    assert cut.status == 502 and cut.error["state"] == "unloaded"
     assert "unloaded" in cut.error["message"] and "'a'" in cut.error["message"]
     connection.close()
 

@@ -64,6 +64,7 @@ static int check_authority(struct url *url, const char *text, const char *from, 
     return 0;
 }
 
+/* `unix:/PATH.sock:/PREFIX`, as for nginx: the prefix is below the last `:/`. */
 static int parse_socket(struct url *url, const char *text, struct error *err)
 {
     const char *path = text + strlen("unix:");
@@ -71,8 +72,15 @@ static int parse_socket(struct url *url, const char *text, struct error *err)
         path += 2; /* unix:///path */
     if (*path != '/')
         return error_set(err, -EINVAL, "'%s' is not absolute: write unix:/PATH.sock", text);
-    url->socket = mem_strdup(path);
-    url->base = mem_strdup("http://localhost");
+    const char *prefix = NULL;
+    for (const char *at = path; (at = strstr(at, ":/")); at++)
+        prefix = at + 1;
+    if (prefix && (has_odd_bytes(prefix) || strpbrk(prefix, "?#")))
+        return error_set(err, -EINVAL, "'%s' has no plain prefix: write unix:/PATH.sock:/PREFIX",
+                         text);
+    url->socket = prefix ? mem_strndup(path, (size_t)(prefix - 1 - path)) : mem_strdup(path);
+    url->base = mem_printf("http://localhost%s", prefix ? prefix : "");
+    trim_path(url->base, url->base + strlen("http://localhost"));
     url->shown = mem_printf("unix:%s", path);
     url->loopback = true;
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The server's address as a person writes it: `http://host:port/prefix`, `host:port`, `host`, or
- * `unix:/path.sock`. */
+ * `unix:/path.sock`, with a prefix `unix:/path.sock:/prefix`. */
 #ifndef HOSTLER_CLI_PEER_URL_H
 #define HOSTLER_CLI_PEER_URL_H
 

@@ -50,7 +50,10 @@ char *format_sanitize(char *text, enum format_sanitize how)
 /* --- failures ------------------------------------------------------------------------------------
  */
 
-#define LOG_LINES 5
+/* Of a log: the cause may stand first, and what came of it last. */
+#define FIRST_LINES 2
+#define LAST_LINES 4
+#define LINE "\n           "
 
 /* The line at `p` without its end; `*next` is NULL after the last. */
 static size_t line_at(const char *p, const char **next)
@@ -65,17 +68,20 @@ static bool is_error_line(const char *line, size_t len)
     return memmem(line, len, " E ", 3) || (len > 2 && memcmp(line, "E ", 2) == 0);
 }
 
-static void add_log(struct buf *b, const char *log, bool errors, size_t skip)
+/* `n`: how many lines there are. */
+static void add_log(struct buf *b, const char *log, bool errors, size_t n)
 {
     const char *next;
+    size_t i = 0;
     for (const char *p = log; p; p = next) {
         size_t len = line_at(p, &next);
         if ((errors && !is_error_line(p, len)) || !len)
             continue;
-        if (skip)
-            skip--;
-        else
-            buf_printf(b, "\n           %.*s", (int)len, p);
+        if (i < FIRST_LINES || i + LAST_LINES >= n)
+            buf_printf(b, LINE "%.*s", (int)len, p);
+        else if (i == FIRST_LINES)
+            buf_puts(b, LINE "…");
+        i++;
     }
 }
 
@@ -104,8 +110,7 @@ char *format_failure(const char *model, const char *message)
     size_t len = line_at(message, &log);
     buf_printf(&b, "%.*s", (int)len, message);
     bool errors = count_log(log, true) > 0;
-    size_t n = count_log(log, errors);
-    add_log(&b, log, errors, n > LOG_LINES ? n - LOG_LINES : 0);
+    add_log(&b, log, errors, count_log(log, errors));
     char *text = buf_take(&b);
     return text ? text : mem_strdup("");
 }

@@ -65,6 +65,30 @@ static void sockets_are_paths(void **state)
     }
 }
 
+static void a_socket_may_have_a_prefix(void **state)
+{
+    static const struct {
+        const char *text, *base;
+    } cases[] = {
+        {"unix:/run/h.sock:/a/b", "http://localhost/a/b"},
+        {"unix:/run/h.sock:/a/b/", "http://localhost/a/b"},
+        {"unix:/run/h.sock:/a/v1", "http://localhost/a"},
+        {"unix:/run/h.sock:/", "http://localhost"},
+        {"unix:///run/h.sock:/a", "http://localhost/a"},
+    };
+    struct url url;
+    struct error err;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(url_parse(&url, cases[i].text, &err), 0);
+        assert_string_equal(url.socket, "/run/h.sock");
+        assert_string_equal(url.base, cases[i].base);
+        url_finish(&url);
+    }
+    assert_int_equal(url_parse(&url, "unix:/run/h.sock:/a?b", &err), -EINVAL);
+    url_finish(&url);
+}
+
 static void what_is_no_address_is_refused(void **state)
 {
     static const char *const texts[] = {
@@ -127,6 +151,7 @@ int main(void)
         cmocka_unit_test(passwords_are_not_shown),
         cmocka_unit_test(a_port_is_given_or_the_schemes),
         cmocka_unit_test(sockets_are_paths),
+        cmocka_unit_test(a_socket_may_have_a_prefix),
         cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(anything_can_be_a_segment),
     };

@@ -131,8 +131,12 @@ static void test_failure(void **state)
     failure_is("the engine of model 'm' ended", "its engine ended");
     failure_is("the engine of model 'n' ended", "the engine of model 'n' ended");
     failure_is("log:\na\n0.1 E b\nc\n", "log:\n           0.1 E b");
-    failure_is("log:\n1\n2\n3\n4\n5\n6",
-               "log:\n           2\n           3\n           4\n           5\n           6");
+    failure_is("log:\n1\n2\n3\n4\n5\n6\n7\n8",
+               "log:\n           1\n           2\n           …\n           5\n           6\n"
+               "           7\n           8"); /* the cause may stand first */
+    failure_is(
+        "log:\n1\n2\n3\n4\n5\n6",
+        "log:\n           1\n           2\n           3\n           4\n           5\n           6");
 }
 
 int main(void)
