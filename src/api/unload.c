@@ -18,8 +18,9 @@
 #include "server/model_set.h"
 #include "server/unload.h"
 
-/* How long requests may go on under llama.cpp's form: its clients wait 15 s and more for the answer. */
-#define ONE_PATIENCE_MS 10000
+/* How long requests may go on under llama.cpp's form: its clients wait 15 s and more for the answer. A second more than
+ * --unread-grace is unless given, since an unload often comes with the close of the page whose answer goes on. */
+#define ONE_PATIENCE_MS 11000
 #define MODELS_MAX 10000 /* names in one request */
 
 /* --- reading what is asked for -----------------------------------------------------------------------------

@@ -210,6 +210,19 @@ def test_an_unload_waits_for_a_grace_only(hostler, talkers, order):
     assert not server.engines()
 
 
+def test_a_page_is_closed_with_an_unload(hostler, talkers):
+    """With the grace and the patience that there are unless given."""
+    server = hostler("--models-dir", talkers, "--threads", "1", "--stop-timeout", "200ms")
+    frozen = Frozen(server, "a")
+    wire = begun(server, "a", "c")
+    with frozen:
+        answer = background(server.post, "/models/unload", {"model": "a"})
+        until(lambda: server.engines()["a"]["state"] == "draining", what="the unload's beginning")
+        wire.close()
+        assert answer.result(PATIENCE).json == {"success": True}
+    assert not server.engines()
+
+
 def test_who_reads_it_again_keeps_it(hostler, talkers):
     server = hostler(*hasty(talkers), "--max-wait", "1h")
     frozen = Frozen(server, "a")
