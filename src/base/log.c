@@ -130,9 +130,14 @@ void log_stop(void)
 
 int log_open(const char *path, struct error *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    /* Else a pipe that nobody reads would be waited for. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
     if (fd < 0)
-        return error_set(err, -errno, "cannot write the log to %s: %s", path, strerror(errno));
+        return error_set(err, -errno, "cannot write the log to %s: %s", path,
+                         errno == ENXIO ? "nobody reads this pipe" : strerror(errno));
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
     return fd;
 }
 

@@ -18,18 +18,19 @@
 #include "server/reload.h"
 
 #define N_SIGNALS 3
-#define FLUSH_STEP_MS 10  /* how often it is looked whether all answers are sent, at the end */
-#define FLUSH_MAX_MS 5000 /* and for how long */
-#define LAST_WRITES_MS 1000
+#define FLUSH_STEP_MS 10    /* how often it is looked whether all answers are sent, at the end */
+#define FLUSH_MAX_MS 5000   /* and for how long */
+#define CLOSING_MAX_MS 5000 /* what is closed then, the last writes too, may take so long; */
+#define LAST_WRITES_MS 1000 /* and where a driver is known to hang, this long */
 
 struct daemon {
     const struct config *config;
     struct supervisor *supervisor;
     uv_loop_t loop;
     uv_signal_t signals[N_SIGNALS];
-    uv_timer_t timer;       /* for the steps of the end */
-    uint64_t flush_until;   /* 0 before */
-    uv_timer_t last_writes; /* of the state, where the loop cannot end by itself */
+    uv_timer_t timer;     /* for the steps of the end */
+    uint64_t flush_until; /* 0 before */
+    uv_timer_t last;      /* ends the process where the loop cannot end by itself */
     struct host *host;
     struct refresh *refresh;
     struct host_listener first_load; /* classic mode, until the only model was ready once */
@@ -57,24 +58,28 @@ static const int signal_numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 /* --- the end ------------------------------------------------------------------------------------
  */
 
-static void on_last_writes(uv_timer_t *timer)
+static void on_last(uv_timer_t *timer)
 {
     (void)timer;
+    log_error("a file system or a driver does not answer: exits without waiting for it");
     log_stop();
     _exit(1);
 }
 
-/* A driver that hangs keeps a thread of the pool, which exit() would wait for, and the loop too. */
+/* What hangs keeps a thread of the pool, which exit() would wait for, and the loop too. */
+static void limit_end(struct daemon *d, uint64_t ms)
+{
+    uv_timer_start(&d->last, on_last, ms, 0);
+}
+
 static void on_host_closed(bool stuck, void *ctx)
 {
     struct daemon *d = ctx;
     d->host = NULL;
     if (!stuck)
         return;
-    log_error(
-        "the kernel or a driver still does not tell the memory figures: exits without waiting");
-    uv_timer_init(&d->loop, &d->last_writes);
-    uv_timer_start(&d->last_writes, on_last_writes, LAST_WRITES_MS, 0);
+    log_error("the kernel or a driver still does not tell the memory figures");
+    limit_end(d, LAST_WRITES_MS);
 }
 
 static void on_refresh_closed(void *ctx)
@@ -118,6 +123,7 @@ static void daemon_close(struct daemon *d)
     if (d->closing)
         return;
     d->closing = true;
+    limit_end(d, CLOSING_MAX_MS);
     supervisor_unwatch(d->supervisor);
     for (int i = 0; i < N_SIGNALS; i++) {
         uv_close((uv_handle_t *)&d->signals[i], NULL);
@@ -485,6 +491,8 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     }
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
+    uv_timer_init(&d->loop, &d->last);
+    uv_unref((uv_handle_t *)&d->last); /* it does not keep the loop going */
     uv_timer_init(&d->loop, &d->first_load_failed);
     d->first_load_failed.data = d;
     children_reap(&d->loop);
@@ -500,6 +508,7 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
         daemon_close(d);
     }
     uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&d->last, NULL);
     children_reap_end(&d->loop);
     uv_loop_close(&d->loop);
     int status = rc ? 1 : d->status;

@@ -327,6 +327,35 @@ def test_a_second_signal_ends_the_wait_for_clients(fake):
         assert server.process.wait(2.5) == 0, "half of what it has without a second signal"
 
 
+def test_a_file_system_that_hangs_does_not_hold_the_end(hostler, models, tmp_path):
+    """A pipe that nobody writes to, in place of the presets, stands in for it."""
+    presets = tmp_path / "p.ini"
+    presets.write_text("", encoding="utf-8")
+    server = hostler("--models-dir", models, "--models-preset", presets)
+    presets.unlink()
+    os.mkfifo(presets)
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: any(task.read_text().startswith("wait_for_partner") for task in
+                      pathlib.Path(f"/proc/{server.pid}/task").glob("*/wchan")) or not can_see_waits(server.pid))
+    assert server.get("/health").status == 200
+    server.process.terminate()
+    assert ended(server) == 1
+    assert "exits without waiting" in server.log()
+
+
+def can_see_waits(pid):
+    """Whether this system tells what a thread waits for."""
+    return pathlib.Path(f"/proc/{pid}/wchan").read_text() not in ("", "0")
+
+
+def test_a_log_file_that_nobody_reads_is_not_waited_for(hostler, models, tmp_path):
+    pipe = tmp_path / "log"
+    os.mkfifo(pipe)
+    server = hostler("--models-dir", models, "--log-file", pipe, wait=False)
+    assert ended(server) == 1
+    assert "nobody reads this pipe" in server.log()
+
+
 def test_sighup_reads_the_models_again(fake, tmp_path):
     server = fake(a={})
     server.tokenize("a")
