@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -21,7 +23,7 @@
 
 /* --- where */
 
-#define BASES 3
+#define BASES 4
 
 static void rundir_prefix(char *out, size_t size)
 {
@@ -31,7 +33,9 @@ static void rundir_prefix(char *out, size_t size)
 /* Where the folder may be made, the preferred place first. */
 static size_t list_bases(const char **out)
 {
-    const char *const all[BASES] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
+    const char *const all[BASES] = {
+        getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp",
+        "/dev/shm"}; /* containers with a read-only root have the last one */
     size_t n = 0;
     for (size_t i = 0; i < BASES; i++)
         if (all[i] && all[i][0] == '/')
@@ -134,6 +138,27 @@ static int lock_folder(const char *path, int *out)
     return 0;
 }
 
+/* Whether the file system has sockets: some network and user-space ones have not. */
+static int try_socket(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "%s/try", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+    if (!rc)
+        unlink(a.sun_path);
+    return rc;
+}
+
+static void close_lock(struct rundir *r)
+{
+    if (r->lock >= 0)
+        close(r->lock);
+    r->lock = -1;
+}
+
 static int create_in(struct rundir *r, const char *base)
 {
     char prefix[32];
@@ -146,8 +171,11 @@ static int create_in(struct rundir *r, const char *base)
     if (rc)
         goto fail;
     rc = lock_folder(path, &r->lock);
+    if (!rc)
+        rc = try_socket(path);
     if (rc) {
         rmdir(path);
+        close_lock(r);
         goto fail;
     }
     r->path = path;
@@ -165,23 +193,37 @@ static int create_or_retry(struct rundir *r, const char *base)
     return rc;
 }
 
+static void note_refusal(struct buf *text, const char *base, int rc)
+{
+    if (rc == -ENAMETOOLONG)
+        buf_printf(text, "%s%.200s: its path is too long for a socket's address",
+                   text->len ? "; " : "", base);
+    else
+        buf_printf(text, "%s%.200s: %s", text->len ? "; " : "", base, strerror(-rc));
+}
+
 int rundir_create(struct rundir *r, struct error *err)
 {
+    struct buf refusals;
     const char *bases[BASES];
     size_t n = list_bases(bases);
     int rc = -ENOENT;
     *r = (struct rundir){.lock = -1};
-    for (size_t i = 0; i < n; i++) {
+    buf_init(&refusals, BUF_OWN);
+    for (size_t i = 0; i < n && rc; i++) {
         visit_leftovers(bases[i], remove_leftover, NULL);
         rc = create_or_retry(r, bases[i]);
-        if (rc == 0)
-            return 0;
+        if (rc)
+            note_refusal(&refusals, bases[i], rc);
     }
-    return error_set(
-        err, rc,
-        "cannot make a folder for the engines' sockets in $XDG_RUNTIME_DIR, $TMPDIR or "
-        "/tmp: %s",
-        strerror(-rc));
+    if (rc)
+        error_set(
+            err, rc,
+            "cannot make a folder for the engines' sockets: %s. Name one that can be written by "
+            "XDG_RUNTIME_DIR or TMPDIR",
+            buf_cstr(&refusals));
+    buf_finish(&refusals);
+    return rc;
 }
 
 void rundir_remove(struct rundir *r)

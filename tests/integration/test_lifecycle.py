@@ -415,7 +415,7 @@ def test_an_engine_has_a_clean_environment(hostler, tmp_path):
     assert server.tokenize("a", headers=key).status == 200
     pid = json.loads(server.get("/hostler/v1/status", headers=key).body)["engines"][0]["pid"]
     environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
-    assert b"secret" not in environment and b"HOSTLER_" not in environment
+    assert b"secret" not in environment and b"HOSTLER_TTL" not in environment
     assert b"secret" not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
