@@ -244,6 +244,10 @@ differs("a target may be a whole URL (RFC 9112, 3.2.2); a route is compared as i
 differs("a request for another host is not for this server (RFC 9110, 15.5.20): the name may be a page's own, made "
         "to lead here",
         (TARGETS + "[http://elsewhere.test/health-404]", "status", 404, 421))
+differs("`*` covers no Authorization, and with credentials no field at all (Fetch, 3.2.5): what the page asks for is "
+        "permitted by name",
+        *((f"test_http.py::test_a_preflight[http://web.test-{path}]", "cors.access-control-allow-headers", "*",
+           "authorization,content-type") for path in ("/health", "/v1/chat/completions", "/nowhere")))
 PAGE_OPERATES = "test_http.py::test_an_answer_to_another_origin"
 differs("a page of an origin that is not trusted cannot operate the server, nor read who uses it, and it is not "
         "permitted to try",

@@ -158,6 +158,31 @@ static void before_a_request(void **state)
     assert_false(peer_has(p, "Access-Control-Allow-Origin"));
 }
 
+/* A browser takes `*` literally where credentials are permitted, and never lets it stand for Authorization. */
+static void any_field_is_named(void **state)
+{
+    static char any[] = "*";
+    (void)state;
+    allow("*");
+    f.on_request = preflight;
+    config.cors_headers = any;
+    struct peer *p = ask("OPTIONS /x HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\n"
+                         "Access-Control-Request-Headers: authorization,x-stainless-os\r\n\r\n");
+    assert_true(peer_has(p, "Access-Control-Allow-Headers: authorization,x-stainless-os\r\n"));
+    p = ask("OPTIONS /x HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\n\r\n");
+    assert_true(peer_has(p, "Access-Control-Allow-Headers: *\r\n"));
+}
+
+static void no_other_field_than_the_given_ones(void **state)
+{
+    (void)state;
+    allow("*");
+    f.on_request = preflight;
+    struct peer *p = ask("OPTIONS /x HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\n"
+                         "Access-Control-Request-Headers: authorization\r\n\r\n");
+    assert_true(peer_has(p, "Access-Control-Allow-Headers: X-A\r\n"));
+}
+
 #define CORS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_cors, tear_down_cors)
 
 int main(void)
@@ -169,6 +194,8 @@ int main(void)
         CORS_TEST(this_machine),
         CORS_TEST(streams_and_refusals_too),
         CORS_TEST(before_a_request),
+        CORS_TEST(any_field_is_named),
+        CORS_TEST(no_other_field_than_the_given_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
