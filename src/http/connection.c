@@ -219,7 +219,7 @@ static void refuse_bytes(struct http_exchange *x)
     else if (x->head.too_large)
         refuse(x, 431, "request head is too large: at most 64 KiB and 128 fields");
     else
-        refuse(x, 400, x->head.problem ? x->head.problem : llhttp_get_error_reason(&x->parser));
+        refuse(x, 400, x->head.problem ? x->head.problem : request_check_bytes(&x->parser));
     http_head_finish(&x->head); /* the client may take its time to close */
     connection_count_held(x);
 }

@@ -110,6 +110,20 @@ static const char *host_problem(const struct fields *f, bool is_old)
     return is_host(f->host) ? NULL : "Host is not the name of a host";
 }
 
+/* What a TLS client sends first: a record of the type `handshake` (RFC 8446, 5.1). */
+#define TLS_HANDSHAKE 0x16
+
+const char *request_check_bytes(const llhttp_t *parser)
+{
+    llhttp_errno_t error = llhttp_get_errno(parser);
+    const char *at = llhttp_get_error_pos(parser);
+    if (error == HPE_PAUSED_H2_UPGRADE)
+        return "HTTP/2 is not spoken here: use HTTP/1.1";
+    if (error == HPE_INVALID_METHOD && at && *at == TLS_HANDSHAKE)
+        return "this port speaks plain HTTP: write http:// in place of https://";
+    return llhttp_get_error_reason(parser);
+}
+
 const char *request_check_head(const llhttp_t *parser, const struct http_head *head)
 {
     const struct fields f = find_fields(head);

@@ -70,4 +70,7 @@ static inline const char *request_check_value(const struct request_check *c, con
 
 const char *request_check_head(const llhttp_t *parser, const struct http_head *head);
 
+/* What to tell the sender of bytes that the parser refused, which it still has. Static text, or the parser's own. */
+const char *request_check_bytes(const llhttp_t *parser);
+
 #endif

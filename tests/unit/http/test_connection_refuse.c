@@ -164,6 +164,18 @@ static void the_reason_is_told(void **state)
 }
 
 /* More than INT64_MAX: it must not turn into a negative one, which means chunked. */
+/* Who speaks another protocol here is told which one to speak. */
+static void other_protocols_are_named(void **state)
+{
+    (void)state;
+    struct peer *p = ask("\x16\x03\x01\x02\x01\x01");
+    assert_refused(p, 400);
+    assert_true(peer_has(p, "this port speaks plain HTTP"));
+    p = ask("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert_refused(p, 400);
+    assert_true(peer_has(p, "HTTP/2 is not spoken here"));
+}
+
 static void a_length_beyond_all_bounds(void **state)
 {
     (void)state;
@@ -394,6 +406,7 @@ int main(void)
         TEST(no_http),
         TEST(an_empty_name_is_no_leftover),
         TEST(the_reason_is_told),
+        TEST(other_protocols_are_named),
         TEST(a_length_beyond_all_bounds),
         TEST(what_rfc_9112_forbids),
         TEST(what_looks_like_it_and_is_allowed),
