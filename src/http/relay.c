@@ -71,6 +71,17 @@ static bool is_ours(const struct relay *r, const struct http_head *head, unsigne
            http_field_is(head, i, "content-length") || http_field_is(head, i, "expect");
 }
 
+/* llama-server answers 400, without a word, to a line of more than 8 KiB in a head (cpp-httplib's
+ * CPPHTTPLIB_HEADER_MAX_LENGTH). No field that it reads is as long, but what proxies in front add may be: cookies,
+ * tokens. */
+#define ENGINE_FIELD_MAX ((size_t)8000)
+
+static bool is_too_long(const struct http_head *head, unsigned i)
+{
+    return head->text.len > ENGINE_FIELD_MAX &&
+           http_field_name_len(head, i) + strlen(http_field_value(head, i)) > ENGINE_FIELD_MAX;
+}
+
 static void write_text(struct http_call *call, const char *text)
 {
     http_call_write(call, text, strlen(text));
@@ -85,7 +96,7 @@ static void write_head(struct relay *r)
     write_text(r->call, r->target ? r->target : http_exchange_target(r->x));
     write_text(r->call, " HTTP/1.1\r\n");
     for (unsigned i = 0; i < head->n_fields; i++)
-        if (!is_ours(r, head, i) && !http_field_is_hop(head, i))
+        if (!is_ours(r, head, i) && !http_field_is_hop(head, i) && !is_too_long(head, i))
             http_call_write_field(r->call, http_field_name(head, i), http_field_value(head, i));
     if (!http_head_get(head, "host"))
         http_call_write_field(r->call, "Host", "localhost");

@@ -185,6 +185,36 @@ static void what_concerns_us_is_dropped(void **state)
                 "POST / HTTP/1.1\r\nHost: h\r\nCookie: c\r\nContent-Length: 1\r\n\r\na");
 }
 
+/* The engine would refuse the whole request for them. */
+static void what_is_too_long_for_an_engine_is_dropped(void **state)
+{
+    (void)state;
+    struct peer *p = peer_connect(&f.t);
+    peer_send(p, "GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nCookie: ");
+    peer_send_fill(p, 9000);
+    peer_send(p, "\r\nB: 2\r\nX-Token: ");
+    peer_send_fill(p, 8190);
+    peer_send(p, "\r\n\r\n");
+    loop_settle(&f.t);
+    assert_text(origin_accept(&f.t, origin), "GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 2\r\n\r\n");
+}
+
+static void many_fields_of_a_usual_length_are_passed_on(void **state)
+{
+    (void)state;
+    struct peer *p = peer_connect(&f.t);
+    peer_send(p, "GET / HTTP/1.1\r\nHost: h\r\n");
+    for (int i = 0; i < 4; i++) {
+        peer_send(p, "Cookie: ");
+        peer_send_fill(p, 4000);
+        peer_send(p, "\r\n");
+    }
+    peer_send(p, "\r\n");
+    loop_settle(&f.t);
+    struct peer *o = origin_accept(&f.t, origin);
+    assert_true(strlen(peer_text(o)) > 16000);
+}
+
 static void http_1_0_becomes_1_1(void **state)
 {
     (void)state;
@@ -670,6 +700,8 @@ int main(void)
         TEST(no_body_stays_no_body),
         TEST(an_announced_empty_body),
         TEST(what_concerns_us_is_dropped),
+        TEST(what_is_too_long_for_an_engine_is_dropped),
+        TEST(many_fields_of_a_usual_length_are_passed_on),
         TEST(http_1_0_becomes_1_1),
         TEST(the_answer_keeps_its_length),
         TEST(the_answer_keeps_its_chunks),
