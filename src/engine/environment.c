@@ -7,14 +7,28 @@
 #include "base/memory.h"
 
 static const char *const passing_names[] = {
-    "PATH", "HOME", "USER", "LANG", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "XDG_CACHE_HOME",
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "TMPDIR",
+    "TZ",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    "LD_LIBRARY_PATH",
+    "GLIBC_TUNABLES",
+    "DRI_PRIME",
+    "NEOReadDebugKeys",
 };
 
-/* Which devices are visible and how their runtimes behave: CUDA, ROCm, OpenMP and BLAS, Vulkan, SYCL. */
+/* Which devices are visible and how their runtimes behave: CUDA, ROCm, OpenMP and BLAS, Vulkan and its drivers,
+ * SYCL and Level Zero, OpenCL, MUSA, CANN; how memory is allocated. */
 static const char *const passing_prefixes[] = {
-    "LC_",      "GGML_",     "CUDA_",      "NVIDIA_", "HIP_", "ROCR_", "ROCM_",
-    "ROCBLAS_", "HSA_",      "HIPBLASLT_", "GPU_",    "OMP_", "GOMP_", "KMP_",
-    "MKL_",     "OPENBLAS_", "ONEAPI_",    "SYCL_",   "ZE_",  "VK_",   "MESA_",
+    "LC_",     "GGML_",      "CUDA_",   "NVIDIA_",   "HIP_",    "ROCR_",   "ROCM_", "ROCBLAS_",
+    "HSA_",    "HIPBLASLT_", "GPU_",    "OMP_",      "GOMP_",   "KMP_",    "MKL_",  "OPENBLAS_",
+    "ONEAPI_", "SYCL_",      "ZE_",     "VK_",       "MESA_",   "AMD_",    "RADV_", "__NV_",
+    "__GL_",   "__VK_",      "MIOPEN_", "NCCL_",     "RCCL_",   "BLIS_",   "ZES_",  "UR_",
+    "IGC_",    "OCL_",       "MUSA_",   "MTHREADS_", "ASCEND_", "MALLOC_", "MTMD_",
 };
 
 static size_t name_length(const char *text)

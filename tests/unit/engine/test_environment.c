@@ -26,6 +26,22 @@ static void test_what_passes(void **state)
         "VK_ICD_FILENAMES=",
         "HIP_VISIBLE_DEVICES=1",
         "ZE_FLAT=1",
+        /* a laptop's second card, Mesa's options, vendors beside NVIDIA, allocators */
+        "__NV_PRIME_RENDER_OFFLOAD=1",
+        "__VK_LAYER_NV_optimus=NVIDIA_only",
+        "DRI_PRIME=1",
+        "RADV_PERFTEST=nogttspill",
+        "AMD_VULKAN_ICD=RADV",
+        "AMD_LOG_LEVEL=1",
+        "NCCL_P2P_DISABLE=1",
+        "UR_L0_ENABLE_RELAXED_ALLOCATION_LIMITS=1",
+        "ZES_ENABLE_SYSMAN=1",
+        "MUSA_VISIBLE_DEVICES=0",
+        "ASCEND_RT_VISIBLE_DEVICES=0",
+        "BLIS_NUM_THREADS=2",
+        "MALLOC_ARENA_MAX=2",
+        "GLIBC_TUNABLES=glibc.malloc.trim_threshold=1",
+        "XDG_RUNTIME_DIR=/run/user/1",
     };
     static const char *const kept[] = {
         "LLAMA_API_KEY=k",
