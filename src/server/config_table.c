@@ -137,6 +137,13 @@ static const char *name_in(const char *line)
     return *line ? line : NULL;
 }
 
+/* Behind the byte order mark that editors of Windows put before a text. */
+static const char *after_mark(const char *text)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    return strncmp(text, mark, sizeof mark - 1) == 0 ? text + sizeof mark - 1 : text;
+}
+
 /* One key a line; lines that begin with `#` are comments. */
 static int set_api_key_file(struct config *c, const char *value, struct error *err)
 {
@@ -145,11 +152,12 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
     FILE *f = fopen(value, "re");
     if (!f)
         return error_set(err, -errno, "cannot read %s: %s", value, strerror(errno));
-    while (getline(&line, &size, f) >= 0) {
+    for (bool is_first = true; getline(&line, &size, f) >= 0; is_first = false) {
+        const char *key = is_first ? after_mark(line) : line;
         line[strcspn(line, "\r\n")] = '\0';
-        if (*line && *line != '#')
-            keys_add(&c->api_keys, line, name);
-        mem_replace(&name, *line == '#' ? name_in(line) : NULL);
+        if (*key && *key != '#')
+            keys_add(&c->api_keys, key, name);
+        mem_replace(&name, *key == '#' ? name_in(key) : NULL);
     }
     free(name);
     free(line);

@@ -432,6 +432,23 @@ static void keys_from_a_file(void **state)
     refuse(ARGV(MODELS, "--api-key-file", none), ENV(NULL), "holds no key");
 }
 
+/* As editors of Windows write a text. */
+static void keys_behind_a_byte_order_mark(void **state)
+{
+    char keys[100];
+    (void)state;
+    put("keys", "\xef\xbb\xbfk1\r\nk2\r\n", 0600);
+    snprintf(keys, sizeof keys, "%s/keys", folder);
+    parse(ARGV(MODELS, "--api-key-file", keys), ENV(NULL));
+    assert_int_equal(c.api_keys.n, 2);
+    assert_non_null(keys_find(&c.api_keys, "k1"));
+    put("keys", "\xef\xbb\xbf# name: us\nk1\n", 0600);
+    parse(ARGV(MODELS, "--api-key-file", keys), ENV(NULL));
+    assert_int_equal(c.api_keys.n, 1);
+    assert_string_equal(keys_find(&c.api_keys, "k1"), "us");
+    put("keys", "# a comment\nk1\r\n\nk,2\n", 0600);
+}
+
 static void the_engine_is_found(void **state)
 {
     (void)state;
@@ -496,6 +513,7 @@ int main(void)
         TEST(where_its_state_is),
         TEST(names_of_keys_in_a_file),
         TEST(keys_from_a_file),
+        TEST(keys_behind_a_byte_order_mark),
         TEST(the_engine_is_found),
         TEST(no_engine),
         TEST(the_table_is_complete),
