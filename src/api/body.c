@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/reply.h"
 #include "base/duration.h"
@@ -86,6 +87,8 @@ static void answer(struct reader *r, struct http_exchange *x)
         reply_error(x, 400, "the request's body is no JSON object");
     else if (r->rc != -EINVAL)
         refuse(x, r->rc);
+    else if (body_is_coded(x))
+        reply_error_fields(x, 415, BODY_CODED, "Accept-Encoding: identity\r\n");
     else
         reply_error(x, 400, "the request's body is no JSON: line %d, column %d: %s", r->why.line,
                     r->why.column, r->why.text);
@@ -182,6 +185,12 @@ void body_read_json(struct api *api, struct http_exchange *x, const struct calle
     r->share.budget = &api->bodies;
     buf_init(&r->data, BODY_MAX);
     http_exchange_take(x, &events, r);
+}
+
+bool body_is_coded(const struct http_exchange *x)
+{
+    const char *coding = http_head_get(http_exchange_head(x), "content-encoding");
+    return coding && *coding && strcasecmp(coding, "identity") != 0;
 }
 
 int body_get_bool(struct http_exchange *x, json_t *body, const char *name, bool *value)

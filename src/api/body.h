@@ -16,6 +16,11 @@ typedef void body_handler(struct api *api, struct http_exchange *x, const struct
 void body_read_json(struct api *api, struct http_exchange *x, const struct caller *caller,
                     body_handler *handler);
 
+/* Whether the body is compressed (Content-Encoding), which neither hostler nor an engine undoes: then it is not
+ * JSON, and what its client must know is that. */
+bool body_is_coded(const struct http_exchange *x);
+#define BODY_CODED "the request's body is compressed (Content-Encoding): send it as it is"
+
 /* 0, or -1 after answering 400 because `body` has a member that is none of `known` (NULL-ended):
  * a mistyped one must not be passed over where something is undone. */
 int body_check_members(struct http_exchange *x, json_t *body, const char *const *known)

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/body.h"
 #include "api/dialect.h"
 #include "api/lookup.h"
 #include "api/rejection.h"
@@ -511,6 +512,10 @@ static void submit_collected(struct inference *i)
 static void inference_named(struct inference *i, enum peek_result result)
 {
     char text[96];
+    if (result != PEEK_MORE && result != PEEK_FOUND && body_is_coded(i->relay.x)) {
+        inference_fail(i, 415, BODY_CODED);
+        return;
+    }
     switch (result) {
     case PEEK_MORE:
         return;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The wire: what HTTP clients of all ages rely on."""
+import gzip
 import hashlib
 import json
 
@@ -195,6 +196,15 @@ def test_a_client_that_leaves_in_a_body(router, see):
     wire.send(request_bytes("POST", "/tokenize", Content_Length=100) + b'{"model"')
     wire.close()
     see("health", router.get("/health").status, 200)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_compressed_body(router, see, coding):
+    """Coding agents compress their requests for servers that can undo it. These cannot, and say so."""
+    fields = {"Content-Type": "application/json", "Content-Encoding": coding}
+    body = gzip.compress(json.dumps(TOKENIZE).encode())
+    see("engine's", router.request("POST", "/tokenize", body, headers=fields).status, 415)
+    see("router's", router.request("POST", "/models/load", body, headers=fields).status, 415)
 
 
 # --- CORS ------------------------------------------------------------------------------------------
