@@ -74,6 +74,12 @@ static void read_engine_option(struct config *c, const struct engine_option *o, 
     engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
 }
 
+/* The value of an option that engines get, too (`passed`): of --timeout. An engine with 0 breaks off every request. */
+static const char *value_for_engines(const struct config *c, const char *value)
+{
+    return c->timeout_ms == CONFIG_NO_LIMIT ? "-1" : value;
+}
+
 /* Reads one argument and its value; returns the number of words, or an error. */
 static int read_argument(struct config *c, int argc, char **argv, struct error *err)
 {
@@ -97,7 +103,8 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
             return error_set(err, -EINVAL, "%s: %s", argv[0], why.text);
         c->api_key_in_arguments |= strcmp(own->public.names[0], "--api-key") == 0;
         if (own->passed && o)
-            engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
+            engine_args_set(&c->args, o, negated, value_for_engines(c, value),
+                            ARGS_FROM_COMMAND_LINE);
     } else {
         read_engine_option(c, o, negated, value);
     }
@@ -129,9 +136,10 @@ static int read_variable(struct config *c, const char *name, const char *value, 
     if (!prefix || strncmp(name, prefix, strlen(prefix)) != 0)
         return 0;
     bool off = false;
+    const char *passed = own ? value_for_engines(c, value) : value;
     const struct engine_option *o = c->engine.kind->option_by_env(c->engine.options, name, &off);
-    if (o &&
-        engine_args_set_text(&c->env_args, o, off, off ? "on" : value, ARGS_FROM_ENVIRONMENT, &why))
+    if (o && engine_args_set_text(&c->env_args, o, off, off ? "on" : passed, ARGS_FROM_ENVIRONMENT,
+                                  &why))
         return error_set(err, -EINVAL, "environment variable %s: %s", name, why.text);
     return 0;
 }
@@ -249,7 +257,7 @@ static void set_defaults(struct config *c)
         .autoload = true,
         .cors_credentials = true,
         .port = 8080,
-        .timeout_ms = HTTP_STALL_MS,
+        .timeout_ms = 3600000, /* llama-server's default */
         .max_wait_ms = 30000,
         .unread_grace_ms = 10000,
         .drain_timeout_ms = 60000,
@@ -269,8 +277,9 @@ static void set_defaults(struct config *c)
 static bool names_many(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++)
-        if (engine_option_same_name("--models-dir", argv[i]) ||
-            engine_option_same_name("--models-preset", argv[i]))
+        if ((engine_option_same_name("--models-dir", argv[i]) ||
+             engine_option_same_name("--models-preset", argv[i])) &&
+            i + 1 < argc && *argv[i + 1])
             return true;
     return false;
 }

@@ -15,6 +15,8 @@
 #include "engine/program.h"
 #include "server/keys.h"
 
+#define CONFIG_NO_LIMIT UINT64_MAX
+
 struct config {
     struct engine_program engine; /* of models that name no other */
     /* Of the other kinds, as far as they are installed; fixed once the configuration is read. */
@@ -36,9 +38,9 @@ struct config {
     char *host;
     int port;
     bool reuse_port;
-    uint64_t timeout_ms;                /* without progress of a request or an answer */
-    char *api_prefix;                   /* prefix of every path, `/a`; NULL: none */
-    char *static_dir;                   /* router mode: served at `/`; NULL */
+    uint64_t timeout_ms; /* without progress of a request or an answer; or CONFIG_NO_LIMIT */
+    char *api_prefix;    /* prefix of every path, `/a`; NULL: none */
+    char *static_dir;    /* router mode: served at `/`; NULL */
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct keys api_keys;
     bool api_key_in_arguments; /* --api-key was given, which the list of processes shows */

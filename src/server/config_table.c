@@ -62,10 +62,11 @@ static int set_reuse_port(struct config *c, const char *value, struct error *err
 /* Whole seconds, because the value is passed on to engines as it is. */
 static int set_timeout(struct config *c, const char *value, struct error *err)
 {
-    unsigned seconds = 0;
-    if (value_count(value, &seconds, err) || !seconds)
-        return error_set(err, -EINVAL, "'%s' is no number of seconds: give 1 or more", value);
-    c->timeout_ms = (uint64_t)seconds * 1000;
+    int seconds = 0;
+    if (value_int(value, &seconds, err))
+        return error_set(err, -EINVAL,
+                         "'%s' is no number of seconds: give 1 or more, or 0 for no limit", value);
+    c->timeout_ms = seconds > 0 ? (uint64_t)seconds * 1000 : CONFIG_NO_LIMIT;
     return 0;
 }
 
@@ -95,12 +96,12 @@ static int set_static_dir(struct config *c, const char *value, struct error *err
     return 0;
 }
 
-/* Without a name there is none: `--model "$MODEL"` where the variable is not set. */
-static int set_model(struct config *c, const char *value, struct error *err)
+static int set_host(struct config *c, const char *value, struct error *err)
 {
-    (void)err;
-    free(c->model);
-    c->model = *value ? mem_strdup(value) : NULL;
+    if (!value[strspn(value, ", ")])
+        return error_set(err, -EINVAL, "it names no address: give one, as 127.0.0.1");
+    free(c->host);
+    c->host = mem_strdup(value);
     return 0;
 }
 
@@ -304,7 +305,7 @@ static const struct config_entry options[] = {
       "LLAMA_ARG_MODEL",
       NULL,
       "classic mode: one model, whatever name a request gives"},
-     OTHER(set_model)},
+     FIELD(KIND_TEXT, model)},
     {{{"-a", "--alias"},
       "NAMES",
       "LLAMA_ARG_ALIAS",
@@ -316,7 +317,7 @@ static const struct config_entry options[] = {
       "LLAMA_ARG_HOST",
       "127.0.0.1",
       "addresses, separated by commas; PATH.sock is a unix socket"},
-     FIELD(KIND_TEXT, host)},
+     OTHER(set_host)},
     {{{"--port"}, "N", "LLAMA_ARG_PORT", "8080", "port to listen on; 0: a free one"},
      OTHER(set_port)},
     {{{"--reuse-port"},
@@ -340,7 +341,7 @@ static const struct config_entry options[] = {
     {{{"-to", "--timeout"},
       "SECONDS",
       "LLAMA_ARG_TIMEOUT",
-      "600; engines: their own",
+      "3600; 0: no limit",
       "how long a request or an answer may stand still; engines get it, too"},
      SHARED(set_timeout)},
     {{{"--ssl-key-file"},
@@ -481,7 +482,7 @@ int config_table_set(struct config *c, const struct config_entry *o, const char 
         return 0;
     case KIND_TEXT:
         free(*(char **)field);
-        *(char **)field = mem_strdup(value);
+        *(char **)field = *value ? mem_strdup(value) : NULL; /* empty: not given */
         return 0;
     case KIND_COUNT:
         return value ? value_count(value, field, err) : 0;

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from conformance.suite import answer, error
+from conformance.suite import OneOf, answer, error
 from conformance.test_http import cors
 
 ORIGIN = {"Origin": "http://web.test"}
@@ -92,6 +92,34 @@ def test_what_does_not_choose_a_model(start, models, see, args, env):
     server = start("--models-dir", models, *args, env=env)
     see("role", server.get("/props").json.get("role"), "router")
     see("tokenize", server.tokenize("m1"), answer(200))
+
+
+# Values at the edges of the options' ranges; what is refused by both is worded by each.
+@pytest.mark.parametrize("args", [
+    ["--timeout", "0"], ["--timeout", "-1"], ["--timeout", "1"], ["--models-max", "0"], ["--api-prefix", ""],
+    ["--models-preset", ""], ["--ssl-key-file", ""], ["--ssl-cert-file", ""], ["--log-file", ""], ["--alias", ""],
+    ["--cors-origins", ""], ["--cors-methods", ""]], ids=" ".join)
+def test_values_at_the_edge(start, models, see, args):
+    server = start("--models-dir", models, *args)
+    see("list", server.get("/models").status, 200)
+
+
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_no_time_limit(start, models, see, value):
+    server = start("--models-dir", models, env={"LLAMA_ARG_TIMEOUT": value})
+    see("tokenize", server.tokenize("m1").status, 200 if value == "-1" else OneOf(200, 500))
+
+
+@pytest.mark.parametrize("args", [
+    ["--timeout", ""], ["--timeout", "99999999999"], ["--models-max", ""], ["--models-max", "99999999999"],
+    ["--port", "-1"], ["--port", ""], ["--host", ""], ["--api-key-file", ""], ["--models-dir", "/nowhere"],
+    ["--models-preset", "/nowhere"]], ids=" ".join)
+def test_values_beyond_the_edge(start, models, see, args):
+    see("refused", start.fails("--models-dir", models, *args), True)
+
+
+def test_no_folder(start, see):
+    see("list", start("--models-dir", "").get("/models"), answer(200, {"data": []}))
 
 
 @pytest.mark.parametrize("env,props", [

@@ -201,7 +201,7 @@ static void a_timeout_is_the_engines_too(void **state)
 {
     (void)state;
     parse(ARGV(MODELS), ENV(NULL));
-    assert_int_equal(c.timeout_ms, 600000);
+    assert_int_equal(c.timeout_ms, 3600000);
     assert_null(engine_value("--timeout"));
     parse(ARGV(MODELS, "-to", "7"), ENV("LLAMA_ARG_TIMEOUT=9"));
     assert_int_equal(c.timeout_ms, 7000);
@@ -209,8 +209,27 @@ static void a_timeout_is_the_engines_too(void **state)
     parse(ARGV(MODELS), ENV("LLAMA_ARG_TIMEOUT=9"));
     assert_int_equal(c.timeout_ms, 9000);
     assert_string_equal(engine_value("--timeout"), "9");
-    refuse(ARGV(MODELS, "--timeout", "0"), ENV(NULL), "give 1 or more");
+    parse(ARGV(MODELS, "--timeout", "0"), ENV("LLAMA_ARG_TIMEOUT=9"));
+    assert_true(c.timeout_ms == CONFIG_NO_LIMIT);
+    assert_string_equal(engine_value("--timeout"), "-1");
+    parse(ARGV(MODELS), ENV("LLAMA_ARG_TIMEOUT=-3"));
+    assert_true(c.timeout_ms == CONFIG_NO_LIMIT);
+    assert_string_equal(engine_value("--timeout"), "-1");
     refuse(ARGV(MODELS, "--timeout", "5m"), ENV(NULL), "no number of seconds");
+}
+
+/* As llama-server has it: an unset variable of a script names nothing. */
+static void an_empty_text_is_none(void **state)
+{
+    (void)state;
+    parse(ARGV("--models-dir", "", "--models-preset", "", "--ssl-key-file", "", "--log-file", ""),
+          ENV(NULL));
+    assert_null(c.models_dir);
+    assert_null(c.models_preset);
+    assert_null(c.log_file);
+    parse(ARGV("--models-dir", ""), ENV("LLAMA_ARG_MODEL=x"));
+    assert_true(c.classic);
+    refuse(ARGV(MODELS, "--host", ""), ENV(NULL), "names no address");
 }
 
 static void who_may_ask_from_elsewhere(void **state)
@@ -500,6 +519,7 @@ int main(void)
         TEST(https_needs_two_files),
         TEST(what_is_below_a_prefix),
         TEST(a_timeout_is_the_engines_too),
+        TEST(an_empty_text_is_none),
         TEST(who_may_ask_from_elsewhere),
         TEST(underscores_in_our_own_options),
         TEST(classic_mode),
