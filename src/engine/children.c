@@ -56,6 +56,16 @@ void children_remove(struct child *c)
     call_again();
 }
 
+bool children_exist(void)
+{
+    siginfo_t info;
+    int rc;
+    do
+        rc = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+    while (rc < 0 && errno == EINTR);
+    return rc == 0;
+}
+
 /* --- the reaper ---------------------------------------------------------------------------------
  */
 

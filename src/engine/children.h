@@ -10,6 +10,7 @@
 #ifndef HOSTLER_ENGINE_CHILDREN_H
 #define HOSTLER_ENGINE_CHILDREN_H
 
+#include <stdbool.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 #include <uv.h>
@@ -27,6 +28,9 @@ void children_started(void);
 void children_add(struct child *c, pid_t pid);
 /* When its owner has reaped it, or leaves that to the reaper. No-op when it is not registered. */
 void children_remove(struct child *c);
+
+/* Whether this process has any child, started or adopted; zombies count. */
+bool children_exist(void);
 
 /* Makes this process the subreaper of its descendants, and reaps adopted children from now on. It does not
  * keep the loop running. */

@@ -2,6 +2,7 @@
 #include "engine/family.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,21 +96,93 @@ static int by_pid(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void family_read(struct family_table *t, const char *root, pid_t daemon)
+/* Adds process `pid` unless it cannot be read. False: no memory for it. */
+static bool add(struct family_table *t, size_t *room, const char *root, const char *pid)
 {
-    char path[64 + 256];
     struct family_process p;
-    size_t room = 0;
-    *t = (struct family_table){.daemon = daemon};
-    snprintf(path, sizeof path, "%s/proc", root);
+    return !read_process(t, root, pid, &p) || append(t, room, &p);
+}
+
+/* Calls for each entry of a folder whose name is a number, until `each` returns false. */
+static void each_number(const char *path, bool (*each)(const char *name, void *ctx), void *ctx)
+{
+    bool ok = true;
     DIR *list = opendir(path);
     if (!list)
         return;
-    for (struct dirent *d; (d = readdir(list));)
-        if (*d->d_name >= '1' && *d->d_name <= '9' && read_process(t, root, d->d_name, &p) &&
-            !append(t, &room, &p))
-            break;
+    for (struct dirent *d; ok && (d = readdir(list));)
+        if (*d->d_name >= '1' && *d->d_name <= '9')
+            ok = each(d->d_name, ctx);
     closedir(list);
+}
+
+struct reading {
+    struct family_table *table;
+    size_t room;
+    const char *root;
+    pid_t parent; /* whose threads are gone over */
+    bool complete;
+};
+
+static bool add_any(const char *pid, void *ctx)
+{
+    struct reading *r = ctx;
+    return add(r->table, &r->room, r->root, pid);
+}
+
+static void read_all(struct reading *r)
+{
+    char path[PATH_MAX];
+    r->table->n = 0;
+    snprintf(path, sizeof path, "%s/proc", r->root);
+    each_number(path, add_any, r);
+}
+
+/* The children that a thread has started or adopted: /proc/PID/task/TID/children (proc_tid_children(5)). */
+static bool add_children_of(const char *thread, void *ctx)
+{
+    struct reading *r = ctx;
+    char pid[3 * sizeof(pid_t)];
+    bool ok = true;
+    FILE *f = kernel_open("%s/proc/%d/task/%s/children", r->root, (int)r->parent, thread);
+    if (!f) {
+        r->complete &= r->parent != r->table->daemon; /* else the thread has ended */
+        return true;
+    }
+    while (ok && fscanf(f, "%11s", pid) == 1)
+        ok = add(r->table, &r->room, r->root, pid);
+    fclose(f);
+    return ok;
+}
+
+static void add_descendants(struct reading *r, pid_t parent)
+{
+    char path[PATH_MAX];
+    r->parent = parent;
+    snprintf(path, sizeof path, "%s/proc/%d/task", r->root, (int)parent);
+    each_number(path, add_children_of, r);
+}
+
+/* The main thread starts engines (spawn.h), and the kernel gives orphans to it. */
+static void add_own_children(struct reading *r)
+{
+    char thread[3 * sizeof(pid_t)];
+    r->parent = r->table->daemon;
+    snprintf(thread, sizeof thread, "%d", (int)r->parent);
+    add_children_of(thread, r);
+}
+
+/* All that can belong to a family descends from the daemon, as orphans are given to it (children.h). Kernels
+ * without CONFIG_PROC_CHILDREN do not list children: then all processes are read. */
+void family_read(struct family_table *t, const char *root, pid_t daemon)
+{
+    struct reading r = {.table = t, .root = root, .complete = true};
+    *t = (struct family_table){.daemon = daemon};
+    add_own_children(&r);
+    for (size_t i = 0; i < t->n && r.complete; i++)
+        add_descendants(&r, t->process[i].pid);
+    if (!r.complete)
+        read_all(&r);
     if (t->n)
         qsort(t->process, t->n, sizeof *t->process, by_pid);
 }

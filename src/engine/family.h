@@ -9,7 +9,8 @@
  *     ended and that the kernel gave to the daemon (children.h), and their descendants.
  * Zombies are in none: they hold no memory and need no signal.
  *
- * A reading goes over the whole of /proc and may block: in the thread pool only.
+ * A reading goes over the threads of the daemon and of its descendants in /proc (some 15 us each) and may block:
+ * in the thread pool only.
  */
 #ifndef HOSTLER_ENGINE_FAMILY_H
 #define HOSTLER_ENGINE_FAMILY_H
@@ -24,7 +25,7 @@
 
 struct family_process;
 
-/* The processes of the machine, as one reading of /proc showed them. */
+/* The daemon's descendants, as one reading of /proc showed them. */
 struct family_table {
     struct family_process *process; /* by pid, ascending */
     size_t n;

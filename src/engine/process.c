@@ -90,12 +90,20 @@ static void on_drain_timeout(uv_timer_t *timer)
     finish_if_over(p);
 }
 
+/* A shell reports by 128 + N that its command ended by signal N (POSIX, Shell Command Language, 2.8.2); 0: it
+ * is no such code. */
+static int signal_of_command(int code)
+{
+    return code > 128 && code < 128 + NSIG ? code - 128 : 0;
+}
+
 static void note_status(struct process *p, int status)
 {
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     p->leader_ended = true;
     p->how.was_stopped = p->stop_requested != 0;
-    p->how.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    p->how.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    p->how.signal = WIFSIGNALED(status) ? WTERMSIG(status) : signal_of_command(code);
+    p->how.code = p->how.signal ? -1 : code;
     close_stdin(p);
 }
 
@@ -237,10 +245,12 @@ static void await_rest(struct process *p)
     if (!p->running || p->scan)
         return;
     check_group(p);
-    if (p->group_ended)
-        look_for_descendants(p);
-    else
+    if (!p->group_ended)
         look_later(p);
+    else if (children_exist())
+        look_for_descendants(p);
+    else /* descendants that left the group would have been adopted */
+        note_end(p);
 }
 
 static void kill_family(struct process *p);

@@ -56,8 +56,8 @@ struct process_stop {
 };
 
 struct process_exit {
-    int code;         /* the leader's exit code; -1 when it ended by a signal */
-    int signal;       /* 0 when it exited */
+    int code;   /* the leader's exit code; -1 when it ended by a signal */
+    int signal; /* of the leader, or of the command that a script tells of; 0 when it exited */
     bool was_stopped; /* process_stop() had been called before */
     uint64_t stop_ms; /* from then to the end of the family; 0 when it was not stopped */
 };

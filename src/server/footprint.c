@@ -64,6 +64,13 @@ void footprint_measure(struct footprint *f, const struct memory_use *use, bool j
     f->alone = false;
 }
 
+void footprint_forget(struct footprint *f, const struct memory_use *most)
+{
+    for (size_t d = 0; f->source == FOOTPRINT_MEASURED && d < most->n; d++)
+        if (f->bytes[d] > most->bytes[d])
+            f->bytes[d] -= (f->bytes[d] - most->bytes[d] + 1) / 2;
+}
+
 bool footprint_is_apart(const struct footprint *f, const struct catalog_model *m,
                         const struct engine_args *args)
 {

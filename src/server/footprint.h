@@ -14,7 +14,7 @@ enum footprint_source {
     FOOTPRINT_UNKNOWN,
     FOOTPRINT_ESTIMATED, /* by the kind's arithmetic */
     FOOTPRINT_FITTED,    /* by the kind's dry run */
-    FOOTPRINT_MEASURED,  /* the most that an engine with these arguments was seen to have */
+    FOOTPRINT_MEASURED,  /* the most that engines with these arguments were lately seen to have */
     FOOTPRINT_GIVEN,     /* the preset's `memory` */
 };
 
@@ -39,6 +39,9 @@ void footprint_from_dry_run(struct footprint *out, const struct engine_estimate 
 /* Takes over what an engine that is ready has now, where that is more than was measured before.
  * `just_loaded`: it is the first reading of this engine. */
 void footprint_measure(struct footprint *f, const struct memory_use *use, bool just_loaded);
+/* An engine has ended that served requests, and `most` is the most that it held: half of what was measured
+ * beyond that is forgotten, so that one large request does not count for ever. */
+void footprint_forget(struct footprint *f, const struct memory_use *most);
 /* Whether the model's load and its end must not overlap with another's: the figures leave some of its
  * memory out (drivers and containers hide some, then they are less than its file), or its engine was
  * told how much memory to leave free (ENGINE_OPTION_MARGIN). */

@@ -113,12 +113,29 @@ static bool shows_footprint(const struct instance *i)
     return i->engine && engine_ready_after(i->engine) && (!i->process.ending || i->measured);
 }
 
+static void note_most(struct instance *i, const struct memory_use *use)
+{
+    i->most.n = use->n;
+    for (size_t d = 0; d < use->n; d++)
+        if (use->bytes[d] > i->most.bytes[d])
+            i->most.bytes[d] = use->bytes[d];
+}
+
+/* One that served nobody shows nothing of what requests add. */
+static void forget(struct instance *i)
+{
+    bool served = i->sched.last_used > i->sched.loaded_at;
+    if (i->measured && served && !i->sched.outdated)
+        footprint_forget(&i->model->learned.footprint, &i->most);
+}
+
 void instance_learn(struct instance *i)
 {
     const struct host *host = i->model->host;
     const struct memory_use *use = instance_memory(i);
     if (!use || !shows_footprint(i))
         return;
+    note_most(i, use);
     budget_learn(&host->budget, i, use);
     if (!i->measured)
         keep_learned(i);
@@ -267,6 +284,7 @@ static void end(struct instance *i, const struct engine_exit *how)
     struct engine *e = i->engine;
     note_end(i, how);
     mem_replace(&m->intent.unload_by, NULL);
+    forget(i);
     if (how->was_ready)
         keep_learned(i);
     bool oom = ran_out_of_memory(i, how);

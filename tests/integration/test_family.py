@@ -113,6 +113,16 @@ def test_a_script_that_is_killed_takes_its_engine_along(wrapped, models, wrapper
     assert server.tokenize("m1").status == 200
 
 
+@pytest.mark.parametrize("wrapper", ["plain", "status"])
+def test_a_signal_is_told_though_a_shell_saw_it(wrapped, models, wrapper):
+    server = wrapped(WRAPPERS[wrapper], "--models-dir", models)
+    assert server.tokenize("m1").status == 200
+    engine, = family(server.pid)[0] - {server.engines()["m1"]["pid"]}
+    os.kill(engine, signal.SIGKILL)
+    until(lambda: server.models()["m1"]["status"].get("signal") == signal.SIGKILL, what="its end to be told")
+    assert server.tokenize("m1").status == 200
+
+
 @pytest.mark.parametrize("wrapper", ["plain", "session"])
 def test_by_force(wrapped, models, wrapper):
     """Also in the middle of a request."""

@@ -125,6 +125,22 @@ static void what_loads_took(void **state)
     assert_int_equal(f.loaded[0], 8);
 }
 
+static void one_large_request_does_not_count_for_ever(void **state)
+{
+    const struct memory_use most = {.n = 1, .bytes = {100}};
+    (void)state;
+    f = (struct footprint){.source = FOOTPRINT_MEASURED, .bytes = {500}, .loaded = {90}};
+    footprint_forget(&f, &most);
+    assert_int_equal(f.bytes[0], 300);
+    for (int i = 0; i < 10; i++)
+        footprint_forget(&f, &most);
+    assert_int_equal(f.bytes[0], 100);
+    assert_int_equal(f.loaded[0], 90);
+    f = (struct footprint){.source = FOOTPRINT_GIVEN, .bytes = {500}};
+    footprint_forget(&f, &most);
+    assert_int_equal(f.bytes[0], 500);
+}
+
 #define FOOTPRINT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -135,6 +151,7 @@ int main(void)
         FOOTPRINT_TEST(from_a_dry_run),
         FOOTPRINT_TEST(the_most_that_was_seen),
         FOOTPRINT_TEST(what_loads_took),
+        FOOTPRINT_TEST(one_large_request_does_not_count_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
