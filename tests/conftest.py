@@ -185,9 +185,10 @@ class Hostler(Server):
 
 
 def clean_env(**extra):
-    """Nothing of the caller's configuration reaches a server under test."""
-    env = {k: v for k, v in os.environ.items()
-           if not k.startswith(("LLAMA_", "HOSTLER", "HF_", "HUGGING", "CURL_", "SSL_CERT_"))}
+    """Nothing of the caller's configuration reaches a server under test, and not the size that Python's readline
+    gives a terminal in the environment, which would count more than a terminal's own."""
+    env = {k: v for k, v in os.environ.items() if k not in ("LINES", "COLUMNS")
+           and not k.startswith(("LLAMA_", "HOSTLER", "HF_", "HUGGING", "CURL_", "SSL_CERT_"))}
     env.update(extra)
     return env
 

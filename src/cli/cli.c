@@ -151,13 +151,24 @@ void cli_print_titled(FILE *out, unsigned width, const char *title, size_t colum
     cli_print_wrapped(out, width, at, column, text);
 }
 
+/* Of an earlier failure only the mark is left, and errno is of some later call: one more byte meets it again. */
+int cli_write_error(FILE *file)
+{
+    if (fflush(file))
+        return errno;
+    if (!ferror(file))
+        return 0;
+    return write(fileno(file), "\n", 1) < 0 ? errno : EIO;
+}
+
 int cli_finish(struct cli *cli, int status)
 {
     free(cli->first_key);
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    int error = cli_write_error(stdout);
+    if (!error)
         return status;
-    if (errno != EPIPE) /* the reader of a pipe may close it early */
-        cli_error(cli, "the output could not be written: %s", strerror(errno));
+    if (error != EPIPE) /* the reader of a pipe may close it early */
+        cli_error(cli, "the output could not be written: %s", strerror(error));
     return status ? status : CLI_SOME_FAILED;
 }
 

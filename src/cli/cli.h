@@ -57,6 +57,8 @@ void cli_print_titled(FILE *out, unsigned width, const char *title, size_t colum
                       const char *text);
 /* The same where the first line is already printed up to column `at`. */
 void cli_print_wrapped(FILE *out, unsigned width, size_t at, size_t column, const char *text);
+/* Flushes `file`: 0, or the errno of a write that failed, now or before. */
+int cli_write_error(FILE *file);
 /* Flushes stdout, at the very end. `status`, or CLI_SOME_FAILED when what was printed did not arrive. */
 int cli_finish(struct cli *cli, int status);
 

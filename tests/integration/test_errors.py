@@ -248,6 +248,8 @@ def disk_full(s):
 
 
 def serve(s):
+    """Whatever listens on the default port, another one would be taken."""
+    s.env["LLAMA_ARG_PORT"] = "0"
     s.env["LLAMA_SERVER"] = str(FAKE_ENGINE)
     s.env["XDG_RUNTIME_DIR"] = str(s.folder)
     fake_models(s.folder / "models", qwen3={})

@@ -463,7 +463,7 @@ def test_users_and_folders(installed, tmp_path):
     group = (tmp_path / "etc/group").read_text(encoding="utf-8")
     assert re.search(r"^video:.*:hostler$", group, re.M)
     assert re.search(r"^render:.*:hostler$", group, re.M)
-    for path, mode in (("etc/hostler", 0o700), ("var/lib/hostler", 0o755),
+    for path, mode in (("etc/hostler", 0o755), ("etc/hostler/environment", 0o600), ("var/lib/hostler", 0o755),
                        ("var/lib/hostler/models", 0o2775)):
         assert (tmp_path / path).stat().st_mode & 0o7777 == mode, path
     assert (tmp_path / "etc/hostler").stat().st_gid == 0

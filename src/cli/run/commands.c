@@ -164,11 +164,15 @@ static bool save(struct run_session *s, char *rest)
     bool as_json = len > 5 && strcmp(rest + len - 5, ".json") == 0;
     int fd = open(rest, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (file)
+    int error = file ? 0 : errno;
+    if (file) {
         write_conversation(s, file, as_json);
-    bool failed = !file || ferror(file);
-    if ((file && fclose(file)) || failed)
-        cli_error(s->cli, "%s cannot be written: %s", rest, strerror(errno));
+        error = cli_write_error(file);
+        if (fclose(file) && !error)
+            error = errno;
+    }
+    if (error)
+        cli_error(s->cli, "%s cannot be written: %s", rest, strerror(error));
     else
         say("%zu messages are in %s.", json_array_size(s->messages), rest);
     return true;
