@@ -302,7 +302,7 @@ def test_journal_with_json(hostler, models):
 def test_a_start_that_fails_is_an_error_in_the_journal(hostler):
     server = hostler("--models-dir", "/nowhere", launcher=launcher("--journal"), wait=False)
     assert server.process.wait(PATIENCE) == 1
-    assert server.log().startswith("<3>hostler serve: ")
+    assert re.search(r"^<3>hostler serve: ", server.log(), re.M)
     server = hostler("--modles-dir", "/nowhere", launcher=launcher("--journal"), wait=False)
     assert server.process.wait(PATIENCE) == 2
     assert server.log().startswith("<3>hostler serve: unknown option '--modles-dir'")
