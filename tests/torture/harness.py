@@ -283,9 +283,10 @@ class Daemon:
         self.bystander = None
 
 
-def is_sanitizers_own(hit):
-    """Whether AddressSanitizer asked for it, which ends the process then: not a call of the daemon's."""
-    return bool(hit) and "pthread_getattr_np" in hit.text()
+def is_thread_start(hit):
+    """Whether a thread could not begin: AddressSanitizer ends the process then, and so does libuv, by design, when
+    it makes the threads of its pool."""
+    return bool(hit) and any(name in hit.text() for name in ("pthread_getattr_np", "allocate_stack"))
 
 
 def torture_start(folder, engine, fault, nth):
@@ -313,7 +314,7 @@ def torture_start(folder, engine, fault, nth):
     except (Problem, AssertionError) as problem:
         server.kill()
         hit = hit or daemon.control.disarm()
-        if is_sanitizers_own(hit):
+        if is_thread_start(hit):
             return hit
         raise Problem(f"{problem}\nfailed: {hit.text() if hit else 'no failure'}") from problem
     return hit
