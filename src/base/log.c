@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -285,6 +286,49 @@ void log_write(enum log_level level, const char *fmt, ...)
     char *text = mem_vprintf(fmt, ap);
     va_end(ap);
     emit(level, NULL, text);
+    free(text);
+}
+
+#define ONCE_MAX ((size_t)1024)
+
+static struct {
+    pthread_mutex_t lock;
+    uint64_t seen[ONCE_MAX]; /* hashes of texts */
+    size_t n;                /* at ONCE_MAX it begins anew */
+} once = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* FNV-1a. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+    return hash;
+}
+
+static bool is_first(const char *text)
+{
+    const uint64_t hash = hash_of(text);
+    bool found = false;
+    pthread_mutex_lock(&once.lock);
+    for (size_t i = 0; i < once.n && !found; i++)
+        found = once.seen[i] == hash;
+    if (!found) {
+        once.n %= ONCE_MAX;
+        once.seen[once.n++] = hash;
+    }
+    pthread_mutex_unlock(&once.lock);
+    return !found;
+}
+
+void log_warn_once(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *text = mem_vprintf(fmt, ap);
+    va_end(ap);
+    if (is_first(text))
+        log_warn("%s", text);
     free(text);
 }
 

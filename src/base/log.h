@@ -38,6 +38,9 @@ int log_level_parse(const char *text);
 /* What a program says that ends at its start: without time and level, on stderr only. */
 void log_plain(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A warning whose text was not logged before: for what is found again at each reading of a folder. Up to
+ * 1024 texts are remembered. From any thread. */
+void log_warn_once(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Before an abort(): what is queued, and then `line` on stderr where that does not block. Allocates
  * nothing. */
 void log_last_words(const char *line);

@@ -163,7 +163,7 @@ static void leave_out(struct walk *w, const char *path, int error)
 {
     if (!file_error_passes(w->error))
         w->error = error;
-    log_warn("%s%s%s is left out: %s", w->root, *path ? "/" : "", path, strerror(-error));
+    log_warn_once("%s%s%s is left out: %s", w->root, *path ? "/" : "", path, strerror(-error));
 }
 
 /* What the entry is, links not followed: one of DT_…. */
@@ -295,13 +295,15 @@ static void list_file(struct walk *w, int dir, const char *name, const char *pat
     if (file_error_passes(rc))
         leave_out(w, path, rc);
     else if (!text_clean(path))
-        log_warn("%s: a name that is not UTF-8 or holds control characters is left out", w->root);
+        log_warn_once("%s: a name that is not UTF-8 or holds control characters is left out",
+                      w->root);
     else if (rc == -ENOENT)
         files_add(&s->files, path, NULL);
     else if (rc == 0 && S_ISREG(st.st_mode))
         files_add(&s->files, path, &st);
     else
-        log_warn("%s/%s is left out: %s", w->root, path, rc ? strerror(-rc) : "not a regular file");
+        log_warn_once("%s/%s is left out: %s", w->root, path,
+                      rc ? strerror(-rc) : "not a regular file");
 }
 
 /* The first number in the tag, after letters: 4 of Q4_K_M, 16 of BF16, 0 of none. */

@@ -69,19 +69,19 @@ static int add_entry(struct files *files, struct strv *folders, const char *dir,
     if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || (!gguf && !maybe_folder))
         return 0;
     if (!text_clean(e->d_name)) {
-        log_warn("%s: a name that is not UTF-8 or holds control characters is left out", dir);
+        log_warn_once("%s: a name that is not UTF-8 or holds control characters is left out", dir);
     } else if (fstatat(fd, e->d_name, &st, 0) < 0) {
         if (file_error_passes(-errno))
             return -errno;
         if (gguf)
-            log_warn("%s/%s is left out: %s", dir, e->d_name, strerror(errno));
+            log_warn_once("%s/%s is left out: %s", dir, e->d_name, strerror(errno));
     } else if (S_ISDIR(st.st_mode)) {
         if (folders)
             strv_add(folders, e->d_name);
     } else if (gguf && S_ISREG(st.st_mode)) {
         files_add(files, e->d_name, &st);
     } else if (gguf) {
-        log_warn("%s/%s is left out: not a regular file", dir, e->d_name);
+        log_warn_once("%s/%s is left out: not a regular file", dir, e->d_name);
     }
     return 0;
 }
@@ -188,7 +188,7 @@ static int add_subfolder(struct folder *f, const char *dir, int dir_fd, const ch
     int rc = fd < 0 ? -errno : list_files(&files, NULL, path, fd);
     size_t i = choose_model(&files);
     if (rc < 0 && !file_error_passes(rc)) {
-        log_warn("%s is left out: %s", path, strerror(-rc));
+        log_warn_once("%s is left out: %s", path, strerror(-rc));
         rc = 0;
     } else if (rc == 0 && i < files.n) {
         struct folder_model *m = folder_add(f, mem_strdup(name));
@@ -223,7 +223,8 @@ static void drop_collisions(struct folder *f)
     for (size_t i = 0; i < f->n; i++) {
         struct folder_model *m = &f->v[i];
         if (kept && strcmp(f->v[kept - 1].id, m->id) == 0) {
-            log_warn("%s is left out: %s is model %s already", m->path, f->v[kept - 1].path, m->id);
+            log_warn_once("%s is left out: %s is model %s already", m->path, f->v[kept - 1].path,
+                          m->id);
             folder_model_finish(m);
         } else if (kept++ != i) {
             f->v[kept - 1] = *m;

@@ -139,8 +139,11 @@ struct watch *watch_create(uv_loop_t *loop, void (*changed)(void *ctx), void *ct
     w->ctx = ctx;
     w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (w->fd < 0) {
-        log_warn("models that appear are only found on SIGHUP or ?reload=1: inotify: %s",
-                 strerror(errno));
+        log_warn("models that appear are only found on SIGHUP or ?reload=1: inotify: %s%s",
+                 strerror(errno),
+                 errno == EMFILE
+                     ? "; raise fs.inotify.max_user_instances or the limit of open files"
+                     : "");
         return w;
     }
     uv_poll_init(loop, &w->poll, w->fd);
@@ -196,8 +199,8 @@ static int watch_path(struct watch *w, const char *path, enum scope scope)
     if (wd >= 0 || errno != ENOSPC)
         return wd;
     if (!w->full)
-        log_warn("not all folders can be watched for new models: raise "
-                 "fs.inotify.max_user_watches, or send SIGHUP after a change");
+        log_warn_once("not all folders can be watched for new models: raise "
+                      "fs.inotify.max_user_watches, or send SIGHUP after a change");
     w->full = true;
     return wd;
 }

@@ -48,6 +48,17 @@ def test_a_file_that_appears(server, folder, models):
     assert server.tokenize("linked").status == server.tokenize("copied").status == 200
 
 
+def test_what_is_left_out_is_told_once(server, folder, models):
+    (folder / "nowhere.gguf").symlink_to("/nonexistent")
+    os.mkfifo(folder / "fifo.gguf")
+    for name in ("n1", "n2", "n3"):
+        shutil.copy(models / "m1.gguf", folder / f"{name}.gguf")
+        appears(server, name)
+        assert server.get("/models?reload=1").status == 200
+    for name in ("nowhere", "fifo"):
+        assert server.log().count(f"{name}.gguf is left out: ") == 1
+
+
 def test_a_file_is_left_alone_until_its_writer_is_done(server, folder, models):
     data = (models / "m2.gguf").read_bytes()
     step = len(data) // 10
