@@ -14,6 +14,7 @@
 #include "cli/terminal/format.h"
 
 const char cli_default_url[] = "http://localhost:8080";
+const char cli_stock_url[] = "http://localhost:9931";
 
 /* An empty variable counts as unset: `HOSTLER_URL= hostler list` overrides it for one command. */
 static const char *env(const char *name)

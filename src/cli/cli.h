@@ -25,8 +25,9 @@ struct cli_capture {
     char *error, *hint; /* owned; only the first of each is kept; NULL: none came */
 };
 
-/* `cli->url` is this pointer where neither an option nor the environment gives an address. */
-extern const char cli_default_url[];
+/* `cli->url` is this pointer where neither an option nor the environment gives an address. Where nothing listens
+ * there, the commands try the port that llama-server has by default (b11669: 9931). */
+extern const char cli_default_url[], cli_stock_url[];
 
 struct cli {
     const char *url;             /* as given: --url, else the environment, else the default */

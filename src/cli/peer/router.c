@@ -1,19 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/peer/router.h"
 
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "cli/json.h"
 #include "cli/peer/peer.h"
 #include "cli/terminal/format.h"
 
+static bool listens(const struct addrinfo *a)
+{
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool yes = fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+/* On this machine. */
+static bool somebody_listens(const char *port)
+{
+    struct addrinfo *all, hints = {.ai_socktype = SOCK_STREAM};
+    bool yes = false;
+    if (getaddrinfo("localhost", port, &hints, &all))
+        return false;
+    for (const struct addrinfo *a = all; a && !yes; a = a->ai_next)
+        yes = listens(a);
+    freeaddrinfo(all);
+    return yes;
+}
+
+static const char *choose_url(const struct cli *cli)
+{
+    if (cli->url != cli_default_url)
+        return cli->url;
+    return !somebody_listens("8080") && somebody_listens("9931") ? cli_stock_url : cli->url;
+}
+
 int router_open(struct router *r, const struct cli *cli)
 {
     struct error err;
     *r = (struct router){.cli = cli, .timeout_ms = 30000};
-    if (url_parse(&r->url, cli->url, &err)) {
+    if (url_parse(&r->url, choose_url(cli), &err)) {
         cli_error(cli, "%s", err.text);
         return CLI_USAGE;
     }
