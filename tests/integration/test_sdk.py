@@ -157,7 +157,8 @@ def test_openai_meets_an_unknown_model(gpt):
     with pytest.raises(openai.BadRequestError):
         list(gpt.chat.completions.create(**{**CHAT, "model": "gpt-4o"}, stream=True))
     with pytest.raises(openai.NotFoundError):
-        gpt.models.retrieve("real")  # nor has llama.cpp such a route
+        gpt.models.retrieve("gpt-4o")
+    assert gpt.models.retrieve("real").id == "real"
 
 
 def test_openai_meets_a_wrong_key(address):
