@@ -15,6 +15,7 @@
 #include "http/target.h"
 
 #define PIECE ((size_t)64 * 1024) /* bytes that are read at once */
+#define WAITING_MAX 256           /* a folder that hangs must not hold all connections */
 #define AT_ONCE 4                 /* threads of the pool that may be in use */
 
 TAILQ_HEAD(transfers, transfer);
@@ -25,7 +26,8 @@ struct files {
     files_missing *missing;
     void *ctx;
     unsigned working;         /* in the pool */
-    struct transfers waiting; /* for a thread */
+    struct transfers waiting; /* for a thread: */
+    unsigned n_waiting;       /* at most WAITING_MAX, and those that are under way */
 };
 
 /* What the pool does next, or does now. */
@@ -92,7 +94,15 @@ static void begin(struct transfer *t, enum operation operation)
         return;
     }
     t->waits = true;
+    t->files->n_waiting++;
     TAILQ_INSERT_TAIL(&t->files->waiting, t, link);
+}
+
+static void stop_waiting(struct transfer *t)
+{
+    TAILQ_REMOVE(&t->files->waiting, t, link);
+    t->files->n_waiting--;
+    t->waits = false;
 }
 
 static void begin_waiting(struct files *f)
@@ -100,8 +110,7 @@ static void begin_waiting(struct files *f)
     struct transfer *t = TAILQ_FIRST(&f->waiting);
     if (!t || f->working >= AT_ONCE)
         return;
-    TAILQ_REMOVE(&f->waiting, t, link);
-    t->waits = false;
+    stop_waiting(t);
     begin_work(t);
 }
 
@@ -121,8 +130,7 @@ static void finish(struct transfer *t)
     if (t->working)
         return; /* on_operated() comes back here */
     if (t->waits)
-        TAILQ_REMOVE(&t->files->waiting, t, link);
-    t->waits = false;
+        stop_waiting(t);
     if (t->is_open)
         begin(t, CLOSE);
     else
@@ -390,6 +398,10 @@ static void on_operated(uv_work_t *work, int status)
 void files_serve(struct files *f, struct http_exchange *x)
 {
     static const struct http_exchange_events events = {.drain = on_drain, .gone = on_gone};
+    if (f->n_waiting >= WAITING_MAX) {
+        reply_error(x, 503, "too many requests wait for files of --path");
+        return;
+    }
     const char *target = http_exchange_target(x);
     char *path = target_decode(target, target_path_len(target));
     struct transfer *t = path && *path == '/' ? mem_try_zalloc(sizeof *t) : NULL;

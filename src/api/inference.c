@@ -243,6 +243,7 @@ static void submit_again(struct inference *i)
     struct model *m = i->request.model;
     i->record->granted = 0;
     i->phase = WAITING;
+    sessions_wait_again(&i->session);
     host_withdraw(&i->request);
     host_submit(&i->request, m, i->may_load);
 }
@@ -418,14 +419,14 @@ static void on_left(struct http_exchange *x, void *ctx)
     struct inference *i = ctx;
     (void)x;
     i->client_left = true;
-    set_unread(i, true);
+    set_unread(i, !i->session.is_read);
 }
 
-static void on_read_again(struct session_request *r, bool is_read)
+static void on_read_again(struct session_request *r)
 {
     struct inference *i = container_of(r, struct inference, session);
     if (i->client_left)
-        set_unread(i, !is_read);
+        set_unread(i, !r->is_read);
 }
 
 static void on_stopped(struct session_request *r)

@@ -42,6 +42,11 @@ void sessions_grant(struct session_request *r)
     r->at_engine = true;
 }
 
+void sessions_wait_again(struct session_request *r)
+{
+    r->at_engine = false;
+}
+
 static bool waits(const struct session *session)
 {
     return session->request && !session->request->at_engine;
@@ -126,7 +131,7 @@ bool sessions_begin(struct sessions *s, const char *id, const char *model,
     session->number = ++s->begun;
     session->request = r;
     r->session = session;
-    r->at_engine = false;
+    r->at_engine = r->is_read = false;
     HASH_ADD_KEYPTR(hh, s->by_id, session->id, strlen(session->id), session);
     TAILQ_INSERT_TAIL(&s->by_age, session, link);
     return true;
@@ -137,8 +142,11 @@ bool sessions_begin(struct sessions *s, const char *id, const char *model,
 
 static void announce(const struct session *session)
 {
-    if (session->request)
-        session->request->read_again(session->request, session->readers);
+    struct session_request *r = session->request;
+    if (!r)
+        return;
+    r->is_read = session->readers;
+    r->read_again(r);
 }
 
 void sessions_begin_reading(struct sessions *s, const char *id, struct session_reader *reader)

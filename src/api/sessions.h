@@ -22,10 +22,11 @@ struct sessions;
 struct session_request {
     /* It waited, and was stopped, or another request took its place. It has left already. */
     void (*stopped)(struct session_request *r);
-    /* A reader came, who reads its answer beside its client, or the last one left. */
-    void (*read_again)(struct session_request *r, bool is_read);
+    /* A reader came, who reads its answer beside its client, or the last one left (`is_read`). */
+    void (*read_again)(struct session_request *r);
     struct session *session;
     bool at_engine; /* it does not wait any more */
+    bool is_read;   /* by a reader beside its client */
 };
 
 /* Who reads a session again. Embedded; zeroed before. */
@@ -40,8 +41,9 @@ void sessions_destroy(struct sessions *s);
  * Whether it is remembered. */
 bool sessions_begin(struct sessions *s, const char *id, const char *model,
                     struct session_request *r);
-/* Its engine has it: to be stopped there. */
+/* Its engine has it, to be stopped there; or it waits again. */
 void sessions_grant(struct session_request *r);
+void sessions_wait_again(struct session_request *r);
 /* It is over. No-op when it is in no session. */
 void sessions_leave(struct session_request *r);
 /* Session `id`, if there is one, is read again, until sessions_end_reading(). */

@@ -100,7 +100,8 @@ char *logbook_read(uint64_t *from, uint64_t to, const char *model, size_t enough
         if (concerns(e, model))
             rc = buf_puts(&out, e->text);
     }
-    *from = at;
+    if (!rc)
+        *from = at;
     pthread_mutex_unlock(&mutex);
     if (rc)
         buf_finish(&out);

@@ -544,6 +544,11 @@ static bool update(struct catalog *c, struct entry *e, struct folder_model *m, b
     if (e && unchanged(e, m)) {
         e->model.source = m->source;
         e->model.hidden = m->hidden;
+        if (m->missing) { /* its section may be on another line now */
+            free(e->model.problem);
+            e->model.problem = m->problem;
+            m->problem = NULL;
+        }
         return true;
     }
     if (patient && folder_model_is_fresh(m, now))

@@ -125,15 +125,19 @@ static uint64_t subtract(uint64_t a, uint64_t b)
 }
 
 /* What a load takes for certain. What was measured includes what requests added, which says nothing of the next
- * load; and a first reading may come late, so where the estimate is lower, that counts. */
+ * load. A first reading may come late: so where the estimate is lower, that counts, if it is of the file's header and
+ * need not guess how several cards share the model. */
 static uint64_t least_on(const struct budget *b, const struct model *m, const struct footprint *f,
                          size_t device)
 {
     struct footprint estimate;
     if (f->source != FOOTPRINT_MEASURED)
         return f->bytes[device];
+    uint64_t loaded = f->loaded[device] ? f->loaded[device] : f->bytes[device];
+    if (m->entry->header != MODEL_HEADER_READ || b->devices > 2) /* the host and one card */
+        return loaded;
     model_estimate(m, b->devices, &estimate);
-    return min(f->loaded[device], estimate.bytes[device]);
+    return min(loaded, estimate.bytes[device]);
 }
 
 /*

@@ -74,10 +74,12 @@ static void read_engine_option(struct config *c, const struct engine_option *o, 
     engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
 }
 
-/* The value of an option that engines get, too (`passed`): of --timeout. An engine with 0 breaks off every request. */
-static const char *value_for_engines(const struct config *c, const char *value)
+/* The value of an option that engines get, too (`passed`). An engine with --timeout 0 breaks off every request. */
+static const char *value_for_engines(const struct config *c, const struct config_entry *own,
+                                     const char *value)
 {
-    return c->timeout_ms == CONFIG_NO_LIMIT ? "-1" : value;
+    bool no_limit = own == config_table_find("--timeout") && c->timeout_ms == CONFIG_NO_LIMIT;
+    return no_limit ? "-1" : value;
 }
 
 /* Reads one argument and its value; returns the number of words, or an error. */
@@ -103,7 +105,7 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
             return error_set(err, -EINVAL, "%s: %s", argv[0], why.text);
         c->api_key_in_arguments |= strcmp(own->public.names[0], "--api-key") == 0;
         if (own->passed && o)
-            engine_args_set(&c->args, o, negated, value_for_engines(c, value),
+            engine_args_set(&c->args, o, negated, value_for_engines(c, own, value),
                             ARGS_FROM_COMMAND_LINE);
     } else {
         read_engine_option(c, o, negated, value);
@@ -136,7 +138,7 @@ static int read_variable(struct config *c, const char *name, const char *value, 
     if (!prefix || strncmp(name, prefix, strlen(prefix)) != 0)
         return 0;
     bool off = false;
-    const char *passed = own ? value_for_engines(c, value) : value;
+    const char *passed = own ? value_for_engines(c, own, value) : value;
     const struct engine_option *o = c->engine.kind->option_by_env(c->engine.options, name, &off);
     if (o && engine_args_set_text(&c->env_args, o, off, off ? "on" : passed, ARGS_FROM_ENVIRONMENT,
                                   &why))

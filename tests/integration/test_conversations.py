@@ -199,6 +199,21 @@ def test_it_keeps_its_engine_for_a_grace_only(hostler, talkers):
     assert record["state"] == "done" and record["error"] == "evicted" and record["unread"] is True
 
 
+def test_a_reader_that_is_there_already_counts(hostler, talkers):
+    def records():
+        found = server.get("/hostler/v1/requests?model=a").json["requests"]
+        return {r["request"]: r["unread"] for r in found}
+
+    server = hostler(*options(talkers))
+    frozen = Frozen(server, "a")
+    wire = begun(server, "a", "c")
+    with frozen, Wire(server).ask("GET", "/v1/stream?conv_id=c&from=0"):
+        until(lambda: "GET /v1/stream" in records(), what="the reader's request")
+        leave(server, wire)
+        assert records()[f"POST {CHAT}"] is False
+    until(lambda: records()[f"POST {CHAT}"], what="the request's mark when its last reader has left")
+
+
 @pytest.mark.parametrize("order", [{"model": "a"}, {"models": ["a"]}], ids=["one", "several"])
 def test_an_unload_waits_for_a_grace_only(hostler, talkers, order):
     server = hostler(*hasty(talkers), "--drain-timeout", "1h")

@@ -177,6 +177,20 @@ static void a_measured_peak_refuses_nobody(void **state)
     assert_asks(found, 0, 0);
 }
 
+/* The estimate shares a model out evenly; it may be on one card alone. */
+static void with_several_cards_the_load_itself_counts(void **state)
+{
+    (void)state;
+    set_devices(2);
+    b->devices = snapshot.figures.n = 3;
+    snapshot.figures.device[2] = snapshot.figures.device[1];
+    b->limit[1] = 20 * GIB;
+    set_footprint(0, 34 * GIB, 0);
+    h.learned.footprint.source = FOOTPRINT_MEASURED;
+    h.learned.footprint.loaded[1] = 30 * GIB;
+    assert_asks(0, 30 * GIB, 0);
+}
+
 static void the_file_counts_once(void **state)
 {
     char another[] = "/other.gguf";
@@ -322,6 +336,7 @@ int main(void)
         BUDGET_TEST(a_limit_is_kept_to_the_byte),
         BUDGET_TEST(what_was_found_is_a_guess),
         BUDGET_TEST(a_measured_peak_refuses_nobody),
+        BUDGET_TEST(with_several_cards_the_load_itself_counts),
         BUDGET_TEST(the_file_counts_once),
         BUDGET_TEST(the_file_is_in_use),
         BUDGET_TEST(after_a_failure_all_there_is),
