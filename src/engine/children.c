@@ -56,6 +56,17 @@ void children_remove(struct child *c)
     call_again();
 }
 
+bool children_contain(pid_t pid)
+{
+    const struct child *c;
+    bool found = false;
+    pthread_mutex_lock(&children.lock);
+    LIST_FOREACH (c, &children.started, link)
+        found |= c->pid == pid;
+    pthread_mutex_unlock(&children.lock);
+    return found;
+}
+
 bool children_exist(void)
 {
     siginfo_t info;
@@ -72,13 +83,7 @@ bool children_exist(void)
 /* Asked after the process was seen: whoever started it had begun to before. */
 static bool is_adopted(pid_t pid)
 {
-    const struct child *c;
-    bool found = atomic_load(&children.starting) > 0;
-    pthread_mutex_lock(&children.lock);
-    LIST_FOREACH (c, &children.started, link)
-        found |= c->pid == pid;
-    pthread_mutex_unlock(&children.lock);
-    return !found;
+    return !atomic_load(&children.starting) && !children_contain(pid);
 }
 
 /* The first child that has ended; 0: none has. It stays a zombie. */

@@ -29,6 +29,8 @@ void children_add(struct child *c, pid_t pid);
 /* When its owner has reaped it, or leaves that to the reaper. No-op when it is not registered. */
 void children_remove(struct child *c);
 
+/* Whether `pid` is registered. In any thread. */
+bool children_contain(pid_t pid);
 /* Whether this process has any child, started or adopted; zombies count. */
 bool children_exist(void);
 

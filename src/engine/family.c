@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/children.h"
 #include "engine/kernel.h"
 
 #define ENVIRONMENT_MAX ((size_t)256 << 10) /* of which the mark is looked for */
@@ -64,14 +65,15 @@ static pid_t read_mark(const char *root, const char *pid)
     return mark;
 }
 
-/* Reading the environment of a process that waits in the kernel (state D) may wait for it. */
+/* Reading the environment of a process that waits in the kernel (state D) may wait for it. Those that the
+ * daemon started itself need no mark. */
 static bool read_process(struct family_table *t, const char *root, const char *pid,
                          struct family_process *p)
 {
     char state;
     if (!read_stat(root, pid, p, &state) || state == 'Z' || state == 'X')
         return false;
-    if (p->parent == t->daemon && state != 'D')
+    if (p->parent == t->daemon && state != 'D' && !children_contain(p->pid))
         p->mark = read_mark(root, pid);
     return true;
 }
@@ -174,7 +176,7 @@ static void add_own_children(struct reading *r)
 
 /* All that can belong to a family descends from the daemon, as orphans are given to it (children.h). Kernels
  * without CONFIG_PROC_CHILDREN do not list children: then all processes are read. */
-void family_read(struct family_table *t, const char *root, pid_t daemon)
+bool family_read(struct family_table *t, const char *root, pid_t daemon)
 {
     struct reading r = {.table = t, .root = root, .complete = true};
     *t = (struct family_table){.daemon = daemon};
@@ -185,6 +187,7 @@ void family_read(struct family_table *t, const char *root, pid_t daemon)
         read_all(&r);
     if (t->n)
         qsort(t->process, t->n, sizeof *t->process, by_pid);
+    return r.complete || t->n; /* all processes: the daemon is among them */
 }
 
 void family_finish(struct family_table *t)
@@ -196,12 +199,16 @@ void family_finish(struct family_table *t)
 /* --- whose --------------------------------------------------------------------------------------
  */
 
-/* The leader's pid may be another process's once it is reaped. */
-static bool is_root(const struct family_table *t, const struct family_process *p, pid_t leader)
+/* The kernel may give the leader's number to another process, even to another engine's leader, when the group
+ * has ended. Other leaders are the daemon's own children (children.h). */
+static bool is_root(const struct family_table *t, const struct family_process *p, pid_t leader,
+                    bool group_ended)
 {
     if (p->pid == leader)
-        return p->parent == t->daemon;
-    return p->group == leader || (p->mark == leader && p->pid != t->daemon);
+        return !group_ended && p->parent == t->daemon;
+    if (p->pid == t->daemon || children_contain(p->pid))
+        return false;
+    return p->mark == leader || (!group_ended && p->group == leader);
 }
 
 static bool contains(const pid_t *pids, size_t n, pid_t pid)
@@ -222,13 +229,22 @@ static bool add_children(const struct family_table *t, pid_t *out, size_t *n)
     return *n > before;
 }
 
-size_t family_members(const struct family_table *t, pid_t leader, pid_t out[FAMILY_MAX])
+size_t family_members(const struct family_table *t, pid_t leader, bool group_ended,
+                      pid_t out[FAMILY_MAX])
 {
     size_t n = 0;
     for (size_t i = 0; i < t->n && n < FAMILY_MAX; i++)
-        if (is_root(t, &t->process[i], leader))
+        if (is_root(t, &t->process[i], leader, group_ended))
             out[n++] = t->process[i].pid;
     while (n && add_children(t, out, &n))
         ;
     return n;
+}
+
+bool family_group_runs(const struct family_table *t, pid_t leader)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->process[i].group == leader)
+            return true;
+    return false;
 }

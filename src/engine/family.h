@@ -10,7 +10,8 @@
  * Zombies are in none: they hold no memory and need no signal.
  *
  * A reading goes over the threads of the daemon and of its descendants in /proc (some 15 us each) and may block:
- * in the thread pool only.
+ * in the thread pool only. It misses a process whose parent or sibling ends meanwhile (proc_tid_children(5)), so
+ * one reading in which a family has no member does not prove that the family has ended.
  */
 #ifndef HOSTLER_ENGINE_FAMILY_H
 #define HOSTLER_ENGINE_FAMILY_H
@@ -32,11 +33,15 @@ struct family_table {
     pid_t daemon;
 };
 
-/* /proc below `root` (""; a folder in tests); `daemon`: whose children the leaders are. Without memory, or
- * without /proc, the table is empty. */
-void family_read(struct family_table *t, const char *root, pid_t daemon);
+/* /proc below `root` (""; a folder in tests); `daemon`: whose children the leaders are. Without memory the
+ * table is empty; false: it is because /proc cannot be read. */
+bool family_read(struct family_table *t, const char *root, pid_t daemon);
 void family_finish(struct family_table *t);
-/* Writes at most FAMILY_MAX pids; returns how many. The leader is among them while it runs. */
-size_t family_members(const struct family_table *t, pid_t leader, pid_t out[FAMILY_MAX]);
+/* Writes at most FAMILY_MAX pids; returns how many. The leader is among them while it runs. `group_ended`: no
+ * process, not even a zombie, is in the leader's group; only the mark tells who belongs to the family then. */
+size_t family_members(const struct family_table *t, pid_t leader, bool group_ended,
+                      pid_t out[FAMILY_MAX]);
+/* Whether a process that is no zombie is in the leader's group. */
+bool family_group_runs(const struct family_table *t, pid_t leader);
 
 #endif

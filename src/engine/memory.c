@@ -318,7 +318,7 @@ void memory_of_engines(const pid_t *leaders, size_t n, struct memory_use *out)
     pid_t members[FAMILY_MAX];
     family_read(&table, kernel.root, getpid());
     for (size_t i = 0; i < n; i++) {
-        size_t k = family_members(&table, leaders[i], members);
+        size_t k = family_members(&table, leaders[i], false, members);
         out[i] = (struct memory_use){.n = 1 + nvml.gpus + kernel.gpus};
         while (k)
             add_use(&out[i], members[--k]);

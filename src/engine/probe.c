@@ -156,9 +156,11 @@ static bool has_ended(const struct run *r)
            info.si_pid == r->pid;
 }
 
+/* What a script leaves running may hold its streams open: when it has ended, what they hold then is all. */
 static int read_both(struct run *r, struct probe *p)
 {
     struct buf *into[2] = {&p->out, &p->err};
+    bool ended = false;
     while (r->fd[0] >= 0 || r->fd[1] >= 0) {
         /* poll() passes over negative descriptors. */
         struct pollfd wait[2] = {{.fd = r->fd[0], .events = POLLIN},
@@ -166,11 +168,13 @@ static int read_both(struct run *r, struct probe *p)
         int left = remaining_ms(r);
         if (!left)
             return -ETIMEDOUT;
-        int n = poll(wait, 2, left < QUIET_MS ? left : QUIET_MS);
+        int n = poll(wait, 2, ended ? 0 : left < QUIET_MS ? left : QUIET_MS);
         if (n < 0 && errno != EINTR)
             return -errno;
-        if (n == 0 && has_ended(r)) /* what a script leaves running may hold its streams open */
+        if (n == 0 && ended)
             return 0;
+        if (n == 0)
+            ended = has_ended(r);
         for (int i = 0; n > 0 && i < 2; i++) {
             int rc = wait[i].revents ? drain(&r->fd[i], into[i]) : 0;
             if (rc)

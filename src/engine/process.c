@@ -155,33 +155,53 @@ static void note_end(struct process *p)
 /* --- what the leader left behind ----------------------------------------------------------------
  */
 
-/* One look for the descendants of a leader that has ended, in the pool. It outlives a process that is closed
+/* One look for the family of a leader that has ended, in the pool. It outlives a process that is closed
  * meanwhile. */
 struct process_scan {
     uv_work_t work;
     struct process *owner; /* NULL: closed */
     pid_t leader;
-    int signum; /* for each that is found; 0: none */
-    size_t found;
+    bool group_ended;
+    bool killed;     /* SIGKILL for each that is found */
+    bool terminated; /* those outside the group got SIGTERM, by this look or before */
+    bool found;
 };
 
-/* Right behind the reading, so that the pids are still theirs. Returns how many there are. */
-static size_t signal_family(pid_t leader, int signum)
+/* Those that left the group get SIGTERM when nobody in the group runs any more, and once, as a second one may
+ * mean `at once`. */
+static int signal_for(struct process_scan *scan, const struct family_table *table)
+{
+    if (scan->killed)
+        return SIGKILL;
+    if (scan->terminated || (!scan->group_ended && family_group_runs(table, scan->leader)))
+        return 0;
+    scan->terminated = true;
+    return SIGTERM;
+}
+
+/* The signal comes right behind the reading, so that the pids are still theirs. */
+static bool find_and_signal(struct process_scan *scan)
 {
     pid_t members[FAMILY_MAX];
     struct family_table table;
-    family_read(&table, "", getpid());
-    size_t n = family_members(&table, leader, members);
+    bool readable = family_read(&table, "", getpid());
+    size_t n = family_members(&table, scan->leader, scan->group_ended, members);
+    int signum = n ? signal_for(scan, &table) : 0;
     family_finish(&table);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; signum && i < n; i++)
         kill(members[i], signum);
-    return n;
+    return n || (!readable && !scan->group_ended);
+}
+
+/* A reading misses a process whose parent ends meanwhile (family.h), so one that finds nobody is repeated. */
+static void scan_family(struct process_scan *scan)
+{
+    scan->found = find_and_signal(scan) || find_and_signal(scan);
 }
 
 static void scan_in_pool(uv_work_t *work)
 {
-    struct process_scan *scan = work->data;
-    scan->found = signal_family(scan->leader, scan->signum);
+    scan_family(work->data);
 }
 
 static void await_rest(struct process *p);
@@ -203,53 +223,54 @@ static void on_scanned(uv_work_t *work, int status)
 {
     struct process_scan *scan = work->data;
     struct process *p = scan->owner;
-    size_t found = status ? 0 : scan->found;
+    bool found = !status && scan->found;
+    if (p)
+        p->terminated = scan->terminated;
     free(scan);
     if (!p)
         return;
     p->scan = NULL;
+    check_group(p); /* reaps what has ended since */
     if (found)
         look_later(p);
     else
         note_end(p);
 }
 
-/* SIGTERM once, as a second one may mean `at once`. */
-static int next_signal(struct process *p)
+static struct process_scan scan_of(struct process *p)
 {
-    if (p->killed)
-        return SIGKILL;
-    bool first = !p->terminated;
-    p->terminated = true;
-    return first ? SIGTERM : 0;
+    return (struct process_scan){.owner = p,
+                                 .leader = p->pid,
+                                 .group_ended = p->group_ended,
+                                 .killed = p->killed,
+                                 .terminated = p->terminated};
 }
 
-/* Those that left the group: it has ended. Without the memory for it nobody waits for them. */
-static void look_for_descendants(struct process *p)
+/* Without the memory for it nobody waits for them. */
+static void look_for_family(struct process *p)
 {
     struct process_scan *scan = calloc(1, sizeof *scan);
     if (!scan) {
         note_end(p);
         return;
     }
-    *scan = (struct process_scan){.owner = p, .leader = p->pid, .signum = next_signal(p)};
+    *scan = scan_of(p);
     scan->work.data = scan;
     p->scan = scan;
     if (uv_queue_work(p->loop, &scan->work, scan_in_pool, on_scanned))
         on_scanned(&scan->work, UV_ENOMEM);
 }
 
-/* Behind the leader's end: ends the process when nobody of its family is left. */
+/* Behind the leader's end: ends the process when nobody of its family is left. The group may last longer: by a
+ * zombie, whose parent has left the group and does not reap it, and is of the family itself. */
 static void await_rest(struct process *p)
 {
     if (!p->running || p->scan)
         return;
     check_group(p);
-    if (!p->group_ended)
-        look_later(p);
-    else if (children_exist())
-        look_for_descendants(p);
-    else /* descendants that left the group would have been adopted */
+    if (children_exist())
+        look_for_family(p);
+    else /* whoever is left would have been adopted */
         note_end(p);
 }
 
@@ -282,7 +303,7 @@ static void on_kill_timer(uv_timer_t *timer)
         p->events->stuck(p); /* may close it */
 }
 
-/* Those that left the leader's group are killed when it has ended (look_for_descendants()). */
+/* Those that left the leader's group are killed when it has ended (look_for_family()). */
 static void kill_family(struct process *p)
 {
     if (!p->running)
@@ -501,7 +522,9 @@ static bool has_ended(struct process *p)
     if (!p->leader_ended && !reap_leader(p))
         return false;
     check_group(p);
-    return p->group_ended && !signal_family(p->pid, SIGKILL);
+    struct process_scan scan = scan_of(p);
+    scan_family(&scan);
+    return !scan.found;
 }
 
 /* Blocks for a bounded time: a process that waits in the kernel is given up. */

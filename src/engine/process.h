@@ -88,14 +88,15 @@ struct process {
     int open_handles;
     int stdin_fd; /* -1 when closed */
     struct process_stop stop;
-    uint64_t stop_requested;           /* uv_hrtime(), ns; 0: not */
-    size_t step;                       /* index of the next step of the stop */
-    bool killed;                       /* SIGKILL was sent */
-    struct child child;                /* the leader, until it is reaped */
-    bool leader_ended, group_ended;    /* the leader is reaped; its group has no process any more */
-    bool terminated;                   /* what left the group got SIGTERM */
-    struct process_scan *scan;         /* of the family, in the pool; NULL: none */
-    uint64_t look_ms;                  /* until the next look at what the leader left behind */
+    uint64_t stop_requested;   /* uv_hrtime(), ns; 0: not */
+    size_t step;               /* index of the next step of the stop */
+    bool killed;               /* SIGKILL was sent */
+    struct child child;        /* the leader, until it is reaped */
+    bool leader_ended;         /* it is reaped */
+    bool group_ended;          /* the leader's group has no process any more, not even a zombie */
+    bool terminated;           /* what left the group got SIGTERM */
+    struct process_scan *scan; /* of the family, in the pool; NULL: none */
+    uint64_t look_ms;          /* until the next look at what the leader left behind */
     void (*closed)(struct process *p); /* set: no more events */
     char chunk[16384]; /* buffer for reads from either pipe, in use during the read callback */
 };

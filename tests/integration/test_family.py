@@ -18,6 +18,8 @@ WRAPPERS = {
     "nested": 'sh -c \'"$0" "$@"; exit $?\' "$ENGINE" "$@"\n',
     "taskset": 'taskset -c 0-1023 "$ENGINE" "$@"\n',
     "helper": 'sleep 1000 &\n"$ENGINE" "$@"\n',     # which nobody stops
+    # A zombie in the script's group, which its parent, in a session of its own, does not reap.
+    "zombie": '[ $# -lt 2 ] || { true & exec setsid sleep 1000; } &\nexec "$ENGINE" "$@"\n',
     "orphan": '[ $# -lt 2 ] || sh -c "setsid sleep 1000 & exit 0"\nexec "$ENGINE" "$@"\n',
 }
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "engine/children.h"
 #include "engine/family.h"
 #include "tree.h"
 
@@ -34,19 +35,33 @@ static int by_pid(const void *a, const void *b)
 }
 
 /* `20 21 23` */
-static const char *members(pid_t leader)
+static const char *members_of(pid_t leader, bool group_ended)
 {
     static char text[256];
     struct family_table table;
     pid_t pids[FAMILY_MAX];
     family_read(&table, tree, DAEMON);
-    size_t n = family_members(&table, leader, pids), len = 0;
+    size_t n = family_members(&table, leader, group_ended, pids), len = 0;
     qsort(pids, n, sizeof *pids, by_pid);
     text[0] = '\0';
     for (size_t i = 0; i < n; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, i ? " %d" : "%d", (int)pids[i]);
     family_finish(&table);
     return text;
+}
+
+static const char *members(pid_t leader)
+{
+    return members_of(leader, false);
+}
+
+static bool group_runs(pid_t leader)
+{
+    struct family_table table;
+    assert_true(family_read(&table, tree, DAEMON));
+    bool runs = family_group_runs(&table, leader);
+    family_finish(&table);
+    return runs;
 }
 
 static void one_alone(void **state)
@@ -101,9 +116,56 @@ static void a_pid_that_is_used_again(void **state)
     assert_string_equal(members(20), "");
 }
 
+/* The same, and it was given to the leader of another engine. */
+static void a_number_that_is_another_leaders(void **state)
+{
+    (void)state;
+    struct child other = {0};
+    process(DAEMON, "hostler", 'S', 1, DAEMON);
+    process(20, "llama-server", 'R', DAEMON, 20);
+    environment(20, FAMILY_MARK "=20");
+    process(21, "helper", 'S', 20, 20);
+    process(40, "sleep", 'S', DAEMON, 40); /* the first engine's, outside its group */
+    environment(40, FAMILY_MARK "=20");
+    children_add(&other, 20);
+    assert_string_equal(members_of(20, true), "40");
+    children_remove(&other);
+}
+
+/* An environment names a leader, but the daemon itself started the process: it is another engine's leader. */
+static void leaders_belong_to_no_other_family(void **state)
+{
+    (void)state;
+    struct child other = {0};
+    process(DAEMON, "hostler", 'S', 1, DAEMON);
+    process(20, "llama-server", 'R', DAEMON, 20);
+    process(30, "llama-server", 'R', DAEMON, 30);
+    environment(30, FAMILY_MARK "=20");
+    children_add(&other, 30);
+    assert_string_equal(members(20), "20");
+    assert_string_equal(members(30), "30");
+    children_remove(&other);
+}
+
+/* A zombie keeps the leader's group, and whoever does not reap it has left the group. */
+static void a_group_of_zombies(void **state)
+{
+    (void)state;
+    process(DAEMON, "hostler", 'S', 1, DAEMON);
+    process(21, "sleep", 'S', DAEMON, 21);
+    environment(21, FAMILY_MARK "=20");
+    process(22, "true", 'Z', 21, 20);
+    assert_string_equal(members(20), "21");
+    assert_false(group_runs(20));
+    assert_true(group_runs(21));
+}
+
 static void nothing_to_read(void **state)
 {
     (void)state;
+    struct family_table table;
+    assert_false(family_read(&table, tree, DAEMON));
+    family_finish(&table);
     assert_string_equal(members(20), "");
 }
 
@@ -116,6 +178,9 @@ int main(void)
         TREE_TEST(group_and_descendants),
         TREE_TEST(adopted_ones_are_known_by_their_mark),
         TREE_TEST(a_pid_that_is_used_again),
+        TREE_TEST(a_number_that_is_another_leaders),
+        TREE_TEST(leaders_belong_to_no_other_family),
+        TREE_TEST(a_group_of_zombies),
         TREE_TEST(nothing_to_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
