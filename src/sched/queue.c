@@ -14,6 +14,7 @@ static uint64_t oldest_waiter(const struct sched_model *m)
  * One instance is enough for a model: nothing is waited for while one loads or serves. One that
  * leaves must be gone first, unless it is outdated: its successor may load beside it. A surplus
  * instance has no place any more, so that the successor's successor waits like any other model.
+ * What is to be unloaded when it is idle needs no successor, unless the unload is withdrawn.
  */
 static enum sched_waits waits_for(const struct sched_model *m, bool waiters)
 {
@@ -26,7 +27,7 @@ static enum sched_waits waits_for(const struct sched_model *m, bool waiters)
             return SCHED_WAITS_NOT;
         case SCHED_READY:
         case SCHED_YIELDING:
-            if (!i->replacement_due)
+            if (!i->replacement_due || i->unload_due)
                 return SCHED_WAITS_NOT;
             due = true;
             break;

@@ -160,14 +160,15 @@ static void on_unload(struct sched *s, struct sched_model *m, uint64_t until)
 
 static void on_unload_idle(struct sched *s, struct sched_model *m)
 {
-    struct sched_instance *i;
-    if (!sched_model_serving(m)) {
+    struct sched_instance *i, *serving = sched_model_serving(m);
+    if (!serving) {
         on_unload(s, m, SCHED_NEVER);
         return;
     }
     m->wanted = false;
+    serving->replacement_due |= is_loading(m); /* again, should the unload be withdrawn */
     LIST_FOREACH (i, &m->instances, of_model)
-        if (i->state == SCHED_READY)
+        if (i == serving)
             sched_instance_unload_when_idle(s, i);
         else
             sched_instance_drain(s, i, SCHED_STOP_UNLOADED, SCHED_NEVER);
@@ -186,6 +187,7 @@ static void on_keep(struct sched *s, struct sched_model *m)
             continue;
         sched_instance_resume(s, i);
     }
+    queue_update(s, m);
 }
 
 static void on_hold(struct sched *s, struct sched_model *m, uint64_t until)

@@ -85,6 +85,8 @@
  *    deadline, and is stopped (`replaced`). Nobody waits. In use: it has leases (passive ones
  *    aside), or its last use is less than a quarter of its load time ago and loads take
  *    SCHED_RECENT_MS or longer.
+ *  - While the old one is to be unloaded when it is idle, it serves on and nothing is loaded beside
+ *    it. When that unload is withdrawn, its replacement is due again.
  *  - Beside is allowed only where memory is known (`overlap`, and neither is `apart`) and the new
  *    one fits into free memory with `spare` left on each device. Nobody is evicted or yields for
  *    it, and models that wait for room come first. The new instance takes over the place of the old
@@ -222,7 +224,8 @@ struct sched_instance {
     struct sched_model *model;
     enum sched_state state;
     bool outdated;        /* the model's arguments have changed since its SPAWN */
-    bool replacement_due; /* outdated; serves, and its replacement waits to be loaded */
+    bool replacement_due; /* outdated; serves, and its replacement waits to be loaded: for memory,
+                             or for an unload when it is idle to be withdrawn */
     bool surplus;         /* its replacement has taken over its place: only its memory counts */
     bool cold;            /* LOADING: its load reads from the disk */
     bool unload_due;      /* READY or YIELDING: an operator wants it unloaded when it is idle */

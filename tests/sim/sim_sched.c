@@ -320,7 +320,7 @@ static enum sched_waits expected_waits(const struct world *w, const struct catal
         bool leaves = e->draining || e->i.state == SCHED_STOPPING;
         if (e->state == ENGINE_LOADING && !leaves)
             return SCHED_WAITS_NOT;
-        if (!leaves && !e->i.replacement_due)
+        if (!leaves && (!e->i.replacement_due || e->unload_due))
             return SCHED_WAITS_NOT;
         if (!e->outdated)
             return SCHED_WAITS_NOT;
@@ -1652,7 +1652,7 @@ static bool must_be_replaced_at_once(const struct world *w, const struct catalog
         if (m->m.next.bytes[d] + (d == 0 && m->m.next.weights ? m->m.next.weights->bytes : 0) >
             w->config.ceiling[d])
             return false;
-    return w->strict && open && may_serve_on(w, open, loading) && fits_beside(w, open) &&
+    return w->strict && open && !open->unload_due && may_serve_on(w, open, loading) && fits_beside(w, open) &&
            may_load_more(w, m) && !loading && !m->m.unsure && !w->s.capacity_pending &&
            !count_without_place(w, m);
 }

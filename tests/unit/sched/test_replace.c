@@ -746,6 +746,76 @@ TEST(keeping_does_not_bring_back_what_has_been_replaced)
     assert_int_equal(old->state, SCHED_DRAINING);
 }
 
+/* A is busy with request 0, its replacement is due, and the engine is to be unloaded when idle. */
+static struct world *begin_unloading_while_due(void)
+{
+    struct world *w = begin_known();
+    have_busy(w, A, 0);
+    w->m[A].unsure = true;
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "");
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    w->m[A].unsure = false;
+    time_passed(w);
+    return w;
+}
+
+TEST(what_is_to_be_unloaded_when_idle_is_not_replaced)
+{
+    struct world *w = begin_unloading_while_due();
+    did(w, "");
+    ask(w, 1, A);
+    did(w, "grant 1");
+    done(w, 0);
+    done(w, 1);
+    did(w, "stop A unloaded");
+    tell(w, SCHED_EV_GONE, A);
+    did(w, "");
+    assert_true(is(w, A, SCHED_UNLOADED));
+}
+
+TEST(keeping_what_was_to_be_unloaded_when_idle_replaces_it)
+{
+    struct world *w = begin_unloading_while_due();
+    did(w, "");
+    tell(w, SCHED_EV_KEEP, A);
+    did(w, "spawn A");
+}
+
+TEST(arguments_that_change_during_an_unload_when_idle_load_nothing)
+{
+    for (int kept = 0; kept < 2; kept++) {
+        struct world *w = begin_known();
+        have_busy(w, A, 0);
+        tell(w, SCHED_EV_UNLOAD_IDLE, A);
+        tell(w, SCHED_EV_REPLACE, A);
+        ask(w, 1, A);
+        did(w, "grant 1");
+        if (kept)
+            tell(w, SCHED_EV_KEEP, A);
+        did(w, kept ? "spawn A" : "");
+        done(w, 0);
+        done(w, 1);
+        did(w, kept ? "" : "stop A unloaded");
+    }
+}
+
+TEST(an_unload_when_idle_ends_the_load_of_a_replacement)
+{
+    for (int kept = 0; kept < 2; kept++) {
+        struct world *w = begin_replacing();
+        tell(w, SCHED_EV_UNLOAD_IDLE, A);
+        did(w, "stop A unloaded");
+        tell(w, SCHED_EV_GONE, A);
+        did(w, "");
+        if (kept)
+            tell(w, SCHED_EV_KEEP, A);
+        else
+            done(w, 0);
+        did(w, kept ? "spawn A" : "stop older A unloaded");
+    }
+}
+
 TEST(a_removed_model_ends_both)
 {
     struct world *w = begin_replacing();
@@ -841,6 +911,10 @@ int main(void)
         cmocka_unit_test(unloading_ends_both),
         cmocka_unit_test(keeping_asks_for_the_replacement_again),
         cmocka_unit_test(keeping_does_not_bring_back_what_has_been_replaced),
+        cmocka_unit_test(what_is_to_be_unloaded_when_idle_is_not_replaced),
+        cmocka_unit_test(keeping_what_was_to_be_unloaded_when_idle_replaces_it),
+        cmocka_unit_test(arguments_that_change_during_an_unload_when_idle_load_nothing),
+        cmocka_unit_test(an_unload_when_idle_ends_the_load_of_a_replacement),
         cmocka_unit_test(a_removed_model_ends_both),
         cmocka_unit_test(a_shutdown_ends_both),
         cmocka_unit_test(a_shutdown_ends_what_was_due),
