@@ -156,8 +156,9 @@ static void load(struct api *api, struct http_exchange *x, const struct caller *
         lookup_refuse_as_stock(api, x, 404, m->entry->id);
         return;
     }
-    bool runs = model_state(m) == SCHED_LOADING || model_state(m) == SCHED_READY ||
-                model_is_being_placed(m);
+    bool runs = (model_state(m) == SCHED_LOADING || model_state(m) == SCHED_READY ||
+                 model_is_being_placed(m)) &&
+                !model_is_to_go(m);
     if (runs && !intent_is_held(m)) {
         reply_error(x, 400, "model is already running");
         return;

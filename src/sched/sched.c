@@ -137,6 +137,15 @@ static bool is_loading(const struct sched_model *m)
     return newest && newest->state == SCHED_LOADING;
 }
 
+/* A replacement that was due is due again. */
+static void withdraw_unload_when_idle(struct sched *s, struct sched_model *m)
+{
+    struct sched_instance *i;
+    LIST_FOREACH (i, &m->instances, of_model)
+        i->unload_due = false;
+    queue_update(s, m);
+}
+
 static void on_load(struct sched *s, struct sched_model *m)
 {
     struct sched_instance *i = sched_model_serving(m);
@@ -144,6 +153,7 @@ static void on_load(struct sched *s, struct sched_model *m)
         return;
     failure_forgive(s, m);
     queue_undo_drop(s, m);
+    withdraw_unload_when_idle(s, m);
     if (is_loading(m))
         return;
     if (i && i->outdated)
@@ -178,8 +188,8 @@ static void on_unload_idle(struct sched *s, struct sched_model *m)
 static void on_keep(struct sched *s, struct sched_model *m)
 {
     struct sched_instance *i;
+    withdraw_unload_when_idle(s, m);
     LIST_FOREACH (i, &m->instances, of_model) {
-        i->unload_due = false;
         if (i->state != SCHED_DRAINING || i->stop_reason != SCHED_STOP_UNLOADED)
             continue;
         /* Its replacement may serve already. */
@@ -187,7 +197,6 @@ static void on_keep(struct sched *s, struct sched_model *m)
             continue;
         sched_instance_resume(s, i);
     }
-    queue_update(s, m);
 }
 
 static void on_hold(struct sched *s, struct sched_model *m, uint64_t until)

@@ -333,22 +333,25 @@ enum sched_event_type {
     SCHED_EV_READ,    /* request: somebody reads its answer again */
     SCHED_EV_LOAD,    /* model: an operator wants it loaded. Ends no hold: with a hold nothing
                          happens, now or later. While no instance loads or is READY it is about the
-                         next load. If an outdated instance serves, it is about its replacement */
+                         next load. If an outdated instance serves, it is about its replacement.
+                         Withdraws an UNLOAD_IDLE that is not over */
     SCHED_EV_UNLOAD,  /* model, drain_until: stop its instances when idle or at that time (0, or any
                          time that has passed: at once, by force). A LOADING one is stopped at once.
                          Those who wait then are rejected; those who come later wait for the next
                          load. Of several deadlines for one drain the earliest counts, of several
                          reasons the one that comes last in enum sched_stop_reason. For a STOPPING
                          instance only a deadline that has passed adds something: force */
-    SCHED_EV_UNLOAD_IDLE, /* model: as UNLOAD with drain_until SCHED_NEVER, but an instance that is READY
-                         serves on, also new requests, and is stopped (UNLOADED) as soon as it has no
-                         lease that keeps it in service */
+    /* model: as UNLOAD with drain_until SCHED_NEVER, but an instance that is READY goes on serving,
+     * also new requests, and is stopped (UNLOADED) as soon as it has no lease that keeps it in
+     * service. KEEP and LOAD withdraw it */
+    SCHED_EV_UNLOAD_IDLE,
     SCHED_EV_REPLACE, /* model: its next instance will be started with other arguments: see
                          Replacement above. Set `next`, or `unsure`, before */
-    SCHED_EV_KEEP,    /* model: a drain that an UNLOAD began and that is not over ends, the instance
-                         goes on serving; an UNLOAD_IDLE that is not over is withdrawn. Nothing where it drains for another reason */
-    SCHED_EV_READY,   /* instance: it can serve. Ignored unless LOADING */
-    SCHED_EV_GONE,   /* instance: its process is gone and reaped, for whatever reason; once a SPAWN,
+    SCHED_EV_KEEP,  /* model: the operator calls UNLOAD and UNLOAD_IDLE off. An instance that drains
+                         because of an UNLOAD is READY again, one that was to be unloaded when idle
+                         stays. One that drains for another reason drains on */
+    SCHED_EV_READY, /* instance: it can serve. Ignored unless LOADING */
+    SCHED_EV_GONE,  /* instance: its process is gone and reaped, for whatever reason; once a SPAWN,
                          ignored when UNLOADED. LOADING before: waiters are rejected (LOAD_FAILED),
                          unless another instance serves. READY before: it crashed; its leases stay
                          until their DONE or CANCEL; waiters wait for the next load, and with them
@@ -357,11 +360,11 @@ enum sched_event_type {
                          LOADING before and `oom`: it ended for want of memory; set `next` before.
                          LOADING before and `ours`: no process was started, for want of our own
                          descriptors, processes or memory */
-    SCHED_EV_BROKEN, /* instance: it does not answer, which is as good as a crash: it is stopped at
+    SCHED_EV_BROKEN,  /* instance: it does not answer, which is as good as a crash: it is stopped at
                          once, by force. Waiters, and whoever's GRANT was not yet pulled, as when it
                          crashed. Ignored unless READY, YIELDING or DRAINING */
-    SCHED_EV_HOLD,   /* model, hold_until (SCHED_NEVER: until released); the last one counts */
-    SCHED_EV_RELEASE,  /* model */
+    SCHED_EV_HOLD,    /* model, hold_until (SCHED_NEVER: until released); the last one counts */
+    SCHED_EV_RELEASE, /* model */
     SCHED_EV_SHUTDOWN, /* drain_until: waiters are rejected, nothing is loaded any more, every
                           instance is drained. Again with an earlier drain_until to hurry */
     SCHED_EV_TICK,     /* time passed */

@@ -51,7 +51,7 @@ enum host_event {
     HOST_EV_READY,    /* it can serve: the first time, or awake again */
     HOST_EV_SLEEPING, /* its memory is given back, its process is there */
     HOST_EV_STOPPING,
-    HOST_EV_STAYS, /* it was to be unloaded, and stays loaded, since it was busy all the time */
+    HOST_EV_STAYS, /* it was to be unloaded, and stays loaded: it was busy all the time, or an operator loads it */
     HOST_EV_GONE, /* its engine is reaped, or could not be started: `outcome` says why. Comes before
                      anything new begins */
     HOST_EV_INTENT, /* a hold or a pin began or ended: the newest of host_history() says which, and why */

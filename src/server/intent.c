@@ -21,6 +21,7 @@ static void record(struct model *m, const char *event, const char *why)
 
 void intent_load(struct model *m, const char *by)
 {
+    bool was_to_go = model_is_to_go(m);
     if (model_state(m) == SCHED_UNLOADED) {
         outcome_set_failure(&m->outcome, NULL, NULL);
         m->outcome.reason = OUTCOME_NONE;
@@ -28,6 +29,8 @@ void intent_load(struct model *m, const char *by)
     mem_replace(&m->intent.load_by, by);
     intent_release(m, by);
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});
+    if (was_to_go && !model_is_to_go(m))
+        host_announce(m->host, HOST_EV_STAYS, m, NULL);
 }
 
 static void note_unloader(struct model *m, const char *reason, const char *by)

@@ -37,7 +37,7 @@ struct intent {
     unsigned unloads;        /* operations (unload.h) that wait for its end */
 };
 
-/* Loads the model; releases a hold on it. `by` is copied. */
+/* Loads the model; releases a hold on it. If it was to be unloaded when idle, it stays. `by` is copied. */
 void intent_load(struct model *m, const char *by);
 /* `drain_until`: uv_now() milliseconds, 0 at once, SCHED_NEVER as long as it takes. `reason` may be
  * NULL. */

@@ -132,7 +132,7 @@ bool model_is_draining(const struct model *m)
 
 bool model_is_to_go(const struct model *m)
 {
-    const struct sched_instance *i = sched_model_serving(&m->sched);
+    const struct sched_instance *i = sched_model_instance(&m->sched);
     return i && i->unload_due;
 }
 

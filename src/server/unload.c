@@ -237,7 +237,7 @@ static unsigned count_requests_left(const struct unload_target *t)
     unsigned n = 0;
     const struct sched_instance *i;
     LIST_FOREACH (i, &t->model->sched.instances, of_model)
-        if ((i->state == SCHED_DRAINING || i->unload_due) && instance_of(i)->number <= t->newest)
+        if (i->state != SCHED_STOPPING && instance_of(i)->number <= t->newest)
             n += i->leases;
     return n;
 }
@@ -251,6 +251,21 @@ static void on_gone(struct operation *op, struct unload_target *t)
     settle_if_resolved(op);
 }
 
+static void resolve_busy(struct unload_target *t)
+{
+    unsigned left = count_requests_left(t);
+    if (!t->requests || left < t->requests)
+        t->requests = left;
+    resolve(t, UNLOAD_BUSY, "requests_in_flight");
+}
+
+/* An operator loads it again. */
+static void on_stays(struct operation *op, struct unload_target *t)
+{
+    resolve_busy(t);
+    settle_if_resolved(op);
+}
+
 static void on_host_event(struct host_listener *l, enum host_event event, struct model *m,
                           struct instance *i)
 {
@@ -261,6 +276,8 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
         on_stopping(op, t);
     else if (t && event == HOST_EV_GONE)
         on_gone(op, t);
+    else if (t && event == HOST_EV_STAYS)
+        on_stays(op, t);
 }
 
 static void on_stuck(uv_timer_t *timer)
@@ -287,12 +304,11 @@ static void watch_for_stuck(struct operation *op)
 /* It is left alone. Somebody else's drain of the same model goes on. */
 static void leave_busy(struct unload_target *t)
 {
-    unsigned left = count_requests_left(t);
-    if (!t->requests || left < t->requests)
-        t->requests = left;
-    if (t->model->intent.unloads == 1)
-        intent_cancel_unload(t->model);
-    resolve(t, UNLOAD_BUSY, "requests_in_flight");
+    struct model *m = t->model;
+    bool is_last = m->intent.unloads == 1;
+    resolve_busy(t);
+    if (is_last)
+        intent_cancel_unload(m); /* on_stays() must find it resolved */
 }
 
 /* Where requests are to be cut off, the scheduler does so: it knows when. */

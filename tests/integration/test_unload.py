@@ -135,6 +135,23 @@ def test_an_unload_waits_for_those_who_come_meanwhile(fake):
     second.close()
 
 
+def test_a_load_withdraws_an_unload_that_waits(fake):
+    """Whoever asked for the unload is told at once, and the model stays loaded when it is idle."""
+    server = fake(a=ENDLESS)
+    connection, response = open_stream(server, "a")
+    read_events(response, 1)
+    answer = background(server.post, "/models/unload", {"model": "a"})
+    wait_for_state(server, "a", "draining")
+    pid = pids(server)["a"]
+    assert server.post("/models/load", {"model": "a"}).json == {"success": True}
+    assert "still answering 1 request " in is_json_error(answer.result(PATIENCE), 409)
+    assert server.post("/models/load", {"model": "a"}).status == 400
+    connection.close()
+    until(lambda: server.get("/hostler/v1/requests?model=a&state=done").json["requests"],
+          what="the stream's end")
+    assert server.state("a") == "loaded" and pids(server) == {"a": pid}
+
+
 def test_a_hold_refuses_others_while_an_unload_waits(fake):
     server = fake(a=ENDLESS)
     connection, response = open_stream(server, "a")

@@ -1588,8 +1588,11 @@ static uint64_t random_deadline(struct world *w)
 static void load(struct world *w, struct catalog_model *m)
 {
     bool wanted = m->wanted && !m->m.drop_due; /* what is given up can be wished for again */
-    if (!w->shutdown && m->listed && !is_held(w, m) && !wanted && !is_open(w, m) &&
-        !is_loading(w, m))
+    bool may = !w->shutdown && m->listed && !is_held(w, m);
+    struct engine *e;
+    EACH_ENGINE (e, w, m)
+        e->unload_due &= !may;
+    if (may && !wanted && !is_open(w, m) && !is_loading(w, m))
         want(m, w->now);
     feed_model(w, SCHED_EV_LOAD, m);
 }
@@ -1652,9 +1655,9 @@ static bool must_be_replaced_at_once(const struct world *w, const struct catalog
         if (m->m.next.bytes[d] + (d == 0 && m->m.next.weights ? m->m.next.weights->bytes : 0) >
             w->config.ceiling[d])
             return false;
-    return w->strict && open && !open->unload_due && may_serve_on(w, open, loading) && fits_beside(w, open) &&
-           may_load_more(w, m) && !loading && !m->m.unsure && !w->s.capacity_pending &&
-           !count_without_place(w, m);
+    return w->strict && open && !open->unload_due && may_serve_on(w, open, loading) &&
+           fits_beside(w, open) && may_load_more(w, m) && !loading && !m->m.unsure &&
+           !w->s.capacity_pending && !count_without_place(w, m);
 }
 
 /* Its arguments changed: nobody is rejected who could wait for the next engine. */

@@ -987,6 +987,32 @@ TEST(keeping_withdraws_an_unload_when_idle)
     assert_true(is(w, A, SCHED_READY));
 }
 
+TEST(a_load_withdraws_an_unload_when_idle)
+{
+    struct world *w = begin(1);
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    tell(w, SCHED_EV_LOAD, A);
+    done(w, 0);
+    did(w, "");
+    assert_true(is(w, A, SCHED_READY));
+}
+
+TEST(a_load_withdraws_an_unload_of_one_that_yields)
+{
+    struct world *w = begin_with(&(struct sched_config){.models_max = 1, .max_wait_ms = 0});
+    have_busy(w, A, 0);
+    tell(w, SCHED_EV_UNLOAD_IDLE, A);
+    ask(w, 1, B);
+    did(w, "");
+    tell(w, SCHED_EV_LOAD, A);
+    cancel(w, 1);
+    did(w, "");
+    done(w, 0);
+    did(w, "");
+    assert_true(is(w, A, SCHED_READY));
+}
+
 TEST(who_waits_for_a_lease_is_served_before_an_unload_when_idle)
 {
     struct world *w = begin(1);
@@ -1690,6 +1716,8 @@ int main(void)
         cmocka_unit_test(what_is_to_be_unloaded_when_idle_serves_until_then),
         cmocka_unit_test(what_is_idle_or_loads_is_unloaded_at_once),
         cmocka_unit_test(keeping_withdraws_an_unload_when_idle),
+        cmocka_unit_test(a_load_withdraws_an_unload_when_idle),
+        cmocka_unit_test(a_load_withdraws_an_unload_of_one_that_yields),
         cmocka_unit_test(who_waits_for_a_lease_is_served_before_an_unload_when_idle),
         cmocka_unit_test(one_that_yields_and_need_not_is_unloaded_when_idle),
         cmocka_unit_test(keeping_ends_a_drain),
