@@ -37,13 +37,15 @@ static void read_own_model(struct folder_model *m, const struct engine_arg *arg,
                            const struct folder *cached, const char *file)
 {
     struct error why;
-    if (arg->option->role == ENGINE_OPTION_MODEL &&
-        folder_read_file(m, name, arg->value, &why) == 0)
+    bool is_file = arg->option->role == ENGINE_OPTION_MODEL;
+    int rc = is_file ? folder_read_file(m, name, arg->value, &why) : -ENOENT;
+    if (rc == 0)
         return;
     *m = (struct folder_model){.id = mem_strdup(name), .shards = 1};
-    if (arg->option->role == ENGINE_OPTION_MODEL) {
+    if (is_file) {
         m->path = mem_strdup(arg->value);
         m->problem = mem_strdup(why.text);
+        m->missing = rc == -ENOENT;
     } else if (arg->option->role == ENGINE_OPTION_REPO) {
         fill_remote(m, cached, arg->value, file);
     }

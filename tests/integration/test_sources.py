@@ -263,7 +263,9 @@ def test_models_that_are_not_there(partly, cli):
         assert server.post("/models/load", {"model": name}).status == 404
     assert server.models()["u/gone:Q4_K_M"]["status"]["value"] == "unloaded"
     assert is_missing(server, "lost") and is_missing(server, "u/gone:Q4_K_M")
-    assert server.models()["far"]["status"]["failed"]
+    answer = server.tokenize("far")  # no engine is started, and nobody evicted, for a file that is not there
+    assert answer.status == 404 and "far.gguf" in answer.error["message"], answer.body
+    assert is_missing(server, "far")
     assert server.get("/models?reload=1").status == 200
     assert server.post("/models/pin", {"model": "lost"}).status == 200
     assert "missing" in cli("list", server=server).stdout
