@@ -69,6 +69,7 @@ struct engine_option {
     bool selects;          /* a section of presets with it is of this kind of engine */
     bool fetches;          /* makes the engine download something when it starts */
     bool powerful;         /* lets the engine's callers act on this machine */
+    bool harmless;         /* may stand in presets that somebody else wrote */
 };
 
 struct engine_options;

@@ -59,16 +59,17 @@ static const struct own_key {
     const char *name;
     enum kind kind;
     size_t offset; /* in struct settings */
+    bool harmless; /* may stand in presets that somebody else wrote */
 } own_keys[] = {
-    {"dedup-cache-models", KIND_TRUTH, offsetof(struct settings, hides_cached)},
-    {"env", KIND_ENV, offsetof(struct settings, env)},
-    {"load-on-startup", KIND_TRUTH, offsetof(struct settings, load_on_startup)},
-    {"max-requests", KIND_COUNT, offsetof(struct settings, max_requests)},
-    {"memory", KIND_MEMORY, offsetof(struct settings, memory)},
-    {"pin", KIND_TRUTH, offsetof(struct settings, pinned)},
-    {"priority", KIND_INT, offsetof(struct settings, priority)},
-    {"stop-timeout", KIND_TIME, offsetof(struct settings, stop_timeout_ms)},
-    {"ttl", KIND_TIME, offsetof(struct settings, ttl_ms)},
+    {"dedup-cache-models", KIND_TRUTH, offsetof(struct settings, hides_cached), true},
+    {"env", KIND_ENV, offsetof(struct settings, env), false},
+    {"load-on-startup", KIND_TRUTH, offsetof(struct settings, load_on_startup), true},
+    {"max-requests", KIND_COUNT, offsetof(struct settings, max_requests), true},
+    {"memory", KIND_MEMORY, offsetof(struct settings, memory), false},
+    {"pin", KIND_TRUTH, offsetof(struct settings, pinned), true},
+    {"priority", KIND_INT, offsetof(struct settings, priority), true},
+    {"stop-timeout", KIND_TIME, offsetof(struct settings, stop_timeout_ms), false},
+    {"ttl", KIND_TIME, offsetof(struct settings, ttl_ms), true},
 };
 
 #define N_OWN_KEYS (sizeof own_keys / sizeof *own_keys)
@@ -252,7 +253,8 @@ static struct section_program *find_program(const struct reader *r, const char *
     return NULL;
 }
 
-/* A key of another kind that `selects` makes the whole section one of that kind. */
+/* A key of another kind that `selects` makes the whole section one of that kind; not in presets of others, since which
+ * options of that kind are harmless is not known. */
 static void note_program(struct reader *r, const struct ini_line *line)
 {
     const struct config *c = r->config;
@@ -314,14 +316,15 @@ static const struct engine_option *find_naming_option(const struct config *c, co
     return o && (o->role == ENGINE_OPTION_ALIAS || o->role == ENGINE_OPTION_TAGS) ? o : NULL;
 }
 
-/* Presets that somebody else wrote say which models there are and how they run, and no more. */
+/* Presets that somebody else wrote say which models there are and how they run, and no more: of what is known only
+ * what is harmless counts. */
 static bool is_forbidden(const struct reader *r, const struct preset *p,
                          const struct ini_line *line)
 {
     bool negated;
     const struct own_key *own = find_own(line->key);
     const struct engine_option *o = own ? NULL : find_option(p->program, line->key, &negated);
-    if (!r->config->preset_repo || !((own && own->kind == KIND_ENV) || (o && o->powerful)))
+    if (!r->config->preset_repo || (own ? own->harmless : !o || o->harmless))
         return false;
     if (r->warns)
         log_warn("%s: line %u: %s does not count in presets of a repository on the hub",
@@ -382,7 +385,7 @@ static int on_line(const struct ini_line *line, void *ctx, struct error *err)
                          "line %u: '%s' stands before any section: put it below [*] to mean all "
                          "models, or below [MODEL]",
                          line->number, line->key);
-    if (r->defaults && line->key && !is_defaults)
+    if (r->defaults && line->key && !is_defaults && !r->config->preset_repo)
         note_program(r, line);
     if (is_defaults != r->defaults)
         return 0;

@@ -104,6 +104,24 @@ def test_what_presets_of_others_may_not_do(start, put, tmp_path):
     assert "LD_PRELOAD" not in json.dumps(server.get("/hostler/v1/show?model=other").json)
 
 
+def test_only_what_is_harmless_counts(start, put, tmp_path):
+    """Files, addresses and keys of presets that somebody else wrote reach no engine, by whatever name of the option."""
+    evil = {"log-file": tmp_path / "written", "LLAMA_ARG_SLOT_SAVE_PATH": tmp_path, "media-path": "/", "path": "/", "rpc": "h:1",
+            "m": "/any/path", "md": "/any/path", "lora": "/any/path", "grammar-file": "/any/path", "model-url": "http://h/x.gguf",
+            "api-key": "k", "hf-token": "k", "lookup-cache-dynamic": tmp_path / "written", "props": "on", "memory": "host=1M"}
+    good = {"spec-draft-hf": "u/m", "temp": "0.5", "c": "256", "ngl": "0", "fa": "off", "ctk": "f16", "chat-template": "chatml",
+            "no-jinja": "on", "np": "1", "ttl": "5m"}
+    put("u/p", "".join(f"{key} = {value}\n" for key, value in
+                       [("[evil]\nhf-repo", "u/m"), *evil.items(), ("[good]\nhf-repo", "u/m"), *good.items()]))
+    server = start("-hf", "u/p")
+    args = {name: " ".join(model["status"]["args"]) for name, model in server.models().items()}
+    assert not any(str(value) in args["evil"].split() for value in evil.values())
+    assert all(f": {key} does not count" in server.log() for key in evil)
+    assert "--no-jinja" in args["good"] and "--chat-template chatml" in args["good"]
+    assert not any(f": {key} does not count" in server.log() for key in good)
+    assert server.tokenize("evil").status == 200 and not (tmp_path / "written").exists()
+
+
 def test_a_mistake_in_it(hostler, hub, put):
     put("u/p", "[a]\nctx-sise = 1\n")
     server = hostler("-hf", "u/p", env={"HF_ENDPOINT": hub.url}, wait=False)

@@ -187,6 +187,31 @@ static void what_only_the_router_may_set_is_dropped(void **state)
     assert_int_equal(p.defaults.args.n, 0);
 }
 
+static void of_others_presets_only_what_is_harmless_counts(void **state)
+{
+    (void)state;
+    configured(ARGV("-hf", "u/p"));
+    config_serve_presets(&c, "/p.ini");
+    read_text(
+        "[*]\nlora = /f\nc = 1\n"
+        "[m]\nhf-repo = u/r\nalias = x\ntags = y\nparallel = 2\nno-kv-offload = on\nttl = 5m\n"
+        "[n]\nLLAMA_ARG_MODEL = /f\nm = /f\nmd = /f\nmodel-url = http://h/f\nhf-token = k\ntools = "
+        "all\n"
+        "env = A=1\nmemory = host=1M\nstop-timeout = 9h\ncontrol-vector-layer-range = 1 2\nport = "
+        "1\n");
+    assert_int_equal(p.defaults.args.n, 1);
+    assert_string_equal(value_of(of("m"), "--hf-repo"), "u/r");
+    assert_string_equal(value_of(of("m"), "--parallel"), "2");
+    assert_string_equal(value_of(of("m"), "--kv-offload"), "off");
+    assert_string_equal(of("m")->aliases.v[0], "x");
+    assert_string_equal(of("m")->tags.v[0], "y");
+    assert_int_equal(of("m")->settings.ttl_ms, 300000);
+    assert_int_equal(of("n")->args.n, 0);
+    assert_int_equal(of("n")->settings.env.n, 0);
+    assert_null(of("n")->settings.memory);
+    assert_int_equal(of("n")->settings.stop_timeout_ms, c.stop_timeout_ms);
+}
+
 static void of_two_sections_of_a_name_the_last_counts(void **state)
 {
     (void)state;
@@ -315,6 +340,7 @@ int main(void)
         CASE(a_section_has_the_settings_of_the_defaults),
         CASE(names_and_tags),
         CASE(what_only_the_router_may_set_is_dropped),
+        CASE(of_others_presets_only_what_is_harmless_counts),
         CASE(of_two_sections_of_a_name_the_last_counts),
         CASE(many_sections),
         CASE(mistakes),
