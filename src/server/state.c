@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/folders.h"
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -32,22 +32,6 @@ struct state {
 
 /* --- the file -----------------------------------------------------------------------------------
  */
-
-static int make_folders(char *dir)
-{
-    if (!*dir)
-        return -ENOENT;
-    for (char *p = dir + 1; *p; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        int rc = mkdir(dir, 0700);
-        *p = '/';
-        if (rc && errno != EEXIST)
-            return -errno;
-    }
-    return mkdir(dir, 0700) && errno != EEXIST ? -errno : 0;
-}
 
 /* A full disk may take a part. Returns 0, or an errno. */
 static int write_all(int fd, const char *text, size_t len)
@@ -106,9 +90,7 @@ static void read_file(struct state *s)
 
 static int open_folder(struct state *s, const char *dir, struct error *err)
 {
-    char *folder = mem_strdup(dir);
-    int rc = make_folders(folder);
-    free(folder);
+    int rc = folders_make(dir, 0700);
     char *lock = mem_printf("%s/lock", dir);
     if (!rc && (s->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
         rc = -errno;
