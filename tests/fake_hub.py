@@ -16,6 +16,7 @@ What it does wrong stands in ROOT/user/repo.fake (JSON), read anew at each reque
   token        401 without `Authorization: Bearer TOKEN`
   rate         bytes a second of a file (all connections have their own)
   cut_at       breaks off each answer with a file after so many bytes of it
+  delay        waits so many seconds before each answer
   hang         never answers requests of this kind: `refs`, `tree`, `head` or `get`
 
 The first line of stdout is the port. It ends when stdin ends. GET /requests tells what was asked
@@ -100,6 +101,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if kind in ("head", "get"):
             status = self.fake.get("file_status", status)
         token = self.fake.get("token")
+        time.sleep(self.fake.get("delay", 0))
         if self.fake.get("hang") == kind:
             self.connection.recv(1)  # until the client goes
             self.close_connection = True

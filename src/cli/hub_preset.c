@@ -10,12 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/folders.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/peer/client.h"
 
@@ -23,7 +24,7 @@
 #define HUB "https://huggingface.co"
 #define COMMIT_LEN 40
 #define PRESET_MAX ((size_t)4 * 1024 * 1024)
-#define REQUEST_MS 10000
+#define DEADLINE_MS 10000 /* for all questions together, see the header */
 #define REDIRECTS_MAX 5
 
 /* --- the cache ----------------------------------------------------------------------------------
@@ -74,16 +75,11 @@ static char *find_cached(const char *folder)
     return NULL;
 }
 
-static int make_folder(const char *path)
-{
-    return mkdir(path, 0777) && errno != EEXIST ? -errno : 0;
-}
-
-/* FOLDER/NAME, and the folder above. */
+/* FOLDER/NAME, and all folders above. */
 static int make_below(const char *folder, const char *name)
 {
     char *path = mem_printf("%s/%s", folder, name);
-    int rc = make_folder(path);
+    int rc = folders_make(path, 0777);
     free(path);
     return rc;
 }
@@ -106,46 +102,61 @@ static int write_file(const char *folder, const char *name, const char *data, si
     return rc;
 }
 
-static int store(const char *cache, const char *folder, const char *commit, const struct buf *text)
+static int put_into_snapshot(const char *folder, const char *commit, const struct buf *text)
 {
-    char *snapshot = mem_printf("snapshots/%s", commit);
-    char *below = mem_printf("%s/%s", folder, snapshot);
-    int rc = make_folder(cache);
+    char *snapshot = mem_printf("%s/snapshots/%s", folder, commit);
+    int rc = folders_make(snapshot, 0777);
     if (!rc)
-        rc = make_folder(folder);
-    if (!rc)
-        rc = make_below(folder, "refs");
+        rc = write_file(snapshot, FILE_NAME, text->data, text->len);
+    free(snapshot);
+    return rc;
+}
+
+/* A ref that is there stays, since what it names holds the repository's cached models, and this snapshot does not: the
+ * file is put there too, where it is found without the hub. */
+static int store(const char *folder, const char *commit, const struct buf *text)
+{
+    char named[COMMIT_LEN + 1];
+    read_main(folder, named);
+    int rc = make_below(folder, "refs");
     if (!rc)
         rc = make_below(folder, "blobs");
     if (!rc)
-        rc = make_below(folder, "snapshots");
-    if (!rc)
-        rc = make_below(folder, snapshot);
-    if (!rc)
-        rc = write_file(below, FILE_NAME, text->data, text->len);
-    if (!rc)
+        rc = put_into_snapshot(folder, commit, text);
+    if (!rc && !*named)
         rc = write_file(folder, "refs/main", commit, COMMIT_LEN);
-    free(below);
-    free(snapshot);
+    if (!rc && *named && strcmp(named, commit) != 0)
+        rc = put_into_snapshot(folder, named, text);
     return rc;
 }
 
 /* --- the hub: in a process of its own -----------------------------------------------------------
  */
 
-static int ask_at(const char *base, const char *path, const char *token, struct client_answer *a,
-                  struct error *err)
+struct fetch {
+    const struct hub_question *q;
+    const char *folder;   /* of the repository, in the cache */
+    uint64_t deadline_ms; /* of cli_now_ms() */
+    bool not_found;       /* the hub itself answered 404: there is no such repository */
+};
+
+static int ask_at(const struct fetch *f, const char *base, const char *path, const char *token,
+                  struct client_answer *a, struct error *err)
 {
     struct url url = {0};
     struct client *client = NULL;
+    uint64_t now = cli_now_ms();
+    if (now >= f->deadline_ms)
+        return error_set(err, -ETIMEDOUT, "its answers took longer than %d s", DEADLINE_MS / 1000);
     int rc = url_parse(&url, base, err);
     if (!rc)
         rc = client_create(&client, &url, token, err);
     if (!rc)
-        rc = client_do(
-            client,
-            &(struct client_request){.method = "GET", .path = path, .timeout_ms = REQUEST_MS}, a,
-            err);
+        rc = client_do(client,
+                       &(struct client_request){.method = "GET",
+                                                .path = path,
+                                                .timeout_ms = (unsigned)(f->deadline_ms - now)},
+                       a, err);
     client_destroy(client);
     url_finish(&url);
     return rc;
@@ -160,14 +171,14 @@ static char *split_url(const char *url, const char **path)
 }
 
 /* Follows redirects; to another host without the token. The answer is finished by the caller. */
-static int ask(const struct hub_question *q, const char *path, struct client_answer *a,
-               struct error *err)
+static int ask(struct fetch *f, const char *path, struct client_answer *a, struct error *err)
 {
-    char *base = mem_strdup(q->endpoint ? q->endpoint : HUB), *at = mem_strdup(path);
-    const char *token = q->token;
+    const char *hub = f->q->endpoint ? f->q->endpoint : HUB;
+    char *base = mem_strdup(hub), *at = mem_strdup(path);
+    const char *token = f->q->token;
     int rc = 0;
     for (unsigned i = 0;; i++) {
-        rc = ask_at(base, at, token, a, err);
+        rc = ask_at(f, base, at, token, a, err);
         const char *rest = a->redirect;
         if (rc || !rest || i == REDIRECTS_MAX)
             break;
@@ -181,30 +192,31 @@ static int ask(const struct hub_question *q, const char *path, struct client_ans
         client_answer_finish(a);
         *a = (struct client_answer){0};
     }
+    f->not_found |= !rc && a->status == 404 && strcmp(base, hub) == 0;
     free(base);
     free(at);
     if (!rc && a->status != 200)
-        rc = error_set(err, a->status == 404 ? -ENOENT : -EPROTO, "the hub answers %d", a->status);
+        rc = error_set(err, -EPROTO, "the hub answers %d", a->status);
     return rc;
 }
 
-static int ask_json(const struct hub_question *q, const char *path, json_t **out, struct error *err)
+static int ask_json(struct fetch *f, const char *path, json_t **out, struct error *err)
 {
     struct client_answer a = {0};
-    int rc = ask(q, path, &a, err);
+    int rc = ask(f, path, &a, err);
     *out = rc ? NULL : json_loadb(a.body.data ? a.body.data : "", a.body.len, 0, NULL);
     client_answer_finish(&a);
     return rc || *out ? rc : error_set(err, -EPROTO, "what the hub answers is no JSON");
 }
 
 /* The commit of `main`. */
-static int ask_commit(const struct hub_question *q, const char *repo, char commit[COMMIT_LEN + 1],
+static int ask_commit(struct fetch *f, const char *repo, char commit[COMMIT_LEN + 1],
                       struct error *err)
 {
     char *path = mem_printf("/api/models/%s/refs", repo);
     json_t *refs, *branch;
     size_t i;
-    int rc = ask_json(q, path, &refs, err);
+    int rc = ask_json(f, path, &refs, err);
     *commit = '\0';
     json_array_foreach (json_object_get(refs, "branches"), i, branch) {
         const char *target = cli_json_text_or(branch, "targetCommit", "");
@@ -213,16 +225,16 @@ static int ask_commit(const struct hub_question *q, const char *repo, char commi
     }
     json_decref(refs);
     free(path);
-    return rc || *commit ? rc : error_set(err, -ENOENT, "the repository has no branch main");
+    return rc || *commit ? rc : error_set(err, -EPROTO, "it tells no commit of the branch main");
 }
 
-static int ask_whether_there(const struct hub_question *q, const char *repo, const char *commit,
-                             bool *there, struct error *err)
+static int ask_whether_there(struct fetch *f, const char *repo, const char *commit, bool *there,
+                             struct error *err)
 {
     char *path = mem_printf("/api/models/%s/tree/%s?recursive=true", repo, commit);
     json_t *tree, *file;
     size_t i;
-    int rc = ask_json(q, path, &tree, err);
+    int rc = ask_json(f, path, &tree, err);
     *there = false;
     json_array_foreach (tree, i, file)
         *there |= strcmp(cli_json_text_or(file, "path", ""), FILE_NAME) == 0;
@@ -231,16 +243,15 @@ static int ask_whether_there(const struct hub_question *q, const char *repo, con
     return rc;
 }
 
-static int fetch_file(const struct hub_question *q, const char *folder, const char *repo,
-                      const char *commit, struct error *err)
+static int fetch_file(struct fetch *f, const char *repo, const char *commit, struct error *err)
 {
     struct client_answer a = {0};
     char *path = mem_printf("/%s/resolve/%s/" FILE_NAME, repo, commit);
-    int rc = ask(q, path, &a, err);
+    int rc = ask(f, path, &a, err);
     if (!rc && a.body.len > PRESET_MAX)
         rc = error_set(err, -EFBIG, FILE_NAME " is larger than 4 MiB");
-    if (!rc && (rc = store(q->cache_dir, folder, commit, &a.body)))
-        error_set(err, rc, "cannot write into %s: %s", folder, strerror(-rc));
+    if (!rc && (rc = store(f->folder, commit, &a.body)))
+        error_set(err, rc, "cannot write into %s: %s", f->folder, strerror(-rc));
     client_answer_finish(&a);
     free(path);
     return rc;
@@ -248,30 +259,32 @@ static int fetch_file(const struct hub_question *q, const char *folder, const ch
 
 enum fetch_status { FETCH_DONE, FETCH_NONE, FETCH_FAILED };
 
-static enum fetch_status fetch(const struct hub_question *q, const char *folder)
+static enum fetch_status fetch(struct fetch *f)
 {
     struct error err = {""};
     char commit[COMMIT_LEN + 1];
-    char *repo = mem_strndup(q->repo, strcspn(q->repo, ":"));
+    char *repo = mem_strndup(f->q->repo, strcspn(f->q->repo, ":"));
     bool there = false;
-    int rc = ask_commit(q, repo, commit, &err);
+    int rc = ask_commit(f, repo, commit, &err);
     if (!rc)
-        rc = ask_whether_there(q, repo, commit, &there, &err);
+        rc = ask_whether_there(f, repo, commit, &there, &err);
     if (!rc && there)
-        rc = fetch_file(q, folder, repo, commit, &err);
-    if (rc && rc != -ENOENT)
+        rc = fetch_file(f, repo, commit, &err);
+    bool none = rc ? f->not_found : !there;
+    if (rc && !none)
         log_warn("cannot ask the hub whether %s holds presets: %s", repo, err.text);
     free(repo);
-    return rc == -ENOENT || (!rc && !there) ? FETCH_NONE : rc ? FETCH_FAILED : FETCH_DONE;
+    return none ? FETCH_NONE : rc ? FETCH_FAILED : FETCH_DONE;
 }
 
 static enum fetch_status fetch_in_child(const struct hub_question *q, const char *folder)
 {
     int status = 0;
+    struct fetch f = {.q = q, .folder = folder, .deadline_ms = cli_now_ms() + DEADLINE_MS};
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit((int)fetch(q, folder));
+        _exit((int)fetch(&f));
     }
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;

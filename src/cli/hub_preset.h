@@ -20,7 +20,8 @@ struct hub_question {
 };
 
 /* The file's path, which the caller frees. NULL: there is none, as far as is known; a warning was logged if the hub
- * could not be asked. Blocks, for some seconds at most. Before any thread was started. */
+ * could not be asked. Blocks: the hub has 10 s for all its answers together, and what is written waits for the cache's
+ * disk. Before any thread was started. */
 char *hub_preset_find(const struct hub_question *q);
 
 #endif

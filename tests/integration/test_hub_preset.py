@@ -126,3 +126,42 @@ def test_a_mistake_in_it(hostler, hub, put):
     put("u/p", "[a]\nctx-sise = 1\n")
     server = hostler("-hf", "u/p", env={"HF_ENDPOINT": hub.url}, wait=False)
     assert server.process.wait(PATIENCE) != 0 and "preset.ini: line 2: ctx-sise" in server.log()
+
+
+def test_on_a_machine_without_a_cache(start, put, tmp_path):
+    """None of ~/.cache/huggingface/hub is there yet."""
+    put("u/p")
+    home = tmp_path / "home"
+    home.mkdir()
+    server = start("-hf", "u/p", HOME=str(home), LLAMA_CACHE="", XDG_CACHE_HOME="")
+    assert mode(server) == "router"
+    repo = home / ".cache/huggingface/hub/models--u--p"
+    assert (repo / "refs/main").read_text(encoding="ascii") == commit_of("u/p")
+    assert (repo / "snapshots" / commit_of("u/p") / "preset.ini").read_text(encoding="utf-8") == PRESET
+
+
+def test_a_cache_that_cannot_be_written_is_told(start, put, tmp_path):
+    put("u/p")
+    (tmp_path / "link").symlink_to(tmp_path / "away")
+    server = start("-hf", "u/p", LLAMA_CACHE=str(tmp_path / "link"))
+    assert "cannot write into" in server.log() and mode(server) == "classic"
+
+
+def test_cached_models_of_the_repository_stay(start, put, tmp_path):
+    """The ref stays at the commit whose snapshot holds them; the presets are found there without the hub."""
+    put("u/both")
+    old, repo = "a" * 40, tmp_path / "cache/models--u--both"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs/main").write_text(old, encoding="ascii")
+    (repo / "snapshots" / old).mkdir(parents=True)
+    tiny_model.make(str(repo / "snapshots" / old / "b-Q4_K_M.gguf"))
+    for more in [], ["--offline"]:
+        assert list(start("-hf", "u/both", *more).models()) == ["other", "small", "u/both:Q4_K_M"]
+    assert (repo / "refs/main").read_text(encoding="ascii") == old
+
+
+def test_one_deadline_for_all_answers(start, put):
+    """Each comes in time, all together do not."""
+    put("u/p", delay=4)
+    server = start("-hf", "u/p")
+    assert "cannot ask the hub whether u/p holds presets" in server.log() and mode(server) == "classic"
