@@ -91,6 +91,7 @@ void sched_instance_grant(struct sched *s, struct sched_instance *i, struct sche
         i->last_granted = s->now;
     }
     i->lapsed += r->lapsed;
+    i->users += !r->passive && !r->lapsed;
 }
 
 void sched_instance_grant_waiting(struct sched *s, struct sched_model *m)
@@ -116,6 +117,7 @@ void sched_instance_end_lease(struct sched *s, struct sched_request *r)
     i->model->leases--;
     i->active -= !r->passive;
     i->lapsed -= r->lapsed;
+    i->users -= !r->passive && !r->lapsed;
 }
 
 /* Whether whoever was granted an instance that drains or is stopped for `stop` waits for the next

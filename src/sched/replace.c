@@ -6,11 +6,12 @@
 #include "sched/queue.h"
 
 /* Whether stopping the READY instance would make somebody wait now, or soon, as far as can be told.
- * (While requests wait for a lease there are leases.) */
+ * Lapsed leases may be all that others wait for (max_leases). */
 static bool is_in_use(const struct sched *s, const struct sched_instance *i)
 {
     const struct sched_model *m = i->model;
-    return i->active || (m->load_ms >= SCHED_RECENT_MS && s->now - i->last_used < m->load_ms / 4);
+    return i->users || m->waiting ||
+           (m->load_ms >= SCHED_RECENT_MS && s->now - i->last_used < m->load_ms / 4);
 }
 
 /* Whether memory figures are good enough to load another one of the model beside `i`. */

@@ -82,9 +82,9 @@
  *    arguments.
  *  - A READY one that is in use goes on serving, also new requests, while the new instance loads
  *    beside it. When the new one is READY it gets all new requests; the old one drains, without a
- *    deadline, and is stopped (`replaced`). Nobody waits. In use: it has leases (passive ones
- *    aside), or its last use is less than a quarter of its load time ago and loads take
- *    SCHED_RECENT_MS or longer.
+ *    deadline, and is stopped (`replaced`). Nobody waits. In use: it has leases (those that
+ *    are passive or lapsed aside), or requests wait for one, or its last use is less than a quarter
+ *    of its load time ago and loads take SCHED_RECENT_MS or longer.
  *  - While the old one is to be unloaded when it is idle, it serves on and nothing is loaded beside
  *    it. When that unload is withdrawn, its replacement is due again.
  *  - Beside is allowed only where memory is known (`overlap`, and neither is `apart`) and the new
@@ -236,7 +236,8 @@ struct sched_instance {
     uint64_t drain_until;               /* DRAINING */
     unsigned leases; /* requests granted and not finished, also after it is gone */
     unsigned active; /* those of them that are not passive: these count for max_leases */
-    unsigned lapsed; /* those of them that lapsed: the others keep it in service */
+    unsigned lapsed; /* leases that lapsed: the others keep it in service */
+    unsigned users;  /* leases that are neither passive nor lapsed: with one it is in use */
     uint64_t
         wanted_since;    /* the operator's load request that it is loaded for; SCHED_NEVER: none */
     uint64_t spawned_at; /* when its load began */

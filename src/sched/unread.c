@@ -3,6 +3,13 @@
 
 #include "sched/instance.h"
 
+/* Of a request that has lapsed and holds a lease. */
+static void end_lapse(struct sched_request *r)
+{
+    r->instance->lapsed--;
+    r->instance->users += !r->passive;
+}
+
 void unread_begin(struct sched *s, struct sched_request *r)
 {
     bool goes_on = r->state == SCHED_REQUEST_WAITING || r->state == SCHED_REQUEST_GRANTED;
@@ -20,7 +27,7 @@ void unread_end(struct sched *s, struct sched_request *r)
     if (!r->lapsed)
         TAILQ_REMOVE(&s->unread, r, unread_link);
     else if (r->instance)
-        r->instance->lapsed--;
+        end_lapse(r);
     r->unread = r->lapsed = false;
     s->dirty = true;
 }
@@ -33,6 +40,7 @@ static void lapse(struct sched *s, struct sched_request *r)
     if (!i)
         return;
     i->lapsed++;
+    i->users -= !r->passive;
     if (!sched_instance_is_busy(i))
         sched_instance_stop_if_drained(s, i);
 }

@@ -6,7 +6,7 @@
  *  - force: engines are stopped at once; their requests are cut off, with an answer that says so.
  *  - drain given: requests may go on for that long, then they are cut off.
  *  - neither: requests may go on for the server's drain timeout; a model that is busy even then stays
- *    loaded and serves on, and its result is BUSY.
+ *    loaded and goes on serving, and its result is BUSY; so does one that an operator loads meanwhile.
  *
  * Whether the models are held meanwhile is the caller's to decide (intent.h), before the start.
  */
@@ -32,12 +32,12 @@ struct unload_target {
     char *id;            /* id, or the unknown name that was asked for */
     struct model *model; /* while PENDING */
     bool begun;          /* while PENDING: counted in model->intent.unloads */
-    uint64_t
-        newest; /* the number of the newest instance at the start: later ones are not awaited */
+    uint64_t newest; /* number of the newest instance at the start: later ones are not awaited */
     enum unload_result result;
     const char *reason; /* static text: `not_loaded`, `not_found`, …; NULL */
-    unsigned
-        requests; /* in flight when it began; BUSY: of as many, those that were when it was called off; at least 1 */
+    /* In flight at the start. When the result is BUSY: how many of them were still in flight when the operation
+     * gave the model up, at least 1. */
+    unsigned requests;
     uint64_t drained_ms, stopped_ms;
     struct memory_use freed;
 };
@@ -46,8 +46,9 @@ struct unload_options {
     bool force;
     bool has_drain;
     uint64_t drain_ms;
-    /* With neither: how long, if that is less than the server's drain timeout, and the model serves new requests
-     * meanwhile; 0: so long, and it does not. */
+    /* Used when neither `force` nor `has_drain` is set. Not 0: requests in flight may go on for this long, at most for
+     * the server's drain timeout, and the model serves new requests meanwhile. 0: they may go on for the server's
+     * drain timeout, and new requests wait. */
     uint64_t patience_ms;
     const char *reason; /* NULL */
     const char *by;

@@ -368,6 +368,17 @@ static unsigned count_active(const struct world *w, const struct engine *e)
     return n;
 }
 
+/* Of them those that have not lapsed. */
+static unsigned count_users(const struct world *w, const struct engine *e)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *c = &w->clients[i];
+        n += c->state == CLIENT_SERVED && !c->r.passive && !c->r.lapsed && c->engine == e;
+    }
+    return n;
+}
+
 static bool is_full(const struct world *w, const struct engine *e)
 {
     return e->model->m.max_leases && count_active(w, e) >= e->model->m.max_leases;
@@ -926,6 +937,7 @@ static void check_engine(struct world *w, const struct engine *e)
     CHECK(e->i.state == expected_state(e), "instance.state");
     CHECK(e->i.leases == count_leases(w, e), "instance.leases");
     CHECK(e->i.active == count_active(w, e), "instance.active");
+    CHECK(e->i.users == count_users(w, e), "instance.users");
     CHECK(e->i.leases - e->i.lapsed == count_readers(w, e), "instance.lapsed");
     CHECK(e->i.outdated == e->outdated, "instance.outdated");
     CHECK(!lives(e) || e->i.unload_due == e->unload_due, "instance.unload_due");
@@ -1625,7 +1637,8 @@ static bool may_serve_on(const struct world *w, const struct engine *e, bool loa
 {
     const struct sched_model *m = &e->model->m;
     bool recent = m->load_ms >= SCHED_RECENT_MS && w->now - e->i.last_used < m->load_ms / 4;
-    return is_memory_known(w, e) && !is_held(w, e->model) && (e->i.active || recent || loading);
+    return is_memory_known(w, e) && !is_held(w, e->model) &&
+           (e->i.users || m->waiting || recent || loading);
 }
 
 /* What the order to replace makes of the model's engines; whether one serves on. */

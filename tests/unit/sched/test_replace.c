@@ -119,6 +119,53 @@ TEST(who_answers_only_metrics_is_not_in_use)
     did(w, "stop A replaced");
 }
 
+TEST(what_nobody_reads_is_no_use)
+{
+    for (int passive = 0; passive < 2; passive++) {
+        struct world *w = begin_known();
+        have_busy(w, A, 0);
+        tell_of(w, SCHED_EV_UNREAD, 0);
+        tick(w);
+        if (passive) { /* which may lapse, too */
+            ask_passive(w, 1, A);
+            tell_of(w, SCHED_EV_UNREAD, 1);
+            did(w, "grant 1");
+            tick(w);
+        }
+        tell(w, SCHED_EV_REPLACE, A);
+        did(w, "stop A replaced");
+    }
+}
+
+TEST(what_others_wait_for_is_in_use_though_nobody_reads)
+{
+    struct world *w = begin_known();
+    w->m[A].max_leases = 1;
+    have_busy(w, A, 0);
+    tell_of(w, SCHED_EV_UNREAD, 0);
+    tick(w);
+    ask(w, 1, A);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "spawn A");
+    tell(w, SCHED_EV_READY, A);
+    did(w, "grant 1; stop older A replaced");
+}
+
+TEST(who_is_read_is_in_use_though_a_passive_one_lapsed)
+{
+    struct world *w = begin_known();
+    have_busy(w, A, 0);
+    tell_of(w, SCHED_EV_UNREAD, 0);
+    tick(w);
+    tell_of(w, SCHED_EV_READ, 0);
+    ask_passive(w, 1, A);
+    tell_of(w, SCHED_EV_UNREAD, 1);
+    did(w, "grant 1");
+    tick(w);
+    tell(w, SCHED_EV_REPLACE, A);
+    did(w, "spawn A");
+}
+
 TEST(who_was_used_just_now_is_in_use_if_its_load_is_long)
 {
     for (int late = 0; late < 2; late++) {
@@ -871,6 +918,9 @@ int main(void)
         cmocka_unit_test(whoever_waits_for_a_lease_gets_one_of_the_next_engine),
         cmocka_unit_test(who_is_idle_is_stopped_and_the_next_request_loads_beside_it),
         cmocka_unit_test(who_answers_only_metrics_is_not_in_use),
+        cmocka_unit_test(what_nobody_reads_is_no_use),
+        cmocka_unit_test(what_others_wait_for_is_in_use_though_nobody_reads),
+        cmocka_unit_test(who_is_read_is_in_use_though_a_passive_one_lapsed),
         cmocka_unit_test(who_was_used_just_now_is_in_use_if_its_load_is_long),
         cmocka_unit_test(a_load_that_is_replaced_begins_anew_beside_the_one_that_stops),
         cmocka_unit_test(without_figures_of_memory_the_old_one_drains),
