@@ -104,11 +104,11 @@ void cgroup_find(struct cgroup *c, const char *root)
 
 static const struct files {
     const char *limit, *used;
-    const char *inactive, *active, *slab; /* in memory.stat, groups below included */
+    const char *inactive, *active; /* in memory.stat, groups below included */
+    const char *slab;              /* likewise; NULL: not told */
 } v2 = {"memory.max", "memory.current", "inactive_file", "active_file", "slab_reclaimable"},
-  /* version 1 does not tell the slab's part */
-    v1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file",
-          "total_active_file", "total_slab_reclaimable"};
+  v1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file",
+        "total_active_file", NULL};
 
 static uint64_t less(uint64_t a, uint64_t b)
 {
@@ -123,7 +123,8 @@ static void apply(const char *folder, const struct files *names, struct cgroup_m
     if (!kernel_number(&limit, "%s/%s", folder, names->limit) ||
         !kernel_number(&used, "%s/%s", folder, names->used))
         return;
-    kernel_fields(fields, sizeof fields / sizeof *fields, "%s/memory.stat", folder);
+    size_t told = sizeof fields / sizeof *fields - !names->slab;
+    kernel_fields(fields, told, "%s/memory.stat", folder);
     uint64_t room = less(limit, less(used, inactive + active + slab));
     m->limit = limit < m->limit ? limit : m->limit;
     m->room = room < m->room ? room : m->room;
