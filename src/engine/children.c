@@ -42,6 +42,7 @@ void children_add(struct child *c, pid_t pid)
 {
     pthread_mutex_lock(&children.lock);
     c->pid = pid;
+    c->left = false;
     LIST_INSERT_HEAD(&children.started, c, link);
     pthread_mutex_unlock(&children.lock);
 }
@@ -54,6 +55,22 @@ void children_remove(struct child *c)
     c->pid = 0;
     pthread_mutex_unlock(&children.lock);
     call_again();
+}
+
+void children_leave(struct child *c)
+{
+    pthread_mutex_lock(&children.lock);
+    c->left = true;
+    pthread_mutex_unlock(&children.lock);
+    call_again();
+}
+
+bool children_registered(const struct child *c)
+{
+    pthread_mutex_lock(&children.lock);
+    bool registered = c->pid != 0;
+    pthread_mutex_unlock(&children.lock);
+    return registered;
 }
 
 bool children_contain(pid_t pid)
@@ -81,9 +98,38 @@ bool children_exist(void)
  */
 
 /* Asked after the process was seen: whoever started it had begun to before. */
-static bool is_adopted(pid_t pid)
+static bool is_reapers(pid_t pid)
 {
-    return !atomic_load(&children.starting) && !children_contain(pid);
+    const struct child *c;
+    bool owned = atomic_load(&children.starting) > 0;
+    pthread_mutex_lock(&children.lock);
+    LIST_FOREACH (c, &children.started, link)
+        owned |= c->pid == pid && !c->left;
+    pthread_mutex_unlock(&children.lock);
+    return !owned;
+}
+
+/* Behind the process's end: its number may be another's now, which is not left. */
+static void forget_left(pid_t pid)
+{
+    struct child *c;
+    pthread_mutex_lock(&children.lock);
+    LIST_FOREACH (c, &children.started, link)
+        if (c->left && c->pid == pid)
+            break;
+    if (c) {
+        LIST_REMOVE(c, link);
+        c->pid = 0;
+    }
+    pthread_mutex_unlock(&children.lock);
+}
+
+static void reap(pid_t pid)
+{
+    if (waitpid(pid, NULL, WNOHANG) != pid)
+        return;
+    forget_left(pid);
+    log_debug("process %d, for which nobody else waits, has ended", (int)pid);
 }
 
 /* The first child that has ended; 0: none has. It stays a zombie. */
@@ -98,16 +144,16 @@ static pid_t first_ended(void)
 }
 
 /* waitid() shows the same child until that is reaped. So one that was started hides those behind it until
- * its owner has reaped it. */
+ * its owner has reaped it, which may be in another thread and right behind the look: `again` is set before. */
 static void on_sigchld(uv_signal_t *handle, int signum)
 {
     pid_t pid;
     (void)handle, (void)signum;
-    while ((pid = first_ended()) && is_adopted(pid))
-        if (waitpid(pid, NULL, WNOHANG) == pid)
-            log_debug("process %d, whose parent had ended before it, has ended", (int)pid);
-    if (pid)
-        atomic_store(&children.again, true);
+    atomic_store(&children.again, true);
+    while ((pid = first_ended()) && is_reapers(pid))
+        reap(pid);
+    if (!pid)
+        atomic_store(&children.again, false);
 }
 
 void children_reap(uv_loop_t *loop)

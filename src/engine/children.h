@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The daemon's child processes. Those that it started are registered here, and whoever started one reaps
- * it. All others were adopted: the daemon is a child subreaper (prctl(2)), or PID 1 of a container, so the
+ * it, or leaves that to the reaper. All others were adopted: the daemon is a child subreaper (prctl(2)), or PID 1 of a container, so the
  * kernel gives it each descendant whose parent has ended. The reaper waits for adopted ones, so that none
  * stays a zombie.
  *
@@ -17,7 +17,8 @@
 
 /* Embedded by who starts a process. */
 struct child {
-    pid_t pid;
+    pid_t pid; /* 0: not registered */
+    bool left; /* to the reaper */
     LIST_ENTRY(child) link;
 };
 
@@ -26,9 +27,14 @@ struct child {
 void children_starting(void);
 void children_started(void);
 void children_add(struct child *c, pid_t pid);
-/* When its owner has reaped it, or leaves that to the reaper. No-op when it is not registered. */
+/* When its owner has reaped it, or gives it up: then it counts as adopted. No-op when it is not registered. */
 void children_remove(struct child *c);
 
+/* Its owner does not wait for it any more: the reaper does, and then it is registered no longer. It must stay
+ * where it is until then. */
+void children_leave(struct child *c);
+/* Whether it is registered still. In any thread. */
+bool children_registered(const struct child *c);
 /* Whether `pid` is registered. In any thread. */
 bool children_contain(pid_t pid);
 /* Whether this process has any child, started or adopted; zombies count. */

@@ -210,38 +210,39 @@ static int reap(struct run *r, int *status)
     }
 }
 
-/* Processes that survive SIGKILL, since they wait in a driver or for a disk. They are reaped when a later
- * run finds that they have ended. */
+/* Processes that survive SIGKILL, since they wait in a driver or for a disk. Only the reaper (children.h) waits
+ * for them, so that their numbers stay theirs until it takes them off. */
 static struct {
     pthread_mutex_t lock;
-    pid_t pid[STUCK_MAX];
-    size_t n;
+    struct child child[STUCK_MAX]; /* registered while it is stuck */
 } stuck = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void reap_stuck(void)
+/* Of the lock's holder. NULL: STUCK_MAX are stuck. */
+static struct child *free_place(void)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < stuck.n; i++)
-        if (waitpid(stuck.pid[i], NULL, WNOHANG) == 0)
-            stuck.pid[kept++] = stuck.pid[i];
-    stuck.n = kept;
+    for (size_t i = 0; i < STUCK_MAX; i++)
+        if (!children_registered(&stuck.child[i]))
+            return &stuck.child[i];
+    return NULL;
 }
 
 static bool too_many_stuck(void)
 {
     pthread_mutex_lock(&stuck.lock);
-    reap_stuck();
-    bool full = stuck.n == STUCK_MAX;
+    bool full = !free_place();
     pthread_mutex_unlock(&stuck.lock);
     return full;
 }
 
-/* With STUCK_MAX of them already (two threads run commands at once) it stays a zombie. */
+/* With STUCK_MAX of them already (two threads run commands at once) it is not counted. */
 static void remember_stuck(pid_t pid)
 {
     pthread_mutex_lock(&stuck.lock);
-    if (stuck.n < STUCK_MAX)
-        stuck.pid[stuck.n++] = pid;
+    struct child *place = free_place();
+    if (place) {
+        children_add(place, pid);
+        children_leave(place);
+    }
     pthread_mutex_unlock(&stuck.lock);
 }
 
@@ -289,7 +290,7 @@ int probe_run(struct probe *p, char *const *argv, char *const *envp, uint64_t ti
         kill_and_reap(&r);
         run_failed(err, rc, argv[0], timeout_ms);
     }
-    children_remove(&r.child); /* after a stuck one the reaper looks, too */
+    children_remove(&r.child); /* only the reaper waits for a stuck one */
 close:
     close_end(&r.fd[0]);
     close_end(&r.fd[1]);
