@@ -147,11 +147,12 @@ static void check_times(struct http_exchange *x, uint64_t now)
         connection_event(x, CONNECTION_ON_LOST);
 }
 
-/* A request has come that is not read yet, or an answer is not sent: closing the connection would lose it. */
+/* A request has come that is not parsed or not even read yet, or an answer is not sent: closing the connection would
+ * lose it. */
 static bool is_owed(const struct http_exchange *x)
 {
     int fd, n = 0;
-    return stream_pending(&x->stream) ||
+    return x->ready || x->ahead.len > x->ahead_at || stream_pending(&x->stream) ||
            (uv_fileno(&x->stream.handle, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0);
 }
 
