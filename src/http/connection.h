@@ -81,6 +81,13 @@ struct http_exchange {
 };
 TAILQ_HEAD(exchanges, http_exchange);
 
+/* Why new requests are refused. */
+enum connections_lack {
+    LACK_NONE,
+    LACK_MEMORY, /* memory is short (base/memory_reserve.h) */
+    LACK_HELD,   /* connections hold more than limits.held */
+};
+
 /* The connections of a server. Embedded by it. http/connections.h has its functions. */
 struct connections {
     uv_loop_t *loop;
@@ -107,8 +114,8 @@ struct connections {
     uv_idle_cb serve_ready;   /* and calls this */
     unsigned open_handles;    /* `sweep`, `next`, and the connections */
     bool hold_too_much;       /* `held` is more than it may be, or was and is not much less yet */
-    bool told_memory;         /* it is logged that memory is short */
-    bool quiet;               /* each connection ends with its exchange */
+    enum connections_lack told; /* what the log says last */
+    bool quiet;                 /* each connection ends with its exchange */
     bool closing;
     void (*closed)(struct connections *c);
 };

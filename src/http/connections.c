@@ -166,35 +166,39 @@ static void close_idle(struct connections *c)
     }
 }
 
-static void log_lack(struct connections *c)
+/* The one setter of c->told: what ends is logged, then what begins. */
+static void tell_lack(struct connections *c, enum connections_lack lack)
 {
-    if (c->hold_too_much)
+    const char *served = lack == LACK_NONE ? ": all requests are served" : "";
+    if (lack == c->told)
+        return;
+    if (c->told == LACK_MEMORY)
+        log_info("memory is available again%s", served);
+    if (c->told == LACK_HELD)
+        log_info("clients make hostler hold less again%s", served);
+    if (lack == LACK_MEMORY)
+        log_warn("memory is short: new requests are refused until it is available again");
+    if (lack == LACK_HELD)
         log_warn("clients make hostler hold %zu MiB of heads and answers that do not move on: new "
                  "requests are refused until it is less",
                  c->held / 1024 / 1024);
-    else
-        log_warn("memory is short: new requests are refused until it is available again");
+    c->told = lack;
 }
 
 bool connections_lack_memory(struct connections *c)
 {
-    if (memory_reserve_refill() && !c->hold_too_much) {
-        if (c->told_memory)
-            log_info("memory is available again: all requests are served");
-        c->told_memory = false;
-        return false;
-    }
-    if (!c->told_memory)
-        log_lack(c);
-    c->told_memory = true;
-    close_idle(c);
-    return true;
+    bool is_short = !memory_reserve_refill();
+    enum connections_lack lack = is_short ? LACK_MEMORY : c->hold_too_much ? LACK_HELD : LACK_NONE;
+    tell_lack(c, lack);
+    if (is_short) /* what is held counts nothing of idle connections */
+        close_idle(c);
+    return lack != LACK_NONE;
 }
 
 static void on_sweep(uv_timer_t *timer)
 {
     struct connections *c = timer->data;
-    if (memory_is_short() || c->told_memory)
+    if (memory_is_short() || c->told != LACK_NONE)
         connections_lack_memory(c);
     log_refusals(c);
     uint64_t now = uv_now(c->loop);

@@ -28,8 +28,8 @@ bool connections_accept(struct connections *c, const struct listener *l, int fd)
 bool connections_make_room(struct connections *c, uint64_t idle_ms);
 /* A connection or a request was refused for want of a place: counted, and logged at most once a minute. */
 void connections_note_refusal(struct connections *c);
-/* Memory was short (base/memory_reserve.h): returns whether it still is. Then idle connections are closed, and it
- * is logged once. */
+/* Memory was short (base/memory_reserve.h), or connections held too much: returns whether that is still so, and logs
+ * it once. While memory is short, idle connections are closed. */
 bool connections_lack_memory(struct connections *c);
 void connections_quiesce(struct connections *c);
 size_t connections_busy(const struct connections *c);

@@ -382,6 +382,33 @@ static void answers_that_nobody_reads_are_bounded_in_sum(void **state)
     assert_false(lacked);
 }
 
+/* They hold nothing of what is too much. */
+static void idle_connections_outlast_answers_that_nobody_reads(void **state)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    (void)state;
+    limits.held = (size_t)1024 * 1024;
+    http_server_set_limits(f.server, &limits);
+    struct peer *idle = ask(GET);
+    ask_deaf();
+    ask(GET);
+    assert_true(lacked);
+    assert_false(idle->ended);
+}
+
+/* Its second request is read when the other client comes, and not parsed yet. */
+static void a_pipelined_request_does_not_make_way(void **state)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    (void)state;
+    limits.connections = 1;
+    http_server_set_limits(f.server, &limits);
+    struct peer *p = ask(GET);
+    peer_send(p, GET GET);
+    assert_text(ask(GET), HELLO_CLOSE);
+    assert_text(p, HELLO HELLO HELLO);
+}
+
 static void who_reads_slowly_does_not_make_way(void **state)
 {
     struct http_limits limits = HTTP_LIMITS_DEFAULT;
@@ -416,6 +443,8 @@ int main(void)
         TEST(empty_lines_before_a_request),
         TEST(large_heads_are_bounded_in_sum),
         TEST(answers_that_nobody_reads_are_bounded_in_sum),
+        TEST(idle_connections_outlast_answers_that_nobody_reads),
+        TEST(a_pipelined_request_does_not_make_way),
         TEST(who_reads_slowly_does_not_make_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
