@@ -94,7 +94,17 @@ static void give_place_up(struct http_exchange *x)
     }
 }
 
-/* A place became free since it was accepted: it counts like any other from now on. */
+/* The list that its `state_link` is in while it has this state; NULL: none. */
+static struct exchanges *list_of(const struct http_exchange *x, enum connection_state state)
+{
+    if (x->class == CLASS_RESERVE)
+        return &x->all->reserve;
+    return state == CONNECTION_IDLE   ? &x->all->idle
+           : state == CONNECTION_HEAD ? &x->all->heads
+                                      : NULL;
+}
+
+/* A place became free since it was accepted: it counts like any other from now on. For a head that is complete. */
 static void promote(struct http_exchange *x)
 {
     struct connections *all = x->all;
@@ -105,17 +115,45 @@ static void promote(struct http_exchange *x)
     all->n_reserve--;
     all->n_ordinary++;
     x->class = CLASS_ORDINARY;
+    TAILQ_INSERT_TAIL(list_of(x, CONNECTION_HEAD), x, state_link);
+}
+
+/* An earlier answer that is not sent yet does not count. */
+static bool has_large_head(const struct http_exchange *x)
+{
+    return x->state == CONNECTION_HEAD && x->head.text.cap > CONNECTION_FREE;
+}
+
+static void refuse_head(struct http_exchange *x)
+{
+    x->head.no_memory = true;
+    connection_event(x, CONNECTION_ON_BAD_REQUEST);
+}
+
+/* From the one that began the longest ago, until they hold no more too much: who stops in the middle of a head has
+ * stood longer than who completes it. O(heads under way), once each time that the limit is passed. */
+static void end_large_heads(struct connections *all)
+{
+    struct http_exchange *x, *next;
+    for (x = TAILQ_FIRST(&all->heads); x && all->hold_too_much; x = next) {
+        next = TAILQ_NEXT(x, state_link);
+        if (has_large_head(x))
+            refuse_head(x);
+    }
 }
 
 void connection_count_held(struct http_exchange *x)
 {
     struct connections *all = x->all;
     const size_t max = all->limits.held;
+    const bool held_too_much = all->hold_too_much;
     size_t now = x->head.text.cap + x->ahead.cap + stream_pending(&x->stream);
     now = now > CONNECTION_FREE ? now - CONNECTION_FREE : 0;
     all->held += now - x->held;
     x->held = now;
-    all->hold_too_much = all->held > (all->hold_too_much ? max / 4 * 3 : max);
+    all->hold_too_much = all->held > (held_too_much ? max / 4 * 3 : max);
+    if (all->hold_too_much && !held_too_much)
+        end_large_heads(all);
 }
 
 static void connection_free(struct http_exchange *x)
@@ -224,22 +262,17 @@ static void refuse_bytes(struct http_exchange *x)
     connection_count_held(x);
 }
 
-/* Which state has the connection in all->idle. */
-static bool is_listed_idle(const struct http_exchange *x, enum connection_state state)
-{
-    return x->class == CLASS_ORDINARY && state == CONNECTION_IDLE;
-}
-
 static void set_state(struct http_exchange *x, enum connection_state next)
 {
     if (next == x->state)
         return;
-    if (is_listed_idle(x, x->state))
-        TAILQ_REMOVE(&x->all->idle, x, state_link);
-    x->state = next;
     x->since = uv_now(x->all->loop);
-    if (is_listed_idle(x, next))
-        TAILQ_INSERT_TAIL(&x->all->idle, x, state_link);
+    struct exchanges *from = list_of(x, x->state), *to = list_of(x, next);
+    if (from && from != to)
+        TAILQ_REMOVE(from, x, state_link);
+    x->state = next;
+    if (to && from != to)
+        TAILQ_INSERT_TAIL(to, x, state_link);
 }
 
 void connection_event(struct http_exchange *x, enum connection_event event)
@@ -580,10 +613,8 @@ static void go_on(struct http_exchange *x)
 static void check_held(struct http_exchange *x)
 {
     connection_count_held(x);
-    if (x->state != CONNECTION_HEAD || !x->held || !x->all->hold_too_much)
-        return;
-    x->head.no_memory = true;
-    connection_event(x, CONNECTION_ON_BAD_REQUEST);
+    if (x->all->hold_too_much && has_large_head(x))
+        refuse_head(x);
 }
 
 void connection_serve_next(struct http_exchange *x)

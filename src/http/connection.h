@@ -46,7 +46,7 @@ struct http_exchange {
     struct stream stream; /* first: a stream is its connection */
     struct connections *all;
     TAILQ_ENTRY(http_exchange) link;
-    TAILQ_ENTRY(http_exchange) state_link; /* in all->idle or all->reserve */
+    TAILQ_ENTRY(http_exchange) state_link; /* in all->idle, heads or reserve */
     TAILQ_ENTRY(http_exchange) ready_link; /* in all->ready */
     enum connection_state state;           /* set by connection_event() */
     enum connection_class class;
@@ -98,6 +98,7 @@ struct connections {
     struct http_limits limits;
     struct exchanges list;    /* connections that are not closed yet, */
     struct exchanges idle;    /* those of them that are IDLE and ordinary, the longest first, */
+    struct exchanges heads;   /* those that are in HEAD and ordinary, the same, */
     struct exchanges reserve; /* those in the reserve, the oldest first, */
     struct exchanges ready;   /* and those with a request in hand, for the next turn of the loop */
     struct exchanges orphans; /* exchanges whose connection is closed */
@@ -134,7 +135,7 @@ void connection_make_way(struct http_exchange *x);
 /* Parses the next request that was read ahead. */
 void connection_serve_next(struct http_exchange *x);
 /* Counts anew what it holds of a head, of requests read ahead and of answers, beyond the CONNECTION_FREE bytes that each
- * connection may have. O(1). */
+ * connection may have. When all hold too much then, heads under way that are large are refused. O(1), but for that. */
 void connection_count_held(struct http_exchange *x);
 /* Its handler hears `gone` now, and may not go on without a client. */
 void connection_lose_handler(struct http_exchange *x);

@@ -230,6 +230,7 @@ void connections_init(struct connections *c, uv_loop_t *loop, http_handler *hand
                               .limits = HTTP_LIMITS_DEFAULT};
     TAILQ_INIT(&c->list);
     TAILQ_INIT(&c->idle);
+    TAILQ_INIT(&c->heads);
     TAILQ_INIT(&c->reserve);
     TAILQ_INIT(&c->ready);
     TAILQ_INIT(&c->orphans);

@@ -322,6 +322,7 @@ static struct peer *send_large_head(void)
     return ask(head);
 }
 
+/* Whoever stops in the middle of a large head makes way for others. */
 static void large_heads_are_bounded_in_sum(void **state)
 {
     struct http_limits limits = HTTP_LIMITS_DEFAULT;
@@ -329,14 +330,17 @@ static void large_heads_are_bounded_in_sum(void **state)
     limits.held = (size_t)20 * 1024;
     http_server_set_limits(f.server, &limits);
     f.on_request = note_lack;
+    struct peer *small = ask("GET / HTTP/1.1\r\nHost: a\r\n");
     struct peer *one = send_large_head(), *two = send_large_head();
-    assert_false(one->ended);
-    assert_non_null(strstr(peer_text(two), "HTTP/1.1 503 "));
+    assert_non_null(strstr(peer_text(one), "HTTP/1.1 503 "));
+    assert_false(two->ended);
     assert_text(ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), HELLO);
-    assert_false(lacked); /* it went at once */
-    peer_send(one, "\r\n\r\n");
+    assert_false(lacked);
+    peer_send(small, "\r\n");
+    peer_send(two, "\r\n\r\n");
     loop_settle(&f.t);
-    assert_text(one, HELLO);
+    assert_text(small, HELLO);
+    assert_text(two, HELLO);
     assert_false(send_large_head()->ended);
 }
 
@@ -380,6 +384,21 @@ static void answers_that_nobody_reads_are_bounded_in_sum(void **state)
     assert_gets_all(deaf);
     ask(GET);
     assert_false(lacked);
+}
+
+/* What makes it too much is an answer here, which nobody can take back. */
+static void heads_are_refused_by_their_own_size(void **state)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    (void)state;
+    limits.held = (size_t)1024 * 1024;
+    http_server_set_limits(f.server, &limits);
+    ask_deaf();
+    assert_non_null(strstr(peer_text(send_large_head()), "HTTP/1.1 503 "));
+    struct peer *small = ask("GET / HTTP/1.1\r\nHost: a\r\n");
+    peer_send(small, "\r\n");
+    loop_settle(&f.t);
+    assert_text(small, HELLO);
 }
 
 /* They hold nothing of what is too much. */
@@ -443,6 +462,7 @@ int main(void)
         TEST(empty_lines_before_a_request),
         TEST(large_heads_are_bounded_in_sum),
         TEST(answers_that_nobody_reads_are_bounded_in_sum),
+        TEST(heads_are_refused_by_their_own_size),
         TEST(idle_connections_outlast_answers_that_nobody_reads),
         TEST(a_pipelined_request_does_not_make_way),
         TEST(who_reads_slowly_does_not_make_way),
