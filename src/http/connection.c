@@ -558,6 +558,7 @@ void connection_update_reading(struct http_exchange *x)
 {
     bool body_paused = x->state == CONNECTION_BODY && x->paused;
     size_t ahead_max = x->all->hold_too_much ? CONNECTION_FREE : PIPELINE_MAX;
+    x->all->reads_less |= ahead_max < PIPELINE_MAX && ahead_len(x) >= ahead_max;
     /* A client that goes away is noticed by reading, so it goes on while the answer is made. */
     if (body_paused || ahead_len(x) >= ahead_max)
         stream_read_stop(&x->stream);

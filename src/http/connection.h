@@ -115,6 +115,8 @@ struct connections {
     uv_idle_cb serve_ready;   /* and calls this */
     unsigned open_handles;    /* `sweep`, `next`, and the connections */
     bool hold_too_much;       /* `held` is more than it may be, or was and is not much less yet */
+    bool
+        reads_less; /* since hold_too_much some are not read that would be: for the sweep to resume */
     enum connections_lack told; /* what the log says last */
     bool quiet;                 /* each connection ends with its exchange */
     bool closing;

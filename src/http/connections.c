@@ -195,12 +195,25 @@ bool connections_lack_memory(struct connections *c)
     return lack != LACK_NONE;
 }
 
+/* Without it a connection that waits for its answer would not be read until then, and its client's end not noticed. */
+static void resume_reading(struct connections *c)
+{
+    struct http_exchange *x;
+    if (!c->reads_less || c->hold_too_much)
+        return;
+    c->reads_less = false;
+    TAILQ_FOREACH (x, &c->list, link)
+        if (connection_is_open(x))
+            connection_update_reading(x);
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct connections *c = timer->data;
     if (memory_is_short() || c->told != LACK_NONE)
         connections_lack_memory(c);
     log_refusals(c);
+    resume_reading(c);
     uint64_t now = uv_now(c->loop);
     struct http_exchange *x;
     TAILQ_FOREACH (x, &c->list, link)

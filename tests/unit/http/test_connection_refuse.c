@@ -415,6 +415,24 @@ static void idle_connections_outlast_answers_that_nobody_reads(void **state)
     assert_false(idle->ended);
 }
 
+/* Who is not read further while connections hold too much is read again when they hold less. */
+static void reading_goes_on_when_less_is_held(void **state)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    (void)state;
+    limits.held = (size_t)1024 * 1024;
+    limits.window_ms = 20; /* for a sweep each 5 ms */
+    http_server_set_limits(f.server, &limits);
+    struct peer *deaf = ask_deaf();
+    f.on_request = take;
+    struct peer *p = ask(GET);
+    peer_send_fill(p, 8192);
+    loop_settle(&f.t);
+    assert_gets_all(deaf);
+    peer_close(p);
+    UNTIL(&f.t, f.gones);
+}
+
 /* Its second request is read when the other client comes, and not parsed yet. */
 static void a_pipelined_request_does_not_make_way(void **state)
 {
@@ -464,6 +482,7 @@ int main(void)
         TEST(answers_that_nobody_reads_are_bounded_in_sum),
         TEST(heads_are_refused_by_their_own_size),
         TEST(idle_connections_outlast_answers_that_nobody_reads),
+        TEST(reading_goes_on_when_less_is_held),
         TEST(a_pipelined_request_does_not_make_way),
         TEST(who_reads_slowly_does_not_make_way),
     };
