@@ -15,12 +15,22 @@ struct http_limits {
     uint64_t window_ms;   /* in each such time a body must bring */
     int64_t window_bytes; /* so much, unless we do not read it ourselves */
     size_t
-        held; /* bytes of heads, read-ahead and answers that all connections hold: connection_count_held() */
+        held; /* bytes of heads, read-ahead and answers that all connections hold: http_limits_held() */
 };
 
 #define HTTP_RESERVE 16u
 #define HTTP_STALL_MS ((uint64_t)600000)
-#define HTTP_HELD_MAX ((size_t)128 * 1024 * 1024)
+
+/* So much that everybody may read a stream slowly: such an answer waits with some 20 KiB. A connection may hold more,
+ * of a head or of requests read ahead, while others hold less (connection_count_held()). */
+#define HTTP_HELD_EACH ((size_t)32 * 1024)
+#define HTTP_HELD_MIN ((size_t)128 * 1024 * 1024)
+
+static inline size_t http_limits_held(unsigned connections)
+{
+    size_t held = connections * HTTP_HELD_EACH;
+    return held > HTTP_HELD_MIN ? held : HTTP_HELD_MIN;
+}
 
 /* As of a server that was told none. */
 #define HTTP_LIMITS_DEFAULT                                                                        \
@@ -28,7 +38,7 @@ struct http_limits {
     {                                                                                              \
         .connections = 10000, .reserve = HTTP_RESERVE, .stall_ms = HTTP_STALL_MS,                  \
         .head_ms = 30000, .idle_ms = 120000, .window_ms = 30000, .window_bytes = 4096,             \
-        .held = HTTP_HELD_MAX                                                                      \
+        .held = http_limits_held(10000)                                                            \
     }
 
 /* What a server's status tells. */

@@ -350,6 +350,7 @@ static void set_limits(struct daemon *d)
     limits.stall_ms = c->timeout_ms;
     limits.connections =
         descriptors_max_clients(c->max_connections, c->classic ? 1 : c->models_max);
+    limits.held = http_limits_held(limits.connections);
     http_server_set_limits(d->server, &limits);
 }
 

@@ -415,6 +415,15 @@ static void idle_connections_outlast_answers_that_nobody_reads(void **state)
     assert_false(idle->ended);
 }
 
+static void what_may_be_held_grows_with_the_connections(void **state)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    (void)state;
+    assert_int_equal(http_limits_held(16), HTTP_HELD_MIN);
+    assert_int_equal(http_limits_held(limits.connections), limits.held);
+    assert_int_equal(limits.held, limits.connections * HTTP_HELD_EACH);
+}
+
 /* Who is not read further while connections hold too much is read again when they hold less. */
 static void reading_goes_on_when_less_is_held(void **state)
 {
@@ -482,6 +491,7 @@ int main(void)
         TEST(answers_that_nobody_reads_are_bounded_in_sum),
         TEST(heads_are_refused_by_their_own_size),
         TEST(idle_connections_outlast_answers_that_nobody_reads),
+        TEST(what_may_be_held_grows_with_the_connections),
         TEST(reading_goes_on_when_less_is_held),
         TEST(a_pipelined_request_does_not_make_way),
         TEST(who_reads_slowly_does_not_make_way),
