@@ -133,6 +133,7 @@ struct engine_kind {
     engine_usage_fn *usage;
     uint64_t keep_ms;         /* how long an idle connection may be reused; 0: not at all */
     bool reuse_after_chunked; /* a connection may be reused after an answer of unknown length */
+    size_t field_max; /* bytes of a request's field, name and value, that it accepts; 0: any */
 
     const struct engine_downloading *downloading; /* how it is used to fetch models */
 };

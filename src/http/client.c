@@ -302,6 +302,11 @@ struct http_client *http_client_create(uv_loop_t *loop, const struct http_origin
     return c;
 }
 
+size_t http_client_field_max(const struct http_client *c)
+{
+    return c->traits.field_max;
+}
+
 static void fail_all(struct http_calls *calls)
 {
     struct http_call *call;

@@ -66,6 +66,8 @@ struct http_client *http_client_create(uv_loop_t *loop, const struct http_origin
                                        uint64_t patience_ms);
 /* Calls that run end with `fail`; memory is freed when the last handle is closed. NULL-safe. */
 void http_client_close(struct http_client *c);
+/* Of the origin's traits. */
+size_t http_client_field_max(const struct http_client *c);
 /* The error of the last connect that failed for want of our own resources, while calls wait for
  * that to pass; else 0. */
 int http_client_shortage(const struct http_client *c);

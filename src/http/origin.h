@@ -7,6 +7,7 @@
 #define HOSTLER_HTTP_ORIGIN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -28,6 +29,9 @@ struct http_origin_traits {
     /* Whether a connection may be used again after an answer in chunks. Not when the origin may close
      * it then without saying so. */
     bool reuse_after_chunked;
+    /* Bytes of a request's field, name and value, that it accepts; longer ones are not passed on. 0: no limit is
+     * known. */
+    size_t field_max;
 };
 
 /*

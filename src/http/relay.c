@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
+
 /* Bytes of a held body that a transform is given at once. */
 #define PIECE ((size_t)64 * 1024)
 
@@ -71,15 +73,18 @@ static bool is_ours(const struct relay *r, const struct http_head *head, unsigne
            http_field_is(head, i, "content-length") || http_field_is(head, i, "expect");
 }
 
-/* llama-server answers 400, without a word, to a line of more than 8 KiB in a head (cpp-httplib's
- * CPPHTTPLIB_HEADER_MAX_LENGTH). No field that it reads is as long, but what proxies in front add may be: cookies,
- * tokens. */
-#define ENGINE_FIELD_MAX ((size_t)8000)
-
-static bool is_too_long(const struct http_head *head, unsigned i)
+/* The log tells the name and the size, in whole KiB so that few lines differ; the value may be secret. */
+static bool is_too_long(const struct http_head *head, unsigned i, size_t max)
 {
-    return head->text.len > ENGINE_FIELD_MAX &&
-           http_field_name_len(head, i) + strlen(http_field_value(head, i)) > ENGINE_FIELD_MAX;
+    if (!max || head->text.len <= max)
+        return false;
+    size_t len = http_field_name_len(head, i) + strlen(http_field_value(head, i));
+    if (len <= max)
+        return false;
+    log_warn_once("the field %.64s (%zu KiB) of a request is not passed on: the engine accepts at "
+                  "most %zu bytes",
+                  http_field_name(head, i), (len + 1023) / 1024, max);
+    return true;
 }
 
 static void write_text(struct http_call *call, const char *text)
@@ -90,13 +95,14 @@ static void write_text(struct http_call *call, const char *text)
 static void write_head(struct relay *r)
 {
     const struct http_head *head = http_exchange_head(r->x);
+    const size_t field_max = http_client_field_max(r->client);
     int64_t length = http_exchange_body_length(r->x);
     write_text(r->call, http_exchange_method(r->x));
     write_text(r->call, " ");
     write_text(r->call, r->target ? r->target : http_exchange_target(r->x));
     write_text(r->call, " HTTP/1.1\r\n");
     for (unsigned i = 0; i < head->n_fields; i++)
-        if (!is_ours(r, head, i) && !http_field_is_hop(head, i) && !is_too_long(head, i))
+        if (!is_ours(r, head, i) && !http_field_is_hop(head, i) && !is_too_long(head, i, field_max))
             http_call_write_field(r->call, http_field_name(head, i), http_field_value(head, i));
     if (!http_head_get(head, "host"))
         http_call_write_field(r->call, "Host", "localhost");

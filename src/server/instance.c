@@ -149,7 +149,8 @@ static struct http_client *create_client(const struct instance *i)
     const struct engine_kind *kind = i->launch->program->kind;
     struct http_origin_traits traits = {.max_connections = i->launch->connections,
                                         .keep_ms = kind->keep_ms,
-                                        .reuse_after_chunked = kind->reuse_after_chunked};
+                                        .reuse_after_chunked = kind->reuse_after_chunked,
+                                        .field_max = kind->field_max};
     const char *path = engine_socket(i->engine);
     if (path ? http_origin_unix(&origin, path)
              : http_origin_tcp(&origin, "127.0.0.1", engine_port(i->engine)))

@@ -332,3 +332,11 @@ def test_the_last_descriptor_costs_nobody_a_connection(hostler, tmp_path):
             assert other.ask("GET", "/health").answer().status == 200
             assert kept.ask("GET", "/health").answer().status == 200
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_field_too_long_for_the_engine_is_told(house):
+    """By its name and size: its value may be a secret."""
+    answer = house.post("/tokenize", {"model": "a", "content": "x"}, headers={"X-Proxy-Token": "secret" * 1500, "X-Other": "1"})
+    assert answer.status == 200
+    until(lambda: "X-Proxy-Token (9 KiB)" in house.log())
+    assert "secret" not in house.log() and "X-Other" not in house.log()

@@ -143,5 +143,9 @@ const struct engine_kind llama_kind = {
     /* It often closes a connection right after a streamed answer without notice; a request that is sent at
      * that moment is lost (docs/engine.md). */
     .reuse_after_chunked = false,
+    /* It answers 400, without a word, to a line of more than 8 KiB in a head (cpp-httplib's
+     * CPPHTTPLIB_HEADER_MAX_LENGTH). No field that it reads is as long, but what proxies in front add may be:
+     * cookies, tokens. */
+    .field_max = 8000,
     .downloading = &downloading,
 };

@@ -10,7 +10,7 @@
 static inline struct http_client *client_at(uv_loop_t *loop, const char *path, unsigned max)
 {
     struct http_origin address;
-    struct http_origin_traits traits = {.max_connections = max, .keep_ms = 3000};
+    struct http_origin_traits traits = {.max_connections = max, .keep_ms = 3000, .field_max = 8000};
     assert_int_equal(http_origin_unix(&address, path), 0);
     return http_client_create(loop, &address, &traits, 0);
 }

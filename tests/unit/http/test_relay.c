@@ -199,6 +199,22 @@ static void what_is_too_long_for_an_engine_is_dropped(void **state)
     assert_text(origin_accept(&f.t, origin), "GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 2\r\n\r\n");
 }
 
+static void where_no_limit_is_known_all_fields_are_passed_on(void **state)
+{
+    struct http_origin address;
+    struct http_origin_traits traits = {.keep_ms = 3000};
+    (void)state;
+    http_client_close(client);
+    assert_int_equal(http_origin_unix(&address, origin_path), 0);
+    client = http_client_create(&f.t.loop, &address, &traits, 0);
+    struct peer *p = peer_connect(&f.t);
+    peer_send(p, "GET / HTTP/1.1\r\nHost: h\r\nCookie: ");
+    peer_send_fill(p, 9000);
+    peer_send(p, "\r\n\r\n");
+    loop_settle(&f.t);
+    assert_true(strlen(peer_text(origin_accept(&f.t, origin))) > 9000);
+}
+
 static void many_fields_of_a_usual_length_are_passed_on(void **state)
 {
     (void)state;
@@ -701,6 +717,7 @@ int main(void)
         TEST(an_announced_empty_body),
         TEST(what_concerns_us_is_dropped),
         TEST(what_is_too_long_for_an_engine_is_dropped),
+        TEST(where_no_limit_is_known_all_fields_are_passed_on),
         TEST(many_fields_of_a_usual_length_are_passed_on),
         TEST(http_1_0_becomes_1_1),
         TEST(the_answer_keeps_its_length),
