@@ -196,7 +196,9 @@ static bool find_and_signal(struct process_scan *scan)
 /* A reading misses a process whose parent ends meanwhile (family.h), so one that finds nobody is repeated. */
 static void scan_family(struct process_scan *scan)
 {
-    scan->found = find_and_signal(scan) || find_and_signal(scan);
+    scan->found = find_and_signal(scan);
+    if (!scan->found)
+        scan->found = find_and_signal(scan);
 }
 
 static void scan_in_pool(uv_work_t *work)
