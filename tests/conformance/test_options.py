@@ -107,7 +107,7 @@ def test_values_at_the_edge(start, models, see, args):
 @pytest.mark.parametrize("value", ["0", "-1"])
 def test_no_time_limit(start, models, see, value):
     server = start("--models-dir", models, env={"LLAMA_ARG_TIMEOUT": value})
-    see("tokenize", server.tokenize("m1").status, 200 if value == "-1" else OneOf(200, 500))
+    see("tokenize", server.tokenize("m1").status, 200 if value == "-1" else OneOf(200, 400, 500))
 
 
 @pytest.mark.parametrize("args", [

@@ -310,6 +310,7 @@ def test_a_section_that_changes(start, slow_models, reload):
     connection, response = open_stream(server, "m1", max_tokens=150, ignore_eos=True)
     read_events(response, 2)
     old = pid_of(server, "m1")
+    os.kill(old, signal.SIGSTOP)  # its answer is not over before the replacement is there
     server.preset.write_text("[m1]\nc = 768\n[m2]\nctx-size = 512\nttl = 5000\n", encoding="utf-8")
     reload(server)
     assert server.tokenize("m1").status == 200
@@ -317,6 +318,7 @@ def test_a_section_that_changes(start, slow_models, reload):
     until(lambda: pid_of(server, "m1") != old, what="its replacement")
     assert value(command_line(server, "m1"), "--ctx-size") == "768"
     until(lambda: states(server)[old] == "draining", what="its draining")
+    os.kill(old, signal.SIGCONT)
     assert [text for _, text in read_events(response)][-1] == "[DONE]"
     connection.close()
     until(lambda: old not in states(server), what="its end")
