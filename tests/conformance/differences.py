@@ -218,9 +218,6 @@ differs("a model that is not there, or not removable, is the client's mistake an
     for path, stock, hostler in ((observed + ".status", 500, status), (observed + ".body.error.code", 500, status),
                                  (observed + ".body.error.type", "server_error", kind))))
 
-differs("no time limit is no limit for engines, too: with 0 llama-server breaks off each request",
-        ("test_options.py::test_no_time_limit[0]", "tokenize", 500, 200))
-
 # --- HTTP --------------------------------------------------------------------------------------------
 
 differs("framing is kept, and connections stay open",

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from conformance.suite import OneOf, answer, error
+from conformance.suite import answer, error
 from conformance.test_http import cors
 
 ORIGIN = {"Origin": "http://web.test"}
@@ -104,10 +104,10 @@ def test_values_at_the_edge(start, models, see, args):
     see("list", server.get("/models").status, 200)
 
 
-@pytest.mark.parametrize("value", ["0", "-1"])
-def test_no_time_limit(start, models, see, value):
-    server = start("--models-dir", models, env={"LLAMA_ARG_TIMEOUT": value})
-    see("tokenize", server.tokenize("m1").status, 200 if value == "-1" else OneOf(200, 400, 500))
+def test_no_time_limit(start, models, see):
+    """With 0, stock's engines break off some requests, which is no example: see test_lifecycle.py."""
+    server = start("--models-dir", models, env={"LLAMA_ARG_TIMEOUT": "-1"})
+    see("tokenize", server.tokenize("m1").status, 200)
 
 
 @pytest.mark.parametrize("args", [

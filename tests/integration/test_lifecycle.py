@@ -419,6 +419,11 @@ def test_an_engine_has_a_clean_environment(hostler, tmp_path):
     assert b"secret" not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+def test_no_time_limit(hostler, models):
+    server = hostler("--models-dir", models, env={"LLAMA_ARG_TIMEOUT": "0"})
+    assert server.tokenize("m1").status == 200
+
+
 def serve(*args, env=None):
     """A start that fails: exit status and stderr."""
     done = subprocess.run([str(HOSTLER), "serve", *map(str, args)], env=clean_env(**(env or {})),
