@@ -85,7 +85,7 @@ def test_a_script_and_its_engine_are_one(wrapped, models, wrapper):
     assert family(server.pid) == (set(), [])  # when the answer comes
     assert server.tokenize("m1").status == 200
     server.post("/models/unload-all")
-    assert family(server.pid) == (set(), [])
+    until(lambda: family(server.pid) == (set(), []), what="the end of all of its processes")
 
 
 @pytest.mark.parametrize("wrapper", ["plain", "group", "session"])
@@ -133,7 +133,7 @@ def test_by_force(wrapped, models, wrapper):
     report = server.post("/models/unload-all", {"force": True})
     connection.close()
     assert report.status == 200
-    assert family(server.pid) == (set(), [])
+    until(lambda: family(server.pid) == (set(), []), what="the end of all of its processes")
 
 
 def test_the_daemons_end_is_that_of_all(wrapped, models):
