@@ -45,6 +45,8 @@ static void forget_footprint(struct model *m)
     fitter_cancel(host->fitter, m);
     m->learned.footprint = m->learned.fitted = (struct footprint){0};
     m->learned.fit_asked = m->learned.fit_pending = false;
+    m->learned.fit_checked_at =
+        0; /* what was found for the old arguments says nothing of the new ones */
     placement_update_unsure(m);
     learned_recall(host->state, &host->budget, m);
 }
