@@ -65,7 +65,7 @@ static json_t *load(const char *text, size_t len, size_t max, json_error_t *why)
         return document;
     json_decref(document);
     left = max;
-    return json_loadb(text, len, 0, why); /* says what is wrong behind it */
+    return json_loadb(text, len, 0, why); /* says what is wrong after it */
 }
 
 int json_text_parse(json_t **out, const char *text, size_t len, size_t max, json_error_t *why)

@@ -19,7 +19,7 @@
 
 /* Has jansson allocate as said above: once, before threads begin. */
 void json_text_init(void);
-/* A byte order mark before the document is passed over, and so is what follows a zero byte behind it, as by llama-server's reader.
+/* A byte order mark before the document is passed over, and so is what follows a zero byte after it, as by llama-server's reader.
  * 0; -EINVAL: it is no JSON, for the reason `why` (may be NULL); -ENOBUFS: the document would take more than
  * `max` bytes; -ENOMEM. The caller owns `*out`. */
 int json_text_parse(json_t **out, const char *text, size_t len, size_t max, json_error_t *why)

@@ -182,7 +182,7 @@ struct log_sink_losses log_losses_of_file(void)
     return losses_of(&to_file);
 }
 
-/* With the first line behind a write that failed, or succeeded again. Any thread may log. */
+/* With the first line after a write that failed, or succeeded again. Any thread may log. */
 static void tell_file_errors(void)
 {
     static atomic_int told;

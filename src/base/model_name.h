@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The normal form of a model's name, as llama.cpp has it: of the tag (what follows the last `:`) only the
- * piece behind its last `-` or `.` counts, in upper case, so that `u/r:UD-q4_k_xl` is `u/r:Q4_K_XL`. A
+ * piece after its last `-` or `.` counts, in upper case, so that `u/r:UD-q4_k_xl` is `u/r:Q4_K_XL`. A
  * piece that is not of letters, digits and `_` is no piece: the whole tag counts then. A name without
  * a tag has the normal form.
  */

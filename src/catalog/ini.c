@@ -98,18 +98,18 @@ static int begin_section(struct reader *r, char *text)
     return r->handler(&r->line, r->ctx, r->err);
 }
 
-/* The quote that closes the one at `text`: the first one behind which nothing follows but a comment. NULL: none. */
+/* The quote that closes the one at `text`: the first one after which the line has only a comment. NULL: none. */
 static char *closing_quote(char *text)
 {
     for (char *end = text; (end = strchr(end + 1, *text));) {
-        const char *behind = end + 1 + strspn(end + 1, BLANKS);
-        if (!*behind || *behind == ';' || *behind == '#')
+        const char *rest = end + 1 + strspn(end + 1, BLANKS);
+        if (!*rest || *rest == ';' || *rest == '#')
             return end;
     }
     return NULL;
 }
 
-/* `text`: what stands behind the `=`; it is changed. `*cut`: the comment that was cut off may have been meant as a
+/* `text`: what follows the `=`; it is changed. `*cut`: a comment follows without a blank before it, which may be a
  * part of the value. */
 static char *take_value(char *text, bool *cut)
 {

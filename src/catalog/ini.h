@@ -25,8 +25,7 @@ struct ini_line {
     const char *section; /* NULL before the first */
     const char *key;     /* NULL: the line begins `section` */
     const char *value;   /* may be empty */
-    bool
-        cut; /* behind the value stands a comment that may have been meant as a part of it: `a;b` */
+    bool cut; /* a comment follows without a blank, which may be a part of the value: `a;b` */
 };
 
 /* Called for each line that says something; its strings are good during the call. A negative errno,

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 struct hub_question {
-    const char *repo;      /* USER/REPO; a tag behind it does not count */
+    const char *repo;      /* USER/REPO; a tag after it does not count */
     const char *cache_dir; /* of the Hugging Face cache */
     const char *endpoint;  /* NULL: huggingface.co */
     const char *token;     /* NULL: none */

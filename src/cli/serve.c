@@ -95,7 +95,7 @@ static const char *variable(const struct strv *env, const char *name)
 }
 
 /* As llama-server does, a repository that holds presets is served as they say. */
-static void look_for_presets(struct config *c)
+static void fetch_hub_presets(struct config *c)
 {
     const char *token, *repo = config_repo(c, &token);
     const char *endpoint = variable(&c->hub_env, "MODEL_ENDPOINT");
@@ -140,7 +140,7 @@ int cli_serve(struct cli *cli, int argc, char **argv)
         return 2;
     }
     if (!config.ends)
-        look_for_presets(&config);
+        fetch_hub_presets(&config);
     int status = config.ends ? print_by_engine(&config) : daemon_run(&config, &supervisor, &api);
     config_finish(&config);
     supervisor_finish(&supervisor);

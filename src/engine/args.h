@@ -55,7 +55,7 @@ int engine_args_set_text(struct engine_args *a, const struct engine_option *opti
 /* Removes the option, or every option of that role. */
 void engine_args_unset(struct engine_args *a, const struct engine_option *option);
 void engine_args_unset_role(struct engine_args *a, enum engine_option_role role);
-/* By each option's first name; a set of settings (ENGINE_OPTION_MODEL_SET) before all, but behind what stood
+/* By each option's first name; a set of settings (ENGINE_OPTION_MODEL_SET) before all, but after what stood
  * before it on the command line, since the engine's last word counts. */
 void engine_args_sort(struct engine_args *a);
 /* Adds copies of those arguments of `from` whose option is not set in `to`. */

@@ -16,7 +16,7 @@ static struct {
     pthread_mutex_t lock; /* of `started`; never held while something may block */
     LIST_HEAD(, child) started;
     atomic_uint starting; /* processes that other threads start now */
-    atomic_bool again;    /* the reaper left something behind: it must be called again */
+    atomic_bool again;    /* the reaper left some unreaped: it must be called again */
     uv_signal_t sigchld;
 } children = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -143,8 +143,8 @@ static pid_t first_ended(void)
     return rc ? 0 : info.si_pid;
 }
 
-/* waitid() shows the same child until that is reaped. So one that was started hides those behind it until
- * its owner has reaped it, which may be in another thread and right behind the look: `again` is set before. */
+/* waitid() returns the same child until that is reaped. So a registered child hides later ones until its owner has
+ * reaped it. Its owner may be another thread, and reap it right after waitid(): so `again` is set before. */
 static void on_sigchld(uv_signal_t *handle, int signum)
 {
     pid_t pid;

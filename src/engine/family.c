@@ -23,7 +23,7 @@ struct family_process {
 
 /*
  * /proc/PID/stat (proc_pid_stat(5)): `PID (NAME) STATE PPID PGRP …`; NAME may hold spaces and brackets, so
- * what counts begins behind the last bracket.
+ * the fields begin after the last bracket.
  */
 static bool read_stat(const char *root, const char *pid, struct family_process *p, char *state)
 {

@@ -19,10 +19,10 @@
 #define LOG_LINE_MAX ((size_t)4096)
 /* How long another process may keep stdout or stderr open after the end of its family. */
 #define DRAIN_MS 250
-/* Between two looks at what the leader left behind, doubling; an end that reaches us as SIGCHLD is seen at
+/* Between two scans for what the leader left running, doubling; an end that reaches us as SIGCHLD is seen at
  * once. */
-#define LOOK_MS 5
-#define LOOK_MAX_MS 200
+#define SCAN_MS 5
+#define SCAN_MAX_MS 200
 #define REAP_POLL_NS 1000000L /* 1 ms */
 
 static uint64_t ms_since(uint64_t hrtime)
@@ -152,10 +152,10 @@ static void note_end(struct process *p)
     finish_if_over(p);
 }
 
-/* --- what the leader left behind ----------------------------------------------------------------
+/* --- what the leader left running ---------------------------------------------------------------
  */
 
-/* One look for the family of a leader that has ended, in the pool. It outlives a process that is closed
+/* One scan for the family of a leader that has ended, in the pool. It outlives a process that is closed
  * meanwhile. */
 struct process_scan {
     uv_work_t work;
@@ -163,7 +163,7 @@ struct process_scan {
     pid_t leader;
     bool group_ended;
     bool killed;     /* SIGKILL for each that is found */
-    bool terminated; /* those outside the group got SIGTERM, by this look or before */
+    bool terminated; /* those outside the group got SIGTERM, by this scan or before */
     bool found;
 };
 
@@ -179,7 +179,7 @@ static int signal_for(struct process_scan *scan, const struct family_table *tabl
     return SIGTERM;
 }
 
-/* The signal comes right behind the reading, so that the pids are still theirs. */
+/* The signal comes right after the reading, so that the pids are still theirs. */
 static bool find_and_signal(struct process_scan *scan)
 {
     pid_t members[FAMILY_MAX];
@@ -208,17 +208,17 @@ static void scan_in_pool(uv_work_t *work)
 
 static void await_rest(struct process *p);
 
-static void on_look_timer(uv_timer_t *timer)
+static void on_scan_timer(uv_timer_t *timer)
 {
     await_rest(timer->data);
 }
 
-static void look_later(struct process *p)
+static void scan_later(struct process *p)
 {
-    p->look_ms = p->look_ms ? 2 * p->look_ms : LOOK_MS;
-    if (p->look_ms > LOOK_MAX_MS)
-        p->look_ms = LOOK_MAX_MS;
-    uv_timer_start(&p->end_timer, on_look_timer, p->look_ms, 0);
+    p->scan_ms = p->scan_ms ? 2 * p->scan_ms : SCAN_MS;
+    if (p->scan_ms > SCAN_MAX_MS)
+        p->scan_ms = SCAN_MAX_MS;
+    uv_timer_start(&p->end_timer, on_scan_timer, p->scan_ms, 0);
 }
 
 static void on_scanned(uv_work_t *work, int status)
@@ -234,7 +234,7 @@ static void on_scanned(uv_work_t *work, int status)
     p->scan = NULL;
     check_group(p); /* reaps what has ended since */
     if (found)
-        look_later(p);
+        scan_later(p);
     else
         note_end(p);
 }
@@ -249,7 +249,7 @@ static struct process_scan scan_of(struct process *p)
 }
 
 /* Without the memory for it nobody waits for them. */
-static void look_for_family(struct process *p)
+static void begin_scan(struct process *p)
 {
     struct process_scan *scan = calloc(1, sizeof *scan);
     if (!scan) {
@@ -271,7 +271,7 @@ static void await_rest(struct process *p)
         return;
     check_group(p);
     if (children_exist())
-        look_for_family(p);
+        begin_scan(p);
     else /* whoever is left would have been adopted */
         note_end(p);
 }
@@ -305,7 +305,7 @@ static void on_kill_timer(uv_timer_t *timer)
         p->events->stuck(p); /* may close it */
 }
 
-/* Those that left the leader's group are killed when it has ended (look_for_family()). */
+/* Those that left the leader's group are killed when it has ended (begin_scan()). */
 static void kill_family(struct process *p)
 {
     if (!p->running)

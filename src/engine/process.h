@@ -2,7 +2,7 @@
 /*
  * A child process and its family (family.h): their pipes, their log, their end. Engines and downloads embed
  * it. It may be a script that runs the program without exec, so signals go to its process group, and it
- * runs until the last of its family has ended. When the leader has ended, what it left behind goes on with
+ * runs until the last of its family has ended. When the leader has ended, what it left running goes on with
  * the stop that was requested; it is killed if none was.
  *
  * It is gone when its family has ended, is reaped, and its stdout and stderr have ended, so that its last
@@ -83,7 +83,7 @@ struct process {
     uv_signal_t sigchld;
     uv_timer_t timer; /* the limit, the next step of a stop, the wait after SIGKILL */
     uv_timer_t
-        end_timer; /* the next look at what the leader left behind; the wait for its last output */
+        end_timer; /* the next scan for what the leader left running; the wait for its last output */
     struct process_output out, err;
     int open_handles;
     int stdin_fd; /* -1 when closed */
@@ -96,7 +96,7 @@ struct process {
     bool group_ended;          /* the leader's group has no process any more, not even a zombie */
     bool terminated;           /* what left the group got SIGTERM */
     struct process_scan *scan; /* of the family, in the pool; NULL: none */
-    uint64_t look_ms;          /* until the next look at what the leader left behind */
+    uint64_t scan_ms;          /* until the next scan for what the leader left running */
     void (*closed)(struct process *p); /* set: no more events */
     char chunk[16384]; /* buffer for reads from either pipe, in use during the read callback */
 };

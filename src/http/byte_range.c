@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Digits; the greatest number where there are too many. Moves `*at` behind them. */
+/* Digits; the greatest number where there are too many. Moves `*at` after them. */
 static uint64_t number(const char **at)
 {
     uint64_t n = 0;

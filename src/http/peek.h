@@ -14,7 +14,7 @@
  * Malformed JSON is detected up to the byte that decides the result: in a body that ends within the
  * window, to its end; in a longer one, to the window's end or the name after it.
  * Beyond RFC 8259 it is as strict as llama-server's reader: no half surrogate pairs, no control
- * characters in strings, and a name must be UTF-8 (other strings are not looked at). As with that reader a zero byte behind the
+ * characters in strings, and a name must be UTF-8 (other strings are not looked at). As with that reader a zero byte after the
  * document ends the body, whatever follows it.
  */
 #ifndef HOSTLER_HTTP_PEEK_H

@@ -45,7 +45,7 @@ static void take_next(struct await_files *a)
 /* --- a poll -------------------------------------------------------------------------------------
  */
 
-static void look(uv_work_t *work)
+static void probe(uv_work_t *work)
 {
     struct await_files *a = work->data;
     a->found = watched_mark(&a->paths);
@@ -68,7 +68,7 @@ static void close_when_idle(struct await_files *a)
         uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
 
-static void on_looked(uv_work_t *work, int status)
+static void on_probed(uv_work_t *work, int status)
 {
     struct await_files *a = work->data;
     bool differs = status == 0 && !a->closing && !a->outdated && a->found != a->mark;
@@ -87,7 +87,7 @@ static void on_timer(uv_timer_t *timer)
     struct await_files *a = timer->data;
     a->running = true;
     a->work.data = a;
-    uv_queue_work(timer->loop, &a->work, look, on_looked);
+    uv_queue_work(timer->loop, &a->work, probe, on_probed);
 }
 
 /* --- public -------------------------------------------------------------------------------------

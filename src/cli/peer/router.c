@@ -21,12 +21,12 @@ static bool listens(const struct addrinfo *a)
     return yes;
 }
 
-/* On this machine. */
-static bool somebody_listens(const char *port)
+/* `url`: http://localhost:PORT */
+static bool somebody_listens(const char *url)
 {
     struct addrinfo *all, hints = {.ai_socktype = SOCK_STREAM};
     bool yes = false;
-    if (getaddrinfo("localhost", port, &hints, &all))
+    if (getaddrinfo("localhost", strrchr(url, ':') + 1, &hints, &all))
         return false;
     for (const struct addrinfo *a = all; a && !yes; a = a->ai_next)
         yes = listens(a);
@@ -36,9 +36,10 @@ static bool somebody_listens(const char *port)
 
 static const char *choose_url(const struct cli *cli)
 {
-    if (cli->url != cli_default_url)
-        return cli->url;
-    return !somebody_listens("8080") && somebody_listens("9931") ? cli_stock_url : cli->url;
+    bool is_default = cli->url == cli_default_url;
+    return is_default && !somebody_listens(cli_default_url) && somebody_listens(cli_stock_url)
+               ? cli_stock_url
+               : cli->url;
 }
 
 int router_open(struct router *r, const struct cli *cli)
