@@ -170,10 +170,11 @@ $(BUILD)/bench/turns.so: bench/turns.c
 	@mkdir -p $(@D)
 	@echo "  building $@"
 	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) -shared -fPIC -o $@ $< -ldl
+$(BUILD)/bench/traces: bench/trace.c bench/trace.h bench/replay.c bench/replay.h
 $(BUILD)/bench/%: bench/%.c $(BUILD)/libhostler.a
 	@mkdir -p $(@D)
 	@echo "  building $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libhostler.a $(LIBS) -lm
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -o $@ $(filter %.c,$^) $(BUILD)/libhostler.a $(LIBS) -lm
 $(BUILD)/san/fake_nvml.so: tests/fake_nvml.c
 	@mkdir -p $(@D)
 	@echo "  building $@"
