@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 
+#define FIRST 256                      /* bytes: most heads of messages fit */
 #define HUGE ((size_t)4 * 1024 * 1024) /* what fills large pages, and is a mapping of its own */
 
 void buf_init(struct buf *b, size_t max)
@@ -62,7 +63,7 @@ int buf_reserve(struct buf *b, size_t len)
     size_t need = b->len + len;
     if (need <= b->cap)
         return 0;
-    size_t cap = b->cap ? b->cap : 64;
+    size_t cap = b->cap ? b->cap : FIRST;
     while (cap < need)
         cap *= 2;
     char *data = grow(b, cap);

@@ -41,7 +41,8 @@ void placement_want_figures(struct host *host)
     if (!host->budget.devices)
         return;
     host->sched.capacity_pending =
-        uv_now(host->loop) >= host->figures_until && !sampler_is_fresh(host->sampler);
+        !is_anybody_waiting(host) || /* asked for when somebody does */
+        (uv_now(host->loop) >= host->figures_until && !sampler_is_fresh(host->sampler));
     if (host->sched.capacity_pending && !host->figures.waits && is_anybody_waiting(host) &&
         !sampler_ask(host->sampler, &host->figures, on_figures))
         use_snapshot(host);
