@@ -10,26 +10,42 @@
 
 #include "base/duration.h"
 
-int value_count(const char *text, unsigned *out, struct error *err)
+/* Blanks around a number, as llama-server permits them: files of variables have them at a line's end. */
+static bool ends(const char *rest)
+{
+    return !rest[strspn(rest, " \t\r\n")];
+}
+
+/* 0, or -ERANGE for a number that is no int, else -EINVAL. */
+static int read_int(const char *text, int *out)
 {
     char *end;
     errno = 0;
-    unsigned long n = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || n > UINT_MAX)
-        return error_set(err, -EINVAL, "'%s' is no whole number: give 0 or more", text);
-    *out = (unsigned)n;
+    long n = strtol(text, &end, 10);
+    if (end == text || !ends(end))
+        return -EINVAL;
+    if (errno || n > INT_MAX || n < INT_MIN)
+        return -ERANGE;
+    *out = (int)n;
     return 0;
 }
 
 int value_int(const char *text, int *out, struct error *err)
 {
-    char *end;
-    errno = 0;
-    long n = strtol(text, &end, 10);
-    bool begins = *text == '-' || (*text >= '0' && *text <= '9'); /* strtol() passes over blanks */
-    if (!begins || end == text || *end || errno || n > INT_MAX || n < INT_MIN)
-        return error_set(err, -EINVAL, "'%s' is no whole number", text);
-    *out = (int)n;
+    int rc = read_int(text, out);
+    if (rc == -ERANGE)
+        return error_set(err, rc, "'%s' is too large", text);
+    return rc ? error_set(err, rc, "'%s' is no whole number", text) : 0;
+}
+
+int value_count(const char *text, unsigned *out, struct error *err)
+{
+    int n = 0, rc = read_int(text, &n);
+    if (rc == -ERANGE)
+        return error_set(err, rc, "'%s' is too large: give at most %d", text, INT_MAX);
+    if (rc || n < 0)
+        return error_set(err, -EINVAL, "'%s' is no whole number: give 0 or more", text);
+    *out = (unsigned)n;
     return 0;
 }
 

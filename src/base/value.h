@@ -9,10 +9,10 @@
 
 #include "base/error.h"
 
-/* A whole number, 0 or more. */
+/* A whole number of at most INT_MAX, which is what llama-server takes, 0 or more. Blanks may surround it. */
 int value_count(const char *text, unsigned *out, struct error *err)
     __attribute__((warn_unused_result));
-/* A whole number. */
+/* A whole number. Blanks may surround it. */
 int value_int(const char *text, int *out, struct error *err) __attribute__((warn_unused_result));
 /* A duration (duration.h), in ms. */
 int value_time(const char *text, uint64_t *ms, struct error *err)

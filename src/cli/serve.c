@@ -118,6 +118,17 @@ static void fetch_hub_presets(struct config *c)
     free(path);
 }
 
+/* llama-server does not say so, and the variable may stand in a file that the user does not think of. */
+static void warn_of_ignored_source(const struct config *c)
+{
+    const char *source = c->models_dir ? "--models-dir" : "--models-preset";
+    if (c->classic && (c->models_dir || c->models_preset))
+        log_warn("%s is ignored: an option or a variable (LLAMA_ARG_MODEL, LLAMA_ARG_HF_REPO, ...) "
+                 "names one "
+                 "model, and this server serves only that; remove it to serve many",
+                 source);
+}
+
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
     static const struct daemon_api api = {create_api, destroy_api, tell_listening, api_handle,
@@ -134,13 +145,18 @@ int cli_serve(struct cli *cli, int argc, char **argv)
     daemon_prepare_memory();
     supervisor_init(&supervisor);
     log_setup(LOG_INFO, LOG_TEXT);
-    if (config_parse(&config, argc - 1, argv + 1, environ, &err)) {
+    int rc = config_parse(&config, argc - 1, argv + 1, environ, &err);
+    if (!rc && !config.ends) {
+        fetch_hub_presets(&config);
+        rc = config_check_values(&config, &err);
+    }
+    if (rc) {
         log_plain(LOG_ERROR, "hostler serve: %s", err.text);
+        config_finish(&config);
         supervisor_finish(&supervisor);
         return 2;
     }
-    if (!config.ends)
-        fetch_hub_presets(&config);
+    warn_of_ignored_source(&config);
     int status = config.ends ? print_by_engine(&config) : daemon_run(&config, &supervisor, &api);
     config_finish(&config);
     supervisor_finish(&supervisor);

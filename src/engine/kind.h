@@ -82,6 +82,8 @@ struct engine_kind {
 
     /* Options, as presets and the command line may give them. Blocking. Errors have a text. */
     int (*options_load)(struct engine_options **out, const char *program, struct error *err);
+    /* Whether the program takes these values. Blocking. -EINVAL with a text: it does not. */
+    int (*values_check)(const char *program, const struct engine_args *args, struct error *err);
     /* An option by its environment variable; `*negated`: the variable turns it off. */
     const struct engine_option *(*option_by_env)(const struct engine_options *o, const char *name,
                                                  bool *negated);

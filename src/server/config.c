@@ -65,6 +65,7 @@ static void read_engine_option(struct config *c, const struct engine_option *o, 
 {
     if (o->class == ENGINE_OPTION_CHOOSES && value && !*value) { /* an unset variable of a script */
         engine_args_unset(&c->args, o);
+        engine_args_unset(&c->env_args, o);
         return;
     }
     if (o->class == ENGINE_OPTION_ENDS)
@@ -124,6 +125,11 @@ static int read_command_line(struct config *c, int argc, char **argv, struct err
     return 0;
 }
 
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return prefix && strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
 static int read_variable(struct config *c, const char *name, const char *value, struct error *err)
 {
     struct error why;
@@ -135,7 +141,7 @@ static int read_variable(struct config *c, const char *name, const char *value, 
     /* Other variables of the engine are no options: HF_TOKEN and the like are secrets, which must not
      * become arguments. */
     const char *prefix = c->engine.kind->option_env_prefix;
-    if (!prefix || strncmp(name, prefix, strlen(prefix)) != 0)
+    if (!has_prefix(name, prefix))
         return 0;
     bool off = false;
     const char *passed = own ? value_for_engines(c, own, value) : value;
@@ -146,11 +152,13 @@ static int read_variable(struct config *c, const char *name, const char *value, 
     return 0;
 }
 
-static int read_environment(struct config *c, char **env, struct error *err)
+/* The variables whose name begins with `off`, or all others. Empty ones count as not set. */
+static int read_variables(struct config *c, char **env, const char *off, bool negations,
+                          struct error *err)
 {
     for (; *env; env++) {
         const char *eq = strchr(*env, '=');
-        if (!eq || !eq[1])
+        if (!eq || !eq[1] || has_prefix(*env, off) != negations)
             continue;
         char *name = mem_strndup(*env, (size_t)(eq - *env));
         int rc = read_variable(c, name, eq + 1, err);
@@ -159,6 +167,18 @@ static int read_environment(struct config *c, char **env, struct error *err)
             return rc;
     }
     return 0;
+}
+
+/* LLAMA_ARG_NO_… beats LLAMA_ARG_…, as with llama-server, in whatever order the environment has them. */
+static int read_environment(struct config *c, char **env, struct error *err)
+{
+    const char *prefix = c->engine.kind->option_env_prefix;
+    char *off = prefix ? mem_printf("%sNO_", prefix) : NULL;
+    int rc = read_variables(c, env, off, false, err);
+    if (!rc && off)
+        rc = read_variables(c, env, off, true, err);
+    free(off);
+    return rc;
 }
 
 /* --- the engine ---------------------------------------------------------------------------------
@@ -275,17 +295,6 @@ static void set_defaults(struct config *c)
     c->cors_headers = mem_strdup("*");
 }
 
-/* Whether the command line asks for a router. */
-static bool names_many(int argc, char **argv)
-{
-    for (int i = 0; i < argc; i++)
-        if ((engine_option_same_name("--models-dir", argv[i]) ||
-             engine_option_same_name("--models-preset", argv[i])) &&
-            i + 1 < argc && *argv[i + 1])
-            return true;
-    return false;
-}
-
 /* In router mode the sources name the models, not the command line, and files are served here. */
 static void drop_routers_own(struct engine_args *args)
 {
@@ -299,18 +308,15 @@ static void drop_routers_own(struct engine_args *args)
 }
 
 /*
- * One model or many: the command line decides, and the environment only where that says nothing. A remote name
- * that chooses nothing (a URL) gives way to the sources of a router. `env_model` is the model that the
- * environment named.
+ * One model or many, as llama-server decides: whatever chooses a model makes a server of that one, be it on the command
+ * line or in the environment. A remote name that chooses nothing (a URL) gives way to the sources of a router.
  */
-static void decide_mode(struct config *c, const char *env_model, bool many_on_line)
+static void decide_mode(struct config *c)
 {
-    bool one_on_line = c->model || engine_args_class(&c->args, ENGINE_OPTION_CHOOSES) ||
-                       (!many_on_line && engine_args_model(&c->args));
-    bool one_in_env = env_model || engine_args_model(&c->env_args);
-    if (!one_on_line && !many_on_line && env_model)
-        c->model = mem_strdup(env_model);
-    c->classic = one_on_line || (!many_on_line && one_in_env);
+    bool has_source = c->models_dir || c->models_preset;
+    c->classic = c->model || engine_args_class(&c->args, ENGINE_OPTION_CHOOSES) ||
+                 engine_args_class(&c->env_args, ENGINE_OPTION_CHOOSES) ||
+                 (!has_source && (engine_args_model(&c->args) || engine_args_model(&c->env_args)));
     if (!c->classic) {
         drop_routers_own(&c->args);
         drop_routers_own(&c->env_args);
@@ -398,20 +404,31 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
         rc = load_others(c, env, err);
     if (!rc)
         rc = read_environment(c, env, err);
-    char *env_model = c->model;
-    c->model = NULL;
     if (!rc)
         rc = read_command_line(c, argc, argv, err);
     if (!rc && !c->ends)
         rc = check_tls(c, err);
     if (!rc && !c->ends) {
-        decide_mode(c, env_model, names_many(argc, argv));
+        decide_mode(c);
         if (!c->cors_origins.n)
             strv_add(&c->cors_origins, default_origins(c));
     }
-    free(env_model);
     if (rc)
         config_finish(c);
+    return rc;
+}
+
+int config_check_values(const struct config *c, struct error *err)
+{
+    const struct engine_kind *kind = c->engine.kind;
+    struct engine_args all = {0};
+    int rc = 0;
+    engine_args_merge(&all, &c->args);
+    engine_args_merge(&all, &c->env_args);
+    engine_args_unset_role(&all, ENGINE_OPTION_TOKEN); /* arguments are seen by other users */
+    if (!c->classic && all.n && kind->values_check)
+        rc = kind->values_check(c->engine.path, &all, err);
+    engine_args_finish(&all);
     return rc;
 }
 

@@ -82,6 +82,10 @@ struct config_option {
  */
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
     __attribute__((warn_unused_result));
+/* Asks a router's engine whether it takes the values of its options; blocking. Without this a mistake would appear
+ * only when models are loaded. -EINVAL with a text. */
+int config_check_values(const struct config *c, struct error *err)
+    __attribute__((warn_unused_result));
 void config_finish(struct config *c);
 /* In classic mode, what the engine would fetch: `user/repo:TAG`, and the token for it (NULL: none). NULL: it
  * fetches no repository. Borrowed. */

@@ -160,9 +160,12 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
             keys_add(&c->api_keys, key, name);
         mem_replace(&name, *key == '#' ? name_in(key) : NULL);
     }
+    int failed = ferror(f) ? errno : 0;
     free(name);
     free(line);
     fclose(f);
+    if (failed)
+        return error_set(err, -failed, "cannot read %s: %s", value, strerror(failed));
     if (c->api_keys.n == before)
         return error_set(err, -EINVAL, "%s holds no key: write one a line", value);
     return 0;
@@ -394,7 +397,8 @@ static const struct config_entry options[] = {
       "on",
       "such pages may send credentials"},
      OTHER(set_cors_credentials)},
-    {{{"--no-cors-credentials"}, NULL, NULL, NULL, "they may not"}, OTHER(set_no_cors_credentials)},
+    {{{"--no-cors-credentials"}, NULL, "LLAMA_ARG_NO_CORS_CREDENTIALS", NULL, "they may not"},
+     OTHER(set_no_cors_credentials)},
     {{{"--ttl"}, "TIME", "HOSTLER_TTL", "0", "unload a model that was idle so long; 0: never"},
      FIELD(KIND_TIME, ttl_ms)},
     {{{"--max-wait"},

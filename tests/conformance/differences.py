@@ -262,6 +262,48 @@ differs("an authentication scheme has no case (RFC 9110, 11.1)",
         ("test_keys.py::test_keys[case of the scheme]", "status", 401, 200),
         ("test_keys.py::test_keys[case of the scheme]", "answer", {"status": 401}, {"status": 200}))
 
+# --- options -----------------------------------------------------------------------------------------
+
+def refused_here(case, *names):
+    """Cases in which stock serves and hostler says what is wrong."""
+    return [(f"test_options.py::{case}[{name}]", "refused", False, True) for name in names]
+
+
+MISTAKEN = "test_what_is_mistaken"
+differs("a number is one as a whole: stock reads as much of it as is a number, and cuts off the rest", *refused_here(
+    MISTAKEN, "5x", "a fraction", "hexadecimal", "an exponent", "5x seconds", "1.5 seconds", "a port in hexadecimal"))
+differs("a port ends at 65535: stock says that it listens on 65536, and listens elsewhere",
+        *refused_here(MISTAKEN, "port 65536"))
+differs("who asks for keys and gives none, as by a variable of a script that is not set, would serve everybody",
+        *refused_here(MISTAKEN, "an empty key", "no key but commas", "an empty file of keys",
+                      "a file of keys with comments", "a folder of keys"),
+        *refused_here("test_variables_that_are_mistaken", "LLAMA_API_KEY-,"))
+differs("who asks for HTTPS and gives one file of the two would serve without encryption",
+        *refused_here(MISTAKEN, "a key without a certificate", "a certificate without a key"))
+differs("a log that cannot be written would be missed when it is needed",
+        *refused_here(MISTAKEN, "a log in no folder", "a log that is a folder"))
+differs("below such a prefix no request can reach a route",
+        *refused_here(MISTAKEN, "a relative prefix", "a prefix with a blank", "a prefix with a query"),
+        *refused_here("test_variables_that_are_mistaken", "LLAMA_ARG_API_PREFIX-llama"))
+differs("a slash at the end of a prefix is no part of it: stock serves below `//`",
+        ("test_options.py::test_values_at_the_edge[['--api-prefix', '/']]", "list", 404, 200),
+        ("test_options.py::test_a_prefix_that_ends_with_a_slash", "health", 404, 200))
+differs("a line break in a field of an answer's head would begin another field",
+        *refused_here(MISTAKEN, "methods with a line break"))
+differs("a switch is on or off: stock takes every other word for off", *refused_here(
+    "test_variables_that_are_mistaken", "LLAMA_ARG_REUSE_PORT-maybe", "LLAMA_ARG_EMBEDDINGS-maybe"))
+differs("a variable that is empty counts as not set, as files of variables have it for one without a value",
+        ("test_options.py::test_variables_that_stock_refuses[LLAMA_ARG_*-]", "refused", True, False),
+        ("test_options.py::test_the_environment[LLAMA_ARG_NO_MODELS_AUTOLOAD=-models_autoload=False]", "props.models_autoload", False, True))
+differs("what only engines use, and read when they start, is found when the first one is loaded", *(
+    (f"test_options.py::test_what_stock_reads_when_it_starts[{args}]", "refused", True, False)
+    for args in ("--tools nope", "--tools ", "--mcp-servers-json {", "--ui-config {")))
+differs("the port that llama.cpp's router had until 2026, and that its clients have in their settings",
+        ("test_options.py::test_defaults", "defaults.--port", "9931", "8080"))
+differs("no is off, in variables as in presets", *(
+    (f"test_options.py::test_variables_that_stock_refuses[LLAMA_ARG_{name}-no]", "refused", True, False)
+    for name in ("MODELS_AUTOLOAD", "JINJA")))
+
 # --- one model, no router ----------------------------------------------------------------------------
 
 differs("the one model can be loaded and unloaded too",

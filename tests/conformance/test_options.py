@@ -94,14 +94,40 @@ def test_what_does_not_choose_a_model(start, models, see, args, env):
     see("tokenize", server.tokenize("m1"), answer(200))
 
 
+@pytest.mark.parametrize("sources", [["--models-dir"], ["--models-preset"], []], ids=lambda v: "".join(v) or "no source")
+def test_a_variable_names_a_model(start, models, see, sources):
+    """One model, although the command line has others."""
+    preset = start.presets("[one]\nmodel = M2\n")
+    args = [*sources, models if "--models-dir" in sources else preset] if sources else []
+    server = start(*args, env={"LLAMA_ARG_MODEL": str(models / "m1.gguf")}).until_healthy()
+    see("role", "role" in server.get("/props").json, False)
+    see("id", server.get("/v1/models").json["data"][0]["id"], "MODELS/m1.gguf")
+
+
+@pytest.mark.parametrize("env", [
+    {"LLAMA_ARG_MODEL": "/nowhere/m.gguf"}, {"LLAMA_ARG_HF_REPO": "nobody/nothing:Q4_0", "LLAMA_ARG_OFFLINE": "1"}],
+    ids=lambda v: list(v)[0])
+def test_a_variable_names_no_model_that_is_there(start, models, see, env):
+    server = start("--models-dir", models, env=env, wait=False)
+    see("exit status", server.process.wait(server.patience), 1)
+
+
+@pytest.mark.parametrize("args,env", [
+    (["-m", ""], "LLAMA_ARG_MODEL"), (["-hf", ""], "LLAMA_ARG_HF_REPO")])
+def test_an_option_unsets_a_variable(start, models, see, args, env):
+    server = start("--models-dir", models, *args, env={env: "/nowhere/m.gguf"})
+    see("role", server.get("/props").json.get("role"), "router")
+
+
 # Values at the edges of the options' ranges; what is refused by both is worded by each.
 @pytest.mark.parametrize("args", [
     ["--timeout", "0"], ["--timeout", "-1"], ["--timeout", "1"], ["--models-max", "0"], ["--api-prefix", ""],
     ["--models-preset", ""], ["--ssl-key-file", ""], ["--ssl-cert-file", ""], ["--log-file", ""], ["--alias", ""],
-    ["--cors-origins", ""], ["--cors-methods", ""]], ids=" ".join)
+    ["--cors-origins", ""], ["--cors-methods", ""], ["--models-max", " 2 "], ["--models-max", "+2"],
+    ["--models-max", "2147483647"], ["--timeout", "5\t"], ["--api-prefix", "/"]], ids=repr)
 def test_values_at_the_edge(start, models, see, args):
     server = start("--models-dir", models, *args)
-    see("list", server.get("/models").status, 200)
+    see("list", server.get("/models").status, 404 if args == ["--api-prefix", "/"] else 200)
 
 
 def test_no_time_limit(start, models, see):
@@ -113,9 +139,93 @@ def test_no_time_limit(start, models, see):
 @pytest.mark.parametrize("args", [
     ["--timeout", ""], ["--timeout", "99999999999"], ["--models-max", ""], ["--models-max", "99999999999"],
     ["--port", "-1"], ["--port", ""], ["--host", ""], ["--api-key-file", ""], ["--models-dir", "/nowhere"],
-    ["--models-preset", "/nowhere"]], ids=" ".join)
+    ["--models-preset", "/nowhere"], ["--models-max", "-1"], ["--models-max", "2147483648"], ["--port", "99999999999"],
+    ["--ssl-key-file", "/nowhere", "--ssl-cert-file", "/nowhere"]], ids=" ".join)
 def test_values_beyond_the_edge(start, models, see, args):
     see("refused", start.fails("--models-dir", models, *args), True)
+
+
+# What stock takes and makes something of that nobody meant; FOLDER is the case's own.
+MISTAKEN = {"5x": ["--models-max", "5x"], "a fraction": ["--models-max", "1.5"], "hexadecimal": ["--models-max", "0x10"],
+            "an exponent": ["--models-max", "1e3"], "5x seconds": ["--timeout", "5x"], "1.5 seconds": ["--timeout", "1.5"],
+            "a port in hexadecimal": ["--port", "0x1f90"], "port 65536": ["--port", "65536"],
+            "an empty key": ["--api-key", ""], "no key but commas": ["--api-key", ", ,"],
+            "an empty file of keys": ["--api-key-file", "FOLDER/empty"],
+            "a file of keys with comments": ["--api-key-file", "FOLDER/comments"],
+            "a folder of keys": ["--api-key-file", "FOLDER"],
+            "a log in no folder": ["--log-file", "/nowhere/log"], "a log that is a folder": ["--log-file", "FOLDER"],
+            "a relative prefix": ["--api-prefix", "llama"], "a prefix with a blank": ["--api-prefix", "/a b"],
+            "a prefix with a query": ["--api-prefix", "/a?b"],
+            "a key without a certificate": ["--ssl-key-file", "FOLDER/empty"],
+            "a certificate without a key": ["--ssl-cert-file", "FOLDER/empty"],
+            "methods with a line break": ["--cors-methods", "GET\nX-Other: 1"]}
+
+
+@pytest.mark.parametrize("what", MISTAKEN)
+def test_what_is_mistaken(start, models, see, what):
+    start.file("empty", "")
+    start.file("comments", "# one\n#two\n")
+    args = [a.replace("FOLDER", str(start.folder)) for a in MISTAKEN[what]]
+    see("refused", start.fails("--models-dir", models, *args), False)
+
+
+@pytest.mark.parametrize("args", [
+    ["-c", "abc"], ["-c", ""], ["-c", "99999999999"], ["--temp", "abc"], ["--seed", "abc"], ["-np", "0"],
+    ["--cache-type-k", "nope"], ["--flash-attn", "nope"], ["--split-mode", "nope"], ["--device", "nope"],
+    ["--spec-type", "nope"], ["--sleep-idle-seconds", "0"], ["--chat-template-file", "/nowhere"], ["--json-schema", "{"],
+    ["--slot-save-path", "/nowhere"], ["--override-kv", "x"], ["-c", "512", "-c", "abc"]], ids=" ".join)
+def test_engines_would_refuse_it(start, models, see, args):
+    """It is said at the start, and not when the first client wants a model."""
+    see("refused", start.fails("--models-dir", models, *args), True)
+
+
+@pytest.mark.parametrize("variable,value", [("CTX_SIZE", "abc"), ("N_PARALLEL", "0"), ("FLASH_ATTN", "nope")])
+def test_engines_would_refuse_a_variable(start, models, see, variable, value):
+    see("refused", start.fails("--models-dir", models, env={f"LLAMA_ARG_{variable}": value}), True)
+
+
+@pytest.mark.parametrize("args", [["-c", "5x"], ["-c", "-1"], ["-t", "0"], ["-np", "-2"], ["--lora", "/nowhere"]], ids=" ".join)
+def test_engines_may_refuse_it_later(start, models, see, args):
+    see("refused", start.fails("--models-dir", models, *args), False)
+
+
+@pytest.mark.parametrize("args", [
+    ["--tools", "nope"], ["--tools", ""], ["--mcp-servers-json", "{"], ["--ui-config", "{"]], ids=" ".join)
+def test_what_stock_reads_when_it_starts(start, models, see, args):
+    see("refused", start.fails("--models-dir", models, *args), True)
+
+
+def default_of(text, option):
+    """What --help says, in stock's layout and in hostler's."""
+    return re.search(rf"^ *(?:-\w+, +)?{option}\b.*?default:\s*([^ ;,)\n]+)", text, re.S | re.M)[1]
+
+
+def test_defaults(start, see):
+    server = start("--help", wait=False)
+    server.process.wait(server.patience)
+    see("defaults", {option: default_of(server.log(), option) for option in (
+        "--port", "--host", "--timeout", "--models-max", "--cors-headers")}, {"--host": "127.0.0.1"})
+
+
+@pytest.mark.parametrize("variable,value", [
+    ("LLAMA_ARG_REUSE_PORT", "maybe"), ("LLAMA_ARG_EMBEDDINGS", "maybe"), ("LLAMA_API_KEY", ","),
+    ("LLAMA_ARG_API_PREFIX", "llama")])
+def test_variables_that_are_mistaken(start, models, see, variable, value):
+    see("refused", start.fails("--models-dir", models, env={variable: value}), False)
+
+
+@pytest.mark.parametrize("variable,value", [
+    *((f"LLAMA_ARG_{name}", "") for name in (
+        "MODELS_MAX", "PORT", "HOST", "TIMEOUT", "CTX_SIZE", "MODELS_AUTOLOAD", "JINJA", "API_KEY_FILE", "TOOLS",
+        "N_GPU_LAYERS", "CACHE_TYPE_K")),
+    ("LLAMA_ARG_MODELS_AUTOLOAD", "no"), ("LLAMA_ARG_JINJA", "no")])
+def test_variables_that_stock_refuses(start, models, see, variable, value):
+    see("refused", start.fails("--models-dir", models, env={variable: value}), True)
+
+
+def test_a_prefix_that_ends_with_a_slash(start, models, see):
+    server = start("--models-dir", models, "--api-prefix", "/llama/")
+    see("health", server.get("/llama/health").status, 404)
 
 
 def test_no_folder(start, see):
@@ -124,7 +234,12 @@ def test_no_folder(start, see):
 
 @pytest.mark.parametrize("env,props", [
     ({"LLAMA_ARG_MODELS_MAX": "2"}, {"max_instances": 2}), ({"LLAMA_ARG_MODELS_AUTOLOAD": "0"}, {"models_autoload": False}),
-    ({"LLAMA_ARG_NO_MODELS_AUTOLOAD": "1"}, {"models_autoload": False})], ids=lambda v: list(v)[0])
+    ({"LLAMA_ARG_NO_MODELS_AUTOLOAD": "1"}, {"models_autoload": False}),
+    ({"LLAMA_ARG_NO_MODELS_AUTOLOAD": "0"}, {"models_autoload": False}),
+    ({"LLAMA_ARG_NO_MODELS_AUTOLOAD": "1", "LLAMA_ARG_MODELS_AUTOLOAD": "1"}, {"models_autoload": False}),
+    ({"LLAMA_ARG_MODELS_AUTOLOAD": "1", "LLAMA_ARG_NO_MODELS_AUTOLOAD": "1"}, {"models_autoload": False}),
+    ({"LLAMA_ARG_NO_MODELS_AUTOLOAD": ""}, {"models_autoload": False})],
+    ids=lambda v: " ".join(f"{k}={x}" for k, x in v.items()))
 def test_the_environment(start, models, see, env, props):
     server = start(env={**env, "LLAMA_ARG_MODELS_DIR": str(models)})
     got = server.get("/props").json

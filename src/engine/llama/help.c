@@ -416,11 +416,12 @@ static void probe_environment(struct strv *env)
             strv_add(env, *e);
 }
 
-static int ask(struct probe *p, const char *binary, const char *question, struct error *err)
+int llama_help_ask(struct probe *p, const char *binary, const struct strv *args, struct error *err)
 {
     struct strv argv = {0}, env = {0};
     strv_add(&argv, binary);
-    strv_add(&argv, question);
+    for (size_t i = 0; i < args->n; i++)
+        strv_add(&argv, args->v[i]);
     probe_environment(&env);
     struct error why = {0};
     int rc = probe_run(p, argv.v, env.v, PROBE_TIMEOUT_MS, &why);
@@ -431,6 +432,15 @@ static int ask(struct probe *p, const char *binary, const char *question, struct
                   why.text);
     strv_finish(&argv);
     strv_finish(&env);
+    return rc;
+}
+
+static int ask(struct probe *p, const char *binary, const char *question, struct error *err)
+{
+    struct strv args = {0};
+    strv_add(&args, question);
+    int rc = llama_help_ask(p, binary, &args, err);
+    strv_finish(&args);
     return rc;
 }
 

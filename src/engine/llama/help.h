@@ -8,7 +8,9 @@
 #define HOSTLER_ENGINE_LLAMA_HELP_H
 
 #include "base/error.h"
+#include "base/strv.h"
 #include "engine/options.h"
+#include "engine/probe.h"
 
 /*
  * Runs `binary --help` (and `--version`) and reads the answer. Blocking: about 11 ms each, at most 10 s
@@ -16,6 +18,9 @@
  * a text: -ENOENT and the like; -EPROTO: it printed no llama-server's help; -ETIMEDOUT.
  */
 int llama_help_load(struct engine_options **out, const char *binary, struct error *err)
+    __attribute__((warn_unused_result));
+/* Runs `binary ARGS` in the same way (probe.h). */
+int llama_help_ask(struct probe *p, const char *binary, const struct strv *args, struct error *err)
     __attribute__((warn_unused_result));
 /* From the `--help` text of a program of llama.cpp's. -EPROTO: it has no --model, or lacks `own`, an option
  * that only this program has. */

@@ -12,6 +12,7 @@
 #include "engine/llama/help.h"
 #include "engine/llama/protocol.h"
 #include "engine/llama/usage.h"
+#include "engine/llama/values.h"
 
 /* --fit-target's default: what llama-server leaves free on each device when it fits its context to the
  * memory. */
@@ -117,6 +118,7 @@ const struct engine_kind llama_kind = {
     .program_env = "LLAMA_SERVER",
     .project = "llama.cpp",
     .options_load = llama_help_load,
+    .values_check = llama_values_check,
     .option_by_env = llama_help_find_env,
     .option_env_prefix = "LLAMA_ARG_",
     .is_supported = is_supported,

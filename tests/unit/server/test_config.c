@@ -160,7 +160,7 @@ static void bad_values(void **state)
     } bad[] = {
         {"--port", "65536"},      {"--port", "-1"},          {"--port", "x"},
         {"--port", ""},           {"--port", "80a"},         {"--models-max", "-1"},
-        {"--models-max", "1.5"},  {"--models-max", " 1"},    {"--max-queue", "99999999999"},
+        {"--models-max", "1.5"},  {"--models-max", "1 2"},   {"--max-queue", "99999999999"},
         {"--ttl", "soon"},        {"--ttl", "-5s"},          {"--max-wait", ""},
         {"--log-level", "loud"},  {"--log-format", "xml"},   {"--api-key", " , "},
         {"--load-timeout", "1y"}, {"--stop-timeout", "5 s"}, {"--api-key-file", "/nonexistent"},
@@ -300,21 +300,22 @@ static void a_repository_is_one_model(void **state)
     assert_string_equal(engine_value("-hf"), "user/model");
 }
 
-static void the_command_line_decides_the_mode(void **state)
+/* As llama-server has it. */
+static void a_variable_makes_classic_mode_too(void **state)
 {
     (void)state;
     parse(ARGV(MODELS), ENV("LLAMA_ARG_MODEL=a.gguf"));
-    assert_false(c.classic);
-    assert_null(c.model);
+    assert_true(c.classic);
+    assert_string_equal(c.model, "a.gguf");
     parse(ARGV(MODELS, "-m", "b.gguf"), ENV("LLAMA_ARG_MODEL=a.gguf"));
     assert_true(c.classic);
     assert_string_equal(c.model, "b.gguf");
     parse(ARGV(MODELS), ENV("LLAMA_ARG_HF_REPO=user/model"));
-    assert_false(c.classic);
-    assert_null(engine_value("-hf"));
+    assert_true(c.classic);
+    assert_string_equal(engine_value("-hf"), "user/model");
     parse(ARGV("--models-preset", "p.ini"), ENV("LLAMA_ARG_MODEL=a.gguf"));
-    assert_false(c.classic);
-    assert_string_equal(c.models_preset, "p.ini");
+    assert_true(c.classic);
+    assert_string_equal(c.model, "a.gguf");
 }
 
 /* llama.cpp's own choice of a model and its settings, as with llama-server. */
@@ -338,6 +339,8 @@ static void a_url_gives_way_to_a_folder(void **state)
     parse(ARGV(MODELS, "-mu", "http://x/y.gguf"), ENV(NULL));
     assert_false(c.classic);
     assert_null(engine_value("-mu"));
+    parse(ARGV("-mu", "http://x/y.gguf"), ENV("LLAMA_ARG_MODELS_DIR=/m"));
+    assert_false(c.classic);
     parse(ARGV("-mu", "http://x/y.gguf"), ENV(NULL));
     assert_true(c.classic);
 }
@@ -352,6 +355,11 @@ static void an_empty_name_is_no_model(void **state)
     assert_null(engine_value("-hf"));
     parse(ARGV(MODELS, "-m", "x.gguf", "-m", ""), ENV("LLAMA_ARG_MODEL="));
     assert_false(c.classic);
+    parse(ARGV(MODELS, "-m", ""), ENV("LLAMA_ARG_MODEL=x.gguf"));
+    assert_false(c.classic);
+    parse(ARGV(MODELS, "-hf", ""), ENV("LLAMA_ARG_HF_REPO=user/model"));
+    assert_false(c.classic);
+    assert_null(engine_value("-hf"));
 }
 
 /* What stands before it must be right, what follows is not read: as llama-server has it. */
@@ -524,7 +532,7 @@ int main(void)
         TEST(underscores_in_our_own_options),
         TEST(classic_mode),
         TEST(a_repository_is_one_model),
-        TEST(the_command_line_decides_the_mode),
+        TEST(a_variable_makes_classic_mode_too),
         TEST(a_set_is_one_model),
         TEST(a_url_gives_way_to_a_folder),
         TEST(an_empty_name_is_no_model),
