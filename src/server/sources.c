@@ -10,6 +10,7 @@
 #include "base/model_name.h"
 #include "catalog/cache.h"
 #include "catalog/cache_choice.h"
+#include "catalog/folder_deep.h"
 #include "catalog/gguf.h"
 #include "server/dedup.h"
 
@@ -223,6 +224,26 @@ static int check_aliases(const struct sources *s, const struct config *c, struct
     return 0;
 }
 
+/* --- what is not listed ---------------------------------------------------------------------- */
+
+static bool is_listed(const char *path, void *models)
+{
+    const struct folder *all = models;
+    for (size_t i = 0; i < all->n; i++)
+        if (all->v[i].path && strcmp(all->v[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static void warn_of_deep_models(struct sources *s, const char *dir)
+{
+    struct strv notes = {0};
+    folder_deep_notes(&notes, dir, is_listed, &s->models);
+    for (size_t i = 0; i < notes.n; i++)
+        log_warn_once("%s", notes.v[i]);
+    strv_finish(&notes);
+}
+
 /* --- all ----------------------------------------------------------------------------------------
  */
 
@@ -252,6 +273,8 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
         dedup_hide(&s->models, &cached, &s->presets);
         watched_list(&s->watched, c, &s->presets, &s->models);
     }
+    if (!rc && checked && c->models_dir)
+        warn_of_deep_models(s, c->models_dir);
     folder_finish(&cached);
     return rc;
 }

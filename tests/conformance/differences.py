@@ -294,7 +294,8 @@ differs("a switch is on or off: stock takes every other word for off", *refused_
     "test_variables_that_are_mistaken", "LLAMA_ARG_REUSE_PORT-maybe", "LLAMA_ARG_EMBEDDINGS-maybe"))
 differs("a variable that is empty counts as not set, as files of variables have it for one without a value",
         ("test_options.py::test_variables_that_stock_refuses[LLAMA_ARG_*-]", "refused", True, False),
-        ("test_options.py::test_the_environment[LLAMA_ARG_NO_MODELS_AUTOLOAD=-models_autoload=False]", "props.models_autoload", False, True))
+        ("test_options.py::test_the_environment[LLAMA_ARG_NO_MODELS_AUTOLOAD=-models_autoload=False]",
+         "props.models_autoload", False, True))
 differs("what only engines use, and read when they start, is found when the first one is loaded", *(
     (f"test_options.py::test_what_stock_reads_when_it_starts[{args}]", "refused", True, False)
     for args in ("--tools nope", "--tools ", "--mcp-servers-json {", "--ui-config {")))

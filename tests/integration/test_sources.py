@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Model files that come, go and change while the daemon runs, by themselves: nobody tells it."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -10,7 +11,7 @@ import pytest
 
 import tiny_model
 from background import background
-from conftest import PATIENCE, until
+from conftest import PATIENCE, run_cli, until
 from hub_cache import put
 from wire import open_stream, read_events
 
@@ -57,6 +58,23 @@ def test_what_is_left_out_is_told_once(server, folder, models):
         assert server.get("/models?reload=1").status == 200
     for name in ("nowhere", "fifo"):
         assert server.log().count(f"{name}.gguf is left out: ") == 1
+
+
+def test_models_that_lie_too_deep_are_told_once(hostler, folder, models, tmp_path):
+    """Other programs store files so; a section serves one of them."""
+    for name in ("u/r/a.gguf", "u/s/b.gguf", "v/r/c.gguf"):
+        (folder / name).parent.mkdir(parents=True)
+        shutil.copy(models / "m1.gguf", folder / name)
+    preset = tmp_path / "p.ini"
+    preset.write_text(f"[c]\nmodel = {folder}/v/r/c.gguf\n", encoding="utf-8")
+    server = hostler("--models-dir", folder, "--models-preset", preset)
+    note = f"{folder}/u/r/a.gguf is not listed, because it lies deeper than one folder below {folder}: give --models-dir {folder}/u,"
+    assert note in server.log() and server.log().count("deeper than one folder") == 1
+    assert server.get("/models?reload=1").status == 200
+    assert server.log().count("deeper than one folder") == 1
+    report = json.loads(run_cli("doctor", "--json", server=server).stdout)
+    found = [f for f in report["findings"] if "deeper than" in f["what"]]
+    assert [(f["level"], f["what"].startswith(note)) for f in found] == [("note", True)]
 
 
 def test_a_file_is_left_alone_until_its_writer_is_done(server, folder, models):

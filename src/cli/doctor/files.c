@@ -14,6 +14,7 @@
 #include "catalog/cache.h"
 #include "catalog/files.h"
 #include "catalog/folder.h"
+#include "catalog/folder_deep.h"
 #include "catalog/gguf.h"
 #include "cli/doctor/doctor.h"
 #include "cli/terminal/format.h"
@@ -337,6 +338,25 @@ static size_t check_cache(struct doctor *d)
     return n;
 }
 
+static bool is_checked(const char *path, void *ctx)
+{
+    struct doctor *d = ctx;
+    char *real = realpath(path, NULL);
+    bool checked = real && strv_has(&d->checked_files, real);
+    free(real);
+    return checked;
+}
+
+/* After all others, so that a file which presets name counts as known. */
+static void check_deep(struct doctor *d, const char *path)
+{
+    struct strv notes = {0};
+    folder_deep_notes(&notes, path, is_checked, d);
+    for (size_t i = 0; i < notes.n; i++)
+        doctor_add(d, DOCTOR_NOTE, "folder", mem_strdup(notes.v[i]), NULL);
+    strv_finish(&notes);
+}
+
 void doctor_files(struct doctor *d)
 {
     const char *dir = doctor_setting(d, "--models-dir", "LLAMA_ARG_MODELS_DIR");
@@ -348,5 +368,7 @@ void doctor_files(struct doctor *d)
     if (d->n == before && n)
         doctor_add(d, DOCTOR_OK, "files",
                    mem_printf("the files of %zu model%s are whole", n, n == 1 ? "" : "s"), NULL);
+    if (path)
+        check_deep(d, path);
     free(path);
 }
