@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A libnvidia-ml of two GPUs, for tests on machines without one. HOSTLER_NVML names it.
+ * A libnvidia-ml of several GPUs, for tests on machines without one. HOSTLER_NVML names it.
  *
- * gpu0 has 24 GiB, gpu1 48 GiB; free is what FAKE_NVML_FREE says (MiB, a number a GPU, by commas),
- * else all. FAKE_NVML_PROCESSES lists processes, `GPU:PID:MiB`, by commas. Where FAKE_NVML_FILE
+ * FAKE_NVML_CARDS lists the GPUs, by commas: `MiB@BUS:PRODUCT`, as `24576@1:NVIDIA A`, with `*N` behind
+ * a GPU that is in MIG mode with N instances, each with its part of the memory. Without it gpu0 has
+ * 24 GiB and gpu1 48 GiB. UUIDs: GPU-000000BB-0000-0000-0000-000000000000 of the GPU on bus BB (in hex),
+ * MIG-000000BB-0000-0000-0000-00000000000I of its instance I. Free is what FAKE_NVML_FREE says (MiB, a
+ * number a GPU, by commas), else all. FAKE_NVML_PROCESSES lists processes, `GPU:PID:MiB`, by commas; a
+ * GPU in MIG mode has those of `GPU.INSTANCE:PID:MiB`. Where FAKE_NVML_FILE
  * names a file, both are read from its first and second line instead, at each call. While a file of
  * the name FAKE_NVML_HANG exists, such a call does not come back.
  * FAKE_NVML_SILENT is the number of a GPU that tells no memory, FAKE_NVML_BROKEN makes the
@@ -31,8 +35,21 @@ struct process {
     unsigned gpu_instance, compute_instance;
 };
 
-static const unsigned long long totals[] = {24576, 49152}; /* MiB */
-#define GPUS (sizeof totals / sizeof *totals)
+#define GPUS_MAX 16
+#define INSTANCES_MAX 8
+
+struct pci {
+    char legacy_id[16];
+    unsigned domain, bus, device, pci_device_id, pci_subsystem_id;
+    char id[32];
+};
+
+static struct gpu {
+    unsigned long long mib;
+    unsigned bus, instances; /* 0: not in MIG mode */
+    char product[64];
+} gpus[GPUS_MAX];
+static unsigned n_gpus;
 static int initialized;
 
 int nvmlInit_v2(void);
@@ -41,6 +58,12 @@ int nvmlDeviceGetCount_v2(unsigned *count);
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device);
 int nvmlDeviceGetMemoryInfo(void *device, struct memory *out);
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struct process *list);
+int nvmlDeviceGetUUID(void *device, char *out, unsigned size);
+int nvmlDeviceGetName(void *device, char *out, unsigned size);
+int nvmlDeviceGetPciInfo_v3(void *device, struct pci *out);
+int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending);
+int nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned *count);
+int nvmlDeviceGetMigDeviceHandleByIndex(void *device, unsigned index, void **instance);
 
 static void hang(void)
 {
@@ -64,15 +87,38 @@ static const char *setting(int line, const char *variable, char *space, int size
     return got;
 }
 
+/* A handle is 1 + the GPU's number + 1000 × (1 + the instance's number). */
 static unsigned gpu_of(void *device)
 {
-    return (unsigned)((size_t)device - 1);
+    return (unsigned)(((size_t)device - 1) % 1000);
+}
+
+/* 0: the GPU itself. */
+static unsigned instance_of(void *device)
+{
+    return (unsigned)(((size_t)device - 1) / 1000);
+}
+
+static void read_cards(void)
+{
+    const char *text = getenv("FAKE_NVML_CARDS");
+    if (!text)
+        text = "24576@1:NVIDIA A,49152@2:NVIDIA B";
+    n_gpus = 0;
+    while (*text && n_gpus < GPUS_MAX) {
+        struct gpu *g = &gpus[n_gpus++];
+        *g = (struct gpu){0};
+        sscanf(text, "%llu@%u:%63[^,*]*%u", &g->mib, &g->bus, g->product, &g->instances);
+        text += strcspn(text, ",");
+        text += *text == ',';
+    }
 }
 
 int nvmlInit_v2(void)
 {
     if (getenv("FAKE_NVML_BROKEN"))
         return 999;
+    read_cards();
     initialized++;
     return OK;
 }
@@ -85,14 +131,14 @@ int nvmlShutdown(void)
 
 int nvmlDeviceGetCount_v2(unsigned *count)
 {
-    *count = GPUS;
+    *count = n_gpus;
     return initialized ? OK : 1;
 }
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device)
 {
     *device = (void *)(size_t)(index + 1);
-    return index < GPUS ? OK : INVALID_ARGUMENT;
+    return index < n_gpus ? OK : INVALID_ARGUMENT;
 }
 
 int nvmlDeviceGetMemoryInfo(void *device, struct memory *out)
@@ -100,9 +146,11 @@ int nvmlDeviceGetMemoryInfo(void *device, struct memory *out)
     char space[4096];
     unsigned gpu = gpu_of(device);
     const char *silent = getenv("FAKE_NVML_SILENT");
-    if (gpu >= GPUS || (silent && gpu == strtoul(silent, NULL, 10)))
+    if (gpu >= n_gpus || (silent && gpu == strtoul(silent, NULL, 10)))
         return NOT_SUPPORTED;
-    out->total = out->free = totals[gpu] * MIB;
+    out->total = out->free = gpus[gpu].mib * MIB;
+    if (instance_of(device))
+        out->total = out->free = out->total / gpus[gpu].instances;
     const char *text = setting(0, "FAKE_NVML_FREE", space, sizeof space);
     for (unsigned i = 0; text && *text; i++) {
         if (i == gpu)
@@ -117,10 +165,14 @@ int nvmlDeviceGetMemoryInfo(void *device, struct memory *out)
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struct process *list)
 {
     char space[4096];
-    unsigned gpu = gpu_of(device), found = 0, on, pid, mib;
+    unsigned found = 0, pid, mib, len;
+    char on[8], name[32];
     const char *text = setting(1, "FAKE_NVML_PROCESSES", space, sizeof space);
-    for (; text && sscanf(text, "%u:%u:%u", &on, &pid, &mib) == 3; text++) {
-        if (on == gpu && found++ < *count)
+    len = (unsigned)snprintf(name, sizeof name, "%u", gpu_of(device));
+    if (instance_of(device))
+        snprintf(name + len, sizeof name - len, ".%u", instance_of(device) - 1);
+    for (; text && sscanf(text, "%7[0-9.]:%u:%u", on, &pid, &mib) == 3; text++) {
+        if (strcmp(on, name) == 0 && found++ < *count)
             list[found - 1] = (struct process){.pid = pid, .used = mib * MIB};
         text = strchr(text, ',');
         if (!text)
@@ -129,4 +181,45 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struc
     int rc = found > *count ? INSUFFICIENT_SIZE : OK;
     *count = found;
     return rc;
+}
+
+int nvmlDeviceGetUUID(void *device, char *out, unsigned size)
+{
+    unsigned bus = gpus[gpu_of(device)].bus, instance = instance_of(device);
+    snprintf(out, size, "%s-%08x-0000-0000-0000-%012x", instance ? "MIG" : "GPU", bus,
+             instance ? instance - 1 : 0);
+    return OK;
+}
+
+int nvmlDeviceGetName(void *device, char *out, unsigned size)
+{
+    snprintf(out, size, "%s", gpus[gpu_of(device)].product);
+    return OK;
+}
+
+int nvmlDeviceGetPciInfo_v3(void *device, struct pci *out)
+{
+    *out = (struct pci){.bus = gpus[gpu_of(device)].bus};
+    return OK;
+}
+
+int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending)
+{
+    *current = *pending = gpus[gpu_of(device)].instances > 0;
+    return OK;
+}
+
+int nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned *count)
+{
+    (void)device;
+    *count = INSTANCES_MAX;
+    return OK;
+}
+
+int nvmlDeviceGetMigDeviceHandleByIndex(void *device, unsigned index, void **instance)
+{
+    if (index >= gpus[gpu_of(device)].instances)
+        return INVALID_ARGUMENT;
+    *instance = (void *)((size_t)device + 1000 * ((size_t)index + 1));
+    return OK;
 }

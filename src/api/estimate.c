@@ -12,6 +12,7 @@
 #include "api/lookup.h"
 #include "api/model_json.h"
 #include "api/reply.h"
+#include "base/buf.h"
 #include "base/container_of.h"
 #include "base/json_text.h"
 #include "base/memory.h"
@@ -85,17 +86,28 @@ static json_t *message(const struct model *m, const struct footprint *f, bool fi
     return json_string(evicted ? "it fits when others are evicted" : "it fits");
 }
 
+static void add_note(struct buf *b, const char *text)
+{
+    if (text)
+        buf_printf(b, "%s%s", b->len ? "; " : "", text);
+}
+
 /* Why the figures are no better, and what the kind warns of. The caller frees it; NULL. */
-static char *note(const struct estimate *e, const struct model *m, const char *why)
+static char *note(const struct estimate *e, const struct model *m, const struct footprint *f)
 {
     const struct engine_kind *kind = m->launch->program->kind;
-    const struct engine_question q = footprint_question(m->entry, &e->args, NULL, 0);
+    const struct engine_question q = footprint_question(m->entry, &e->args, NULL, NULL);
     char *more = kind->memory_note ? kind->memory_note(&q.figures, &e->args) : NULL;
-    if (!why)
-        return more;
-    char *both = mem_printf("%s%s%s", why, more ? "; " : "", more ? more : "");
+    struct buf b;
+    buf_init(&b, BUF_UNBOUNDED);
+    add_note(&b, e->why);
+    add_note(&b, f->undecided);
+    add_note(&b, more);
     free(more);
-    return both;
+    if (b.len)
+        return buf_take(&b);
+    buf_finish(&b);
+    return NULL;
 }
 
 static void answer(struct estimate *e)
@@ -128,7 +140,7 @@ static void answer(struct estimate *e)
                         !e->other && known ? model_json_footprint(m->host, &m->learned.footprint)
                                            : json_null());
     json_object_set_new(o, "message", message(m, f, fits, never, n));
-    char *text = note(e, m, e->why);
+    char *text = note(e, m, f);
     json_object_set_new(o, "note", reply_string_or_null(text));
     free(text);
     reply_json(e->x, 200, o);
@@ -243,8 +255,8 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
         estimate_free(e);
         return;
     }
-    const struct engine_question q = footprint_question(m->entry, &e->args, &m->launch->env,
-                                                        host_snapshot(api->host)->figures.n);
+    const struct engine_question q =
+        footprint_question(m->entry, &e->args, &m->launch->env, &host_snapshot(api->host)->figures);
     footprint_estimate(&e->computed, m->launch->program->kind, &q);
     http_exchange_take(x, &events, e);
     /* It is known already, or there is nobody to ask. */

@@ -31,31 +31,44 @@ static bool number_after(const char *name, const char *prefix, unsigned *out)
     return end != name + len && !*end && n <= UINT_MAX;
 }
 
-/* Reads its address, and whether NVIDIA's driver runs it. */
-static bool read_uevent(const char *root, struct drm_gpu *gpu, bool *nvidia)
+/* What uevent says of a card. */
+struct uevent {
+    char pci[16], driver[16], product[16];
+};
+
+/* False: it is no PCI device. Lines are NAME=VALUE; an address, or an id, was cut at its first colon. */
+static bool read_uevent(const char *root, unsigned node, struct uevent *out)
 {
-    static const char key[] = "PCI_SLOT_NAME=";
     struct kernel_line line;
-    FILE *f = kernel_open("%s/sys/class/drm/renderD%u/device/uevent", root, gpu->node);
-    gpu->pci[0] = '\0';
-    *nvidia = false;
+    FILE *f = kernel_open("%s/sys/class/drm/renderD%u/device/uevent", root, node);
+    *out = (struct uevent){0};
     while (f && kernel_next(f, &line)) {
-        if (strncmp(line.key, key, sizeof key - 1) ==
-            0) /* the line was cut at the address's first colon */
-            snprintf(gpu->pci, sizeof gpu->pci, "%.6s:%.8s", line.key + sizeof key - 1, line.value);
-        *nvidia |= strcmp(line.key, "DRIVER=nvidia") == 0;
+        const char *sign = strchr(line.key, '=');
+        size_t len = sign ? (size_t)(sign - line.key) : 0;
+        if (len == 13 && memcmp(line.key, "PCI_SLOT_NAME", len) == 0)
+            snprintf(out->pci, sizeof out->pci, "%.6s:%.8s", sign + 1, line.value);
+        else if (len == 6 && memcmp(line.key, "PCI_ID", len) == 0)
+            snprintf(out->product, sizeof out->product, "%.6s:%.8s", sign + 1, line.value);
+        else if (len == 6 && memcmp(line.key, "DRIVER", len) == 0)
+            snprintf(out->driver, sizeof out->driver, "%.15s", sign + 1);
     }
     if (f)
         fclose(f);
-    return gpu->pci[0] != '\0';
+    return out->pci[0] != '\0';
 }
 
-/* All parts have a fixed width except the domain, which may have more than four digits. */
+static bool read_address(const char *root, struct drm_gpu *gpu)
+{
+    struct uevent uevent;
+    bool ok = read_uevent(root, gpu->node, &uevent);
+    memcpy(gpu->pci, uevent.pci, sizeof gpu->pci);
+    return ok;
+}
+
 static int by_address(const void *a, const void *b)
 {
     const struct drm_gpu *x = a, *y = b;
-    size_t xl = strlen(x->pci), yl = strlen(y->pci);
-    return xl == yl ? strcmp(x->pci, y->pci) : (xl > yl) - (xl < yl);
+    return card_compare_pci(x->pci, y->pci);
 }
 
 size_t drm_find(const char *root, struct drm_gpu *out, size_t max)
@@ -63,10 +76,9 @@ size_t drm_find(const char *root, struct drm_gpu *out, size_t max)
     DIR *dir = open_folder(root, "/sys/class/drm");
     size_t n = 0;
     uint64_t total, used;
-    bool nvidia;
     for (struct dirent *e; dir && n < max && (e = readdir(dir));)
         if (number_after(e->d_name, "renderD", &out[n].node) &&
-            drm_memory(root, &out[n], &total, &used) && read_uevent(root, &out[n], &nvidia))
+            drm_memory(root, &out[n], &total, &used) && read_address(root, &out[n]))
             n++;
     if (dir)
         closedir(dir);
@@ -74,18 +86,69 @@ size_t drm_find(const char *root, struct drm_gpu *out, size_t max)
     return n;
 }
 
+/* ROCm's name for the card. */
+static void read_uuid(const char *root, unsigned node, struct card *out)
+{
+    struct kernel_line line;
+    FILE *f = kernel_open("%s/sys/class/drm/renderD%u/device/unique_id", root, node);
+    if (f && kernel_next(f, &line))
+        snprintf(out->uuid, sizeof out->uuid, "GPU-%.16s", line.key);
+    if (f)
+        fclose(f);
+}
+
+/* False: another vendor's, or NVIDIA's, which NVML knows better. */
+static bool read_card(const char *root, unsigned node, struct card *out)
+{
+    struct uevent uevent;
+    uint64_t used;
+    *out = (struct card){.vendor = CARD_AMD};
+    if (!read_uevent(root, node, &uevent))
+        return false;
+    if (strcmp(uevent.driver, "i915") == 0 || strcmp(uevent.driver, "xe") == 0)
+        out->vendor = CARD_INTEL;
+    else if (strcmp(uevent.driver, "amdgpu") != 0)
+        return false;
+    memcpy(out->pci, uevent.pci, sizeof uevent.pci);
+    memcpy(out->product, uevent.product, sizeof uevent.product);
+    drm_memory(root, &(struct drm_gpu){.node = node}, &out->total, &used);
+    read_uuid(root, node, out);
+    return true;
+}
+
+static int by_card_address(const void *a, const void *b)
+{
+    const struct card *x = a, *y = b;
+    return card_compare_pci(x->pci, y->pci);
+}
+
+void drm_add_cards(const char *root, struct card_list *out)
+{
+    DIR *dir = open_folder(root, "/sys/class/drm");
+    size_t before = out->n;
+    struct card card;
+    unsigned node;
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (number_after(e->d_name, "renderD", &node) && read_card(root, node, &card))
+            card_list_add(out, &card);
+    if (dir)
+        closedir(dir);
+    qsort(&out->card[before], out->n - before, sizeof card, by_card_address);
+}
+
 bool drm_is_complete(const char *root, bool nvidia_by_nvml)
 {
     DIR *dir = open_folder(root, "/sys/class/drm");
     FILE *driver = kernel_open("%s/proc/driver/nvidia/version", root);
-    bool all = !driver || nvidia_by_nvml, nvidia;
+    bool all = !driver || nvidia_by_nvml;
     for (struct dirent *e; dir && (e = readdir(dir));) {
         struct drm_gpu gpu;
+        struct uevent uevent;
         uint64_t total, used;
         if (!number_after(e->d_name, "renderD", &gpu.node) || drm_memory(root, &gpu, &total, &used))
             continue;
-        read_uevent(root, &gpu, &nvidia);
-        all &= nvidia && nvidia_by_nvml;
+        read_uevent(root, gpu.node, &uevent);
+        all &= strcmp(uevent.driver, "nvidia") == 0 && nvidia_by_nvml;
     }
     if (driver)
         fclose(driver);

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "engine/card.h"
+
 struct drm_gpu {
     char pci[16];  /* 0000:03:00.0 */
     unsigned node; /* of renderD128 the 128 */
@@ -20,6 +22,8 @@ struct drm_gpu {
 
 /* Writes at most `max` cards, in the order of their PCI addresses. `root` as in kernel.h. */
 size_t drm_find(const char *root, struct drm_gpu *out, size_t max);
+/* Adds all cards but NVIDIA's, in that order, those without figures included; `device` stays 0. */
+void drm_add_cards(const char *root, struct card_list *out);
 /* Whether every card reports its memory, here or, NVIDIA's, by NVML. */
 bool drm_is_complete(const char *root, bool nvidia_by_nvml);
 /* False, and 0 in both, when the card reports nothing. */

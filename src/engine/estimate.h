@@ -28,13 +28,15 @@ struct engine_figures {
 struct engine_question {
     struct engine_figures figures;
     const struct engine_args *args;
-    const struct strv *env; /* for `dry_run`, as for engine_start() */
-    /* The host, and that many less one GPUs; index for index with memory_figures.device. */
-    size_t devices;
+    const struct strv *env; /* its own, as for engine_start(); NULL: none */
+    /* Devices, and the cards that they belong to; NULL: the host alone, whose figures are not known. */
+    const struct memory_figures *machine;
 };
 
 struct engine_estimate {
     uint64_t bytes[MEMORY_DEVICES_MAX]; /* of each device, without: */
+    const char
+        *undecided;  /* why a part counts on several devices, of which one will hold it; NULL */
     uint64_t mapped; /* bytes of the model's file in the host's page cache, shared by its engines */
 };
 

@@ -1,209 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/memory.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/strv.h"
 #include "base/value.h"
 #include "engine/cgroup.h"
 #include "engine/drm.h"
 #include "engine/family.h"
 #include "engine/kernel.h"
+#include "engine/nvml.h"
 
 #define HOST "host"
 #define GPUS_MAX (MEMORY_DEVICES_MAX - 1)
-
-/* --- NVML */
-
-/* The part of NVML's interface that is used, declared here so that the build needs no header of NVIDIA.
- * Names and layouts: NVIDIA's "NVML API Reference Guide"; a layout that changes gets a new name (_v2). */
-
-#define NVML_OK 0
-#define NVML_INSUFFICIENT_SIZE 7
-#define NVML_NOT_AVAILABLE ((unsigned long long)-1) /* of usedGpuMemory */
-
-struct nvml_memory { /* nvmlMemory_t */
-    unsigned long long total, free, used;
-};
-
-struct nvml_process { /* nvmlProcessInfo_t */
-    unsigned pid;
-    unsigned long long used;
-    unsigned gpu_instance, compute_instance;
-};
-
-typedef void *nvml_device;
-typedef int nvml_processes_fn(nvml_device device, unsigned *count, struct nvml_process *list);
-
-static struct {
-    void *library; /* NULL: no GPU */
-    int (*init)(void);
-    int (*shutdown)(void);
-    int (*device_count)(unsigned *count);
-    int (*device_by_index)(unsigned index, nvml_device *device);
-    int (*memory_info)(nvml_device device, struct nvml_memory *out);
-    nvml_processes_fn *compute_processes;  /* CUDA */
-    nvml_processes_fn *graphics_processes; /* Vulkan; may be NULL */
-
-    struct {
-        nvml_device handle;
-        unsigned index; /* NVML's number */
-    } gpu[GPUS_MAX];
-    size_t gpus;
-    unsigned known; /* with the GPUs that do not report their memory */
-} nvml;
-
-/* POSIX allows dlsym()'s result to be used as a function's address; ISO C has no cast for it. */
-static bool load_symbol(const char *name, void *place)
-{
-    void *symbol = dlsym(nvml.library, name);
-    memcpy(place, &symbol, sizeof symbol);
-    return symbol != NULL;
-}
-
-static bool load_symbols(void)
-{
-    load_symbol("nvmlDeviceGetGraphicsRunningProcesses_v3", &nvml.graphics_processes);
-    return load_symbol("nvmlInit_v2", &nvml.init) && load_symbol("nvmlShutdown", &nvml.shutdown) &&
-           load_symbol("nvmlDeviceGetCount_v2", &nvml.device_count) &&
-           load_symbol("nvmlDeviceGetHandleByIndex_v2", &nvml.device_by_index) &&
-           load_symbol("nvmlDeviceGetMemoryInfo", &nvml.memory_info) &&
-           load_symbol("nvmlDeviceGetComputeRunningProcesses_v3", &nvml.compute_processes);
-}
-
-/* A GPU that does not report its memory is left out: on small boards it uses the host's. */
-static void find_gpus(void)
-{
-    if (nvml.device_count(&nvml.known) != NVML_OK)
-        nvml.known = 0;
-    for (unsigned i = 0; i < nvml.known && nvml.gpus < GPUS_MAX; i++) {
-        nvml_device device;
-        struct nvml_memory figures;
-        if (nvml.device_by_index(i, &device) != NVML_OK ||
-            nvml.memory_info(device, &figures) != NVML_OK)
-            continue;
-        nvml.gpu[nvml.gpus].handle = device;
-        nvml.gpu[nvml.gpus].index = i;
-        nvml.gpus++;
-    }
-}
-
-static void load_nvml(void)
-{
-    const char *name = getenv("HOSTLER_NVML");
-    nvml.library = dlopen(name ? name : "libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!nvml.library) {
-        if (name)
-            log_warn("HOSTLER_NVML: %s", dlerror());
-        return;
-    }
-    if (load_symbols() && nvml.init() == NVML_OK) {
-        find_gpus();
-        return;
-    }
-    log_warn("NVML is installed but does not work: memory of GPUs is not taken into account");
-    dlclose(nvml.library);
-    memset(&nvml, 0, sizeof nvml);
-}
-
-static void unload_nvml(void)
-{
-    if (!nvml.library)
-        return;
-    nvml.shutdown();
-    dlclose(nvml.library);
-    memset(&nvml, 0, sizeof nvml);
-}
-
-static void read_nvml(struct memory_device *out)
-{
-    for (size_t i = 0; i < nvml.gpus; i++, out++) {
-        struct nvml_memory figures;
-        snprintf(out->name, sizeof out->name, "gpu%u", nvml.gpu[i].index);
-        if (nvml.memory_info(nvml.gpu[i].handle, &figures) != NVML_OK)
-            continue;
-        out->total = figures.total;
-        out->available = figures.free;
-    }
-}
-
-/* Calls `each` for the entries of a list; a process has one for each MIG instance that it uses. */
-static void each_listed(nvml_processes_fn *list, nvml_device device,
-                        void (*each)(const struct nvml_process *p, void *ctx), void *ctx)
-{
-    struct nvml_process some[64], *all = some;
-    unsigned count = sizeof some / sizeof *some;
-    int rc = list ? list(device, &count, all) : -1;
-    if (rc == NVML_INSUFFICIENT_SIZE) {
-        count += 16; /* processes may start before the next call */
-        all = calloc(count, sizeof *all);
-        rc = all ? list(device, &count, all) : -1;
-    }
-    for (unsigned i = 0; rc == NVML_OK && i < count; i++)
-        each(&all[i], ctx);
-    if (all != some)
-        free(all);
-}
-
-struct sum {
-    unsigned pid;
-    uint64_t bytes;
-};
-
-static void add_bytes(const struct nvml_process *p, void *ctx)
-{
-    struct sum *sum = ctx;
-    if (p->pid == sum->pid && p->used != NVML_NOT_AVAILABLE)
-        sum->bytes += p->used;
-}
-
-static uint64_t gpu_bytes_listed(nvml_processes_fn *list, nvml_device device, pid_t pid)
-{
-    struct sum sum = {.pid = (unsigned)pid};
-    each_listed(list, device, add_bytes, &sum);
-    return sum.bytes;
-}
-
-struct pids {
-    pid_t *v;
-    size_t n, max;
-};
-
-static void add_pid(const struct nvml_process *p, void *ctx)
-{
-    struct pids *pids = ctx;
-    for (size_t i = 0; i < pids->n; i++)
-        if (pids->v[i] == (pid_t)p->pid)
-            return;
-    if (pids->n < pids->max)
-        pids->v[pids->n++] = (pid_t)p->pid;
-}
-
-size_t memory_gpu_processes(pid_t *out, size_t max)
-{
-    struct pids pids = {.v = out, .max = max};
-    for (size_t i = 0; i < nvml.gpus; i++) {
-        each_listed(nvml.compute_processes, nvml.gpu[i].handle, add_pid, &pids);
-        each_listed(nvml.graphics_processes, nvml.gpu[i].handle, add_pid, &pids);
-    }
-    return pids.n;
-}
-
-static void nvml_bytes_of(pid_t pid, uint64_t *bytes)
-{
-    for (size_t i = 0; i < nvml.gpus; i++) {
-        /* A process that computes and draws is in both lists, with the same figure. */
-        uint64_t compute = gpu_bytes_listed(nvml.compute_processes, nvml.gpu[i].handle, pid);
-        uint64_t graphics = gpu_bytes_listed(nvml.graphics_processes, nvml.gpu[i].handle, pid);
-        bytes[i] = compute > graphics ? compute : graphics;
-    }
-}
 
 /* --- the kernel's files */
 
@@ -213,6 +26,8 @@ static struct {
     struct drm_gpu gpu[GPUS_MAX];
     size_t gpus;
 } kernel = {.root = ""};
+
+static struct card_list cards;
 
 static uint64_t min(uint64_t a, uint64_t b)
 {
@@ -236,11 +51,19 @@ static void read_host(struct memory_device *out)
     out->available = min(out->available, group.room);
 }
 
+static void read_nvml(struct memory_device *out)
+{
+    for (size_t i = 0; i < nvml_devices(); i++, out++) {
+        nvml_name(i, out->name, sizeof out->name);
+        nvml_memory(i, &out->total, &out->available);
+    }
+}
+
 static void read_drm(struct memory_device *out)
 {
     for (unsigned i = 0; i < kernel.gpus; i++, out++) {
         uint64_t used;
-        snprintf(out->name, sizeof out->name, "gpu%u", nvml.known + i);
+        snprintf(out->name, sizeof out->name, "gpu%u", nvml_cards() + i);
         drm_memory(kernel.root, &kernel.gpu[i], &out->total, &used);
         out->available = subtract(out->total, used);
     }
@@ -258,11 +81,28 @@ static uint64_t host_bytes_of(pid_t pid)
 
 /* --- all */
 
+static size_t devices(void)
+{
+    return 1 + nvml_devices() + kernel.gpus;
+}
+
+static void find_drm(const char *root)
+{
+    size_t first = cards.n;
+    kernel.gpus = drm_find(root, kernel.gpu, GPUS_MAX - nvml_devices());
+    drm_add_cards(root, &cards);
+    for (size_t i = first; i < cards.n; i++)
+        for (size_t k = 0; k < kernel.gpus; k++)
+            if (strcmp(cards.card[i].pci, kernel.gpu[k].pci) == 0)
+                cards.card[i].device = (uint8_t)(1 + nvml_devices() + k);
+}
+
 void memory_init_at(const char *root)
 {
-    load_nvml();
+    cards.n = 0;
+    nvml_open(&cards, 1, GPUS_MAX);
     kernel.root = root;
-    kernel.gpus = drm_find(root, kernel.gpu, GPUS_MAX - nvml.gpus);
+    find_drm(root);
     cgroup_find(&kernel.cgroup, root);
 }
 
@@ -273,35 +113,37 @@ void memory_init(void)
 
 void memory_finish(void)
 {
-    unload_nvml();
+    nvml_close();
+    cards.n = 0;
     memset(&kernel, 0, sizeof kernel);
     kernel.root = "";
 }
 
 bool memory_has_gpu(void)
 {
-    return nvml.gpus + kernel.gpus > 0;
+    return devices() > 1;
 }
 
 bool memory_is_complete(void)
 {
-    return drm_is_complete(kernel.root, nvml.gpus > 0 && nvml.gpus == nvml.known);
+    return drm_is_complete(kernel.root, nvml_is_complete());
 }
 
 void memory_read(struct memory_figures *out)
 {
-    *out = (struct memory_figures){.n = 1 + nvml.gpus + kernel.gpus};
+    *out = (struct memory_figures){.n = devices(), .cards = cards};
     read_host(&out->device[0]);
     read_nvml(&out->device[1]);
-    read_drm(&out->device[1 + nvml.gpus]);
+    read_drm(&out->device[1 + nvml_devices()]);
 }
 
 void memory_of_process(pid_t pid, struct memory_use *out)
 {
-    *out = (struct memory_use){.n = 1 + nvml.gpus + kernel.gpus};
+    *out = (struct memory_use){.n = devices()};
     out->bytes[0] = host_bytes_of(pid);
-    nvml_bytes_of(pid, &out->bytes[1]);
-    drm_of_process(kernel.root, pid, kernel.gpu, kernel.gpus, &out->bytes[1 + nvml.gpus]);
+    for (size_t i = 0; i < nvml_devices(); i++)
+        out->bytes[1 + i] = nvml_of_process(i, pid);
+    drm_of_process(kernel.root, pid, kernel.gpu, kernel.gpus, &out->bytes[1 + nvml_devices()]);
 }
 
 static void add_use(struct memory_use *sum, pid_t pid)
@@ -319,11 +161,16 @@ void memory_of_engines(const pid_t *leaders, size_t n, struct memory_use *out)
     family_read(&table, kernel.root, getpid());
     for (size_t i = 0; i < n; i++) {
         size_t k = family_members(&table, leaders[i], false, members);
-        out[i] = (struct memory_use){.n = 1 + nvml.gpus + kernel.gpus};
+        out[i] = (struct memory_use){.n = devices()};
         while (k)
             add_use(&out[i], members[--k]);
     }
     family_finish(&table);
+}
+
+size_t memory_gpu_processes(pid_t *out, size_t max)
+{
+    return nvml_processes(out, max);
 }
 
 uint64_t memory_oom_kills(void)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory by device, and the part of it that engines may use. Devices are `host`, then `gpu0`, `gpu1`, …
- * in NVML's numbering, then cards of other vendors (drm.h), numbered on in the order of their PCI
- * addresses. NVML (libnvidia-ml.so.1) is loaded at run time if it is installed; HOSTLER_NVML names
- * another library (tests).
+ * in NVML's numbering (nvml.h; `gpu0.0`, `gpu0.1`, … are the MIG instances of a card), then cards of other
+ * vendors (drm.h), numbered on in the order of their PCI addresses.
  *
  * Readings block while the kernel or a driver does not answer. The daemon reads in its thread pool only
  * (server/sampler), one reading at a time: nothing here is locked.
@@ -17,18 +16,20 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "engine/card.h"
 
 #define MEMORY_DEVICES_MAX 17 /* the host and 16 GPUs */
 
 struct memory_device {
-    char name[16];      /* `host`, `gpu0`, … */
+    char name[16];      /* `host`, `gpu0`, `gpu0.1`, … */
     uint64_t total;     /* 0: the device does not report it now */
     uint64_t available; /* host: MemAvailable; GPU: free memory as its driver reports it */
 };
 
 struct memory_figures {
     struct memory_device device[MEMORY_DEVICES_MAX];
-    size_t n; /* at least 1: device[0] is the host */
+    size_t n;               /* at least 1: device[0] is the host */
+    struct card_list cards; /* whose memory it is, and those that report none */
 };
 
 /* What one process holds, index for index with memory_figures.device. */

@@ -64,6 +64,11 @@ void budget_finish(struct budget *b)
     }
 }
 
+const struct memory_figures *budget_machine(const struct budget *b)
+{
+    return b->devices ? &b->snapshot->figures : NULL;
+}
+
 uint64_t budget_ceiling(const struct budget *b, size_t device)
 {
     const struct memory_device *d = &b->snapshot->figures.device[device];
@@ -94,7 +99,7 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
         return;
     if (m->learned.footprint.source ==
         FOOTPRINT_UNKNOWN) /* a measurement does not show what it maps */
-        model_estimate(m, b->devices, &m->learned.footprint);
+        model_estimate(m, budget_machine(b), &m->learned.footprint);
     footprint_measure(&m->learned.footprint, use, !i->measured);
     memcpy(i->sched.footprint.bytes, m->learned.footprint.bytes, b->devices * sizeof(uint64_t));
     memcpy(m->sched.next.bytes, m->learned.footprint.bytes, b->devices * sizeof(uint64_t));
@@ -136,7 +141,7 @@ static uint64_t least_on(const struct budget *b, const struct model *m, const st
     uint64_t loaded = f->loaded[device] ? f->loaded[device] : f->bytes[device];
     if (m->entry->header != MODEL_HEADER_READ || b->devices > 2) /* the host and one card */
         return loaded;
-    model_estimate(m, b->devices, &estimate);
+    model_estimate(m, budget_machine(b), &estimate);
     return min(loaded, estimate.bytes[device]);
 }
 
@@ -221,7 +226,7 @@ void budget_apply_preset(const struct budget *b, struct model *m)
 void budget_set_next(struct budget *b, struct model *m)
 {
     if (m->learned.footprint.source == FOOTPRINT_UNKNOWN)
-        model_estimate(m, b->devices, &m->learned.footprint);
+        model_estimate(m, budget_machine(b), &m->learned.footprint);
     budget_footprint(b, m, &m->learned.footprint, &m->sched.next);
 }
 
@@ -232,6 +237,16 @@ void budget_set_next(struct budget *b, struct model *m)
 static uint64_t asked_of(const struct sched_footprint *asked, size_t device)
 {
     return asked->bytes[device] + (device == 0 && asked->weights ? asked->weights->bytes : 0);
+}
+
+/* `text`, which is freed, with what is not known of the figures. */
+static char *with_doubt(char *text, const struct footprint *f)
+{
+    if (!f->undecided)
+        return text;
+    char *both = mem_printf("%s (%s)", text, f->undecided);
+    free(text);
+    return both;
 }
 
 static char *advice_on(const struct budget *b, const struct model *m, size_t d, uint64_t asked)
@@ -275,7 +290,9 @@ char *budget_explain(struct budget *b, const struct model *m)
                 footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
                 (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "", advice);
     }
-    if (!text)
+    if (text)
+        text = with_doubt(text, f);
+    else
         text = mem_printf("model '%s' finds no room: what is loaded is pinned; %s", m->entry->id,
                           advice);
     free(advice);

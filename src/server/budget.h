@@ -36,6 +36,8 @@ struct budget {
 int budget_init(struct budget *b, const struct config *c, const struct snapshot *snapshot,
                 struct error *err) __attribute__((warn_unused_result));
 void budget_finish(struct budget *b);
+/* The devices that count; NULL: memory is not taken into account. */
+const struct memory_figures *budget_machine(const struct budget *b);
 /* What engines may use on a device when no other program uses memory. */
 uint64_t budget_ceiling(const struct budget *b, size_t device);
 /* What they may use there now, as of the snapshot. */

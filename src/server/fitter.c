@@ -15,6 +15,7 @@ struct job {
     struct engine_question question; /* of these: */
     struct engine_args args;
     struct strv env;
+    struct memory_figures machine;
     fitter_done *done; /* NULL: cancelled */
     void *ctx;
     struct engine_estimate result;
@@ -151,6 +152,10 @@ bool fitter_ask(struct fitter *f, const struct engine_program *program,
     strv_copy(&j->env, q->env);
     j->question.args = &j->args;
     j->question.env = &j->env;
+    if (q->machine) {
+        j->machine = *q->machine;
+        j->question.machine = &j->machine;
+    }
     f->n_later += turn == FITTER_LATER;
     if (turn == FITTER_URGENT)
         insert_urgent(f, j);

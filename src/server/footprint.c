@@ -24,16 +24,16 @@ static struct engine_figures figures_of(const struct catalog_model *m)
 
 struct engine_question footprint_question(const struct catalog_model *m,
                                           const struct engine_args *args, const struct strv *env,
-                                          size_t devices)
+                                          const struct memory_figures *machine)
 {
     return (struct engine_question){
-        .figures = figures_of(m), .args = args, .env = env, .devices = devices};
+        .figures = figures_of(m), .args = args, .env = env, .machine = machine};
 }
 
 static void take(struct footprint *out, enum footprint_source source,
                  const struct engine_estimate *e)
 {
-    *out = (struct footprint){.source = source, .mapped = e->mapped};
+    *out = (struct footprint){.source = source, .mapped = e->mapped, .undecided = e->undecided};
     memcpy(out->bytes, e->bytes, sizeof out->bytes);
 }
 

@@ -25,13 +25,15 @@ struct footprint {
     /* MEASURED: what an engine held when it had just become ready, the lowest of all loads; requests add to
      * that (batches, prompt caches), and `bytes` is the most of both. 0 where nobody measured it. */
     uint64_t loaded[MEMORY_DEVICES_MAX];
-    bool alone; /* a load failed for want of memory: the next one gets all there is */
+    const char
+        *undecided; /* ESTIMATED, FITTED: see engine_estimate; a text that is never freed; NULL */
+    bool alone;     /* a load failed for want of memory: the next one gets all there is */
 };
 
-/* What the kind gets to know of a model; it points to `args` and `env`. */
+/* What the kind gets to know of a model; it points to the others. */
 struct engine_question footprint_question(const struct catalog_model *m,
                                           const struct engine_args *args, const struct strv *env,
-                                          size_t devices);
+                                          const struct memory_figures *machine);
 void footprint_estimate(struct footprint *out, const struct engine_kind *kind,
                         const struct engine_question *q);
 /* From the answer of the kind's dry run. */

@@ -4,7 +4,9 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "engine/device_view.h"
 #include "server/budget.h"
 #include "server/model.h"
 #include "server/state.h"
@@ -18,6 +20,12 @@ static void add_text(EVP_MD_CTX *md, const char *text)
     EVP_DigestUpdate(md, text, strlen(text) + 1);
 }
 
+static void add_variable(const char *name, const char *value, void *ctx)
+{
+    add_text(ctx, name);
+    add_text(ctx, value);
+}
+
 /* A hash of all that makes loads differ. It contains no secret and is short, so that a file with thousands of
  * keys is read quickly. */
 static const char *key_of(const struct model *m, char key[2 * KEY_BYTES + 1])
@@ -29,6 +37,7 @@ static const char *key_of(const struct model *m, char key[2 * KEY_BYTES + 1])
     for (size_t i = 0; i < m->launch->argv.n; i++)
         add_text(md, m->launch->argv.v[i]);
     EVP_DigestUpdate(md, &m->entry->size, sizeof m->entry->size);
+    device_view_variables(&m->launch->env, environ, add_variable, md);
     EVP_DigestFinal_ex(md, digest, NULL);
     EVP_MD_CTX_free(md);
     for (size_t i = 0; i < KEY_BYTES; i++)

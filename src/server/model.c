@@ -111,10 +111,11 @@ void model_configure(struct model *m)
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &m->sched});
 }
 
-void model_estimate(const struct model *m, size_t devices, struct footprint *out)
+void model_estimate(const struct model *m, const struct memory_figures *machine,
+                    struct footprint *out)
 {
     const struct engine_question q =
-        footprint_question(m->entry, &m->launch->args, &m->launch->env, devices);
+        footprint_question(m->entry, &m->launch->args, &m->launch->env, machine);
     footprint_estimate(out, m->launch->program->kind, &q);
 }
 

@@ -43,8 +43,9 @@ void model_destroy(struct model *m);
 /* Takes over what the presets say now. A changed command line replaces its engine. */
 void model_configure(struct model *m);
 
-/* By the arithmetic of its kind, for a machine with so many devices. */
-void model_estimate(const struct model *m, size_t devices, struct footprint *out);
+/* By the arithmetic of its kind. `machine`: as in engine_question. */
+void model_estimate(const struct model *m, const struct memory_figures *machine,
+                    struct footprint *out);
 
 /* The state of the instance that clients are told of. */
 enum sched_state model_state(const struct model *m);

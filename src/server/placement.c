@@ -132,8 +132,8 @@ static void require_footprint(struct model *m)
         return;
     m->learned.fit_asked = m->learned.fit_pending = true;
     placement_update_unsure(m);
-    const struct engine_question q =
-        footprint_question(m->entry, &m->launch->args, &m->launch->env, m->host->budget.devices);
+    const struct engine_question q = footprint_question(m->entry, &m->launch->args, &m->launch->env,
+                                                        budget_machine(&m->host->budget));
     fitter_ask(m->host->fitter, m->launch->program, &q, FITTER_URGENT, on_fitted, m);
 }
 

@@ -74,15 +74,44 @@ static const struct own_key {
 
 #define N_OWN_KEYS (sizeof own_keys / sizeof *own_keys)
 
+/* Whether NAME=VALUE is of a variable whose value is a list by commas: CUDA_VISIBLE_DEVICES and the like. */
+static bool is_list_of_devices(const char *text)
+{
+    static const char *const ends[] = {"_VISIBLE_DEVICES", "_DEVICE_SELECTOR"};
+    size_t len = strcspn(text, "=");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t n = strlen(ends[i]);
+        if (len > n && memcmp(text + len - n, ends[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void append_device(char **list, const char *device)
+{
+    char *longer = mem_printf("%s,%s", *list, device);
+    free(*list);
+    *list = longer;
+}
+
 /* The message gives the position, because the value may be a secret. */
 static int set_env(struct strv *env, const char *value, struct error *err)
 {
+    struct strv entries = {0};
+    int rc = 0;
     strv_finish(env);
-    strv_split(env, value, ',');
-    for (size_t i = 0; i < env->n; i++)
-        if (env->v[i][0] == '=' || !strchr(env->v[i], '='))
-            return error_set(err, -EINVAL, "entry %zu of the list is not NAME=VALUE", i + 1);
-    return 0;
+    strv_split(&entries, value, ',');
+    for (size_t i = 0; i < entries.n && !rc; i++) {
+        char *text = entries.v[i], **last = env->n ? &env->v[env->n - 1] : NULL;
+        if (text[0] != '=' && strchr(text, '='))
+            strv_add(env, text);
+        else if (text[0] != '=' && last && is_list_of_devices(*last))
+            append_device(last, text);
+        else
+            rc = error_set(err, -EINVAL, "entry %zu of the list is not NAME=VALUE", i + 1);
+    }
+    strv_finish(&entries);
+    return rc;
 }
 
 static int set_memory(struct memory_limits **memory, const char *value, struct error *err)

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
+#include "engine/device_view.h"
 
 #define MICRO_BATCH 512       /* llama-server's default --ubatch-size */
 #define STATES 16             /* of the embedding's length, that computing a token keeps at once */
@@ -84,51 +86,118 @@ static bool is_mapped(const struct engine_args *args)
            (!mode || strcmp(mode, "auto") == 0 || strcmp(mode, "mmap") == 0);
 }
 
-void llama_estimate(struct engine_estimate *out, const struct engine_question *q)
+/* Adds weights, and what else goes to the device. */
+static void add(struct engine_estimate *out, const struct engine_question *q, size_t device,
+                uint64_t weights, uint64_t rest)
+{
+    out->bytes[device] += rest;
+    if (device == 0 && is_mapped(q->args))
+        out->mapped += weights;
+    else
+        out->bytes[device] += weights;
+}
+
+/* Cards that llama.cpp uses when none is named: `list` gets their devices. */
+static size_t default_devices(const struct device_view *v, size_t *list)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n; i++)
+        if (!v->integrated[i])
+            list[n++] = v->device[i];
+    for (size_t i = 0; i < v->n && !n; i++)
+        list[n++] = v->device[i];
+    return n;
+}
+
+static void estimate_in_view(struct engine_estimate *out, const struct engine_question *q,
+                             const struct device_view *v)
 {
     const struct engine_figures *f = &q->figures;
-    bool offloads = q->devices > 1 && !is_off(q->args, "--n-gpu-layers");
+    size_t devices[VIEW_CARDS_MAX] = {0};
+    size_t n = is_off(q->args, "--n-gpu-layers") ? 0 : default_devices(v, devices);
     uint64_t rest = f->projector_bytes;
     if (f->has_header)
         rest += cache_bytes(f, q->args) + compute_bytes(f, q->args);
     *out = (struct engine_estimate){.bytes[0] = PROCESS};
-    if (offloads) {
-        for (size_t d = 1; d < q->devices; d++)
-            out->bytes[d] = (f->file_bytes + rest) / (q->devices - 1);
-        return;
-    }
-    out->bytes[0] += rest;
-    if (is_mapped(q->args))
-        out->mapped = f->file_bytes;
-    else
-        out->bytes[0] += f->file_bytes;
+    if (!n)
+        add(out, q, 0, f->file_bytes, rest);
+    for (size_t i = 0; i < n; i++)
+        add(out, q, devices[i], f->file_bytes / n, rest / n);
 }
 
-/* llama.cpp numbers the GPUs that it may use: `CUDA1` is the second one, device 2. It calls the host
- * `Host`, and so do we with a name without a number that is not known. */
-static size_t device_of(const char *name, size_t devices)
+/* Where one of several cards may hold something, it counts on each. */
+static void take_most(struct engine_estimate *out, const struct engine_estimate *other)
+{
+    for (size_t d = 0; d < MEMORY_DEVICES_MAX; d++)
+        if (other->bytes[d] > out->bytes[d])
+            out->bytes[d] = other->bytes[d];
+    if (other->mapped > out->mapped)
+        out->mapped = other->mapped;
+}
+
+static void find_views(struct device_views *out, const struct engine_question *q,
+                       enum view_runtime runtime)
+{
+    static const struct card_list none;
+    device_views_find(out, q->machine ? &q->machine->cards : &none, runtime, q->env, environ);
+}
+
+void llama_estimate(struct engine_estimate *out, const struct engine_question *q)
+{
+    struct device_views views;
+    find_views(&views, q, VIEW_BY_CARDS);
+    estimate_in_view(out, q, &views.view[0]);
+    for (size_t i = 1; i < views.n; i++) {
+        struct engine_estimate other;
+        estimate_in_view(&other, q, &views.view[i]);
+        take_most(out, &other);
+    }
+    out->undecided = views.undecided;
+}
+
+/* --- from llama-fit-params */
+
+/* llama.cpp numbers the cards that it sees: `CUDA1` is the second one. It calls the host `Host`, and so do
+ * we with a name that is not known. */
+static size_t device_of(const char *name, const struct device_view *v)
 {
     size_t letters = strcspn(name, "0123456789");
     size_t number = strtoul(name + letters, NULL, 10);
-    return name[letters] && number + 1 < devices ? number + 1 : 0;
+    return name[letters] && number < v->n ? v->device[number] : 0;
+}
+
+static void fit_in_view(struct engine_estimate *out, const struct fit *fit,
+                        const struct engine_question *q, size_t view)
+{
+    size_t projector = 0; /* the last card with weights, or the host */
+    *out = (struct engine_estimate){.bytes[0] = PROCESS};
+    for (size_t i = 0; i < fit->n; i++) {
+        const struct fit_device *f = &fit->device[i];
+        struct device_views views;
+        find_views(&views, q, device_view_runtime(f->name));
+        size_t d = device_of(f->name, &views.view[view % views.n]);
+        add(out, q, d, f->model, f->context + f->compute);
+        projector = f->model && d ? d : projector;
+    }
+    out->bytes[projector] += q->figures.projector_bytes;
 }
 
 void llama_estimate_from_fit(struct engine_estimate *out, const struct fit *fit,
                              const struct engine_question *q)
 {
-    size_t last = 0; /* GPU with weights, or the host: the projector goes there */
-    *out = (struct engine_estimate){.bytes[0] = PROCESS};
-    for (size_t i = 0; i < fit->n; i++) {
-        const struct fit_device *f = &fit->device[i];
-        size_t d = device_of(f->name, q->devices);
-        out->bytes[d] += f->context + f->compute;
-        if (d == 0 && is_mapped(q->args))
-            out->mapped += f->model;
-        else
-            out->bytes[d] += f->model;
-        last = f->model && d > last ? d : last;
+    struct device_views views = {.n = 1};
+    for (size_t i = 0; i < fit->n && views.n == 1; i++) {
+        enum view_runtime runtime = device_view_runtime(fit->device[i].name);
+        if (runtime != VIEW_BY_CARDS)
+            find_views(&views, q, runtime);
     }
-    out->bytes[last] += q->figures.projector_bytes;
+    fit_in_view(out, fit, q, 0);
+    for (size_t i = 1; i < views.n; i++) {
+        struct engine_estimate other;
+        fit_in_view(&other, fit, q, i);
+        take_most(out, &other);
+    }
+    out->undecided = views.undecided;
 }
 
 /* With a unified cache each request may have all of it, else its share. */

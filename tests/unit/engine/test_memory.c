@@ -124,6 +124,7 @@ static void use_fake(void)
     if (!fake)
         skip();
     setenv("HOSTLER_NVML", fake, 1);
+    unsetenv("FAKE_NVML_CARDS");
     unsetenv("FAKE_NVML_FREE");
     unsetenv("FAKE_NVML_PROCESSES");
     unsetenv("FAKE_NVML_SILENT");
@@ -158,6 +159,64 @@ static void test_gpus(void **state)
     memory_finish();
     assert_false(memory_has_gpu());
     assert_int_equal(memory_gpu_processes(pids, 3), 0);
+}
+
+/* A card is known by its UUID and its address; its name is NVML's number. */
+static void test_cards(void **state)
+{
+    static const char *const lists[] = {"1000@1:A", "1000@1:A,1000@2:A",
+                                        "1000@1:A,1000@2:A,1000@3:A,1000@4:B",
+                                        "1@1:A,2@2:A,3@3:A,4@4:A,5@5:A,6@6:A,7@7:A,8@8:A"};
+    struct memory_figures m;
+    (void)state;
+    use_fake();
+    for (size_t n = 1, i = 0; i < 4; i++, n *= 2) {
+        setenv("FAKE_NVML_CARDS", lists[i], 1);
+        memory_init_at(tree);
+        memory_read(&m);
+        assert_int_equal(m.n, 1 + n);
+        assert_int_equal(m.cards.n, n);
+        for (size_t k = 0; k < n; k++)
+            assert_int_equal(m.cards.card[k].device, 1 + k);
+        memory_finish();
+    }
+    setenv("FAKE_NVML_CARDS", "1000@65:NVIDIA A,2000@1:NVIDIA B",
+           1); /* not in the order of addresses */
+    memory_init_at(tree);
+    memory_read(&m);
+    assert_string_equal(m.device[2].name, "gpu1");
+    assert_string_equal(m.cards.card[0].pci, "0000:41:00.0");
+    assert_string_equal(m.cards.card[1].pci, "0000:01:00.0");
+    assert_string_equal(m.cards.card[1].uuid, "GPU-00000001-0000-0000-0000-000000000000");
+    assert_string_equal(m.cards.card[1].product, "NVIDIA B");
+    assert_true(m.cards.card[1].total == 2000 * MIB && m.cards.card[1].vendor == CARD_NVIDIA);
+    memory_finish();
+}
+
+/* Instances are devices of their own, with their part of the card's memory. */
+static void test_instances(void **state)
+{
+    struct memory_figures m;
+    struct memory_use use;
+    (void)state;
+    use_fake();
+    setenv("FAKE_NVML_CARDS", "40000@1:A*2,24000@2:B", 1);
+    setenv("FAKE_NVML_PROCESSES", "0.1:77:500,1:77:30", 1);
+    memory_init_at(tree);
+    memory_read(&m);
+    assert_int_equal(m.n, 4);
+    assert_string_equal(m.device[1].name, "gpu0.0");
+    assert_string_equal(m.device[2].name, "gpu0.1");
+    assert_string_equal(m.device[3].name, "gpu1");
+    assert_true(m.device[2].total == 20000 * MIB);
+    assert_int_equal(m.cards.n, 4);
+    assert_true(m.cards.card[0].partitioned && m.cards.card[0].device == 1);
+    assert_true(m.cards.card[2].instance && m.cards.card[2].device == 2);
+    assert_string_equal(m.cards.card[2].uuid, "MIG-00000001-0000-0000-0000-000000000001");
+    assert_false(m.cards.card[3].instance);
+    memory_of_process(77, &use);
+    assert_true(use.bytes[1] == 0 && use.bytes[2] == 500 * MIB && use.bytes[3] == 30 * MIB);
+    memory_finish();
 }
 
 static void test_many_processes(void **state)
@@ -235,6 +294,9 @@ static void test_cards_after_nvml(void **state)
     write_host();
     write_card(129, "0000:03:00.0", 16384 * MIB, 4096 * MIB);
     write_card(128, "0000:43:00.0", 24576 * MIB, 24577 * MIB);
+    tree_write("/sys/class/drm/renderD128/device/unique_id", "a1b2c3d4e5f60718\n");
+    tree_write("/sys/class/drm/renderD130/device/uevent",
+               "DRIVER=i915\nPCI_ID=8086:56A0\nPCI_SLOT_NAME=0000:00:02.0\n");
     tree_write("/proc/77/fdinfo/9", "drm-pdev:\t0000:03:00.0\ndrm-client-id:\t4\n"
                                     "drm-resident-vram:\t77 MiB\n");
     memory_init_at(tree);
@@ -245,6 +307,14 @@ static void test_cards_after_nvml(void **state)
     assert_string_equal(m.device[3].name, "gpu3");
     assert_true(m.device[2].total == 16384 * MIB && m.device[2].available == 12288 * MIB);
     assert_true(m.device[3].total == 24576 * MIB && m.device[3].available == 0);
+    /* The silent one and Intel's are cards, too, of which no device is known. */
+    static const uint8_t devices[] = {1, 0, 0, 2, 3};
+    assert_int_equal(m.cards.n, 5);
+    for (size_t i = 0; i < m.cards.n; i++)
+        assert_int_equal(m.cards.card[i].device, devices[i]);
+    assert_true(m.cards.card[2].vendor == CARD_INTEL && m.cards.card[4].vendor == CARD_AMD);
+    assert_string_equal(m.cards.card[2].product, "8086:56A0");
+    assert_string_equal(m.cards.card[4].uuid, "GPU-a1b2c3d4e5f60718");
     memory_of_process(77, &use);
     assert_int_equal(use.n, 4);
     assert_true(use.bytes[0] == 6 * MIB && use.bytes[1] == 100 * MIB);
@@ -406,6 +476,8 @@ int main(void)
         cmocka_unit_test(test_host),
         cmocka_unit_test(test_process),
         TREE(test_gpus),
+        TREE(test_cards),
+        TREE(test_instances),
         TREE(test_many_processes),
         TREE(test_silent_gpu),
         TREE(test_broken_nvml),

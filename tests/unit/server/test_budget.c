@@ -28,6 +28,9 @@ static void set_devices(size_t n)
         (struct memory_device){.name = "host", .total = 64 * GIB, .available = 40 * GIB};
     snapshot.figures.device[1] =
         (struct memory_device){.name = "gpu0", .total = 24 * GIB, .available = 20 * GIB};
+    for (size_t i = 1; i < n; i++)
+        card_list_add(&snapshot.figures.cards,
+                      &(struct card){.total = 24 * GIB, .device = (uint8_t)i});
 }
 
 static int set_up(void **state)
@@ -161,7 +164,7 @@ static void a_measured_peak_refuses_nobody(void **state)
     const uint64_t found = 40 * GIB - MARGIN;
     struct footprint estimate;
     (void)state;
-    model_estimate(&h, 2, &estimate);
+    model_estimate(&h, &snapshot.figures, &estimate);
     b->limit[0] = 8 * GIB;
     set_footprint(100 * GIB, 0, GIB);
     h.learned.footprint.source = FOOTPRINT_MEASURED; /* by a daemon that kept the peak alone */
@@ -272,7 +275,7 @@ static void what_is_not_known_is_estimated(void **state)
 {
     struct footprint wanted;
     (void)state;
-    model_estimate(&h, 2, &wanted);
+    model_estimate(&h, &snapshot.figures, &wanted);
     assert_asks(wanted.bytes[0], wanted.bytes[1], 0);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_ESTIMATED);
 }

@@ -83,7 +83,7 @@ static void ask_for(struct asker *a, const char *context)
     struct strv env = {0};
     engine_args_set(&args, engine_options_find(engine.options, "-c", NULL), false, context,
                     ARGS_FROM_COMMAND_LINE);
-    const struct engine_question q = {.args = &args, .env = &env, .devices = 1};
+    const struct engine_question q = {.args = &args, .env = &env};
     fitter_ask(fitter, &engine, &q, FITTER_LATER, note, a);
     engine_args_finish(&args);
 }

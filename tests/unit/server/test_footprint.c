@@ -22,6 +22,7 @@ static int tear_down(void **state)
  */
 
 static struct engine_question asked;
+static const struct memory_figures machine = {.n = 2};
 
 static void estimate(struct engine_estimate *out, const struct engine_question *q)
 {
@@ -35,7 +36,7 @@ static void the_kind_gets_the_figures(void **state)
     struct engine_question q;
     (void)state;
     model.mmproj_info = &(struct gguf_info){.tensor_bytes = 7};
-    q = footprint_question(&model, &args, NULL, 2);
+    q = footprint_question(&model, &args, NULL, &machine);
     footprint_estimate(&f, &kind, &q);
     assert_int_equal(f.source, FOOTPRINT_ESTIMATED);
     assert_int_equal(f.bytes[0], 1);
@@ -43,7 +44,7 @@ static void the_kind_gets_the_figures(void **state)
     assert_int_equal(f.mapped, 3);
     assert_false(f.alone);
     assert_true(asked.figures.has_header);
-    assert_int_equal(asked.devices, 2);
+    assert_ptr_equal(asked.machine, &machine);
     assert_int_equal(asked.figures.file_bytes, SIZE);
     assert_int_equal(asked.figures.projector_bytes, 7);
     assert_int_equal(asked.figures.context_length, 8192);
@@ -53,7 +54,7 @@ static void the_kind_gets_the_figures(void **state)
     assert_int_equal(asked.figures.head_count_kv, 3);
     assert_int_equal(asked.figures.vocab_size, 49152);
     model.header = MODEL_HEADER_PENDING;
-    q = footprint_question(&model, &args, NULL, 2);
+    q = footprint_question(&model, &args, NULL, &machine);
     assert_false(q.figures.has_header);
     assert_int_equal(q.figures.context_length, 0);
 }
@@ -61,7 +62,7 @@ static void the_kind_gets_the_figures(void **state)
 static void a_kind_without_an_estimate(void **state)
 {
     const struct engine_kind kind = {.name = "plain"};
-    const struct engine_question q = footprint_question(&model, &args, NULL, 2);
+    const struct engine_question q = footprint_question(&model, &args, NULL, &machine);
     (void)state;
     footprint_estimate(&f, &kind, &q);
     assert_int_equal(f.bytes[0], SIZE);

@@ -148,7 +148,7 @@ static void estimates_and_usage(void **state)
     (void)state;
     compose_with(SCRIPT);
     m.launch = out;
-    model_estimate(&m, 2, &f);
+    model_estimate(&m, NULL, &f);
     assert_int_equal(f.bytes[0], SCRIPT_BYTES);
     assert_int_equal(f.bytes[1] + f.mapped, 0);
     usage_add(&u, answer, strlen(answer));

@@ -147,6 +147,18 @@ static void settings_of_a_section(void **state)
     assert_int_equal(of("m")->args.n, 0);
 }
 
+/* The commas of a list of devices are its own. */
+static void lists_of_devices(void **state)
+{
+    (void)state;
+    read_text("[m]\nenv = CUDA_VISIBLE_DEVICES=0,1, A=1,ONEAPI_DEVICE_SELECTOR=level_zero:0,1\n");
+    const struct settings *s = &of("m")->settings;
+    assert_int_equal(s->env.n, 3);
+    assert_string_equal(s->env.v[0], "CUDA_VISIBLE_DEVICES=0,1");
+    assert_string_equal(s->env.v[1], "A=1");
+    assert_string_equal(s->env.v[2], "ONEAPI_DEVICE_SELECTOR=level_zero:0,1");
+}
+
 static void a_section_has_the_settings_of_the_defaults(void **state)
 {
     (void)state;
@@ -337,6 +349,7 @@ int main(void)
         CASE(each_form_of_a_key),
         CASE(the_last_of_a_key_counts),
         CASE(settings_of_a_section),
+        CASE(lists_of_devices),
         CASE(a_section_has_the_settings_of_the_defaults),
         CASE(names_and_tags),
         CASE(what_only_the_router_may_set_is_dropped),

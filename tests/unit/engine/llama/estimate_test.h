@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 #include "engine/llama/estimate.h"
@@ -20,6 +21,22 @@
 static struct engine_options *options;
 static struct engine_figures figures;
 static struct engine_args args;
+static struct memory_figures machine;
+
+/* The host, and cards that are alike: gpu0, gpu1, … */
+static inline void set_machine(size_t devices)
+{
+    machine = (struct memory_figures){.n = devices, .cards.n = devices - 1};
+    snprintf(machine.device[0].name, sizeof machine.device[0].name, "host");
+    for (unsigned char i = 1; i < devices; i++) {
+        struct card *card = &machine.cards.card[i - 1];
+        struct memory_device *d = &machine.device[i];
+        *card = (struct card){.product = "NVIDIA A", .total = 24576 * (uint64_t)MIB, .device = i};
+        snprintf(card->pci, sizeof card->pci, "0000:%02x:00.0", i);
+        snprintf(d->name, sizeof d->name, "gpu%d", i - 1);
+        d->total = d->available = card->total;
+    }
+}
 
 static inline void smol_set_up(void)
 {

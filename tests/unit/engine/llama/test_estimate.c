@@ -31,7 +31,8 @@ static int tear_down(void **state)
 
 static void estimate(size_t devices)
 {
-    const struct engine_question q = {.figures = figures, .args = &args, .devices = devices};
+    const struct engine_question q = {.figures = figures, .args = &args, .machine = &machine};
+    set_machine(devices);
     llama_kind.estimate(&f, &q);
 }
 
@@ -162,9 +163,9 @@ static void add(struct fit *fit, const char *name, uint64_t weights, uint64_t co
     d->compute = compute * MIB;
 }
 
-static void take(const struct fit *fit, size_t devices)
+static void take(const struct fit *fit)
 {
-    const struct engine_question q = {.figures = figures, .args = &args, .devices = devices};
+    const struct engine_question q = {.figures = figures, .args = &args, .machine = &machine};
     llama_estimate_from_fit(&f, fit, &q);
 }
 
@@ -174,11 +175,12 @@ static void fitted_on_the_host(void **state)
     (void)state;
     add(&fit, "Host", 92, 90, 106);
     figures.projector_bytes = 10 * MIB;
-    take(&fit, 1);
+    set_machine(1);
+    take(&fit);
     assert_int_equal(f.bytes[0], PROCESS + (90 + 106 + 10) * MIB);
     assert_int_equal(f.mapped, 92 * MIB);
     set_arg("--no-mmap", NULL);
-    take(&fit, 1);
+    take(&fit);
     assert_int_equal(f.bytes[0], PROCESS + (92 + 90 + 106 + 10) * MIB);
     assert_int_equal(f.mapped, 0);
 }
@@ -191,14 +193,15 @@ static void fitted_over_cards(void **state)
     add(&fit, "CUDA0", 1000, 100, 10);
     add(&fit, "CUDA1", 2000, 200, 20);
     add(&fit, "Host", 300, 0, 5);
-    take(&fit, 3);
+    set_machine(3);
+    take(&fit);
     assert_int_equal(f.bytes[0], PROCESS + 5 * MIB);
     assert_int_equal(f.mapped, 300 * MIB);
     assert_int_equal(f.bytes[1], 1110 * MIB);
     assert_int_equal(f.bytes[2], (2220 + 10) * MIB);
     /* A card without weights is not where the other model goes. */
     fit.device[1].model = 0;
-    take(&fit, 3);
+    take(&fit);
     assert_int_equal(f.bytes[1], (1110 + 10) * MIB);
     assert_int_equal(f.bytes[2], 220 * MIB);
 }
@@ -207,20 +210,24 @@ static void fitted_by_other_names(void **state)
 {
     static const char *const on_the_host[] = {"Host",  "CPU",   "CUDA_Host",      "Metal",
                                               "CUDA2", "CUDA9", "CUDA99999999999"};
-    static const char *const on_the_card[] = {"CUDA0", "Vulkan0", "ROCm0", "SYCL0"};
+    static const char *const on_the_card[] = {"CUDA0", "Vulkan0", "ROCm0", "HIP0"};
+    static const enum card_vendor vendors[] = {CARD_NVIDIA, CARD_NVIDIA, CARD_AMD, CARD_AMD};
     (void)state;
     set_arg("--no-mmap", NULL);
     for (size_t i = 0; i < sizeof on_the_host / sizeof *on_the_host; i++) {
         struct fit fit = {0};
         add(&fit, on_the_host[i], 1, 2, 3);
-        take(&fit, 3);
+        set_machine(3);
+        take(&fit);
         assert_int_equal(f.bytes[0], PROCESS + 6 * MIB);
         assert_int_equal(f.bytes[1] + f.bytes[2], 0);
     }
     for (size_t i = 0; i < sizeof on_the_card / sizeof *on_the_card; i++) {
         struct fit fit = {0};
         add(&fit, on_the_card[i], 1, 2, 3);
-        take(&fit, 3);
+        set_machine(3);
+        machine.cards.card[0].vendor = machine.cards.card[1].vendor = vendors[i];
+        take(&fit);
         assert_int_equal(f.bytes[0], PROCESS);
         assert_int_equal(f.bytes[1], 6 * MIB);
     }

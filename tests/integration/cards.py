@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""Machines with cards, for tests: NVML's stand-in, and models of any size without their weights."""
+import pathlib
+import struct
+
+import tiny_model
+from conftest import HOSTLER
+
+NVML = pathlib.Path(HOSTLER).with_name("fake_nvml.so")
+MIB = 1 << 20
+GIB = 1 << 30
+# Of the daemon's environment in the machine that runs the tests.
+NO_VIEWS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+            "GGML_VK_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
+
+
+def machine(cards, free=None, **variables):
+    """The environment of a daemon on a machine with these cards, as FAKE_NVML_CARDS lists them."""
+    return {"HOSTLER_NVML": str(NVML), "FAKE_NVML_CARDS": cards,
+            **({"FAKE_NVML_FREE": free} if free else {}), **variables}
+
+
+def alike(n, mib=24576):
+    return ",".join(f"{mib}@{bus}:NVIDIA A" for bus in range(1, n + 1))
+
+
+def hollow_model(path, layers=8, layer_mib=64, output_mib=32, **metadata):
+    """A model whose header tells of weights that are a hole in the file."""
+    vocabulary, embedding = 1024, 256
+    head = {"general.architecture": "llama", "llama.block_count": layers, "llama.context_length": 4096,
+            "llama.embedding_length": embedding, "llama.attention.head_count": 8,
+            "llama.attention.head_count_kv": 2, "llama.vocab_size": vocabulary}
+    head.update(metadata)
+    tensors = [("token_embd.weight", output_mib), ("output.weight", output_mib)]
+    tensors += [(f"blk.{i}.ffn_up.weight", layer_mib) for i in range(layers)]
+    out = [struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(head))]
+    for key, value in head.items():
+        item = tiny_model.typed(value)
+        out += [tiny_model.packed_string(key), struct.pack("<I", item.kind), tiny_model.packed(item)]
+    offset = 0
+    for name, mib in tensors:
+        rows = mib * MIB // (2 * embedding)
+        out += [tiny_model.packed_string(name), struct.pack("<I2QIQ", 2, embedding, rows, tiny_model.F16, offset)]
+        offset += mib * MIB
+    text = b"".join(out)
+    with open(path, "wb") as f:
+        f.write(text)
+        f.truncate(len(text) + tiny_model.aligned(len(text)) + offset)
+    return path
