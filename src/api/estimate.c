@@ -259,11 +259,10 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
         footprint_question(m->entry, &e->args, &m->launch->env, &host_snapshot(api->host)->figures);
     footprint_estimate(&e->computed, m->launch->program->kind, &q);
     http_exchange_take(x, &events, e);
+    if (!e->other && m->learned.fitted)
+        e->fitted = *m->learned.fitted;
     /* It is known already, or there is nobody to ask. */
-    if ((!e->other && m->learned.fitted.source != FOOTPRINT_UNKNOWN) ||
-        !m->launch->program->kind->dry_run) {
-        if (!e->other)
-            e->fitted = m->learned.fitted;
+    if (e->fitted.source != FOOTPRINT_UNKNOWN || !m->launch->program->kind->dry_run) {
         answer_soon(e, NULL);
     } else if (!fitter_ask(host_fitter(api->host), m->launch->program, &q, FITTER_LATER, on_fitted,
                            e)) {

@@ -46,7 +46,7 @@ void model_json_add_memory(struct model *m, json_t *o)
 
 json_t *model_json_footprint(const struct host *host, const struct footprint *f)
 {
-    if (f->source == FOOTPRINT_UNKNOWN)
+    if (!f || f->source == FOOTPRINT_UNKNOWN)
         return json_null();
     json_t *o = json_pack("{s:s, s:o, s:I}", "source", footprint_source_name(f->source), "memory",
                           model_json_bytes(host, f->bytes), "mapped", (json_int_t)f->mapped);

@@ -17,7 +17,7 @@ json_t *model_json_public_entry(struct model *m);
 json_t *model_json_download(const struct downloads_item *item);
 /* {"host":bytes,"gpu0":bytes}: of each device that is looked at. */
 json_t *model_json_bytes(const struct host *host, const uint64_t *bytes);
-/* {"source","memory","mapped","undecided"?}; null when it is not known. */
+/* {"source","memory","mapped","undecided"?}; null when it is not known, or `f` is NULL. */
 json_t *model_json_footprint(const struct host *host, const struct footprint *f);
 /* `memory` by device and `memory_source`: what its engine has now, without an engine what one would
  * take; without what it maps of a file, which goes on being free memory. Nothing while unknown. */

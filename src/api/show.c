@@ -137,7 +137,7 @@ static json_t *footprints(struct model *m)
     const bool measured = m->learned.footprint.source == FOOTPRINT_MEASURED;
     const bool given = m->learned.footprint.source == FOOTPRINT_GIVEN;
     return json_pack("{s:o, s:o, s:o, s:o}", "estimated", model_json_footprint(m->host, &computed),
-                     "fitted", model_json_footprint(m->host, &m->learned.fitted), "measured",
+                     "fitted", model_json_footprint(m->host, m->learned.fitted), "measured",
                      measured ? model_json_footprint(m->host, &m->learned.footprint) : json_null(),
                      "given",
                      given ? model_json_footprint(m->host, &m->learned.footprint) : json_null());

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "engine/device_view.h"
 #include "server/budget.h"
 #include "server/model.h"
@@ -85,6 +86,15 @@ void learned_recall(const struct state *s, const struct budget *b, struct model 
     if (is_size(load_ms))
         m->sched.load_ms = (uint64_t)json_integer_value(load_ms);
     recall_memory(b, &m->learned.footprint, kept);
+}
+
+void learned_take_fitted(struct learned *l, const struct engine_estimate *fitted)
+{
+    if (!l->fitted)
+        l->fitted = mem_zalloc(sizeof *l->fitted);
+    footprint_from_dry_run(l->fitted, fitted);
+    if (l->footprint.source == FOOTPRINT_ESTIMATED && !l->footprint.alone)
+        l->footprint = *l->fitted;
 }
 
 static json_t *memory_of(const struct budget *b, const uint64_t *bytes)

@@ -18,7 +18,7 @@ struct state;
 
 struct learned {
     struct footprint footprint; /* of its engine */
-    struct footprint fitted;    /* as llama-fit-params says; UNKNOWN: not asked, or no answer */
+    struct footprint *fitted;   /* as llama-fit-params says; NULL: not asked, or no answer */
     bool fit_asked;             /* with the arguments that it has now */
     bool fit_pending;           /* and there is no answer yet */
     uint64_t fit_checked_at;    /* ms: when depends_on_memory() was last false (placement.c) */
@@ -27,6 +27,8 @@ struct learned {
 
 /* Reads what the state folder has of an earlier load, if any. */
 void learned_recall(const struct state *s, const struct budget *b, struct model *m);
+/* The answer of the dry run replaces the estimate, not what was measured. */
+void learned_take_fitted(struct learned *l, const struct engine_estimate *fitted);
 /* Stores the load time, and the memory if it was measured. */
 void learned_keep(struct state *s, const struct budget *b, const struct model *m);
 

@@ -85,11 +85,9 @@ static void on_fitted(const struct engine_estimate *fitted, const char *why, voi
     struct model *m = ctx;
     struct host *host = m->host;
     if (fitted)
-        footprint_from_dry_run(&m->learned.fitted, fitted);
+        learned_take_fitted(&m->learned, fitted);
     else
         log_info("model %s: its memory is estimated: %s", m->entry->id, why);
-    if (fitted && m->learned.footprint.source == FOOTPRINT_ESTIMATED && !m->learned.footprint.alone)
-        m->learned.footprint = m->learned.fitted;
     m->learned.fit_pending = false;
     placement_update_unsure(m);
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
