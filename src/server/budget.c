@@ -85,6 +85,11 @@ uint64_t budget_capacity(const struct budget *b, size_t device)
     return memory_capacity(d, b->snapshot->held[device], b->limit[device], memory_margin(d));
 }
 
+static uint64_t max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void set_apart(const struct model *m, const struct footprint *f, struct sched_footprint *out)
 {
     out->apart = footprint_is_apart(f, m->entry, &m->launch->args);
@@ -100,9 +105,11 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
     if (m->learned.footprint.source ==
         FOOTPRINT_UNKNOWN) /* a measurement does not show what it maps */
         model_estimate(m, budget_machine(b), &m->learned.footprint);
-    footprint_measure(&m->learned.footprint, use, !i->measured);
-    memcpy(i->sched.footprint.bytes, m->learned.footprint.bytes, b->devices * sizeof(uint64_t));
-    memcpy(m->sched.next.bytes, m->learned.footprint.bytes, b->devices * sizeof(uint64_t));
+    learned_measure(&m->learned, i->number, use);
+    for (size_t d = 0; d < b->devices; d++) {
+        m->sched.next.bytes[d] = m->learned.footprint.bytes[d];
+        i->sched.footprint.bytes[d] = max(m->learned.footprint.bytes[d], i->most.bytes[d]);
+    }
     set_apart(m, &m->learned.footprint, &i->sched.footprint);
     set_apart(m, &m->learned.footprint, &m->sched.next);
 }

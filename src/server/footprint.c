@@ -51,24 +51,15 @@ void footprint_from_dry_run(struct footprint *out, const struct engine_estimate 
     take(out, FOOTPRINT_FITTED, e);
 }
 
-void footprint_measure(struct footprint *f, const struct memory_use *use, bool just_loaded)
+void footprint_measure(struct footprint *f, const struct loads *loads)
 {
-    bool first = f->source != FOOTPRINT_MEASURED;
-    for (size_t d = 0; d < use->n; d++) {
-        if (first || use->bytes[d] > f->bytes[d])
-            f->bytes[d] = use->bytes[d];
-        if (first || (just_loaded && (!f->loaded[d] || use->bytes[d] < f->loaded[d])))
-            f->loaded[d] = just_loaded ? use->bytes[d] : 0;
+    for (size_t d = 0; d < MEMORY_DEVICES_MAX; d++) {
+        f->bytes[d] = loads_most(loads, d);
+        f->loaded[d] = loads_loaded(loads, d);
     }
     f->source = FOOTPRINT_MEASURED;
+    f->undecided = NULL;
     f->alone = false;
-}
-
-void footprint_forget(struct footprint *f, const struct memory_use *most)
-{
-    for (size_t d = 0; f->source == FOOTPRINT_MEASURED && d < most->n; d++)
-        if (f->bytes[d] > most->bytes[d])
-            f->bytes[d] -= (f->bytes[d] - most->bytes[d] + 1) / 2;
 }
 
 bool footprint_is_apart(const struct footprint *f, const struct catalog_model *m,

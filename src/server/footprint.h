@@ -9,12 +9,13 @@
 #include "catalog/catalog.h"
 #include "engine/kind.h"
 #include "engine/memory.h"
+#include "server/loads.h"
 
 enum footprint_source {
     FOOTPRINT_UNKNOWN,
     FOOTPRINT_ESTIMATED, /* by the kind's arithmetic */
     FOOTPRINT_FITTED,    /* by the kind's dry run */
-    FOOTPRINT_MEASURED,  /* the most that engines with these arguments were lately seen to have */
+    FOOTPRINT_MEASURED,  /* by the last few loads with these arguments (loads.h) */
     FOOTPRINT_GIVEN,     /* the preset's `memory` */
 };
 
@@ -22,8 +23,8 @@ struct footprint {
     enum footprint_source source;
     uint64_t bytes[MEMORY_DEVICES_MAX]; /* index for index with memory_figures.device, without: */
     uint64_t mapped;                    /* of the model's file, held by the host's page cache */
-    /* MEASURED: what an engine held when it had just become ready, the lowest of all loads; requests add to
-     * that (batches, prompt caches), and `bytes` is the most of both. 0 where nobody measured it. */
+    /* MEASURED: what an engine held when it had just become ready; requests add to that (batches, prompt
+     * caches), and `bytes` is the most of both. */
     uint64_t loaded[MEMORY_DEVICES_MAX];
     const char
         *undecided; /* ESTIMATED, FITTED: see engine_estimate; a text that is never freed; NULL */
@@ -38,12 +39,8 @@ void footprint_estimate(struct footprint *out, const struct engine_kind *kind,
                         const struct engine_question *q);
 /* From the answer of the kind's dry run. */
 void footprint_from_dry_run(struct footprint *out, const struct engine_estimate *e);
-/* Takes over what an engine that is ready has now, where that is more than was measured before.
- * `just_loaded`: it is the first reading of this engine. */
-void footprint_measure(struct footprint *f, const struct memory_use *use, bool just_loaded);
-/* An engine has ended that served requests, and `most` is the most that it held: half of what was measured
- * beyond that is forgotten, so that one large request does not count for ever. */
-void footprint_forget(struct footprint *f, const struct memory_use *most);
+/* What the last loads showed replaces what was estimated. */
+void footprint_measure(struct footprint *f, const struct loads *loads);
 /* Whether the model's load and its end must not overlap with another's: the figures leave some of its
  * memory out (drivers and containers hide some, then they are less than its file), or its engine was
  * told how much memory to leave free (ENGINE_OPTION_MARGIN). */

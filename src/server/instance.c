@@ -121,14 +121,6 @@ static void note_most(struct instance *i, const struct memory_use *use)
             i->most.bytes[d] = use->bytes[d];
 }
 
-/* One that served nobody shows nothing of what requests add. */
-static void forget(struct instance *i)
-{
-    bool served = i->sched.last_used > i->sched.loaded_at;
-    if (i->measured && served && !i->sched.outdated)
-        footprint_forget(&i->model->learned.footprint, &i->most);
-}
-
 void instance_learn(struct instance *i)
 {
     const struct host *host = i->model->host;
@@ -285,7 +277,7 @@ static void end(struct instance *i, const struct engine_exit *how)
     struct engine *e = i->engine;
     note_end(i, how);
     mem_replace(&m->intent.unload_by, NULL);
-    forget(i);
+    learned_end(&m->learned, i->number, i->sched.last_used > i->sched.loaded_at);
     if (how->was_ready)
         keep_learned(i);
     bool oom = ran_out_of_memory(i, how);

@@ -3,11 +3,14 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 #include "engine/device_view.h"
+#include "engine/options.h"
+#include "engine/program.h"
 #include "server/budget.h"
 #include "server/model.h"
 #include "server/state.h"
@@ -27,18 +30,41 @@ static void add_variable(const char *name, const char *value, void *ctx)
     add_text(ctx, value);
 }
 
+static void add_build(EVP_MD_CTX *md, const struct engine_program *program)
+{
+    const char *build = program->options ? engine_options_build(program->options) : "";
+    add_text(md, build);
+    add_text(md, *build || !program->path ? "" : program->path);
+}
+
+/* The names of devices are places: another card there is another device. */
+static void add_devices(EVP_MD_CTX *md, const struct memory_figures *machine)
+{
+    for (size_t c = 0; c < machine->cards.n; c++) {
+        const struct card *card = &machine->cards.card[c];
+        if (!card->device)
+            continue;
+        add_text(md, machine->device[card->device].name);
+        add_text(md, *card->uuid ? card->uuid : card->pci);
+    }
+}
+
 /* A hash of all that makes loads differ. It contains no secret and is short, so that a file with thousands of
  * keys is read quickly. */
-static const char *key_of(const struct model *m, char key[2 * KEY_BYTES + 1])
+static const char *key_of(const struct budget *b, const struct model *m,
+                          char key[2 * KEY_BYTES + 1])
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     EVP_DigestInit_ex(md, EVP_sha256(), NULL);
     add_text(md, m->entry->id);
+    add_build(md, m->launch->program);
     for (size_t i = 0; i < m->launch->argv.n; i++)
         add_text(md, m->launch->argv.v[i]);
     EVP_DigestUpdate(md, &m->entry->size, sizeof m->entry->size);
+    EVP_DigestUpdate(md, &m->entry->created, sizeof m->entry->created);
     device_view_variables(&m->launch->env, environ, add_variable, md);
+    add_devices(md, &b->snapshot->figures);
     EVP_DigestFinal_ex(md, digest, NULL);
     EVP_MD_CTX_free(md);
     for (size_t i = 0; i < KEY_BYTES; i++)
@@ -65,27 +91,66 @@ static bool recall_bytes(const struct budget *b, const json_t *memory, uint64_t 
     return b->devices;
 }
 
-static void recall_memory(const struct budget *b, struct footprint *f, const json_t *kept)
+/* NULL unless all of it is sound. */
+static struct loads *recall_loads(const struct budget *b, const json_t *kept)
 {
-    struct footprint found = {.source = FOOTPRINT_MEASURED};
-    uint64_t loaded[MEMORY_DEVICES_MAX] = {0};
-    const json_t *mapped = json_object_get(kept, "mapped");
-    if (!recall_bytes(b, json_object_get(kept, "memory"), found.bytes) || !is_size(mapped))
+    struct loads *l = mem_zalloc(sizeof *l);
+    while (l->n < LOADS_MOST && l->n < json_array_size(kept)) {
+        const json_t *load = json_array_get(kept, l->n);
+        struct load *to = &l->load[l->n++];
+        if (!recall_bytes(b, json_object_get(load, "loaded"), to->loaded) ||
+            !recall_bytes(b, json_object_get(load, "most"), to->most)) {
+            free(l);
+            return NULL;
+        }
+    }
+    return l;
+}
+
+static void recall_memory(const struct budget *b, struct learned *l, const json_t *kept)
+{
+    const json_t *mapped = json_object_get(kept, "mapped"), *loads = json_object_get(kept, "loads");
+    if (!is_size(mapped) || !json_array_size(loads) || !(l->loads = recall_loads(b, loads)))
         return;
-    if (recall_bytes(b, json_object_get(kept, "loaded"), loaded))
-        memcpy(found.loaded, loaded, sizeof loaded);
-    found.mapped = (uint64_t)json_integer_value(mapped);
-    *f = found;
+    l->footprint = (struct footprint){.mapped = (uint64_t)json_integer_value(mapped)};
+    footprint_measure(&l->footprint, l->loads);
 }
 
 void learned_recall(const struct state *s, const struct budget *b, struct model *m)
 {
     char key[2 * KEY_BYTES + 1];
-    json_t *kept = state_get(s, SECTION, key_of(m, key));
+    json_t *kept = state_get(s, SECTION, key_of(b, m, key));
     json_t *load_ms = json_object_get(kept, "load_ms");
     if (is_size(load_ms))
         m->sched.load_ms = (uint64_t)json_integer_value(load_ms);
-    recall_memory(b, &m->learned.footprint, kept);
+    recall_memory(b, &m->learned, kept);
+}
+
+void learned_measure(struct learned *l, uint64_t number, const struct memory_use *use)
+{
+    if (!l->loads)
+        l->loads = mem_zalloc(sizeof *l->loads);
+    loads_measure(l->loads, number, use);
+    footprint_measure(&l->footprint, l->loads);
+}
+
+void learned_end(struct learned *l, uint64_t number, bool served)
+{
+    if (l->footprint.source != FOOTPRINT_MEASURED)
+        return;
+    loads_end(l->loads, number, served);
+    footprint_measure(&l->footprint, l->loads);
+}
+
+void learned_forget(struct learned *l)
+{
+    free(l->loads);
+    free(l->fitted);
+    l->loads = NULL;
+    l->fitted = NULL;
+    l->footprint = (struct footprint){0};
+    l->fit_asked = l->fit_pending = false;
+    l->fit_checked_at = 0; /* what was found for the old arguments says nothing of the new ones */
 }
 
 void learned_take_fitted(struct learned *l, const struct engine_estimate *fitted)
@@ -106,17 +171,26 @@ static json_t *memory_of(const struct budget *b, const uint64_t *bytes)
     return memory;
 }
 
+static json_t *loads_of(const struct budget *b, const struct loads *l)
+{
+    json_t *loads = json_array();
+    for (unsigned i = 0; i < l->n; i++)
+        json_array_append_new(loads,
+                              json_pack("{s:o, s:o}", "loaded", memory_of(b, l->load[i].loaded),
+                                        "most", memory_of(b, l->load[i].most)));
+    return loads;
+}
+
 /* An earlier measurement stays if there is no new one, as with --memory off. */
 void learned_keep(struct state *s, const struct budget *b, const struct model *m)
 {
     char key[2 * KEY_BYTES + 1];
-    json_t *before = state_get(s, SECTION, key_of(m, key));
+    json_t *before = state_get(s, SECTION, key_of(b, m, key));
     json_t *kept = before ? json_copy(before) : json_object();
     json_object_set_new(kept, "model", json_string(m->entry->id));
     json_object_set_new(kept, "load_ms", json_integer((json_int_t)m->sched.load_ms));
     if (m->learned.footprint.source == FOOTPRINT_MEASURED) {
-        json_object_set_new(kept, "memory", memory_of(b, m->learned.footprint.bytes));
-        json_object_set_new(kept, "loaded", memory_of(b, m->learned.footprint.loaded));
+        json_object_set_new(kept, "loads", loads_of(b, m->learned.loads));
         json_object_set_new(kept, "mapped", json_integer((json_int_t)m->learned.footprint.mapped));
     }
     state_set(s, SECTION, key, kept, MOST);

@@ -32,7 +32,7 @@ void model_destroy(struct model *m)
     strv_finish(&m->tags);
     intent_finish(&m->intent);
     outcome_finish(&m->outcome);
-    free(m->learned.fitted);
+    learned_forget(&m->learned);
     free(m);
 }
 
@@ -44,12 +44,7 @@ static void forget_footprint(struct model *m)
 {
     struct host *host = m->host;
     fitter_cancel(host->fitter, m);
-    m->learned.footprint = (struct footprint){0};
-    free(m->learned.fitted);
-    m->learned.fitted = NULL;
-    m->learned.fit_asked = m->learned.fit_pending = false;
-    m->learned.fit_checked_at =
-        0; /* what was found for the old arguments says nothing of the new ones */
+    learned_forget(&m->learned);
     placement_update_unsure(m);
     learned_recall(host->state, &host->budget, m);
 }

@@ -185,7 +185,7 @@ def test_what_a_load_took_outlasts_a_restart(start, state_dir, how):
 
     def measured():
         """The load time is kept at once, memory when it was read."""
-        return [f for f in kept(state_dir).get("footprints", {}).values() if "memory" in f]
+        return [f for f in kept(state_dir).get("footprints", {}).values() if "loads" in f]
 
     (learned,) = until(measured, what="the file")
     end(server, how)
@@ -194,7 +194,7 @@ def test_what_a_load_took_outlasts_a_restart(start, state_dir, how):
     after = server.get("/hostler/v1/show?model=m1").json
     assert after["status"]["value"] == "unloaded"
     assert after["load_ms"] == before["load_ms"] == learned["load_ms"]
-    assert after["footprint"]["measured"]["memory"]["host"] >= learned["memory"]["host"] > 1 << 20
+    assert after["footprint"]["measured"]["memory"]["host"] >= learned["loads"][0]["most"]["host"] > 1 << 20
     assert after["footprint"]["measured"]["mapped"] == learned["mapped"]
     untouched = server.get("/hostler/v1/show?model=m2").json
     assert untouched["footprint"]["measured"] is None and untouched["load_ms"] == 0
@@ -296,7 +296,7 @@ def test_a_broken_file_is_kept_aside(start, state_dir, text):
     {"holds": {"m1": 7, "m2": {"until": "later"}, "m3": {"until": 1e300, "by": [], "reason": 7},
                "nobody": {"until": None}}},
     {"pins": {"m1": "yes", "m2": None}}, {"of-tomorrow": {"x": 1}},
-    {"footprints": {"x": 7, "y": {"memory": []}}}])
+    {"footprints": {"x": 7, "y": {"loads": [7]}}}])
 def test_a_file_with_other_things_than_expected(start, state_dir, sections):
     write(state_dir, **sections)
     server = start()

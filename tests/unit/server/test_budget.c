@@ -292,9 +292,24 @@ static void it_learns(void **state)
     assert_int_equal(h.sched.next.bytes[1], 6 * GIB);
     assert_asks(5 * GIB, 6 * GIB, 0);
     b->devices = 0;
-    h.learned.footprint = (struct footprint){0};
+    learned_forget(&h.learned);
     budget_learn(b, &instance, &use);
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_UNKNOWN);
+}
+
+/* It was more than most loads are; the engine holds it all the same. */
+static void a_large_one_counts_for_itself(void **state)
+{
+    struct memory_use use = {.n = 2, .bytes = {GIB, GIB}};
+    (void)state;
+    budget_set_next(b, &h);
+    for (instance.number = 1; instance.number <= 3; instance.number++)
+        budget_learn(b, &instance, &use);
+    use.bytes[1] = instance.most.bytes[1] = 9 * GIB;
+    budget_learn(b, &instance, &use);
+    assert_int_equal(h.sched.next.bytes[1], GIB);
+    assert_int_equal(instance.sched.footprint.bytes[1], 9 * GIB);
+    learned_forget(&h.learned);
 }
 
 static void assert_explained(const char *wanted)
@@ -346,6 +361,7 @@ int main(void)
         BUDGET_TEST(what_the_preset_gives),
         BUDGET_TEST(what_is_not_known_is_estimated),
         BUDGET_TEST(it_learns),
+        BUDGET_TEST(a_large_one_counts_for_itself),
         BUDGET_TEST(why_there_is_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

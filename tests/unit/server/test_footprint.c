@@ -84,62 +84,19 @@ static void from_a_dry_run(void **state)
 /* --- measuring ----------------------------------------------------------------------------------
  */
 
-static void the_most_that_was_seen(void **state)
+static void what_loads_took(void **state)
 {
-    struct memory_use use = {.n = 2, .bytes = {10, 20}};
+    struct loads loads = {.n = 1, .load[0] = {.loaded = {10, 20}, .most = {15, 30}}};
     (void)state;
     f = (struct footprint){
         .source = FOOTPRINT_ESTIMATED, .bytes = {1000, 1000}, .mapped = 7, .alone = true};
-    footprint_measure(&f, &use, true); /* it goes before what was thought */
+    footprint_measure(&f, &loads); /* it goes before what was thought */
     assert_int_equal(f.source, FOOTPRINT_MEASURED);
-    assert_int_equal(f.bytes[0], 10);
-    assert_int_equal(f.bytes[1], 20);
+    assert_int_equal(f.bytes[0], 15);
+    assert_int_equal(f.bytes[1], 30);
+    assert_int_equal(f.loaded[1], 20);
     assert_int_equal(f.mapped, 7);
     assert_false(f.alone);
-    use = (struct memory_use){.n = 2, .bytes = {5, 30}};
-    footprint_measure(&f, &use, false);
-    assert_int_equal(f.bytes[0], 10);
-    assert_int_equal(f.bytes[1], 30);
-}
-
-/* What requests added is no part of what a load takes. */
-static void what_loads_took(void **state)
-{
-    struct memory_use use = {.n = 1, .bytes = {10}};
-    (void)state;
-    f = (struct footprint){.source = FOOTPRINT_UNKNOWN};
-    footprint_measure(&f, &use, true);
-    assert_int_equal(f.loaded[0], 10);
-    use.bytes[0] = 500;
-    footprint_measure(&f, &use, false);
-    assert_int_equal(f.loaded[0], 10);
-    footprint_measure(&f, &use, true); /* the reading of another load came late */
-    assert_int_equal(f.loaded[0], 10);
-    use.bytes[0] = 8;
-    footprint_measure(&f, &use, true);
-    assert_int_equal(f.loaded[0], 8);
-    assert_int_equal(f.bytes[0], 500);
-    f.loaded[0] = 0; /* from a daemon that did not measure it */
-    footprint_measure(&f, &use, false);
-    assert_int_equal(f.loaded[0], 0);
-    footprint_measure(&f, &use, true);
-    assert_int_equal(f.loaded[0], 8);
-}
-
-static void one_large_request_does_not_count_for_ever(void **state)
-{
-    const struct memory_use most = {.n = 1, .bytes = {100}};
-    (void)state;
-    f = (struct footprint){.source = FOOTPRINT_MEASURED, .bytes = {500}, .loaded = {90}};
-    footprint_forget(&f, &most);
-    assert_int_equal(f.bytes[0], 300);
-    for (int i = 0; i < 10; i++)
-        footprint_forget(&f, &most);
-    assert_int_equal(f.bytes[0], 100);
-    assert_int_equal(f.loaded[0], 90);
-    f = (struct footprint){.source = FOOTPRINT_GIVEN, .bytes = {500}};
-    footprint_forget(&f, &most);
-    assert_int_equal(f.bytes[0], 500);
 }
 
 #define FOOTPRINT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -150,9 +107,7 @@ int main(void)
         FOOTPRINT_TEST(the_kind_gets_the_figures),
         FOOTPRINT_TEST(a_kind_without_an_estimate),
         FOOTPRINT_TEST(from_a_dry_run),
-        FOOTPRINT_TEST(the_most_that_was_seen),
         FOOTPRINT_TEST(what_loads_took),
-        FOOTPRINT_TEST(one_large_request_does_not_count_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

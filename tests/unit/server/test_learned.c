@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "../catalog/tree.h"
@@ -22,6 +23,7 @@ static struct budget b;
 static struct catalog_model model;
 static struct model h;
 static struct engine_launch launch;
+static struct engine_program program = {.path = "/opt/llama-server"};
 static char id[] = "m";
 
 static void set_devices(const char *second)
@@ -44,7 +46,7 @@ static void set_argument(const char *text)
 /* As another daemon finds the model. */
 static void begin(void)
 {
-    h.learned.footprint = (struct footprint){0};
+    learned_forget(&h.learned);
     h.sched.load_ms = 0;
 }
 
@@ -54,6 +56,7 @@ static int set_up(void **state)
     (void)state;
     model = (struct catalog_model){.id = id, .size = 5 * GIB};
     h = (struct model){.entry = &model, .launch = &launch};
+    launch.program = &program;
     set_devices("gpu0");
     set_argument("4096");
     return state_open(&s, NULL, NULL, &err);
@@ -62,17 +65,22 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    learned_forget(&h.learned);
     strv_finish(&launch.argv);
     state_close(s);
     return 0;
 }
 
+static void measure(uint64_t number, uint64_t host, uint64_t gpu)
+{
+    learned_measure(&h.learned, number, &(struct memory_use){.bytes = {host, gpu}, .n = 2});
+}
+
 static void keep_measured(void)
 {
-    h.learned.footprint = (struct footprint){.source = FOOTPRINT_MEASURED,
-                                             .bytes = {1 * GIB, 3 * GIB},
-                                             .mapped = 2 * GIB,
-                                             .loaded = {GIB / 2, 2 * GIB}};
+    h.learned.footprint.mapped = 2 * GIB;
+    measure(1, GIB / 2, 2 * GIB);
+    measure(1, 1 * GIB, 3 * GIB);
     h.sched.load_ms = 1234;
     learned_keep(s, &b, &h);
     begin();
@@ -116,6 +124,13 @@ static void only_of_the_same_load(void **state)
     model.id = (char[]){"other"};
     assert_false(is_recalled());
     model.id = id;
+    assert_true(is_recalled());
+    model.created++; /* another file in its place */
+    assert_false(is_recalled());
+    model.created--;
+    program.path = "/opt/newer/llama-server";
+    assert_false(is_recalled());
+    program.path = "/opt/llama-server";
     assert_true(is_recalled());
     /* Words that only together are the same. */
     strv_finish(&launch.argv);
@@ -168,6 +183,53 @@ static void what_is_known_stays_known(void **state)
     assert_int_equal(h.sched.load_ms, 99);
 }
 
+static struct card a_card(const char *uuid)
+{
+    struct card c = {.vendor = CARD_NVIDIA, .pci = "0000:01:00.0", .device = 1};
+    snprintf(c.uuid, sizeof c.uuid, "%s", uuid);
+    return c;
+}
+
+static void only_on_the_same_card(void **state)
+{
+    struct card_list *cards = &snapshot.figures.cards;
+    (void)state;
+    cards->n = 1;
+    cards->card[0] = a_card("GPU-1");
+    keep_measured();
+    cards->card[0] = a_card("GPU-2"); /* in the same place */
+    assert_false(is_recalled());
+    cards->card[0] = a_card("GPU-1");
+    assert_true(is_recalled());
+    cards->n = 0;
+}
+
+/* Over restarts, too: so much of what was long ago goes. */
+static void the_last_loads_count(void **state)
+{
+    (void)state;
+    keep_measured();
+    for (uint64_t n = 1; n <= LOADS_MOST; n++) { /* each daemon numbers them anew */
+        assert_true(is_recalled());
+        measure(1, GIB, GIB + n);
+        learned_keep(s, &b, &h);
+    }
+    assert_true(is_recalled());
+    assert_int_equal(h.learned.footprint.bytes[1], GIB + LOADS_MOST - 1);
+    assert_int_equal(h.learned.footprint.loaded[1], GIB + 2);
+}
+
+static void a_load_without_a_request(void **state)
+{
+    (void)state;
+    measure(1, GIB, 3 * GIB);
+    learned_end(&h.learned, 1, true);
+    measure(2, GIB, 2 * GIB);
+    learned_end(&h.learned, 2, false);
+    assert_int_equal(h.learned.loads->n, 1);
+    assert_int_equal(h.learned.footprint.loaded[1], 3 * GIB);
+}
+
 static void open_in(const char *folder)
 {
     struct error err;
@@ -199,12 +261,18 @@ static void nonsense_is_passed_over(void **state)
     static const char *const texts[] = {
         "1",
         "{}",
-        "{\"memory\": {}, \"mapped\": 0}",
-        "{\"memory\": {\"host\": 1}, \"mapped\": 0}",
-        "{\"memory\": {\"host\": 1, \"gpu0\": -1}, \"mapped\": 0}",
-        "{\"memory\": {\"host\": 1, \"gpu0\": \"2\"}, \"mapped\": 0}",
-        "{\"memory\": {\"host\": 1, \"gpu0\": 2}, \"mapped\": -1, \"load_ms\": -5}",
-        "{\"memory\": {\"host\": 1, \"gpu0\": 2}, \"load_ms\": null}",
+        "{\"loads\": [], \"mapped\": 0}",
+        "{\"loads\": [{}], \"mapped\": 0}",
+        "{\"loads\": [{\"loaded\": {\"host\": 1, \"gpu0\": 2}, \"most\": {\"host\": 1}}], "
+        "\"mapped\": 0}",
+        "{\"loads\": [{\"loaded\": {\"host\": 1, \"gpu0\": 2}, \"most\": {\"host\": 1, \"gpu0\": "
+        "-1}}], \"mapped\": 0}",
+        "{\"loads\": [{\"loaded\": {\"host\": 1, \"gpu0\": 2}, \"most\": {\"host\": 1, \"gpu0\": "
+        "\"2\"}}], \"mapped\": 0}",
+        "{\"loads\": [{\"loaded\": {\"host\": 1, \"gpu0\": 2}, \"most\": {\"host\": 1, \"gpu0\": "
+        "2}}], \"mapped\": -1, \"load_ms\": -5}",
+        "{\"loads\": [{\"loaded\": {\"host\": 1, \"gpu0\": 2}, \"most\": {\"host\": 1, \"gpu0\": "
+        "2}}], \"load_ms\": null}",
     };
     struct tree t;
     (void)state;
@@ -221,7 +289,8 @@ static void nonsense_is_passed_over(void **state)
             fail_msg("it was taken: %s", texts[i]);
         close_it();
     }
-    replace(tree_path(&t, "state.json"), "{\"memory\": {\"host\": 1, \"gpu0\": 2}, \"mapped\": 0}");
+    replace(tree_path(&t, "state.json"), "{\"loads\": [{\"loaded\": {\"host\": 1, \"gpu0\": 2}, "
+                                         "\"most\": {\"host\": 1, \"gpu0\": 2}}], \"mapped\": 0}");
     open_in(t.root);
     assert_true(is_recalled());
     close_it();
@@ -235,9 +304,11 @@ static void nonsense_is_passed_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LEARNED_TEST(what_was_measured),         LEARNED_TEST(only_of_the_same_load),
-        LEARNED_TEST(only_on_the_same_devices),  LEARNED_TEST(only_if_measured),
-        LEARNED_TEST(what_is_known_stays_known), LEARNED_TEST(nonsense_is_passed_over),
+        LEARNED_TEST(what_was_measured),        LEARNED_TEST(only_of_the_same_load),
+        LEARNED_TEST(only_on_the_same_devices), LEARNED_TEST(only_if_measured),
+        LEARNED_TEST(only_on_the_same_card),    LEARNED_TEST(the_last_loads_count),
+        LEARNED_TEST(a_load_without_a_request), LEARNED_TEST(what_is_known_stays_known),
+        LEARNED_TEST(nonsense_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
