@@ -61,10 +61,11 @@ lint: ## formatting, clang-tidy, layers, both compilers without a warning
 	@scripts/setup lint
 	@scripts/lint
 
-sim: ## ten million events through the scheduler's simulation
+sim: ## ten million events through each of the scheduler's simulations
 	@scripts/setup test
-	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/sim/sim_sched
+	@$(MAKE) --no-print-directory -j$(JOBS) $(SIM:tests/sim/%.c=$(BUILD)/sim/%)
 	$(BUILD)/sim/sim_sched --events 10000000
+	$(BUILD)/sim/sim_turns --events 10000000
 
 fuzz: ## each fuzz target for a minute (FUZZ_SECONDS)
 	@scripts/setup lint
@@ -132,7 +133,7 @@ SAN_LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/san/obj/llhttp/%.o
 SAN_UNIT := $(UNIT:tests/unit/%.c=$(BUILD)/san/unit/%)
 SAN_FUZZ := $(FUZZ:tests/fuzz/%.c=$(BUILD)/san/fuzz/%)
 
-san: $(BUILD)/san/hostler $(BUILD)/san/hostler_kinds $(SAN_UNIT) $(SAN_FUZZ) $(BUILD)/sim/sim_sched $(BUILD)/san/sim/sim_sched $(BUILD)/san/fake_nvml.so $(BUILD)/san/fail_nth.so
+san: $(BUILD)/san/hostler $(BUILD)/san/hostler_kinds $(SAN_UNIT) $(SAN_FUZZ) $(SIM:tests/sim/%.c=$(BUILD)/sim/%) $(SIM:tests/sim/%.c=$(BUILD)/san/sim/%) $(BUILD)/san/fake_nvml.so $(BUILD)/san/fail_nth.so
 $(BUILD)/san/hostler: $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
 	@echo "  building $@"
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)

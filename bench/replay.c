@@ -38,7 +38,7 @@ struct replay {
     struct engine engines[MODELS_MAX];
     struct sched s;                                  /* hostler, offline */
     struct sched_instance instances[MODELS_MAX + 1]; /* theirs: one a model, and the spare one */
-    unsigned patience;   /* offline: residence as if loads took so many times as long; 0: hostler */
+    unsigned patience;   /* offline: pauses as if loads took so many times as long; 0: hostler */
     unsigned models_max; /* LRU */
     bool parallel;
     unsigned left; /* tasks that are not answered */
@@ -360,7 +360,7 @@ struct result replay_sched(struct trace *t, const struct setting *set, bool para
     p.policy = &policy;
     p.patience = set->patience;
     sched_init(&p.s, &(struct sched_config){.devices = 1,
-                                            .residence_ms = set->residence_ms,
+                                            .turn = set->turn,
                                             .max_wait_ms = set->max_wait_ms,
                                             .loads_max = set->loads_max,
                                             .ceiling = {(uint64_t)t->budget_gb * GB}});
@@ -378,13 +378,12 @@ struct result replay_offline(struct trace *t, bool parallel)
 {
     static const uint64_t waits[] = {10000, 20000, 30000, 60000};
     static const struct {
-        uint64_t residence_ms;
+        unsigned turn;
         unsigned patience;
-    } stays[] = {{0, 1}, {SCHED_NEVER, 1}, {SCHED_NEVER, 2}, {SCHED_NEVER, 4}};
+    } stays[] = {{0, 1}, {2, 1}, {2, 2}, {2, 4}};
     struct result best = {.waited = INFINITY};
     for (unsigned i = 0; i < 32; i++) {
-        struct setting set = {stays[i % 4].residence_ms, waits[i / 4 % 4], i / 16,
-                              stays[i % 4].patience};
+        struct setting set = {waits[i / 4 % 4], stays[i % 4].turn, i / 16, stays[i % 4].patience};
         struct result r = replay_sched(t, &set, parallel);
         if (r.waited < best.waited)
             best = r;

@@ -17,9 +17,10 @@ struct result {
 
 /* hostler's. */
 struct setting {
-    uint64_t residence_ms, max_wait_ms;
+    uint64_t max_wait_ms;
+    unsigned turn;
     unsigned loads_max;
-    unsigned patience; /* 0; offline: residence as if loads took so many times as long */
+    unsigned patience; /* 0; offline: pauses as if loads took so many times as long */
 };
 
 /* `parallel`: loads do not disturb each other. */

@@ -92,7 +92,7 @@ static void create(void)
         .loads_max = 4,
         .devices = 3,
         .max_wait_ms = max_wait_ms,
-        .residence_ms = 10000,
+        .turn = 2,
         .hopeless_ms = 10000,
         .max_failures = 5,
         .back_off_ms = 1000,

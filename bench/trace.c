@@ -190,13 +190,13 @@ static uint64_t no_pause(struct trace *t)
     return between(t, 0, 3);
 }
 
-/* A program that works for `jobs` jobs of some requests, one after the other, and rests between jobs. */
-static void add_program(struct trace *t, unsigned model, unsigned jobs, unsigned most,
-                        uint64_t run_ms, uint64_t rest_ms)
+/* A program that works for `jobs` jobs of `least` to `most` requests, one after the other, and rests between jobs. */
+static void add_program(struct trace *t, unsigned model, unsigned jobs, unsigned least,
+                        unsigned most, uint64_t run_ms, uint64_t rest_ms)
 {
     begin_session(t, false);
     for (unsigned job = 0; job < jobs; job++) {
-        unsigned n = (unsigned)between(t, most / 2, most);
+        unsigned n = (unsigned)between(t, least, most);
         for (unsigned i = 0; i < n; i++)
             add_task(t, model, i ? no_pause(t) : exponential(t, (double)rest_ms),
                      between(t, run_ms / 3, run_ms * 5 / 3));
@@ -210,9 +210,9 @@ static void add_programs(struct trace *t, unsigned models, uint64_t load_ms, uin
     for (unsigned model = 0; model < models; model++)
         add_model_of(t, 10, load_ms, load_ms / 8);
     for (unsigned i = 0; i < 2; i++)
-        add_program(t, 0, 1, 400, run_ms, 10 * run_ms);
+        add_program(t, 0, 1, 300, 400, run_ms, run_ms);
     for (unsigned model = 1; model < models; model++)
-        add_program(t, model, 8, 20, run_ms, 60 * run_ms);
+        add_program(t, model, 8, 3, 12, run_ms, 40 * run_ms);
 }
 
 static void make_quick_loops(struct trace *t)

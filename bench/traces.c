@@ -22,7 +22,7 @@
  *
  * A ratio is of sums over the seeds. Prints Markdown; the same seeds give the same figures.
  *
- *     traces [--seeds N] [--residence MS] [--max-wait MS] [--loads N] [--parallel] [--sweep]
+ *     traces [--seeds N] [--turn N] [--max-wait MS] [--loads N] [--parallel] [--sweep]
  */
 #include <getopt.h>
 #include <math.h>
@@ -43,7 +43,7 @@ static struct options {
     unsigned seeds;
     bool parallel, sweep;
     struct setting set;
-} options = {.seeds = 21, .set = {30000, 30000, 0, 0}};
+} options = {.seeds = 21, .set = {30000, 2, 0, 0}};
 
 struct summary {
     double median, least, most, sum;
@@ -203,42 +203,50 @@ static void print_full_loads(void)
         }
 }
 
-/* hostler to LRU, by trace and in all, for one setting. */
+/* hostler to LRU, by trace and in all, for one setting; then, for each that has work all the time, the share of the
+ * time without an engine that serves, and the worst wait. */
 static void print_setting(const struct setting *set, const double base[TRACE_KINDS])
 {
     static struct figures f;
     double all = 0, all_base = 0;
-    printf("| %llu | %llu | %u |", (unsigned long long)set->residence_ms,
-           (unsigned long long)set->max_wait_ms, set->loads_max);
+    printf("| %u | %llu |", set->turn, (unsigned long long)set->max_wait_ms / 1000);
     for (unsigned k = 0; k < TRACE_KINDS; k++) {
         measure(&trace_kinds[k], HOSTLER, set, &f);
         all += sum_of(&f);
         all_base += base[k];
         printf(" %.2f |", sum_of(&f) / base[k]);
     }
-    printf(" %.2f |\n", all / all_base);
+    printf(" %.2f |", all / all_base);
+    for (unsigned k = 0; k < TRACE_FULL_LOADS; k++) {
+        measure(&trace_full_loads[k], HOSTLER, set, &f);
+        printf(" %.0f %%, %.1f s |", 100 * summarize(f.switching).median,
+               summarize(f.worst).median);
+    }
+    puts("");
 }
 
 static void print_sweep(void)
 {
-    static const uint64_t residences[] = {0, 2000, 5000, 10000, 30000, 60000};
-    static const uint64_t waits[] = {5000, 10000, 15000, 20000, 30000, 60000};
+    static const unsigned turns[] = {0, 1, 2, 3, 4, 8};
+    static const uint64_t waits[] = {10000, 30000, 120000};
     static struct figures f;
     double base[TRACE_KINDS];
-    fputs("| residence_ms | max_wait_ms | loads_max |", stdout);
+    fputs("| turn | max-wait, s |", stdout);
     for (unsigned k = 0; k < TRACE_KINDS; k++) {
         measure(&trace_kinds[k], LRU, NULL, &f);
         base[k] = sum_of(&f);
         printf(" %s |", trace_kinds[k].name);
     }
-    fputs(" all |\n| --- | --- | --- |", stdout);
-    for (unsigned k = 0; k <= TRACE_KINDS; k++)
+    fputs(" all |", stdout);
+    for (unsigned k = 0; k < TRACE_FULL_LOADS; k++)
+        printf(" %s |", trace_full_loads[k].name);
+    fputs("\n| --- | --- |", stdout);
+    for (unsigned k = 0; k <= TRACE_KINDS + TRACE_FULL_LOADS; k++)
         fputs(" --- |", stdout);
     puts("");
-    for (unsigned r = 0; r < sizeof residences / sizeof *residences; r++)
+    for (unsigned t = 0; t < sizeof turns / sizeof *turns; t++)
         for (unsigned w = 0; w < sizeof waits / sizeof *waits; w++)
-            for (unsigned loads = 0; loads < 2; loads++)
-                print_setting(&(struct setting){residences[r], waits[w], loads, 0}, base);
+            print_setting(&(struct setting){waits[w], turns[t], 0, 0}, base);
 }
 
 static uint64_t number(const char *text)
@@ -253,7 +261,7 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
     static const struct option list[] = {{"seeds", required_argument, NULL, 's'},
-                                         {"residence", required_argument, NULL, 'r'},
+                                         {"turn", required_argument, NULL, 't'},
                                          {"max-wait", required_argument, NULL, 'w'},
                                          {"loads", required_argument, NULL, 'l'},
                                          {"parallel", no_argument, NULL, 'p'},
@@ -262,8 +270,8 @@ int main(int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, "", list, NULL)) != -1;) {
         if (c == 's')
             options.seeds = (unsigned)number(optarg);
-        else if (c == 'r')
-            options.set.residence_ms = number(optarg);
+        else if (c == 't')
+            options.set.turn = (unsigned)number(optarg);
         else if (c == 'w')
             options.set.max_wait_ms = number(optarg);
         else if (c == 'l')

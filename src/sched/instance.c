@@ -225,6 +225,8 @@ void sched_instance_stop(struct sched *s, struct sched_instance *i, enum sched_s
     bool leaving = sched_instance_is_leaving(i);
     i->stop_reason = reason;
     i->force = force;
+    if (i->state != SCHED_STOPPING)
+        i->stop_at = s->now;
     sched_instance_set_state(s, i, SCHED_STOPPING);
     if (!i->stop_due)
         TAILQ_INSERT_TAIL(&s->stops, i, stop_link);
@@ -336,6 +338,8 @@ void sched_instance_end(struct sched *s, struct sched_instance *i)
     bool leaving = sched_instance_is_leaving(i);
     if (i->stop_due)
         TAILQ_REMOVE(&s->stops, i, stop_link);
+    if (i->state == SCHED_STOPPING && !i->force)
+        i->model->stop_ms = s->now - i->stop_at;
     i->stop_due = i->force = false;
     i->stop_for = NULL;
     replace_return_place(i);

@@ -46,24 +46,6 @@ static inline bool sched_instance_is_leaving(const struct sched_instance *i)
     return i->state == SCHED_DRAINING || i->state == SCHED_STOPPING;
 }
 
-/*
- * Until when an idle instance stays for the sake of its load. A model that is used again and again
- * leaves pauses, in which others that wait would take its room, and soon make it wait itself. A
- * pause of a quarter of a load is worth waiting for if the model's pauses are like that: one of the
- * last two, since between two bursts there is a long one. Nobody waits for that longer than two
- * loads, which is what changing places and back takes. bench/traces.c shows what it is good for.
- */
-static inline uint64_t sched_instance_resident_until(const struct sched *s,
-                                                     const struct sched_instance *i)
-{
-    const struct sched_model *m = i->model;
-    uint64_t pause = m->load_ms / 4;
-    uint64_t resident = ms_earlier(2 * m->load_ms, s->config.residence_ms);
-    if (m->load_ms < SCHED_QUICK_MS || ms_earlier(m->pauses[0], m->pauses[1]) > pause)
-        return i->loaded_at;
-    return ms_earlier(ms_after(i->loaded_at, resident), ms_after(i->last_used, pause));
-}
-
 /* The one setter of `state`. */
 void sched_instance_set_state(struct sched *s, struct sched_instance *i, enum sched_state state);
 

@@ -6,7 +6,7 @@
  *     it fits, also beside what is reserved for those before it        → loaded
  *     it will fit when the STOPPING instances are gone                 → room is reserved
  *     it will fit without idle instances                               → these are stopped
- *     it is overdue, and will fit without busy instances               → these yield; reserved
+ *     it will fit without busy ones that have had their turn           → these yield; reserved
  *     it would not fit even without all that may ever be stopped       → rejected after hopeless_ms
  *
  * then for each model that waits for memory beside an outdated instance of its own:
@@ -26,6 +26,7 @@
 #include "sched/queue.h"
 #include "sched/replace.h"
 #include "sched/room.h"
+#include "sched/turn.h"
 
 struct probe {
     const struct sched *s;
@@ -43,32 +44,37 @@ static bool is_idle(const struct sched *s, const struct sched_instance *i)
            !sched_instance_is_busy(i);
 }
 
-static bool has_stayed(const struct sched *s, const struct sched_instance *i)
+static bool is_in_pause(const struct sched *s, const struct sched_instance *i)
 {
-    return sched_instance_resident_until(s, i) <= s->now;
+    return turn_is_paused(s, i) && !turn_is_over(s, i);
 }
 
-/* Whether its residence would cost an instance of a higher priority its place. */
-static bool stays_at_the_cost_of_priority(const struct sched *s, const struct sched_instance *i)
+/* Whether its pause would cost an instance of a higher priority its place. */
+static bool pauses_at_the_cost_of_priority(const struct sched *s, const struct sched_instance *i)
 {
     const struct sched_instance *o;
     TAILQ_FOREACH (o, &s->instances, link)
-        if (o->model->priority > i->model->priority && is_idle(s, o) && has_stayed(s, o))
+        if (o->model->priority > i->model->priority && is_idle(s, o) && !is_in_pause(s, o))
             return true;
     return false;
 }
 
-static bool is_idle_and_stayed(const struct sched *s, const struct sched_instance *i)
+static bool is_evictable(const struct sched *s, const struct sched_instance *i)
 {
-    return is_idle(s, i) && (has_stayed(s, i) || stays_at_the_cost_of_priority(s, i));
+    return is_idle(s, i) && (!is_in_pause(s, i) || pauses_at_the_cost_of_priority(s, i));
+}
+
+static bool is_busy_beyond_its_turn(const struct sched *s, const struct sched_instance *i)
+{
+    return (i->state == SCHED_READY || i->state == SCHED_YIELDING) && !i->model->pinned &&
+           sched_instance_is_busy(i) && turn_is_over(s, i);
 }
 
 /* A DRAINING one is the best choice: it is stopped anyhow. */
 static bool may_yield(const struct sched *s, const struct sched_instance *i)
 {
-    bool serves = i->state == SCHED_READY || i->state == SCHED_YIELDING;
-    (void)s;
-    return !i->chosen && (i->state == SCHED_DRAINING || (serves && !i->model->pinned));
+    return !i->chosen && (i->state == SCHED_DRAINING || is_evictable(s, i) ||
+                          (!i->spared && is_busy_beyond_its_turn(s, i)));
 }
 
 static bool may_ever_go(const struct sched *s, const struct sched_instance *i)
@@ -79,8 +85,7 @@ static bool may_ever_go(const struct sched *s, const struct sched_instance *i)
 
 /* Which instances take nothing of a room, beside the STOPPING ones. */
 static victims_filter *const filters[ROOMS] = {
-    [ROOM_STAYED] = is_idle_and_stayed,
-    [ROOM_IDLE] = is_idle,
+    [ROOM_IDLE] = is_evictable,
     [ROOM_YIELD] = may_yield,
     [ROOM_EMPTY] = may_ever_go,
 };
@@ -213,14 +218,14 @@ static enum place_result place_one(struct sched *s, struct probe *p, struct sche
         reserve(p, m);
         return PLACE_NOTHING;
     }
-    if (choose(p, f, overdue ? ROOM_IDLE : ROOM_STAYED, &victims)) {
+    if (choose(p, f, ROOM_IDLE, &victims)) {
         stop_idle(s, m, &victims);
         return PLACE_CHANGED;
     }
-    if (!overdue)
+    if (!overdue && !s->config.turn)
         return PLACE_NOTHING;
     if (!choose(p, f, ROOM_YIELD, &victims)) {
-        p->blocked = true;
+        p->blocked |= overdue;
         return PLACE_NOTHING;
     }
     if (stop_idle(s, m, &victims))
@@ -316,6 +321,18 @@ static int64_t highest_priority(const struct sched_model *m)
     return highest;
 }
 
+/* Busy ones of a higher priority do not yield to what follows. */
+static void spare_above(struct probe *p, int64_t priority)
+{
+    struct sched_instance *i;
+    TAILQ_FOREACH (i, &p->s->instances, link) {
+        bool yields = may_yield(p->s, i);
+        i->spared = i->model->priority > priority;
+        if (yields && !may_yield(p->s, i))
+            room_take(&p->rooms[ROOM_YIELD], i);
+    }
+}
+
 /* The models of that priority from `first` on, by age; `*below` becomes the next lower priority. */
 static enum place_result place_priority(struct sched *s, struct probe *p, struct sched_model *first,
                                         int64_t priority, int64_t *below,
@@ -323,6 +340,7 @@ static enum place_result place_priority(struct sched *s, struct probe *p, struct
 {
     enum place_result result;
     *below = INT64_MIN;
+    spare_above(p, priority);
     for (struct sched_model *m = first; m; m = TAILQ_NEXT(m, queue_link)) {
         if (m->priority < priority && m->priority > *below)
             *below = m->priority;
@@ -378,7 +396,7 @@ static __attribute__((noinline)) enum place_result place_all(struct sched *s,
     struct probe p = {.s = s};
     struct sched_instance *i;
     TAILQ_FOREACH (i, &s->instances, link)
-        i->chosen = false;
+        i->chosen = i->spared = false;
     probe_rooms(&p, ++s->probes, ROOM_EMPTY);
     enum place_result result = place_waiting(s, &p, action);
     if (result == PLACE_NOTHING)
@@ -406,7 +424,7 @@ static void probe_again(struct probe *p, const struct sched_footprint *footprint
             room_reset(i->footprint.weights, s->probes);
     if (footprint->weights)
         room_reset(footprint->weights, s->probes);
-    probe_rooms(p, s->probes, ROOM_STAYED);
+    probe_rooms(p, s->probes, ROOM_IDLE);
 }
 
 bool place_would_fit_beside(const struct sched *s, const struct sched_model *m,
@@ -423,7 +441,7 @@ bool place_would_fit(const struct sched *s, const struct sched_footprint *footpr
     struct probe p = {.s = s, .without = without};
     probe_again(&p, footprint);
     out->n = 0;
-    return fits(&p, footprint, ROOM_NOW) || choose(&p, footprint, ROOM_STAYED, out);
+    return fits(&p, footprint, ROOM_NOW) || choose(&p, footprint, ROOM_IDLE, out);
 }
 
 /* Times that had passed at the last pass were taken into account then. */
@@ -445,8 +463,7 @@ uint64_t place_deadline(const struct sched *s)
     TAILQ_FOREACH (m, &s->replacements, queue_link)
         at = ms_earlier(at, if_new(s, m->retry_at));
     TAILQ_FOREACH (i, &s->instances, link)
-        if (s->queued && (i->state == SCHED_READY || i->state == SCHED_YIELDING) &&
-            !sched_instance_is_busy(i))
-            at = ms_earlier(at, if_new(s, sched_instance_resident_until(s, i)));
+        if (s->queued && (i->state == SCHED_READY || i->state == SCHED_YIELDING))
+            at = ms_earlier(at, turn_deadline(s, i));
     return at;
 }

@@ -20,10 +20,9 @@
 enum room_when {
     ROOM_NOW,
     ROOM_LATER,
-    ROOM_STAYED, /* also without those that are idle and not in residence */
-    ROOM_IDLE,   /* also without those that are idle */
-    ROOM_YIELD,  /* also without those that may yield */
-    ROOM_EMPTY,  /* also without all that may ever be stopped */
+    ROOM_IDLE,  /* also without those that are idle and may be stopped */
+    ROOM_YIELD, /* also without those that may yield */
+    ROOM_EMPTY, /* also without all that may ever be stopped */
     ROOMS
 };
 

@@ -10,7 +10,8 @@
  *     queue.c     waiting requests, models that wait      replace.c  an instance by its successor
  *     instance.c  states, leases, drains, stops           failure.c  crashes, loads that fail
  *     unread.c    requests that nobody reads
- *     place.c     who gets room, by room.c, victims.c     query.c    questions that change nothing
+ *     place.c     who gets room, by room.c, victims.c     turn.c     how long one keeps its place
+ *     query.c     questions that change nothing
  */
 #include "sched/sched.h"
 
@@ -21,6 +22,7 @@
 #include "sched/place.h"
 #include "sched/queue.h"
 #include "sched/replace.h"
+#include "sched/turn.h"
 #include "sched/unread.h"
 
 /* --- Requests --------------------------------------------------------------------------------- */
@@ -39,8 +41,7 @@ static void note_pause(const struct sched *s, struct sched_model *m)
 {
     if (m->waiting || is_any_busy(m))
         return;
-    m->pauses[1] = m->pauses[0];
-    m->pauses[0] = s->now - m->last_used;
+    turn_note_pause(s, m);
 }
 
 static void on_request(struct sched *s, struct sched_request *r)
@@ -216,7 +217,7 @@ static void on_ready(struct sched *s, struct sched_instance *i)
     if (i->state != SCHED_LOADING)
         return;
     sched_instance_set_state(s, i, SCHED_READY);
-    i->loaded_at = i->last_granted = i->last_used = m->last_used = s->now;
+    s->ready_at = i->loaded_at = i->last_granted = i->last_used = m->last_used = s->now;
     m->oom_retried = false;
     m->retries = 0;
     replace_finish(s, i);

@@ -40,20 +40,28 @@
  *    that have waited `max_wait_ms` (overdue), oldest first; then by priority, and oldest first
  *    among equals. A model is as old as its oldest waiting request, or the operator's load request
  *    if that is older. All waiters of a model share its load and are granted in order of arrival.
- *  - Eviction. Room is made by stopping instances that are READY or YIELDING, idle, not pinned and
- *    not in residence: those of the lowest priority that suffice, and among these the set that does
- *    the least harm: the cost to bring a model back (its load time) by the time it was not used.
- *    The set is minimal: no member could be left out.
- *  - Residence. An instance is in residence for at most two load times (and `residence_ms`) after
- *    its load, while its last use is less than a quarter of a load time ago, if one of the last two
- *    pauses in the model's use was as short and the load was not quick. An overdue model does
- *    not respect residence, and residence never costs an instance of a higher priority its place.
+ *  - Turns. An instance keeps its place from its load on for `turn` times what it takes to stop it
+ *    and load the model that has waited the longest, and to stop that and load it again, by what
+ *    stops and loads of the two took; at least for SCHED_TURN_MIN_MS, at most for `max_wait_ms`.
+ *    Whoever comes when that time has passed waits half as long as those stops and loads take:
+ *    an instance that is busy now may be idle soon. So where models on one place have work all the
+ *    time, at most 1 / (1 + 2 * `turn`) of it is spent on stops and loads, if `max_wait_ms` allows
+ *    turns of that length. No turn lasts longer than `max_wait_ms` after its load and somebody's
+ *    arrival.
+ *  - Eviction. Room is made by stopping instances that are READY or YIELDING, idle and not pinned,
+ *    and that are in a pause only if their turn is over: those of the lowest priority that suffice,
+ *    and among these the set that does the least harm: the cost to bring a model back (its load
+ *    time) by the time it was not used. The set is minimal: no member could be left out.
+ *  - Pauses. An idle instance is in a pause while its last use is less than a quarter of a load time
+ *    ago (SCHED_PAUSE_MIN_MS at least), if one of the last two pauses in the model's use for which
+ *    others could have waited was as short. A pause keeps no place from a model for which an
+ *    instance of a higher priority would be stopped otherwise.
  *  - Gaps. A model for which there is no room yet does not hold up others that fit into what is
  *    left, but these take no room from the models before them for which room is being made.
- *  - Yielding. When a model is overdue (`max_wait_ms` 0: at once; SCHED_NEVER: never) and idle
- *    instances do not suffice, busy ones yield: they get no new leases, finish the leases they
- *    have, and are stopped. New requests for a yielding model wait like any other's. When the need
- *    ends, the instance is READY again.
+ *  - Yielding. When idle instances do not suffice, busy ones whose turn is over yield: they get no
+ *    new leases, finish the leases they have, and are stopped. They yield to models of their own
+ *    priority and of higher ones, and to all that are overdue. New requests for a yielding model
+ *    wait like any other's. When the need ends, the instance is READY again.
  *  - Too large. A model that can never fit is rejected; so is one that did not fit for
  *    `hopeless_ms` even with every instance gone that may be stopped.
  *  - Timeout. A request that has waited `wait_timeout_ms` is rejected (0: never), also while its
@@ -119,6 +127,8 @@
 #define SCHED_DEVICES 17    /* device 0 is the host */
 #define SCHED_QUICK_MS 1000 /* the cost of a faster load is not taken into account */
 #define SCHED_RECENT_MS 4000
+#define SCHED_TURN_MIN_MS 500 /* of a turn: loads that cost next to nothing are not free, either */
+#define SCHED_PAUSE_MIN_MS 50 /* of a pause that is waited for: a program's, between two requests */
 #define SCHED_RETRY_MS 250
 #define SCHED_RETRY_MAX_MS 5000
 #define SCHED_UNLIMITED ((uint64_t)INT64_MAX / 4)
@@ -201,7 +211,7 @@ struct sched_weights {
     uint64_t bytes;
     /* Scratch of the scheduler: how many map it in each room of a probe, see room.h. */
     uint64_t probe;
-    unsigned users[6];
+    unsigned users[5];
 };
 
 /* What an engine takes. */
@@ -232,6 +242,7 @@ struct sched_instance {
     bool stop_due;        /* SCHED_ACT_STOP is due: is in sched.stops */
     bool force;           /* that stop does not wait for leases */
     bool chosen;          /* scratch of place(): to yield */
+    bool spared;          /* scratch of place(): not for models of a lower priority */
     enum sched_stop_reason stop_reason; /* DRAINING, STOPPING, and after */
     uint64_t drain_until;               /* DRAINING */
     unsigned leases; /* requests granted and not finished, also after it is gone */
@@ -241,7 +252,8 @@ struct sched_instance {
     uint64_t
         wanted_since;    /* the operator's load request that it is loaded for; SCHED_NEVER: none */
     uint64_t spawned_at; /* when its load began */
-    uint64_t loaded_at;  /* when it became READY */
+    uint64_t loaded_at;  /* when it became READY: its turn begins */
+    uint64_t stop_at;    /* when its stop was decided */
     uint64_t last_granted; /* when it was last given a lease (loaded_at before the first), and */
     uint64_t last_used; /* when its last lease ended; loaded_at before the first. No passive ones */
     const struct sched_model *stop_for; /* EVICTED: who needed the room, until the STOP is pulled */
@@ -293,7 +305,10 @@ struct sched_model {
     uint64_t retry_at; /* not loaded before */
     uint64_t hopeless_since; /* since when there was no room for it in any case; SCHED_NEVER */
     uint64_t last_used;      /* when a lease of any instance ended, or an instance became READY */
-    uint64_t pauses[2];      /* ms: from then to the next request; the last pause, the one before */
+    uint64_t stop_ms; /* what the last stop of an instance took, without force; 0: not known */
+    uint64_t
+        pauses[2]; /* ms: the last two pauses in its use for which others could have waited, the
+                           newest first; SCHED_NEVER: one that no waiting would have outlasted */
     struct sched_requests queue;
     struct sched_model_instances instances; /* that are not UNLOADED, newest first */
     TAILQ_ENTRY(sched_model) queue_link;    /* in the list that `waits` says */
@@ -309,10 +324,11 @@ struct sched_config {
     uint64_t max_wait_ms; /* after which a waiting model makes busy instances yield; 0: at once */
     uint64_t wait_timeout_ms; /* 0: none */
     uint64_t unread_ms;       /* how long a request that nobody reads keeps its instance */
-    uint64_t residence_ms;    /* most that an idle instance stays for the sake of its load time */
-    uint64_t hopeless_ms;     /* how long other programs are given to free memory */
-    unsigned max_failures;    /* in a row; 0: no limit */
-    uint64_t back_off_ms;     /* after the second failure in a row; 0: none */
+    unsigned turn; /* a turn lasts so many times what changing places and back takes; 0: until a
+                      model is overdue */
+    uint64_t hopeless_ms;  /* how long other programs are given to free memory */
+    unsigned max_failures; /* in a row; 0: no limit */
+    uint64_t back_off_ms;  /* after the second failure in a row; 0: none */
     bool overlap; /* memory figures are complete: a load may begin beside an instance that leaves */
     uint64_t spare; /* bytes on each device that must be left then */
     /* What all instances together could ever have on a device. */
@@ -417,6 +433,7 @@ struct sched {
     struct sched_config config;
     uint64_t now;
     uint64_t placed_at; /* when room was last handed out */
+    uint64_t ready_at;  /* when an instance last became READY */
     uint64_t probes;    /* how often */
     bool dirty;         /* something changed since: it must be done again */
     bool shutdown;

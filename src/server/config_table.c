@@ -405,7 +405,7 @@ static const struct config_entry options[] = {
       "TIME",
       "HOSTLER_MAX_WAIT",
       "30s",
-      "how long others wait for a loaded model that stays busy"},
+      "how long others wait at most for a loaded model that stays busy"},
      FIELD(KIND_TIME, max_wait_ms)},
     {{{"--unread-grace"},
       "TIME",

@@ -17,7 +17,7 @@
 #include "server/warm.h"
 
 #define MEMORY_MS 500 /* how often memory is read while a model waits for it */
-#define RESIDENCE_MS 30000
+#define TURN 2        /* of the time at most a fifth goes into stops and loads: bench/traces.c */
 #define HOPELESS_MS 10000 /* how long a model may wait for other programs' memory */
 #define FAILURES_MAX 5
 #define BACK_OFF_MS 1000
@@ -305,7 +305,7 @@ static void init_scheduler(struct host *h)
         .max_wait_ms = c->max_wait_ms,
         .wait_timeout_ms = c->load_timeout_ms,
         .unread_ms = c->unread_grace_ms,
-        .residence_ms = RESIDENCE_MS,
+        .turn = TURN,
         .hopeless_ms = HOPELESS_MS,
         .max_failures = FAILURES_MAX,
         .back_off_ms = BACK_OFF_MS,

@@ -23,7 +23,8 @@
  *
  *     max_wait + N * (T + L + K) + T + L + K,   and never more than wait_timeout if there is one.
  *
- * It holds whatever new requests come to the resident models, and without max_wait if none come.
+ * Where there are turns, each engine that serves may have one first, of max_wait at most; sim_turns
+ * holds turns to closer bounds. It holds whatever new requests come to the resident models, and without max_wait if none come.
  *
  *     sim_sched [--seed N] [--events N] [--worlds N] [--only OPS] [-v]
  *
@@ -56,7 +57,7 @@ struct engine {
     unsigned id;
     struct catalog_model *model;
     bool outdated;         /* its model's arguments have changed since */
-    bool yielded;          /* when that was last noticed */
+    bool yielded;          /* when that was last noticed, before its stop */
     bool has_place;        /* until its replacement takes it over */
     uint64_t wanted_since; /* by the operator whom it was spawned for; SCHED_NEVER */
     bool draining;         /* somebody asked it to end: until when, why, and whether at once */
@@ -102,7 +103,8 @@ struct world {
     bool interrupted; /* events came since the first of the actions that are being pulled */
     bool ending;      /* the end phase has begun */
     bool resident;    /* in the end phase: whoever is served asks again */
-    const struct engine *victim; /* that is being judged */
+    const struct engine *victim;       /* that is being judged */
+    const struct catalog_model *first; /* whose turn it is, while that is being judged */
     uint64_t seed, random, now, event, arrivals;
     uint64_t ticked_at;
     unsigned op; /* of random_event(): what is drawn in it depends on this and the seed alone */
@@ -165,12 +167,11 @@ __attribute__((noreturn)) static void fail(const struct world *w, int line, cons
     for (uint64_t i = first; i < w->traced && !verbose; i++)
         puts(w->trace[i % TRACE_LINES]);
     printf("config: models=%u models_max=%u loads_max=%u max_queue=%u devices=%u max_wait=%llu "
-           "wait_timeout=%llu residence=%llu hopeless=%llu max_failures=%u strict=%d plain=%d\n",
+           "wait_timeout=%llu turn=%u hopeless=%llu max_failures=%u strict=%d plain=%d\n",
            w->n_models, w->config.models_max, w->config.loads_max, w->config.max_queue,
            w->config.devices, (unsigned long long)w->config.max_wait_ms,
-           (unsigned long long)w->config.wait_timeout_ms,
-           (unsigned long long)w->config.residence_ms, (unsigned long long)w->config.hopeless_ms,
-           w->config.max_failures, w->strict, w->plain);
+           (unsigned long long)w->config.wait_timeout_ms, w->config.turn,
+           (unsigned long long)w->config.hopeless_ms, w->config.max_failures, w->strict, w->plain);
     printf("FAILED (line %d): %s\nseed %llu, event %llu, op %u\n", line, what,
            (unsigned long long)w->seed, (unsigned long long)w->event, w->op);
     failed_line = line;
@@ -419,16 +420,45 @@ static bool is_idle(const struct world *w, const struct engine *e)
     return e->state == ENGINE_UP && !e->draining && !e->model->m.pinned && !count_readers(w, e);
 }
 
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* From when on the engine must give its place to the model that has waited the longest. */
+static uint64_t turn_end(const struct world *w, const struct engine *e)
+{
+    uint64_t most = w->config.max_wait_ms;
+    const struct sched_model *m = &e->model->m, *other = TAILQ_FIRST(&w->s.waiting_models);
+    if (!w->config.turn)
+        return other && sum(other->waiting_since, most) <= w->now ? 0 : SCHED_NEVER;
+    uint64_t change = m->stop_ms + m->load_ms + (other ? other->stop_ms + other->load_ms : 0);
+    uint64_t turn = greater(w->config.turn * change, SCHED_TURN_MIN_MS);
+    uint64_t end = sum(e->loaded, smaller(turn, most));
+    return other ? greater(end, sum(other->waiting_since, smaller(change / 2, most))) : end;
+}
+
+static bool has_had_turn(const struct world *w, const struct engine *e)
+{
+    return e->i.state == SCHED_YIELDING || e->yielded || turn_end(w, e) <= w->now;
+}
+
+/* Not in a pause that is worth waiting for. */
 static bool stayed(const struct world *w, const struct engine *e)
 {
     const struct sched_model *m = &e->model->m;
-    uint64_t twice = 2 * m->load_ms, pause = m->load_ms / 4;
-    uint64_t resident = twice < w->config.residence_ms ? twice : w->config.residence_ms;
-    return m->load_ms < SCHED_QUICK_MS || sum(e->loaded, resident) <= w->now ||
-           sum(e->last_used, pause) <= w->now || (m->pauses[0] > pause && m->pauses[1] > pause);
+    uint64_t pause = greater(m->load_ms / 4, SCHED_PAUSE_MIN_MS);
+    bool paused = w->config.turn && sum(e->last_used, pause) > w->now &&
+                  (m->pauses[0] <= pause || m->pauses[1] <= pause);
+    return !paused || has_had_turn(w, e);
 }
 
-/* A residence holds nobody of a higher priority out. */
+/* A pause holds nobody of a higher priority out. */
 static bool has_stayed(const struct world *w, const struct engine *e)
 {
     bool better = false;
@@ -474,15 +504,13 @@ static bool who_leaves_or_is_idle(const struct world *w, const struct engine *e)
     return leaves(e) || (is_idle(w, e) && has_stayed(w, e));
 }
 
-static bool who_leaves_or_is_idle_anyhow(const struct world *w, const struct engine *e)
-{
-    return leaves(e) || is_idle(w, e);
-}
-
+/* To the model whose turn it is. */
 static bool who_could_yield(const struct world *w, const struct engine *e)
 {
-    (void)w;
-    return leaves(e) || e->draining || (e->state == ENGINE_UP && !e->model->m.pinned);
+    bool above = e->model->m.priority > w->first->m.priority && !is_late(w, w->first);
+    bool may_yield = e->state == ENGINE_UP && !e->model->m.pinned && !above && has_had_turn(w, e);
+    return leaves(e) || e->draining || (is_idle(w, e) && has_stayed(w, e)) ||
+           (may_yield && count_readers(w, e));
 }
 
 static bool who_is_not_pinned(const struct world *w, const struct engine *e)
@@ -729,7 +757,7 @@ static bool will_leave(const struct world *w, const struct engine *e)
 static void check_need(struct world *w, const struct engine *e, const struct catalog_model *cause)
 {
     CHECK(cause && cause != e->model, "an eviction for nobody");
-    CHECK(is_idle(w, e) && (has_stayed(w, e) || is_late(w, cause)), "not evictable");
+    CHECK(is_idle(w, e) && has_stayed(w, e), "not evictable");
     w->victim = e;
     /* Rejections that follow from an eviction are pulled before it, and what came meanwhile may free room. */
     CHECK(w->interrupted || !is_first(w, cause) || !fits_without(w, cause, will_leave),
@@ -874,7 +902,9 @@ static void perform_stop(struct world *w, struct engine *e, const struct sched_a
 static void perform_drop(struct world *w, struct catalog_model *m, enum sched_reject_reason why)
 {
     trace(w, "    drop %c: %s", 'A' + index_of(w, &m->m), sched_reject_name(why));
-    CHECK(why != SCHED_REJECT_WAIT_TIMEOUT || m->m.retries, "only what is tried again has a limit");
+    /* In the others its tries may have been forgiven since that was decided. */
+    CHECK(why != SCHED_REJECT_WAIT_TIMEOUT || m->m.retries || !w->strict,
+          "only what is tried again has a limit");
     m->wanted = false;
 }
 
@@ -1021,15 +1051,14 @@ static void check_turn(struct world *w)
     const struct catalog_model *first = first_in_turn(w);
     if (!first || !is_first(w, first) || sched_deadline(&w->s) <= w->now || w->s.capacity_pending)
         return;
-    bool overdue = is_late(w, first);
     bool soon = fits_without(w, first, who_leaves);
     /* Weights that are there only until another is gone are not there. */
     CHECK(!fits_without(w, first, nobody) || !soon || !may_load_more(w, first),
           "waits, though it fits");
-    CHECK(soon || !fits_without(w, first,
-                                overdue ? who_leaves_or_is_idle_anyhow : who_leaves_or_is_idle),
-          "waits, though others are idle");
-    CHECK(soon || !overdue || !fits_without(w, first, who_could_yield) ||
+    CHECK(soon || !fits_without(w, first, who_leaves_or_is_idle), "waits, though others are idle");
+    w->first = first;
+    CHECK(soon || (!w->config.turn && !is_late(w, first)) ||
+              !fits_without(w, first, who_could_yield) ||
               fits_without(w, first, who_leaves_or_yields) ||
               fits_without(w, first, who_leaves_or_is_chosen),
           "waits too long, and too few yield");
@@ -1154,7 +1183,8 @@ static void notice(struct world *w)
         bool yields = e->i.state == SCHED_YIELDING;
         if (yields && !e->yielded && w->plain)
             check_yield(w, e);
-        e->yielded = yields;
+        if (e->i.state != SCHED_STOPPING)
+            e->yielded = yields;
         bool leaving = e->i.state == SCHED_DRAINING || e->i.state == SCHED_STOPPING;
         if (leaving && e->unload_due && !e->draining && e->i.stop_reason == SCHED_STOP_UNLOADED)
             order_engine_end(w, e, SCHED_STOP_UNLOADED, SCHED_NEVER);
@@ -1899,9 +1929,16 @@ static bool has_lease_limits(const struct world *w)
     return false;
 }
 
+/* While others wait. Where clients do not come again, only a pause is waited for. */
+static uint64_t longest_turn(const struct world *w)
+{
+    return w->resident ? w->config.max_wait_ms
+                       : smaller(w->config.max_wait_ms, 6 * SCHED_QUICK_MS / 4);
+}
+
 static uint64_t bound(const struct world *w)
 {
-    uint64_t turn = LOAD_MS + LEASE_MS + STOP_MS;
+    uint64_t turn = LOAD_MS + LEASE_MS + STOP_MS + (w->config.turn ? longest_turn(w) : 0);
     uint64_t ms = is_place_shared(w) ? w->n_models * turn + turn : SCHED_NEVER;
     if (w->resident)
         ms = sum(ms, w->config.max_wait_ms);
@@ -2041,7 +2078,7 @@ static void enrich(struct world *w)
 {
     w->config.devices = below(w, DEVICES + 1);
     w->config.loads_max = below(w, 4);
-    w->config.residence_ms = below(w, 3) * below(w, 300);
+    w->config.turn = below(w, 4);
     w->config.hopeless_ms = one_in(w, 4) ? 0 : below(w, 2000);
     w->config.max_failures = below(w, 5);
     w->config.back_off_ms = one_in(w, 2) ? 0 : below(w, 900);

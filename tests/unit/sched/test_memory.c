@@ -622,75 +622,6 @@ TEST(room_is_kept_for_who_waits_for_its_load)
     did(w, "grant 0; spawn B for 1");
 }
 
-/* --- Residence --------------------------------------------------------------------------- */
-
-/* A place that A has, whose load takes 3 s, and B, which comes at once: when is A stopped for it? */
-static uint64_t end_of_residence(uint64_t load_ms, uint64_t residence_ms, uint64_t pause_ms)
-{
-    struct world *w =
-        begin_small(&(struct sched_config){.models_max = 1, .residence_ms = residence_ms});
-    w->m[A].load_ms = load_ms;
-    have_ready(w, A);
-    uint64_t from = w->now;
-    for (int i = 0; i < 2; i++) { /* the last two pauses */
-        pass(w, pause_ms);
-        ask(w, 1, A);
-        did(w, "grant 1");
-        done(w, 1);
-        did(w, "");
-    }
-    ask(w, 0, B);
-    for (int i = 0; i < 10; i++, tick(w)) {
-        struct sched_action action;
-        if (sched_next(&w->s, w->now, &action))
-            break;
-    }
-    assert_int_equal(state_of(w, A), SCHED_STOPPING);
-    return w->now - from;
-}
-
-TEST(an_engine_is_in_residence_until_it_pauses_for_a_quarter_of_its_load)
-{
-    assert_int_equal(end_of_residence(3000, 5000, 0), 750);
-    assert_int_equal(end_of_residence(3000, 5000, 500), 1000 + 750);
-}
-
-TEST(residence_ends_after_two_loads_and_residence_ms_at_most)
-{
-    assert_int_equal(end_of_residence(3000, 1000, 300), 1000);
-    assert_int_equal(end_of_residence(3000, 60000, 0), 750);
-}
-
-TEST(whose_pauses_are_long_and_whose_load_is_quick_has_no_residence)
-{
-    assert_int_equal(end_of_residence(3000, 5000, 800), 1600);
-    assert_int_equal(end_of_residence(SCHED_QUICK_MS - 1, 5000, 0), 0);
-}
-
-TEST(residence_keeps_no_place_from_a_higher_priority)
-{
-    struct world *w = begin_small(&(struct sched_config){.models_max = 2, .residence_ms = 5000});
-    w->m[A].priority = 1;
-    w->m[B].load_ms = 3000;
-    have_ready(w, A);
-    have_ready(w, B);
-    ask(w, 0, C);
-    did(w, "stop B evicted");
-}
-
-TEST(who_has_waited_long_does_not_wait_for_the_residence_of_others)
-{
-    struct world *w = begin_small(
-        &(struct sched_config){.models_max = 1, .residence_ms = 5000, .max_wait_ms = 100});
-    w->m[A].load_ms = 3000;
-    have_ready(w, A);
-    ask(w, 0, B);
-    did(w, "");
-    tick(w);
-    assert_int_equal(w->now, 1100);
-    did(w, "stop A evicted");
-}
-
 /* --- Yielding for memory ----------------------------------------------------------------- */
 
 TEST(as_many_yield_as_memory_is_needed_from)
@@ -1427,11 +1358,6 @@ int main(void)
         cmocka_unit_test(loads_at_most_loads_max_at_a_time),
         cmocka_unit_test(loads_one_that_reads_from_the_disk_at_a_time),
         cmocka_unit_test(room_is_kept_for_who_waits_for_its_load),
-        cmocka_unit_test(an_engine_is_in_residence_until_it_pauses_for_a_quarter_of_its_load),
-        cmocka_unit_test(residence_ends_after_two_loads_and_residence_ms_at_most),
-        cmocka_unit_test(whose_pauses_are_long_and_whose_load_is_quick_has_no_residence),
-        cmocka_unit_test(residence_keeps_no_place_from_a_higher_priority),
-        cmocka_unit_test(who_has_waited_long_does_not_wait_for_the_residence_of_others),
         cmocka_unit_test(as_many_yield_as_memory_is_needed_from),
         cmocka_unit_test(idle_ones_go_at_once_and_the_busy_are_asked_then),
         cmocka_unit_test(what_yields_for_memory_resumes_when_that_comes_back),

@@ -52,7 +52,7 @@ static struct town *create(unsigned seed)
     t->now = 1000;
     struct sched_config config = {.max_wait_ms = SCHED_NEVER, .hopeless_ms = SCHED_NEVER};
     config.devices = 1 + below(t, DEVICES);
-    config.residence_ms = below(t, 2) * 2000;
+    config.turn = below(t, 3);
     for (unsigned d = 0; d < DEVICES; d++)
         config.ceiling[d] = SCHED_UNLIMITED;
     sched_init(&t->s, &config);
@@ -120,11 +120,11 @@ typedef bool able(const struct town *t, const struct sched_instance *i);
 static bool has_stayed(const struct town *t, const struct sched_instance *e)
 {
     const struct sched_model *m = e->model;
-    uint64_t stay =
-        m->load_ms * 2 < t->s.config.residence_ms ? m->load_ms * 2 : t->s.config.residence_ms;
-    uint64_t pause = m->load_ms / 4;
+    uint64_t turn = t->s.config.turn * (m->load_ms + m->stop_ms);
+    uint64_t pause = m->load_ms / 4 > SCHED_PAUSE_MIN_MS ? m->load_ms / 4 : SCHED_PAUSE_MIN_MS;
     bool short_pauses = m->pauses[0] <= pause || m->pauses[1] <= pause;
-    return m->load_ms < SCHED_QUICK_MS || !short_pauses || e->loaded_at + stay <= t->now ||
+    turn = turn > SCHED_TURN_MIN_MS ? turn : SCHED_TURN_MIN_MS;
+    return !t->s.config.turn || !short_pauses || e->loaded_at + turn <= t->now ||
            e->last_used + pause <= t->now;
 }
 

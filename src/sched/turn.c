@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/turn.h"
+
+#include "sched/instance.h"
+#include "sched/queue.h"
+
+/* What a change of places takes for this model's part, by what it took before. */
+static uint64_t cost(const struct sched_model *m)
+{
+    return m->stop_ms + m->load_ms;
+}
+
+static uint64_t longest(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The turn is measured by the change to the model that has waited the longest, for all instances, so that a pass
+ * over many waiting models need not compare each with each. */
+static uint64_t turn_end(const struct sched *s, const struct sched_instance *i)
+{
+    const struct sched_model *other = TAILQ_FIRST(&s->waiting_models);
+    if (!s->config.turn)
+        return other && queue_is_overdue(s, other) ? 0 : SCHED_NEVER;
+    uint64_t change = cost(i->model) + (other ? cost(other) : 0);
+    uint64_t turn = longest(s->config.turn * change, SCHED_TURN_MIN_MS);
+    uint64_t end = ms_after(i->loaded_at, ms_earlier(turn, s->config.max_wait_ms));
+    if (!other)
+        return end;
+    return longest(end,
+                   ms_after(other->waiting_since, ms_earlier(change / 2, s->config.max_wait_ms)));
+}
+
+/*
+ * Clients that use a model again and again leave pauses, in which others that wait would take its
+ * place, and soon make it wait itself. A pause of a quarter of a load is worth waiting for if the
+ * model's pauses are like that: one of the last two, since between two bursts there is a long one.
+ */
+static uint64_t pause_end(const struct sched *s, const struct sched_instance *i)
+{
+    const struct sched_model *m = i->model;
+    uint64_t pause = longest(m->load_ms / 4, SCHED_PAUSE_MIN_MS);
+    if (!s->config.turn || ms_earlier(m->pauses[0], m->pauses[1]) > pause)
+        return 0;
+    return ms_after(i->last_used, pause);
+}
+
+bool turn_is_over(const struct sched *s, const struct sched_instance *i)
+{
+    return i->state == SCHED_YIELDING || turn_end(s, i) <= s->now;
+}
+
+bool turn_is_paused(const struct sched *s, const struct sched_instance *i)
+{
+    return pause_end(s, i) > s->now;
+}
+
+uint64_t turn_deadline(const struct sched *s, const struct sched_instance *i)
+{
+    uint64_t over = turn_end(s, i), pause = pause_end(s, i);
+    return ms_earlier(over > s->placed_at ? over : SCHED_NEVER,
+                      pause > s->placed_at ? pause : SCHED_NEVER);
+}
+
+/*
+ * While nobody waits a pause keeps no place from anybody. And one that ends only when another model
+ * has been loaded may have been a wait for that one's answer: an agent that uses two models in turn
+ * does not come back before.
+ */
+void turn_note_pause(const struct sched *s, struct sched_model *m)
+{
+    bool loaded = sched_model_serving(m) != NULL;
+    uint64_t pause = s->now - m->last_used;
+    if (loaded && !s->queued)
+        return;
+    if (!loaded && s->ready_at > m->last_used && pause > SCHED_PAUSE_MIN_MS)
+        pause = SCHED_NEVER;
+    m->pauses[1] = m->pauses[0];
+    m->pauses[0] = pause;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Turns: how long an instance keeps its place while others wait for it (sched.h). Internal to sched/.
+ *
+ * A change of places is worth a turn in proportion to what it costs. With `turn` = k, and stops and
+ * loads of two models that take c there and back, each of both has the place for kc in turn: of
+ * c + 2kc in all, c is spent on stops and loads. bench/traces.c shows what k is good for.
+ */
+#ifndef HOSTLER_SCHED_TURN_H
+#define HOSTLER_SCHED_TURN_H
+
+#include "sched/sched.h"
+
+/* Of an instance that serves. A YIELDING one has had its turn. */
+bool turn_is_over(const struct sched *s, const struct sched_instance *i);
+/* Of an idle one: whether it is worth waiting for its next request. */
+bool turn_is_paused(const struct sched *s, const struct sched_instance *i);
+/* When, after the last pass, one of the two answers changes though nothing happens; SCHED_NEVER. */
+uint64_t turn_deadline(const struct sched *s, const struct sched_instance *i);
+/* A request comes, and the model was in no use. */
+void turn_note_pause(const struct sched *s, struct sched_model *m);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Simulation of turns: models on one place, clients that ask again and again, loads and stops that
+ * take as long for a model each time. Random worlds from a seed, in virtual time. What is checked,
+ * with k for `turn`, c for the stop and the load of a model, W for `max_wait_ms`:
+ *
+ *  - the turn: whoever has work keeps the place until its turn is over, which is k times the c of
+ *    both models after its load, at least SCHED_TURN_MIN_MS, at most W (check_turn);
+ *  - the share: where all have work all the time, and W is not shorter than a turn, at most
+ *    1 / (1 + 2k) of the time no engine serves (check_share);
+ *  - the wait: of N models, none waits longer than N - 1 turns of the longest kind and N changes of
+ *    the place, which take the leases that are finished, a stop and a load (check_wait).
+ *
+ * A proof of the share: in a row of turns, that of model i, which j follows, lasts k (c_i + c_j) or
+ * longer, and each c stands in two of these sums. So all turns last 2k times as long as all changes.
+ * A cost that is not known yet counts as 0: the first turns of a world are left out.
+ *
+ *     sim_turns [--seed N] [--worlds N | --events N]
+ */
+#include "sched/sched.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MODELS = 5, CLIENTS = 12, CHANGES = 120, EVENTS_A_WORLD = 1500 /* some */ };
+enum { NO_PAUSE_MS = SCHED_PAUSE_MIN_MS / 2 };
+
+enum place_state { PLACE_EMPTY, PLACE_LOADING, PLACE_SERVES, PLACE_STOPPING };
+
+struct model {
+    struct sched_model m; /* first: it is found by its address */
+    uint64_t load_ms, stop_ms;
+    bool was_stopped; /* its costs are known */
+};
+
+struct client {
+    struct sched_request r; /* first: it is found by its address */
+    struct model *model;
+    bool waits;
+    uint64_t asked_at;
+    uint64_t at;               /* when it asks next, or is done; SCHED_NEVER: it waits */
+    uint64_t pause_ms, run_ms; /* at most */
+};
+
+static struct world {
+    uint64_t seed, random, now;
+    struct sched s;
+    struct sched_config config;
+    struct sched_instance instances[2]; /* the one on the place, and the spare one */
+    struct model models[MODELS];
+    struct client clients[CLIENTS];
+    unsigned n_models, n_clients;
+    bool full; /* all have work all the time */
+    enum place_state place;
+    struct model *on_place;
+    uint64_t place_at;  /* when it changes its state; SCHED_NEVER: SERVES */
+    uint64_t served_at; /* when the engine became ready */
+    uint64_t changes;
+    /* Since the costs of all are known: */
+    bool counts;
+    uint64_t since, switching_ms, idle_since;
+} w;
+
+static double worst_share, worst_wait;
+
+#define CHECK(condition, what)                                                                     \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            printf("FAILED (line %d): %s\nsim_turns --seed %llu --worlds 1, at %llu ms\n",         \
+                   __LINE__, what, (unsigned long long)w.seed, (unsigned long long)w.now);         \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+/* splitmix64 (Steele, Lea, Flood 2014) */
+static uint64_t draw(void)
+{
+    uint64_t z = (w.random += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static uint64_t between(uint64_t low, uint64_t high)
+{
+    return low + draw() % (high - low + 1);
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* --- Bounds ------------------------------------------------------------------------------ */
+
+static uint64_t turn_of(const struct model *a, const struct model *b)
+{
+    uint64_t change = a->load_ms + a->stop_ms + b->load_ms + b->stop_ms;
+    return smaller(greater(w.config.turn * change, SCHED_TURN_MIN_MS), w.config.max_wait_ms);
+}
+
+static uint64_t longest_turn(void)
+{
+    uint64_t ms = 0;
+    for (unsigned i = 0; i < w.n_models; i++)
+        for (unsigned k = 0; k < w.n_models; k++)
+            ms = i == k ? ms : greater(ms, turn_of(&w.models[i], &w.models[k]));
+    return ms;
+}
+
+static uint64_t longest_change(void)
+{
+    uint64_t load = 0, stop = 0, run = 0;
+    for (unsigned i = 0; i < w.n_models; i++) {
+        load = greater(load, w.models[i].load_ms);
+        stop = greater(stop, w.models[i].stop_ms);
+    }
+    for (unsigned i = 0; i < w.n_clients; i++)
+        run = greater(run, w.clients[i].run_ms);
+    return load + stop + run;
+}
+
+/* Times are whole ms: each step may come one late. */
+static void check_wait(const struct client *c)
+{
+    uint64_t waited = w.now - c->asked_at;
+    uint64_t bound = (w.n_models - 1) * longest_turn() + w.n_models * (longest_change() + 1);
+    CHECK(waited <= bound, "somebody waits longer than all turns before it take");
+    worst_wait =
+        worst_wait > (double)waited / (double)bound ? worst_wait : (double)waited / (double)bound;
+}
+
+/* At the stop of an engine that had work. */
+static void check_turn(const struct model *m, const struct model *next)
+{
+    bool known = m->was_stopped && next->was_stopped;
+    uint64_t lasted = w.now - w.served_at;
+    CHECK(!known || !w.full || lasted >= turn_of(m, next), "a turn is shorter than it may be");
+}
+
+static bool is_cut_short(void)
+{
+    for (unsigned i = 0; i < w.n_models; i++)
+        for (unsigned k = 0; k < w.n_models; k++)
+            if (turn_of(&w.models[i], &w.models[k]) == w.config.max_wait_ms)
+                return true;
+    return false;
+}
+
+/* The first and the last change belong to turns that are not counted. */
+static void check_share(void)
+{
+    double total = (double)(w.now - w.since), switching = (double)w.switching_ms;
+    double most = 1.0 / (1 + 2 * w.config.turn);
+    if (!w.counts || !w.full || is_cut_short())
+        return;
+    switching -= 2.0 * (double)longest_change();
+    CHECK(switching <= most * total, "stops and loads take more than their share of the time");
+    worst_share = worst_share > switching / total / most ? worst_share : switching / total / most;
+}
+
+/* --- The world --------------------------------------------------------------------------- */
+
+static void set_place(enum place_state state, uint64_t ms)
+{
+    if (w.place == PLACE_SERVES)
+        w.idle_since = w.now;
+    if (state == PLACE_SERVES && w.counts)
+        w.switching_ms += w.now - w.idle_since;
+    w.place = state;
+    w.place_at = state == PLACE_SERVES || state == PLACE_EMPTY ? SCHED_NEVER : w.now + ms;
+}
+
+/* Once each model's costs are known. */
+static void begin_to_count(void)
+{
+    for (unsigned i = 0; i < w.n_models; i++)
+        if (!w.models[i].was_stopped)
+            return;
+    w.counts = true;
+    w.since = w.now;
+    w.switching_ms = 0;
+}
+
+static void grant(struct client *c)
+{
+    CHECK(w.place == PLACE_SERVES && w.on_place == c->model, "a grant where nothing serves");
+    check_wait(c);
+    c->waits = false;
+    c->at = w.now + between(1, c->run_ms);
+}
+
+static void spawn(struct model *m)
+{
+    CHECK(w.place == PLACE_EMPTY, "two engines on a place");
+    w.on_place = m;
+    w.changes++;
+    set_place(PLACE_LOADING, m->load_ms);
+}
+
+static void stop(struct model *m, const struct sched_action *a)
+{
+    CHECK(w.place == PLACE_SERVES && w.on_place == m, "a stop of what does not serve");
+    check_turn(m, (const struct model *)a->cause);
+    set_place(PLACE_STOPPING, m->stop_ms);
+}
+
+static void pull(void)
+{
+    struct sched_action a;
+    while (sched_next(&w.s, w.now, &a)) {
+        struct model *m = (struct model *)a.model;
+        switch (a.type) {
+        case SCHED_ACT_GRANT:
+            grant((struct client *)a.request);
+            break;
+        case SCHED_ACT_SPAWN:
+            w.s.spare = &w.instances[a.instance == w.instances];
+            spawn(m);
+            break;
+        case SCHED_ACT_STOP:
+            stop(m, &a);
+            break;
+        case SCHED_ACT_REJECT:
+        case SCHED_ACT_DROP:
+            CHECK(false, "a rejection");
+        }
+    }
+}
+
+/* What is due by now; pulled after each event, so that each pause is seen. */
+static void feed(struct sched_event event)
+{
+    sched_event(&w.s, &event, w.now);
+    pull();
+}
+
+static void step_place(void)
+{
+    struct model *m = w.on_place;
+    struct sched_instance *i = w.place_at <= w.now ? TAILQ_FIRST(&w.s.instances) : NULL;
+    if (!i)
+        return;
+    if (w.place == PLACE_LOADING) {
+        set_place(PLACE_SERVES, 0);
+        w.served_at = w.now;
+        m->m.load_ms = m->load_ms;
+        feed((struct sched_event){.type = SCHED_EV_READY, .instance = i});
+    } else {
+        set_place(PLACE_EMPTY, 0);
+        m->was_stopped = true;
+        if (!w.counts)
+            begin_to_count();
+        feed((struct sched_event){.type = SCHED_EV_GONE, .instance = i});
+    }
+}
+
+static void step_client(struct client *c)
+{
+    if (c->at > w.now)
+        return;
+    if (c->r.state == SCHED_REQUEST_GRANTED) {
+        feed((struct sched_event){.type = SCHED_EV_DONE, .request = &c->r});
+        c->at = w.now + between(0, c->pause_ms);
+        return;
+    }
+    c->r = (struct sched_request){.model = &c->model->m, .may_load = true};
+    c->asked_at = w.now;
+    c->waits = true;
+    c->at = SCHED_NEVER;
+    feed((struct sched_event){.type = SCHED_EV_REQUEST, .request = &c->r});
+}
+
+static uint64_t next_time(void)
+{
+    uint64_t at = smaller(w.place_at, sched_deadline(&w.s));
+    for (unsigned i = 0; i < w.n_clients; i++)
+        at = smaller(at, w.clients[i].at);
+    return at;
+}
+
+static void step(void)
+{
+    uint64_t at = next_time();
+    CHECK(at != SCHED_NEVER, "somebody waits, and nothing will ever happen");
+    w.now = greater(w.now, at);
+    step_place();
+    for (unsigned i = 0; i < w.n_clients; i++)
+        step_client(&w.clients[i]);
+    if (sched_deadline(&w.s) <= w.now)
+        feed((struct sched_event){.type = SCHED_EV_TICK});
+    for (unsigned i = 0; i < w.n_clients; i++)
+        if (w.clients[i].waits)
+            check_wait(&w.clients[i]);
+}
+
+static uint64_t random_load(void)
+{
+    static const uint64_t most[] = {5, 100, 2000, 30000};
+    return between(1, most[draw() % 4]);
+}
+
+/* A client of each model, and others. */
+static void create(uint64_t seed)
+{
+    w = (struct world){.seed = seed, .random = seed, .now = 1000};
+    w.n_models = (unsigned)between(2, MODELS);
+    w.n_clients = (unsigned)between(w.n_models, CLIENTS);
+    w.full = draw() % 2;
+    w.place_at = SCHED_NEVER;
+    w.config = (struct sched_config){.models_max = 1, .hopeless_ms = SCHED_NEVER};
+    w.config.turn = (unsigned)between(1, 4);
+    w.config.max_wait_ms = draw() % 2 ? SCHED_NEVER : between(0, 60000);
+    sched_init(&w.s, &w.config);
+    w.s.spare = &w.instances[0];
+    for (unsigned i = 0; i < w.n_models; i++) {
+        struct model *m = &w.models[i];
+        m->load_ms = random_load();
+        m->stop_ms = between(1, 1 + m->load_ms / 4);
+        feed((struct sched_event){.type = SCHED_EV_ADD, .model = &m->m});
+    }
+    for (unsigned i = 0; i < w.n_clients; i++) {
+        struct client *c = &w.clients[i];
+        c->model = &w.models[i < w.n_models ? i : draw() % w.n_models];
+        c->run_ms = between(1, 3000);
+        c->pause_ms = w.full ? NO_PAUSE_MS : draw() % 2 ? NO_PAUSE_MS : between(0, 20000);
+        c->at = w.now + between(0, 100);
+    }
+}
+
+static void run(uint64_t seed)
+{
+    create(seed);
+    for (unsigned steps = 0; w.changes < CHANGES && steps < 200000; steps++)
+        step();
+    check_share();
+}
+
+static unsigned long long number(const char *text)
+{
+    char *end;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (end == text || *end) {
+        fprintf(stderr, "sim_turns: not a number: %s\n", text);
+        exit(2);
+    }
+    return n;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"worlds", required_argument, NULL, 'w'},
+                                            {"events", required_argument, NULL, 'e'},
+                                            {NULL, 0, NULL, 0}};
+    unsigned long long seed = 1, worlds = 200;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 's')
+            seed = number(optarg);
+        else if (c == 'w')
+            worlds = number(optarg);
+        else if (c == 'e')
+            worlds = 1 + number(optarg) / EVENTS_A_WORLD;
+        else
+            return 2;
+    }
+    for (unsigned long long i = 0; i < worlds; i++)
+        run(seed + i);
+    printf("sim_turns: %llu worlds; of what is permitted, at most %.0f %% of the time without an "
+           "engine "
+           "that serves, and %.0f %% of the wait\n",
+           worlds, 100 * worst_share, 100 * worst_wait);
+    return 0;
+}
