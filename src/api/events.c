@@ -167,7 +167,8 @@ static json_t *unloaded(const struct model *m)
     json_object_set_new(data, "exit_code", json_integer(outcome_exit_code(&m->outcome)));
     if (reason)
         json_object_set_new(data, "reason", json_string(reason));
-    return with_cause(data, m->outcome.stop_cause);
+    return with_cause(data, m->outcome.reason == OUTCOME_NO_ROOM ? m->outcome.failure
+                                                                 : m->outcome.stop_cause);
 }
 
 /* A hold or a pin, of which llama.cpp knows nothing. */

@@ -119,9 +119,11 @@ static void add_end(json_t *status, const struct model *m)
         return;
     if (reason)
         json_object_set_new(status, "reason", json_string(reason));
+    const char *message = m->outcome.failure ? m->outcome.failure : m->entry->problem;
+    if (m->outcome.reason == OUTCOME_NO_ROOM && message)
+        json_object_set_new(status, "message", reply_string(message));
     if (!outcome_is_failure(&m->outcome))
         return;
-    const char *message = m->outcome.failure ? m->outcome.failure : m->entry->problem;
     json_object_set_new(status, "failed", json_true());
     json_object_set_new(status, "exit_code", json_integer(outcome_exit_code(&m->outcome)));
     if (m->outcome.exit.signal)

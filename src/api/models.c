@@ -8,12 +8,14 @@
 #include "api/encode.h"
 #include "api/lookup.h"
 #include "api/model_json.h"
+#include "api/rejection.h"
 #include "api/reply.h"
 #include "api/slices.h"
 #include "base/buf.h"
 #include "base/container_of.h"
 #include "base/memory.h"
 #include "http/target.h"
+#include "server/placement.h"
 
 /* --- the list -----------------------------------------------------------------------------------
  */
@@ -146,6 +148,15 @@ void api_models_get(struct api *api, struct http_exchange *x, const struct calle
 /* --- load ---------------------------------------------------------------------------------------
  */
 
+/* Said at once, since the answer to a load does not wait for its end. */
+static void refuse_for_pins(struct http_exchange *x, const struct model *m)
+{
+    const struct rejection r = rejection_by_scheduler(m, SCHED_REJECT_NO_ROOM, false);
+    char fields[REJECTION_FIELDS_MAX];
+    rejection_fields(&r, fields);
+    reply_error_json(x, r.status, r.error, fields);
+}
+
 static void load(struct api *api, struct http_exchange *x, const struct caller *caller,
                  json_t *body)
 {
@@ -161,6 +172,10 @@ static void load(struct api *api, struct http_exchange *x, const struct caller *
                 !model_is_to_go(m);
     if (runs && !intent_is_held(m)) {
         reply_error(x, 400, "model is already running");
+        return;
+    }
+    if (!runs && placement_lacks_place(m)) {
+        refuse_for_pins(x, m);
         return;
     }
     char *by = caller_describe(caller);

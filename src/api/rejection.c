@@ -111,6 +111,8 @@ struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject
     case SCHED_REJECT_TOO_LARGE:
         return final(reject_with(503, state, placement_explain(m), 0));
     case SCHED_REJECT_NO_ROOM:
+        if (placement_lacks_place(m))
+            return final(reject_with(503, state, placement_explain(m), 0));
         return reject_with(503, state, placement_explain(m), RETRY_LATER_S);
     case SCHED_REJECT_UNLOADED:
         if (intent_is_held(m))

@@ -293,6 +293,13 @@ static void note_progress(struct target *t, const struct router_model *m)
     t->stage = stage ? format_sanitize(mem_strdup(stage), FORMAT_ONE_LINE) : NULL;
 }
 
+/* hostler: nothing is wrong with the model. */
+static bool found_no_room(const struct router_model *m)
+{
+    const char *reason = json_string_value(router_status_get(m, "reason"));
+    return reason && strcmp(reason, "no_room") == 0;
+}
+
 static void update_target(struct load *l, struct target *t)
 {
     const struct router_model *m = router_find(&l->models, t->model);
@@ -302,7 +309,7 @@ static void update_target(struct load *l, struct target *t)
         set_state(l, t, TARGET_LOADED);
     else if (router_is_active(m))
         note_progress(t, m);
-    else if (m->failed)
+    else if (m->failed || found_no_room(m))
         fail_load(l, t, m);
     else if (is_gone(l, t, m))
         fail_gone(l, t, m);

@@ -155,13 +155,15 @@ static void reserve_by_yielding(struct probe *p, const struct sched_model *m,
     reserve(p, m);
 }
 
-/* There is no room for it in any case. Other programs may free memory: rejected only after
- * hopeless_ms. */
-static enum place_result wait_without_hope(struct sched *s, struct sched_model *m)
+/* There is no room for it in any case. Other programs may free memory: rejected only after hopeless_ms. But nobody else
+ * frees the places of pinned instances: rejected at once. */
+static enum place_result wait_without_hope(struct sched *s, const struct probe *p,
+                                           struct sched_model *m)
 {
+    uint64_t patience = p->rooms[ROOM_EMPTY].places >= 1 ? s->config.hopeless_ms : 0;
     if (m->hopeless_since == SCHED_NEVER)
         m->hopeless_since = s->now;
-    if (ms_after(m->hopeless_since, s->config.hopeless_ms) > s->now)
+    if (s->config.hopeless_ms == SCHED_NEVER || ms_after(m->hopeless_since, patience) > s->now)
         return PLACE_NOTHING;
     queue_give_up(s, m, SCHED_REJECT_NO_ROOM);
     return PLACE_CHANGED;
@@ -210,7 +212,7 @@ static enum place_result place_one(struct sched *s, struct probe *p, struct sche
         return PLACE_CHANGED;
     }
     if (!fits_somehow(p, f))
-        return wait_without_hope(s, m);
+        return wait_without_hope(s, p, m);
     m->hopeless_since = SCHED_NEVER;
     if (fits(p, f, ROOM_LATER)) {
         if (fits(p, f, ROOM_NOW) && may_load(s, m))

@@ -63,7 +63,7 @@
  *    priority and of higher ones, and to all that are overdue. New requests for a yielding model
  *    wait like any other's. When the need ends, the instance is READY again.
  *  - Too large. A model that can never fit is rejected; so is one that did not fit for
- *    `hopeless_ms` even with every instance gone that may be stopped.
+ *    `hopeless_ms` even with every instance gone that may be stopped; at once where pinned ones have all places.
  *  - Timeout. A request that has waited `wait_timeout_ms` is rejected (0: never), also while its
  *    model loads.
  *  - ttl. A READY instance that is idle for its model's `ttl_ms` is stopped (0, or pinned: never).

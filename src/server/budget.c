@@ -283,7 +283,7 @@ char *budget_advice(struct budget *b, const struct model *m, const struct footpr
     return mem_strdup("unload or unpin other models");
 }
 
-char *budget_explain(struct budget *b, const struct model *m)
+char *budget_explain(struct budget *b, const struct model *m, const char *pinned)
 {
     const struct footprint *f = &m->learned.footprint;
     char *advice = budget_advice(b, m, f), *text = NULL;
@@ -292,16 +292,17 @@ char *budget_explain(struct budget *b, const struct model *m)
         if (needs > budget_capacity(b, d))
             text = mem_printf(
                 "model '%s' needs %.2f GiB on %s (%s), and engines may have %.2f GiB there now, "
-                "%.2f GiB at most%s; %s",
+                "%.2f GiB at most%s%s%s; %s",
                 m->entry->id, (double)needs / GIB, b->snapshot->figures.device[d].name,
                 footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
-                (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "", advice);
+                (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "",
+                pinned ? "; pinned: " : "", pinned ? pinned : "", advice);
     }
     if (text)
         text = with_doubt(text, f);
     else
-        text = mem_printf("model '%s' finds no room: what is loaded is pinned; %s", m->entry->id,
-                          advice);
+        text = mem_printf("model '%s' finds no room beside what is pinned%s%s; %s", m->entry->id,
+                          pinned ? ": " : "", pinned ? pinned : "", advice);
     free(advice);
     return text;
 }

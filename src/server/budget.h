@@ -53,8 +53,8 @@ void budget_footprint(struct budget *b, const struct model *m, const struct foot
                       struct sched_footprint *out);
 /* What to do where it does not fit: `raise --memory to host=480M`, … The caller frees. */
 char *budget_advice(struct budget *b, const struct model *m, const struct footprint *f);
-/* `model 'x' needs 20.1 GiB on host (estimated), …`: why it does not fit, and that advice. The caller
- * frees. */
-char *budget_explain(struct budget *b, const struct model *m);
+/* `model 'x' needs 20.1 GiB on host (estimated), …`: why it does not fit, and that advice. `pinned`: the
+ * names of models that are in its way; NULL: none. The caller frees. */
+char *budget_explain(struct budget *b, const struct model *m, const char *pinned);
 
 #endif

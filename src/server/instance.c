@@ -381,6 +381,7 @@ static void note_own_failure(struct instance *i, const struct error *err)
 {
     struct model *m = i->model;
     log_warn("model %s: %s; trying again", m->entry->id, err->text);
+    mem_replace(&m->outcome.put_off, err->text);
     host_record(m, "retry", err->text);
     note_gone(i, &(struct sched_event){.type = SCHED_EV_GONE, .instance = &i->sched, .ours = true});
 }
@@ -525,15 +526,29 @@ void instance_stop(struct instance *i, const struct sched_action *action)
     end_process(i, action);
 }
 
+static char *why_dropped(const struct model *m, enum sched_reject_reason why)
+{
+    if (why != SCHED_REJECT_WAIT_TIMEOUT)
+        return placement_explain(m);
+    return mem_printf("model '%s' could not be started in time (--load-timeout): %s", m->entry->id,
+                      m->outcome.put_off ? m->outcome.put_off : "no engine could be had");
+}
+
+/* Nothing is wrong with a model that others leave no room for. */
 void instance_drop_load(struct model *m, enum sched_reject_reason why)
 {
+    bool fails = why != SCHED_REJECT_NO_ROOM;
+    mem_replace(&m->intent.load_by, NULL);
     if (why == SCHED_REJECT_FAILED)
         return; /* its failure is known */
-    m->outcome.reason = OUTCOME_LOAD_FAILED;
-    m->outcome.exit = (struct engine_exit){.code = -1};
+    m->outcome.reason = fails ? OUTCOME_LOAD_FAILED : OUTCOME_NO_ROOM;
+    m->outcome.exit = (struct engine_exit){.code = fails ? -1 : 0};
     mem_replace(&m->outcome.stop_cause, NULL);
-    outcome_set_failure(&m->outcome, placement_explain(m), NULL);
-    log_error("%s", m->outcome.failure);
-    host_record(m, "failed", m->outcome.failure);
+    outcome_set_failure(&m->outcome, why_dropped(m, why), NULL);
+    if (fails)
+        log_error("%s", m->outcome.failure);
+    else
+        log_warn("%s", m->outcome.failure);
+    host_record(m, fails ? "failed" : "refused", m->outcome.failure);
     host_announce(m->host, HOST_EV_GONE, m, NULL);
 }

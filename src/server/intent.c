@@ -29,8 +29,12 @@ void intent_load(struct model *m, const char *by)
     mem_replace(&m->intent.load_by, by);
     intent_release(m, by);
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});
-    if (was_to_go && !model_is_to_go(m))
+    if (!m->sched.wanted) /* it loads or is loaded: the next load is somebody else's */
+        mem_replace(&m->intent.load_by, NULL);
+    if (was_to_go && !model_is_to_go(m)) {
+        mem_replace(&m->intent.unload_by, NULL);
         host_announce(m->host, HOST_EV_STAYS, m, NULL);
+    }
 }
 
 static void note_unloader(struct model *m, const char *reason, const char *by)
@@ -59,6 +63,7 @@ void intent_unload(struct model *m, uint64_t drain_until, const char *reason, co
 void intent_cancel_unload(struct model *m)
 {
     log_warn("model %s is still busy: it stays loaded", m->entry->id);
+    mem_replace(&m->intent.unload_by, NULL);
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_KEEP, .model = &m->sched});
     host_announce(m->host, HOST_EV_STAYS, m, NULL);
 }

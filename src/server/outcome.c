@@ -27,6 +27,8 @@ const char *outcome_reason_name(enum outcome_reason reason)
         return "load_failed";
     case OUTCOME_MISSING:
         return "missing";
+    case OUTCOME_NO_ROOM:
+        return "no_room";
     }
     return NULL;
 }
@@ -77,5 +79,6 @@ void outcome_finish(struct outcome *o)
 {
     free(o->failure);
     free(o->log);
+    free(o->put_off);
     free(o->stop_cause);
 }

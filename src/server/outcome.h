@@ -21,13 +21,16 @@ enum outcome_reason {
     OUTCOME_LOAD_FAILED, /* ended by itself before, or was not ready in time */
     OUTCOME_BROKEN_FILE, /* its header cannot be read: never tried */
     OUTCOME_MISSING,     /* no file of it is known (catalog_model.missing) */
+    OUTCOME_NO_ROOM, /* a load that was asked for found no room beside what is pinned, or others use */
 };
 
 struct outcome {
     enum outcome_reason reason;
     struct engine_exit exit;
-    char *failure;    /* why the last load or run failed: a sentence; NULL */
-    char *log;        /* the engine's last lines then, which may name paths; NULL */
+    char *failure; /* why the last load or run failed, or found no room: a sentence; NULL */
+    char *log;     /* the engine's last lines then, which may name paths; NULL */
+    char *
+        put_off; /* why the last start could not be made for want of hostler's own resources; NULL */
     char *stop_cause; /* why the last engine is being or was stopped, for a person; NULL */
 };
 

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/placement.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/pagecache.h"
 #include "server/host_core.h"
 #include "server/warm.h"
 
+#define NAMES_MAX 8     /* in a message */
 #define COLD_MS 2000    /* how long a result about the page cache is used */
 #define WARM_SHARE 0.75 /* of a file, so that its load hardly waits for the disk */
 #define SURE_MS 250     /* how long the answer of depends_on_memory() is used */
@@ -225,9 +229,56 @@ void placement_prepare_waiting(struct host *host)
     prepare_all(&host->sched.replacements);
 }
 
+/* It has its place until somebody unpins or unloads its model. */
+static bool keeps_its_place(const struct sched_instance *i)
+{
+    return i->model->pinned && !i->surplus && i->state != SCHED_DRAINING &&
+           i->state != SCHED_STOPPING;
+}
+
+bool placement_lacks_place(const struct model *m)
+{
+    unsigned n = 0, most = m->host->sched.config.models_max;
+    const struct sched_instance *i;
+    TAILQ_FOREACH (i, &m->host->sched.instances, link)
+        n += i->model != &m->sched && keeps_its_place(i);
+    return most && n >= most;
+}
+
+/* `'a', 'b', …`, of the pinned ones that others take the places or memory of. The caller frees. */
+static char *pinned_names(const struct model *m)
+{
+    struct buf names;
+    unsigned n = 0;
+    const struct sched_instance *i;
+    buf_init(&names, BUF_UNBOUNDED);
+    TAILQ_FOREACH (i, &m->host->sched.instances, link)
+        if (i->model != &m->sched && keeps_its_place(i) && n++ < NAMES_MAX)
+            buf_printf(&names, "%s'%s'", n > 1 ? ", " : "",
+                       container_of(i->model, struct model, sched)->entry->id);
+    if (n > NAMES_MAX)
+        buf_puts(&names, ", ...");
+    return buf_take(&names);
+}
+
+static char *explain_places(const struct model *m, const char *pinned)
+{
+    unsigned most = m->host->sched.config.models_max;
+    return mem_printf(
+        "model '%s' finds no room: pinned models have all %u place%s (--models-max): %s; unpin or "
+        "unload one of them, or raise --models-max",
+        m->entry->id, most, most == 1 ? "" : "s", pinned);
+}
+
 char *placement_explain(const struct model *m)
 {
-    return budget_explain(&m->host->budget, m);
+    char *names = pinned_names(m);
+    bool too_large = !sched_could_ever_fit(&m->host->sched, &m->sched.next);
+    const char *pinned = too_large || !names || !*names ? NULL : names;
+    char *text = pinned && placement_lacks_place(m) ? explain_places(m, pinned)
+                                                    : budget_explain(&m->host->budget, m, pinned);
+    free(names);
+    return text;
 }
 
 char *placement_advice(const struct model *m, const struct footprint *f)

@@ -33,7 +33,9 @@ void placement_read_ahead(struct host *host);
  */
 bool placement_would_fit(struct model *m, const struct footprint *f, struct model **evicted,
                          unsigned max, unsigned *n, bool *never);
-/* A sentence with figures: why the model does not fit. The caller frees. */
+/* Whether pinned engines of other models have all places of --models-max: no load of it can begin. */
+bool placement_lacks_place(const struct model *m);
+/* A sentence with figures, or the pinned models: why it does not fit. The caller frees. */
 char *placement_explain(const struct model *m);
 /* What to do where an engine of that footprint does not fit. The caller frees. */
 char *placement_advice(const struct model *m, const struct footprint *f);

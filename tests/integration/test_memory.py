@@ -11,7 +11,7 @@ import pytest
 
 import tiny_model
 from background import background
-from conftest import until
+from conftest import run_cli, until
 from wire import FAKE_ENGINE, fake_models
 
 
@@ -177,6 +177,39 @@ def test_where_pinned_ones_are_in_the_way(start):
     assert server.post("/models/pin", {"model": "m1"}).status == 200
     answer = server.tokenize("m2")
     assert answer.status == 503 and "unload or unpin other" in advice(answer.error)
+    assert "beside what is pinned: 'm1'; " in answer.error["message"]
+    assert server.post("/models/unpin", {"model": "m1"}).status == 200
+    use(server, "m2")
+
+
+def test_a_load_for_which_pinned_ones_leave_no_memory(start):
+    """The answer was given before that was known, so the list tells it. Nothing is wrong with the model."""
+    server = start("[m1]\nmemory = 600M\npin = 1\n[m2]\nmemory = 600M\n", "--memory", "1G")
+    use(server, "m1")
+    done = run_cli("load", "m2", server=server)
+    assert done.returncode == 1 and "model 'm2' finds no room beside what is pinned: 'm1'; " in done.stderr
+    status = server.models()["m2"]["status"]
+    assert status["value"] == "unloaded" and status["reason"] == "no_room" and "'m1'" in status["message"]
+    assert "failed" not in status and "exit_code" not in status
+    assert server.post("/models/unload", {"model": "m1"}).status == 200
+    use(server, "m2")
+    assert "POST /tokenize" in server.engines()["m2"]["loaded_by"]
+
+
+@pytest.mark.parametrize("pin", ["[m1]\npin = 1\n", None], ids=["by the presets", "by an operator"])
+def test_pinned_ones_have_all_places(start, pin):
+    """At once, since nothing but an operator ends that."""
+    server = start(pin or "", "--models-max", "1")
+    use(server, "m1")
+    if not pin:
+        assert server.post("/models/pin", {"model": "m1"}).status == 200
+    for answer in (server.post("/models/load", {"model": "m2"}), server.tokenize("m2")):
+        assert answer.status == 503 and answer.error["state"] == "no_room"
+        assert "pinned models have all 1 place (--models-max): 'm1'; unpin" in answer.error["message"]
+        assert answer.headers["x-should-retry"] == "false"
+    assert "failed" not in server.models()["m2"]["status"]
+    done = run_cli("load", "m2", server=server)
+    assert done.returncode == 1 and "'m1'" in done.stderr
     assert server.post("/models/unpin", {"model": "m1"}).status == 200
     use(server, "m2")
 

@@ -150,6 +150,10 @@ def test_a_load_withdraws_an_unload_that_waits(fake):
     until(lambda: server.get("/hostler/v1/requests?model=a&state=done").json["requests"],
           what="the stream's end")
     assert server.state("a") == "loaded" and pids(server) == {"a": pid}
+    # The next load is not put down to the one that withdrew that unload.
+    assert server.post("/models/unload", {"model": "a"}).status == 200
+    assert server.tokenize("a").status == 200
+    assert "POST /tokenize" in server.engines()["a"]["loaded_by"]
 
 
 def test_a_hold_refuses_others_while_an_unload_waits(fake):

@@ -312,9 +312,9 @@ static void a_large_one_counts_for_itself(void **state)
     learned_forget(&h.learned);
 }
 
-static void assert_explained(const char *wanted)
+static void assert_explained(const char *pinned, const char *wanted)
 {
-    char *text = budget_explain(b, &h);
+    char *text = budget_explain(b, &h, pinned);
     if (!strstr(text, wanted))
         fail_msg("'%s' is not in: %s", wanted, text);
     free(text);
@@ -325,22 +325,27 @@ static void why_there_is_no_room(void **state)
     (void)state;
     set_footprint(GIB, 22 * GIB, 0);
     assert_explained(
-        "model 'm' needs 22.00 GiB on gpu0 (fit-params), and engines may have 19.52 GiB "
-        "there now, 23.52 GiB at most; unload or unpin other models");
+        NULL, "model 'm' needs 22.00 GiB on gpu0 (fit-params), and engines may have 19.52 GiB "
+              "there now, 23.52 GiB at most; unload or unpin other models");
     b->limit[0] = 8 * GIB;
     set_footprint(2 * GIB, 22 * GIB, 7 * GIB);
     assert_explained(
-        "needs 9.00 GiB on host (fit-params), and engines may have 8.00 GiB there now, "
-        "8.00 GiB at most (--memory); give it a smaller --ctx-size, or raise --memory to "
-        "host=9216M");
+        NULL, "needs 9.00 GiB on host (fit-params), and engines may have 8.00 GiB there now, "
+              "8.00 GiB at most (--memory); give it a smaller --ctx-size, or raise --memory to "
+              "host=9216M");
     set_footprint(70 * GIB, 0, 7 * GIB);
-    assert_explained("or write what it really needs into its preset, as 'memory = host=SIZE'");
+    assert_explained(NULL,
+                     "or write what it really needs into its preset, as 'memory = host=SIZE'");
     b->limit[0] = 50 * GIB; /* other programs have what it needs */
     set_footprint(45 * GIB, 0, 0);
-    assert_explained("45.00 GiB on host (fit-params), and engines may have 40.00 GiB there now");
-    assert_explained("or free memory that other programs use");
+    assert_explained(NULL,
+                     "45.00 GiB on host (fit-params), and engines may have 40.00 GiB there now");
+    assert_explained(NULL, "or free memory that other programs use");
     set_footprint(GIB, GIB, 7 * GIB);
-    assert_explained("what is loaded is pinned");
+    assert_explained("'a'", "finds no room beside what is pinned: 'a'; ");
+    assert_explained(NULL, "finds no room beside what is pinned; ");
+    set_footprint(45 * GIB, 0, 0);
+    assert_explained("'a'", "50.00 GiB at most (--memory); pinned: 'a'; ");
 }
 
 #define BUDGET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
