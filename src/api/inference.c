@@ -452,9 +452,11 @@ static void begin_conversation(struct inference *i, const struct model *m)
  */
 
 /* `?autoload=1` and `true` allow a load, anything else forbids it; absent or empty: the server's
- * default. */
+ * default. To a server of one model it means nothing. */
 static bool autoload(struct api *api, struct http_exchange *x)
 {
+    if (host_config(api->host)->classic)
+        return true;
     char *wish = target_query(http_exchange_target(x), "autoload");
     bool may = wish && *wish ? strcmp(wish, "1") == 0 || strcmp(wish, "true") == 0
                              : host_config(api->host)->autoload;

@@ -25,7 +25,7 @@ void api_health(struct api *api, struct http_exchange *x, const struct caller *c
     const struct model *m = host_config(api->host)->classic ? host_at(api->host, 0) : NULL;
     (void)caller;
     /* A single-model llama-server says here whether its model can be used. */
-    if (m && model_state(m) == SCHED_LOADING)
+    if (m && (model_state(m) == SCHED_LOADING || m->sched.wanted))
         reply_error(x, 503, "Loading model");
     else if (m && model_state(m) == SCHED_UNLOADED && m->outcome.failure)
         reply_error(x, 503, "%s", m->outcome.failure);

@@ -134,6 +134,13 @@ def test_while_it_loads(start, slow_model, see):
     see("tokenize", server.post("/tokenize", {"content": "hi"}).status, 200)
 
 
+def test_what_a_router_would_not_load(start, models, see):
+    """A server of one model has loaded it when it is healthy, whatever a router's options and queries say."""
+    server = start("--model", models / "m1.gguf", "--no-models-autoload").until_healthy()
+    see("props", server.get("/props?autoload=false").status, 200)
+    see("tokenize", server.post("/tokenize?autoload=0", {"content": "hi"}).status, 200)
+
+
 def test_embeddings(start, models, see):
     server = start("--model", models / "m1.gguf", "--embedding", "--pooling", "mean")
     server.until_healthy()

@@ -57,3 +57,18 @@ def test_a_stop_while_it_loads_is_no_failure(hostler, tmp_path):
     server = hostler("--model", fake_models(tmp_path, slow={"never_ready": True}) / "slow.gguf", engine=FAKE_ENGINE)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(PATIENCE) == 0
+
+
+def test_it_is_not_healthy_before_it_is_loaded(hostler, tmp_path):
+    """From the first answer on, also before its engine is started; and a router's query forbids no load."""
+    folder, opened = tmp_path / "models", tmp_path / "loaded"
+    fake_models(folder, slow={"load_until": str(opened)})
+    server = hostler("--model", folder / "slow.gguf", "--no-models-autoload", engine=FAKE_ENGINE)
+    while "slow" not in server.engines():
+        assert server.get("/health").status == 503
+    assert server.get("/health").status == 503
+    answer = background(server.tokenize, None)
+    opened.touch()
+    assert answer.result(PATIENCE).status == 200
+    assert server.post("/models/unload", {"model": "slow"}).status == 200
+    assert server.post("/tokenize?autoload=0", {"content": "hi"}).status == 200
