@@ -113,6 +113,16 @@ static void add_idle(json_t *o, const struct instance *i)
                              : json_null());
 }
 
+/* What is counted for it. While it loads it may be seen to hold more than was expected (budget_correct()). */
+static json_t *counted(const struct instance *i)
+{
+    struct footprint f = i->model->learned.footprint;
+    for (size_t d = 0; i->sched.state == SCHED_LOADING && d < SCHED_DEVICES; d++)
+        if (i->sched.footprint.bytes[d] > f.bytes[d])
+            f.bytes[d] = i->sched.footprint.bytes[d];
+    return model_json_footprint(i->model->host, &f);
+}
+
 static json_t *engine_of(struct api *api, struct instance *i)
 {
     json_t *o = json_object();
@@ -121,7 +131,7 @@ static json_t *engine_of(struct api *api, struct instance *i)
     json_object_set_new(o, "state", json_string(state_of(i)));
     json_object_set_new(o, "pid", json_integer(engine_pid(i->engine)));
     model_json_add_instance_memory(i, o);
-    json_object_set_new(o, "footprint", model_json_footprint(m->host, &m->learned.footprint));
+    json_object_set_new(o, "footprint", counted(i));
     json_object_set_new(o, "requests", json_integer(i->sched.leases));
     json_object_set_new(o, "waiting", json_integer(m->sched.waiting));
     add_idle(o, i);

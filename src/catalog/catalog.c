@@ -65,9 +65,9 @@ struct reading {
     struct entry *entry;
     int rc; /* negative: `err` says why; not read at all: -ECANCELED */
     bool info_known;
-    bool mmproj_wanted; /* there is one, and its header was not read before */
+    bool mmproj_wanted, draft_wanted; /* there is one, and its header was not read before */
     struct gguf_info info;
-    struct gguf_info *mmproj_info; /* NULL: not read; owned */
+    struct gguf_info *mmproj_info, *draft_info; /* NULL: not read; owned */
     struct error err;
 };
 
@@ -139,6 +139,7 @@ static void entry_destroy(struct entry *e)
     free(e->model.mmproj);
     free(e->model.draft);
     free(e->model.mmproj_info);
+    free(e->model.draft_info);
     free(e->model.problem);
     free(e);
 }
@@ -154,6 +155,11 @@ static bool same_file(const struct entry *e, const struct folder_model *m)
            same_text(e->model.path, m->path);
 }
 
+static bool same_draft(const struct entry *e, const struct folder_model *m)
+{
+    return e->draft_stamp == m->draft_stamp && same_text(e->model.draft, m->draft);
+}
+
 static bool same_mmproj(const struct entry *e, const struct folder_model *m)
 {
     return e->mmproj_stamp == m->mmproj_stamp && same_text(e->model.mmproj, m->mmproj);
@@ -161,8 +167,7 @@ static bool same_mmproj(const struct entry *e, const struct folder_model *m)
 
 static bool unchanged(const struct entry *e, const struct folder_model *m)
 {
-    return same_file(e, m) && same_mmproj(e, m) && e->draft_stamp == m->draft_stamp &&
-           same_text(e->model.draft, m->draft);
+    return same_file(e, m) && same_mmproj(e, m) && same_draft(e, m);
 }
 
 /* --- the table ----------------------------------------------------------------------------------
@@ -297,12 +302,24 @@ static void table_remove(struct catalog *c, struct entry *e)
 /* --- reading headers: in the pool ---------------------------------------------------------------
  */
 
+/* A block may be in two shards, so its size is at most that of its part here and of the largest there. */
+static void add_parts(struct gguf_info *sum, const struct gguf_info *shard, bool known)
+{
+    uint64_t most = sum->block_most > shard->block_most ? sum->block_most : shard->block_most;
+    sum->input_bytes = known ? sum->input_bytes + shard->input_bytes : 0;
+    sum->output_bytes = known ? sum->output_bytes + shard->output_bytes : 0;
+    sum->expert_bytes = known ? sum->expert_bytes + shard->expert_bytes : 0;
+    sum->block_bytes = known ? sum->block_bytes + shard->block_bytes : 0;
+    sum->block_most = known ? most : 0;
+}
+
 /* Adds the tensors of another shard. */
 static void add_shard(struct gguf_info *sum, const struct gguf_info *shard)
 {
     bool known =
         (sum->tensor_bytes || !sum->tensor_count) && (shard->tensor_bytes || !shard->tensor_count);
     sum->tensor_bytes = known ? sum->tensor_bytes + shard->tensor_bytes : 0;
+    add_parts(sum, shard, known);
     sum->tensor_count += shard->tensor_count;
     sum->n_params += shard->n_params;
 }
@@ -335,22 +352,30 @@ static int read_shards(const struct catalog_model *m, struct gguf_info *info, st
     return rc;
 }
 
+static int read_companion(struct gguf_info **out, const char *path, struct error *err)
+{
+    *out = mem_zalloc(sizeof **out);
+    int rc = gguf_read(path, *out, err);
+    if (rc) {
+        free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
 static void read_one(struct reading *r)
 {
     const struct catalog_model *m = &r->entry->model;
+    struct error why;
     r->rc = 0;
     if (!r->info_known) {
         r->rc = read_shards(m, &r->info, &r->err);
         r->info_known = r->rc == 0;
     }
-    if (r->rc || !r->mmproj_wanted)
-        return;
-    r->mmproj_info = mem_zalloc(sizeof *r->mmproj_info);
-    r->rc = gguf_read(m->mmproj, r->mmproj_info, &r->err);
-    if (r->rc) {
-        free(r->mmproj_info);
-        r->mmproj_info = NULL;
-    }
+    if (r->rc == 0 && r->mmproj_wanted)
+        r->rc = read_companion(&r->mmproj_info, m->mmproj, &r->err);
+    if (r->rc == 0 && r->draft_wanted && read_companion(&r->draft_info, m->draft, &why))
+        log_info("model %s: its draft model cannot be read: %s", m->id, why.text);
 }
 
 static void run_job(uv_work_t *req)
@@ -384,6 +409,7 @@ static void apply(struct catalog *c, struct reading *r)
     e->reading = false;
     if (e->model.removed) {
         free(r->mmproj_info);
+        free(r->draft_info);
         leave_if_released(c, e);
         return;
     }
@@ -391,7 +417,9 @@ static void apply(struct catalog *c, struct reading *r)
     e->model.info = r->info;
     if (r->mmproj_info)
         e->model.mmproj_info = r->mmproj_info;
-    if (r->rc == -ECANCELED)
+    if (r->draft_info)
+        e->model.draft_info = r->draft_info;
+    if (r->rc == -ECANCELED || e->model.header == MODEL_HEADER_READ)
         return;
     if (r->rc < 0)
         e->model.problem = mem_strdup(r->err.text);
@@ -431,6 +459,7 @@ static void start_job(struct catalog *c, size_t n)
                                           .rc = -ECANCELED,
                                           .info_known = e->info_known,
                                           .mmproj_wanted = e->model.mmproj && !e->model.mmproj_info,
+                                          .draft_wanted = e->model.draft && !e->model.draft_info,
                                           .info = e->model.info};
     }
     TAILQ_INSERT_TAIL(&c->jobs, job, link);
@@ -470,12 +499,13 @@ static void enter(struct catalog *c, struct entry *e)
     table_insert(c, e);
     if (c->events.added)
         c->events.added(&e->model, c->ctx);
+    bool known = nothing_to_read(e);
+    if (!e->model.problem && e->model.path && (!known || (e->model.draft && !e->model.draft_info)))
+        queue_reading(c, e); /* nobody waits for the draft's header */
     if (e->model.problem)
         set_header(c, e, MODEL_HEADER_BROKEN);
-    else if (nothing_to_read(e))
+    else if (known)
         set_header(c, e, MODEL_HEADER_READ);
-    else if (e->model.path)
-        queue_reading(c, e);
 }
 
 static void leave(struct catalog *c, struct entry *e)
@@ -502,6 +532,13 @@ void catalog_model_release(struct catalog *c, struct catalog_model *model)
     leave_if_released(c, e);
 }
 
+static struct gguf_info *copy_info(const struct gguf_info *from)
+{
+    struct gguf_info *to = mem_zalloc(sizeof *to);
+    *to = *from;
+    return to;
+}
+
 /* In place of `old`, whose unchanged files need not be read again. */
 static void replace(struct catalog *c, struct entry *old, struct folder_model *m)
 {
@@ -511,10 +548,10 @@ static void replace(struct catalog *c, struct entry *old, struct folder_model *m
     e->info_known = keep_info;
     if (keep_info)
         e->model.info = old->model.info;
-    if (keep_mmproj) {
-        e->model.mmproj_info = mem_zalloc(sizeof *e->model.mmproj_info);
-        *e->model.mmproj_info = *old->model.mmproj_info;
-    }
+    if (keep_mmproj)
+        e->model.mmproj_info = copy_info(old->model.mmproj_info);
+    if (old->model.draft_info && same_draft(old, m))
+        e->model.draft_info = copy_info(old->model.draft_info);
     leave(c, old);
     enter(c, e);
 }

@@ -43,6 +43,7 @@ struct catalog_model {
     /* Valid when READ. Of a split model the first shard's, but with the tensors of all of them. */
     struct gguf_info info;
     struct gguf_info *mmproj_info; /* of `mmproj`; NULL without one, and until it is READ */
+    struct gguf_info *draft_info;  /* of `draft`, likewise; NULL also where it cannot be read */
     char *problem;                 /* when BROKEN: why, for a person */
     bool missing; /* BROKEN, since no file of it is known: there is nothing to load */
     bool hidden;  /* not listed, but usable; may change while it is in the table */

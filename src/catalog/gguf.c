@@ -72,6 +72,7 @@ enum value_type {
 struct value {
     bool is_number; /* a whole number, not negative; of an array the largest */
     uint64_t number;
+    uint64_t sum, positive; /* of an array's numbers; how many are not 0 */
     bool is_array;
     uint64_t count;      /* of the array's elements */
     const uint8_t *text; /* NULL when it is no string; borrowed from the window */
@@ -251,6 +252,8 @@ static void take_number(struct reader *r, enum value_type type, struct value *v)
     if (is_signed(type) && (number >> (size * 8 - 1)) & 1)
         return;
     v->is_number = true;
+    v->sum += number;
+    v->positive += number > 0;
     if (number > v->number)
         v->number = number;
 }
@@ -331,7 +334,16 @@ static struct value take_value(struct reader *r, bool wanted)
 /* --- keys ---------------------------------------------------------------------------------------
  */
 
-enum field_kind { FIELD_TEXT, FIELD_U32, FIELD_U16, FIELD_BOOL, FIELD_COUNT, FIELD_PRESENT };
+enum field_kind {
+    FIELD_TEXT,
+    FIELD_U32,
+    FIELD_U16,
+    FIELD_BOOL,
+    FIELD_COUNT,
+    FIELD_PRESENT,
+    FIELD_SUM,      /* of an array of numbers, */
+    FIELD_POSITIVE, /* and how many of them are not 0 */
+};
 
 /* A key that begins with a dot belongs to the architecture: `llama.context_length`, … */
 struct field {
@@ -357,9 +369,20 @@ static const struct field fields[] = {
     INFO(FIELD_U32, ".block_count", block_count),
     INFO(FIELD_U32, ".attention.head_count", head_count),
     INFO(FIELD_U32, ".attention.head_count_kv", head_count_kv),
+    INFO(FIELD_SUM, ".attention.head_count_kv", head_count_kv_sum),
+    INFO(FIELD_POSITIVE, ".attention.head_count_kv", head_count_kv_layers),
     INFO(FIELD_U32, ".attention.key_length", key_length),
     INFO(FIELD_U32, ".attention.value_length", value_length),
     INFO(FIELD_U32, ".attention.sliding_window", sliding_window),
+    INFO(FIELD_U32, ".attention.sliding_window_pattern", swa_period),
+    INFO(FIELD_POSITIVE, ".attention.sliding_window_pattern", swa_layers),
+    INFO(FIELD_U32, ".ssm.conv_kernel", ssm_conv_kernel),
+    INFO(FIELD_U32, ".ssm.inner_size", ssm_inner_size),
+    INFO(FIELD_U32, ".ssm.state_size", ssm_state_size),
+    INFO(FIELD_U32, ".ssm.group_count", ssm_group_count),
+    INFO(FIELD_U32, ".wkv.head_size", wkv_head_size),
+    INFO(FIELD_U32, ".shortconv.l_cache", shortconv_l_cache),
+    INFO(FIELD_U32, ".full_attention_interval", full_attention_interval),
     INFO(FIELD_U32, ".expert_count", expert_count),
     INFO(FIELD_U32, ".expert_used_count", expert_used_count),
     INFO(FIELD_U32, ".pooling_type", pooling_type),
@@ -423,6 +446,8 @@ static void store(struct header *h, const struct field *f, const struct value *v
     uint32_t u32 = (uint32_t)v->number;
     uint16_t u16 = (uint16_t)v->number;
     uint32_t count = v->count > UINT32_MAX ? UINT32_MAX : (uint32_t)v->count;
+    uint32_t sum = v->sum > UINT32_MAX ? UINT32_MAX : (uint32_t)v->sum;
+    uint32_t positive = (uint32_t)v->positive; /* of at most MAX_LAYERS */
     bool flag = f->kind == FIELD_PRESENT ? v->text != NULL : v->number != 0;
     switch (f->kind) {
     case FIELD_TEXT:
@@ -440,6 +465,14 @@ static void store(struct header *h, const struct field *f, const struct value *v
     case FIELD_COUNT:
         if (v->is_array)
             memcpy(at, &count, sizeof count);
+        break;
+    case FIELD_SUM:
+        if (v->is_array)
+            memcpy(at, &sum, sizeof sum);
+        break;
+    case FIELD_POSITIVE:
+        if (v->is_array)
+            memcpy(at, &positive, sizeof positive);
         break;
     case FIELD_BOOL:
     case FIELD_PRESENT:
@@ -474,8 +507,9 @@ static void take_pairs(struct reader *r, struct header *h, uint64_t count)
         take_key(r, key);
         const struct field *f = find_field(h, key);
         struct value v = take_value(r, f != NULL);
-        if (f && r->rc == 0)
-            store(h, f, &v);
+        for (const struct field *g = f; g && r->rc == 0 && g < fields + FIELDS; g++)
+            if (strcmp(g->key, f->key) == 0)
+                store(h, g, &v);
     }
     drop_strangers(h);
     if (h->info.vocab_size == 0)
@@ -529,9 +563,14 @@ static const struct {
     [42] = {64, 18},   /* Q2_0 */
 };
 
+#define BLOCKS_MAX 1024 /* whose sizes are told apart */
+#define NAME_WANTED 96
+
 /* What the tensors add up to. */
 struct tensors {
     uint64_t elements, bytes;
+    uint64_t input, output, experts;
+    uint64_t block[BLOCKS_MAX];
     uint64_t end; /* of the last one, from the data's start; a lower bound if `unknown` */
     bool unknown; /* a type or shape of unknown size */
 };
@@ -557,12 +596,49 @@ static void add_tensor(struct reader *r, struct tensors *sum, uint64_t elements,
         sum->end = end;
 }
 
+static void take_tensor_name(struct reader *r, char out[NAME_WANTED])
+{
+    uint64_t len = take(r, 8);
+    size_t wanted = len < NAME_WANTED ? (size_t)len : NAME_WANTED - 1;
+    out[0] = '\0';
+    if (len > GGUF_MAX_KEY)
+        fail(r, -EBADMSG, "a tensor's name of %" PRIu64 " bytes", len);
+    const uint8_t *text = r->rc ? NULL : peek(r, wanted);
+    if (text) {
+        memcpy(out, text, wanted);
+        out[wanted] = '\0';
+    }
+    skip(r, len);
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* By llama.cpp's names: `blk.7.ffn_up_exps.weight`, `token_embd.weight`, `output.weight`. */
+static void add_to_part(struct tensors *sum, const char *name, uint64_t bytes)
+{
+    char *end;
+    if (begins(name, "blk.")) {
+        unsigned long block = strtoul(name + 4, &end, 10);
+        if (block < BLOCKS_MAX)
+            sum->block[block] +=
+                bytes; /* cannot overflow: add_tensor() has checked the sum of all */
+        if (strstr(end, "exps."))
+            sum->experts += bytes;
+    } else if (begins(name, "output.")) {
+        sum->output += bytes;
+    } else {
+        sum->input += bytes;
+    }
+}
+
 static void take_tensor(struct reader *r, struct tensors *sum)
 {
-    uint64_t name = take(r, 8), elements = 1, row = 1, bytes = 0;
-    if (name > GGUF_MAX_KEY)
-        fail(r, -EBADMSG, "a tensor's name of %" PRIu64 " bytes", name);
-    skip(r, name);
+    char name[NAME_WANTED];
+    uint64_t elements = 1, row = 1, bytes = 0;
+    take_tensor_name(r, name);
     uint64_t dimensions = take(r, 4);
     if (dimensions > MAX_DIMENSIONS)
         fail(r, -EBADMSG, "a tensor of %" PRIu64 " dimensions", dimensions);
@@ -578,6 +654,22 @@ static void take_tensor(struct reader *r, struct tensors *sum)
     bool known = tensor_size(type, row, elements, &bytes);
     sum->unknown |= !known;
     add_tensor(r, sum, elements, known ? bytes : 0, offset);
+    if (r->rc == 0 && known)
+        add_to_part(sum, name, bytes);
+}
+
+static void set_parts(struct gguf_info *info, const struct tensors *sum)
+{
+    if (sum->unknown)
+        return;
+    info->input_bytes = sum->input;
+    info->output_bytes = sum->output;
+    info->expert_bytes = sum->experts;
+    for (size_t i = 0; i < BLOCKS_MAX; i++) {
+        info->block_bytes += sum->block[i];
+        if (sum->block[i] > info->block_most)
+            info->block_most = sum->block[i];
+    }
 }
 
 static void take_tensors(struct reader *r, struct header *h)
@@ -587,6 +679,7 @@ static void take_tensors(struct reader *r, struct header *h)
         take_tensor(r, &sum);
     h->info.n_params = sum.elements;
     h->info.tensor_bytes = sum.unknown ? 0 : sum.bytes;
+    set_parts(&h->info, &sum);
     if (r->rc || h->info.tensor_count == 0)
         return;
     /* Downloads that broke off are found here: the header came first and is whole. */

@@ -31,10 +31,20 @@ struct gguf_info {
     uint64_t n_params;     /* elements over all tensors of this file */
     uint64_t tensor_count;
     uint64_t tensor_bytes; /* from the tensors' types and shapes; 0 if a type is unknown */
+    /* Of these bytes: what is read for each token (token_embd), what makes the answer (output; 0: the same
+     * tensors as the input's), all blocks together, the largest of them, and the blocks' experts. */
+    uint64_t input_bytes, output_bytes, block_bytes, block_most, expert_bytes;
     uint32_t context_length, embedding_length, block_count; /* <arch>.…; 0 when absent */
     uint32_t head_count, head_count_kv; /* the largest over the layers, when per layer */
-    uint32_t key_length, value_length;  /* <arch>.attention.key_length, …; 0 when absent */
-    uint32_t sliding_window;            /* 0 when absent */
+    uint32_t head_count_kv_sum,
+        head_count_kv_layers; /* over the layers, and how many have any; 0: not per layer */
+    uint32_t key_length, value_length; /* <arch>.attention.key_length, …; 0 when absent */
+    uint32_t sliding_window;           /* 0 when absent */
+    uint32_t swa_period,
+        swa_layers; /* every nth layer has no window; or how many have one; 0 when absent */
+    /* Of layers that keep a state in place of a cache (<arch>.ssm.…, wkv.…, shortconv.…); 0 when absent. */
+    uint32_t ssm_conv_kernel, ssm_inner_size, ssm_state_size, ssm_group_count, wkv_head_size,
+        shortconv_l_cache, full_attention_interval;
     uint32_t expert_count, expert_used_count;
     uint32_t pooling_type;          /* <arch>.pooling_type; UINT32_MAX when absent */
     uint32_t vocab_size;            /* tokens in tokenizer.ggml.tokens, else <arch>.vocab_size */

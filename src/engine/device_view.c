@@ -24,37 +24,20 @@ struct setting {
 
 /* --- variables */
 
-static const char *value_in(const char *text, const char *name)
-{
-    size_t len = strlen(name);
-    return strncmp(text, name, len) == 0 && text[len] == '=' ? text + len + 1 : NULL;
-}
-
 static const char *own_value(const struct setting *s, const char *name)
 {
-    const char *found = NULL;
-    for (size_t i = 0; s->env && i < s->env->n; i++) {
-        const char *value = value_in(s->env->v[i], name);
-        found = value ? value : found;
-    }
-    return found;
+    return environment_get(s->env, NULL, name);
 }
 
 static const char *parent_value(const struct setting *s, const char *name)
 {
-    for (char *const *p = s->parent; p && *p; p++) {
-        const char *value = value_in(*p, name);
-        if (value && environment_passes(name))
-            return value;
-    }
-    return NULL;
+    return environment_get(NULL, s->parent, name);
 }
 
 /* NULL: not set. An empty value is one: CUDA takes it for no device. */
 static const char *value_of(const struct setting *s, const char *name)
 {
-    const char *own = own_value(s, name);
-    return own ? own : parent_value(s, name);
+    return environment_get(s->env, s->parent, name);
 }
 
 /* --- lists of devices */

@@ -82,6 +82,26 @@ void environment_compose(struct strv *out, char *const *parent, const struct str
             environment_set(out, extra->v[i]);
 }
 
+static const char *value_in(const char *text, const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(text, name, len) == 0 && text[len] == '=' ? text + len + 1 : NULL;
+}
+
+const char *environment_get(const struct strv *extra, char *const *parent, const char *name)
+{
+    const char *found = NULL;
+    for (; parent && *parent && environment_passes(name); parent++) {
+        const char *value = value_in(*parent, name);
+        found = value ? value : found;
+    }
+    for (size_t i = 0; extra && i < extra->n; i++) {
+        const char *value = value_in(extra->v[i], name);
+        found = value ? value : found;
+    }
+    return found;
+}
+
 void environment_copy(struct strv *out, char *const *parent, const char *const *names, size_t n)
 {
     for (; parent && *parent; parent++)

@@ -20,6 +20,9 @@ void environment_compose(struct strv *out, char *const *parent, const struct str
 void environment_set(struct strv *out, const char *text);
 /* Adds those variables of `parent` that have one of the names. */
 void environment_copy(struct strv *out, char *const *parent, const char *const *names, size_t n);
+/* The variable's value in the environment that environment_compose() makes; NULL: it is not set. Either list may be
+ * NULL. Borrowed. */
+const char *environment_get(const struct strv *extra, char *const *parent, const char *name);
 /* Whether a variable of the daemon's is passed to engines; `text` may be NAME or NAME=VALUE. */
 bool environment_passes(const char *text);
 

@@ -23,10 +23,18 @@ struct engine_figures {
     uint32_t context_length;  /* tokens that the model was trained with */
     uint32_t embedding_length, block_count, head_count, head_count_kv, key_length, value_length,
         vocab_size;
+    char architecture[32];
+    /* The tensors that are read for each token, those of the answer, all blocks, the largest one, the blocks'
+     * experts; the blocks' 0: nothing of it is known. output_bytes 0: they are the input's. */
+    uint64_t input_bytes, output_bytes, block_bytes, block_most, expert_bytes;
+    uint32_t head_count_kv_sum, head_count_kv_layers; /* where it differs between layers */
+    uint32_t sliding_window, swa_period, swa_layers;
+    uint32_t ssm_conv_kernel, ssm_inner_size, ssm_state_size, ssm_group_count, wkv_head_size,
+        shortconv_l_cache, full_attention_interval;
 };
 
 struct engine_question {
-    struct engine_figures figures;
+    struct engine_figures figures, draft; /* the draft's file_bytes are 0: there is none */
     const struct engine_args *args;
     const struct strv *env; /* its own, as for engine_start(); NULL: none */
     /* Devices, and the cards that they belong to; NULL: the host alone, whose figures are not known. */
@@ -36,7 +44,9 @@ struct engine_question {
 struct engine_estimate {
     uint64_t bytes[MEMORY_DEVICES_MAX]; /* of each device, without: */
     const char
-        *undecided;  /* why a part counts on several devices, of which one will hold it; NULL */
+        *undecided; /* why a part counts on several devices, of which one will hold it; NULL */
+    bool
+        guessed; /* the arguments or the header leave open where a part goes, or how large it is: it may be low */
     uint64_t mapped; /* bytes of the model's file in the host's page cache, shared by its engines */
 };
 

@@ -114,6 +114,28 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
     set_apart(m, &m->learned.footprint, &m->sched.next);
 }
 
+static uint64_t on_cards(const struct budget *b, const uint64_t *bytes)
+{
+    uint64_t sum = 0;
+    for (size_t d = 1; d < b->devices; d++)
+        sum += bytes[d];
+    return sum;
+}
+
+void budget_correct(const struct budget *b, struct instance *i, const struct memory_use *use)
+{
+    const struct footprint *f = &i->model->learned.footprint;
+    if (!b->devices || f->source == FOOTPRINT_GIVEN || i->sched.outdated)
+        return;
+    uint64_t expected = on_cards(b, f->bytes), held = on_cards(b, use->bytes);
+    uint64_t to_come = expected > held ? expected - held : 0;
+    for (size_t d = 0; d < b->devices; d++) {
+        uint64_t *counted = &i->sched.footprint.bytes[d];
+        if (use->bytes[d] > *counted)
+            *counted = use->bytes[d] + (d && use->bytes[d] > f->bytes[d] ? to_come : 0);
+    }
+}
+
 static struct sched_weights *weights_of(struct budget *b, const char *path)
 {
     struct budget_file *f;
@@ -230,9 +252,16 @@ void budget_apply_preset(const struct budget *b, struct model *m)
             memory_limit_of(m->settings.memory, b->snapshot->figures.device[d].name);
 }
 
+/* Cards share a model by what is free on each, which changes. */
+static bool follows_free_memory(const struct budget *b, const struct model *m)
+{
+    const struct footprint *f = &m->learned.footprint;
+    return f->source == FOOTPRINT_ESTIMATED && !f->alone && b->devices > 2;
+}
+
 void budget_set_next(struct budget *b, struct model *m)
 {
-    if (m->learned.footprint.source == FOOTPRINT_UNKNOWN)
+    if (m->learned.footprint.source == FOOTPRINT_UNKNOWN || follows_free_memory(b, m))
         model_estimate(m, budget_machine(b), &m->learned.footprint);
     budget_footprint(b, m, &m->learned.footprint, &m->sched.next);
 }

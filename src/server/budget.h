@@ -44,6 +44,9 @@ uint64_t budget_ceiling(const struct budget *b, size_t device);
 uint64_t budget_capacity(const struct budget *b, size_t device);
 /* The memory that a ready engine uses replaces the estimate of its model's footprint. */
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use);
+/* An engine that loads holds more of a device than was counted for it: that counts, and, as its estimate is wrong,
+ * so does on that card what is still to come of it. */
+void budget_correct(const struct budget *b, struct instance *i, const struct memory_use *use);
 /* Uses the footprint that the presets give for the model, if they give one. */
 void budget_apply_preset(const struct budget *b, struct model *m);
 /* Sets sched.next, the footprint of the model's next engine; estimates it first if it is not known. */

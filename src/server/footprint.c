@@ -1,24 +1,59 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/footprint.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static void take_header(struct engine_figures *f, const struct gguf_info *g)
+{
+    *f = (struct engine_figures){
+        .has_header = true,
+        .context_length = g->context_length,
+        .embedding_length = g->embedding_length,
+        .block_count = g->block_count,
+        .head_count = g->head_count,
+        .head_count_kv = g->head_count_kv,
+        .key_length = g->key_length,
+        .value_length = g->value_length,
+        .vocab_size = g->vocab_size,
+        .input_bytes = g->input_bytes,
+        .output_bytes = g->output_bytes,
+        .block_bytes = g->block_bytes,
+        .block_most = g->block_most,
+        .expert_bytes = g->expert_bytes,
+        .head_count_kv_sum = g->head_count_kv_sum,
+        .head_count_kv_layers = g->head_count_kv_layers,
+        .sliding_window = g->sliding_window,
+        .swa_period = g->swa_period,
+        .swa_layers = g->swa_layers,
+        .ssm_conv_kernel = g->ssm_conv_kernel,
+        .ssm_inner_size = g->ssm_inner_size,
+        .ssm_state_size = g->ssm_state_size,
+        .ssm_group_count = g->ssm_group_count,
+        .wkv_head_size = g->wkv_head_size,
+        .shortconv_l_cache = g->shortconv_l_cache,
+        .full_attention_interval = g->full_attention_interval,
+    };
+    snprintf(f->architecture, sizeof f->architecture, "%.31s", g->architecture);
+}
 
 static struct engine_figures figures_of(const struct catalog_model *m)
 {
-    const struct gguf_info *g = &m->info;
-    struct engine_figures f = {.file_bytes = m->size,
-                               .projector_bytes = m->mmproj_info ? m->mmproj_info->tensor_bytes : 0,
-                               .has_header = m->header == MODEL_HEADER_READ};
-    if (!f.has_header)
-        return f;
-    f.context_length = g->context_length;
-    f.embedding_length = g->embedding_length;
-    f.block_count = g->block_count;
-    f.head_count = g->head_count;
-    f.head_count_kv = g->head_count_kv;
-    f.key_length = g->key_length;
-    f.value_length = g->value_length;
-    f.vocab_size = g->vocab_size;
+    struct engine_figures f = {0};
+    if (m->header == MODEL_HEADER_READ)
+        take_header(&f, &m->info);
+    f.file_bytes = m->size;
+    f.projector_bytes = m->mmproj_info ? m->mmproj_info->tensor_bytes : 0;
+    return f;
+}
+
+static struct engine_figures draft_of(const struct catalog_model *m)
+{
+    struct engine_figures f = {0};
+    if (m->draft_info) {
+        take_header(&f, m->draft_info);
+        f.file_bytes = m->draft_info->tensor_bytes;
+    }
     return f;
 }
 
@@ -26,14 +61,18 @@ struct engine_question footprint_question(const struct catalog_model *m,
                                           const struct engine_args *args, const struct strv *env,
                                           const struct memory_figures *machine)
 {
-    return (struct engine_question){
-        .figures = figures_of(m), .args = args, .env = env, .machine = machine};
+    return (struct engine_question){.figures = figures_of(m),
+                                    .draft = draft_of(m),
+                                    .args = args,
+                                    .env = env,
+                                    .machine = machine};
 }
 
 static void take(struct footprint *out, enum footprint_source source,
                  const struct engine_estimate *e)
 {
-    *out = (struct footprint){.source = source, .mapped = e->mapped, .undecided = e->undecided};
+    *out = (struct footprint){
+        .source = source, .mapped = e->mapped, .undecided = e->undecided, .guessed = e->guessed};
     memcpy(out->bytes, e->bytes, sizeof out->bytes);
 }
 

@@ -28,6 +28,7 @@ struct footprint {
     uint64_t loaded[MEMORY_DEVICES_MAX];
     const char
         *undecided; /* ESTIMATED, FITTED: see engine_estimate; a text that is never freed; NULL */
+    bool guessed;   /* ESTIMATED: see engine_estimate */
     bool alone;     /* a load failed for want of memory: the next one gets all there is */
 };
 

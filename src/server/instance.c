@@ -125,6 +125,8 @@ void instance_learn(struct instance *i)
 {
     const struct host *host = i->model->host;
     const struct memory_use *use = instance_memory(i);
+    if (use && i->sched.state == SCHED_LOADING && !i->measured)
+        budget_correct(&host->budget, i, use);
     if (!use || !shows_footprint(i))
         return;
     note_most(i, use);

@@ -120,8 +120,8 @@ static bool depends_on_memory(const struct model *m)
     return fits != fits_without || n != n_without;
 }
 
-/* The estimate errs to the high side: before another engine is stopped for it, or the model is refused,
- * the placement waits for the precise one (kind.h, dry_run). */
+/* The placement waits for the precise figures (kind.h, dry_run) where the estimate may be low on a device, and, since
+ * it errs to the high side otherwise, before another engine is stopped for it or the model is refused. */
 static void require_footprint(struct model *m)
 {
     uint64_t now = uv_now(m->host->loop);
@@ -130,7 +130,7 @@ static void require_footprint(struct model *m)
         (m->learned.fit_checked_at && now - m->learned.fit_checked_at < SURE_MS))
         return;
     m->learned.fit_checked_at = now;
-    if (!depends_on_memory(m))
+    if (!m->learned.footprint.guessed && !depends_on_memory(m))
         return;
     m->learned.fit_asked = m->learned.fit_pending = true;
     placement_update_unsure(m);

@@ -62,6 +62,16 @@ static void add_mmproj(struct folder_model *m, const struct engine_args *args)
     m->mmproj_stamp = folder_stamp(arg->value);
 }
 
+static void add_draft(struct folder_model *m, const struct engine_args *args)
+{
+    const struct engine_arg *arg = engine_args_role(args, ENGINE_OPTION_DRAFT);
+    if (!arg || !arg->value || (m->draft && strcmp(m->draft, arg->value) == 0))
+        return;
+    free(m->draft);
+    m->draft = mem_strdup(arg->value);
+    m->draft_stamp = folder_stamp(arg->value);
+}
+
 /* A model whose id does not have the normal form: only names of files may be so. */
 struct spelling {
     char *normal;
@@ -162,6 +172,7 @@ static void add_section(struct sources *s, const struct config *c, const struct 
     }
     m->source = MODEL_SOURCE_PRESET;
     add_mmproj(m, &p->args);
+    add_draft(m, &p->args);
 }
 
 /* --- names --------------------------------------------------------------------------------------

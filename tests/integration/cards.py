@@ -8,7 +8,6 @@ from conftest import HOSTLER
 
 NVML = pathlib.Path(HOSTLER).with_name("fake_nvml.so")
 MIB = 1 << 20
-GIB = 1 << 30
 # Of the daemon's environment in the machine that runs the tests.
 NO_VIEWS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
             "GGML_VK_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
@@ -24,15 +23,12 @@ def alike(n, mib=24576):
     return ",".join(f"{mib}@{bus}:NVIDIA A" for bus in range(1, n + 1))
 
 
-def hollow_model(path, layers=8, layer_mib=64, output_mib=32, **metadata):
-    """A model whose header tells of weights that are a hole in the file."""
-    vocabulary, embedding = 1024, 256
-    head = {"general.architecture": "llama", "llama.block_count": layers, "llama.context_length": 4096,
-            "llama.embedding_length": embedding, "llama.attention.head_count": 8,
-            "llama.attention.head_count_kv": 2, "llama.vocab_size": vocabulary}
+def hollow_model(path, tensors, **metadata):
+    """A GGUF file whose header tells of these tensors, (name, MiB); their data is a hole in the file."""
+    embedding = 256
+    head = {"general.architecture": "llama", "llama.context_length": 4096, "llama.embedding_length": embedding,
+            "llama.attention.head_count": 8, "llama.attention.head_count_kv": 2, "llama.vocab_size": 1024}
     head.update(metadata)
-    tensors = [("token_embd.weight", output_mib), ("output.weight", output_mib)]
-    tensors += [(f"blk.{i}.ffn_up.weight", layer_mib) for i in range(layers)]
     out = [struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(head))]
     for key, value in head.items():
         item = tiny_model.typed(value)
@@ -46,4 +42,14 @@ def hollow_model(path, layers=8, layer_mib=64, output_mib=32, **metadata):
     with open(path, "wb") as f:
         f.write(text)
         f.truncate(len(text) + tiny_model.aligned(len(text)) + offset)
+    pathlib.Path(f"{path}.fake").write_text("{}", encoding="ascii")
     return path
+
+
+def blocks(path, n=8, mib=64, ends=32, experts=0, tied=False, **metadata):
+    """A model of n blocks of so many MiB, `experts` of them experts, and `ends` MiB for input and output each."""
+    tensors = [("token_embd.weight", ends)] + ([] if tied else [("output.weight", ends)])
+    for i in range(n):
+        tensors.append((f"blk.{i}.attn_q.weight", mib - experts))
+        tensors += [(f"blk.{i}.ffn_{part}_exps.weight", experts // 3) for part in ("gate", "up", "down") if experts]
+    return hollow_model(path, tensors, **{"llama.block_count": n, **metadata})

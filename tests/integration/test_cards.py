@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from cards import MIB, NO_VIEWS, NVML, alike, hollow_model, machine
+from cards import MIB, NO_VIEWS, NVML, alike, blocks, machine
 from conftest import PATIENCE
 from unloading import load
 from wire import FAKE_ENGINE
@@ -21,8 +21,7 @@ def start(hostler, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "models"
     folder.mkdir()
-    hollow_model(folder / "m.gguf")
-    pathlib.Path(f"{folder}/m.gguf.fake").write_text("{}", encoding="ascii")
+    blocks(folder / "m.gguf")
 
     def call(env, text="", *args):
         path = tmp_path / "p.ini"

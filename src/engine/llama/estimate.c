@@ -3,86 +3,84 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
-#include "engine/device_view.h"
+#include "engine/llama/cache.h"
+#include "engine/llama/spread.h"
+#include "engine/llama/arg_value.h"
 
-#define MICRO_BATCH 512       /* llama-server's default --ubatch-size */
-#define STATES 16             /* of the embedding's length, that computing a token keeps at once */
-#define PROCESS (96ull << 20) /* of an engine without a model, its threads' stacks and buffers */
+#define MIB ((uint64_t)1 << 20)
+#define MICRO_BATCH 512    /* llama-server's default --ubatch-size */
+#define STATES 16          /* of the embedding's length, that computing a token keeps at once */
+#define PROCESS (96 * MIB) /* of an engine without a model, its threads' stacks and buffers */
+#define RUNTIME                                                                                    \
+    (512 *                                                                                         \
+     MIB) /* of a card that is used, by CUDA's context and its like: no figure of a card yet */
+#define COPIES 4 /* of masks, where several cards work on batches in turn (GGML_SCHED_MAX_COPIES) */
+#define LEFT_FREE (1024 * MIB) /* of a card, by --fit: its --fit-target */
 
-static const char *text_of(const struct engine_args *args, const char *name)
-{
-    const struct engine_arg *arg = engine_args_find(args, name);
-    return arg ? arg->value : NULL;
-}
-
-static uint64_t number_of(const struct engine_args *args, const char *name, uint64_t otherwise)
-{
-    const char *text = text_of(args, name);
-    long long n = text ? strtoll(text, NULL, 10) : 0;
-    return n > 0 ? (uint64_t)n : otherwise;
-}
-
-/* Tenths of a bit that a value in the cache takes, blocks' scales included; f16 is the default. */
-static uint64_t tenths_of_type(const char *type)
-{
-    static const struct {
-        const char *name;
-        unsigned tenths;
-    } types[] = {{"f32", 320},   {"q8_0", 85}, {"q4_0", 45}, {"q4_1", 50},
-                 {"iq4_nl", 45}, {"q5_0", 55}, {"q5_1", 60}};
-    for (size_t i = 0; type && i < sizeof types / sizeof *types; i++)
-        if (strcmp(type, types[i].name) == 0)
-            return types[i].tenths;
-    return 160;
-}
-
-static uint64_t context_of(const struct engine_figures *f, const struct engine_args *args)
-{
-    return number_of(args, "--ctx-size", f->context_length);
-}
-
-static uint64_t cache_bytes(const struct engine_figures *f, const struct engine_args *args)
-{
-    uint64_t heads = f->head_count_kv ? f->head_count_kv : f->head_count;
-    uint64_t each = f->head_count ? f->embedding_length / f->head_count : 0;
-    uint64_t k = f->key_length ? f->key_length : each;
-    uint64_t v = f->value_length ? f->value_length : each;
-    uint64_t tenths = k * tenths_of_type(text_of(args, "--cache-type-k")) +
-                      v * tenths_of_type(text_of(args, "--cache-type-v"));
-    return context_of(f, args) * f->block_count * heads * tenths / 80;
-}
+/* --- computing */
 
 /* Bytes for each pair of a token in the batch and a token of the context: flash attention keeps a mask
  * of half floats; without it there is a score for each head. */
 static uint64_t attention_bytes(const struct engine_figures *f, const struct engine_args *args)
 {
-    const char *flash = text_of(args, "--flash-attn");
+    const char *flash = arg_text(args, "--flash-attn");
     return flash && strcmp(flash, "off") == 0 ? f->head_count * sizeof(float) : 2;
 }
 
-static uint64_t compute_bytes(const struct engine_figures *f, const struct engine_args *args)
+struct compute {
+    uint64_t states, masks, answer; /* bytes; the answer's on the device with its tensors */
+};
+
+static struct compute compute_of(const struct engine_figures *f, const struct engine_args *args)
 {
-    uint64_t tokens = number_of(args, "--ubatch-size", MICRO_BATCH);
-    uint64_t states = (f->vocab_size + (uint64_t)STATES * f->embedding_length) * sizeof(float);
-    return tokens * (states + context_of(f, args) * attention_bytes(f, args));
+    uint64_t tokens = arg_number(args, "--ubatch-size", MICRO_BATCH);
+    return (struct compute){
+        .states = tokens * STATES * f->embedding_length * sizeof(float),
+        .masks = tokens * cache_context(f, args) * attention_bytes(f, args),
+        .answer = tokens * f->vocab_size * sizeof(float),
+    };
 }
 
-static bool is_off(const struct engine_args *args, const char *name)
+/* --- weights */
+
+struct weights {
+    uint64_t input, output, blocks, most,
+        experts;  /* as in engine_figures; of one of a block's tensors of experts */
+    bool guessed; /* the header does not tell the parts */
+};
+
+static struct weights weights_of(const struct engine_figures *f)
 {
-    const struct engine_arg *arg = engine_args_find(args, name);
-    return arg && (arg->negated || (arg->value && strcmp(arg->value, "0") == 0));
+    uint64_t layers = f->block_count + 1ull;
+    if (f->block_bytes)
+        return (struct weights){
+            .input = f->input_bytes,
+            .output = f->output_bytes ? f->output_bytes : f->input_bytes,
+            .blocks = f->block_bytes,
+            .most = f->block_most,
+            .experts = f->block_count ? f->expert_bytes / f->block_count / SPREAD_EXPERTS : 0};
+    return (struct weights){.output = f->file_bytes / layers,
+                            .blocks = f->file_bytes - f->file_bytes / layers,
+                            .most = f->file_bytes / layers + f->file_bytes / layers / 4,
+                            .guessed = true};
 }
+
+/* At most, of so many blocks. */
+static uint64_t blocks_bytes(const struct weights *w, uint64_t n)
+{
+    return n * w->most < w->blocks ? n * w->most : w->blocks;
+}
+
+/* --- adding up */
 
 /* Whether the weights stay in the file's own pages, which engines share. Locked pages count as an
  * engine's own, because engine/memory measures them so. */
 static bool is_mapped(const struct engine_args *args)
 {
-    const char *mode = text_of(args, "--load-mode");
-    const struct engine_arg *lock = engine_args_find(args, "--mlock");
-    return !is_off(args, "--mmap") && (!lock || lock->negated) &&
+    const char *mode = arg_text(args, "--load-mode");
+    return !arg_is_off(args, "--mmap") && !arg_is_on(args, "--mlock") &&
            (!mode || strcmp(mode, "auto") == 0 || strcmp(mode, "mmap") == 0);
 }
 
@@ -97,107 +95,309 @@ static void add(struct engine_estimate *out, const struct engine_question *q, si
         out->bytes[device] += weights;
 }
 
-/* Cards that llama.cpp uses when none is named: `list` gets their devices. */
-static size_t default_devices(const struct device_view *v, size_t *list)
+/* One model: the one that is asked for, or its draft. */
+struct part {
+    const struct engine_question *q;
+    const struct engine_figures *f;
+    const struct spread_options *options;
+    const char *type_k, *type_v;
+    size_t alternative;
+    struct spread spread;
+    struct cache cache;
+    struct weights weights;
+    struct compute compute;
+};
+
+static uint64_t share_of(const struct spread_card *card, uint64_t bytes)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < v->n; i++)
-        if (!v->integrated[i])
-            list[n++] = v->device[i];
-    for (size_t i = 0; i < v->n && !n; i++)
-        list[n++] = v->device[i];
-    return n;
+    return (uint64_t)(card->share * (double)bytes);
 }
 
-static void estimate_in_view(struct engine_estimate *out, const struct engine_question *q,
-                             const struct device_view *v)
+static uint64_t card_weights(const struct part *p, const struct spread_card *card)
 {
-    const struct engine_figures *f = &q->figures;
-    size_t devices[VIEW_CARDS_MAX] = {0};
-    size_t n = is_off(q->args, "--n-gpu-layers") ? 0 : default_devices(v, devices);
-    uint64_t rest = f->projector_bytes;
-    if (f->has_header)
-        rest += cache_bytes(f, q->args) + compute_bytes(f, q->args);
-    *out = (struct engine_estimate){.bytes[0] = PROCESS};
-    if (!n)
-        add(out, q, 0, f->file_bytes, rest);
-    for (size_t i = 0; i < n; i++)
-        add(out, q, devices[i], f->file_bytes / n, rest / n);
+    const struct weights *w = &p->weights;
+    uint64_t bytes = blocks_bytes(w, card->layers),
+             away = (card->layers * SPREAD_EXPERTS - card->experts) * w->experts;
+    if (p->spread.mode != SPREAD_LAYERS || !p->f->block_count)
+        return share_of(card, w->blocks + w->output);
+    return bytes - (away < bytes ? away : bytes) + (card->output ? w->output : 0);
 }
 
-/* Where one of several cards may hold something, it counts on each. */
-static void take_most(struct engine_estimate *out, const struct engine_estimate *other)
+static uint64_t card_cache(const struct part *p, const struct spread_card *card)
+{
+    uint32_t all = p->f->block_count;
+    switch (p->spread.mode) {
+    case SPREAD_LAYERS:
+        break;
+    case SPREAD_ROWS:
+        return cache_bytes(&p->cache, card->is_main ? all : card->layers, all);
+    case SPREAD_TENSORS:
+        return share_of(card, cache_bytes(&p->cache, all, all));
+    }
+    return cache_bytes(&p->cache, card->layers, all);
+}
+
+/* Weights of the host that are brought to a card for a large batch, one tensor at a time: of a block not more than all. */
+static uint64_t brought(const struct part *p)
+{
+    if (arg_is_off(p->q->args, "--op-offload"))
+        return 0;
+    if (p->spread.host_layers)
+        return p->weights.most;
+    return p->spread.host_experts ? p->weights.experts : 0;
+}
+
+static uint64_t card_compute(const struct part *p, const struct spread_card *card)
+{
+    const struct compute *c = &p->compute;
+    bool answers = card->output || card->is_main || p->spread.mode == SPREAD_TENSORS;
+    uint64_t masks = c->masks * (p->spread.n > 1 ? COPIES : 1);
+    return c->states + masks + (answers ? c->answer : 0) + brought(p);
+}
+
+/* Where a card has no room for all that --fit would put there, layers go to the host. */
+static void add_overflow(struct engine_estimate *out, const struct part *p, size_t device,
+                         uint64_t weights)
+{
+    uint64_t total = device ? p->q->machine->device[device].total : 0;
+    uint64_t room = total > LEFT_FREE ? total - LEFT_FREE : 0;
+    uint64_t over = out->bytes[device] > room ? out->bytes[device] - room : 0;
+    if (!device || !over || !p->spread.is_auto || arg_is_off(p->q->args, "--fit"))
+        return;
+    out->guessed = true;
+    add(out, p->q, 0, over < weights ? over : weights, 0);
+}
+
+static void add_card(struct engine_estimate *out, const struct part *p,
+                     const struct spread_card *card)
+{
+    uint64_t weights = card_weights(p, card), cache = card_cache(p, card);
+    bool used = weights || cache;
+    bool keeps = !arg_is_off(p->q->args, "--kv-offload");
+    if (!used)
+        return;
+    add(out, p->q, card->device, weights, (keeps ? cache : 0) + card_compute(p, card));
+    out->bytes[0] += keeps ? 0 : cache;
+    add_overflow(out, p, card->device, weights);
+}
+
+/* Of the host when cards do the rest: the input's tensors, layers that stay, and what is handed over. */
+static void add_host(struct engine_estimate *out, const struct part *p)
+{
+    const struct spread *s = &p->spread;
+    uint64_t weights = p->weights.input + blocks_bytes(&p->weights, s->host_layers);
+    uint64_t tokens = arg_number(p->q->args, "--ubatch-size", MICRO_BATCH);
+    uint64_t rest = cache_bytes(&p->cache, s->host_layers, p->f->block_count);
+    weights += s->host_experts * p->weights.experts;
+    rest += tokens * p->f->embedding_length * sizeof(float) + p->compute.masks;
+    if (s->host_layers || s->host_experts)
+        rest += p->compute.states;
+    add(out, p->q, 0, weights, p->f->has_header ? rest : 0);
+}
+
+static void add_alone(struct engine_estimate *out, const struct part *p)
+{
+    const struct compute *c = &p->compute;
+    uint32_t all = p->f->block_count;
+    uint64_t rest = cache_bytes(&p->cache, all, all) + c->states + c->masks + c->answer;
+    add(out, p->q, 0, p->f->file_bytes, p->f->has_header ? rest : 0);
+}
+
+static void add_part(struct engine_estimate *out, struct part p)
+{
+    spread_find(&p.spread, p.q, p.f, p.options, p.alternative);
+    cache_find(&p.cache, p.f, p.q->args, p.type_k, p.type_v);
+    p.weights = weights_of(p.f);
+    p.compute = compute_of(p.f, p.q->args);
+    out->guessed |= !p.f->has_header || p.cache.guessed || p.spread.guessed;
+    if (!p.spread.n) {
+        add_alone(out, &p);
+        return;
+    }
+    out->guessed |= p.weights.guessed;
+    for (size_t i = 0; i < p.spread.n; i++)
+        add_card(out, &p, &p.spread.card[i]);
+    add_host(out, &p);
+}
+
+/* llama-fit-params leaves the draft model and the projector out. */
+static void add_draft(struct engine_estimate *out, const struct engine_question *q,
+                      size_t alternative)
+{
+    const struct engine_arg *named = engine_args_role(q->args, ENGINE_OPTION_DRAFT);
+    struct engine_figures f = q->draft;
+    if (q->figures.context_length)
+        f.context_length = q->figures.context_length; /* it follows the model's */
+    out->guessed |= named && !f.file_bytes;
+    if (named && f.file_bytes)
+        add_part(out, (struct part){.q = q,
+                                    .f = &f,
+                                    .options = &spread_of_draft,
+                                    .type_k = "--cache-type-k-draft",
+                                    .type_v = "--cache-type-v-draft",
+                                    .alternative = alternative});
+}
+
+static void add_projector(struct engine_estimate *out, const struct engine_question *q,
+                          size_t alternative)
+{
+    if (!arg_is_off(q->args, "--mmproj-auto"))
+        out->bytes[spread_projector(q, alternative)] += q->figures.projector_bytes;
+}
+
+/* Each card that is used has its runtime's memory, once. */
+static void add_runtimes(struct engine_estimate *out)
+{
+    for (size_t d = 1; d < MEMORY_DEVICES_MAX; d++)
+        if (out->bytes[d])
+            out->bytes[d] += RUNTIME;
+}
+
+/* --- alternatives: where one of several cards may hold something, it counts on each */
+
+struct range {
+    struct engine_estimate most;
+    uint64_t least[MEMORY_DEVICES_MAX];
+};
+
+static void take_first(struct range *r, const struct engine_estimate *e)
+{
+    r->most = *e;
+    memcpy(r->least, e->bytes, sizeof r->least);
+}
+
+static void take_more(struct range *r, const struct engine_estimate *e)
+{
+    for (size_t d = 0; d < MEMORY_DEVICES_MAX; d++) {
+        if (e->bytes[d] > r->most.bytes[d])
+            r->most.bytes[d] = e->bytes[d];
+        if (e->bytes[d] < r->least[d])
+            r->least[d] = e->bytes[d];
+    }
+    if (e->mapped > r->most.mapped)
+        r->most.mapped = e->mapped;
+    r->most.guessed |= e->guessed;
+}
+
+static void take(struct range *r, const struct engine_estimate *e, bool first)
+{
+    if (first)
+        take_first(r, e);
+    else
+        take_more(r, e);
+}
+
+/* Small differences, as by the order in which cards share layers, are not worth a word. */
+static bool matters(const struct range *r)
 {
     for (size_t d = 0; d < MEMORY_DEVICES_MAX; d++)
-        if (other->bytes[d] > out->bytes[d])
-            out->bytes[d] = other->bytes[d];
-    if (other->mapped > out->mapped)
-        out->mapped = other->mapped;
-}
-
-static void find_views(struct device_views *out, const struct engine_question *q,
-                       enum view_runtime runtime)
-{
-    static const struct card_list none;
-    device_views_find(out, q->machine ? &q->machine->cards : &none, runtime, q->env, environ);
+        if (r->most.bytes[d] - r->least[d] > r->most.bytes[d] / 8)
+            return true;
+    return false;
 }
 
 void llama_estimate(struct engine_estimate *out, const struct engine_question *q)
 {
-    struct device_views views;
-    find_views(&views, q, VIEW_BY_CARDS);
-    estimate_in_view(out, q, &views.view[0]);
-    for (size_t i = 1; i < views.n; i++) {
-        struct engine_estimate other;
-        estimate_in_view(&other, q, &views.view[i]);
-        take_most(out, &other);
+    struct range range;
+    const char *why = NULL;
+    size_t n = spread_alternatives(q, &why);
+    for (size_t i = 0; i < n; i++) {
+        struct engine_estimate e = {.bytes[0] = PROCESS};
+        add_part(&e, (struct part){.q = q,
+                                   .f = &q->figures,
+                                   .options = &spread_of_model,
+                                   .type_k = "--cache-type-k",
+                                   .type_v = "--cache-type-v",
+                                   .alternative = i});
+        add_draft(&e, q, i);
+        add_projector(&e, q, i);
+        add_runtimes(&e);
+        take(&range, &e, i == 0);
     }
-    out->undecided = views.undecided;
+    *out = range.most;
+    out->undecided = matters(&range) ? why : NULL;
 }
 
 /* --- from llama-fit-params */
 
 /* llama.cpp numbers the cards that it sees: `CUDA1` is the second one. It calls the host `Host`, and so do
  * we with a name that is not known. */
-static size_t device_of(const char *name, const struct device_view *v)
+static size_t device_of(const struct engine_question *q, const char *name, size_t alternative)
 {
-    size_t letters = strcspn(name, "0123456789");
-    size_t number = strtoul(name + letters, NULL, 10);
-    return name[letters] && number < v->n ? v->device[number] : 0;
+    int device = spread_device(q, name, alternative);
+    return device < 0 ? 0 : (size_t)device;
 }
 
-static void fit_in_view(struct engine_estimate *out, const struct fit *fit,
-                        const struct engine_question *q, size_t view)
+/* It counts one slot; the server has more where nobody says how many. */
+static uint64_t other_slots(const struct engine_question *q, const struct fit *fit,
+                            const struct fit_device *on)
 {
-    size_t projector = 0; /* the last card with weights, or the host */
-    *out = (struct engine_estimate){.bytes[0] = PROCESS};
+    struct cache cache;
+    uint64_t all = 0;
+    for (size_t i = 0; i < fit->n; i++)
+        all += fit->device[i].context;
+    cache_find(&cache, &q->figures, q->args, "--cache-type-k", "--cache-type-v");
+    uint64_t more = cache_beyond_one_slot(&cache, &q->figures, q->args);
+    return all ? (uint64_t)((double)more * (double)on->context / (double)all) : 0;
+}
+
+static void add_fit(struct engine_estimate *out, const struct fit *fit,
+                    const struct engine_question *q, size_t alternative)
+{
     for (size_t i = 0; i < fit->n; i++) {
         const struct fit_device *f = &fit->device[i];
-        struct device_views views;
-        find_views(&views, q, device_view_runtime(f->name));
-        size_t d = device_of(f->name, &views.view[view % views.n]);
-        add(out, q, d, f->model, f->context + f->compute);
-        projector = f->model && d ? d : projector;
+        add(out, q, device_of(q, f->name, alternative), f->model,
+            f->context + f->compute + other_slots(q, fit, f));
     }
-    out->bytes[projector] += q->figures.projector_bytes;
+}
+
+static size_t fit_alternatives(const struct fit *fit, const struct engine_question *q,
+                               const char **why)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < fit->n; i++) {
+        struct device_views views;
+        enum view_runtime runtime = device_view_runtime(fit->device[i].name);
+        if (runtime == VIEW_BY_CARDS)
+            continue;
+        spread_views(&views, q, runtime);
+        if (views.n > n) {
+            n = views.n;
+            *why = views.undecided;
+        }
+    }
+    return n;
+}
+
+/* What it knows of no card goes to the host, the projector and the draft as well. */
+static bool has_cards(const struct fit *fit)
+{
+    for (size_t i = 0; i < fit->n; i++)
+        if (device_view_runtime(fit->device[i].name) != VIEW_BY_CARDS)
+            return true;
+    return false;
 }
 
 void llama_estimate_from_fit(struct engine_estimate *out, const struct fit *fit,
                              const struct engine_question *q)
 {
-    struct device_views views = {.n = 1};
-    for (size_t i = 0; i < fit->n && views.n == 1; i++) {
-        enum view_runtime runtime = device_view_runtime(fit->device[i].name);
-        if (runtime != VIEW_BY_CARDS)
-            find_views(&views, q, runtime);
+    struct range range;
+    struct engine_question rest = *q;
+    const char *why = NULL;
+    size_t n = fit_alternatives(fit, q, &why);
+    if (!has_cards(fit))
+        rest.machine = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct engine_estimate e = {.bytes[0] = PROCESS};
+        add_fit(&e, fit, q, i);
+        add_draft(&e, &rest, i);
+        add_projector(&e, &rest, i);
+        add_runtimes(&e);
+        take(&range, &e, i == 0);
     }
-    fit_in_view(out, fit, q, 0);
-    for (size_t i = 1; i < views.n; i++) {
-        struct engine_estimate other;
-        fit_in_view(&other, fit, q, i);
-        take_most(out, &other);
-    }
-    out->undecided = views.undecided;
+    *out = range.most;
+    out->guessed = false;
+    out->undecided = matters(&range) ? why : NULL;
 }
 
 /* With a unified cache each request may have all of it, else its share. */
@@ -205,7 +405,7 @@ static uint64_t context_of_request(const struct engine_figures *f, const struct 
 {
     const struct engine_arg *unified = engine_args_find(args, "--kv-unified");
     bool shared = unified && !unified->negated;
-    return context_of(f, args) / (shared ? 1 : number_of(args, "--parallel", 1));
+    return cache_context(f, args) / (shared ? 1 : arg_number(args, "--parallel", 1));
 }
 
 char *llama_memory_note(const struct engine_figures *f, const struct engine_args *args)

@@ -10,11 +10,10 @@
 #include "engine/llama/fit.h"
 
 /*
- * Weights are the file's bytes. The cache of keys and values is context × layers × heads × (key and
- * value length) in its types; layers with a sliding window count in full. Computing takes a
- * micro-batch of logits and of a few states, and what attention keeps of it for each token of the
- * context. What is offloaded is spread over the GPUs evenly. Errs to the high side, since the engine's
- * first load corrects it.
+ * Weights are the file's bytes, spread over the cards as llama.cpp does it (spread.h), with the caches of
+ * each layer (cache.h). Computing takes a micro-batch of logits and of a few states, and what attention
+ * keeps of it for each token of the context. It errs to the high side, unless it says `guessed`: then
+ * llama-fit-params knows better.
  */
 engine_estimate_fn llama_estimate;
 /* From llama-fit-params' answer, with what that leaves out: the process, and the projector. */

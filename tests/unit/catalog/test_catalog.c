@@ -217,6 +217,9 @@ static void companions_change(void **state)
     assert_int_equal(model("m")->header, MODEL_HEADER_READ);
     assert_int_equal(model("m")->info.context_length, 2048);
     assert_true(model("m")->mmproj_info->has_vision);
+    uv_run(&loop, UV_RUN_DEFAULT); /* nobody waits for the draft's header */
+    assert_counts(2, 2, 1);
+    assert_int_equal(model("m")->draft_info->context_length, 2048);
     put_mmproj("m/mmproj.gguf", 0, 1);
     assert_int_equal(truncate(tree_path(&t, "m/mmproj.gguf"), 500), 0);
     scan();

@@ -120,6 +120,28 @@ static void all_fields(void **state)
     assert_false(info.has_vision);
 }
 
+/* The parts of a model by llama.cpp's names of tensors; F32 takes 4 bytes. */
+static void parts_of_a_model(void **state)
+{
+    (void)state;
+    struct buf b;
+    gb_begin(&b, 3, 7, 0);
+    gb_tensor(&b, "token_embd.weight", 100, 1, 0, 0);
+    gb_tensor(&b, "blk.0.attn_q.weight", 10, 1, 0, 416);
+    gb_tensor(&b, "blk.1.attn_q.weight", 20, 1, 0, 480);
+    gb_tensor(&b, "blk.1.ffn_up_exps.weight", 30, 1, 0, 576);
+    gb_tensor(&b, "blk.99999.attn_q.weight", 1, 1, 0, 704);
+    gb_tensor(&b, "output_norm.weight", 1, 1, 0, 736);
+    gb_tensor(&b, "output.weight", 50, 1, 0, 768);
+    gb_data(&b, 32, 968);
+    assert_int_equal(parse(&b), 0);
+    assert_int_equal(info.input_bytes, 4 * (100 + 1));
+    assert_int_equal(info.output_bytes, 4 * 50);
+    assert_int_equal(info.block_bytes, 4 * (10 + 20 + 30));
+    assert_int_equal(info.block_most, 4 * (20 + 30));
+    assert_int_equal(info.expert_bytes, 4 * 30);
+}
+
 static void absent_fields(void **state)
 {
     (void)state;
@@ -518,6 +540,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_fields),
+        cmocka_unit_test(parts_of_a_model),
         cmocka_unit_test(absent_fields),
         cmocka_unit_test(mmproj),
         cmocka_unit_test(architecture_last),
