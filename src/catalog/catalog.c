@@ -49,9 +49,9 @@ struct alias {
 };
 
 struct entry {
-    struct catalog_model model;                /* first, so that a model is its entry */
-    uint64_t stamp, mmproj_stamp, draft_stamp; /* as in struct folder_model */
-    bool info_known; /* that header was read, whatever became of the mmproj's */
+    struct catalog_model model;         /* first, so that a model is its entry */
+    uint64_t mmproj_stamp, draft_stamp; /* as in struct folder_model */
+    bool info_known;                    /* that header was read, whatever became of the mmproj's */
     bool queued, reading, released;
     LIST_HEAD(, alias) aliases;
     struct spelling spelling;
@@ -122,8 +122,8 @@ static struct entry *entry_create(struct folder_model *m)
                                       .shards = m->shards,
                                       .size = m->size,
                                       .created = m->mtime,
+                                      .stamp = m->stamp,
                                       .header = m->path ? MODEL_HEADER_PENDING : MODEL_HEADER_NONE};
-    e->stamp = m->stamp;
     e->mmproj_stamp = m->mmproj_stamp;
     e->draft_stamp = m->draft_stamp;
     LIST_INIT(&e->aliases);
@@ -151,8 +151,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_file(const struct entry *e, const struct folder_model *m)
 {
-    return e->stamp == m->stamp && e->model.shards == m->shards && e->model.missing == m->missing &&
-           same_text(e->model.path, m->path);
+    return e->model.stamp == m->stamp && e->model.shards == m->shards &&
+           e->model.missing == m->missing && same_text(e->model.path, m->path);
 }
 
 static bool same_draft(const struct entry *e, const struct folder_model *m)

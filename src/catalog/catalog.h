@@ -39,6 +39,8 @@ struct catalog_model {
     unsigned shards; /* 1 when not split; the others' paths: folder_shard_path() */
     uint64_t size;   /* bytes on disk, all shards, without mmproj and draft */
     time_t created;  /* the file's time of change; of shards the latest */
+    uint64_t
+        stamp; /* of its files' identity: another one when a file is replaced or written to; 0 without `path` */
     enum model_header header;
     /* Valid when READ. Of a split model the first shard's, but with the tensors of all of them. */
     struct gguf_info info;

@@ -69,6 +69,17 @@ static void read_drm(struct memory_device *out)
     }
 }
 
+/* Pages that several engines have locked count for each in part, so that their sum is true. The kernel walks every
+ * page for this, so only engines that lock any are asked. */
+static uint64_t locked_file_bytes_of(pid_t pid, uint64_t file, uint64_t locked)
+{
+    uint64_t share = file;
+    const struct kernel_field fields[] = {{"Pss_File", &share}, {"Locked", &locked}};
+    kernel_fields(fields, sizeof fields / sizeof *fields, "%s/proc/%d/smaps_rollup", kernel.root,
+                  (int)pid);
+    return min(share, locked);
+}
+
 static uint64_t host_bytes_of(pid_t pid)
 {
     uint64_t anon = 0, shared = 0, file = 0, locked = 0;
@@ -76,7 +87,7 @@ static uint64_t host_bytes_of(pid_t pid)
         {"RssAnon", &anon}, {"RssShmem", &shared}, {"RssFile", &file}, {"VmLck", &locked}};
     kernel_fields(fields, sizeof fields / sizeof *fields, "%s/proc/%d/status", kernel.root,
                   (int)pid);
-    return anon + shared + min(file, locked);
+    return anon + shared + (locked ? locked_file_bytes_of(pid, file, locked) : 0);
 }
 
 /* --- all */

@@ -53,9 +53,9 @@ bool memory_is_complete(void);
 void memory_read(struct memory_figures *out);
 /*
  * Host: the memory that becomes available when the process ends: its resident pages without a file
- * behind them (/proc/PID/status), and those with a file behind them that it has locked (mlock). Other
- * file pages stay in the page cache and count as available already. Not Pss of smaps_rollup, for which
- * the kernel walks every page: some 10 ms a GiB.
+ * behind them (/proc/PID/status), and those with a file behind them that it has locked (mlock), each
+ * divided by the processes that map it. Other file pages stay in the page cache and count as available
+ * already. Not Pss of smaps_rollup, for which the kernel walks every page: some 10 ms a GiB.
  *
  * GPU: what NVML lists for the pid; in a container NVML may list pids of the host only, which gives 0.
  * Other vendors: fdinfo.

@@ -13,11 +13,12 @@
 #define GIB ((double)(1u << 30))
 #define MIB ((uint64_t)1 << 20)
 
-/* A file that engines map. Several models may share one. */
+/* A file that engines map. Several models may share one, by different names. A file that was replaced is another
+ * one: engines that still map the old one hold it, too. */
 struct budget_file {
     struct sched_weights weights;
-    char *path;
-    UT_hash_handle hh; /* by path */
+    uint64_t stamp;
+    UT_hash_handle hh; /* by stamp */
 };
 
 static size_t find_device(const struct budget *b, const char *name)
@@ -59,7 +60,6 @@ void budget_finish(struct budget *b)
     struct budget_file *f, *next;
     HASH_ITER (hh, b->files, f, next) {
         HASH_DEL(b->files, f); // NOLINT(clang-analyzer-unix.Malloc): uthash holds it no more
-        free(f->path);
         free(f);
     }
 }
@@ -136,14 +136,14 @@ void budget_correct(const struct budget *b, struct instance *i, const struct mem
     }
 }
 
-static struct sched_weights *weights_of(struct budget *b, const char *path)
+static struct sched_weights *weights_of(struct budget *b, uint64_t stamp)
 {
     struct budget_file *f;
-    HASH_FIND_STR(b->files, path, f);
+    HASH_FIND(hh, b->files, &stamp, sizeof stamp, f);
     if (!f) {
         f = mem_zalloc(sizeof *f);
-        f->path = mem_strdup(path);
-        HASH_ADD_KEYPTR(hh, b->files, f->path, strlen(f->path), f);
+        f->stamp = stamp;
+        HASH_ADD(hh, b->files, stamp, sizeof f->stamp, f);
     }
     return &f->weights;
 }
@@ -210,11 +210,11 @@ static void add_weights(struct budget *b, const struct model *m, uint64_t mapped
 {
     uint64_t capacity = budget_capacity(b, 0);
     out->weights = NULL;
-    if (!mapped || !m->entry->path)
+    if (!mapped || !m->entry->stamp)
         return;
     if (!b->limit[0])
         mapped = min(mapped, subtract(capacity, out->bytes[0]));
-    out->weights = weights_of(b, m->entry->path);
+    out->weights = weights_of(b, m->entry->stamp);
     if (mapped > out->weights->bytes || !is_in_use(m, out->weights))
         out->weights->bytes = mapped;
     if (!b->limit[0] && out->bytes[0] <= capacity)

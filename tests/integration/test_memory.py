@@ -304,6 +304,27 @@ def test_so_many_requests_at_once_and_no_more(start, tmp_path):
     assert [a.result().status for a in answers] == [200] * 3
 
 
+def test_a_locked_file_counts_once(start, tmp_path):
+    """Two engines on one file, by two names, that both lock it: each counts for a half of it."""
+    folder = tmp_path / "one"
+    folder.mkdir()
+    tiny_model.make(str(folder / "a.gguf"), pad_mb=96)
+    (tmp_path / "twin.gguf").symlink_to(folder / "a.gguf")
+    server = start(f"[*]\nload-mode = mmap+mlock\n[twin]\nmodel = {tmp_path}/twin.gguf\n", folder=folder)
+
+    def held(*names):
+        engines = server.get("/hostler/v1/status").json["engines"]
+        return sum(e["memory"]["host"] for e in engines if e["model"] in names and e.get("memory"))
+
+    use(server, "a")
+    alone = until(lambda: held("a"), what="its memory to be read")
+    if alone < 96 << 20:
+        pytest.skip("no memory can be locked here (ulimit -l)")
+    use(server, "twin")
+    until(lambda: held("a") < alone - (40 << 20), what="the file to count for both")
+    assert held("a", "twin") < alone + (60 << 20)
+
+
 @pytest.fixture
 def swapped(start, tmp_path):
     """swapped(memory, limit, kill_s): with one place, b has answered in place of a, which has to be killed after

@@ -322,6 +322,25 @@ static void test_cards_after_nvml(void **state)
     memory_finish();
 }
 
+/* Two engines share 8 MiB, and both have locked them. */
+static void test_locked_pages_count_once(void **state)
+{
+    struct memory_use use;
+    (void)state;
+    setenv("HOSTLER_NVML", "/nonexistent.so", 1);
+    memory_init_at(tree);
+    tree_write("/proc/77/status", "RssAnon:\t 1024 kB\nRssFile:\t 9216 kB\nVmLck:\t 8192 kB\n");
+    memory_of_process(77, &use); /* kernels before 4.14 */
+    assert_true(use.bytes[0] == 9 * MIB);
+    tree_write("/proc/77/smaps_rollup", "Pss_File:\t 4608 kB\nLocked:\t 4096 kB\n");
+    memory_of_process(77, &use);
+    assert_true(use.bytes[0] == 5 * MIB);
+    tree_write("/proc/77/status", "RssAnon:\t 1024 kB\nRssFile:\t 9216 kB\nVmLck:\t 0 kB\n");
+    memory_of_process(77, &use);
+    assert_true(use.bytes[0] == 1 * MIB);
+    memory_finish();
+}
+
 static void test_cards_alone(void **state)
 {
     struct memory_figures m;
@@ -482,6 +501,7 @@ int main(void)
         TREE(test_silent_gpu),
         TREE(test_broken_nvml),
         TREE(test_cards_after_nvml),
+        TREE(test_locked_pages_count_once),
         TREE(test_cards_alone),
         TREE(test_group),
         cmocka_unit_test(test_margin),

@@ -37,6 +37,7 @@ static int set_up(void **state)
 {
     (void)state;
     smol_set_up();
+    model.stamp = 1;
     host = (struct host){.config = &c};
     TAILQ_INIT(&host.sched.instances);
     set_devices(2);
@@ -197,7 +198,7 @@ static void with_several_cards_the_load_itself_counts(void **state)
 static void the_file_counts_once(void **state)
 {
     char another[] = "/other.gguf";
-    struct catalog_model second = {.id = id, .path = another, .size = SIZE};
+    struct catalog_model second = {.id = id, .path = another, .size = SIZE, .stamp = 2};
     (void)state;
     set_footprint(GIB, 0, 7 * GIB);
     budget_set_next(b, &h);
@@ -208,7 +209,15 @@ static void the_file_counts_once(void **state)
     other.entry = &second;
     budget_set_next(b, &other);
     assert_ptr_not_equal(h.sched.next.weights, other.sched.next.weights);
+    second =
+        (struct catalog_model){.id = id, .path = another, .size = SIZE, .stamp = 1}; /* a link */
+    budget_set_next(b, &other);
+    assert_ptr_equal(h.sched.next.weights, other.sched.next.weights);
+    model.stamp = 3; /* replaced; engines of `other` map the old one */
+    budget_set_next(b, &h);
+    assert_ptr_not_equal(h.sched.next.weights, other.sched.next.weights);
     model.path = NULL; /* the engine fetches it */
+    model.stamp = 0;
     budget_set_next(b, &h);
     assert_null(h.sched.next.weights);
 }
