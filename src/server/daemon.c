@@ -18,10 +18,10 @@
 #include "server/reload.h"
 
 #define N_SIGNALS 3
-#define FLUSH_STEP_MS 10    /* how often it is looked whether all answers are sent, at the end */
-#define FLUSH_MAX_MS 5000   /* and for how long */
-#define CLOSING_MAX_MS 5000 /* what is closed then, the last writes too, may take so long; */
-#define LAST_WRITES_MS 1000 /* and where a driver is known to hang, this long */
+#define FLUSH_STEP_MS 10     /* how often it is looked whether all answers are sent, at the end */
+#define FLUSH_MAX_MS 5000    /* and for how long */
+#define CLOSING_MAX_MS 15000 /* what is closed then, the last writes too, may take so long; */
+#define LAST_WRITES_MS 1000  /* and where a driver is known to hang, this long */
 
 struct daemon {
     const struct config *config;

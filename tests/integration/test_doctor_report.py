@@ -310,8 +310,9 @@ def presets_with_a_mistake(s):
 
 
 def folder_gone(s):
-    s.hostler()
+    server = s.hostler()
     s.models.rmdir()
+    server.get("/models?reload=1")  # else it notices by itself, sooner or later
 
 
 @isolated

@@ -241,7 +241,7 @@ def test_those_who_wait_for_a_load_get_the_new_file(hostler, folder, tmp_path, e
     gate.open()
     assert [w.result(PATIENCE).status for w in waiting] == [200] * 3
     assert server.engines()["a"]["pid"] != old
-    assert server.models()["a"]["meta"]["n_ctx_train"] == 512
+    until(lambda: server.models()["a"].get("meta", {}).get("n_ctx_train") == 512, what="the new file's figures")
     records = server.get("/hostler/v1/requests?model=a").json["requests"]
     assert [r["status"] for r in records] == [200] * 3
 
@@ -256,7 +256,7 @@ def test_those_who_wait_for_a_place_get_the_new_file(hostler, folder):
     replace(server, folder)
     assert [w.result(PATIENCE).status for w in waiting] == [200] * 3
     assert with_b.result(PATIENCE).status == 200
-    assert server.models()["a"]["meta"]["n_ctx_train"] == 512
+    until(lambda: server.models()["a"].get("meta", {}).get("n_ctx_train") == 512, what="the new file's figures")
 
 
 def test_a_request_in_flight_ends_on_the_old_file(hostler, folder):

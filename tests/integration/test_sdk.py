@@ -253,7 +253,8 @@ def of_chat(gpt, _):
 
 
 def of_responses(gpt, _):
-    return gpt.responses.create(model="real", input=COUNT[0]["content"], stream=True, max_output_tokens=3000)
+    return gpt.responses.create(model="real", input=COUNT[0]["content"], stream=True, max_output_tokens=3000,
+                                temperature=0)
 
 
 def of_messages(_, claude):
