@@ -94,7 +94,7 @@ static int begin_section(struct reader *r, char *text)
     r->section = mem_strdup(name);
     r->line.section = r->section;
     r->line.key = r->line.value = NULL;
-    r->line.cut = false;
+    r->line.cut = r->line.unclosed = false;
     return r->handler(&r->line, r->ctx, r->err);
 }
 
@@ -110,14 +110,15 @@ static char *closing_quote(char *text)
 }
 
 /* `text`: what follows the `=`; it is changed. `*cut`: a comment follows without a blank before it, which may be a
- * part of the value. */
-static char *take_value(char *text, bool *cut)
+ * part of the value. `*unclosed`: it begins with a quote that has no second one. */
+static char *take_value(char *text, bool *cut, bool *unclosed)
 {
     text += strspn(text, BLANKS);
     bool quoted = *text == '"' || *text == '\'';
     char *end = quoted ? closing_quote(text) : NULL;
     char *comment = text + strcspn(text, COMMENT);
     *cut = false;
+    *unclosed = quoted && !end;
     if (end && comment < end) {
         *end = '\0';
         return text + 1;
@@ -145,7 +146,7 @@ static int read_pair(struct reader *r, char *text)
         return error_set(r->err, -EINVAL, "line %u: '%s' cannot be a key", r->line.number,
                          shorten(key));
     r->line.key = key;
-    r->line.value = take_value(equals + 1, &r->line.cut);
+    r->line.value = take_value(equals + 1, &r->line.cut, &r->line.unclosed);
     return r->handler(&r->line, r->ctx, r->err);
 }
 

@@ -25,7 +25,9 @@ struct ini_line {
     const char *section; /* NULL before the first */
     const char *key;     /* NULL: the line begins `section` */
     const char *value;   /* may be empty */
-    bool cut; /* a comment follows without a blank, which may be a part of the value: `a;b` */
+    bool
+        unclosed; /* the value begins with a quote that nothing closes, which is a part of it then */
+    bool cut;     /* a comment follows without a blank, which may be a part of the value: `a;b` */
 };
 
 /* Called for each line that says something; its strings are good during the call. A negative errno,

@@ -2,6 +2,7 @@
 #include "server/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -392,6 +393,17 @@ static char *state_folder(char *const *env)
     return home ? mem_printf("%s/.local/state/hostler", home) : NULL;
 }
 
+/* Others (doctor, who reads the status) have another working folder. */
+static void make_absolute(char **path)
+{
+    char here[PATH_MAX];
+    if (!*path || **path == '/' || !getcwd(here, sizeof here))
+        return;
+    char *absolute = mem_printf("%s/%s", strcmp(here, "/") == 0 ? "" : here, *path);
+    free(*path);
+    *path = absolute;
+}
+
 int config_parse(struct config *c, int argc, char **argv, char **env, struct error *err)
 {
     set_defaults(c);
@@ -410,6 +422,8 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
         rc = check_tls(c, err);
     if (!rc && !c->ends) {
         decide_mode(c);
+        make_absolute(&c->state_dir);
+        make_absolute(&c->log_file);
         if (!c->cors_origins.n)
             strv_add(&c->cors_origins, default_origins(c));
     }

@@ -430,6 +430,8 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
         rc = listen_all(d, err);
     if (!rc)
         rc = refresh_first(d->refresh, err);
+    if (!rc)
+        rc = descriptors_check(err);
     if (!rc) {
         log_addresses(d);
         api->listening(d->api, d->server);

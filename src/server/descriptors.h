@@ -7,6 +7,8 @@
 #ifndef HOSTLER_SERVER_DESCRIPTORS_H
 #define HOSTLER_SERVER_DESCRIPTORS_H
 
+#include "base/error.h"
+
 /* As many as the system lets this process have. */
 void descriptors_raise_limit(void);
 /*
@@ -17,5 +19,8 @@ void descriptors_raise_limit(void);
 unsigned descriptors_clients(unsigned wanted, unsigned engines, unsigned long limit);
 /* The same with this process's limit; logs a warning when `wanted` is too many. */
 unsigned descriptors_max_clients(unsigned wanted, unsigned engines);
+/* When all that the daemon itself needs is open: -EMFILE with a text if the descriptors that are left are too few to
+ * start any engine. */
+int descriptors_check(struct error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -387,6 +387,11 @@ static int read_pair(struct reader *r, struct preset *p, const struct ini_line *
     int rc;
     if (is_forbidden(r, p, line))
         return 0;
+    if (line->unclosed && r->warns)
+        log_warn("%s: line %u: nothing closes the quote with which the value of %s begins: it is "
+                 "taken as a part of "
+                 "the value",
+                 r->config->models_preset, line->number, line->key);
     if (line->cut && r->warns)
         log_warn("%s: line %u: the value of %s ends where a ';' or '#' begins a comment; write it "
                  "in quotes if the rest is a part of it",

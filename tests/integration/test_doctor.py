@@ -927,6 +927,16 @@ def test_an_engine_whose_router_is_gone(server, orphaned, engine, models, tmp_pa
     assert "m2.gguf" in finding["evidence"] and finding["fix"] == f"kill {orphan}"
 
 
+def test_an_engine_that_wants_a_key_is_no_router(orphaned, engine, models):
+    """It answers as a router would to somebody without its key; others may be found in its place."""
+    orphan = orphaned(engine, "-m", models / "m2.gguf", "--port", "0", "--api-key", "k", LLAMA_SERVER_ROUTER_PORT="1")
+    taken, port = unused_port()
+    with taken:
+        for _ in range(3):
+            finding = doctor("--url", f"http://127.0.0.1:{port}").one("server", what="nothing answers")
+            assert f"pid {orphan}" not in json.dumps(finding)
+
+
 def test_a_daemon_of_another_name(hostler, models, tmp_path):
     """As an upgrade leaves it, which replaces the file below it. Its engine is no orphan."""
     program = shutil.copy(HOSTLER, tmp_path / "hostler.old")

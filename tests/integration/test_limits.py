@@ -166,6 +166,13 @@ def test_the_idle_longest_make_way(house):
         close_all(kept + newer)
 
 
+def test_too_few_descriptors_for_any_engine(hostler, models):
+    """It could list models and never load one."""
+    server = hostler("--models-dir", models, launcher=("sh", "-c", 'ulimit -n 24; exec "$@"', "sh"), wait=False)
+    assert server.process.wait(PATIENCE) == 1
+    assert "a limit of 24 open files leaves " in server.log() and "raise it to 136 or more (ulimit -n" in server.log()
+
+
 def test_few_descriptors(hostler, tmp_path):
     """Whatever the limit of open files is, and however many clients come, it serves on, at rest."""
     folder = fake_models(tmp_path / "models", a={})

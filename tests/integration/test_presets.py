@@ -106,6 +106,15 @@ def test_values_that_a_comment_cuts(start):
     assert server.log().count("ends where a ';' or '#'") == 2
 
 
+def test_a_quote_that_nothing_closes(start):
+    """As in llama.cpp it is a part of the value, which is told."""
+    server = start('[m1]\nctx-size = 512\nchat-template = "hello\nreverse-prompt = \'a;b\ntags = "x"\n')
+    assert value(status(server, "m1")["args"], "--chat-template") == '"hello'
+    for line, key in {3: "chat-template", 4: "reverse-prompt"}.items():
+        assert server.log().count(f"line {line}: nothing closes the quote with which the value of {key} begins") == 1
+    assert server.log().count("nothing closes the quote") == 2
+
+
 def test_aliases_route_and_tags_are_listed(start):
     server = start("[m1]\nalias = gpt-4, best\ntags = chat,small\n")
     entry = server.models()["m1"]

@@ -117,6 +117,10 @@ void doctor_open_files(struct doctor *d);
 /* Raises a process' limit of open files, given its present limits. */
 struct doctor_remedy doctor_raise_limit(int pid, unsigned long soft, unsigned long hard);
 void doctor_leftovers(struct doctor *d);
+/* Whether a llama-server is, or was, a router's engine: its environment says so. */
+bool doctor_is_engine(const struct procfs_process *p);
+/* Whether its options or its environment give it a model, so that it is no router. */
+bool doctor_has_model(const struct procfs_process *p);
 void doctor_memory(struct doctor *d);
 
 #endif

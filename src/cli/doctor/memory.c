@@ -104,8 +104,12 @@ static bool is_foreign(const struct doctor *d, const struct procfs_process *p)
     return !belongs_to_server(d, p) && !procfs_has_server_ancestor(p);
 }
 
-/* The server of one model has that from its options or its environment. */
-static bool has_model(const struct procfs_process *p)
+bool doctor_is_engine(const struct procfs_process *p)
+{
+    return procfs_setting(p, CHILD_MODE, CHILD_MODE) != NULL;
+}
+
+bool doctor_has_model(const struct procfs_process *p)
 {
     static const struct {
         const char *option, *variable;
@@ -125,15 +129,16 @@ static bool has_model(const struct procfs_process *p)
 static void check_process(const struct procfs_process *p, void *ctx)
 {
     const struct scan *l = ctx;
-    bool is_child = procfs_setting(p, CHILD_MODE, CHILD_MODE) != NULL;
+    bool is_child = doctor_is_engine(p);
     if (strcmp(p->name, ENGINE_NAME) != 0 || !is_foreign(l->doctor, p))
         return;
     if (is_child && procfs_is_orphan(p))
         add_memory_holder(l, p, DOCTOR_WRONG, "an engine whose router is gone");
     else if (!is_child)
         add_memory_holder(l, p, DOCTOR_NOTE,
-                          has_model(p) || !p->env.n ? "a server of its own, which no router unloads"
-                                                    : "another router, whose engines are its own");
+                          doctor_has_model(p) || !p->env.n
+                              ? "a server of its own, which no router unloads"
+                              : "another router, whose engines are its own");
 }
 
 static void check_gpu_processes(struct scan *l)

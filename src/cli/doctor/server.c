@@ -47,12 +47,18 @@ static const char *probe(const struct doctor *d, const char *url)
     return name;
 }
 
-/* Ports of processes that are known to be no server are not probed. */
+/* Engines and servers of one model answer like a router to whoever has no key. */
+static bool is_one_model(const struct procfs_process *p)
+{
+    return strcmp(p->name, "llama-server") == 0 && (doctor_is_engine(p) || doctor_has_model(p));
+}
+
+/* Ports of processes that are known to be no router are not probed. */
 static bool may_be_router(const struct procfs_listener *l)
 {
     struct procfs_process p;
     bool known = l->pid && procfs_read(l->pid, &p);
-    bool may = known ? procfs_is_server_name(p.name) : l->port >= PORT_MIN;
+    bool may = known ? procfs_is_server_name(p.name) && !is_one_model(&p) : l->port >= PORT_MIN;
     if (known)
         procfs_process_finish(&p);
     return may;

@@ -416,6 +416,14 @@ static void where_its_state_is(void **state)
     parse(ARGV(MODELS, "--state-dir", "/d"), ENV("HOME=/h"));
     assert_state_dir("/d");
     assert_true(c.state_dir_given);
+    /* What the status tells is of use to others, who are elsewhere. */
+    char here[PATH_MAX], wanted[PATH_MAX + 16];
+    assert_non_null(getcwd(here, sizeof here));
+    parse(ARGV(MODELS, "--state-dir", "d", "--log-file", "l"), ENV("HOME=/h"));
+    snprintf(wanted, sizeof wanted, "%s/d", here);
+    assert_state_dir(wanted);
+    snprintf(wanted, sizeof wanted, "%s/l", here);
+    assert_string_equal(c.log_file, wanted);
     parse(ARGV(MODELS, "--state-dir", "off"), ENV("HOME=/h"));
     assert_state_dir(NULL);
 }

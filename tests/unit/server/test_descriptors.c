@@ -6,6 +6,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "server/descriptors.h"
 
 static void others_have_theirs_first(void **state)
@@ -35,12 +40,35 @@ static void however_low_it_is(void **state)
     assert_int_equal(descriptors_clients(1, 4, 0), 1);
 }
 
+/* What is open now, and `more`. */
+static void set_limit(int more)
+{
+    struct rlimit limit;
+    int next = dup(STDERR_FILENO);
+    assert_int_equal(close(next), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = (rlim_t)(next + more);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void too_few_for_any_engine(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    set_limit(12);
+    assert_int_equal(descriptors_check(&err), 0);
+    set_limit(11);
+    assert_int_equal(descriptors_check(&err), -EMFILE);
+    assert_non_null(strstr(err.text, "leaves 11 for engines"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(others_have_theirs_first),
         cmocka_unit_test(what_is_asked_for),
         cmocka_unit_test(however_low_it_is),
+        cmocka_unit_test(too_few_for_any_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
