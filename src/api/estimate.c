@@ -255,8 +255,9 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
         estimate_free(e);
         return;
     }
-    const struct engine_question q =
+    struct engine_question q =
         footprint_question(m->entry, &e->args, &m->launch->env, &host_snapshot(api->host)->figures);
+    q.options = m->launch->program->options;
     footprint_estimate(&e->computed, m->launch->program->kind, &q);
     http_exchange_take(x, &events, e);
     if (!e->other && m->learned.fitted)

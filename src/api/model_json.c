@@ -48,8 +48,9 @@ json_t *model_json_footprint(const struct host *host, const struct footprint *f)
 {
     if (!f || f->source == FOOTPRINT_UNKNOWN)
         return json_null();
-    json_t *o = json_pack("{s:s, s:o, s:I}", "source", footprint_source_name(f->source), "memory",
-                          model_json_bytes(host, f->bytes), "mapped", (json_int_t)f->mapped);
+    json_t *o = json_pack("{s:s, s:o, s:I, s:I}", "source", footprint_source_name(f->source),
+                          "memory", model_json_bytes(host, f->bytes), "mapped",
+                          (json_int_t)f->mapped, "growth", (json_int_t)f->growth);
     if (f->undecided)
         json_object_set_new(o, "undecided", json_string(f->undecided));
     return o;

@@ -59,14 +59,18 @@ static enum args_origin origin_of_token(const struct model *m)
     return ARGS_FROM_ENVIRONMENT;
 }
 
-/* Whether hostler itself sets it. Only this one variable counts, so that no secret is shown. */
-static bool is_own(const struct model *m, const char *line)
+static bool sets(const struct model *m, enum engine_option_role role, const char *line)
 {
-    const struct engine_option *o =
-        engine_options_find_role(m->launch->program->options, ENGINE_OPTION_CONNECTIONS);
+    const struct engine_option *o = engine_options_find_role(m->launch->program->options, role);
     const char *name = o ? o->env : NULL;
     size_t len = name ? strlen(name) : 0;
     return len && strncmp(line, name, len) == 0 && line[len] == '=';
+}
+
+/* Whether hostler itself sets it. Only these variables count, so that no secret is shown. */
+static bool is_own(const struct model *m, const char *line)
+{
+    return sets(m, ENGINE_OPTION_CONNECTIONS, line) || sets(m, ENGINE_OPTION_GROWTH, line);
 }
 
 static enum args_origin origin_of_variable(const struct model *m, const char *line)

@@ -46,15 +46,17 @@ static void line(const struct cli *cli, const char *title, const char *fmt, ...)
 
 static void print_footprint(const struct cli *cli, const char *title, json_t *f)
 {
-    char mapped[FORMAT_SIZE];
-    json_int_t file = cli_json_integer(f, "mapped");
+    char mapped[FORMAT_SIZE], more[FORMAT_SIZE];
+    json_int_t file = cli_json_integer(f, "mapped"), growth = cli_json_integer(f, "growth");
     if (!json_is_object(f))
         return;
     char *memory =
         format_model_footprint(json_object_get(f, "memory"), cli_json_text_or(f, "source", NULL));
-    line(cli, title, "%s%s%s%s", *memory ? memory : "nothing", file > 0 ? ", and " : "",
+    line(cli, title, "%s%s%s%s%s%s%s", *memory ? memory : "nothing", file > 0 ? ", and " : "",
          file > 0 ? format_bytes((uint64_t)file, mapped, sizeof mapped) : "",
-         file > 0 ? " of its file in the page cache" : "");
+         file > 0 ? " of its file in the page cache" : "", growth > 0 ? ", and up to " : "",
+         growth > 0 ? format_bytes((uint64_t)growth, more, sizeof more) : "",
+         growth > 0 ? " more as conversations come" : "");
     free(memory);
 }
 

@@ -126,16 +126,19 @@ static void print_footprints(const struct cli *cli, json_t *all)
                                         "by its header"};
     const char *title = "memory";
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        char bytes[FORMAT_SIZE];
+        char bytes[FORMAT_SIZE], more[FORMAT_SIZE];
         json_t *f = json_object_get(all, kinds[i]);
-        json_int_t mapped = cli_json_integer(f, "mapped");
+        json_int_t mapped = cli_json_integer(f, "mapped"), growth = cli_json_integer(f, "growth");
         if (!json_is_object(f))
             continue;
         char *memory = format_model_footprint(json_object_get(f, "memory"),
                                               cli_json_text_or(f, "source", NULL));
-        char *text = mem_printf(
-            "%s%s%s, %s", memory, mapped > 0 ? " + file " : "",
-            mapped > 0 ? format_bytes((uint64_t)mapped, bytes, sizeof bytes) : "", names[i]);
+        char *text =
+            mem_printf("%s%s%s%s%s%s, %s", memory, mapped > 0 ? " + file " : "",
+                       mapped > 0 ? format_bytes((uint64_t)mapped, bytes, sizeof bytes) : "",
+                       growth > 0 ? ", up to " : "",
+                       growth > 0 ? format_bytes((uint64_t)growth, more, sizeof more) : "",
+                       growth > 0 ? " more as conversations come" : "", names[i]);
         line(cli, title, text);
         title = "";
         free(text);

@@ -14,6 +14,7 @@
 #include "base/strv.h"
 #include "engine/args.h"
 #include "engine/memory.h"
+#include "engine/options.h"
 
 /* Of a model's files; 0: not known. */
 struct engine_figures {
@@ -36,7 +37,8 @@ struct engine_figures {
 struct engine_question {
     struct engine_figures figures, draft; /* the draft's file_bytes are 0: there is none */
     const struct engine_args *args;
-    const struct strv *env; /* its own, as for engine_start(); NULL: none */
+    const struct strv *env;               /* its own, as for engine_start(); NULL: none */
+    const struct engine_options *options; /* that the program takes; NULL: not known */
     /* Devices, and the cards that they belong to; NULL: the host alone, whose figures are not known. */
     const struct memory_figures *machine;
 };
@@ -48,6 +50,8 @@ struct engine_estimate {
     bool
         guessed; /* the arguments or the header leave open where a part goes, or how large it is: it may be low */
     uint64_t mapped; /* bytes of the model's file in the host's page cache, shared by its engines */
+    uint64_t
+        growth; /* host bytes that requests may add to all this in the course of time, at most */
 };
 
 typedef void engine_estimate_fn(struct engine_estimate *out, const struct engine_question *q);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/strv.h"
 #include "engine/args.h"
@@ -23,6 +24,9 @@ struct engine_setup {
     const struct strv
         *hub_env;           /* NAME=VALUE for an engine that fetches its model (hub_environment) */
     const struct strv *env; /* NAME=VALUE from the presets */
+    /* Host bytes that requests may add to the engine where users set no limit (ENGINE_OPTION_GROWTH); NULL: the
+     * program's own limit holds. */
+    const uint64_t *growth;
 };
 
 /* Where a model's engine differs from others of its kind; NULL: as its kind says. */

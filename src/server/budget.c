@@ -12,6 +12,8 @@
 
 #define GIB ((double)(1u << 30))
 #define MIB ((uint64_t)1 << 20)
+#define USUAL_ENGINES 4          /* where --models-max sets no limit */
+#define GROWTH_MOST (8192 * MIB) /* what a llama-server takes by itself */
 
 /* A file that engines map. Several models may share one, by different names. A file that was replaced is another
  * one: engines that still map the old one hold it, too. */
@@ -38,6 +40,19 @@ static const char *device_names(const struct budget *b, char *out, size_t size)
     return out;
 }
 
+/* Rounded down to a figure that people can read. */
+static uint64_t readable(uint64_t bytes)
+{
+    uint64_t step = bytes < 128 * MIB ? 16 * MIB : bytes < 1024 * MIB ? 64 * MIB : 256 * MIB;
+    return bytes / step * step;
+}
+
+static uint64_t share_of_growth(const struct budget *b, unsigned engines)
+{
+    uint64_t share = budget_ceiling(b, 0) / 4 / (engines ? engines : USUAL_ENGINES);
+    return readable(share < GROWTH_MOST ? share : GROWTH_MOST);
+}
+
 int budget_init(struct budget *b, const struct config *c, const struct snapshot *snapshot,
                 struct error *err)
 {
@@ -52,6 +67,7 @@ int budget_init(struct budget *b, const struct config *c, const struct snapshot 
         b->limit[d] = limit->bytes;
     }
     b->devices = c->classic || c->memory_off ? 0 : b->snapshot->figures.n;
+    b->growth = share_of_growth(b, c->models_max);
     return 0;
 }
 
@@ -90,6 +106,19 @@ static uint64_t max(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+const uint64_t *budget_growth(const struct budget *b)
+{
+    return b->devices ? &b->growth : NULL;
+}
+
+/* What an engine comes to on a device, when requests have added all that they may. */
+static uint64_t most_on(const struct footprint *f, size_t device)
+{
+    uint64_t loaded = f->source == FOOTPRINT_MEASURED ? f->loaded[device] : f->bytes[device];
+    uint64_t grown = device == 0 ? loaded + f->growth : 0;
+    return max(grown, f->bytes[device]);
+}
+
 static void set_apart(const struct model *m, const struct footprint *f, struct sched_footprint *out)
 {
     out->apart = footprint_is_apart(f, m->entry, &m->launch->args);
@@ -107,8 +136,8 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
         model_estimate(m, budget_machine(b), &m->learned.footprint);
     learned_measure(&m->learned, i->number, use);
     for (size_t d = 0; d < b->devices; d++) {
-        m->sched.next.bytes[d] = m->learned.footprint.bytes[d];
-        i->sched.footprint.bytes[d] = max(m->learned.footprint.bytes[d], i->most.bytes[d]);
+        m->sched.next.bytes[d] = most_on(&m->learned.footprint, d);
+        i->sched.footprint.bytes[d] = max(m->sched.next.bytes[d], i->most.bytes[d]);
     }
     set_apart(m, &m->learned.footprint, &i->sched.footprint);
     set_apart(m, &m->learned.footprint, &m->sched.next);
@@ -182,7 +211,7 @@ static uint64_t least_on(const struct budget *b, const struct model *m, const st
 static uint64_t bytes_on(const struct budget *b, const struct model *m, const struct footprint *f,
                          size_t device)
 {
-    uint64_t bytes = f->bytes[device], room = budget_capacity(b, device);
+    uint64_t bytes = most_on(f, device), room = budget_capacity(b, device);
     uint64_t total = b->snapshot->figures.device[device].total;
     if (b->limit[device] && device == 0)
         room = subtract(room, f->mapped);
@@ -246,7 +275,7 @@ void budget_apply_preset(const struct budget *b, struct model *m)
     if (!m->settings.memory)
         return;
     m->learned.footprint.source = FOOTPRINT_GIVEN;
-    m->learned.footprint.mapped = 0;
+    m->learned.footprint.mapped = m->learned.footprint.growth = 0;
     for (size_t d = 0; d < b->snapshot->figures.n; d++)
         m->learned.footprint.bytes[d] =
             memory_limit_of(m->settings.memory, b->snapshot->figures.device[d].name);

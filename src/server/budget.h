@@ -9,6 +9,9 @@
  * no other engine is left: an engine fits its context to the memory that it finds, and a mapped file
  * needs not be resident as a whole. Only a model that needs more than the host has is refused.
  *
+ * What requests may add to an engine (footprint.growth) counts where it is to stand beside others, so that all of them
+ * may grow; it, too, is cut to what there is.
+ *
  * No measurement makes a model refused that loads: what an engine grew to while it served requests is room
  * that its next load gets if it is there; what counts against a limit is what loads were seen to take.
  */
@@ -28,6 +31,7 @@ struct budget_file;
 struct budget {
     size_t devices;                     /* 0: memory is not taken into account */
     uint64_t limit[MEMORY_DEVICES_MAX]; /* --memory; 0: none was given */
+    uint64_t growth;                    /* see budget_growth() */
     const struct snapshot *snapshot;    /* the last one; never NULL */
     struct budget_file *files;          /* a table */
 };
@@ -42,6 +46,12 @@ const struct memory_figures *budget_machine(const struct budget *b);
 uint64_t budget_ceiling(const struct budget *b, size_t device);
 /* What they may use there now, as of the snapshot. */
 uint64_t budget_capacity(const struct budget *b, size_t device);
+/*
+ * Host bytes that requests may add to each engine where users set no limit, so that the sum fits beside the models:
+ * an equal share of a quarter of the host's budget, at most 8 GiB. It stays the same while the daemon runs: the engine
+ * of a model whose share changed would have to be replaced. NULL: engines are left alone, as memory does not count.
+ */
+const uint64_t *budget_growth(const struct budget *b);
 /* The memory that a ready engine uses replaces the estimate of its model's footprint. */
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use);
 /* An engine that loads holds more of a device than was counted for it: that counts, and, as its estimate is wrong,

@@ -19,7 +19,7 @@ static char *join(const struct strv *v)
 }
 
 struct engine_launch *compose(const struct config *c, const struct presets *p,
-                              const struct catalog_model *m)
+                              const struct catalog_model *m, const uint64_t *growth)
 {
     const struct preset *preset = presets_of(p, m->id);
     const bool is_default = preset->program == &c->engine;
@@ -37,6 +37,7 @@ struct engine_launch *compose(const struct config *c, const struct presets *p,
         .names_origin = c->classic ? ARGS_FROM_COMMAND_LINE : ARGS_FROM_ROUTER,
         .hub_env = &c->hub_env,
         .env = &preset->settings.env,
+        .growth = growth,
     };
     struct engine_launch *launch = engine_launch_create(setup.program);
     setup.program->kind->compose(launch, &setup);

@@ -71,8 +71,11 @@ struct engine_question footprint_question(const struct catalog_model *m,
 static void take(struct footprint *out, enum footprint_source source,
                  const struct engine_estimate *e)
 {
-    *out = (struct footprint){
-        .source = source, .mapped = e->mapped, .undecided = e->undecided, .guessed = e->guessed};
+    *out = (struct footprint){.source = source,
+                              .mapped = e->mapped,
+                              .growth = e->growth,
+                              .undecided = e->undecided,
+                              .guessed = e->guessed};
     memcpy(out->bytes, e->bytes, sizeof out->bytes);
 }
 

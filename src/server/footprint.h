@@ -26,6 +26,8 @@ struct footprint {
     /* MEASURED: what an engine held when it had just become ready; requests add to that (batches, prompt
      * caches), and `bytes` is the most of both. */
     uint64_t loaded[MEMORY_DEVICES_MAX];
+    uint64_t
+        growth; /* host bytes that requests may add to a load at most; 0 where `memory` is GIVEN */
     const char
         *undecided; /* ESTIMATED, FITTED: see engine_estimate; a text that is never freed; NULL */
     bool guessed;   /* ESTIMATED: see engine_estimate */

@@ -39,6 +39,16 @@ void model_destroy(struct model *m)
 /* --- how it is to be run ------------------------------------------------------------------------
  */
 
+/* Earlier loads do not tell to what an engine may grow. */
+static void note_growth(struct model *m)
+{
+    struct footprint estimate;
+    if (m->learned.footprint.source != FOOTPRINT_MEASURED)
+        return;
+    model_estimate(m, budget_machine(&m->host->budget), &estimate);
+    m->learned.footprint.growth = estimate.growth;
+}
+
 /* What it takes is found out anew. */
 static void forget_footprint(struct model *m)
 {
@@ -47,6 +57,7 @@ static void forget_footprint(struct model *m)
     learned_forget(&m->learned);
     placement_update_unsure(m);
     learned_recall(host->state, &host->budget, m);
+    note_growth(m);
 }
 
 static void take_settings(struct model *m, const struct preset *preset)
@@ -64,7 +75,8 @@ static void take_settings(struct model *m, const struct preset *preset)
 /* Whether its engine must be another one. If not, that takes over paths and routes. */
 static bool take_arguments(struct model *m)
 {
-    struct engine_launch *launch = compose(m->host->config, &m->host->presets, m->entry);
+    struct engine_launch *launch =
+        compose(m->host->config, &m->host->presets, m->entry, budget_growth(&m->host->budget));
     bool changed = !m->launch || !engine_launch_equal(launch, m->launch);
     struct instance *i = model_instance(m);
     if (!changed && i && !i->sched.outdated)
@@ -112,8 +124,9 @@ void model_configure(struct model *m)
 void model_estimate(const struct model *m, const struct memory_figures *machine,
                     struct footprint *out)
 {
-    const struct engine_question q =
+    struct engine_question q =
         footprint_question(m->entry, &m->launch->args, &m->launch->env, machine);
+    q.options = m->launch->program->options;
     footprint_estimate(out, m->launch->program->kind, &q);
 }
 

@@ -134,8 +134,9 @@ static void require_footprint(struct model *m)
         return;
     m->learned.fit_asked = m->learned.fit_pending = true;
     placement_update_unsure(m);
-    const struct engine_question q = footprint_question(m->entry, &m->launch->args, &m->launch->env,
-                                                        budget_machine(&m->host->budget));
+    struct engine_question q = footprint_question(m->entry, &m->launch->args, &m->launch->env,
+                                                  budget_machine(&m->host->budget));
+    q.options = m->launch->program->options;
     fitter_ask(m->host->fitter, m->launch->program, &q, FITTER_URGENT, on_fitted, m);
 }
 

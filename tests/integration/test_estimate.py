@@ -365,6 +365,7 @@ def test_secrets_are_not_shown(start):
     variables = {v["name"]: (v["value"], v["origin"]) for v in answer.json["environment"]}
     threads, origin = variables.pop("LLAMA_ARG_THREADS_HTTP")
     assert int(threads) > 8 and origin == "hostler"
+    assert variables.pop("LLAMA_ARG_CACHE_RAM")[1] == "hostler"
     assert variables == {"SECRET_TOKEN": (None, "preset"), "HF_TOKEN": (None, "preset")}
     others = server.get("/hostler/v1/show?model=m2").json["environment"]
     assert {"name": "OTHER", "value": None, "origin": "preset [*]"} in others

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HTTP_THREADS 32 /* of an engine, beside one for each slot that is asked for */
 
@@ -52,6 +53,30 @@ static unsigned set_threads(struct engine_launch *out, const struct engine_setup
     return threads;
 }
 
+static bool names_variable(const struct strv *env, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; env && i < env->n; i++)
+        if (strncmp(env->v[i], name, len) == 0 && env->v[i][len] == '=')
+            return true;
+    return false;
+}
+
+/*
+ * llama-server keeps prompts of other conversations in host memory, up to 8 GiB an engine: several engines would
+ * come to more than the host has. In the environment, too: as an argument it would appear in status.args, which
+ * clients compare with what users gave, and change the key of what earlier loads have taught.
+ */
+static void limit_growth(struct engine_launch *out, const struct engine_setup *s)
+{
+    const struct engine_option *o =
+        engine_options_find_role(s->program->options, ENGINE_OPTION_GROWTH);
+    if (!s->growth || !o || !o->env || engine_args_get(&out->args, o) ||
+        names_variable(s->env, o->env))
+        return;
+    strv_addf(&out->env, "%s=%llu", o->env, (unsigned long long)(*s->growth >> 20));
+}
+
 static void move_token(struct engine_launch *out)
 {
     const struct engine_arg *arg = engine_args_role(&out->args, ENGINE_OPTION_TOKEN);
@@ -78,6 +103,7 @@ void llama_compose(struct engine_launch *out, const struct engine_setup *s)
     set(&out->args, engine_options_find(s->program->options, "--log-colors", NULL), "off",
         ARGS_FROM_ROUTER);
     out->connections = set_threads(out, s);
+    limit_growth(out, s);
     if (s->hub_env && engine_args_fetch(&out->args))
         strv_copy(&out->env, s->hub_env);
     if (s->env)

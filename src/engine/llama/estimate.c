@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "engine/llama/cache.h"
+#include "engine/llama/prompt_cache.h"
 #include "engine/llama/spread.h"
 #include "engine/llama/arg_value.h"
 
@@ -316,6 +317,7 @@ void llama_estimate(struct engine_estimate *out, const struct engine_question *q
     }
     *out = range.most;
     out->undecided = matters(&range) ? why : NULL;
+    out->growth = llama_prompt_cache_most(q);
 }
 
 /* --- from llama-fit-params */
@@ -398,6 +400,7 @@ void llama_estimate_from_fit(struct engine_estimate *out, const struct fit *fit,
     *out = range.most;
     out->guessed = false;
     out->undecided = matters(&range) ? why : NULL;
+    out->growth = llama_prompt_cache_most(q);
 }
 
 /* With a unified cache each request may have all of it, else its share. */
@@ -426,6 +429,6 @@ const struct engine_memory_option llama_memory_options[] = {
     {"n-gpu-layers", false}, {"n-cpu-moe", true},     {"cpu-moe", false},
     {"kv-offload", false},   {"kv-unified", false},   {"swa-full", false},
     {"flash-attn", false},   {"split-mode", false},   {"tensor-split", false},
-    {"main-gpu", true},      {"mmap", false},         {"load-mode", false},
-    {NULL, false},
+    {"cache-ram", true},     {"main-gpu", true},      {"mmap", false},
+    {"load-mode", false},    {NULL, false},
 };

@@ -207,6 +207,7 @@ static const struct {
     {"--hf-token", .role = ENGINE_OPTION_TOKEN},
     {"--threads-http", .role = ENGINE_OPTION_CONNECTIONS},
     {"--fit-target", .role = ENGINE_OPTION_MARGIN},
+    {"--cache-ram", .role = ENGINE_OPTION_GROWTH},
     {"--lora", .flags = ACCUMULATES},
     {"--lora-scaled", .flags = ACCUMULATES},
     {"--control-vector", .flags = ACCUMULATES},

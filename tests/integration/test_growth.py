@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Prompts that engines keep in host memory: limited, counted and shown."""
+import random
+
+import pytest
+
+import tiny_model
+from conftest import until
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def start(hostler, models, tmp_path):
+    """start(text, *args): a daemon without a limit of places, with the models m1 to m4."""
+    def call(text, *args, folder=models, **kw):
+        (tmp_path / "p.ini").write_text(text, encoding="utf-8")
+        return hostler("--models-dir", folder, "--models-preset", tmp_path / "p.ini", "--models-max", "0", *args, **kw)
+    return call
+
+
+def use(server, *names):
+    for name in names:
+        answer = server.tokenize(name)
+        assert answer.status == 200, answer.body
+
+
+def show(server, model):
+    return server.get(f"/hostler/v1/show?model={model}").json
+
+
+def limits(server, model):
+    """The entries of `show` about the limit of the cache."""
+    entry = show(server, model)
+    return [e for e in entry["environment"] + entry["arguments"]
+            if "CACHE_RAM" in e.get("name", "") or e.get("option") == "--cache-ram"]
+
+
+def environment_of(pid):
+    with open(f"/proc/{pid}/environ", encoding="utf-8") as f:
+        return f.read().split("\0")
+
+
+def test_a_share_of_the_budget_where_nobody_sets_it(start, cli):
+    server = start("[m2]\ncache-ram = 100\n[m3]\nenv = LLAMA_ARG_CACHE_RAM=50\n", "--memory", "host=8G")
+    assert limits(server, "m1") == [{"name": "LLAMA_ARG_CACHE_RAM", "value": "512", "origin": "hostler"}]
+    assert limits(server, "m2") == [{"option": "--cache-ram", "value": "100", "origin": "preset"}]
+    assert [e["origin"] for e in limits(server, "m3")] == ["preset"]
+    for model, growth in ("m1", 512), ("m2", 100), ("m3", 50):
+        estimate = server.get(f"/hostler/v1/estimate?model={model}").json
+        assert estimate["growth"] == estimate["estimated"]["growth"] == growth * MIB
+        assert show(server, model)["footprint"]["estimated"]["growth"] == growth * MIB
+    assert server.get("/hostler/v1/estimate?model=m1&cache-ram=7").json["growth"] == 7 * MIB
+    assert "and up to 512 MiB more as conversations come" in cli("estimate", "m1", server=server).stdout
+    assert "up to 512 MiB more as conversations come" in cli("show", "m1", server=server).stdout
+    use(server, "m1")
+    assert "LLAMA_ARG_CACHE_RAM=512" in environment_of(server.engines()["m1"]["pid"])
+    assert "--cache-ram" not in server.models()["m1"]["status"]["args"]
+    until(lambda: show(server, "m1")["footprint"]["measured"], what="its memory to be read")
+    assert show(server, "m1")["footprint"]["measured"]["growth"] == 512 * MIB
+
+
+def test_a_reload_replaces_no_engine_for_it(start):
+    server = start("", "--memory", "host=8G")
+    use(server, "m1")
+    before = server.engines()["m1"]["pid"]
+    server.get("/models?reload=1")
+    assert server.engines()["m1"]["pid"] == before and "arguments changed" not in server.log()
+
+
+def test_engines_are_left_alone_where_memory_does_not_count(start):
+    server = start("", "--memory", "off")
+    assert limits(server, "m1") == []
+    use(server, "m1")
+    assert not [e for e in environment_of(server.engines()["m1"]["pid"]) if "CACHE_RAM" in e]
+
+
+def test_all_may_grow_beside_each_other(start):
+    """And a model that is alone is not refused for what it might come to."""
+    text = "[m1]\ncache-ram = {0}\n[m2]\ncache-ram = {0}\n"
+    server = start(text.format(100), "--memory", "host=1G")
+    use(server, "m1", "m2")
+    assert server.loaded() == ["m1", "m2"]
+    server = start(text.format(500), "--memory", "host=1G")
+    use(server, "m1", "m2")
+    assert server.loaded() == ["m2"]
+    server = start(text.format(8192), "--memory", "host=1G")
+    use(server, "m1", "m2")
+    assert server.loaded() == ["m2"]
+
+
+def test_an_engine_grows_to_its_limit_and_no_further(start, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    tiny_model.make(str(folder / "m.gguf"), n_layer=8, n_ctx_train=1024)
+    server = start("[*]\nparallel = 1\nthreads = 1\nctx-size = 1024\ncache-ram = 6\n", folder=folder)
+    choose = random.Random(1)
+
+    def converse():
+        prompt = [choose.randrange(20, 250) for _ in range(800)]
+        answer = server.post("/completion", {"model": "m", "prompt": prompt, "n_predict": 1})
+        assert answer.status == 200, answer.body
+
+    def held():
+        return server.get("/hostler/v1/status").json["engines"][0]["memory"]["host"]
+
+    converse()  # 1.6 MiB of keys and values each
+    first = held()
+    for _ in range(4):
+        converse()
+    grown = held() - first
+    for _ in range(4):
+        converse()
+    assert 3 * MIB < grown and held() - first < 10 * MIB, (grown, held() - first)
+    footprint = server.get("/hostler/v1/estimate?model=m").json
+    assert footprint["source"] == "measured" and footprint["memory"]["host"] >= first + grown
