@@ -60,6 +60,7 @@ class Process:
 
     def __init__(self, argv, port=None, socket_path=None, ready="/health"):
         self.argv, self.port, self.path, self.ready = [str(a) for a in argv], port, socket_path, ready
+        self.output = NULL
 
     def is_ready(self):
         if not self.path:
@@ -70,7 +71,7 @@ class Process:
             return b" 200 " in s.recv(4096)
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=NULL, stderr=NULL)
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=self.output, stderr=self.output)
         if self.ready:
             wait_for(self.is_ready)
         return self
