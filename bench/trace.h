@@ -54,6 +54,7 @@ enum {
     TRACE_KINDS = 14,     /* whose waiting is compared */
     TRACE_PRIORITIES = 6, /* that of them which has priorities */
     TRACE_FIRST_LOOP = 7, /* from here on clients leave no pauses */
+    TRACE_VISITORS = 11,  /* that one and the next have visitors to a model that never rests */
     TRACE_FULL_LOADS = 6  /* all models have work all the time */
 };
 extern const struct trace_kind trace_kinds[TRACE_KINDS], trace_full_loads[TRACE_FULL_LOADS];

@@ -179,6 +179,23 @@ static void print_table(void)
     }
 }
 
+/* Whoever comes now and then to a place that is never idle. */
+static void print_visitors(void)
+{
+    static struct figures f;
+    puts("\nVisitors' median wait, in times that a stop and a load take:\n");
+    puts("| trace | policy | median seed (least–most) |\n| --- | --- | --- |");
+    for (unsigned k = TRACE_VISITORS; k < TRACE_VISITORS + 2; k++)
+        for (unsigned i = 0; i < POLICIES; i++) {
+            measure(&trace_kinds[k], i, &options.set, &f);
+            for (unsigned s = 0; s < options.seeds; s++)
+                f.visitor[s] *= 1000.0 / (double)(trace.load_ms[1] + trace.stop_ms[1]);
+            printf("| %s | %s |", i ? "" : trace_kinds[k].name, policy_names[i]);
+            print_figures(f.visitor, 1);
+            puts("");
+        }
+}
+
 /* Two programs on each model, neither of which ever rests: somebody waits at any time, whatever one does, and least
  * is waited in all where nothing is ever loaded. So this is about who waits, and what the loads cost. */
 static void print_full_loads(void)
@@ -289,6 +306,7 @@ int main(int argc, char **argv)
         print_sweep();
     } else {
         print_table();
+        print_visitors();
         print_full_loads();
     }
     return 0;
