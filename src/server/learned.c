@@ -148,8 +148,11 @@ void learned_forget(struct learned *l)
     free(l->fitted);
     l->loads = NULL;
     l->fitted = NULL;
+    free(l->fit_available);
+    l->fit_available = NULL;
     l->footprint = (struct footprint){0};
     l->fit_asked = l->fit_pending = false;
+    l->fit_repeated = 0;
     l->fit_checked_at = 0; /* what was found for the old arguments says nothing of the new ones */
 }
 
@@ -158,7 +161,9 @@ void learned_take_fitted(struct learned *l, const struct engine_estimate *fitted
     if (!l->fitted)
         l->fitted = mem_zalloc(sizeof *l->fitted);
     footprint_from_dry_run(l->fitted, fitted);
-    if (l->footprint.source == FOOTPRINT_ESTIMATED && !l->footprint.alone)
+    bool is_computed =
+        l->footprint.source == FOOTPRINT_ESTIMATED || l->footprint.source == FOOTPRINT_FITTED;
+    if (is_computed && !l->footprint.alone)
         l->footprint = *l->fitted;
 }
 

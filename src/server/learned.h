@@ -22,6 +22,8 @@ struct learned {
     struct loads
         *loads; /* with the arguments, the file, the build and the devices of now; NULL: none */
     struct footprint *fitted; /* as llama-fit-params says; NULL: not asked, or no answer */
+    uint64_t *fit_available;  /* of each device when that was asked; NULL: not asked */
+    unsigned fit_repeated;    /* how often since it had to be asked anew */
     bool fit_asked;           /* with the arguments that it has now */
     bool fit_pending;         /* and there is no answer yet */
     uint64_t fit_checked_at;  /* ms: when depends_on_memory() was last false (placement.c) */

@@ -15,7 +15,10 @@
 #define NAMES_MAX 8     /* in a message */
 #define COLD_MS 2000    /* how long a result about the page cache is used */
 #define WARM_SHARE 0.75 /* of a file, so that its load hardly waits for the disk */
-#define SURE_MS 250     /* how long the answer of depends_on_memory() is used */
+#define FIT_REPEATS 3   /* at most, for one model with the same arguments */
+#define FREE_CHANGE                                                                                \
+    20 /* a change by one part in so many of a card's memory spreads a model otherwise */
+#define SURE_MS 250 /* how long the answer of depends_on_memory() is used */
 
 /* --- memory -------------------------------------------------------------------------------------
  */
@@ -120,24 +123,61 @@ static bool depends_on_memory(const struct model *m)
     return fits != fits_without || n != n_without;
 }
 
+/* Several cards share a model by what is free on each: an answer is of its time. */
+static bool is_stale(const struct model *m)
+{
+    const struct footprint *f = &m->learned.footprint;
+    const struct budget *b = &m->host->budget;
+    unsigned cards = 0, changed = 0;
+    if (f->source != FOOTPRINT_FITTED || !m->learned.fit_available)
+        return false;
+    for (size_t d = 1; d < b->devices; d++) {
+        const struct memory_device *device = &b->snapshot->figures.device[d];
+        uint64_t before = m->learned.fit_available[d], now = device->available;
+        cards += f->bytes[d] > 0;
+        changed += (now > before ? now - before : before - now) > device->total / FREE_CHANGE;
+    }
+    return cards > 1 && changed && m->learned.fit_repeated < FIT_REPEATS;
+}
+
+/* Whether the dry run has anything to add to the footprint. */
+static bool may_ask(struct model *m)
+{
+    const struct learned *l = &m->learned;
+    if (l->footprint.alone || l->fit_pending || !m->entry->path ||
+        !m->launch->program->kind->dry_run)
+        return false;
+    return is_stale(m) || (l->footprint.source == FOOTPRINT_ESTIMATED && !l->fit_asked);
+}
+
+static void ask_dry_run(struct model *m)
+{
+    const struct budget *b = &m->host->budget;
+    struct engine_question q =
+        footprint_question(m->entry, &m->launch->args, &m->launch->env, budget_machine(b));
+    q.options = m->launch->program->options;
+    m->learned.fit_repeated += m->learned.fit_asked;
+    m->learned.fit_asked = m->learned.fit_pending = true;
+    if (!m->learned.fit_available)
+        m->learned.fit_available = mem_zalloc(MEMORY_DEVICES_MAX * sizeof(uint64_t));
+    for (size_t d = 0; d < b->devices; d++)
+        m->learned.fit_available[d] = b->snapshot->figures.device[d].available;
+    placement_update_unsure(m);
+    fitter_ask(m->host->fitter, m->launch->program, &q, FITTER_URGENT, on_fitted, m);
+}
+
 /* The placement waits for the precise figures (kind.h, dry_run) where the estimate may be low on a device, and, since
  * it errs to the high side otherwise, before another engine is stopped for it or the model is refused. */
 static void require_footprint(struct model *m)
 {
     uint64_t now = uv_now(m->host->loop);
-    if (m->learned.footprint.source != FOOTPRINT_ESTIMATED || m->learned.footprint.alone ||
-        m->learned.fit_asked || !m->entry->path || !m->launch->program->kind->dry_run ||
-        (m->learned.fit_checked_at && now - m->learned.fit_checked_at < SURE_MS))
+    bool stale = is_stale(m);
+    bool recent = m->learned.fit_checked_at && now - m->learned.fit_checked_at < SURE_MS;
+    if (!may_ask(m) || (recent && !stale))
         return;
     m->learned.fit_checked_at = now;
-    if (!m->learned.footprint.guessed && !depends_on_memory(m))
-        return;
-    m->learned.fit_asked = m->learned.fit_pending = true;
-    placement_update_unsure(m);
-    struct engine_question q = footprint_question(m->entry, &m->launch->args, &m->launch->env,
-                                                  budget_machine(&m->host->budget));
-    q.options = m->launch->program->options;
-    fitter_ask(m->host->fitter, m->launch->program, &q, FITTER_URGENT, on_fitted, m);
+    if (stale || m->learned.footprint.guessed || depends_on_memory(m))
+        ask_dry_run(m);
 }
 
 bool placement_would_fit(struct model *m, const struct footprint *f, struct model **evicted,

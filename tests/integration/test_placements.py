@@ -115,7 +115,7 @@ def test_the_table_has_some_forty_lines():
 @pytest.fixture
 def fitting(hostler, tmp_path, engine):
     """fitting(cards, presets, answer): a daemon whose llama-fit-params gives this answer, and a note that it was asked."""
-    def call(cards, text, answer, *args):
+    def call(cards, text, answer, **variables):
         folder = tmp_path / "bin"
         folder.mkdir()
         asked = tmp_path / "asked"
@@ -125,11 +125,12 @@ def fitting(hostler, tmp_path, engine):
                 f'case "$*" in *--help*) exec "{real}" --help;; esac\necho x >>"{asked}"\nprintf "{answer}"')
         models = tmp_path / "models"
         models.mkdir()
-        blocks(models / "m.gguf")
+        for name in ("m", "n"):
+            blocks(models / f"{name}.gguf")
         preset = tmp_path / "p.ini"
         preset.write_text(text, encoding="utf-8")
-        server = hostler("--models-dir", models, "--models-preset", preset, *args, engine=folder / "llama-server",
-                         env=machine(cards))
+        server = hostler("--models-dir", models, "--models-preset", preset, engine=folder / "llama-server",
+                         env=machine(cards, **variables))
         return server, lambda: asked.read_text().count("x") if asked.exists() else 0
     return call
 
@@ -167,6 +168,25 @@ def test_its_cards_are_those_that_the_engine_sees(fitting):
     server, _ = fitting(alike(2), "[m]\nenv = CUDA_VISIBLE_DEVICES=1\n", "CUDA0 300 10 20\\nHost 32 0 8\\n")
     fitted = server.get("/hostler/v1/estimate?model=m").json["fitted"]
     assert books(fitted) == ({"host": 96 + 8, "mapped": 32, "gpu1": 512 + 330}, False)
+
+
+def test_it_is_asked_again_when_what_is_free_has_changed(fitting, tmp_path):
+    """Cards share a model by what is free on each, so an answer is of its time."""
+    figures = tmp_path / "nvml"
+    figures.write_text("24576,24576\n\n", encoding="ascii")
+    server, asked = fitting(alike(2), "[n]\nmemory = gpu0=20G,gpu1=20G\npin = on\n",
+                            "CUDA0 9000 10 20\\nCUDA1 9000 30 60\\nHost 32 0 8\\n", FAKE_NVML_FILE=str(figures))
+    load(server, "n")
+    figures.write_text("4096,4096\n\n", encoding="ascii")  # the stand-in for an engine holds nothing of a card
+    until(lambda: server.get("/hostler/v1/status").json["memory"]["gpu0"]["available"] == 4096 * MIB, what="that figure")
+    answer = background(server.post, "/v1/chat/completions", chat("m"), timeout=PATIENCE)
+    until(lambda: asked() == 1, what="the first question")
+    until(lambda: server.get("/hostler/v1/show?model=m").json["footprint"]["fitted"], what="the answer")
+    figures.write_text("24576,24576\n\n", encoding="ascii")
+    server.post("/models/unpin", {"model": "n"})
+    server.post("/models/unload", {"models": ["n"]})
+    assert answer.result(PATIENCE).status == 200
+    assert asked() == 2
 
 
 def test_an_engine_without_a_card_is_counted_on_the_host(fitting):

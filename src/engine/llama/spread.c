@@ -93,22 +93,26 @@ static const char *list_of(const struct engine_question *q, const struct spread_
     return list ? list : arg_text(q->args, spread_of_model.device);
 }
 
+static void count_views(const struct engine_question *q, const struct spread_options *options,
+                        size_t *n, const char **why)
+{
+    const char *list = list_of(q, options);
+    struct strv names = {0};
+    if (!list)
+        take_views(q, VIEW_BY_CARDS, n, why);
+    else
+        strv_split(&names, list, ',');
+    for (size_t i = 0; i < names.n; i++)
+        if (device_view_runtime(names.v[i]) != VIEW_BY_CARDS)
+            take_views(q, device_view_runtime(names.v[i]), n, why);
+    strv_finish(&names);
+}
+
 size_t spread_alternatives(const struct engine_question *q, const char **why)
 {
-    const struct spread_options *const both[] = {&spread_of_model, &spread_of_draft};
     size_t n = 1;
-    for (size_t k = 0; k < sizeof both / sizeof *both; k++) {
-        const char *list = list_of(q, both[k]);
-        struct strv names = {0};
-        if (!list)
-            take_views(q, VIEW_BY_CARDS, &n, why);
-        else
-            strv_split(&names, list, ',');
-        for (size_t i = 0; i < names.n; i++)
-            if (device_view_runtime(names.v[i]) != VIEW_BY_CARDS)
-                take_views(q, device_view_runtime(names.v[i]), &n, why);
-        strv_finish(&names);
-    }
+    count_views(q, &spread_of_model, &n, why);
+    count_views(q, &spread_of_draft, &n, why);
     return n;
 }
 
