@@ -136,6 +136,9 @@ differs("a name has a normal form, and every spelling of it is answered",
         *((SPELLING, f"others.{name}", 400, 200) for name in ("u/r:UD-Q4_K_XL", "u/r:q4_k_xl", "m:8b", "n:Q8")),
         *((f"test_cache.py::test_another_spelling[{name}]", path, stock, hostler) for name in ("u/r:q4_0", "u/r:UD-Q4_0")
           for path, stock, hostler in (("tokenize", 400, 200), ("query", 400, 200), ("load", 404, int))))
+differs("of two sections that are one model the last one of the file counts, and a warning names both lines",
+        ("test_presets.py::test_two_spellings_in_another_order", "arguments", [["--model", "MODELS/m1.gguf"]],
+         [["--model", "MODELS/m2.gguf"]]))
 differs("a model's id is no alias of it",
         ("test_presets.py::test_an_alias_that_is_no_news[its own]", "aliases", ["one"], []))
 differs("an alias that a reload brings is good at once, and needs no other process",

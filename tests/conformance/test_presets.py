@@ -156,6 +156,12 @@ def test_two_spellings_of_a_section(start, see):
     see("arguments", arguments(server.entry("u/r:Q4_K_XL")), [["--model", "MODELS/m2.gguf"]])
 
 
+def test_two_spellings_in_another_order(start, see):
+    """Stock goes by the order of their names."""
+    server = start.preset("[u/r:UD-Q4_K_XL]\nmodel = M1\n[u/r:Q4_K_XL]\nmodel = M2\n")
+    see("arguments", arguments(server.entry("u/r:Q4_K_XL")), [["--model", "MODELS/m1.gguf"]])
+
+
 def test_an_alias_in_another_models_spelling(start, see):
     """The exact name goes before another spelling."""
     server = start.preset("[u/r:Q4_K_XL]\nmodel = M1\n[two]\nmodel = M2\nalias = u/r:UD-Q4_K_XL\n")

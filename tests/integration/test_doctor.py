@@ -18,6 +18,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -927,14 +928,25 @@ def test_an_engine_whose_router_is_gone(server, orphaned, engine, models, tmp_pa
     assert "m2.gguf" in finding["evidence"] and finding["fix"] == f"kill {orphan}"
 
 
-def test_an_engine_that_wants_a_key_is_no_router(orphaned, engine, models):
-    """It answers as a router would to somebody without its key; others may be found in its place."""
-    orphan = orphaned(engine, "-m", models / "m2.gguf", "--port", "0", "--api-key", "k", LLAMA_SERVER_ROUTER_PORT="1")
-    taken, port = unused_port()
-    with taken:
-        for _ in range(3):
-            finding = doctor("--url", f"http://127.0.0.1:{port}").one("server", what="nothing answers")
-            assert f"pid {orphan}" not in json.dumps(finding)
+@pytest.mark.parametrize("variable", [{}, {"LLAMA_SERVER_ROUTER_PORT": "0"}], ids=["its own server", "an engine"])
+def test_one_model_with_a_key_is_no_router(engine, models, variable):
+    """It answers as a router would to somebody without its key. In a network of its own, where doctor finds no other."""
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to make a network namespace")
+    script = f"""
+import socket, subprocess, time
+engine = subprocess.Popen([{str(engine)!r}, "-m", {str(models / 'm1.gguf')!r}, "--port", "45991", "--api-key", "k"],
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+while socket.socket().connect_ex(("127.0.0.1", 45991)) and engine.poll() is None:
+    time.sleep(0.05)
+subprocess.run([{str(HOSTLER)!r}, "--url", "http://127.0.0.1:1", "doctor", "--json"])
+engine.kill()
+"""
+    network = ["unshare", "-n", sys.executable, pathlib.Path(__file__).parent / "own_network.py", ""]
+    done = subprocess.run([*network, sys.executable, "-c", script], env=clean_env(**variable),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+    finding, = [f for f in json.loads(done.stdout)["findings"] if f["check"] == "server"]
+    assert "no router was found on another port" in finding["evidence"] and "45991" not in json.dumps(finding)
 
 
 def test_a_daemon_of_another_name(hostler, models, tmp_path):
