@@ -102,7 +102,9 @@ static bool is_local(const char *peer)
 
 static void set_text(char *out, size_t size, const char *text)
 {
-    text_copy(out, size, text ? text : "", text ? strlen(text) : 0);
+    *out = '\0';
+    if (text)
+        text_copy(out, size, text, strlen(text));
 }
 
 static void set_client(struct caller_text *t, const struct http_exchange *x)

@@ -443,7 +443,8 @@ static int on_value(llhttp_t *p, const char *at, size_t len)
  * it has none it gets a slash, for which scheme and host move by a byte to the left. */
 static size_t path_of(char *target)
 {
-    size_t at = strncasecmp(target, "http://", 7) == 0    ? 7
+    size_t at = *target == '/'                            ? 0
+                : strncasecmp(target, "http://", 7) == 0  ? 7
                 : strncasecmp(target, "https://", 8) == 0 ? 8
                                                           : 0;
     if (!at)
