@@ -130,6 +130,11 @@ void memory_finish(void)
     kernel.root = "";
 }
 
+void memory_rest(void)
+{
+    nvml_rest();
+}
+
 bool memory_has_gpu(void)
 {
     return devices() > 1;

@@ -44,6 +44,8 @@ void memory_init(void);
 /* The same with /proc and /sys taken from a folder (tests); `root` stays the caller's. */
 void memory_init_at(const char *root);
 void memory_finish(void);
+/* Lets go of the cards until the next reading, so that they may sleep. */
+void memory_rest(void);
 bool memory_has_gpu(void);
 /* Whether every card of this machine reports its memory. Otherwise engines may hold memory that no figure
  * shows. */

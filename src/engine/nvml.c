@@ -39,6 +39,7 @@ typedef int nvml_text_fn(nvml_handle device, char *out, unsigned size);
 
 static struct {
     void *library; /* NULL: none */
+    bool awake;    /* between init() and shutdown() */
     int (*init)(void);
     int (*shutdown)(void);
     int (*count)(unsigned *count);
@@ -53,9 +54,10 @@ static struct {
     int (*mig_by_index)(nvml_handle device, unsigned index, nvml_handle *instance);
 
     struct {
-        nvml_handle handle;
-        unsigned card;     /* NVML's number */
-        unsigned instance; /* 0, or 1 + the number of the MIG instance */
+        nvml_handle handle; /* valid while NVML is awake; NULL: the card has gone */
+        char uuid[48];      /* empty: not known */
+        unsigned card;      /* NVML's number */
+        unsigned instance;  /* 0, or 1 + the number of the MIG instance */
     } device[MEMORY_DEVICES_MAX];
     size_t devices;
     unsigned cards;
@@ -97,7 +99,8 @@ static bool load(void)
             log_warn("HOSTLER_NVML: %s", dlerror());
         return false;
     }
-    if (load_symbols() && nvml.init() == NVML_OK)
+    nvml.awake = load_symbols() && nvml.init() == NVML_OK;
+    if (nvml.awake)
         return true;
     log_warn("NVML is installed but does not work: memory of GPUs is not taken into account");
     dlclose(nvml.library);
@@ -141,6 +144,8 @@ static uint8_t add_device(const struct search *s, nvml_handle handle, unsigned c
     nvml.device[nvml.devices].handle = handle;
     nvml.device[nvml.devices].card = card;
     nvml.device[nvml.devices].instance = instance;
+    get_text(nvml.uuid, handle, nvml.device[nvml.devices].uuid,
+             sizeof nvml.device[nvml.devices].uuid);
     *total = figures.total;
     return (uint8_t)(s->first + nvml.devices++);
 }
@@ -207,7 +212,7 @@ void nvml_close(void)
 {
     if (!nvml.library)
         return;
-    nvml.shutdown();
+    nvml_rest();
     dlclose(nvml.library);
     memset(&nvml, 0, sizeof nvml);
 }
@@ -227,6 +232,55 @@ bool nvml_is_complete(void)
     return nvml.devices && !nvml.silent;
 }
 
+/* --- rest */
+
+void nvml_rest(void)
+{
+    if (nvml.awake)
+        nvml.shutdown();
+    nvml.awake = false;
+}
+
+/* Handles are new after each init(), and so may be the numbers of cards. */
+static void take_again(nvml_handle handle)
+{
+    char uuid[48];
+    get_text(nvml.uuid, handle, uuid, sizeof uuid);
+    for (size_t i = 0; i < nvml.devices; i++)
+        if (*uuid && strcmp(nvml.device[i].uuid, uuid) == 0)
+            nvml.device[i].handle = handle;
+}
+
+static void take_card_again(unsigned number)
+{
+    nvml_handle handle, instance;
+    unsigned most = 0;
+    if (nvml.by_index(number, &handle) != NVML_OK)
+        return;
+    take_again(handle);
+    for (size_t i = 0; i < nvml.devices; i++) /* of a driver that tells no UUID */
+        if (!*nvml.device[i].uuid && nvml.device[i].card == number)
+            nvml.device[i].handle = handle;
+    if (is_partitioned(handle) && nvml.mig_max(handle, &most) == NVML_OK)
+        for (unsigned i = 0; i < most; i++)
+            if (nvml.mig_by_index(handle, i, &instance) == NVML_OK)
+                take_again(instance);
+}
+
+static bool wake(void)
+{
+    unsigned n = 0;
+    if (nvml.awake || !nvml.library)
+        return nvml.awake;
+    nvml.awake = nvml.init() == NVML_OK;
+    for (size_t i = 0; i < nvml.devices; i++)
+        nvml.device[i].handle = NULL;
+    if (nvml.awake && nvml.count(&n) == NVML_OK)
+        for (unsigned i = 0; i < n; i++)
+            take_card_again(i);
+    return nvml.awake;
+}
+
 /* --- devices */
 
 void nvml_name(size_t device, char *out, size_t size)
@@ -241,7 +295,8 @@ void nvml_name(size_t device, char *out, size_t size)
 bool nvml_memory(size_t device, uint64_t *total, uint64_t *available)
 {
     struct nvml_memory figures;
-    if (nvml.memory(nvml.device[device].handle, &figures) != NVML_OK)
+    if (!wake() || !nvml.device[device].handle ||
+        nvml.memory(nvml.device[device].handle, &figures) != NVML_OK)
         return false;
     *total = figures.total;
     *available = figures.free;
@@ -287,7 +342,9 @@ static uint64_t bytes_listed(nvml_processes_fn *list, nvml_handle device, pid_t 
 
 uint64_t nvml_of_process(size_t device, pid_t pid)
 {
-    nvml_handle handle = nvml.device[device].handle;
+    nvml_handle handle = wake() ? nvml.device[device].handle : NULL;
+    if (!handle)
+        return 0;
     /* A process that computes and draws is in both lists, with the same figure. */
     uint64_t compute = bytes_listed(nvml.compute_processes, handle, pid);
     uint64_t graphics = bytes_listed(nvml.graphics_processes, handle, pid);
@@ -312,7 +369,9 @@ static void add_pid(const struct nvml_process *p, void *ctx)
 size_t nvml_processes(pid_t *out, size_t max)
 {
     struct pids pids = {.v = out, .max = max};
-    for (size_t i = 0; i < nvml.devices; i++) {
+    for (size_t i = 0; wake() && i < nvml.devices; i++) {
+        if (!nvml.device[i].handle)
+            continue;
         each_listed(nvml.compute_processes, nvml.device[i].handle, add_pid, &pids);
         each_listed(nvml.graphics_processes, nvml.device[i].handle, add_pid, &pids);
     }

@@ -19,6 +19,9 @@
  * `first` + 1, … up to `first` + `max` - 1 there. */
 void nvml_open(struct card_list *cards, size_t first, size_t max);
 void nvml_close(void);
+/* Lets go of the cards, so that they may sleep. The next reading takes them again; a device whose card has gone
+ * meanwhile reports no memory until it is back. */
+void nvml_rest(void);
 /* Devices that were found. */
 size_t nvml_devices(void);
 /* Cards that NVML knows, with those that report no memory: others' names are counted on from here. */

@@ -12,7 +12,7 @@ struct reading {
     struct sampler *sampler;
     const struct sampler_source *source;
     uv_work_t work;
-    struct snapshot *snapshot; /* being filled in */
+    struct snapshot *snapshot; /* being filled in; NULL: it only lets go (rest) */
     struct memory_use *use;    /* scratch for one call of the source */
     pid_t *leader;             /* likewise */
     struct reading_process {
@@ -31,18 +31,22 @@ struct sampler {
     uint64_t readings;       /* begun so far, which numbers them */
     uint64_t wanted;         /* the number up to which readings are asked for */
     uint64_t numbers;        /* of processes, given so far */
+    bool paced;              /* the timer is armed for a change */
+    bool rests;              /* rest() was called since the last reading */
     bool changed;            /* sampler_note_change() since the last reading began */
     bool hangs;              /* the reading in flight has passed its limit */
     bool warned;             /* the log says so; false again after a reading within its limit */
     bool tell_end;           /* and shall say when that reading has ended */
-    uv_timer_t timer;        /* with a reading in flight its limit, else the pace */
+    uv_timer_t timer;        /* with a reading in flight its limit, else the next one or the rest */
     TAILQ_HEAD(, sampler_process) processes;  /* by number */
     TAILQ_HEAD(, sampler_question) questions; /* by reading */
     void (*closed)(bool stuck, void *ctx);    /* set: it is being closed */
 };
 
-const struct sampler_source sampler_machine = {
-    .devices = memory_read, .engines = memory_of_engines, .oom_kills = memory_oom_kills};
+const struct sampler_source sampler_machine = {.devices = memory_read,
+                                               .engines = memory_of_engines,
+                                               .oom_kills = memory_oom_kills,
+                                               .rest = memory_rest};
 
 /* --- in the pool --------------------------------------------------------------------------------
  */
@@ -75,7 +79,11 @@ static void read_all(struct reading *r)
 
 static void on_work(uv_work_t *work)
 {
-    read_all(work->data);
+    struct reading *r = work->data;
+    if (r->snapshot)
+        read_all(r);
+    else
+        r->source->rest();
 }
 
 /* --- readings -----------------------------------------------------------------------------------
@@ -131,6 +139,7 @@ static struct reading *reading_of(struct sampler *s)
 }
 
 static void on_read(uv_work_t *work, int status);
+static void on_rested(uv_work_t *work, int status);
 static void on_limit(uv_timer_t *timer);
 
 /* With none in flight. False when it cannot begin, for want of memory. */
@@ -143,7 +152,7 @@ static bool begin(struct sampler *s)
     }
     s->reading = r;
     s->readings++;
-    s->changed = false;
+    s->changed = s->rests = false;
     uv_timer_start(&s->timer, on_limit, SAMPLER_LIMIT_MS, 0);
     return true;
 }
@@ -165,11 +174,29 @@ static void answer(struct sampler *s, uint64_t last)
 static void on_turn(uv_timer_t *timer)
 {
     struct sampler *s = timer->data;
+    s->paced = false;
     if (begin(s))
         return;
     s->wanted = s->readings;
     s->changed = false;
     answer(s, s->readings + 1);
+}
+
+/* Rests as if it was a reading, since the source is never asked by two threads at once. */
+static void on_rest(uv_timer_t *timer)
+{
+    struct sampler *s = timer->data;
+    struct reading *r = calloc(1, sizeof *r);
+    if (!r)
+        return;
+    *r = (struct reading){.sampler = s, .source = s->source, .work.data = r};
+    if (uv_queue_work(s->loop, &r->work, on_work, on_rested)) {
+        reading_free(r);
+        return;
+    }
+    s->reading = r;
+    s->rests = true;
+    uv_timer_start(&s->timer, on_limit, SAMPLER_LIMIT_MS, 0);
 }
 
 /* Arms the timer for the next reading, if there is to be one. One that is asked for begins in the loop's
@@ -180,8 +207,11 @@ static void schedule(struct sampler *s)
         return;
     if (s->wanted > s->readings)
         uv_timer_start(&s->timer, on_turn, 0, 0);
-    else if (s->changed && !uv_is_active((uv_handle_t *)&s->timer))
+    else if (s->changed && !s->paced) {
+        s->paced = true;
         uv_timer_start(&s->timer, on_turn, SAMPLER_PACE_MS, 0);
+    } else if (!s->changed && !s->rests && TAILQ_EMPTY(&s->processes) && s->source->rest)
+        uv_timer_start(&s->timer, on_rest, SAMPLER_REST_MS, 0);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -273,6 +303,23 @@ static void on_read(uv_work_t *work, int status)
     schedule(s);
 }
 
+static void on_rested(uv_work_t *work, int status)
+{
+    struct reading *r = work->data;
+    struct sampler *s = r->sampler;
+    (void)status; /* nobody cancels it */
+    reading_free(r);
+    if (!s)
+        return;
+    uv_timer_stop(&s->timer);
+    s->hangs = s->warned = s->tell_end = false;
+    s->reading = NULL;
+    if (s->closed)
+        close_timer(s);
+    else
+        schedule(s);
+}
+
 static void on_limit(uv_timer_t *timer)
 {
     struct sampler *s = timer->data;
@@ -322,6 +369,7 @@ struct sampler *sampler_create(uv_loop_t *loop, const struct sampler_source *sou
     TAILQ_INIT(&s->questions);
     uv_timer_init(loop, &s->timer);
     s->timer.data = s;
+    schedule(s);
     return s;
 }
 
@@ -395,4 +443,5 @@ void sampler_unwatch(struct sampler *s, struct sampler_process *p)
     if (p->number)
         TAILQ_REMOVE(&s->processes, p, link);
     p->number = 0;
+    schedule(s);
 }

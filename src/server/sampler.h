@@ -5,7 +5,8 @@
  * answer late or never; nothing else in the daemon asks them after its start (scripts/layers).
  *
  *  - One reading at a time. It begins as soon as somebody asks, and otherwise at most once each
- *    SAMPLER_PACE_MS after something changed. Without questions and changes there is no timer.
+ *    SAMPLER_PACE_MS after something changed. Without questions and changes there is no timer, but one that once lets
+ *    go of the cards when no engine runs: a card that somebody holds open does not sleep.
  *  - A question is answered by a snapshot whose reading began after the question. When a reading
  *    takes longer than SAMPLER_LIMIT_MS, questions are answered with the last snapshot: at once,
  *    until the reading ends. The log says so once.
@@ -23,6 +24,7 @@
 
 #define SAMPLER_FRESH_MS 250  /* how long a snapshot serves for a decision */
 #define SAMPLER_PACE_MS 1000  /* from a change to the reading that nobody asked for */
+#define SAMPLER_REST_MS 5000  /* from the last reading to rest(), when no engine runs */
 #define SAMPLER_LIMIT_MS 2000 /* of a reading, until its questions are answered without it */
 
 struct sampler;
@@ -33,6 +35,7 @@ struct sampler_source {
     /* What `n` engines hold, by the pids of their leaders, index for index. */
     void (*engines)(const pid_t *leaders, size_t n, struct memory_use *out);
     uint64_t (*oom_kills)(void);
+    void (*rest)(void); /* lets go of what is held between readings */
 };
 /* This machine, by engine/memory. Between memory_init() and memory_finish(). */
 extern const struct sampler_source sampler_machine;

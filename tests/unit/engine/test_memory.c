@@ -234,6 +234,32 @@ static void test_many_processes(void **state)
     memory_finish();
 }
 
+/* Between readings cards may sleep, go, come back, and have other numbers then. */
+static void test_cards_that_come_and_go(void **state)
+{
+    struct memory_figures m;
+    (void)state;
+    use_fake();
+    setenv("FAKE_NVML_CARDS", "24576@1:NVIDIA A,49152@2:NVIDIA B", 1);
+    memory_init_at(tree);
+    memory_rest();
+    memory_rest();
+    memory_read(&m);
+    assert_int_equal(m.n, 3);
+    assert_true(m.device[1].total == 24576 * MIB && m.device[2].total == 49152 * MIB);
+    memory_rest();
+    setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B", 1);
+    memory_read(&m);
+    assert_int_equal(m.n, 3);
+    assert_true(m.device[1].total == 0 && m.device[2].total == 49152 * MIB);
+    memory_rest();
+    setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B,24576@1:NVIDIA A", 1);
+    memory_read(&m);
+    assert_true(m.device[1].total == 24576 * MIB && m.device[2].total == 49152 * MIB);
+    memory_finish();
+    unsetenv("FAKE_NVML_CARDS");
+}
+
 /* A GPU that tells no memory is left out; the others keep their numbers. */
 static void test_silent_gpu(void **state)
 {
@@ -498,6 +524,7 @@ int main(void)
         TREE(test_cards),
         TREE(test_instances),
         TREE(test_many_processes),
+        TREE(test_cards_that_come_and_go),
         TREE(test_silent_gpu),
         TREE(test_broken_nvml),
         TREE(test_cards_after_nvml),

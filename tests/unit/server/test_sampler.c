@@ -64,8 +64,8 @@ static void read_devices_slowly(struct memory_figures *out)
     read_devices(out);
 }
 
-static const struct sampler_source quick = {read_devices, read_engines, read_oom_kills};
-static const struct sampler_source slow = {read_devices_slowly, read_engines, read_oom_kills};
+static const struct sampler_source quick = {read_devices, read_engines, read_oom_kills, NULL};
+static const struct sampler_source slow = {read_devices_slowly, read_engines, read_oom_kills, NULL};
 
 /* --- who is read, and who asks ------------------------------------------------------------------ */
 
@@ -325,6 +325,45 @@ static void changes_are_read_once_and_then_nothing_wakes(void **state)
     close_sampler(&closed);
 }
 
+/* --- rest --------------------------------------------------------------------------------------- */
+
+static unsigned n_rests;
+
+static void rest(void)
+{
+    n_rests++;
+}
+
+static const struct sampler_source resting = {read_devices, read_engines, read_oom_kills, rest};
+
+/* Cards are let go once, some time after the last reading, while no engine runs. */
+static void it_rests_when_nothing_runs(void **state)
+{
+    bool closed = false;
+    struct engine e = {0};
+    struct asker a = {0};
+    (void)state;
+    n_rests = 0;
+    create(&resting, &closed);
+    while (!n_rests)
+        uv_run(&loop, UV_RUN_ONCE);
+    sampler_watch(sampler, &e.process, 77);
+    assert_true(ask(&a));
+    while (!a.version || uv_loop_alive(&loop)) /* nothing is left to do while it runs */
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(n_rests, 1);
+    sampler_unwatch(sampler, &e.process);
+    sampler_note_change(sampler); /* a reading comes first */
+    uint64_t before = sampler_snapshot(sampler)->version;
+    while (n_rests == 1)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_true(sampler_snapshot(sampler)->version > before);
+    sampler_close(sampler, on_closed);
+    while (!closed)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(n_rests, 2);
+}
+
 /* --- this machine's source ---------------------------------------------------------------------- */
 
 static void on_open_fifo(uv_timer_t *t)
@@ -381,6 +420,7 @@ int main(void)
         SAMPLER_TEST(who_may_grow_is_read_before_the_devices),
         SAMPLER_TEST(who_ended_meanwhile_is_not_in_the_snapshot),
         SAMPLER_TEST(changes_are_read_once_and_then_nothing_wakes),
+        SAMPLER_TEST(it_rests_when_nothing_runs),
         SAMPLER_TEST(the_loop_goes_on_while_the_kernel_does_not_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
