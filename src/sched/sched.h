@@ -306,9 +306,9 @@ struct sched_model {
     uint64_t hopeless_since; /* since when there was no room for it in any case; SCHED_NEVER */
     uint64_t last_used;      /* when a lease of any instance ended, or an instance became READY */
     uint64_t stop_ms; /* what the last stop of an instance took, without force; 0: not known */
-    uint64_t
-        pauses[2]; /* ms: the last two pauses in its use for which others could have waited, the
-                           newest first; SCHED_NEVER: one that no waiting would have outlasted */
+    /* ms: the last two pauses in its use for which others could have waited, the newest first;
+     * SCHED_NEVER: one that no waiting would have outlasted. */
+    uint64_t pauses[2];
     struct sched_requests queue;
     struct sched_model_instances instances; /* that are not UNLOADED, newest first */
     TAILQ_ENTRY(sched_model) queue_link;    /* in the list that `waits` says */
@@ -317,11 +317,11 @@ struct sched_model {
 TAILQ_HEAD(sched_models, sched_model);
 
 struct sched_config {
-    unsigned models_max;  /* instances at once; 0: no limit */
-    unsigned loads_max;   /* of them LOADING; 0: no limit */
-    unsigned max_queue;   /* waiting requests over all models; 0: no limit */
-    unsigned devices;     /* of which footprints count: 0 to SCHED_DEVICES */
-    uint64_t max_wait_ms; /* after which a waiting model makes busy instances yield; 0: at once */
+    unsigned models_max;      /* instances at once; 0: no limit */
+    unsigned loads_max;       /* of them LOADING; 0: no limit */
+    unsigned max_queue;       /* waiting requests over all models; 0: no limit */
+    unsigned devices;         /* of which footprints count: 0 to SCHED_DEVICES */
+    uint64_t max_wait_ms;     /* when a waiting model is overdue (0: at once); no turn is longer */
     uint64_t wait_timeout_ms; /* 0: none */
     uint64_t unread_ms;       /* how long a request that nobody reads keeps its instance */
     unsigned turn; /* a turn lasts so many times what changing places and back takes; 0: until a
