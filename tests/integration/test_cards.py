@@ -99,6 +99,9 @@ def test_instances_have_budgets(start):
     server = start(machine("40960@1:A*2"), "", "--memory", "gpu0.1=5G")
     memory = server.get("/hostler/v1/status").json["memory"]
     assert sorted(memory) == ["gpu0.0", "gpu0.1", "host"]
+    assert memory["gpu0.1"]["card"] == {"pci": "0000:01:00.0", "product": "A",
+                                        "uuid": "MIG-00000001-0000-0000-0000-000000000001"}
+    assert "card" not in memory["host"]
     assert memory["gpu0.0"]["total"] == 20480 * MIB and memory["gpu0.1"]["budget"] == 5 << 30
 
 
