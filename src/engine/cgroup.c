@@ -104,11 +104,13 @@ void cgroup_find(struct cgroup *c, const char *root)
 
 static const struct files {
     const char *limit, *used;
+    const char *slow; /* a limit above which the group is slowed down; NULL: there is none such */
     const char *inactive, *active; /* in memory.stat, groups below included */
     const char *slab;              /* likewise; NULL: not told */
-} v2 = {"memory.max", "memory.current", "inactive_file", "active_file", "slab_reclaimable"},
-  v1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file",
-        "total_active_file", NULL};
+} v2 = {"memory.max",    "memory.current", "memory.high",
+        "inactive_file", "active_file",    "slab_reclaimable"},
+  v1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", NULL,
+        "total_inactive_file",   "total_active_file",     NULL};
 
 static uint64_t less(uint64_t a, uint64_t b)
 {
@@ -117,11 +119,15 @@ static uint64_t less(uint64_t a, uint64_t b)
 
 static void apply(const char *folder, const struct files *names, struct cgroup_memory *m)
 {
-    uint64_t limit, used, inactive = 0, active = 0, slab = 0;
+    uint64_t limit = UINT64_MAX, slow = UINT64_MAX, used, inactive = 0, active = 0, slab = 0;
     const struct kernel_field fields[] = {
         {names->inactive, &inactive}, {names->active, &active}, {names->slab, &slab}};
-    if (!kernel_number(&limit, "%s/%s", folder, names->limit) ||
-        !kernel_number(&used, "%s/%s", folder, names->used))
+    bool limited = kernel_number(&limit, "%s/%s", folder, names->limit);
+    if (names->slow && kernel_number(&slow, "%s/%s", folder, names->slow)) {
+        limit = slow < limit ? slow : limit;
+        limited = true;
+    }
+    if (!limited || !kernel_number(&used, "%s/%s", folder, names->used))
         return;
     size_t told = sizeof fields / sizeof *fields - !names->slab;
     kernel_fields(fields, told, "%s/memory.stat", folder);

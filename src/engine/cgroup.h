@@ -2,7 +2,7 @@
 /*
  * How control groups limit the host's memory: the group of this process and every group above it, in
  * version 2 and version 1 of the interface (the kernel's cgroup-v2 and cgroup-v1/memory). A service's
- * MemoryMax= and a container's limit are such limits. Readings may block (memory.h).
+ * MemoryMax=, its MemoryHigh=, above which the kernel slows it down, and a container's limit are such limits. Readings may block (memory.h).
  */
 #ifndef HOSTLER_ENGINE_CGROUP_H
 #define HOSTLER_ENGINE_CGROUP_H

@@ -197,6 +197,33 @@ uint64_t memory_oom_kills(void)
     return n;
 }
 
+static bool read_stalled(const char *folder, const char *name, uint64_t *out)
+{
+    char line[256];
+    bool found = false;
+    FILE *f = kernel_open("%s/%s", folder, name);
+    while (f && !found && fgets(line, sizeof line, f)) { /* full avg10=0.00 … total=1038232 */
+        const char *total = strncmp(line, "full ", 5) == 0 ? strstr(line, "total=") : NULL;
+        found = total;
+        if (total)
+            *out = strtoull(total + strlen("total="), NULL, 10);
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+uint64_t memory_stalled(void)
+{
+    uint64_t stalled = 0;
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s/proc/pressure", kernel.root);
+    if (!*kernel.cgroup.v2.path ||
+        !read_stalled(kernel.cgroup.v2.path, "memory.pressure", &stalled))
+        (void)read_stalled(folder, "memory", &stalled);
+    return stalled;
+}
+
 /* --- budgets */
 
 #define MIB ((uint64_t)1 << 20)

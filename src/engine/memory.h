@@ -74,6 +74,9 @@ size_t memory_gpu_processes(pid_t *out, size_t max);
 /* How many processes the kernel has killed for lack of memory since it booted (/proc/vmstat); 0 where it
  * does not report that. */
 uint64_t memory_oom_kills(void);
+/* For how long all tasks of this process's group (v2), or else of the machine, have waited for memory at the same time,
+ * in µs since the beginning (the kernel's pressure stall information: `full`); 0 where it does not report that. */
+uint64_t memory_stalled(void);
 
 /* --- budgets */
 

@@ -135,6 +135,7 @@ static bool is_lost_with(enum sched_stop_reason stop, enum sched_reject_reason *
         *why = SCHED_REJECT_SHUTDOWN;
         return true;
     case SCHED_STOP_EVICTED:
+    case SCHED_STOP_MEMORY:
     case SCHED_STOP_IDLE:
     case SCHED_STOP_REPLACED:
     case SCHED_STOP_BROKEN:

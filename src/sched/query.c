@@ -113,9 +113,9 @@ const char *sched_stop_name(enum sched_stop_reason reason)
 {
     static const char *const names[] = {
         [SCHED_STOP_UNLOADED] = "unloaded", [SCHED_STOP_EVICTED] = "evicted",
-        [SCHED_STOP_IDLE] = "idle",         [SCHED_STOP_REPLACED] = "replaced",
-        [SCHED_STOP_REMOVED] = "removed",   [SCHED_STOP_BROKEN] = "broken",
-        [SCHED_STOP_SHUTDOWN] = "shutdown",
+        [SCHED_STOP_MEMORY] = "memory",     [SCHED_STOP_IDLE] = "idle",
+        [SCHED_STOP_REPLACED] = "replaced", [SCHED_STOP_REMOVED] = "removed",
+        [SCHED_STOP_BROKEN] = "broken",     [SCHED_STOP_SHUTDOWN] = "shutdown",
     };
     return names[reason];
 }

@@ -9,7 +9,7 @@
  *
  *     queue.c     waiting requests, models that wait      replace.c  an instance by its successor
  *     instance.c  states, leases, drains, stops           failure.c  crashes, loads that fail
- *     unread.c    requests that nobody reads
+ *     unread.c    requests that nobody reads              shortage.c a host without memory
  *     place.c     who gets room, by room.c, victims.c     turn.c     how long one keeps its place
  *     query.c     questions that change nothing
  */
@@ -22,6 +22,7 @@
 #include "sched/place.h"
 #include "sched/queue.h"
 #include "sched/replace.h"
+#include "sched/shortage.h"
 #include "sched/turn.h"
 #include "sched/unread.h"
 
@@ -336,6 +337,9 @@ void sched_event(struct sched *s, const struct sched_event *event, uint64_t now)
         break;
     case SCHED_EV_SHUTDOWN:
         on_shutdown(s, event->drain_until);
+        break;
+    case SCHED_EV_SHORT:
+        shortage_stop_one(s);
         break;
     case SCHED_EV_TICK:
         on_tick(s);

@@ -66,6 +66,9 @@
  *    `hopeless_ms` even with every instance gone that may be stopped; at once where pinned ones have all places.
  *  - Timeout. A request that has waited `wait_timeout_ms` is rejected (0: never), also while its
  *    model loads.
+ *  - Shortage. When the host runs short of memory, whoever takes it, idle instances that are not
+ *    pinned are stopped one after the other, until the caller says no more that it is short: the
+ *    lowest priority first, and among equals the one whose absence does the least harm.
  *  - ttl. A READY instance that is idle for its model's `ttl_ms` is stopped (0, or pinned: never).
  *  - Hold. A held model is not loaded: its requests are rejected, those waiting already too, and an
  *    operator's load request is dropped. An instance that runs when the hold comes, LOADING or
@@ -149,6 +152,7 @@ enum sched_state {
 enum sched_stop_reason {
     SCHED_STOP_UNLOADED, /* an operator asked */
     SCHED_STOP_EVICTED,  /* another model needed its room */
+    SCHED_STOP_MEMORY,   /* the host ran short of memory */
     SCHED_STOP_IDLE,     /* ttl */
     SCHED_STOP_REPLACED, /* its arguments changed */
     SCHED_STOP_REMOVED,  /* the model is no longer in the catalog */
@@ -384,7 +388,9 @@ enum sched_event_type {
     SCHED_EV_RELEASE, /* model */
     SCHED_EV_SHUTDOWN, /* drain_until: waiters are rejected, nothing is loaded any more, every
                           instance is drained. Again with an earlier drain_until to hurry */
-    SCHED_EV_TICK,     /* time passed */
+    SCHED_EV_SHORT, /* the host is short of memory as of now: an idle instance is stopped (MEMORY),
+                       unless one stops already. Again while it is short */
+    SCHED_EV_TICK,  /* time passed */
 };
 
 struct sched_event {

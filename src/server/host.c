@@ -356,6 +356,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     h->fitter = fitter_create(loop);
     pulse_init(&h->pulse, h, config->health_timeout_ms, instance_broken);
     uv_timer_init(loop, &h->timer);
+    shortage_init(h);
     h->timer.data = h;
     presets_init(&h->presets, config);
     h->warm = warm_create(loop);
@@ -482,9 +483,14 @@ static void on_timer_closed(uv_handle_t *handle)
 }
 
 /* One after the other: libuv calls back for the last of several first. */
-static void on_pulse_closed(struct host *h)
+static void on_shortage_closed(struct host *h)
 {
     uv_close((uv_handle_t *)&h->timer, on_timer_closed);
+}
+
+static void on_pulse_closed(struct host *h)
+{
+    shortage_close(h, on_shortage_closed);
 }
 
 static void on_sampler_closed(bool stuck, void *ctx)

@@ -14,6 +14,7 @@
 #include "server/host.h"
 #include "server/placement.h"
 #include "server/sampler.h"
+#include "server/shortage.h"
 #include "server/sources.h"
 #include "server/state.h"
 
@@ -32,6 +33,7 @@ struct host {
     uint64_t
         figures_until; /* ms: until then the last snapshot serves for decisions, whatever its age */
     struct budget budget;
+    struct shortage shortage;
     struct fitter *fitter;
     struct warm *warm;
     struct pulse_clock pulse;

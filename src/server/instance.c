@@ -269,6 +269,7 @@ static void note_gone(struct instance *i, const struct sched_event *event)
 {
     struct host *host = i->model->host;
     TAILQ_INSERT_TAIL(&host->gone, i, link);
+    shortage_note_end(host);
     sched_event(&host->sched, event, uv_now(host->loop));
 }
 
@@ -472,6 +473,8 @@ static char *why_stopped(const struct model *m, const struct sched_action *actio
                           m->intent.unload_by ? m->intent.unload_by : "an operator");
     case SCHED_STOP_EVICTED:
         return cause ? why_evicted(cause) : mem_strdup("evicted");
+    case SCHED_STOP_MEMORY:
+        return mem_strdup("the host ran short of memory, and it was idle");
     case SCHED_STOP_IDLE:
         return mem_printf("idle for %s (ttl)", duration_format(m->sched.ttl_ms, time, sizeof time));
     case SCHED_STOP_REPLACED:

@@ -12,6 +12,8 @@ const char *outcome_reason_name(enum outcome_reason reason)
         return "unloaded";
     case OUTCOME_EVICTED:
         return "evicted";
+    case OUTCOME_MEMORY:
+        return "memory";
     case OUTCOME_IDLE:
         return "idle";
     case OUTCOME_REPLACED:
@@ -40,6 +42,8 @@ enum outcome_reason outcome_of_stop(enum sched_stop_reason stop)
         return OUTCOME_UNLOADED;
     case SCHED_STOP_EVICTED:
         return OUTCOME_EVICTED;
+    case SCHED_STOP_MEMORY:
+        return OUTCOME_MEMORY;
     case SCHED_STOP_IDLE:
         return OUTCOME_IDLE;
     case SCHED_STOP_REPLACED:

@@ -13,6 +13,7 @@ enum outcome_reason {
     OUTCOME_NONE, /* it was not loaded yet */
     OUTCOME_UNLOADED,
     OUTCOME_EVICTED,
+    OUTCOME_MEMORY,
     OUTCOME_IDLE,
     OUTCOME_REPLACED, /* its arguments changed: the next request loads it with the new ones */
     OUTCOME_REMOVED,

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/pagecache.h"
 #include "server/host_core.h"
+#include "server/shortage.h"
 #include "server/warm.h"
 
 #define NAMES_MAX 8     /* in a message */
@@ -74,6 +75,7 @@ static void on_published(void *ctx)
             budget_ceiling(&host->budget, d); /* groups' limits change */
     }
     learn_from_all(host);
+    shortage_check(host);
     if (is_anybody_waiting(host))
         host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
 }

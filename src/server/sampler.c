@@ -46,6 +46,7 @@ struct sampler {
 const struct sampler_source sampler_machine = {.devices = memory_read,
                                                .engines = memory_of_engines,
                                                .oom_kills = memory_oom_kills,
+                                               .stalled = memory_stalled,
                                                .rest = memory_rest};
 
 /* --- in the pool --------------------------------------------------------------------------------
@@ -75,6 +76,7 @@ static void read_all(struct reading *r)
     r->source->devices(&r->snapshot->figures);
     read_processes(r, true);
     r->snapshot->oom_kills = r->source->oom_kills();
+    r->snapshot->stalled = r->source->stalled();
 }
 
 static void on_work(uv_work_t *work)

@@ -35,7 +35,8 @@ struct sampler_source {
     /* What `n` engines hold, by the pids of their leaders, index for index. */
     void (*engines)(const pid_t *leaders, size_t n, struct memory_use *out);
     uint64_t (*oom_kills)(void);
-    void (*rest)(void); /* lets go of what is held between readings */
+    uint64_t (*stalled)(void); /* memory_stalled() */
+    void (*rest)(void);        /* lets go of what is held between readings */
 };
 /* This machine, by engine/memory. Between memory_init() and memory_finish(). */
 extern const struct sampler_source sampler_machine;

@@ -24,6 +24,7 @@ struct snapshot {
     struct memory_figures figures;
     uint64_t held[MEMORY_DEVICES_MAX]; /* bytes of all processes below, by device */
     uint64_t oom_kills;                /* as memory.h counts them */
+    uint64_t stalled;                  /* µs: see memory_stalled() */
     size_t n;
     struct snapshot_process process[]; /* by number, ascending; only those that ran to its end */
 };

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Prompts that engines keep in host memory: limited, counted and shown."""
 import random
+import subprocess
+import sys
 
 import pytest
 
 import tiny_model
 from conftest import until
+from memory_group import group, group_of  # noqa: F401 (a fixture)
 
 MIB = 1 << 20
 
@@ -114,3 +117,64 @@ def test_an_engine_grows_to_its_limit_and_no_further(start, tmp_path):
     assert 3 * MIB < grown and held() - first < 10 * MIB, (grown, held() - first)
     footprint = server.get("/hostler/v1/estimate?model=m").json
     assert footprint["source"] == "measured" and footprint["memory"]["host"] >= first + grown
+
+
+# --- a host that runs short ------------------------------------------------------------------------
+
+HOG = """
+import sys
+held = []
+for line in sys.stdin:
+    for _ in range(int(line)):
+        held.append(bytearray(b"x" * (1 << 20)))
+    print("held", flush=True)
+"""
+
+
+@pytest.fixture
+def hog():
+    """hog(server)(mib): another program takes so much more memory in the server's group."""
+    processes = []
+
+    def begin(server):
+        process = subprocess.Popen([*group_of(server), sys.executable, "-c", HOG], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+
+        def take(mib):
+            process.stdin.write(f"{mib}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "held\n"
+        take(0)
+        return take
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def available(server):
+    return server.get("/hostler/v1/status").json["memory"]["host"]["available"] // MIB
+
+
+def until_over(server, times):
+    """Asks the daemon nothing, which would take memory and have the figures read."""
+    until(lambda: server.log().count("no longer short of memory") == times, what="the shortage's end")
+
+
+def test_idle_engines_go_before_the_kernel_kills(group, start, hog):  # noqa: F811
+    server = start("[*]\nctx-size = 40000\nparallel = 1\n[m3]\npin = true\n", launcher=group(500))
+    take = hog(server)
+    use(server, "m1", "m2", "m3")
+    assert server.loaded() == ["m1", "m2", "m3"]
+    take(available(server) - 7)  # a quarter of the margin is 15 MiB, an engine has some 30
+    until_over(server, 1)
+    assert server.loaded() == ["m2", "m3"] and server.models()["m1"]["status"]["reason"] == "memory"
+    assert "model m1 is being stopped: the host ran short of memory, and it was idle" in server.log()
+    take(available(server) - 7)
+    until_over(server, 2)
+    assert server.loaded() == ["m3"] and server.models()["m2"]["status"]["reason"] == "memory"
+    assert server.get("/health").status == 200

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Budgets by memory. What an engine takes is given in the presets, so that the figures are ours."""
-import contextlib
 import json
 import os
-import pathlib
 import re
 import subprocess
 
@@ -12,6 +10,7 @@ import pytest
 import tiny_model
 from background import background
 from conftest import run_cli, until
+from memory_group import group, group_of  # noqa: F401 (a fixture)
 from wire import FAKE_ENGINE, fake_models
 
 
@@ -216,34 +215,6 @@ def test_pinned_ones_have_all_places(start, pin):
 
 # --- in a memory group -----------------------------------------------------------------------------
 
-@pytest.fixture
-def group():
-    """group(mib): words before a command that run it in a control group with that limit (version 1)."""
-    made = []
-    own = next((line.split(":", 2)[2] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines()
-                if line.split(":")[1] == "memory"), None)
-
-    def call(mib):
-        folder = pathlib.Path(f"/sys/fs/cgroup/memory{own}/hostler-test-{os.getpid()}-{len(made)}")
-        try:
-            folder.mkdir()
-            made.append(folder)
-            (folder / "memory.limit_in_bytes").write_text(f"{mib}M")
-        except OSError as e:
-            pytest.skip(f"no memory group can be made here: {e}")
-        return ["sh", "-c", f'echo $$ > {folder}/cgroup.procs; exec "$@"', "-"]
-
-    if own is None:
-        pytest.skip("no memory groups of version 1 here")
-    yield call
-    for folder in made:
-        def gone(folder=folder):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-            return not folder.exists()
-        until(gone, what="the group's end")
-
-
 def test_a_small_group_holds_what_fits(group, start, tmp_path):
     """The margin refuses nobody, and a limit stands in its place."""
     folder = tmp_path / "big"
@@ -276,14 +247,6 @@ def test_a_file_that_is_read_again_and_again_evicts_nobody(group, start, tmp_pat
         subprocess.run([*words, "cat", big], stdout=subprocess.DEVNULL, check=True)
     use(server, "m2")
     assert server.loaded() == ["m1", "m2"]
-
-
-def group_of(server):
-    """Words that run a command in the server's group."""
-    own = next(line.split(":", 2)[2] for line in
-               pathlib.Path(f"/proc/{server.pid}/cgroup").read_text(encoding="utf-8").splitlines()
-               if line.split(":")[1] == "memory")
-    return ["sh", "-c", f'echo $$ > /sys/fs/cgroup/memory{own}/cgroup.procs; exec "$@"', "-"]
 
 
 @pytest.mark.parametrize("value,words", [

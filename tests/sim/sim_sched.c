@@ -98,11 +98,12 @@ struct world {
     TAILQ_HEAD(, engine) engines; /* that were spawned, in their order, until they may be freed */
     unsigned n_models;
     bool strict, shutdown;
-    bool fixed;       /* max_leases does not change */
-    bool plain;       /* only places are short: then much more can be said of what must happen */
-    bool interrupted; /* events came since the first of the actions that are being pulled */
-    bool ending;      /* the end phase has begun */
-    bool resident;    /* in the end phase: whoever is served asks again */
+    bool fixed;         /* max_leases does not change */
+    bool plain;         /* only places are short: then much more can be said of what must happen */
+    bool interrupted;   /* events came since the first of the actions that are being pulled */
+    unsigned shortages; /* of the host's memory, so far */
+    bool ending;        /* the end phase has begun */
+    bool resident;      /* in the end phase: whoever is served asks again */
     const struct engine *victim;       /* that is being judged */
     const struct catalog_model *first; /* whose turn it is, while that is being judged */
     uint64_t seed, random, now, event, arrivals;
@@ -115,7 +116,8 @@ struct world {
 };
 
 static struct totals {
-    uint64_t events, grants, rejects, spawns, stops, evictions, yields, replaced, own_failures;
+    uint64_t events, grants, rejects, spawns, stops, evictions, shortages, yields, replaced,
+        own_failures;
 } totals;
 
 static bool verbose, quiet;
@@ -805,6 +807,10 @@ static void check_stop(struct world *w, const struct engine *e, const struct sch
         if (!e->stop_given && w->plain)
             check_eviction(w, e);
         break;
+    case SCHED_STOP_MEMORY:
+        CHECK(w->shortages && (!m->pinned || !w->strict),
+              "stopped for want of memory without need");
+        break;
     case SCHED_STOP_BROKEN:
         CHECK(e->broken, "stopped for being broken, but was not");
         break;
@@ -897,6 +903,7 @@ static void perform_stop(struct world *w, struct engine *e, const struct sched_a
     e->at = w->now + 1 + below(w, STOP_MS);
     totals.stops++;
     totals.evictions += a->stop == SCHED_STOP_EVICTED;
+    totals.shortages += a->stop == SCHED_STOP_MEMORY;
 }
 
 static void perform_drop(struct world *w, struct catalog_model *m, enum sched_reject_reason why)
@@ -1262,6 +1269,7 @@ static void feed(struct world *w, const struct sched_event *event)
         [SCHED_EV_RELEASE] = "release",
         [SCHED_EV_SHUTDOWN] = "shutdown",
         [SCHED_EV_TICK] = "tick",
+        [SCHED_EV_SHORT] = "short of memory",
         [SCHED_EV_UNREAD] = "unread",
         [SCHED_EV_READ] = "read",
         [SCHED_EV_UNLOAD_IDLE] = "unload when idle",
@@ -1824,6 +1832,36 @@ static void change_model(struct world *w, struct catalog_model *m)
     tick(w);
 }
 
+/* An idle engine goes, the one of the lowest priority, unless one is on its way out. */
+static void run_short(struct world *w)
+{
+    struct engine *e, *worst = NULL;
+    bool stopping = false;
+    EACH_ENGINE (e, w, NULL) {
+        bool serves = e->i.state == SCHED_READY || e->i.state == SCHED_YIELDING;
+        stopping |= e->i.state == SCHED_STOPPING;
+        /* Grants that were not pulled yet count, too. */
+        if (serves && !e->model->m.pinned && e->i.leases == e->i.lapsed &&
+            (!worst || e->model->m.priority < worst->model->m.priority))
+            worst = e;
+    }
+    unsigned before = w->s.running, going = 0;
+    w->shortages++;
+    sched_event(&w->s, &(struct sched_event){.type = SCHED_EV_SHORT}, w->now);
+    EACH_ENGINE (e, w, NULL)
+        if (e->i.state == SCHED_STOPPING && e->i.stop_reason == SCHED_STOP_MEMORY &&
+            !e->stop_given) {
+            CHECK(!e->model->m.pinned && !count_readers(w, e), "one in use makes way");
+            CHECK(stopping || (worst && e->model->m.priority == worst->model->m.priority),
+                  "a higher priority makes way");
+            going++;
+        }
+    CHECK(w->s.running == before, "gone before its process is");
+    CHECK(stopping || going == (worst ? 1 : 0), "one makes way, if one may");
+    if (!w->depth)
+        pull(w);
+}
+
 /* Other programs take memory, or give it back. */
 static void change_capacity(struct world *w)
 {
@@ -1903,6 +1941,8 @@ static void random_event(struct world *w)
         operator_event(w);
     else if (n < 95)
         replace(w, &w->models[below(w, w->n_models)]);
+    else if (n < 96 && !w->plain)
+        run_short(w);
     else
         tick(w);
     if (!w->depth && sched_deadline(&w->s) <= w->now && !one_in(w, 4))
@@ -2195,12 +2235,14 @@ static void print_totals(unsigned long long worlds, double seconds)
 {
     printf(
         "sim_sched: %llu worlds, %llu events, %llu grants, %llu rejects, %llu spawns, %llu stops, "
-        "%llu evictions, %llu yields, %llu replacements beside, %llu own failures, %.0f events/s\n",
+        "%llu evictions, %llu for want of memory, %llu yields, %llu replacements beside, %llu own "
+        "failures, %.0f events/s\n",
         worlds, (unsigned long long)totals.events, (unsigned long long)totals.grants,
         (unsigned long long)totals.rejects, (unsigned long long)totals.spawns,
         (unsigned long long)totals.stops, (unsigned long long)totals.evictions,
-        (unsigned long long)totals.yields, (unsigned long long)totals.replaced,
-        (unsigned long long)totals.own_failures, (double)totals.events / seconds);
+        (unsigned long long)totals.shortages, (unsigned long long)totals.yields,
+        (unsigned long long)totals.replaced, (unsigned long long)totals.own_failures,
+        (double)totals.events / seconds);
 }
 
 int main(int argc, char **argv)

@@ -155,6 +155,21 @@ static void others_do_not_count(void **state)
     assert_memory(UINT64_MAX, UINT64_MAX);
 }
 
+/* A service's MemoryHigh=: above it the group is slowed down until it stands still. */
+static void where_a_group_is_slowed_down(void **state)
+{
+    (void)state;
+    processes("0::/svc\n", V2_MOUNT);
+    v2_group("/svc", "1073741824", 100 * MIB, 0);
+    tree_write("/sys/fs/cgroup/svc/memory.high", "%llu\n", 512 * MIB);
+    assert_memory(512 * MIB, 412 * MIB);
+    tree_write("/sys/fs/cgroup/svc/memory.high", "max\n");
+    assert_memory(1024 * MIB, 924 * MIB);
+    v2_group("/svc", "max", 100 * MIB, 0);
+    tree_write("/sys/fs/cgroup/svc/memory.high", "%llu\n", 300 * MIB);
+    assert_memory(300 * MIB, 200 * MIB);
+}
+
 #define V1_NO_LIMIT 9223372036854771712ULL
 
 static void version_1(void **state)
@@ -202,6 +217,7 @@ int main(void)
         CASE(over_the_limit),
         CASE(container),
         CASE(others_do_not_count),
+        CASE(where_a_group_is_slowed_down),
         CASE(version_1),
         CASE(version_1_mounted_with_others),
         CASE(part_of_the_hierarchy),

@@ -58,14 +58,21 @@ static uint64_t read_oom_kills(void)
     return 7;
 }
 
+static uint64_t read_stalled(void)
+{
+    return 0;
+}
+
 static void read_devices_slowly(struct memory_figures *out)
 {
     uv_sem_wait(&may_read);
     read_devices(out);
 }
 
-static const struct sampler_source quick = {read_devices, read_engines, read_oom_kills, NULL};
-static const struct sampler_source slow = {read_devices_slowly, read_engines, read_oom_kills, NULL};
+static const struct sampler_source quick = {read_devices, read_engines, read_oom_kills,
+                                            read_stalled, NULL};
+static const struct sampler_source slow = {read_devices_slowly, read_engines, read_oom_kills,
+                                           read_stalled, NULL};
 
 /* --- who is read, and who asks ------------------------------------------------------------------ */
 
@@ -334,7 +341,8 @@ static void rest(void)
     n_rests++;
 }
 
-static const struct sampler_source resting = {read_devices, read_engines, read_oom_kills, rest};
+static const struct sampler_source resting = {read_devices, read_engines, read_oom_kills,
+                                              read_stalled, rest};
 
 /* Cards are let go once, some time after the last reading, while no engine runs. */
 static void it_rests_when_nothing_runs(void **state)
