@@ -124,11 +124,22 @@ static void set_apart(const struct model *m, const struct footprint *f, struct s
     out->apart = footprint_is_apart(f, m->entry, &m->launch->args);
 }
 
+/* What the preset gives says what the next engine gets. One that runs counts for what it holds, if that is more: the
+ * memory is not there for others, whatever was given. */
+static void count_at_least(const struct budget *b, struct instance *i,
+                           const struct footprint *given)
+{
+    for (size_t d = 0; d < b->devices; d++)
+        i->sched.footprint.bytes[d] = max(given->bytes[d], i->most.bytes[d]);
+}
+
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use)
 {
     struct model *m = i->model;
     if (m->learned.footprint.source == FOOTPRINT_GIVEN)
         m->learned.footprint.alone = false; /* it was loaded */
+    if (m->learned.footprint.source == FOOTPRINT_GIVEN && !i->sched.outdated)
+        count_at_least(b, i, &m->learned.footprint);
     if (!b->devices || m->learned.footprint.source == FOOTPRINT_GIVEN || i->sched.outdated)
         return;
     if (m->learned.footprint.source ==
@@ -154,7 +165,7 @@ static uint64_t on_cards(const struct budget *b, const uint64_t *bytes)
 void budget_correct(const struct budget *b, struct instance *i, const struct memory_use *use)
 {
     const struct footprint *f = &i->model->learned.footprint;
-    if (!b->devices || f->source == FOOTPRINT_GIVEN || i->sched.outdated)
+    if (!b->devices || i->sched.outdated)
         return;
     uint64_t expected = on_cards(b, f->bytes), held = on_cards(b, use->bytes);
     uint64_t to_come = expected > held ? expected - held : 0;

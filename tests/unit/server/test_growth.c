@@ -97,6 +97,12 @@ static void what_is_given_is_all(void **state)
     assert_int_equal(memory_limits_parse("2G", &given, &err), 0);
     budget_apply_preset(b, &m);
     assert_asks(2 * GIB);
+    /* One that runs counts for what it holds, if that is more. */
+    struct memory_use use = {.n = 1, .bytes = {3 * GIB}};
+    struct instance i = {.model = &m, .number = 1, .most = use};
+    budget_learn(b, &i, &use);
+    assert_int_equal(i.sched.footprint.bytes[0], 3 * GIB);
+    assert_asks(2 * GIB);
     m.settings.memory = NULL;
 }
 
