@@ -131,6 +131,7 @@ int nvmlShutdown(void)
 
 int nvmlDeviceGetCount_v2(unsigned *count)
 {
+    read_cards();
     *count = n_gpus;
     return initialized ? OK : 1;
 }

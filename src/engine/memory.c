@@ -51,12 +51,14 @@ static void read_host(struct memory_device *out)
     out->available = min(out->available, group.room);
 }
 
-static void read_nvml(struct memory_device *out)
+static bool read_nvml(struct memory_device *out)
 {
+    bool all = true;
     for (size_t i = 0; i < nvml_devices(); i++, out++) {
         nvml_name(i, out->name, sizeof out->name);
-        nvml_memory(i, &out->total, &out->available);
+        all &= nvml_memory(i, &out->total, &out->available);
     }
+    return all;
 }
 
 static void read_drm(struct memory_device *out)
@@ -148,13 +150,15 @@ bool memory_is_complete(void)
 void memory_read(struct memory_figures *out)
 {
     *out = (struct memory_figures){.n = devices(), .cards = cards};
+    nvml_wake();
     read_host(&out->device[0]);
-    read_nvml(&out->device[1]);
+    out->silent = !read_nvml(&out->device[1]);
     read_drm(&out->device[1 + nvml_devices()]);
 }
 
 void memory_of_process(pid_t pid, struct memory_use *out)
 {
+    nvml_wake();
     *out = (struct memory_use){.n = devices()};
     out->bytes[0] = host_bytes_of(pid);
     for (size_t i = 0; i < nvml_devices(); i++)
@@ -174,6 +178,7 @@ void memory_of_engines(const pid_t *leaders, size_t n, struct memory_use *out)
 {
     struct family_table table;
     pid_t members[FAMILY_MAX];
+    nvml_wake();
     family_read(&table, kernel.root, getpid());
     for (size_t i = 0; i < n; i++) {
         size_t k = family_members(&table, leaders[i], false, members);

@@ -29,6 +29,7 @@ struct memory_device {
 struct memory_figures {
     struct memory_device device[MEMORY_DEVICES_MAX];
     size_t n;               /* at least 1: device[0] is the host */
+    bool silent;            /* a card does not answer: what processes hold there is not known */
     struct card_list cards; /* whose memory it is, and those that report none */
 };
 

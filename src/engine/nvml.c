@@ -56,8 +56,10 @@ static struct {
     struct {
         nvml_handle handle; /* valid while NVML is awake; NULL: the card has gone */
         char uuid[48];      /* empty: not known */
-        unsigned card;      /* NVML's number */
-        unsigned instance;  /* 0, or 1 + the number of the MIG instance */
+        uint64_t total;
+        bool lost;         /* it does not answer, and the log says so */
+        unsigned card;     /* NVML's number */
+        unsigned instance; /* 0, or 1 + the number of the MIG instance */
     } device[MEMORY_DEVICES_MAX];
     size_t devices;
     unsigned cards;
@@ -90,21 +92,31 @@ static bool load_symbols(void)
            load_symbol("nvmlDeviceGetComputeRunningProcesses_v3", &nvml.compute_processes);
 }
 
-static bool load(void)
+static bool open_library(void)
 {
     const char *name = getenv("HOSTLER_NVML");
     nvml.library = dlopen(name ? name : "libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!nvml.library) {
-        if (name)
-            log_warn("HOSTLER_NVML: %s", dlerror());
+    if (!nvml.library && name)
+        log_warn("HOSTLER_NVML: %s", dlerror());
+    return nvml.library;
+}
+
+static void close_library(void)
+{
+    if (nvml.library)
+        dlclose(nvml.library);
+    nvml.library = NULL;
+}
+
+static bool load(void)
+{
+    if (!open_library())
         return false;
-    }
     nvml.awake = load_symbols() && nvml.init() == NVML_OK;
     if (nvml.awake)
         return true;
     log_warn("NVML is installed but does not work: memory of GPUs is not taken into account");
-    dlclose(nvml.library);
-    memset(&nvml, 0, sizeof nvml);
+    close_library();
     return false;
 }
 
@@ -146,7 +158,7 @@ static uint8_t add_device(const struct search *s, nvml_handle handle, unsigned c
     nvml.device[nvml.devices].instance = instance;
     get_text(nvml.uuid, handle, nvml.device[nvml.devices].uuid,
              sizeof nvml.device[nvml.devices].uuid);
-    *total = figures.total;
+    *total = nvml.device[nvml.devices].total = figures.total;
     return (uint8_t)(s->first + nvml.devices++);
 }
 
@@ -210,10 +222,8 @@ void nvml_open(struct card_list *cards, size_t first, size_t max)
 
 void nvml_close(void)
 {
-    if (!nvml.library)
-        return;
     nvml_rest();
-    dlclose(nvml.library);
+    close_library();
     memset(&nvml, 0, sizeof nvml);
 }
 
@@ -267,18 +277,36 @@ static void take_card_again(unsigned number)
                 take_again(instance);
 }
 
-static bool wake(void)
+/* A driver that was updated meanwhile wants its own library. */
+static bool init_again(void)
+{
+    if (nvml.library && nvml.init() == NVML_OK)
+        return true;
+    close_library();
+    return open_library() && load_symbols() && nvml.init() == NVML_OK;
+}
+
+static bool is_any_lost(void)
+{
+    for (size_t i = 0; i < nvml.devices; i++)
+        if (!nvml.device[i].handle)
+            return true;
+    return false;
+}
+
+void nvml_wake(void)
 {
     unsigned n = 0;
-    if (nvml.awake || !nvml.library)
-        return nvml.awake;
-    nvml.awake = nvml.init() == NVML_OK;
-    for (size_t i = 0; i < nvml.devices; i++)
-        nvml.device[i].handle = NULL;
-    if (nvml.awake && nvml.count(&n) == NVML_OK)
+    if (!nvml.devices)
+        return;
+    if (!nvml.awake) {
+        for (size_t i = 0; i < nvml.devices; i++)
+            nvml.device[i].handle = NULL;
+        nvml.awake = init_again();
+    }
+    if (nvml.awake && is_any_lost() && nvml.count(&n) == NVML_OK)
         for (unsigned i = 0; i < n; i++)
             take_card_again(i);
-    return nvml.awake;
 }
 
 /* --- devices */
@@ -292,15 +320,29 @@ void nvml_name(size_t device, char *out, size_t size)
         snprintf(out, size, "gpu%u", card);
 }
 
+static void tell(size_t device, bool lost)
+{
+    char name[16];
+    nvml_name(device, name, sizeof name);
+    if (lost)
+        log_warn("%s does not answer any more: no model is placed there until it does", name);
+    else
+        log_info("%s answers again", name);
+    nvml.device[device].lost = lost;
+}
+
 bool nvml_memory(size_t device, uint64_t *total, uint64_t *available)
 {
-    struct nvml_memory figures;
-    if (!wake() || !nvml.device[device].handle ||
-        nvml.memory(nvml.device[device].handle, &figures) != NVML_OK)
-        return false;
+    struct nvml_memory figures = {.total = nvml.device[device].total};
+    nvml_handle handle = nvml.awake ? nvml.device[device].handle : NULL;
+    const bool answers = handle && nvml.memory(handle, &figures) == NVML_OK;
+    if (!answers)
+        nvml.device[device].handle = NULL;
+    if (answers == nvml.device[device].lost)
+        tell(device, !answers);
     *total = figures.total;
-    *available = figures.free;
-    return true;
+    *available = answers ? figures.free : 0;
+    return answers;
 }
 
 /* Calls `each` for the entries of a list; a process has one for each MIG instance that it uses. */
@@ -342,7 +384,7 @@ static uint64_t bytes_listed(nvml_processes_fn *list, nvml_handle device, pid_t 
 
 uint64_t nvml_of_process(size_t device, pid_t pid)
 {
-    nvml_handle handle = wake() ? nvml.device[device].handle : NULL;
+    nvml_handle handle = nvml.awake ? nvml.device[device].handle : NULL;
     if (!handle)
         return 0;
     /* A process that computes and draws is in both lists, with the same figure. */
@@ -369,7 +411,7 @@ static void add_pid(const struct nvml_process *p, void *ctx)
 size_t nvml_processes(pid_t *out, size_t max)
 {
     struct pids pids = {.v = out, .max = max};
-    for (size_t i = 0; wake() && i < nvml.devices; i++) {
+    for (size_t i = 0; nvml.awake && i < nvml.devices; i++) {
         if (!nvml.device[i].handle)
             continue;
         each_listed(nvml.compute_processes, nvml.device[i].handle, add_pid, &pids);

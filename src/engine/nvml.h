@@ -19,9 +19,10 @@
  * `first` + 1, … up to `first` + `max` - 1 there. */
 void nvml_open(struct card_list *cards, size_t first, size_t max);
 void nvml_close(void);
-/* Lets go of the cards, so that they may sleep. The next reading takes them again; a device whose card has gone
- * meanwhile reports no memory until it is back. */
+/* Lets go of the cards, so that they may sleep, until nvml_wake(). No-op when it is done. */
 void nvml_rest(void);
+/* Before a reading: takes the cards, those too that did not answer before. Their numbers may be others now. */
+void nvml_wake(void);
 /* Devices that were found. */
 size_t nvml_devices(void);
 /* Cards that NVML knows, with those that report no memory: others' names are counted on from here. */
@@ -33,7 +34,7 @@ bool nvml_is_complete(void);
 
 /* Its name: `gpu0`, or `gpu0.1` of the second instance of that card. */
 void nvml_name(size_t device, char *out, size_t size);
-/* False: it does not report its memory now. */
+/* False: it does not answer; `available` is 0 then. */
 bool nvml_memory(size_t device, uint64_t *total, uint64_t *available);
 /* What the process holds there. */
 uint64_t nvml_of_process(size_t device, pid_t pid);

@@ -80,7 +80,7 @@ static bool may_yield(const struct sched *s, const struct sched_instance *i)
 static bool may_ever_go(const struct sched *s, const struct sched_instance *i)
 {
     (void)s;
-    return !i->model->pinned || i->state == SCHED_DRAINING;
+    return !i->model->pinned || i->unload_due || i->state == SCHED_DRAINING;
 }
 
 /* Which instances take nothing of a room, beside the STOPPING ones. */

@@ -140,7 +140,8 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
         m->learned.footprint.alone = false; /* it was loaded */
     if (m->learned.footprint.source == FOOTPRINT_GIVEN && !i->sched.outdated)
         count_at_least(b, i, &m->learned.footprint);
-    if (!b->devices || m->learned.footprint.source == FOOTPRINT_GIVEN || i->sched.outdated)
+    if (!b->devices || m->learned.footprint.source == FOOTPRINT_GIVEN || i->sched.outdated ||
+        b->snapshot->figures.silent)
         return;
     if (m->learned.footprint.source ==
         FOOTPRINT_UNKNOWN) /* a measurement does not show what it maps */

@@ -280,7 +280,8 @@ static void end(struct instance *i, const struct engine_exit *how)
     struct engine *e = i->engine;
     note_end(i, how);
     mem_replace(&m->intent.unload_by, NULL);
-    learned_end(&m->learned, i->number, i->sched.last_used > i->sched.loaded_at);
+    if (!i->sched.outdated)
+        learned_end(&m->learned, i->number, i->sched.last_used > i->sched.loaded_at);
     if (how->was_ready)
         keep_learned(i);
     bool oom = ran_out_of_memory(i, how);

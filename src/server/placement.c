@@ -275,7 +275,7 @@ void placement_prepare_waiting(struct host *host)
 /* It has its place until somebody unpins or unloads its model. */
 static bool keeps_its_place(const struct sched_instance *i)
 {
-    return i->model->pinned && !i->surplus && i->state != SCHED_DRAINING &&
+    return i->model->pinned && !i->surplus && !i->unload_due && i->state != SCHED_DRAINING &&
            i->state != SCHED_STOPPING;
 }
 

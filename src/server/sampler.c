@@ -33,6 +33,8 @@ struct sampler {
     uint64_t numbers;        /* of processes, given so far */
     bool paced;              /* the timer is armed for a change */
     bool rests;              /* rest() was called since the last reading */
+    bool wakes;              /* the reading in flight is the first one after that */
+    bool wakes_slowly;       /* so it does not rest any more */
     bool changed;            /* sampler_note_change() since the last reading began */
     bool hangs;              /* the reading in flight has passed its limit */
     bool warned;             /* the log says so; false again after a reading within its limit */
@@ -154,8 +156,9 @@ static bool begin(struct sampler *s)
     }
     s->reading = r;
     s->readings++;
+    s->wakes = s->rests;
     s->changed = s->rests = false;
-    uv_timer_start(&s->timer, on_limit, SAMPLER_LIMIT_MS, 0);
+    uv_timer_start(&s->timer, on_limit, s->wakes ? SAMPLER_WAKE_LIMIT_MS : SAMPLER_LIMIT_MS, 0);
     return true;
 }
 
@@ -188,7 +191,7 @@ static void on_turn(uv_timer_t *timer)
 static void on_rest(uv_timer_t *timer)
 {
     struct sampler *s = timer->data;
-    struct reading *r = calloc(1, sizeof *r);
+    struct reading *r = TAILQ_EMPTY(&s->processes) ? calloc(1, sizeof *r) : NULL;
     if (!r)
         return;
     *r = (struct reading){.sampler = s, .source = s->source, .work.data = r};
@@ -199,6 +202,12 @@ static void on_rest(uv_timer_t *timer)
     s->reading = r;
     s->rests = true;
     uv_timer_start(&s->timer, on_limit, SAMPLER_LIMIT_MS, 0);
+}
+
+static bool may_rest(const struct sampler *s)
+{
+    return !s->changed && !s->rests && !s->wakes_slowly && TAILQ_EMPTY(&s->processes) &&
+           s->source->rest;
 }
 
 /* Arms the timer for the next reading, if there is to be one. One that is asked for begins in the loop's
@@ -212,7 +221,7 @@ static void schedule(struct sampler *s)
     else if (s->changed && !s->paced) {
         s->paced = true;
         uv_timer_start(&s->timer, on_turn, SAMPLER_PACE_MS, 0);
-    } else if (!s->changed && !s->rests && TAILQ_EMPTY(&s->processes) && s->source->rest)
+    } else if (may_rest(s))
         uv_timer_start(&s->timer, on_rest, SAMPLER_REST_MS, 0);
 }
 
@@ -268,6 +277,8 @@ static void note_end_of_reading(struct sampler *s)
     if (s->tell_end)
         log_info("the memory figures have come after %llu ms",
                  (unsigned long long)(uv_now(s->loop) - s->reading->snapshot->began_at));
+    if (s->wakes && uv_now(s->loop) - s->reading->snapshot->began_at > SAMPLER_SLOW_MS)
+        s->wakes_slowly = true;
     if (!s->hangs)
         s->warned = false;
     s->hangs = s->tell_end = false;
@@ -314,7 +325,7 @@ static void on_rested(uv_work_t *work, int status)
     if (!s)
         return;
     uv_timer_stop(&s->timer);
-    s->hangs = s->warned = s->tell_end = false;
+    s->hangs = s->tell_end = false;
     s->reading = NULL;
     if (s->closed)
         close_timer(s);
@@ -335,7 +346,7 @@ static void on_limit(uv_timer_t *timer)
         log_warn(
             "the kernel or a driver has not told the memory figures within %d s: decisions are "
             "made with the last ones, until it does",
-            SAMPLER_LIMIT_MS / 1000);
+            (s->wakes ? SAMPLER_WAKE_LIMIT_MS : SAMPLER_LIMIT_MS) / 1000);
     s->warned = true;
     answer(s, UINT64_MAX);
 }

@@ -26,6 +26,9 @@
 #define SAMPLER_PACE_MS 1000  /* from a change to the reading that nobody asked for */
 #define SAMPLER_REST_MS 5000  /* from the last reading to rest(), when no engine runs */
 #define SAMPLER_LIMIT_MS 2000 /* of a reading, until its questions are answered without it */
+#define SAMPLER_WAKE_LIMIT_MS                                                                      \
+    10000                    /* of the one after rest(): a card that slept may take 2 s to wake */
+#define SAMPLER_SLOW_MS 1000 /* who takes longer to wake rests no more */
 
 struct sampler;
 

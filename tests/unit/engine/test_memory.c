@@ -251,11 +251,17 @@ static void test_cards_that_come_and_go(void **state)
     setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B", 1);
     memory_read(&m);
     assert_int_equal(m.n, 3);
-    assert_true(m.device[1].total == 0 && m.device[2].total == 49152 * MIB);
-    memory_rest();
+    assert_true(m.device[1].available == 0 && m.device[2].total == 49152 * MIB && m.silent);
     setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B,24576@1:NVIDIA A", 1);
     memory_read(&m);
-    assert_true(m.device[1].total == 24576 * MIB && m.device[2].total == 49152 * MIB);
+    assert_true(m.device[1].available && m.device[2].total == 49152 * MIB && !m.silent);
+    memory_rest();
+    setenv("FAKE_NVML_BROKEN", "1", 1); /* the driver is being updated */
+    memory_read(&m);
+    assert_true(m.device[1].total && !m.device[1].available && !m.device[2].available && m.silent);
+    unsetenv("FAKE_NVML_BROKEN");
+    memory_read(&m);
+    assert_true(m.device[1].available && m.device[2].available && !m.silent);
     memory_finish();
     unsetenv("FAKE_NVML_CARDS");
 }
