@@ -12,7 +12,7 @@
 
 #define GIB ((double)(1u << 30))
 #define MIB ((uint64_t)1 << 20)
-#define USUAL_ENGINES 4          /* where --models-max sets no limit */
+#define USUAL_ENGINES 4          /* where --models-max permits more, or sets no limit */
 #define GROWTH_MOST (8192 * MIB) /* what a llama-server takes by itself */
 
 /* A file that engines map. Several models may share one, by different names. A file that was replaced is another
@@ -47,9 +47,11 @@ static uint64_t readable(uint64_t bytes)
     return bytes / step * step;
 }
 
+/* Of --models-max 100 as few run at once as of none: their footprints contain the share. */
 static uint64_t share_of_growth(const struct budget *b, unsigned engines)
 {
-    uint64_t share = budget_ceiling(b, 0) / 4 / (engines ? engines : USUAL_ENGINES);
+    bool few = engines && engines < USUAL_ENGINES;
+    uint64_t share = budget_ceiling(b, 0) / 4 / (few ? engines : USUAL_ENGINES);
     return readable(share < GROWTH_MOST ? share : GROWTH_MOST);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "engine/device_view.h"
+#include "engine/kind.h"
 #include "engine/options.h"
 #include "engine/program.h"
 #include "server/budget.h"
@@ -28,6 +29,26 @@ static void add_variable(const char *name, const char *value, void *ctx)
 {
     add_text(ctx, name);
     add_text(ctx, value);
+}
+
+static bool is_variable(const char *entry, const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+    return len && strncmp(entry, name, len) == 0 && entry[len] == '=';
+}
+
+/* Options that the engine takes from its environment. The limit of growth is none that a load shows, and hostler sets it
+ * by the budget. */
+static void add_options(EVP_MD_CTX *md, const struct engine_program *program,
+                        const struct strv *env)
+{
+    const char *prefix = program->kind->option_env_prefix;
+    const struct engine_option *growth =
+        program->options ? engine_options_find_role(program->options, ENGINE_OPTION_GROWTH) : NULL;
+    for (size_t i = 0; prefix && i < env->n; i++)
+        if (strncmp(env->v[i], prefix, strlen(prefix)) == 0 &&
+            !(growth && is_variable(env->v[i], growth->env)))
+            add_text(md, env->v[i]);
 }
 
 static void add_build(EVP_MD_CTX *md, const struct engine_program *program)
@@ -63,6 +84,7 @@ static const char *key_of(const struct budget *b, const struct model *m,
         add_text(md, m->launch->argv.v[i]);
     EVP_DigestUpdate(md, &m->entry->size, sizeof m->entry->size);
     EVP_DigestUpdate(md, &m->entry->created, sizeof m->entry->created);
+    add_options(md, m->launch->program, &m->launch->env);
     device_view_variables(&m->launch->env, environ, add_variable, md);
     add_devices(md, &b->snapshot->figures);
     EVP_DigestFinal_ex(md, digest, NULL);

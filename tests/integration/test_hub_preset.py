@@ -144,7 +144,7 @@ def test_a_cache_that_cannot_be_written_is_told(start, put, tmp_path):
     put("u/p")
     (tmp_path / "link").symlink_to(tmp_path / "away")
     server = start("-hf", "u/p", LLAMA_CACHE=str(tmp_path / "link"))
-    assert "cannot write into" in server.log() and mode(server) == "classic"
+    assert "cannot write into" in server.log()
 
 
 def test_cached_models_of_the_repository_stay(start, put, tmp_path):

@@ -23,7 +23,8 @@ static struct budget b;
 static struct catalog_model model;
 static struct model h;
 static struct engine_launch launch;
-static struct engine_program program = {.path = "/opt/llama-server"};
+static const struct engine_kind kind = {.option_env_prefix = "X_ARG_"};
+static struct engine_program program = {.kind = &kind, .path = "/opt/llama-server"};
 static char id[] = "m";
 
 static void set_devices(const char *second)
@@ -125,6 +126,9 @@ static void only_of_the_same_load(void **state)
     assert_false(is_recalled());
     model.id = id;
     assert_true(is_recalled());
+    strv_add(&launch.env, "X_ARG_CTX_SIZE=131072");
+    assert_false(is_recalled());
+    strv_finish(&launch.env);
     model.created++; /* another file in its place */
     assert_false(is_recalled());
     model.created--;
