@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/llama/arg_value.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,9 @@ uint64_t arg_number(const struct engine_args *args, const char *name, uint64_t o
 {
     const char *text = arg_text(args, name);
     long long n = text ? strtoll(text, NULL, 10) : 0;
-    return n > 0 ? (uint64_t)n : otherwise;
+    if (n <= 0)
+        return otherwise;
+    return n < INT_MAX ? (uint64_t)n : INT_MAX;
 }
 
 bool arg_is_on(const struct engine_args *args, const char *name)

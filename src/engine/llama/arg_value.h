@@ -10,7 +10,7 @@
 
 /* The value's text; NULL: it is not set, or has none. */
 const char *arg_text(const struct engine_args *args, const char *name);
-/* A number above 0, or else `otherwise`. */
+/* A number above 0, or else `otherwise`; at most INT_MAX: llama-server refuses to start with more. */
 uint64_t arg_number(const struct engine_args *args, const char *name, uint64_t otherwise);
 /* Switched on; switched off, or 0. Neither: it is not set. */
 bool arg_is_on(const struct engine_args *args, const char *name);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/llama/arg_value.h"
+#include "engine/llama/product.h"
 
 #define PAD 256         /* a cache's size is a multiple of it */
 #define SLOTS 4         /* without --parallel; they share one cache then */
@@ -96,19 +97,20 @@ static uint32_t window_layers(const struct engine_figures *f, const struct engin
 /* Of one slot and layer, 4 bytes a value. */
 static uint64_t state_bytes(const struct engine_figures *f)
 {
-    uint64_t wide = f->ssm_inner_size + 2ull * f->ssm_group_count * f->ssm_state_size;
+    uint64_t wide = f->ssm_inner_size + product(2ull * f->ssm_group_count, f->ssm_state_size);
     uint64_t before = f->ssm_conv_kernel ? f->ssm_conv_kernel - 1 : 0;
-    uint64_t ssm = before * wide + (uint64_t)f->ssm_state_size * f->ssm_inner_size;
-    uint64_t wkv = f->wkv_head_size ? f->embedding_length * (2ull + f->wkv_head_size) : 0;
+    uint64_t ssm = product(before, wide) + product(f->ssm_state_size, f->ssm_inner_size);
+    uint64_t wkv = f->wkv_head_size ? product(f->embedding_length, 2ull + f->wkv_head_size) : 0;
     uint64_t convolution =
-        f->shortconv_l_cache > 1 ? f->embedding_length * (f->shortconv_l_cache - 1ull) : 0;
-    return (ssm + wkv + convolution) * sizeof(float);
+        f->shortconv_l_cache > 1 ? product(f->embedding_length, f->shortconv_l_cache - 1ull) : 0;
+    return product(ssm + wkv + convolution, sizeof(float));
 }
 
+/* Not more than there are: a broken header's list of heads may be longer. */
 static uint32_t caching_layers(const struct engine_figures *f, bool has_state)
 {
     if (f->head_count_kv_layers)
-        return f->head_count_kv_layers;
+        return (uint32_t)min(f->head_count_kv_layers, f->block_count);
     if (has_state && f->full_attention_interval)
         return f->block_count / f->full_attention_interval;
     if (has_state && (!f->head_count || !f->head_count_kv))
@@ -130,11 +132,12 @@ void cache_find(struct cache *out, const struct engine_figures *f, const struct 
         k * tenths_of_type(arg_text(args, type_k)) + v * tenths_of_type(arg_text(args, type_v));
     if (f->head_count_kv_sum && f->head_count_kv_layers)
         heads = (f->head_count_kv_sum + f->head_count_kv_layers - 1) / f->head_count_kv_layers;
-    *out = (struct cache){.window_layers = window_layers(f, args, caching),
-                          .full = cells(f, args, 0) * heads * tenths / 80,
-                          .window = cells(f, args, f->sliding_window) * heads * tenths / 80,
-                          .state = state * slots_of(args),
-                          .guessed = state};
+    *out = (struct cache){
+        .window_layers = window_layers(f, args, caching),
+        .full = product(cells(f, args, 0), product(heads, tenths)) / 80,
+        .window = product(cells(f, args, f->sliding_window), product(heads, tenths)) / 80,
+        .state = product(state, slots_of(args)),
+        .guessed = state};
     out->full_layers = caching - out->window_layers;
     if (state) /* where attention and state are in each layer, no header says that of only some */
         out->state_layers = caching == f->block_count ? caching : f->block_count - caching;
@@ -149,7 +152,8 @@ uint64_t cache_beyond_one_slot(const struct cache *c, const struct engine_figure
     uint64_t one = min(pad(cache_context(f, args)),
                        pad(f->sliding_window + arg_number(args, "--ubatch-size", MICRO_BATCH)));
     uint64_t windows = c->window_layers && many > one ? c->window / many * (many - one) : 0;
-    return windows * c->window_layers + c->state / SLOTS * (SLOTS - 1) * c->state_layers;
+    return product(windows, c->window_layers) +
+           product(c->state / SLOTS * (SLOTS - 1), c->state_layers);
 }
 
 /* Of `some` in `all` layers, at most so many are among `layers` in a row. */
@@ -161,7 +165,7 @@ static uint64_t among(uint32_t some, uint32_t layers, uint32_t all)
 
 uint64_t cache_bytes(const struct cache *c, uint32_t layers, uint32_t all)
 {
-    return among(c->full_layers, layers, all) * c->full +
-           among(c->window_layers, layers, all) * c->window +
-           among(c->state_layers, layers, all) * c->state;
+    return product(among(c->full_layers, layers, all), c->full) +
+           product(among(c->window_layers, layers, all), c->window) +
+           product(among(c->state_layers, layers, all), c->state);
 }

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "engine/llama/cache.h"
+#include "engine/llama/product.h"
 #include "engine/llama/prompt_cache.h"
 #include "engine/llama/spread.h"
 #include "engine/llama/arg_value.h"
@@ -18,6 +19,7 @@
     (512 *                                                                                         \
      MIB) /* of a card that is used, by CUDA's context and its like: no figure of a card yet */
 #define COPIES 4 /* of masks, where several cards work on batches in turn (GGML_SCHED_MAX_COPIES) */
+#define BLOCKS_MAX 1024        /* llama.cpp takes no model with more than 512 (LLAMA_MAX_LAYERS) */
 #define LEFT_FREE (1024 * MIB) /* of a card, by --fit: its --fit-target */
 
 /* --- computing */
@@ -38,9 +40,9 @@ static struct compute compute_of(const struct engine_figures *f, const struct en
 {
     uint64_t tokens = arg_number(args, "--ubatch-size", MICRO_BATCH);
     return (struct compute){
-        .states = tokens * STATES * f->embedding_length * sizeof(float),
-        .masks = tokens * cache_context(f, args) * attention_bytes(f, args),
-        .answer = tokens * f->vocab_size * sizeof(float),
+        .states = product(tokens, STATES * sizeof(float) * f->embedding_length),
+        .masks = product(product(tokens, cache_context(f, args)), attention_bytes(f, args)),
+        .answer = product(tokens, sizeof(float) * f->vocab_size),
     };
 }
 
@@ -71,7 +73,8 @@ static struct weights weights_of(const struct engine_figures *f)
 /* At most, of so many blocks. */
 static uint64_t blocks_bytes(const struct weights *w, uint64_t n)
 {
-    return n * w->most < w->blocks ? n * w->most : w->blocks;
+    uint64_t most = product(n, w->most);
+    return most < w->blocks ? most : w->blocks;
 }
 
 /* --- adding up */
@@ -118,7 +121,7 @@ static uint64_t card_weights(const struct part *p, const struct spread_card *car
 {
     const struct weights *w = &p->weights;
     uint64_t bytes = blocks_bytes(w, card->layers),
-             away = (card->layers * SPREAD_EXPERTS - card->experts) * w->experts;
+             away = product(card->layers * SPREAD_EXPERTS - card->experts, w->experts);
     if (p->spread.mode != SPREAD_LAYERS || !p->f->block_count)
         return share_of(card, w->blocks + w->output);
     return bytes - (away < bytes ? away : bytes) + (card->output ? w->output : 0);
@@ -189,8 +192,8 @@ static void add_host(struct engine_estimate *out, const struct part *p)
     uint64_t weights = p->weights.input + blocks_bytes(&p->weights, s->host_layers);
     uint64_t tokens = arg_number(p->q->args, "--ubatch-size", MICRO_BATCH);
     uint64_t rest = cache_bytes(&p->cache, s->host_layers, p->f->block_count);
-    weights += s->host_experts * p->weights.experts;
-    rest += tokens * p->f->embedding_length * sizeof(float) + p->compute.masks;
+    weights += product(s->host_experts, p->weights.experts);
+    rest += product(tokens, sizeof(float) * p->f->embedding_length) + p->compute.masks;
     if (s->host_layers || s->host_experts)
         rest += p->compute.states;
     add(out, p->q, 0, weights, p->f->has_header ? rest : 0);
@@ -204,8 +207,21 @@ static void add_alone(struct engine_estimate *out, const struct part *p)
     add(out, p->q, 0, p->f->file_bytes, p->f->has_header ? rest : 0);
 }
 
+/* Figures of a broken header: the layers are counted one by one, and bytes are added up. */
+static struct engine_figures bounded(struct engine_figures f)
+{
+    uint64_t *bytes[] = {&f.file_bytes,  &f.input_bytes, &f.output_bytes,
+                         &f.block_bytes, &f.block_most,  &f.expert_bytes};
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)
+        *bytes[i] = product_bound(*bytes[i]);
+    f.block_count = f.block_count < BLOCKS_MAX ? f.block_count : BLOCKS_MAX;
+    return f;
+}
+
 static void add_part(struct engine_estimate *out, struct part p)
 {
+    const struct engine_figures f = bounded(*p.f);
+    p.f = &f;
     spread_find(&p.spread, p.q, p.f, p.options, p.alternative);
     cache_find(&p.cache, p.f, p.q->args, p.type_k, p.type_v);
     p.weights = weights_of(p.f);
@@ -243,7 +259,7 @@ static void add_projector(struct engine_estimate *out, const struct engine_quest
                           size_t alternative)
 {
     if (!arg_is_off(q->args, "--mmproj-auto"))
-        out->bytes[spread_projector(q, alternative)] += q->figures.projector_bytes;
+        out->bytes[spread_projector(q, alternative)] += product_bound(q->figures.projector_bytes);
 }
 
 /* Each card that is used has its runtime's memory, once. */

@@ -6,6 +6,7 @@
 
 #include "engine/llama/arg_value.h"
 #include "engine/llama/cache.h"
+#include "engine/llama/product.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define BY_DEFAULT (8192 * MIB)
@@ -40,7 +41,8 @@ static uint64_t context_bytes(const struct engine_question *q)
 {
     struct cache c;
     cache_find(&c, &q->figures, q->args, "--cache-type-k", "--cache-type-v");
-    return c.full * c.full_layers + c.window * c.window_layers + c.state * c.state_layers;
+    return product(c.full, c.full_layers) + product(c.window, c.window_layers) +
+           product(c.state, c.state_layers);
 }
 
 uint64_t llama_prompt_cache_most(const struct engine_question *q)
@@ -53,5 +55,5 @@ uint64_t llama_prompt_cache_most(const struct engine_question *q)
     if (mib <
         0) /* no limit in bytes; it keeps one context's tokens, beside the prompt that is being added */
         return 2 * context_bytes(q);
-    return text ? (uint64_t)mib * MIB : BY_DEFAULT;
+    return text ? product((uint64_t)mib, MIB) : BY_DEFAULT;
 }

@@ -265,6 +265,8 @@ static uint32_t host_experts_of(const struct host_experts *h, uint32_t block)
     uint32_t found = 0;
     if (block < h->blocks)
         return SPREAD_EXPERTS;
+    if (!h->n)
+        return 0;
     for (size_t k = 0; k < SPREAD_EXPERTS; k++) {
         char name[64];
         bool stays = false;

@@ -45,7 +45,7 @@ struct spread {
 
 /*
  * `alternative`: which of the possible views; there are spread_alternatives(). Cards whose name is not known
- * are left out. `f`: the model's or the draft's figures.
+ * are left out. `f`: the model's or the draft's figures; takes time in proportion to its block_count.
  */
 void spread_find(struct spread *out, const struct engine_question *q,
                  const struct engine_figures *f, const struct spread_options *options,

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "engine/llama/cache.h"
+
 #define PROCESS (96 * MIB)
 #define CACHE 188743680u  /* 8192 × 30 × 3 × 128 × 2 bytes: 180 MiB */
 #define STATES 119537664u /* 512 × (49152 + 9216) × 4 */
@@ -228,6 +230,73 @@ static void fitted_by_other_names(void **state)
     }
 }
 
+/* --- headers and arguments that cannot be true */
+
+static uint64_t on_the_card(void)
+{
+    estimate(2);
+    return f.bytes[1];
+}
+
+/* Layers are placed one by one, on the daemon's loop. */
+static void layers_without_number(void **state)
+{
+    (void)state;
+    figures.block_count = 1024;
+    uint64_t many = on_the_card();
+    figures.block_count = 4000000000;
+    assert_int_equal(on_the_card(), many);
+    figures.block_count = UINT32_MAX;
+    assert_int_equal(on_the_card(), many);
+}
+
+static void numbers_that_would_wrap(void **state)
+{
+    static const uint64_t tib = (uint64_t)1 << 40;
+    (void)state;
+    set_arg("--ctx-size", "9000000000000000000");
+    estimate(1);
+    assert_true(f.bytes[0] > 40 * tib);
+    set_arg("--ubatch-size", "9000000000000000000");
+    estimate(1);
+    assert_true(f.bytes[0] > 1000 * tib);
+    set_arg("--parallel", "9000000000000000000");
+    estimate(1);
+    assert_true(f.bytes[0] > 1000 * tib);
+    estimate(3);
+    assert_true(f.bytes[0] > 1000 * tib && f.bytes[1] > 1000 * tib && f.bytes[2] > 1000 * tib);
+}
+
+static void figures_that_would_wrap(void **state)
+{
+    const uint64_t pib = (uint64_t)1 << 50;
+    (void)state;
+    figures.embedding_length = figures.vocab_size = figures.context_length = UINT32_MAX;
+    figures.ssm_inner_size = figures.ssm_state_size = figures.ssm_group_count = UINT32_MAX;
+    figures.ssm_conv_kernel = figures.wkv_head_size = figures.shortconv_l_cache = UINT32_MAX;
+    figures.file_bytes = figures.block_bytes = figures.block_most = UINT64_MAX;
+    figures.input_bytes = figures.output_bytes = figures.expert_bytes = UINT64_MAX;
+    figures.projector_bytes = UINT64_MAX;
+    estimate(1);
+    assert_true(f.bytes[0] > pib && f.bytes[0] < 1000 * pib && f.mapped > pib);
+    estimate(2);
+    assert_true(f.bytes[1] > pib && f.bytes[1] < 1000 * pib);
+}
+
+static void more_lists_of_heads_than_layers(void **state)
+{
+    struct cache cache;
+    (void)state;
+    figures.ssm_conv_kernel = 4;
+    figures.ssm_inner_size = 1024;
+    figures.ssm_state_size = 16;
+    figures.head_count_kv_sum = 180;
+    figures.head_count_kv_layers = 60;
+    cache_find(&cache, &figures, &args, "--cache-type-k", "--cache-type-v");
+    assert_in_range(cache.state_layers, 1, figures.block_count);
+    assert_in_range(cache.full_layers, 1, figures.block_count);
+}
+
 #define ESTIMATE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -242,6 +311,10 @@ int main(void)
         ESTIMATE_TEST(fitted_on_the_host),
         ESTIMATE_TEST(fitted_over_cards),
         ESTIMATE_TEST(fitted_by_other_names),
+        ESTIMATE_TEST(layers_without_number),
+        ESTIMATE_TEST(numbers_that_would_wrap),
+        ESTIMATE_TEST(figures_that_would_wrap),
+        ESTIMATE_TEST(more_lists_of_heads_than_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
