@@ -250,17 +250,18 @@ static void layers_without_number(void **state)
     assert_int_equal(on_the_card(), many);
 }
 
+/* 2^57, as a product of 64 bits comes to 0. */
 static void numbers_that_would_wrap(void **state)
 {
     static const uint64_t tib = (uint64_t)1 << 40;
     (void)state;
-    set_arg("--ctx-size", "9000000000000000000");
+    set_arg("--ctx-size", "144115188075855872");
     estimate(1);
     assert_true(f.bytes[0] > 40 * tib);
-    set_arg("--ubatch-size", "9000000000000000000");
+    set_arg("--ubatch-size", "144115188075855872");
     estimate(1);
     assert_true(f.bytes[0] > 1000 * tib);
-    set_arg("--parallel", "9000000000000000000");
+    set_arg("--parallel", "144115188075855872");
     estimate(1);
     assert_true(f.bytes[0] > 1000 * tib);
     estimate(3);
