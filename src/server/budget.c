@@ -295,17 +295,20 @@ void budget_apply_preset(const struct budget *b, struct model *m)
             memory_limit_of(m->settings.memory, b->snapshot->figures.device[d].name);
 }
 
-/* Cards share a model by what is free on each, which changes. */
+/* Cards share a model by what is free on each, which changes with each reading. */
 static bool follows_free_memory(const struct budget *b, const struct model *m)
 {
     const struct footprint *f = &m->learned.footprint;
-    return f->source == FOOTPRINT_ESTIMATED && !f->alone && b->devices > 2;
+    return f->source == FOOTPRINT_ESTIMATED && !f->alone && b->devices > 2 &&
+           m->learned.estimated_by != b->snapshot->version;
 }
 
 void budget_set_next(struct budget *b, struct model *m)
 {
-    if (m->learned.footprint.source == FOOTPRINT_UNKNOWN || follows_free_memory(b, m))
+    if (m->learned.footprint.source == FOOTPRINT_UNKNOWN || follows_free_memory(b, m)) {
         model_estimate(m, budget_machine(b), &m->learned.footprint);
+        m->learned.estimated_by = b->snapshot->version;
+    }
     budget_footprint(b, m, &m->learned.footprint, &m->sched.next);
 }
 

@@ -19,6 +19,7 @@ struct state;
 
 struct learned {
     struct footprint footprint; /* of its engine */
+    uint64_t estimated_by; /* version of the snapshot that budget_set_next() last estimated it by */
     struct loads
         *loads; /* with the arguments, the file, the build and the devices of now; NULL: none */
     struct footprint *fitted; /* as llama-fit-params says; NULL: not asked, or no answer */

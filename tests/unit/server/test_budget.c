@@ -289,6 +289,25 @@ static void what_is_not_known_is_estimated(void **state)
     assert_int_equal(h.learned.footprint.source, FOOTPRINT_ESTIMATED);
 }
 
+/* Not at each pump of the scheduler, but when there are new figures. */
+static void cards_that_share_it_are_read_anew(void **state)
+{
+    struct footprint wanted;
+    (void)state;
+    set_devices(3);
+    snapshot.figures.device[2] = snapshot.figures.device[1];
+    snapshot.version = 1;
+    budget_set_next(b, &h);
+    model_estimate(&h, &snapshot.figures, &wanted);
+    snapshot.figures.device[1].available =
+        5 * GIB; /* a reading is never changed: so nobody looks */
+    assert_asks(wanted.bytes[0], wanted.bytes[1], 0);
+    snapshot.version = 2;
+    model_estimate(&h, &snapshot.figures, &wanted);
+    assert_asks(wanted.bytes[0], wanted.bytes[1], 0);
+    assert_true(h.sched.next.bytes[1] < h.sched.next.bytes[2]);
+}
+
 static void it_learns(void **state)
 {
     struct memory_use use = {.n = 2, .bytes = {5 * GIB, 6 * GIB}};
@@ -374,6 +393,7 @@ int main(void)
         BUDGET_TEST(after_a_failure_all_there_is),
         BUDGET_TEST(what_the_preset_gives),
         BUDGET_TEST(what_is_not_known_is_estimated),
+        BUDGET_TEST(cards_that_share_it_are_read_anew),
         BUDGET_TEST(it_learns),
         BUDGET_TEST(a_large_one_counts_for_itself),
         BUDGET_TEST(why_there_is_no_room),
