@@ -14,6 +14,7 @@
 #define MIB ((uint64_t)1 << 20)
 #define USUAL_ENGINES 4          /* where --models-max permits more, or sets no limit */
 #define GROWTH_MOST (8192 * MIB) /* what a llama-server takes by itself */
+#define CONTEXT (512 * MIB) /* of a driver on a card, at most: a card without weights has it, too */
 
 /* A file that engines map. Several models may share one, by different names. A file that was replaced is another
  * one: engines that still map the old one hold it, too. */
@@ -157,6 +158,12 @@ void budget_learn(const struct budget *b, struct instance *i, const struct memor
     set_apart(m, &m->learned.footprint, &m->sched.next);
 }
 
+/* More than a driver's context or a slightly low estimate explains: what goes to this card is not known. */
+static bool refutes(uint64_t held, uint64_t expected)
+{
+    return held > expected && held - expected > max(CONTEXT, expected / 20);
+}
+
 static uint64_t on_cards(const struct budget *b, const uint64_t *bytes)
 {
     uint64_t sum = 0;
@@ -173,9 +180,8 @@ void budget_correct(const struct budget *b, struct instance *i, const struct mem
     uint64_t expected = on_cards(b, f->bytes), held = on_cards(b, use->bytes);
     uint64_t to_come = expected > held ? expected - held : 0;
     for (size_t d = 0; d < b->devices; d++) {
-        uint64_t *counted = &i->sched.footprint.bytes[d];
-        if (use->bytes[d] > *counted)
-            *counted = use->bytes[d] + (d && use->bytes[d] > f->bytes[d] ? to_come : 0);
+        uint64_t more = d && refutes(use->bytes[d], f->bytes[d]) ? to_come : 0;
+        i->sched.footprint.bytes[d] = max(i->model->sched.next.bytes[d], use->bytes[d] + more);
     }
 }
 

@@ -54,8 +54,9 @@ uint64_t budget_capacity(const struct budget *b, size_t device);
 const uint64_t *budget_growth(const struct budget *b);
 /* The memory that a ready engine uses replaces the estimate of its model's footprint. */
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use);
-/* An engine that loads holds more of a device than was counted for it: that counts, and, as its estimate is wrong,
- * so does on that card what is still to come of it. */
+/* An engine that loads holds more of a device than was counted for it: that counts. Where it exceeds what is expected
+ * on a card by more than a driver's context, all that is still to come counts there, too, as the estimate is wrong.
+ * Each reading counts anew: the figure falls as the rest arrives elsewhere. */
 void budget_correct(const struct budget *b, struct instance *i, const struct memory_use *use);
 /* Uses the footprint that the presets give for the model, if they give one. */
 void budget_apply_preset(const struct budget *b, struct model *m);

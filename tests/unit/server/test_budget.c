@@ -340,6 +340,45 @@ static void a_large_one_counts_for_itself(void **state)
     learned_forget(&h.learned);
 }
 
+/* --- while it loads */
+
+static void assert_counted(uint64_t first, uint64_t second, uint64_t on_first, uint64_t on_second)
+{
+    const struct memory_use use = {.n = 3, .bytes = {GIB, first, second}};
+    budget_correct(b, &instance, &use);
+    assert_int_equal(instance.sched.footprint.bytes[1], on_first);
+    assert_int_equal(instance.sched.footprint.bytes[2], on_second);
+}
+
+static void begin_load(void)
+{
+    set_devices(3);
+    snapshot.figures.device[2] = snapshot.figures.device[1];
+    set_footprint(GIB, 12 * GIB, 0);
+    budget_set_next(b, &h);
+    instance.sched.footprint = h.sched.next;
+}
+
+/* CUDA has a context on each card that it sees, with weights or without. */
+static void a_context_is_no_part_of_the_model(void **state)
+{
+    (void)state;
+    begin_load();
+    assert_counted(400 * MIB, 400 * MIB, 12 * GIB, 400 * MIB);
+    assert_counted(6 * GIB, 512 * MIB, 12 * GIB, 512 * MIB);
+    assert_counted(12 * GIB + 300 * MIB, 300 * MIB, 12 * GIB + 300 * MIB, 300 * MIB);
+}
+
+static void what_goes_to_another_card_counts_there_while_it_comes(void **state)
+{
+    (void)state;
+    begin_load();
+    assert_counted(0, 2 * GIB, 12 * GIB, 12 * GIB);
+    assert_counted(2 * GIB, 2 * GIB, 12 * GIB, 10 * GIB);
+    assert_counted(10 * GIB, 2 * GIB, 12 * GIB, 2 * GIB); /* the rest went where it was expected */
+    assert_counted(10 * GIB, 0, 12 * GIB, 0);
+}
+
 static void assert_explained(const char *pinned, const char *wanted)
 {
     char *text = budget_explain(b, &h, pinned);
@@ -396,6 +435,8 @@ int main(void)
         BUDGET_TEST(cards_that_share_it_are_read_anew),
         BUDGET_TEST(it_learns),
         BUDGET_TEST(a_large_one_counts_for_itself),
+        BUDGET_TEST(a_context_is_no_part_of_the_model),
+        BUDGET_TEST(what_goes_to_another_card_counts_there_while_it_comes),
         BUDGET_TEST(why_there_is_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
