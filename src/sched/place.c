@@ -399,6 +399,7 @@ static __attribute__((noinline)) enum place_result place_all(struct sched *s,
     struct sched_instance *i;
     TAILQ_FOREACH (i, &s->instances, link)
         i->chosen = i->spared = false;
+    turn_find_rivals(s);
     probe_rooms(&p, ++s->probes, ROOM_EMPTY);
     enum place_result result = place_waiting(s, &p, action);
     if (result == PLACE_NOTHING)

@@ -62,6 +62,20 @@ bool room_fits_beside(const struct room *r, const struct sched_footprint *f)
     return r->overlap && r->devices && !f->apart && has_bytes(r, f, r->spare);
 }
 
+bool room_lacks(const struct room *r, const struct sched_footprint *f,
+                const struct sched_instance *i)
+{
+    if (r->places < 1 && !i->surplus)
+        return true;
+    for (unsigned d = 0; d < r->devices; d++) {
+        bool holds = i->footprint.bytes[d] || (d == 0 && i->footprint.weights);
+        int64_t wanted = holds ? need(r, f, d) : 0;
+        if (wanted && wanted > r->bytes[d])
+            return true;
+    }
+    return false;
+}
+
 static void take_bytes(struct room *r, const struct sched_footprint *f)
 {
     for (unsigned d = 0; d < r->devices; d++)

@@ -49,6 +49,9 @@ void room_take(struct room *r, const struct sched_instance *i);
 void room_give(struct room *r, const struct sched_instance *i);
 /* For one that is to come, with or without a place of its own. */
 void room_reserve(struct room *r, const struct sched_footprint *f, bool place);
+/* Whether `f` lacks a place or memory of a device of which `i`, taken from `r`, holds some. */
+bool room_lacks(const struct room *r, const struct sched_footprint *f,
+                const struct sched_instance *i);
 /* Whether the room without any instance would be enough. */
 bool room_could_ever_fit(const struct sched *s, const struct sched_footprint *f);
 

@@ -41,8 +41,9 @@
  *    among equals. A model is as old as its oldest waiting request, or the operator's load request
  *    if that is older. All waiters of a model share its load and are granted in order of arrival.
  *  - Turns. An instance keeps its place from its load on for `turn` times what it takes to stop it
- *    and load the model that has waited the longest, and to stop that and load it again, by what
- *    stops and loads of the two took; at least for SCHED_TURN_MIN_MS, at most for `max_wait_ms`.
+ *    and load the model that waits for it, and to stop that and load it again, by what stops and
+ *    loads of the two took. That model is the oldest of those to which it yields that may be loaded
+ *    and lack a place, or memory of a device, of which it holds some; at least for SCHED_TURN_MIN_MS, at most for `max_wait_ms`.
  *    Whoever comes when that time has passed waits half as long as those stops and loads take:
  *    an instance that is busy now may be idle soon. So where models on one place have work all the
  *    time, at most 1 / (1 + 2 * `turn`) of it is spent on stops and loads, if `max_wait_ms` allows
@@ -247,6 +248,8 @@ struct sched_instance {
     bool force;           /* that stop does not wait for leases */
     bool chosen;          /* scratch of place(): to yield */
     bool spared;          /* scratch of place(): not for models of a lower priority */
+    uint64_t rival_cost; /* ms, scratch of place(): stop and load of the model that waits for it, */
+    uint64_t rival_since;               /* and since when that waits; SCHED_NEVER: none does */
     enum sched_stop_reason stop_reason; /* DRAINING, STOPPING, and after */
     uint64_t drain_until;               /* DRAINING */
     unsigned leases; /* requests granted and not finished, also after it is gone */

@@ -3,6 +3,9 @@
 
 #include "sched/instance.h"
 #include "sched/queue.h"
+#include "sched/room.h"
+
+#define RIVALS_MAX 64 /* waiting models that are looked at for each instance: bounds a pass */
 
 /* What a change of places takes for this model's part, by what it took before. */
 static uint64_t cost(const struct sched_model *m)
@@ -15,20 +18,71 @@ static uint64_t longest(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* The turn is measured by the change to the model that has waited the longest, for all instances, so that a pass
- * over many waiting models need not compare each with each. */
+static bool may_be_loaded(const struct sched *s, const struct sched_model *m)
+{
+    return !m->unsure && m->retry_at <= s->now;
+}
+
+static bool is_yielded_to(const struct sched *s, const struct sched_instance *i,
+                          const struct sched_model *m)
+{
+    return m->priority >= i->model->priority || queue_is_overdue(s, m);
+}
+
+/* The oldest model that lacks what `i` holds and to which `i` yields; else the oldest that may be loaded: what is
+ * reserved for others can make it need the place of `i`. */
+static const struct sched_model *rival_of(const struct sched *s, const struct room *left,
+                                          const struct sched_instance *i)
+{
+    const struct sched_model *m, *oldest = NULL;
+    unsigned n = 0;
+    for (m = TAILQ_FIRST(&s->waiting_models); m && n < RIVALS_MAX;
+         m = TAILQ_NEXT(m, queue_link), n++) {
+        if (!may_be_loaded(s, m))
+            continue;
+        if (is_yielded_to(s, i, m) && room_lacks(left, &m->next, i))
+            return m;
+        oldest = oldest ? oldest : m;
+    }
+    return oldest;
+}
+
+void turn_find_rivals(struct sched *s)
+{
+    struct room left;
+    struct sched_instance *i;
+    const struct sched_model *first = TAILQ_FIRST(&s->waiting_models);
+    uint64_t overdue = first && queue_is_overdue(s, first) ? first->waiting_since : SCHED_NEVER;
+    if (!s->config.turn)
+        return;
+    room_init(&left, ROOM_LATER, s, ++s->probes);
+    TAILQ_FOREACH (i, &s->instances, link)
+        if (i->state != SCHED_STOPPING)
+            room_take(&left, i);
+    TAILQ_FOREACH (i, &s->instances, link) {
+        const struct sched_model *rival = rival_of(s, &left, i);
+        i->rival_cost = rival ? cost(rival) : 0;
+        i->rival_since = rival ? ms_earlier(rival->waiting_since, overdue) : SCHED_NEVER;
+    }
+}
+
+static uint64_t end_without_turns(const struct sched *s)
+{
+    const struct sched_model *oldest = TAILQ_FIRST(&s->waiting_models);
+    return oldest && queue_is_overdue(s, oldest) ? 0 : SCHED_NEVER;
+}
+
 static uint64_t turn_end(const struct sched *s, const struct sched_instance *i)
 {
-    const struct sched_model *other = TAILQ_FIRST(&s->waiting_models);
     if (!s->config.turn)
-        return other && queue_is_overdue(s, other) ? 0 : SCHED_NEVER;
-    uint64_t change = cost(i->model) + (other ? cost(other) : 0);
+        return end_without_turns(s);
+    bool rival = s->queued && i->rival_since != SCHED_NEVER;
+    uint64_t change = cost(i->model) + (rival ? i->rival_cost : 0);
     uint64_t turn = longest(s->config.turn * change, SCHED_TURN_MIN_MS);
     uint64_t end = ms_after(i->loaded_at, ms_earlier(turn, s->config.max_wait_ms));
-    if (!other)
+    if (!rival)
         return end;
-    return longest(end,
-                   ms_after(other->waiting_since, ms_earlier(change / 2, s->config.max_wait_ms)));
+    return longest(end, ms_after(i->rival_since, ms_earlier(change / 2, s->config.max_wait_ms)));
 }
 
 /*

@@ -11,6 +11,9 @@
 
 #include "sched/sched.h"
 
+/* Sets `rival_cost` and `rival_since` of all instances, before anything else is asked in a pass. The rival of an
+ * instance is the oldest waiting model that lacks a place or memory which the instance holds. */
+void turn_find_rivals(struct sched *s);
 /* Of an instance that serves. A YIELDING one has had its turn. */
 bool turn_is_over(const struct sched *s, const struct sched_instance *i);
 /* Of an idle one: whether it is worth waiting for its next request. */

@@ -432,17 +432,18 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* From when on the engine must give its place to the model that has waited the longest. */
+/* From when on the engine must give its place to the model that waits for it. */
 static uint64_t turn_end(const struct world *w, const struct engine *e)
 {
     uint64_t most = w->config.max_wait_ms;
     const struct sched_model *m = &e->model->m, *other = TAILQ_FIRST(&w->s.waiting_models);
     if (!w->config.turn)
         return other && sum(other->waiting_since, most) <= w->now ? 0 : SCHED_NEVER;
-    uint64_t change = m->stop_ms + m->load_ms + (other ? other->stop_ms + other->load_ms : 0);
+    bool rival = w->s.queued && e->i.rival_since != SCHED_NEVER;
+    uint64_t change = m->stop_ms + m->load_ms + (rival ? e->i.rival_cost : 0);
     uint64_t turn = greater(w->config.turn * change, SCHED_TURN_MIN_MS);
     uint64_t end = sum(e->loaded, smaller(turn, most));
-    return other ? greater(end, sum(other->waiting_since, smaller(change / 2, most))) : end;
+    return rival ? greater(end, sum(e->i.rival_since, smaller(change / 2, most))) : end;
 }
 
 static bool has_had_turn(const struct world *w, const struct engine *e)

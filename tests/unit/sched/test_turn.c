@@ -157,6 +157,62 @@ TEST(one_that_yields_goes_on_yielding_when_another_has_waited_longer)
     assert_int_equal(state_of(w, A), SCHED_YIELDING);
 }
 
+/* --- Two cards ----------------------------------------------------------------------------- */
+
+/* Of each card's two models one is busy: A and B are for card 1, C and D for card 2. Loads of A and B take 100 ms,
+ * those of C and D `slow_ms`. Card 2's D has waited a while. */
+static struct world *begin_two_cards(uint64_t slow_ms)
+{
+    struct world *w = begin_with(&(struct sched_config){
+        .turn = 2, .max_wait_ms = 30000, .devices = 3, .ceiling = {100, 10, 10}});
+    for (int model = A; model <= D; model++) {
+        w->m[model].next.bytes[0] = 1;
+        w->m[model].next.bytes[model <= B ? 1 : 2] = 8;
+        w->m[model].load_ms = model <= B ? 100 : slow_ms;
+    }
+    have_busy(w, C, 2);
+    have_busy(w, A, 0);
+    ask(w, 3, D);
+    did(w, "");
+    return w;
+}
+
+TEST(who_waits_for_another_card_has_no_part_in_a_turn)
+{
+    assert_int_equal(until_it_yields(begin_two_cards(5000)), SCHED_TURN_MIN_MS);
+}
+
+TEST(a_quick_model_of_another_card_does_not_shorten_a_turn)
+{
+    struct world *w = begin_two_cards(1);
+    w->m[A].load_ms = w->m[B].load_ms = 1000;
+    uint64_t since = w->now;
+    ask(w, 1, B);
+    while (state_of(w, A) == SCHED_READY) {
+        tick(w);
+        did(w, "");
+    }
+    assert_int_equal(w->now - since, 4000);
+}
+
+TEST(who_may_not_be_loaded_yet_has_no_part_in_a_turn)
+{
+    struct world *w = begin_busy(2, SCHED_NEVER);
+    ask(w, 2, C);
+    w->m[C].load_ms = 100 * LOAD;
+    w->m[C].unsure = true;
+    assert_int_equal(until_it_yields(w), 4 * (LOAD + STOP));
+}
+
+TEST(who_is_of_a_lower_priority_has_no_part_in_a_turn)
+{
+    struct world *w = begin_busy(2, SCHED_NEVER);
+    w->m[A].priority = w->m[B].priority = 1;
+    w->m[C].load_ms = 100 * LOAD;
+    ask(w, 2, C);
+    assert_int_equal(until_it_yields(w), 4 * (LOAD + STOP));
+}
+
 TEST(one_that_yields_for_nobody_any_more_is_ready_again)
 {
     struct world *w = begin_busy(2, SCHED_NEVER);
@@ -339,6 +395,10 @@ int main(void)
         cmocka_unit_test(one_that_yields_finishes_and_the_queue_of_the_other_is_served),
         cmocka_unit_test(then_the_turn_is_the_others),
         cmocka_unit_test(one_that_yields_goes_on_yielding_when_another_has_waited_longer),
+        cmocka_unit_test(who_waits_for_another_card_has_no_part_in_a_turn),
+        cmocka_unit_test(a_quick_model_of_another_card_does_not_shorten_a_turn),
+        cmocka_unit_test(who_may_not_be_loaded_yet_has_no_part_in_a_turn),
+        cmocka_unit_test(who_is_of_a_lower_priority_has_no_part_in_a_turn),
         cmocka_unit_test(one_that_yields_for_nobody_any_more_is_ready_again),
         cmocka_unit_test(a_higher_priority_yields_only_to_one_that_is_overdue),
         cmocka_unit_test(a_lower_priority_yields_after_its_turn),
