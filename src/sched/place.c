@@ -32,7 +32,7 @@ struct probe {
     const struct sched *s;
     const struct sched_instance *without; /* as if it were gone */
     struct room rooms[ROOMS];
-    bool blocked; /* an overdue model has no reservation: nobody overtakes it */
+    bool blocked; /* nobody yields to an overdue model yet: no replacement is loaded before it */
 };
 
 /* --- which instances may be stopped ----------------------------------------------------------- */
@@ -227,6 +227,8 @@ static enum place_result place_one(struct sched *s, struct probe *p, struct sche
     if (!overdue && !s->config.turn)
         return PLACE_NOTHING;
     if (!choose(p, f, ROOM_YIELD, &victims)) {
+        if (overdue) /* nobody overtakes it; who needs nothing that it lacks does not */
+            reserve(p, m);
         p->blocked |= overdue;
         return PLACE_NOTHING;
     }
@@ -362,8 +364,7 @@ static enum place_result place_waiting(struct sched *s, struct probe *p,
          m = TAILQ_NEXT(m, queue_link))
         if ((result = place_one(s, p, m, action)) != PLACE_NOTHING)
             return result;
-    for (int64_t priority = highest_priority(m); !p->blocked && priority != INT64_MIN;
-         priority = below)
+    for (int64_t priority = highest_priority(m); priority != INT64_MIN; priority = below)
         if ((result = place_priority(s, p, m, priority, &below, action)) != PLACE_NOTHING)
             return result;
     return PLACE_NOTHING;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Simulation of turns: models on one place, clients that ask again and again, loads and stops that
+ * Simulation of turns: models on one place, or on one card each of two, clients that ask again and again, loads and stops that
  * take as long for a model each time. Random worlds from a seed, in virtual time. What is checked,
  * with k for `turn`, c for the stop and the load of a model, W for `max_wait_ms`:
  *
@@ -10,6 +10,8 @@
  *    1 / (1 + 2k) of the time no engine serves (check_share);
  *  - the wait: of N models, none waits longer than N - 1 turns of the longest kind and N changes of
  *    the place, which take the leases that are finished, a stop and a load (check_wait).
+ *
+ * Of two cards each is a place of its own: only what its models take counts for its bounds.
  *
  * A proof of the share: in a row of turns, that of model i, which j follows, lasts k (c_i + c_j) or
  * longer, and each c stands in two of these sums. So all turns last 2k times as long as all changes.
@@ -23,13 +25,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MODELS = 5, CLIENTS = 12, CHANGES = 120, EVENTS_A_WORLD = 1500 /* some */ };
+enum { PLACES = 2, MODELS = 8, CLIENTS = 12, CHANGES = 120, EVENTS_A_WORLD = 1500 /* some */ };
 enum { NO_PAUSE_MS = SCHED_PAUSE_MIN_MS / 2 };
 
 enum place_state { PLACE_EMPTY, PLACE_LOADING, PLACE_SERVES, PLACE_STOPPING };
 
+struct model;
+
+struct place {
+    enum place_state state;
+    unsigned n_models;
+    struct model *model;
+    struct sched_instance *instance;
+    uint64_t at;        /* when it changes its state; SCHED_NEVER: SERVES */
+    uint64_t served_at; /* when the engine became ready */
+    /* Since the costs of all its models are known: */
+    bool counts;
+    uint64_t since, switching_ms, idle_since;
+};
+
 struct model {
     struct sched_model m; /* first: it is found by its address */
+    struct place *place;
     uint64_t load_ms, stop_ms;
     bool was_stopped; /* its costs are known */
 };
@@ -47,19 +64,13 @@ static struct world {
     uint64_t seed, random, now;
     struct sched s;
     struct sched_config config;
-    struct sched_instance instances[2]; /* the one on the place, and the spare one */
+    struct sched_instance instances[PLACES + 1]; /* one on each place, and the spare one */
+    struct place places[PLACES];
     struct model models[MODELS];
     struct client clients[CLIENTS];
-    unsigned n_models, n_clients;
+    unsigned n_models, n_clients, n_places;
     bool full; /* all have work all the time */
-    enum place_state place;
-    struct model *on_place;
-    uint64_t place_at;  /* when it changes its state; SCHED_NEVER: SERVES */
-    uint64_t served_at; /* when the engine became ready */
     uint64_t changes;
-    /* Since the costs of all are known: */
-    bool counts;
-    uint64_t since, switching_ms, idle_since;
 } w;
 
 static double worst_share, worst_wait;
@@ -105,24 +116,33 @@ static uint64_t turn_of(const struct model *a, const struct model *b)
     return smaller(greater(w.config.turn * change, SCHED_TURN_MIN_MS), w.config.max_wait_ms);
 }
 
-static uint64_t longest_turn(void)
+static bool share_place(const struct model *a, const struct model *b)
+{
+    return a != b && a->place == b->place;
+}
+
+static uint64_t longest_turn(const struct place *p)
 {
     uint64_t ms = 0;
     for (unsigned i = 0; i < w.n_models; i++)
         for (unsigned k = 0; k < w.n_models; k++)
-            ms = i == k ? ms : greater(ms, turn_of(&w.models[i], &w.models[k]));
+            if (w.models[i].place == p && share_place(&w.models[i], &w.models[k]))
+                ms = greater(ms, turn_of(&w.models[i], &w.models[k]));
     return ms;
 }
 
-static uint64_t longest_change(void)
+static uint64_t longest_change(const struct place *p)
 {
     uint64_t load = 0, stop = 0, run = 0;
     for (unsigned i = 0; i < w.n_models; i++) {
+        if (w.models[i].place != p)
+            continue;
         load = greater(load, w.models[i].load_ms);
         stop = greater(stop, w.models[i].stop_ms);
     }
     for (unsigned i = 0; i < w.n_clients; i++)
-        run = greater(run, w.clients[i].run_ms);
+        if (w.clients[i].model->place == p)
+            run = greater(run, w.clients[i].run_ms);
     return load + stop + run;
 }
 
@@ -130,7 +150,8 @@ static uint64_t longest_change(void)
 static void check_wait(const struct client *c)
 {
     uint64_t waited = w.now - c->asked_at;
-    uint64_t bound = (w.n_models - 1) * longest_turn() + w.n_models * (longest_change() + 1);
+    const struct place *p = c->model->place;
+    uint64_t bound = (p->n_models - 1) * longest_turn(p) + p->n_models * (longest_change(p) + 1);
     CHECK(waited <= bound, "somebody waits longer than all turns before it take");
     worst_wait =
         worst_wait > (double)waited / (double)bound ? worst_wait : (double)waited / (double)bound;
@@ -140,75 +161,91 @@ static void check_wait(const struct client *c)
 static void check_turn(const struct model *m, const struct model *next)
 {
     bool known = m->was_stopped && next->was_stopped;
-    uint64_t lasted = w.now - w.served_at;
+    uint64_t lasted = w.now - m->place->served_at;
     CHECK(!known || !w.full || lasted >= turn_of(m, next), "a turn is shorter than it may be");
 }
 
-static bool is_cut_short(void)
+static bool is_cut_short(const struct place *p)
 {
     for (unsigned i = 0; i < w.n_models; i++)
         for (unsigned k = 0; k < w.n_models; k++)
-            if (turn_of(&w.models[i], &w.models[k]) == w.config.max_wait_ms)
+            if (w.models[i].place == p && w.models[k].place == p &&
+                turn_of(&w.models[i], &w.models[k]) == w.config.max_wait_ms)
                 return true;
     return false;
 }
 
 /* The first and the last change belong to turns that are not counted. */
-static void check_share(void)
+static void check_share(const struct place *p)
 {
-    double total = (double)(w.now - w.since), switching = (double)w.switching_ms;
+    double total = (double)(w.now - p->since), switching = (double)p->switching_ms;
     double most = 1.0 / (1 + 2 * w.config.turn);
-    if (!w.counts || !w.full || is_cut_short())
+    if (!p->counts || !w.full || is_cut_short(p))
         return;
-    switching -= 2.0 * (double)longest_change();
+    switching -= 2.0 * (double)longest_change(p);
     CHECK(switching <= most * total, "stops and loads take more than their share of the time");
     worst_share = worst_share > switching / total / most ? worst_share : switching / total / most;
 }
 
 /* --- The world --------------------------------------------------------------------------- */
 
-static void set_place(enum place_state state, uint64_t ms)
+static void set_place(struct place *p, enum place_state state, uint64_t ms)
 {
-    if (w.place == PLACE_SERVES)
-        w.idle_since = w.now;
-    if (state == PLACE_SERVES && w.counts)
-        w.switching_ms += w.now - w.idle_since;
-    w.place = state;
-    w.place_at = state == PLACE_SERVES || state == PLACE_EMPTY ? SCHED_NEVER : w.now + ms;
+    if (p->state == PLACE_SERVES)
+        p->idle_since = w.now;
+    if (state == PLACE_SERVES && p->counts)
+        p->switching_ms += w.now - p->idle_since;
+    p->state = state;
+    p->at = state == PLACE_SERVES || state == PLACE_EMPTY ? SCHED_NEVER : w.now + ms;
 }
 
 /* Once each model's costs are known. */
-static void begin_to_count(void)
+static void begin_to_count(struct place *p)
 {
     for (unsigned i = 0; i < w.n_models; i++)
-        if (!w.models[i].was_stopped)
+        if (w.models[i].place == p && !w.models[i].was_stopped)
             return;
-    w.counts = true;
-    w.since = w.now;
-    w.switching_ms = 0;
+    p->counts = true;
+    p->since = w.now;
+    p->switching_ms = 0;
 }
 
 static void grant(struct client *c)
 {
-    CHECK(w.place == PLACE_SERVES && w.on_place == c->model, "a grant where nothing serves");
+    const struct place *p = c->model->place;
+    CHECK(p->state == PLACE_SERVES && p->model == c->model, "a grant where nothing serves");
     check_wait(c);
     c->waits = false;
     c->at = w.now + between(1, c->run_ms);
 }
 
-static void spawn(struct model *m)
+static void provide_spare(void)
 {
-    CHECK(w.place == PLACE_EMPTY, "two engines on a place");
-    w.on_place = m;
+    for (unsigned k = 0; k <= PLACES; k++) {
+        bool used = false;
+        for (unsigned i = 0; i < PLACES; i++)
+            used |= w.places[i].state != PLACE_EMPTY && w.places[i].instance == &w.instances[k];
+        if (!used)
+            w.s.spare = &w.instances[k];
+    }
+}
+
+static void spawn(struct model *m, struct sched_instance *i)
+{
+    struct place *p = m->place;
+    CHECK(p->state == PLACE_EMPTY, "two engines on a place");
+    p->model = m;
+    p->instance = i;
     w.changes++;
-    set_place(PLACE_LOADING, m->load_ms);
+    set_place(p, PLACE_LOADING, m->load_ms);
+    provide_spare();
 }
 
 static void stop(struct model *m, const struct sched_action *a)
 {
-    CHECK(w.place == PLACE_SERVES && w.on_place == m, "a stop of what does not serve");
+    CHECK(m->place->state == PLACE_SERVES && m->place->model == m, "a stop of what does not serve");
     check_turn(m, (const struct model *)a->cause);
-    set_place(PLACE_STOPPING, m->stop_ms);
+    set_place(m->place, PLACE_STOPPING, m->stop_ms);
 }
 
 static void pull(void)
@@ -221,8 +258,7 @@ static void pull(void)
             grant((struct client *)a.request);
             break;
         case SCHED_ACT_SPAWN:
-            w.s.spare = &w.instances[a.instance == w.instances];
-            spawn(m);
+            spawn(m, a.instance);
             break;
         case SCHED_ACT_STOP:
             stop(m, &a);
@@ -241,23 +277,21 @@ static void feed(struct sched_event event)
     pull();
 }
 
-static void step_place(void)
+static void step_place(struct place *p)
 {
-    struct model *m = w.on_place;
-    struct sched_instance *i = w.place_at <= w.now ? TAILQ_FIRST(&w.s.instances) : NULL;
-    if (!i)
+    if (p->at > w.now)
         return;
-    if (w.place == PLACE_LOADING) {
-        set_place(PLACE_SERVES, 0);
-        w.served_at = w.now;
-        m->m.load_ms = m->load_ms;
-        feed((struct sched_event){.type = SCHED_EV_READY, .instance = i});
+    if (p->state == PLACE_LOADING) {
+        set_place(p, PLACE_SERVES, 0);
+        p->served_at = w.now;
+        p->model->m.load_ms = p->model->load_ms;
+        feed((struct sched_event){.type = SCHED_EV_READY, .instance = p->instance});
     } else {
-        set_place(PLACE_EMPTY, 0);
-        m->was_stopped = true;
-        if (!w.counts)
-            begin_to_count();
-        feed((struct sched_event){.type = SCHED_EV_GONE, .instance = i});
+        set_place(p, PLACE_EMPTY, 0);
+        p->model->was_stopped = true;
+        if (!p->counts)
+            begin_to_count(p);
+        feed((struct sched_event){.type = SCHED_EV_GONE, .instance = p->instance});
     }
 }
 
@@ -279,7 +313,9 @@ static void step_client(struct client *c)
 
 static uint64_t next_time(void)
 {
-    uint64_t at = smaller(w.place_at, sched_deadline(&w.s));
+    uint64_t at = sched_deadline(&w.s);
+    for (unsigned i = 0; i < w.n_places; i++)
+        at = smaller(at, w.places[i].at);
     for (unsigned i = 0; i < w.n_clients; i++)
         at = smaller(at, w.clients[i].at);
     return at;
@@ -290,7 +326,8 @@ static void step(void)
     uint64_t at = next_time();
     CHECK(at != SCHED_NEVER, "somebody waits, and nothing will ever happen");
     w.now = greater(w.now, at);
-    step_place();
+    for (unsigned i = 0; i < w.n_places; i++)
+        step_place(&w.places[i]);
     for (unsigned i = 0; i < w.n_clients; i++)
         step_client(&w.clients[i]);
     if (sched_deadline(&w.s) <= w.now)
@@ -306,15 +343,34 @@ static uint64_t random_load(void)
     return between(1, most[draw() % 4]);
 }
 
+/* One place, or a card that holds one model each. Of each card's models there are two or more. */
+static void create_places(void)
+{
+    w.n_places = draw() % 2 ? 1 : PLACES;
+    w.n_models = (unsigned)between(2 * w.n_places, MODELS);
+    for (unsigned i = 0; i < w.n_places; i++)
+        w.places[i].at = SCHED_NEVER;
+    for (unsigned i = 0; i < w.n_models; i++) {
+        struct model *m = &w.models[i];
+        m->place = &w.places[i % w.n_places];
+        m->place->n_models++;
+        m->m.next.bytes[0] = 1;
+        m->m.next.bytes[1 + i % w.n_places] = between(6, 10);
+    }
+    w.config = (struct sched_config){.hopeless_ms = SCHED_NEVER};
+    w.config.models_max = w.n_places == 1;
+    w.config.devices = w.n_places == 1 ? 0 : 1 + PLACES;
+    w.config.ceiling[0] = 100;
+    w.config.ceiling[1] = w.config.ceiling[2] = 10;
+}
+
 /* A client of each model, and others. */
 static void create(uint64_t seed)
 {
     w = (struct world){.seed = seed, .random = seed, .now = 1000};
-    w.n_models = (unsigned)between(2, MODELS);
+    create_places();
     w.n_clients = (unsigned)between(w.n_models, CLIENTS);
     w.full = draw() % 2;
-    w.place_at = SCHED_NEVER;
-    w.config = (struct sched_config){.models_max = 1, .hopeless_ms = SCHED_NEVER};
     w.config.turn = (unsigned)between(1, 4);
     w.config.max_wait_ms = draw() % 2 ? SCHED_NEVER : between(0, 60000);
     sched_init(&w.s, &w.config);
@@ -339,7 +395,8 @@ static void run(uint64_t seed)
     create(seed);
     for (unsigned steps = 0; w.changes < CHANGES && steps < 200000; steps++)
         step();
-    check_share();
+    for (unsigned i = 0; i < w.n_places; i++)
+        check_share(&w.places[i]);
 }
 
 static unsigned long long number(const char *text)

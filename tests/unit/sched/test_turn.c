@@ -195,6 +195,21 @@ TEST(a_quick_model_of_another_card_does_not_shorten_a_turn)
     assert_int_equal(w->now - since, 4000);
 }
 
+TEST(who_is_overdue_for_one_card_holds_up_nobody_on_another)
+{
+    struct world *w = begin_with(&(struct sched_config){
+        .turn = 2, .max_wait_ms = 1000, .devices = 3, .ceiling = {100, 10, 10}});
+    for (int model = A; model <= D; model++)
+        w->m[model].next.bytes[model <= B ? 1 : 2] = 8;
+    tell(w, SCHED_EV_LOAD, A);
+    did(w, "spawn A");
+    ask(w, 1, B);
+    did(w, "");
+    pass(w, 2000);
+    ask(w, 2, C);
+    did(w, "spawn C for 2");
+}
+
 TEST(who_may_not_be_loaded_yet_has_no_part_in_a_turn)
 {
     struct world *w = begin_busy(2, SCHED_NEVER);
@@ -397,6 +412,7 @@ int main(void)
         cmocka_unit_test(one_that_yields_goes_on_yielding_when_another_has_waited_longer),
         cmocka_unit_test(who_waits_for_another_card_has_no_part_in_a_turn),
         cmocka_unit_test(a_quick_model_of_another_card_does_not_shorten_a_turn),
+        cmocka_unit_test(who_is_overdue_for_one_card_holds_up_nobody_on_another),
         cmocka_unit_test(who_may_not_be_loaded_yet_has_no_part_in_a_turn),
         cmocka_unit_test(who_is_of_a_lower_priority_has_no_part_in_a_turn),
         cmocka_unit_test(one_that_yields_for_nobody_any_more_is_ready_again),
