@@ -163,9 +163,11 @@ def test_the_log_file_is_the_daemon_s(hostler, models, tmp_path, by):
     moved = file.rename(tmp_path / "a.log.1")
     server.process.send_signal(signal.SIGHUP)
     until(file.exists, what="a new file")
-    server.post("/models/hold", {"model": "m3"})
-    until(lambda: "m3 is held" in file.read_text(encoding="utf-8"))
-    assert "m3 is held" not in moved.read_text(encoding="utf-8")
+    # The file is there before lines go to it.
+    until(lambda: server.post("/models/hold", {"model": "m3"}) and "m3 is held" in file.read_text(encoding="utf-8"))
+    server.post("/models/hold", {"model": "m4"})
+    until(lambda: "m4 is held" in file.read_text(encoding="utf-8"))
+    assert "m4 is held" not in moved.read_text(encoding="utf-8")
 
 
 def test_a_log_file_that_cannot_be_written(hostler, models, tmp_path):
