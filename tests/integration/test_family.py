@@ -82,7 +82,8 @@ def test_a_script_and_its_engine_are_one(wrapped, models, wrapper):
     assert len(processes) >= 1
     report = server.post("/models/unload", {"model": "m1"})
     assert report.status == 200, report.body
-    assert family(server.pid) == (set(), [])  # when the answer comes
+    assert family(server.pid)[0] == set()  # when the answer comes
+    until(lambda: family(server.pid)[1] == [], what="the last one's being reaped")
     assert server.tokenize("m1").status == 200
     server.post("/models/unload-all")
     until(lambda: family(server.pid) == (set(), []), what="the end of all of its processes")
