@@ -17,9 +17,9 @@
 #define COLD_MS 2000    /* how long a result about the page cache is used */
 #define WARM_SHARE 0.75 /* of a file, so that its load hardly waits for the disk */
 #define FIT_REPEATS 3   /* at most, for one model with the same arguments */
-#define FREE_CHANGE                                                                                \
-    20 /* a change by one part in so many of a card's memory spreads a model otherwise */
-#define SURE_MS 250 /* how long the answer of depends_on_memory() is used */
+#define SURE_MS 250     /* how long the answer of depends_on_memory() is used */
+/* A change by one part in so many of a card's memory spreads a model otherwise. */
+#define FREE_CHANGE 20
 
 /* --- memory -------------------------------------------------------------------------------------
  */
