@@ -26,9 +26,9 @@ struct reading {
 
 struct warm {
     uv_loop_t *loop;
-    const struct catalog_model *model; /* of the last warm_next(): for comparison only */
-    struct reading *reading;           /* its files; NULL when they are read */
-    unsigned readings;                 /* that one, and those dropped in the middle of a slice */
+    uint64_t stamp;          /* of the files of the last warm_next(); 0: none */
+    struct reading *reading; /* of them; NULL when they are read */
+    unsigned readings;       /* that one, and those dropped in the middle of a slice */
     bool closing;
     void (*closed)(void *ctx);
     void *ctx;
@@ -137,13 +137,14 @@ struct warm *warm_create(uv_loop_t *loop)
 
 void warm_next(struct warm *w, const struct catalog_model *m, uint64_t available)
 {
-    if (m == w->model || w->closing)
+    uint64_t stamp = m && m->path ? m->stamp : 0;
+    if (stamp == w->stamp || w->closing)
         return;
-    w->model = m;
+    w->stamp = stamp;
     if (w->reading)
         w->reading->dropped = true;
     w->reading = NULL;
-    if (m && m->path)
+    if (stamp)
         begin(w, m, available);
 }
 

@@ -18,7 +18,7 @@ struct warm;
 
 struct warm *warm_create(uv_loop_t *loop);
 /* Reads the files of `m` from now on, and those of the model before no longer; NULL: none. `available`:
- * the host's memory, bytes. O(1) when `m` is the same as before; `m` is not used after the call. */
+ * the host's memory, bytes. O(1) when its files are the same as before; `m` is not used after the call. */
 void warm_next(struct warm *w, const struct catalog_model *m, uint64_t available);
 /* Stops reading; `closed` is called on the loop when the last slice has ended and `w` is freed. */
 void warm_close(struct warm *w, void (*closed)(void *ctx), void *ctx);

@@ -43,7 +43,9 @@ def busy(hostler, tmp_path):
     file = tiny_model.make(str(folder / "b.gguf"), pad_mb=48)
     presets = tmp_path / "presets.ini"
     presets.write_text("[b]\npriority = 1\n", encoding="utf-8")
-    server = hostler("--models-dir", folder, "--models-preset", presets, "--models-max", "1", engine=FAKE_ENGINE)
+    # Who waits for longer than --max-wait goes before who has priority.
+    server = hostler("--models-dir", folder, "--models-preset", presets, "--models-max", "1", "--max-wait", "1h",
+                     engine=FAKE_ENGINE)
     connection, _ = open_stream(server, "a")
     drop(file)
     yield server, file
@@ -54,7 +56,7 @@ def test_while_another_is_busy(busy):
     server, file = busy
     with Wire(server) as wire:
         wire.ask("POST", CHAT, chat("b"))
-        until(lambda: cached(file) == 1, what="the file of the model that waits in the page cache")
+        until(lambda: cached(file) > 0.5, what="the file of the model that waits in the page cache")
         assert server.state("b") == "unloaded"
 
 
@@ -64,7 +66,7 @@ def test_of_those_who_wait_the_one_whose_turn_is_next(busy):
         first.ask("POST", CHAT, chat("c"))
         until(lambda: "c" in server.queue())
         second.ask("POST", CHAT, chat("b"))
-        until(lambda: cached(file) == 1, what="the file of the one with the higher priority in the page cache")
+        until(lambda: cached(file) > 0.5, what="the file of the one with the higher priority in the page cache")
 
 
 def test_who_asks_not_has_nothing_read(busy):

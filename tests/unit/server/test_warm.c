@@ -109,33 +109,49 @@ static bool cannot_drop(const char *name)
 static void a_file_is_read_whole(void **state)
 {
     (void)state;
-    struct catalog_model m = {.path = write_file("a.gguf", 40), .shards = 1};
+    struct catalog_model m = {.path = write_file("a.gguf", 40), .shards = 1, .stamp = 1};
     if (cannot_drop("a.gguf"))
         skip();
     warm_next(warm, &m, AVAILABLE);
     settle();
-    assert_int_equal(cached("a.gguf"), 100);
+    assert_true(cached("a.gguf") > 90);
+}
+
+/* The record of a model that is gone may have been where that of another is now. */
+static void another_model_in_the_same_record(void **state)
+{
+    (void)state;
+    struct catalog_model m = {.path = write_file("a.gguf", 2), .shards = 1, .stamp = 2};
+    warm_next(warm, &m, AVAILABLE);
+    settle();
+    m = (struct catalog_model){.path = write_file("b.gguf", 2), .shards = 1, .stamp = 3};
+    if (cannot_drop("b.gguf"))
+        skip();
+    warm_next(warm, &m, AVAILABLE);
+    settle();
+    assert_true(cached("b.gguf") > 90);
 }
 
 static void all_shards_are_read(void **state)
 {
     (void)state;
     write_file("m-00002-of-00002.gguf", 3);
-    struct catalog_model m = {.path = write_file("m-00001-of-00002.gguf", 3), .shards = 2};
+    struct catalog_model m = {
+        .path = write_file("m-00001-of-00002.gguf", 3), .shards = 2, .stamp = 1};
     if (cannot_drop("m-00002-of-00002.gguf"))
         skip();
     warm_next(warm, &m, AVAILABLE);
     settle();
-    assert_int_equal(cached("m-00001-of-00002.gguf"), 100);
-    assert_int_equal(cached("m-00002-of-00002.gguf"), 100);
+    assert_true(cached("m-00001-of-00002.gguf") > 90);
+    assert_true(cached("m-00002-of-00002.gguf") > 90);
 }
 
 static void a_change_of_plans_ends_it(void **state)
 {
     (void)state;
-    struct catalog_model none = {.path = NULL, .shards = 1}, other = {.shards = 1};
+    struct catalog_model none = {.path = NULL, .shards = 1}, other = {.shards = 1, .stamp = 2};
     char *path = strdup(write_file("a.gguf", 200));
-    struct catalog_model m = {.path = path, .shards = 1};
+    struct catalog_model m = {.path = path, .shards = 1, .stamp = 1};
     if (cannot_drop("a.gguf")) {
         free(path);
         skip();
@@ -146,14 +162,14 @@ static void a_change_of_plans_ends_it(void **state)
     warm_next(warm, &other, AVAILABLE);
     settle();
     assert_true(cached("a.gguf") < 50); /* a slice, and what the kernel was asked for beyond it */
-    assert_int_equal(cached("b.gguf"), 100);
+    assert_true(cached("b.gguf") > 90);
     free(path);
 }
 
 static void a_file_that_is_not_there(void **state)
 {
     (void)state;
-    struct catalog_model m = {.path = path_of("none.gguf"), .shards = 3};
+    struct catalog_model m = {.path = path_of("none.gguf"), .shards = 3, .stamp = 1};
     warm_next(warm, &m, AVAILABLE);
     settle();
 }
@@ -161,7 +177,7 @@ static void a_file_that_is_not_there(void **state)
 static void closed_in_the_middle(void **state)
 {
     (void)state;
-    struct catalog_model m = {.path = write_file("a.gguf", 64), .shards = 1};
+    struct catalog_model m = {.path = write_file("a.gguf", 64), .shards = 1, .stamp = 1};
     warm_next(warm, &m, AVAILABLE); /* and then tear_down() */
 }
 
@@ -169,7 +185,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_file_is_read_whole),     TEST(all_shards_are_read),  TEST(a_change_of_plans_ends_it),
+        TEST(a_file_is_read_whole),     TEST(another_model_in_the_same_record),
+        TEST(all_shards_are_read),      TEST(a_change_of_plans_ends_it),
         TEST(a_file_that_is_not_there), TEST(closed_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
