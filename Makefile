@@ -28,7 +28,7 @@ WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 CFLAGS   ?= -O2 -g
 SANFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 ALL_CFLAGS = $(STD) $(WARN) $(LLHTTP_CFLAGS) -Isrc -MMD -MP
-LIBS     := $(LLHTTP_LIBS) -luv -ljansson -lssl -lcrypto -ldl -lpthread -lm
+LIBS     := $(LLHTTP_LIBS) -luv -ljansson -lssl -lcrypto -lxxhash -ldl -lpthread -lm
 
 SRC   := $(filter-out src/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 UNIT  := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
