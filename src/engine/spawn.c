@@ -78,21 +78,62 @@ static char **make_room_for_mark(char *const *envp, char *mark)
     return all;
 }
 
-/* In the child: without printf(), which is not async-signal-safe. */
-static void write_mark(char *mark, pid_t pid)
+/* --- in the child: only async-signal-safe calls, as other threads may have held locks at fork */
+
+/* The number that the text begins with; -1: none, as in `.` and `..`. */
+static int number_of(const char *text)
 {
-    char digits[3 * sizeof pid];
-    size_t n = 0;
-    for (; pid; pid /= 10)
-        digits[n++] = (char)('0' + pid % 10);
-    memcpy(mark, FAMILY_MARK "=", sizeof FAMILY_MARK);
-    mark += sizeof FAMILY_MARK;
-    while (n)
-        *mark++ = digits[--n];
-    *mark = '\0';
+    int n = *text >= '0' && *text <= '9' ? 0 : -1;
+    for (; *text >= '0' && *text <= '9'; text++)
+        n = n * 10 + (*text - '0');
+    return n;
 }
 
-/* --- in the child: only async-signal-safe calls, as other threads may have held locks at fork */
+/* Returns the text's length; printf() is not async-signal-safe. */
+static size_t write_number(char *out, int n)
+{
+    char digits[3 * sizeof n];
+    size_t len = 0, at = 0;
+    if (n < 0)
+        out[at++] = '-';
+    do
+        digits[len++] = (char)('0' + abs(n % 10));
+    while (n /= 10);
+    while (len)
+        out[at++] = digits[--len];
+    out[at] = '\0';
+    return at;
+}
+
+static void write_mark(char *mark, pid_t pid)
+{
+    memcpy(mark, FAMILY_MARK "=", sizeof FAMILY_MARK);
+    write_number(mark + sizeof FAMILY_MARK, pid);
+}
+
+/* Out of memory the kernel kills the process with the highest score: its share of all memory, or of its group's limit,
+ * in thousandths, and its adjustment (proc_pid_oom_score_adj(5)). Engines go before the daemon, unless that holds more than
+ * half of the memory itself. */
+#define OOM_SCORE_RAISE 500
+#define OOM_SCORE_MAX 1000
+
+static void raise_oom_score(void)
+{
+    char text[16] = "";
+    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    int own = n > 0 ? (*text == '-' ? -number_of(text + 1) : number_of(text)) : 0;
+    int raised = own + OOM_SCORE_RAISE;
+    if (raised > OOM_SCORE_MAX)
+        raised = OOM_SCORE_MAX;
+    if (n > 0) {
+        ssize_t ignored = pwrite(fd, text, write_number(text, raised), 0);
+        (void)ignored;
+    }
+    close(fd);
+}
 
 /* As getdents64(2) returns them; libc's readdir() allocates, which is forbidden here. */
 struct dirent_head {
@@ -102,15 +143,6 @@ struct dirent_head {
     uint8_t type;
     char name[];
 };
-
-/* The number that the name is, -1 for `.` and `..`. */
-static int number_of(const char *name)
-{
-    int n = *name >= '0' && *name <= '9' ? 0 : -1;
-    for (; *name >= '0' && *name <= '9'; name++)
-        n = n * 10 + (*name - '0');
-    return n;
-}
 
 /* Closes the descriptors that /proc lists; false: it cannot be read. An entry's position depends on its
  * number alone, so closing some does not hide others. */
@@ -187,6 +219,7 @@ run_child(const struct channels *c, pid_t parent, const char *path, char *const 
         if (getppid() != parent)
             _exit(127);
         reset_signals();
+        raise_oom_score();
         if (!directory || chdir(directory) == 0)
             execve(path, argv, envp);
     }

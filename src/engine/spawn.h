@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Starts a process that is killed when this one dies, and that inherits no descriptors, no signal settings
- * and no environment but the given one and its mark (family.h). uv_spawn() cannot set the death signal between fork and exec.
+ * and no environment but the given one and its mark (family.h). When memory runs out, the kernel kills it before this one
+ * (oom_score_adj). uv_spawn() cannot set the death signal between fork and exec.
  */
 #ifndef HOSTLER_ENGINE_SPAWN_H
 #define HOSTLER_ENGINE_SPAWN_H

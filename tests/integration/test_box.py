@@ -70,3 +70,22 @@ def test_a_hundred_loads_in_a_small_box(group, hostler, tmp_path):  # noqa: F811
         last = name
     assert kernel_kills(server) == 0
     assert "ended by signal" not in server.log()
+
+
+def test_an_engine_is_killed_before_the_daemon(group, hostler, tmp_path):  # noqa: F811
+    """More engines than there is memory for, none of which may be unloaded. Each is smaller than the daemon."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    names = [f"m{i}" for i in range(40)]
+    for name in names:
+        tiny_model.make(str(folder / f"{name}.gguf"))
+    (tmp_path / "p.ini").write_text("[*]\nthreads = 1\nparallel = 1\nctx-size = 4096\nmemory = host=1M\npin = true\n",
+                                    encoding="utf-8")
+    server = hostler("--models-dir", folder, "--models-preset", tmp_path / "p.ini", "--models-max", "0",
+                     launcher=group(260))
+    for name in names:
+        server.post("/completion", {"model": name, "prompt": [20], "n_predict": 1})
+        if "ended by signal 9" in server.log():
+            break
+    assert "ended by signal 9" in server.log()
+    assert server.get("/health").status == 200

@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -157,6 +158,44 @@ static void test_fork_fails(void **state)
     }
 }
 
+/* --- which process the kernel kills when memory runs out */
+
+/* The child's adjustment when this process has `own`; -1: this process may not have that. */
+static int adjustment_with(int own)
+{
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct spawned child;
+        char text[16] = "";
+        char *argv[] = {(char[]){"cat"}, (char[]){"/proc/self/oom_score_adj"}, NULL};
+        int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+        if (fd < 0 || dprintf(fd, "%d", own) < 0)
+            _exit(255);
+        if (spawn(&child, "/bin/cat", argv, no_env, NULL) ||
+            read(child.out, text, sizeof text - 1) < 0)
+            _exit(254);
+        waitpid(child.pid, NULL, 0);
+        _exit((int)(strtol(text, NULL, 10) / 100 + 100));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 254);
+    return WEXITSTATUS(status) == 255 ? -1 : (WEXITSTATUS(status) - 100) * 100;
+}
+
+static void test_the_kernel_kills_it_first(void **state)
+{
+    (void)state;
+    assert_int_equal(adjustment_with(300), 800);
+    assert_int_equal(adjustment_with(700), 1000);
+    assert_int_equal(adjustment_with(1000), 1000);
+    int least = adjustment_with(-1000); /* which only root may have */
+    assert_true(least == -500 || least == -1);
+    int low = adjustment_with(-200);
+    assert_true(low == 300 || low == -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +203,7 @@ int main(void)
         cmocka_unit_test(test_what_is_wrong_with_the_program),
         cmocka_unit_test(test_too_few_descriptors),
         cmocka_unit_test(test_fork_fails),
+        cmocka_unit_test(test_the_kernel_kills_it_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
