@@ -265,7 +265,7 @@ def test_a_big_answer_to_a_slow_reader(hostler, tmp_path):
         head = wire.ask("GET", "/big").head()
         assert int(head["content-length"]) == 200 << 20
         assert settled_memory(server.pid) - before < 16
-        assert 0 < queued(server.port) < 512 << 10
+        assert 0 < queued(server.port) < 3 << 19  # 3 MB where nothing bounds it; how far it is passed is the kernel's
         piece = bytes(range(256)) * 4096
         for _ in range(200):
             assert wire.exactly(1 << 20) == piece
