@@ -29,6 +29,7 @@
  *     compose.h   what a model's engine is started with
  *     warm.h      reads the files of a model that waits into the page cache; cache_probe.h how much of it is there
  *     sampler.h   reads the machine's figures in the thread pool and publishes them: snapshot.h
+ *     shortage.h  idle engines go when the host runs short; pressure.h when the kernel tells of it
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
  *     fitter.h learned.h      precise estimates by kinds' programs, and what loads before took
  *     state.h history.h       what outlasts the daemon; what happened, and why

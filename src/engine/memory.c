@@ -2,6 +2,7 @@
 #include "engine/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 static struct {
     const char *root;
     struct cgroup cgroup;
+    char events_file[PATH_MAX];
     struct drm_gpu gpu[GPUS_MAX];
     size_t gpus;
 } kernel = {.root = ""};
@@ -227,6 +229,41 @@ uint64_t memory_stalled(void)
         !read_stalled(kernel.cgroup.v2.path, "memory.pressure", &stalled))
         (void)read_stalled(folder, "memory", &stalled);
     return stalled;
+}
+
+/* Unprivileged users may have a window that is a multiple of 2 s (the kernel's accounting/psi). Its end is a zero byte. */
+#define TRIGGER "some 150000 2000000"
+
+static int open_trigger(const char *fmt, const char *folder)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof path, fmt, folder) >= sizeof path)
+        return -ENAMETOOLONG;
+    int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (write(fd, TRIGGER, sizeof TRIGGER) == (ssize_t)sizeof TRIGGER)
+        return fd;
+    int rc = -errno;
+    close(fd);
+    return rc;
+}
+
+int memory_pressure_open(void)
+{
+    int fd = open_trigger("%s/proc/pressure/memory", kernel.root);
+    if (fd < 0 && *kernel.cgroup.v2.path)
+        fd = open_trigger("%s/memory.pressure", kernel.cgroup.v2.path);
+    return fd;
+}
+
+const char *memory_events_file(void)
+{
+    const char *group = kernel.cgroup.v2.path;
+    int n = snprintf(kernel.events_file, sizeof kernel.events_file, "%s/memory.events", group);
+    bool there =
+        *group && (size_t)n < sizeof kernel.events_file && !access(kernel.events_file, F_OK);
+    return there ? kernel.events_file : NULL;
 }
 
 /* --- budgets */

@@ -78,6 +78,13 @@ uint64_t memory_oom_kills(void);
 /* For how long all tasks of this process's group (v2), or else of the machine, have waited for memory at the same time,
  * in µs since the beginning (the kernel's pressure stall information: `full`); 0 where it does not report that. */
 uint64_t memory_stalled(void);
+/* A descriptor that poll() reports (POLLPRI), at most once in 2 s, when some tasks have waited for memory for 150 ms of the
+ * last 2 s: of the machine, or else of this process's group (v2). The caller closes it. Negative: the kernel has no such
+ * triggers, or none for this user (before Linux 6.5). */
+int memory_pressure_open(void);
+/* memory.events of this process's group (v2), which changes when a limit is reached; NULL: there is none. Valid until
+ * memory_finish(). */
+const char *memory_events_file(void);
 
 /* --- budgets */
 

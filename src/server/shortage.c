@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/shortage.h"
 
+#include "base/container_of.h"
 #include "base/log.h"
 #include "server/host_core.h"
 
@@ -50,26 +51,44 @@ static void update(struct host *host)
 static uint64_t pace(const struct host *host)
 {
     const struct memory_device *d = host_memory(host);
-    if (host->shortage.is_short)
+    if (host->shortage.is_short || host->shortage.alarmed)
         return SHORTAGE_NOW_MS;
     return d->available < 2 * memory_margin(d) ? SHORTAGE_NEAR_MS : SHORTAGE_FAR_MS;
 }
 
 static void on_timer(uv_timer_t *timer)
 {
-    const struct host *host = timer->data;
+    struct host *host = timer->data;
+    host->shortage.alarmed = false;
     sampler_refresh(host->sampler);
+}
+
+static void on_pressure(struct pressure *p)
+{
+    struct shortage *s = container_of(p, struct shortage, pressure);
+    struct host *host = s->timer.data;
+    s->alarmed = true;
+    log_debug("the kernel reports pressure on memory: the figures are read");
+    sampler_refresh(host->sampler);
+}
+
+static void stand_down(struct shortage *s)
+{
+    uv_timer_stop(&s->timer);
+    pressure_ignore(&s->pressure);
+    s->is_short = s->alarmed = false;
 }
 
 void shortage_check(struct host *host)
 {
     struct shortage *s = &host->shortage;
     if (!host->budget.devices || !host_memory(host)->total || TAILQ_EMPTY(&host->sched.instances)) {
-        uv_timer_stop(&s->timer);
-        s->is_short = false;
+        stand_down(s);
         return;
     }
     update(host);
+    if (!s->alarmed)
+        pressure_listen(&s->pressure);
     uv_timer_start(&s->timer, on_timer, pace(host), 0);
     if (s->is_short && host->budget.snapshot->began_at >= s->freed_at)
         host_sched_event(host, &(struct sched_event){.type = SCHED_EV_SHORT});
@@ -80,20 +99,30 @@ void shortage_note_end(struct host *host)
     host->shortage.freed_at = uv_now(host->loop);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
 {
     struct host *host = handle->data;
     host->shortage.closed(host);
 }
 
+static void on_pressure_closed(struct pressure *p)
+{
+    struct shortage *s = container_of(p, struct shortage, pressure);
+    uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+}
+
 void shortage_init(struct host *host)
 {
-    uv_timer_init(host->loop, &host->shortage.timer);
-    host->shortage.timer.data = host;
+    struct shortage *s = &host->shortage;
+    uv_timer_init(host->loop, &s->timer);
+    s->timer.data = host;
+    bool counts = host->budget.devices; /* else no engine is unloaded for it */
+    pressure_init(&s->pressure, host->loop, counts ? memory_pressure_open() : -1,
+                  counts ? memory_events_file() : NULL, on_pressure);
 }
 
 void shortage_close(struct host *host, void (*closed)(struct host *host))
 {
     host->shortage.closed = closed;
-    uv_close((uv_handle_t *)&host->shortage.timer, on_closed);
+    pressure_close(&host->shortage.pressure, on_pressure_closed);
 }
