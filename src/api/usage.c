@@ -22,6 +22,8 @@ void usage_add(struct usage *u, const char *data, size_t len)
 
 void usage_end(struct usage *u)
 {
+    if (!u->len)
+        return;
     engine_usage_fn *of_kind = u->kind ? u->kind->usage : NULL;
     u->known = (of_kind && of_kind(&u->said, u->tail, u->len)) ||
                engine_usage_of_api(&u->said, u->tail, u->len);

@@ -24,7 +24,7 @@ struct usage {
 };
 
 void usage_add(struct usage *u, const char *data, size_t len);
-/* The answer is over. */
+/* The answer is over. Again: nothing happens. */
 void usage_end(struct usage *u);
 
 #endif

@@ -22,6 +22,7 @@
 #include "engine/options.h"
 #include "engine/program.h"
 #include "engine/route.h"
+#include "engine/slots.h"
 #include "engine/usage.h"
 
 /* --- what an engine reports by itself: a line on its stdout is a report, or else log */
@@ -136,6 +137,8 @@ struct engine_kind {
     uint64_t keep_ms;         /* how long an idle connection may be reused; 0: not at all */
     bool reuse_after_chunked; /* a connection may be reused after an answer of unknown length */
     size_t field_max; /* bytes of a request's field, name and value, that it accepts; 0: any */
+
+    const struct engine_slots *slots; /* that hold prompts */
 
     const struct engine_downloading *downloading; /* how it is used to fetch models */
 };

@@ -42,6 +42,7 @@ void engine_launch_release(struct engine_launch *l)
     engine_args_finish(&l->args);
     strv_finish(&l->argv);
     strv_finish(&l->env);
+    free(l->prompts_folder);
     particulars_destroy(l->own);
     free(l);
 }

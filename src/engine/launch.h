@@ -49,6 +49,8 @@ struct engine_launch {
     struct engine_args args;        /* with their origins, for clients */
     struct strv argv;               /* the same as a command line, without program and address */
     struct strv env;                /* NAME=VALUE, beside the clean environment */
+    char *prompts_folder;           /* for files of its slots, as users say; NULL: they name none */
+    const char *prompts_variable;   /* by which it may be told one; borrowed; NULL: it may not */
     unsigned connections;           /* that the engine serves at the same time; 0: not known */
     struct engine_particulars *own; /* NULL: it is like all of its kind */
 };

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "engine/environment.h"
+#include "engine/llama/slots.h"
+
 #define HTTP_THREADS 32 /* of an engine, beside one for each slot that is asked for */
 
 /* Sets what nobody has set; NULL: nothing to set, or this build has no such option. */
@@ -53,15 +57,6 @@ static unsigned set_threads(struct engine_launch *out, const struct engine_setup
     return threads;
 }
 
-static bool names_variable(const struct strv *env, const char *name)
-{
-    size_t len = strlen(name);
-    for (size_t i = 0; env && i < env->n; i++)
-        if (strncmp(env->v[i], name, len) == 0 && env->v[i][len] == '=')
-            return true;
-    return false;
-}
-
 /*
  * llama-server keeps prompts of other conversations in host memory, up to 8 GiB an engine: several engines would
  * come to more than the host has. In the environment, too: as an argument it would appear in status.args, which
@@ -72,9 +67,23 @@ static void limit_growth(struct engine_launch *out, const struct engine_setup *s
     const struct engine_option *o =
         engine_options_find_role(s->program->options, ENGINE_OPTION_GROWTH);
     if (!s->growth || !o || !o->env || engine_args_get(&out->args, o) ||
-        names_variable(s->env, o->env))
+        environment_get(s->env, NULL, o->env))
         return;
     strv_addf(&out->env, "%s=%llu", o->env, (unsigned long long)(*s->growth >> 20));
+}
+
+/* By the environment, too: to clients the engine has no such folder (engine/slots.h). */
+static void find_prompts_folder(struct engine_launch *out, const struct engine_setup *s)
+{
+    const struct engine_option *o =
+        engine_options_find_role(s->program->options, ENGINE_OPTION_PROMPTS);
+    const struct engine_arg *given = engine_args_role(&out->args, ENGINE_OPTION_PROMPTS);
+    const char *variable = o && o->env ? environment_get(s->env, NULL, o->env) : NULL;
+    const char *folder = given ? given->value : variable;
+    if (!o || !llama_slots.has_prompts(&out->args))
+        return;
+    out->prompts_folder = folder ? mem_strdup(folder) : NULL;
+    out->prompts_variable = folder ? NULL : o->env;
 }
 
 static void move_token(struct engine_launch *out)
@@ -104,6 +113,7 @@ void llama_compose(struct engine_launch *out, const struct engine_setup *s)
         ARGS_FROM_ROUTER);
     out->connections = set_threads(out, s);
     limit_growth(out, s);
+    find_prompts_folder(out, s);
     if (s->hub_env && engine_args_fetch(&out->args))
         strv_copy(&out->env, s->hub_env);
     if (s->env)

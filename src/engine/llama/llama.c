@@ -11,6 +11,7 @@
 #include "engine/llama/fit.h"
 #include "engine/llama/help.h"
 #include "engine/llama/protocol.h"
+#include "engine/llama/slots.h"
 #include "engine/llama/usage.h"
 #include "engine/llama/values.h"
 
@@ -149,5 +150,6 @@ const struct engine_kind llama_kind = {
      * CPPHTTPLIB_HEADER_MAX_LENGTH). No field that it reads is as long, but what proxies in front add may be:
      * cookies, tokens. */
     .field_max = 8000,
+    .slots = &llama_slots,
     .downloading = &downloading,
 };

@@ -12,6 +12,8 @@ bool llama_usage(struct engine_usage *out, const char *tail, size_t len)
             .prompt_tokens = json_integer_value(json_object_get(timings, "prompt_n")) +
                              json_integer_value(json_object_get(timings, "cache_n")),
             .tokens = json_integer_value(tokens),
+            .cached_tokens = json_integer_value(json_object_get(timings, "cache_n")),
+            .prompt_ms = json_number_value(json_object_get(timings, "prompt_ms")),
             .tokens_per_second =
                 json_number_value(json_object_get(timings, "predicted_per_second")),
         };
