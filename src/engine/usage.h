@@ -11,8 +11,8 @@ struct engine_usage {
     long long prompt_tokens; /* -1: not said */
     long long tokens;
     double tokens_per_second; /* 0: not said */
-    long long cached_tokens; /* of the prompt's, those that were not computed; -1: not said */
-    double prompt_ms; /* that computing the others took; 0: not said */
+    long long cached_tokens;  /* of the prompt's, those that were not computed; -1: not said */
+    double prompt_ms;         /* that computing the others took; 0: not said */
 };
 
 /* Whether `tail`, the last `len` bytes of an answer, says it. */

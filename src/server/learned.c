@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
-#include "engine/device_view.h"
 #include "engine/kind.h"
 #include "engine/options.h"
 #include "engine/program.h"
 #include "server/budget.h"
+#include "server/launch_facts.h"
 #include "server/model.h"
 #include "server/state.h"
 
@@ -20,15 +19,9 @@
 #define MOST 2000
 #define KEY_BYTES 16
 
-static void add_text(EVP_MD_CTX *md, const char *text)
+static void add_text(const char *text, void *md)
 {
     EVP_DigestUpdate(md, text, strlen(text) + 1);
-}
-
-static void add_variable(const char *name, const char *value, void *ctx)
-{
-    add_text(ctx, name);
-    add_text(ctx, value);
 }
 
 static bool is_variable(const char *entry, const char *name)
@@ -48,26 +41,7 @@ static void add_options(EVP_MD_CTX *md, const struct engine_program *program,
     for (size_t i = 0; prefix && i < env->n; i++)
         if (strncmp(env->v[i], prefix, strlen(prefix)) == 0 &&
             !(growth && is_variable(env->v[i], growth->env)))
-            add_text(md, env->v[i]);
-}
-
-static void add_build(EVP_MD_CTX *md, const struct engine_program *program)
-{
-    const char *build = program->options ? engine_options_build(program->options) : "";
-    add_text(md, build);
-    add_text(md, *build || !program->path ? "" : program->path);
-}
-
-/* The names of devices are places: another card there is another device. */
-static void add_devices(EVP_MD_CTX *md, const struct memory_figures *machine)
-{
-    for (size_t c = 0; c < machine->cards.n; c++) {
-        const struct card *card = &machine->cards.card[c];
-        if (!card->device)
-            continue;
-        add_text(md, machine->device[card->device].name);
-        add_text(md, *card->uuid ? card->uuid : card->pci);
-    }
+            add_text(env->v[i], md);
 }
 
 /* A hash of all that makes loads differ. It contains no secret and is short, so that a file with thousands of
@@ -78,15 +52,14 @@ static const char *key_of(const struct budget *b, const struct model *m,
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-    add_text(md, m->entry->id);
-    add_build(md, m->launch->program);
+    add_text(m->entry->id, md);
+    launch_facts_build(m->launch->program, add_text, md);
     for (size_t i = 0; i < m->launch->argv.n; i++)
-        add_text(md, m->launch->argv.v[i]);
+        add_text(m->launch->argv.v[i], md);
     EVP_DigestUpdate(md, &m->entry->size, sizeof m->entry->size);
     EVP_DigestUpdate(md, &m->entry->created, sizeof m->entry->created);
     add_options(md, m->launch->program, &m->launch->env);
-    device_view_variables(&m->launch->env, environ, add_variable, md);
-    add_devices(md, &b->snapshot->figures);
+    launch_facts_cards(m->launch, &b->snapshot->figures, add_text, md);
     EVP_DigestFinal_ex(md, digest, NULL);
     EVP_MD_CTX_free(md);
     for (size_t i = 0; i < KEY_BYTES; i++)

@@ -11,6 +11,7 @@
 
 #include "server/cache_probe.h"
 #include "server/footprint.h"
+#include "server/prompt_costs.h"
 #include "server/loads.h"
 
 struct budget;
@@ -22,13 +23,14 @@ struct learned {
     uint64_t estimated_by; /* version of the snapshot that budget_set_next() last estimated it by */
     struct loads
         *loads; /* with the arguments, the file, the build and the devices of now; NULL: none */
-    struct footprint *fitted; /* as llama-fit-params says; NULL: not asked, or no answer */
-    uint64_t *fit_available;  /* of each device when that was asked; NULL: not asked */
-    unsigned fit_repeated;    /* how often since it had to be asked anew */
-    bool fit_asked;           /* with the arguments that it has now */
-    bool fit_pending;         /* and there is no answer yet */
-    uint64_t fit_checked_at;  /* ms: when depends_on_memory() was last false (placement.c) */
-    struct cache_probe cache; /* of its file */
+    struct footprint *fitted;    /* as llama-fit-params says; NULL: not asked, or no answer */
+    uint64_t *fit_available;     /* of each device when that was asked; NULL: not asked */
+    unsigned fit_repeated;       /* how often since it had to be asked anew */
+    bool fit_asked;              /* with the arguments that it has now */
+    bool fit_pending;            /* and there is no answer yet */
+    uint64_t fit_checked_at;     /* ms: when depends_on_memory() was last false (placement.c) */
+    struct cache_probe cache;    /* of its file */
+    struct prompt_costs prompts; /* what saving and restoring takes; of this daemon's engines */
 };
 
 /* Reads what the state folder has of an earlier load, if any. */

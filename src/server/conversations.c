@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/conversations.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+static void conversation_free(struct conversations *c, struct conversation *one)
+{
+    TAILQ_REMOVE(&c->list, one, link);
+    c->n--;
+    prompt_chain_finish(&one->chain);
+    free(one);
+}
+
+void conversations_init(struct conversations *c)
+{
+    *c = (struct conversations){0};
+    TAILQ_INIT(&c->list);
+}
+
+void conversations_clear(struct conversations *c)
+{
+    while (c->n)
+        conversation_free(c, TAILQ_FIRST(&c->list));
+}
+
+/* One of them is the other's beginning, or the same. */
+static bool is_same_conversation(const struct conversation *one, const struct prompt_chain *chain)
+{
+    uint64_t common = prompt_chain_common(&one->chain, chain);
+    return common && (common == one->chain.bytes || common == chain->bytes);
+}
+
+struct conversation *conversations_note(struct conversations *c, struct prompt_chain *chain,
+                                        uint64_t prompt, uint64_t total)
+{
+    struct conversation *one = mem_zalloc(sizeof *one), *old, *next;
+    one->number = ++c->last_number;
+    one->prompt = prompt;
+    one->total = total;
+    for (old = TAILQ_FIRST(&c->list); old; old = next) {
+        next = TAILQ_NEXT(old, link);
+        if (!is_same_conversation(old, chain))
+            continue;
+        /* What the store has of it is this one's beginning, up to the end of the shorter prompt. */
+        if (old->saved > one->saved)
+            one->saved = old->saved;
+        conversation_free(c, old);
+    }
+    if (total && one->saved > total)
+        one->saved = total;
+    if (c->n >= CONVERSATIONS_MAX)
+        conversation_free(c, TAILQ_LAST(&c->list, conversation_list));
+    one->chain = *chain;
+    *chain = (struct prompt_chain){0};
+    TAILQ_INSERT_HEAD(&c->list, one, link);
+    c->n++;
+    return one;
+}
+
+struct conversation *conversations_find(const struct conversations *c,
+                                        const struct prompt_chain *chain, uint64_t *common)
+{
+    struct conversation *one, *best = NULL;
+    *common = 0;
+    TAILQ_FOREACH (one, &c->list, link) {
+        uint64_t bytes = prompt_chain_common(&one->chain, chain);
+        if (bytes <= *common)
+            continue;
+        *common = bytes;
+        best = one;
+    }
+    return best;
+}
+
+unsigned conversations_rank(const struct conversations *c, const struct conversation *conversation)
+{
+    const struct conversation *one;
+    unsigned rank = 0;
+    TAILQ_FOREACH (one, &c->list, link) {
+        if (one == conversation)
+            return rank;
+        rank++;
+    }
+    return rank;
+}
+
+/* The last token of an answer is not in the slot; one that ends an answer may not be, either. */
+static bool may_hold(const struct engine_slot *slot, const struct conversation *one)
+{
+    return one->total && slot->tokens >= one->prompt && slot->tokens <= one->total;
+}
+
+static bool is_latest(const struct engine_slot *slot, const struct engine_slot *slots, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (slots[i].task > slot->task)
+            return false;
+    return true;
+}
+
+struct conversation *conversations_of_slot(const struct conversations *c,
+                                           const struct engine_slot *slot,
+                                           const struct engine_slot *slots, int n)
+{
+    struct conversation *one, *first = TAILQ_FIRST(&c->list), *found = NULL;
+    if (!slot->tokens || slot->busy)
+        return NULL;
+    TAILQ_FOREACH (one, &c->list, link) {
+        if (!may_hold(slot, one))
+            continue;
+        if (slot->tokens + 1 == one->total)
+            return one;
+        found = found ? found : one;
+    }
+    /* Its answer did not say how many tokens it has; then it can only be the last one. */
+    if (!found && first && !first->total && is_latest(slot, slots, n))
+        return first;
+    return found;
+}
+
+struct conversation *conversations_get(const struct conversations *c, uint64_t number)
+{
+    struct conversation *one;
+    TAILQ_FOREACH (one, &c->list, link)
+        if (one->number == number)
+            return one;
+    return NULL;
+}
+
+uint64_t conversations_tokens_before(const struct conversations *c,
+                                     const struct conversation *conversation)
+{
+    const struct conversation *one;
+    uint64_t tokens = 0;
+    TAILQ_FOREACH (one, &c->list, link) {
+        if (one == conversation)
+            break;
+        tokens += one->total;
+    }
+    return tokens;
+}
