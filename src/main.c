@@ -33,6 +33,8 @@
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
  *     fitter.h learned.h      precise estimates by kinds' programs, and what loads before took
  *     state.h history.h       what outlasts the daemon; what happened, and why
+ *     prompt_store.h          prompt caches on disk: prompt_index.h finds one, prompt_file.h prompt_folder.h the disk;
+ *                             pool_lane.h jobs in the pool, one at a time
  *     daemon.h    the whole; supervisor.h what systemd hands over and is told;
  *                 reload.h the files that SIGHUP reads again
  *     host.h      joins models, engines and the scheduler; unload.h downloads.h operations; model_set.h
@@ -47,6 +49,7 @@
  *   base/     buffers, strings, errors, durations, log; log_sink.h a thread that writes it
  *     inherited.h what a process must not take over from whoever started it
  *     memory.h memory_reserve.h json_text.h hash.h    what happens when malloc() fails
+ *     whole_file.h    small files that are there as a whole or not at all
  */
 #include <string.h>
 

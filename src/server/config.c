@@ -423,6 +423,9 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
     if (!rc && !c->ends) {
         decide_mode(c);
         make_absolute(&c->state_dir);
+        if (!c->prompt_cache_given && c->state_dir)
+            c->prompt_cache_dir = mem_printf("%s/prompt-cache", c->state_dir);
+        make_absolute(&c->prompt_cache_dir);
         make_absolute(&c->log_file);
         if (!c->cors_origins.n)
             strv_add(&c->cors_origins, default_origins(c));
@@ -453,6 +456,7 @@ void config_finish(struct config *c)
     free(c->preset_repo);
     free(c->cache_dir);
     free(c->state_dir);
+    free(c->prompt_cache_dir);
     free(c->model);
     free(c->host);
     free(c->api_prefix);

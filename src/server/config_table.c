@@ -254,6 +254,24 @@ static int set_state_dir(struct config *c, const char *value, struct error *err)
     return 0;
 }
 
+static int set_prompt_cache(struct config *c, const char *value, struct error *err)
+{
+    if (!*value)
+        return error_set(err, -EINVAL, "it names no folder: give one, or off");
+    free(c->prompt_cache_dir);
+    c->prompt_cache_dir = strcmp(value, "off") == 0 ? NULL : mem_strdup(value);
+    c->prompt_cache_given = true;
+    return 0;
+}
+
+static int set_prompt_cache_size(struct config *c, const char *value, struct error *err)
+{
+    int rc = value_memory(value, &c->prompt_cache_size, err);
+    if (!rc && !c->prompt_cache_size)
+        return error_set(err, -EINVAL, "it has no room: give --prompt-cache off to keep none");
+    return rc;
+}
+
 /* --- the table --------------------------------------------------------------------------------- */
 
 #define FIELD(kind, name) kind, offsetof(struct config, name), NULL, false
@@ -468,6 +486,18 @@ static const struct config_entry options[] = {
       "$XDG_STATE_HOME/hostler",
       "where holds, pins and what models took outlast a restart; off: nowhere"},
      OTHER(set_state_dir)},
+    {{{"--prompt-cache"},
+      "DIR",
+      "HOSTLER_PROMPT_CACHE",
+      "prompt-cache in --state-dir",
+      "where prompt caches of engines outlast them; off: nowhere"},
+     OTHER(set_prompt_cache)},
+    {{{"--prompt-cache-size"},
+      "SIZE",
+      "HOSTLER_PROMPT_CACHE_SIZE",
+      "8G, or a tenth of the free disk if that is less",
+      "most that prompt caches may take there"},
+     OTHER(set_prompt_cache_size)},
 };
 
 #define N_OPTIONS (sizeof options / sizeof *options)

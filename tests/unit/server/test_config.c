@@ -158,12 +158,26 @@ static void bad_values(void **state)
     static const struct {
         const char *option, *value;
     } bad[] = {
-        {"--port", "65536"},      {"--port", "-1"},          {"--port", "x"},
-        {"--port", ""},           {"--port", "80a"},         {"--models-max", "-1"},
-        {"--models-max", "1.5"},  {"--models-max", "1 2"},   {"--max-queue", "99999999999"},
-        {"--ttl", "soon"},        {"--ttl", "-5s"},          {"--max-wait", ""},
-        {"--log-level", "loud"},  {"--log-format", "xml"},   {"--api-key", " , "},
-        {"--load-timeout", "1y"}, {"--stop-timeout", "5 s"}, {"--api-key-file", "/nonexistent"},
+        {"--port", "65536"},
+        {"--port", "-1"},
+        {"--port", "x"},
+        {"--port", ""},
+        {"--port", "80a"},
+        {"--models-max", "-1"},
+        {"--models-max", "1.5"},
+        {"--models-max", "1 2"},
+        {"--max-queue", "99999999999"},
+        {"--ttl", "soon"},
+        {"--ttl", "-5s"},
+        {"--max-wait", ""},
+        {"--log-level", "loud"},
+        {"--log-format", "xml"},
+        {"--api-key", " , "},
+        {"--load-timeout", "1y"},
+        {"--stop-timeout", "5 s"},
+        {"--api-key-file", "/nonexistent"},
+        {"--prompt-cache", ""},
+        {"--prompt-cache-size", "0"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char *option = strdup(bad[i].option), *value = strdup(bad[i].value);
@@ -431,6 +445,35 @@ static void where_its_state_is(void **state)
 /* --- keys and the engine ----------------------------------------------------------------- */
 
 /* `# name: TEXT` right above a key. */
+static void assert_prompt_cache(const char *wanted, uint64_t size)
+{
+    if (wanted) {
+        assert_non_null(c.prompt_cache_dir);
+        assert_string_equal(c.prompt_cache_dir, wanted);
+    } else {
+        assert_null(c.prompt_cache_dir);
+    }
+    assert_int_equal(c.prompt_cache_size, size);
+}
+
+static void where_prompt_caches_are(void **state)
+{
+    (void)state;
+    parse(ARGV(MODELS), ENV("HOME=/h"));
+    assert_prompt_cache("/h/.local/state/hostler/prompt-cache", 0);
+    parse(ARGV(MODELS, "--state-dir", "/s"), ENV("HOME=/h"));
+    assert_prompt_cache("/s/prompt-cache", 0);
+    parse(ARGV(MODELS, "--state-dir", "off"), ENV("HOME=/h"));
+    assert_prompt_cache(NULL, 0);
+    parse(ARGV(MODELS, "--state-dir", "off", "--prompt-cache", "/p", "--prompt-cache-size", "1.5G"),
+          ENV("HOME=/h"));
+    assert_prompt_cache("/p", 1536ULL << 20);
+    parse(ARGV(MODELS, "--prompt-cache", "off"), ENV("HOME=/h"));
+    assert_prompt_cache(NULL, 0);
+    parse(ARGV(MODELS), ENV("HOME=/h", "HOSTLER_PROMPT_CACHE=/p", "HOSTLER_PROMPT_CACHE_SIZE=4K"));
+    assert_prompt_cache("/p", 4096);
+}
+
 static void names_of_keys_in_a_file(void **state)
 {
     char keys[100];
@@ -547,6 +590,7 @@ int main(void)
         TEST(options_that_end_the_process),
         TEST(no_models),
         TEST(where_its_state_is),
+        TEST(where_prompt_caches_are),
         TEST(names_of_keys_in_a_file),
         TEST(keys_from_a_file),
         TEST(keys_behind_a_byte_order_mark),
