@@ -5,6 +5,7 @@
  */
 #include "message/json_tokens.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* A byte position in what was fed, and the piece being made. */
@@ -83,11 +84,34 @@ static bool is_plain(unsigned char c)
     return c != '"' && c != '\\' && c >= 0x20;
 }
 
+/* In each byte of eight. */
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* How many of eight bytes are plain before the first that is not. Of the bits that are set in `special`, the lowest is right (those
+ * above it may come of a borrow): that of the first byte that is equal to a quote or a backslash, or less than 0x20. */
+static unsigned plain_of_eight(const unsigned char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    v = le64toh(v);
+    uint64_t quote = v ^ EACH('"'), backslash = v ^ EACH('\\');
+    uint64_t special = ((quote - EACH(1)) & ~quote) | ((backslash - EACH(1)) & ~backslash) |
+                       ((v - EACH(0x20)) & ~v);
+    special &= EACH(0x80);
+    return special ? (unsigned)__builtin_ctzll(special) / 8 : 8;
+}
+
 static const char *plain_run(const char *at, const char *end)
 {
     const unsigned char *p = (const unsigned char *)at, *stop = (const unsigned char *)end;
-    while (stop - p >= BLOCK && is_plain_block(p))
-        p += BLOCK;
+    while (stop - p >= 8) {
+        unsigned n = plain_of_eight(p);
+        p += n;
+        if (n < 8)
+            return (const char *)p;
+        while (stop - p >= BLOCK && is_plain_block(p))
+            p += BLOCK;
+    }
     while (p < stop && is_plain(*p))
         p++;
     return (const char *)p;
@@ -208,7 +232,7 @@ static bool read_escapes(struct json_tokens *t, struct reader *r, bool decode)
 /* Takes bytes up to the string's end, or the feed's; with texts, up to the next escape, or one escape. */
 static enum json_token read_string(struct json_tokens *t, struct reader *r)
 {
-    bool decode = t->is_key || t->decode;
+    bool decode = t->is_key || t->in_detail;
     enum json_token token = t->is_key ? TOKEN_KEY : TOKEN_STRING;
     while (r->at < r->end) {
         if (t->state != JSON_IN_STRING) {
@@ -291,6 +315,8 @@ static enum json_state number_state(enum json_state state, char c)
 static enum json_token read_number(struct json_tokens *t, struct reader *r)
 {
     for (; r->at < r->end; r->at++) {
+        if (t->state == JSON_DIGITS && is_digit(*r->at))
+            continue;
         enum json_state next = number_state(t->state, *r->at);
         if (next == JSON_START)
             return TOKEN_BAD;
@@ -306,7 +332,7 @@ static enum json_token begin_number(struct json_tokens *t, struct reader *r, enu
     t->state = state;
     r->piece->first = true;
     r->at++;
-    return read_number(t, r);
+    return t->in_detail ? TOKEN_NUMBER : read_number(t, r);
 }
 
 static enum json_token read_word(struct json_tokens *t, struct reader *r)
@@ -323,11 +349,12 @@ static enum json_token read_word(struct json_tokens *t, struct reader *r)
 static enum json_token begin_word(struct json_tokens *t, struct reader *r, const char *word,
                                   enum json_token token)
 {
-    t->word = word;
+    t->word = word + 1;
     t->word_token = token;
     t->state = JSON_WORD;
     r->piece->first = true;
-    return read_word(t, r);
+    r->at++;
+    return t->in_detail ? token : read_word(t, r);
 }
 
 /* --- the grammar --------------------------------------------------------------------------------
@@ -502,11 +529,16 @@ enum json_token json_tokens_next(struct json_tokens *t, const char **at, const c
     return token;
 }
 
+bool json_tokens_is_over(const struct json_tokens *t)
+{
+    return t->state == JSON_DONE || t->state == JSON_REST;
+}
+
 bool json_tokens_is_complete(const struct json_tokens *t)
 {
     bool number = t->state == JSON_ZERO || t->state == JSON_DIGITS || t->state == JSON_FRACTION ||
                   t->state == JSON_EXPONENT_DIGITS;
-    return t->state == JSON_DONE || t->state == JSON_REST || (number && !t->depth);
+    return json_tokens_is_over(t) || (number && !t->depth);
 }
 
 bool json_tokens_is_open_object(const struct json_tokens *t)

@@ -37,7 +37,7 @@ struct json_piece {
     const char *data; /* as it stands in the document */
     size_t len;
     const char *
-        text; /* of keys, and of strings while `decode` is set: what is meant by these bytes, escapes undone */
+        text; /* of keys, and of strings while `in_detail` is set: what is meant by these bytes, escapes undone */
     size_t text_len;
     bool first, last;
 };
@@ -73,13 +73,14 @@ enum json_state {
     JSON_REST, /* a zero byte */
 };
 
-/* Embedded. The user sets `decode` and reads `depth`; the rest is the tokenizer's own. */
+/* Embedded. The user sets `in_detail` and reads `depth`; the rest is the tokenizer's own. */
 struct json_tokens {
     enum json_state state;
-    bool decode;      /* strings that are values come with their text; set before they begin */
-    bool is_key;      /* of the string being read */
-    size_t depth;     /* open brackets, the one just opened included and the one just closed not */
-    size_t deep;      /* open brackets below those */
+    bool
+        in_detail; /* set before a value: a string comes with its text, and of another scalar the first byte is a piece of its own */
+    bool is_key;   /* of the string being read */
+    size_t depth;  /* open brackets, the one just opened included and the one just closed not */
+    size_t deep;   /* open brackets below those */
     const char *word; /* the rest of true, false or null */
     enum json_token word_token;
     unsigned hex_left;
@@ -95,7 +96,9 @@ enum json_token json_tokens_next(struct json_tokens *t, const char **at, const c
                                  struct json_piece *piece);
 /* Whether the innermost open bracket is an object's. */
 bool json_tokens_in_object(const struct json_tokens *t);
-/* Whether the document may end here. */
+/* Whether the document is over: at most blanks may follow, or a zero byte and anything. */
+bool json_tokens_is_over(const struct json_tokens *t);
+/* Whether the document may end here: it is over, or a number that nothing is around. */
 bool json_tokens_is_complete(const struct json_tokens *t);
 /* Whether the document is an object, and not over; also while nothing but blanks has come. */
 bool json_tokens_is_open_object(const struct json_tokens *t);

@@ -157,7 +157,12 @@ static void put(struct prompt_scan *s, const char *data, size_t len)
 
 static void put_char(struct prompt_scan *s, char c)
 {
-    put(s, &c, 1);
+    struct feed *to = s->role == ROLE_PROMPT ? &s->prompt : &s->member;
+    if (to->held == sizeof to->hold)
+        flush(to);
+    to->hold[to->held++] = c;
+    if (s->role == ROLE_PROMPT && ++s->bytes % PROMPT_STEP == 0)
+        add_point(s);
 }
 
 /* --- members of the body ------------------------------------------------------------------------
