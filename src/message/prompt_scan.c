@@ -329,8 +329,8 @@ static void on_close(struct prompt_scan *s, bool array)
     }
     if (s->marked_depth > depth)
         s->marked_depth = depth;
-    /* A later prompt goes on where this array ends. */
-    if (depth > 1)
+    /* A prompt's last bracket is left out: where this array ends, that of the next turn goes on. */
+    if (depth > 1 || s->role == ROLE_HEAD)
         put_char(s, array ? ']' : '}');
     value_over(s, false);
 }
