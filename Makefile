@@ -133,7 +133,7 @@ SAN_LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/san/obj/llhttp/%.o
 SAN_UNIT := $(UNIT:tests/unit/%.c=$(BUILD)/san/unit/%)
 SAN_FUZZ := $(FUZZ:tests/fuzz/%.c=$(BUILD)/san/fuzz/%)
 
-san: $(BUILD)/san/hostler $(BUILD)/san/hostler_kinds $(SAN_UNIT) $(SAN_FUZZ) $(SIM:tests/sim/%.c=$(BUILD)/sim/%) $(SIM:tests/sim/%.c=$(BUILD)/san/sim/%) $(BUILD)/san/fake_nvml.so $(BUILD)/san/fail_nth.so
+san: $(BUILD)/san/hostler $(BUILD)/san/hostler_kinds $(SAN_UNIT) $(SAN_FUZZ) $(SIM:tests/sim/%.c=$(BUILD)/sim/%) $(SIM:tests/sim/%.c=$(BUILD)/san/sim/%) $(BUILD)/san/fake_nvml.so $(BUILD)/san/fail_nth.so $(BUILD)/san/chains
 $(BUILD)/san/hostler: $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
 	@echo "  building $@"
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -150,6 +150,9 @@ $(BUILD)/san/obj/%.o: src/%.c
 $(BUILD)/san/obj/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LLHTTP_CFLAGS) $(SANFLAGS) -c -o $@ $<
+$(BUILD)/san/chains: tests/chains.c $(BUILD)/san/libhostler.a
+	@echo "  building $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/san/unit/%: tests/unit/%.c $(BUILD)/san/libhostler.a
 	@mkdir -p $(@D)
 	@echo "  building $@"
