@@ -249,10 +249,10 @@ static enum json_token read_string(struct json_tokens *t, struct reader *r)
             return token;
         if (*r->at == '"')
             return string_over(t, r);
-        if (*r->at != '\\')
-            return TOKEN_BAD;
         if (decode && r->at > text)
             return token;
+        if (*r->at != '\\')
+            return TOKEN_BAD;
         r->at++;
         t->state = JSON_ESCAPE;
     }
@@ -281,35 +281,29 @@ static enum json_token number_over(struct json_tokens *t, struct reader *r)
 static const struct {
     uint8_t zero, digit, point, power, sign, other;
 } number_steps[] = {
-    [JSON_MINUS - JSON_MINUS] = {.zero = JSON_ZERO, .digit = JSON_DIGITS},
-    [JSON_ZERO -
-        JSON_MINUS] = {JSON_AFTER, JSON_AFTER, JSON_POINT, JSON_EXPONENT, JSON_AFTER, JSON_AFTER},
-    [JSON_DIGITS -
-        JSON_MINUS] = {JSON_DIGITS, JSON_DIGITS, JSON_POINT, JSON_EXPONENT, JSON_AFTER, JSON_AFTER},
-    [JSON_POINT - JSON_MINUS] = {.zero = JSON_FRACTION, .digit = JSON_FRACTION},
-    [JSON_FRACTION - JSON_MINUS] = {JSON_FRACTION, JSON_FRACTION, JSON_AFTER, JSON_EXPONENT,
-                                    JSON_AFTER, JSON_AFTER},
-    [JSON_EXPONENT - JSON_MINUS] = {.zero = JSON_EXPONENT_DIGITS,
-                                    .digit = JSON_EXPONENT_DIGITS,
-                                    .sign = JSON_EXPONENT_SIGN},
-    [JSON_EXPONENT_SIGN -
-        JSON_MINUS] = {.zero = JSON_EXPONENT_DIGITS, .digit = JSON_EXPONENT_DIGITS},
-    [JSON_EXPONENT_DIGITS - JSON_MINUS] = {JSON_EXPONENT_DIGITS, JSON_EXPONENT_DIGITS, JSON_AFTER,
-                                           JSON_AFTER, JSON_AFTER, JSON_AFTER},
+    [JSON_MINUS] = {.zero = JSON_ZERO, .digit = JSON_DIGITS},
+    [JSON_ZERO] = {JSON_AFTER, JSON_AFTER, JSON_POINT, JSON_EXPONENT, JSON_AFTER, JSON_AFTER},
+    [JSON_DIGITS] = {JSON_DIGITS, JSON_DIGITS, JSON_POINT, JSON_EXPONENT, JSON_AFTER, JSON_AFTER},
+    [JSON_POINT] = {.zero = JSON_FRACTION, .digit = JSON_FRACTION},
+    [JSON_FRACTION] = {JSON_FRACTION, JSON_FRACTION, JSON_AFTER, JSON_EXPONENT, JSON_AFTER,
+                       JSON_AFTER},
+    [JSON_EXPONENT] = {JSON_EXPONENT_DIGITS, JSON_EXPONENT_DIGITS, .sign = JSON_EXPONENT_SIGN},
+    [JSON_EXPONENT_SIGN] = {JSON_EXPONENT_DIGITS, JSON_EXPONENT_DIGITS},
+    [JSON_EXPONENT_DIGITS] = {JSON_EXPONENT_DIGITS, JSON_EXPONENT_DIGITS, JSON_AFTER, JSON_AFTER,
+                              JSON_AFTER, JSON_AFTER},
 };
 
 static enum json_state number_state(enum json_state state, char c)
 {
-    size_t row = (size_t)state - JSON_MINUS;
     if (c == '0')
-        return number_steps[row].zero;
+        return number_steps[state].zero;
     if (is_digit(c))
-        return number_steps[row].digit;
+        return number_steps[state].digit;
     if (c == '.')
-        return number_steps[row].point;
+        return number_steps[state].point;
     if (c == 'e' || c == 'E')
-        return number_steps[row].power;
-    return c == '+' || c == '-' ? number_steps[row].sign : number_steps[row].other;
+        return number_steps[state].power;
+    return c == '+' || c == '-' ? number_steps[state].sign : number_steps[state].other;
 }
 
 static enum json_token read_number(struct json_tokens *t, struct reader *r)

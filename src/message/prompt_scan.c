@@ -14,16 +14,11 @@
 
 _Static_assert(PROMPT_DEPTH_MAX == JSON_DEPTH, "deeper values are passed over");
 
-/* Their order is that of the digests in the head's hash. */
+/* Those of which llama-server's prompt was seen to depend (docs/engine.md), and `lora`: computed with another adapter, the same tokens
+ * have another cache. Their order is that of the digests in the head's hash. */
 static const char *const head_members[] = {
-    /* Rendered before the messages. */
-    "system", "instructions", "tools", "functions",
-    /* What templates are given, and what makes llama-server choose another way of rendering. */
-    "chat_template", "chat_template_kwargs", "enable_thinking", "reasoning_effort", "reasoning",
-    "thinking", "tool_choice", "function_call", "parallel_tool_calls", "response_format",
-    "json_schema", "grammar",
-    /* Computed with another adapter, the same tokens have another cache. */
-    "lora"};
+    "system",           "instructions", "tools", "chat_template_kwargs",
+    "reasoning_effort", "reasoning",    "lora"};
 #define HEAD_MEMBERS (sizeof head_members / sizeof head_members[0])
 #define HEAD_SYSTEM 0
 

@@ -7,10 +7,11 @@
  * array, each of whose elements ends at a point (but numbers, which are tokens), a string, or an object. Of a body that has several of
  * these, a later one replaces an earlier one unless it comes after it in this list; of equal members the last counts, as for llama-server's reader.
  *
- * The head is made of those members that the model reads before the prompt, or that decide how the engine renders the prompt or computes
- * its cache, whatever their order (the list is in prompt_scan.c). One that is absent is as one that is null. All other members, known or
- * not, do not count: most of them only sample, and clients put marks into bodies that change with each turn. Where one that is not on
- * the list does change the prompt, the engine finds out, since it compares tokens: that costs time, and never gives a wrong answer.
+ * The head is made of those members beside the prompt that llama-server renders into its text or that decide what its cache holds,
+ * whatever their order: system, instructions, tools, chat_template_kwargs, reasoning_effort, reasoning, lora. One that is absent is as one
+ * that is null. All other members, known or not, do not count: they sample (temperature, response_format, grammar, tool_choice, thinking:
+ * docs/engine.md) or are marks that clients change with each turn (metadata). Where one of these does change the prompt, as it may in
+ * another build, the engine finds out, since it compares tokens: that costs time, and never gives a wrong answer.
  *
  * What is hashed is canonical in what varies from turn to turn for the same prompt:
  * - No white space between tokens. Each member and element ends with a comma, also the last one. The order of members stays.

@@ -13,23 +13,9 @@
 
 #define SEED 5
 
-static const char *const heads[] = {"system",
-                                    "instructions",
-                                    "tools",
-                                    "functions",
-                                    "chat_template",
-                                    "chat_template_kwargs",
-                                    "enable_thinking",
-                                    "reasoning_effort",
-                                    "reasoning",
-                                    "thinking",
-                                    "tool_choice",
-                                    "function_call",
-                                    "parallel_tool_calls",
-                                    "response_format",
-                                    "json_schema",
-                                    "grammar",
-                                    "lora"};
+static const char *const heads[] = {
+    "system",           "instructions", "tools", "chat_template_kwargs",
+    "reasoning_effort", "reasoning",    "lora"};
 #define HEADS (sizeof heads / sizeof heads[0])
 static const char *const prompts[] = {"messages", "input", "prompt"};
 #define PROMPTS 3
