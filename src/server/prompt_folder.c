@@ -73,10 +73,18 @@ static bool is_engine_name(const char *name)
     return strlen(name) == 16 && strspn(name, "0123456789abcdef") == 16;
 }
 
+static void print_life(char *text, size_t size, const struct prompt_folder *f)
+{
+    snprintf(text, size, "%08" PRIx32, f->life);
+}
+
 static int remove_left_engine_folder(const char *name, void *ctx)
 {
-    if (is_engine_name(name))
-        remove_engine_folder(*(const int *)ctx, name);
+    const struct prompt_folder *f = ctx;
+    char life[9];
+    print_life(life, sizeof life, f);
+    if (is_engine_name(name) && strncmp(name, life, 8) != 0)
+        remove_engine_folder(f->engines, name);
     return 0;
 }
 
@@ -175,8 +183,11 @@ static int open_folder(struct prompt_folder *f)
     return f->fd < 0 || fstat(f->fd, &st) ? -errno : 0;
 }
 
+/* By a file, since a folder cannot be locked on some network file systems; and by the folder itself, since the file can be removed. */
 static int lock_folder(struct prompt_folder *f)
 {
+    if (flock(f->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return -EBUSY;
     f->lock = openat(f->fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (f->lock < 0)
         return -errno;
@@ -194,7 +205,8 @@ static int make_private(struct prompt_folder *f)
     if (mkdirat(f->fd, "engines", 0700) && errno != EEXIST)
         return -errno;
     f->engines = openat(f->fd, "engines", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return f->engines < 0 ? -errno : 0;
+    bool is_random = getrandom(&f->life, sizeof f->life, 0) == (ssize_t)sizeof f->life;
+    return f->engines < 0 || !is_random ? -errno : 0;
 }
 
 static int refuse(struct error *err, const char *path, int rc)
@@ -425,8 +437,9 @@ int prompt_folder_load(const struct prompt_folder *f, struct prompt_index *x,
                        struct prompt_use *total)
 {
     struct load l = {.folder = f->fd, .index = x};
-    int engines = f->engines;
-    each_entry(engines, remove_left_engine_folder, &engines);
+    each_entry(f->engines, remove_left_engine_folder, (void *)f);
+    remove_left(&l, "seed.next");
+    remove_left(&l, "uses.json.next");
     int rc = each_entry(f->fd, visit_index, &l);
     if (!rc)
         rc = each_entry(f->fd, visit_data, &l);
@@ -444,13 +457,11 @@ int prompt_folder_load(const struct prompt_folder *f, struct prompt_index *x,
 
 /* --- folders of engines ------------------------------------------------------------------------- */
 
-int prompt_folder_make_for_engine(const struct prompt_folder *f, char **path)
+int prompt_folder_make_for_engine(struct prompt_folder *f, char **path)
 {
-    uint64_t number;
-    char name[17];
-    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
-        return -errno;
-    snprintf(name, sizeof name, "%016" PRIx64, number);
+    char life[9], name[17];
+    print_life(life, sizeof life, f);
+    snprintf(name, sizeof name, "%s%08" PRIx32, life, ++f->made);
     if (mkdirat(f->engines, name, 0700))
         return -errno;
     *path = mem_printf("%s/engines/%s", f->path, name);

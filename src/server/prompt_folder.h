@@ -23,6 +23,8 @@ struct prompt_folder {
     char *path;
     int fd, lock, engines; /* descriptors: the folder, its lock, the folder `engines` */
     uint64_t seed;
+    uint32_t life; /* random; the names of engines' folders begin with it */
+    uint32_t made; /* such folders */
     unsigned refs; /* counted on the loop */
 };
 
@@ -55,8 +57,8 @@ int prompt_folder_write_uses(const struct prompt_folder *f, const struct prompt_
 #define PROMPT_FOLDER_UNKNOWN UINT64_MAX
 uint64_t prompt_folder_free_bytes(const struct prompt_folder *f);
 
-/* A new folder for an engine. The caller frees `*path`. */
-int prompt_folder_make_for_engine(const struct prompt_folder *f, char **path)
+/* A new folder for an engine; from one thread at a time. The caller frees `*path`. */
+int prompt_folder_make_for_engine(struct prompt_folder *f, char **path)
     __attribute__((warn_unused_result));
 /* By such a path: makes it again, in a folder that was made anew; or removes it and its files. */
 int prompt_folder_make_again(const struct prompt_folder *f, const char *path);

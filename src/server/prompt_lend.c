@@ -135,7 +135,7 @@ static void begin_lending(struct pool_job *job)
     if (!f || l->callback.forgotten)
         return;
     l->folder = prompt_folder_ref(l->store->folder);
-    l->bytes = f->bytes;
+    l->bytes = l->store->lending = f->bytes;
     l->checksum = f->checksum;
     l->verified = f->verified;
 }

@@ -18,8 +18,10 @@
 #define BYTES_MAX (UINT64_C(8) << 30) /* unless the operator says more */
 #define RETRY_MS 60000                /* after the disk failed */
 #define USES_MS 30000                 /* from a use until it is written */
-#define HANGS_MS 2000                 /* a lend that takes so long: the disk does not answer */
-#define EVICTIONS 4                   /* a turn of the loop; each looks at all files */
+/* A lend that takes longer: the disk does not answer. It may be a slow one. */
+#define HANGS_MS 2000
+#define SLOWEST_BYTES_MS 50000
+#define EVICTIONS 4 /* a turn of the loop; each looks at all files */
 
 static void on_timer(uv_timer_t *timer);
 
@@ -100,7 +102,7 @@ static void take_over(struct prompt_store *s, struct load *l)
     for (size_t i = 0; i < s->index.n; i++)
         if (s->index.file[i]->number >= s->next_number)
             s->next_number = s->index.file[i]->number + 1;
-    prompt_store_adapt_max(s, l->free_bytes);
+    prompt_store_adapt_max(s, l->free_bytes, 0);
     prompt_store_make_room(s);
 }
 
@@ -296,9 +298,9 @@ void prompt_store_make_room(struct prompt_store *s)
     pool_lane_add(&s->others, &r->job);
 }
 
-void prompt_store_adapt_max(struct prompt_store *s, uint64_t free_bytes)
+void prompt_store_adapt_max(struct prompt_store *s, uint64_t free_bytes, uint64_t new_bytes)
 {
-    uint64_t tenth = (free_bytes + s->index.bytes) / 10;
+    uint64_t tenth = (free_bytes + s->index.bytes + new_bytes) / 10;
     if (!s->max_is_given && free_bytes != PROMPT_FOLDER_UNKNOWN)
         s->max_bytes = tenth < BYTES_MAX ? tenth : BYTES_MAX;
 }
@@ -318,7 +320,7 @@ const struct prompt_file *prompt_store_find(const struct prompt_store *s, const 
                                             const struct prompt_chain *chain, uint64_t *common)
 {
     *common = 0;
-    if (pool_lane_busy_ms(&s->lends) > HANGS_MS)
+    if (pool_lane_busy_ms(&s->lends) > HANGS_MS + s->lending / SLOWEST_BYTES_MS)
         return NULL;
     return prompt_index_find(&s->index, identity, chain, common);
 }
@@ -432,14 +434,14 @@ static void write_uses(struct prompt_store *s)
 void prompt_store_used(struct prompt_store *s, uint64_t number, double saved_ms)
 {
     struct prompt_file *f = prompt_index_get(&s->index, number);
-    if (!f)
-        return;
     saved_ms = fmax(saved_ms, 0);
-    f->used = clock_unix();
-    f->hits++;
-    f->saved_ms += saved_ms;
     s->total.hits++;
     s->total.saved_ms += saved_ms;
+    if (f) {
+        f->used = clock_unix();
+        f->hits++;
+        f->saved_ms += saved_ms;
+    }
     s->uses_changed = true;
     arm(s, USES_MS);
 }
@@ -506,6 +508,8 @@ static void end_folder_job(struct pool_job *job)
         prompt_store_note(s, j->rc);
     for (size_t i = 0; i < j->n; i++)
         keep_spare(s, j->folder, j->made[i]);
+    if (!j->path && !j->rc)
+        make_spares(s); /* some were used meanwhile */
     prompt_folder_unref(j->folder);
     free(j->path);
     free(j);
@@ -591,6 +595,13 @@ static void on_others_idle(struct pool_lane *lane)
     end_if_idle(container_of(lane, struct prompt_store, others));
 }
 
+static void make_first_spares(struct prompt_store *s)
+{
+    while (s->n_spare < PROMPT_SPARE_FOLDERS &&
+           prompt_folder_make_for_engine(s->folder, &s->spare[s->n_spare]) == 0)
+        s->n_spare++;
+}
+
 int prompt_store_open(struct prompt_store **out, uv_loop_t *loop, const char *dir,
                       uint64_t max_bytes, struct error *err)
 {
@@ -610,6 +621,7 @@ int prompt_store_open(struct prompt_store **out, uv_loop_t *loop, const char *di
     uv_timer_init(loop, &s->timer);
     uv_unref((uv_handle_t *)&s->timer);
     s->timer.data = s;
+    make_first_spares(s); /* engines may start before the index has been read */
     load(s);
     *out = s;
     return 0;

@@ -97,7 +97,7 @@ void prompt_store_discard(struct prompt_store *s, const char *path);
 /* No callback gets `ctx` any more. What is lent then is discarded; what is taken is taken. */
 void prompt_store_forget(struct prompt_store *s, const void *ctx);
 
-/* A lent file was of use. Nothing if it was dropped. */
+/* A lent file was of use; it may have been dropped meanwhile. */
 void prompt_store_used(struct prompt_store *s, uint64_t number, double saved_ms);
 /* It is of no use, for the reason `why`, which is logged; NULL: nothing is logged. */
 void prompt_store_drop(struct prompt_store *s, uint64_t number, const char *why);

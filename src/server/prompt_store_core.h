@@ -8,7 +8,7 @@
 #include "server/prompt_folder.h"
 #include "server/prompt_store.h"
 
-#define PROMPT_SPARE_FOLDERS 4
+#define PROMPT_SPARE_FOLDERS 8
 
 /* A callback that is due, of a take or a lend. `ctx` NULL and `forgotten`: nobody waits for it any more. */
 struct prompt_callback {
@@ -36,6 +36,7 @@ struct prompt_store {
     bool max_is_given;
 
     struct pool_lane lends;  /* a request waits for these */
+    uint64_t lending;        /* bytes of the one that runs */
     struct pool_lane others; /* everything else */
     TAILQ_HEAD(prompt_callbacks, prompt_callback) callbacks;
     uv_timer_t timer; /* uses.json, and a lost folder */
@@ -68,8 +69,8 @@ void prompt_store_drop_broken(struct prompt_store *s, struct prompt_file *f, con
 uint64_t prompt_store_excess(const struct prompt_store *s, uint64_t more);
 /* Removes what is worth the least until the bounds hold. */
 void prompt_store_make_room(struct prompt_store *s);
-/* The default bound, from what the disk has free; PROMPT_FOLDER_UNKNOWN leaves it. */
-void prompt_store_adapt_max(struct prompt_store *s, uint64_t free_bytes);
+/* The default bound, from what the disk has free beside all files and `new_bytes`; PROMPT_FOLDER_UNKNOWN leaves it. */
+void prompt_store_adapt_max(struct prompt_store *s, uint64_t free_bytes, uint64_t new_bytes);
 
 void prompt_store_await(struct prompt_store *s, struct prompt_callback *c, void *ctx);
 /* Whether somebody waits for it; it is off the list then. */

@@ -169,7 +169,7 @@ static void end_taking(struct pool_job *job)
         prompt_store_note_lost(s, t->folder);
     else
         prompt_store_note(s, t->rc);
-    prompt_store_adapt_max(s, t->free_bytes);
+    prompt_store_adapt_max(s, t->free_bytes, t->rc ? 0 : t->file->bytes);
     if (t->rc || t->folder != s->folder || s->lost)
         prompt_file_destroy(t->file);
     else

@@ -76,6 +76,10 @@ static void one_daemon_at_a_time(void **state)
     assert_null(other);
     assert_non_null(strstr(err.text, folder));
     assert_non_null(strstr(err.text, "--prompt-cache"));
+    char lock[256];
+    snprintf(lock, sizeof lock, "%s/lock", folder);
+    assert_int_equal(unlink(lock), 0); /* by somebody who cleans up */
+    assert_int_equal(prompt_store_open(&other, &loop, folder, 0, &err), -EBUSY);
     open_again(MIB);
 }
 
@@ -537,16 +541,29 @@ static void a_folder_for_each_engine(void **state)
     char *path[6] = {0};
     char name[256];
     (void)state;
-    open_store(MIB);
+    assert_int_equal(prompt_store_open(&s, &loop, folder, MIB, &err), 0);
+    for (size_t i = 0; i < 6; i++) { /* at once: engines start with the daemon */
+        path[i] = prompt_store_create_folder(s);
+        assert_non_null(path[i]);
+    }
     for (size_t i = 0; i < 6; i++) {
-        while (!(path[i] = prompt_store_create_folder(s)))
-            settle();
+        settle();
         assert_int_equal(mode_of(path[i]), 0700);
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(path[i], path[k]);
     }
     snprintf(name, sizeof name, "%s/slot", path[0]);
     write_file(name, 'a', 10);
+    for (size_t i = 0; i < 20; i++) {
+        char *more = prompt_store_create_folder(s);
+        if (!more) {
+            settle();
+            settle();
+            more = prompt_store_create_folder(s);
+        }
+        assert_non_null(more);
+        free(more);
+    }
     prompt_store_remove_folder(s, path[0]);
     prompt_store_remove_folder(s, "/etc"); /* none of its own */
     settle();
@@ -565,6 +582,8 @@ static void a_folder_for_each_engine(void **state)
 
 static int remove_folder(void)
 {
+    settle();
+    settle(); /* spare folders are made */
     return nftw(folder, tree_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -607,6 +626,8 @@ static void a_copy_where_no_link_can_be(void **state)
     char path[64];
     (void)state;
     open_store(MIB);
+    if (access("/dev/shm", W_OK))
+        skip();
     snprintf(path, sizeof path, "/dev/shm/hostler-test-%d", (int)getpid());
     uint64_t number = must_take("id", "a", 'a', 5000);
     assert_int_equal(lend(number, path), 0);
