@@ -8,10 +8,14 @@
  * MIG-000000BB-0000-0000-0000-00000000000I of its instance I. Free is what FAKE_NVML_FREE says (MiB, a
  * number a GPU, by commas), else all. FAKE_NVML_PROCESSES lists processes, `GPU:PID:MiB`, by commas; a
  * GPU in MIG mode has those of `GPU.INSTANCE:PID:MiB`. Where FAKE_NVML_FILE
- * names a file, both are read from its first and second line instead, at each call. While a file of
- * the name FAKE_NVML_HANG exists, such a call does not come back.
+ * names a file, free, processes and GPUs are its first three lines instead (without a third the variable counts), at each call. While a file
+ * of the name FAKE_NVML_HANG exists, such a call does not come back, and while one of the name FAKE_NVML_REST exists, nvmlShutdown() does not.
+ *
+ * As with NVIDIA's, the GPUs are those that there were at the initialization, numbered then: new ones show after the next one,
+ * those that are not listed any more are lost. MIG instances come and go at any time.
+ * FAKE_NVML_AWAKE names a file that is there between initialization and nvmlShutdown().
  * FAKE_NVML_SILENT is the number of a GPU that tells no memory, FAKE_NVML_BROKEN makes the
- * initialization fail.
+ * initialization fail: with NVML's code, or 999 where it is no number.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +27,7 @@
 #define INVALID_ARGUMENT 2
 #define NOT_SUPPORTED 3
 #define INSUFFICIENT_SIZE 7
+#define GPU_IS_LOST 15
 #define MIB (1ULL << 20)
 
 struct memory {
@@ -65,9 +70,9 @@ int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending);
 int nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned *count);
 int nvmlDeviceGetMigDeviceHandleByIndex(void *device, unsigned index, void **instance);
 
-static void hang(void)
+static void hang(const char *variable)
 {
-    const char *path = getenv("FAKE_NVML_HANG");
+    const char *path = getenv(variable);
     while (path && access(path, F_OK) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 }
@@ -75,16 +80,18 @@ static void hang(void)
 /* The setting's text: a line of the file, or the variable. */
 static const char *setting(int line, const char *variable, char *space, int size)
 {
-    hang();
+    hang("FAKE_NVML_HANG");
     const char *path = getenv("FAKE_NVML_FILE");
     FILE *f = path ? fopen(path, "r") : NULL;
     if (!f)
         return getenv(variable);
-    char *got = NULL;
-    for (int i = 0; i <= line; i++)
+    char *got = space;
+    for (int i = 0; got && i <= line; i++)
         got = fgets(space, size, f);
     fclose(f);
-    return got;
+    if (got)
+        got[strcspn(got, "\n")] = '\0';
+    return got || line < 2 ? got : getenv(variable);
 }
 
 /* A handle is 1 + the GPU's number + 1000 × (1 + the instance's number). */
@@ -99,39 +106,70 @@ static unsigned instance_of(void *device)
     return (unsigned)(((size_t)device - 1) / 1000);
 }
 
-static void read_cards(void)
+/* Those that there are now; how many. */
+static unsigned read_gpus(struct gpu *out)
 {
-    const char *text = getenv("FAKE_NVML_CARDS");
+    char space[4096];
+    unsigned n = 0;
+    const char *text = setting(2, "FAKE_NVML_CARDS", space, sizeof space);
     if (!text)
         text = "24576@1:NVIDIA A,49152@2:NVIDIA B";
-    n_gpus = 0;
-    while (*text && n_gpus < GPUS_MAX) {
-        struct gpu *g = &gpus[n_gpus++];
+    while (*text && n < GPUS_MAX) {
+        struct gpu *g = &out[n++];
         *g = (struct gpu){0};
         sscanf(text, "%llu@%u:%63[^,*]*%u", &g->mib, &g->bus, g->product, &g->instances);
         text += strcspn(text, ",");
         text += *text == ',';
     }
+    return n;
+}
+
+/* Whether the GPU is still there, and how many instances it has now. */
+static int ask(unsigned number)
+{
+    struct gpu now[GPUS_MAX];
+    unsigned n = read_gpus(now);
+    if (number >= n_gpus || !initialized)
+        return INVALID_ARGUMENT;
+    for (unsigned i = 0; i < n; i++)
+        if (now[i].bus == gpus[number].bus) {
+            gpus[number] = now[i];
+            return OK;
+        }
+    return GPU_IS_LOST;
+}
+
+static void note_awake(void)
+{
+    const char *path = getenv("FAKE_NVML_AWAKE");
+    FILE *f = path && initialized ? fopen(path, "w") : NULL;
+    if (f)
+        fclose(f);
+    else if (path)
+        unlink(path);
 }
 
 int nvmlInit_v2(void)
 {
-    if (getenv("FAKE_NVML_BROKEN"))
-        return 999;
-    read_cards();
+    const char *broken = getenv("FAKE_NVML_BROKEN");
+    if (broken)
+        return atoi(broken) ? atoi(broken) : 999;
+    n_gpus = read_gpus(gpus);
     initialized++;
+    note_awake();
     return OK;
 }
 
 int nvmlShutdown(void)
 {
+    hang("FAKE_NVML_REST");
     initialized--;
+    note_awake();
     return OK;
 }
 
 int nvmlDeviceGetCount_v2(unsigned *count)
 {
-    read_cards();
     *count = n_gpus;
     return initialized ? OK : 1;
 }
@@ -139,7 +177,7 @@ int nvmlDeviceGetCount_v2(unsigned *count)
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device)
 {
     *device = (void *)(size_t)(index + 1);
-    return index < n_gpus ? OK : INVALID_ARGUMENT;
+    return ask(index);
 }
 
 int nvmlDeviceGetMemoryInfo(void *device, struct memory *out)
@@ -147,8 +185,12 @@ int nvmlDeviceGetMemoryInfo(void *device, struct memory *out)
     char space[4096];
     unsigned gpu = gpu_of(device);
     const char *silent = getenv("FAKE_NVML_SILENT");
-    if (gpu >= n_gpus || (silent && gpu == strtoul(silent, NULL, 10)))
+    if (ask(gpu) != OK)
+        return ask(gpu);
+    if (silent && gpu == strtoul(silent, NULL, 10))
         return NOT_SUPPORTED;
+    if (instance_of(device) > gpus[gpu].instances)
+        return INVALID_ARGUMENT;
     out->total = out->free = gpus[gpu].mib * MIB;
     if (instance_of(device))
         out->total = out->free = out->total / gpus[gpu].instances;

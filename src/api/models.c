@@ -104,6 +104,7 @@ void api_models_list(struct api *api, struct http_exchange *x, const struct call
     struct relist *r = mem_zalloc(sizeof *r);
     *r = (struct relist){.api = api, .x = x, .waiter.done = on_refreshed};
     http_exchange_take(x, &events, r);
+    host_find_cards(api->host);
     refresh_request(api->refresh, &r->waiter);
 }
 

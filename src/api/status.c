@@ -97,6 +97,8 @@ static json_t *memory_now(const struct budget *budget)
             (json_int_t)figures->device[d].available, "budget",
             budget->devices ? json_integer((json_int_t)budget_ceiling(budget, d)) : json_null());
         add_card(device, card_of(figures, d));
+        if (figures->device[d].gone)
+            json_object_set_new(device, "gone", json_true());
         json_object_set_new(o, figures->device[d].name, device);
     }
     return o;

@@ -76,7 +76,9 @@ static void print_below(const struct cli *cli, json_t *status)
         char free_now[FORMAT_SIZE], total[FORMAT_SIZE];
         json_int_t available = cli_json_integer(figures, "available");
         json_int_t all = cli_json_integer(figures, "total");
-        if (all > 0 && available >= 0)
+        if (json_is_true(json_object_get(figures, "gone")))
+            cli_print("memory: %s is gone", device);
+        else if (all > 0 && available >= 0)
             cli_print("memory: %s, %s of %s available", device,
                       format_bytes((uint64_t)available, free_now, sizeof free_now),
                       format_bytes((uint64_t)all, total, sizeof total));

@@ -20,16 +20,16 @@ struct card {
     char pci[16];  /* 0000:03:00.0, lower case */
     char uuid[48]; /* GPU-…, of a MIG instance MIG-…, of AMD's GPU-UNIQUE_ID; empty: not known */
     char product[48]; /* NVIDIA RTX A5000, 1002:744C; empty: not known */
+    unsigned number;  /* by its driver: NVML's index, of an instance that within its card */
     uint64_t total;   /* bytes of its memory; 0: it does not report them */
     /* Of its memory in memory_figures.device. 0, the host: it reports no memory, or is beyond what is counted.
      * Of a partitioned card its first instance's. */
     uint8_t device;
-    bool
-        partitioned; /* in MIG mode: its memory is that of its instances, which follow it in the list */
-    bool instance; /* a MIG instance, with the address of its card */
+    bool partitioned; /* in MIG mode: its memory is that of its instances */
+    bool instance;    /* a MIG instance, with the address of its card */
 };
 
-/* NVIDIA's in NVML's order, then others in the order of their addresses. */
+/* Instances follow their card, unless they do not answer. */
 struct card_list {
     size_t n;
     struct card card[CARDS_MAX];

@@ -16,7 +16,6 @@
 #include "engine/kernel.h"
 #include "engine/nvml.h"
 
-#define HOST "host"
 #define GPUS_MAX (MEMORY_DEVICES_MAX - 1)
 
 /* --- the kernel's files */
@@ -29,7 +28,15 @@ static struct {
     size_t gpus;
 } kernel = {.root = ""};
 
-static struct card_list cards;
+static struct device_table table = {.n = 1};
+static bool complete;
+static bool rested = true; /* cards may have come since they were looked for */
+
+/* Who tells a device's memory now. */
+static struct reader {
+    enum { BY_NOBODY, BY_NVML, BY_DRM } by;
+    size_t index; /* nvml.h; of kernel.gpu */
+} readers[MEMORY_DEVICES_MAX];
 
 static uint64_t min(uint64_t a, uint64_t b)
 {
@@ -46,31 +53,45 @@ static void read_host(struct memory_device *out)
     const struct kernel_field fields[] = {{"MemTotal", &out->total},
                                           {"MemAvailable", &out->available}};
     struct cgroup_memory group;
-    snprintf(out->name, sizeof out->name, HOST);
     kernel_fields(fields, sizeof fields / sizeof *fields, "%s/proc/meminfo", kernel.root);
     cgroup_read(&kernel.cgroup, &group);
     out->total = min(out->total, group.limit);
     out->available = min(out->available, group.room);
 }
 
-static bool read_nvml(struct memory_device *out)
+static bool read_drm(const struct drm_gpu *gpu, struct memory_device *out)
 {
-    bool all = true;
-    for (size_t i = 0; i < nvml_devices(); i++, out++) {
-        nvml_name(i, out->name, sizeof out->name);
-        all &= nvml_memory(i, &out->total, &out->available);
-    }
-    return all;
+    uint64_t used;
+    bool answers = drm_memory(kernel.root, gpu, &out->total, &used);
+    out->available = subtract(out->total, used);
+    return answers;
 }
 
-static void read_drm(struct memory_device *out)
+static bool read_card(const struct reader *reader, struct memory_device *out)
 {
-    for (unsigned i = 0; i < kernel.gpus; i++, out++) {
-        uint64_t used;
-        snprintf(out->name, sizeof out->name, "gpu%u", nvml_cards() + i);
-        drm_memory(kernel.root, &kernel.gpu[i], &out->total, &used);
-        out->available = subtract(out->total, used);
+    switch (reader->by) {
+    case BY_NOBODY:
+        break;
+    case BY_NVML:
+        return nvml_memory(reader->index, &out->total, &out->available);
+    case BY_DRM:
+        return read_drm(&kernel.gpu[reader->index], out);
     }
+    return false;
+}
+
+/* One that does not answer keeps the total that it had. */
+static void read_device(size_t d, struct memory_device *out)
+{
+    struct device *device = &table.device[d];
+    bool gone = device->state == DEVICE_GONE;
+    bool answers = !gone && read_card(&readers[d], out);
+    if (answers)
+        device->card.total = out->total;
+    else
+        *out = (struct memory_device){.total = device->card.total, .silent = !gone, .gone = gone};
+    if (!gone)
+        device_table_set_state(&table, d, answers ? DEVICE_ANSWERS : DEVICE_SILENT);
 }
 
 /* Pages that several engines have locked count for each in part, so that their sum is true. The kernel walks every
@@ -94,31 +115,81 @@ static uint64_t host_bytes_of(pid_t pid)
     return anon + shared + (locked ? locked_file_bytes_of(pid, file, locked) : 0);
 }
 
+/* --- cards */
+
+/* Those with memory are numbered on from NVML's. */
+static void add_drm(struct card_list *found)
+{
+    size_t first = found->n;
+    kernel.gpus = drm_find(kernel.root, kernel.gpu, GPUS_MAX);
+    drm_add_cards(kernel.root, found);
+    for (size_t i = first, n = 0; i < found->n; i++)
+        found->card[i].number = found->card[i].total ? nvml_cards() + (unsigned)n++ : 0;
+}
+
+static void set_readers(size_t nvml)
+{
+    memset(readers, 0, sizeof readers);
+    for (size_t i = 0; i < table.cards.n; i++) {
+        const struct card *card = &table.cards.card[i];
+        struct reader *reader = &readers[card->device];
+        if (card->device && !card->partitioned && i < nvml)
+            *reader = (struct reader){BY_NVML, i};
+        for (size_t k = 0; card->device && card->vendor != CARD_NVIDIA && k < kernel.gpus; k++)
+            if (strcmp(card->pci, kernel.gpu[k].pci) == 0)
+                *reader = (struct reader){BY_DRM, k};
+    }
+}
+
+/* Whether NVML is there and tells the memory of all of NVIDIA's cards. */
+static bool is_nvidia_complete(bool all)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < table.cards.n; i++) {
+        const struct card *card = &table.cards.card[i];
+        all &= card->vendor != CARD_NVIDIA || card->partitioned || card->device;
+        n += card->vendor == CARD_NVIDIA && card->device;
+    }
+    return n && all;
+}
+
+static void find_cards(void)
+{
+    struct card_list found = {.n = 0};
+    bool all = nvml_find(&found);
+    size_t nvml = found.n;
+    add_drm(&found);
+    device_table_update(&table, &found, all);
+    set_readers(nvml);
+    complete = drm_is_complete(kernel.root, is_nvidia_complete(all));
+}
+
+/* A card that has gone is looked for as long as that takes no more than a question. */
+static void look_for_cards(void)
+{
+    bool silent = device_table_has(&table, DEVICE_SILENT);
+    if (rested || silent)
+        nvml_wake();
+    if (rested || silent || device_table_has(&table, DEVICE_GONE))
+        find_cards();
+    rested = false;
+}
+
+static void look_after_rest(void)
+{
+    if (rested)
+        look_for_cards();
+}
+
 /* --- all */
-
-static size_t devices(void)
-{
-    return 1 + nvml_devices() + kernel.gpus;
-}
-
-static void find_drm(const char *root)
-{
-    size_t first = cards.n;
-    kernel.gpus = drm_find(root, kernel.gpu, GPUS_MAX - nvml_devices());
-    drm_add_cards(root, &cards);
-    for (size_t i = first; i < cards.n; i++)
-        for (size_t k = 0; k < kernel.gpus; k++)
-            if (strcmp(cards.card[i].pci, kernel.gpu[k].pci) == 0)
-                cards.card[i].device = (uint8_t)(1 + nvml_devices() + k);
-}
 
 void memory_init_at(const char *root)
 {
-    cards.n = 0;
-    nvml_open(&cards, 1, GPUS_MAX);
+    device_table_init(&table);
     kernel.root = root;
-    find_drm(root);
     cgroup_find(&kernel.cgroup, root);
+    rested = true;
+    look_for_cards();
 }
 
 void memory_init(void)
@@ -129,7 +200,8 @@ void memory_init(void)
 void memory_finish(void)
 {
     nvml_close();
-    cards.n = 0;
+    device_table_init(&table);
+    memset(readers, 0, sizeof readers);
     memset(&kernel, 0, sizeof kernel);
     kernel.root = "";
 }
@@ -137,35 +209,41 @@ void memory_finish(void)
 void memory_rest(void)
 {
     nvml_rest();
-}
-
-bool memory_has_gpu(void)
-{
-    return devices() > 1;
-}
-
-bool memory_is_complete(void)
-{
-    return drm_is_complete(kernel.root, nvml_is_complete());
+    rested = true;
 }
 
 void memory_read(struct memory_figures *out)
 {
-    *out = (struct memory_figures){.n = devices(), .cards = cards};
-    nvml_wake();
+    look_for_cards();
+    *out = (struct memory_figures){.n = table.n, .complete = complete};
     read_host(&out->device[0]);
-    out->silent = !read_nvml(&out->device[1]);
-    read_drm(&out->device[1 + nvml_devices()]);
+    for (size_t d = 1; d < table.n; d++)
+        read_device(d, &out->device[d]);
+    for (size_t d = 0; d < table.n; d++)
+        memcpy(out->device[d].name, table.device[d].name, sizeof out->device[d].name);
+    out->silent = device_table_has(&table, DEVICE_SILENT);
+    out->version = table.version;
+    out->cards = table.cards;
 }
 
 void memory_of_process(pid_t pid, struct memory_use *out)
 {
-    nvml_wake();
-    *out = (struct memory_use){.n = devices()};
+    uint64_t on_gpus[GPUS_MAX];
+    look_after_rest();
+    *out = (struct memory_use){.n = table.n};
     out->bytes[0] = host_bytes_of(pid);
-    for (size_t i = 0; i < nvml_devices(); i++)
-        out->bytes[1 + i] = nvml_of_process(i, pid);
-    drm_of_process(kernel.root, pid, kernel.gpu, kernel.gpus, &out->bytes[1 + nvml_devices()]);
+    drm_of_process(kernel.root, pid, kernel.gpu, kernel.gpus, on_gpus);
+    for (size_t d = 1; d < table.n; d++)
+        switch (readers[d].by) {
+        case BY_NOBODY:
+            break;
+        case BY_NVML:
+            out->bytes[d] = nvml_of_process(readers[d].index, pid);
+            break;
+        case BY_DRM:
+            out->bytes[d] = on_gpus[readers[d].index];
+            break;
+        }
 }
 
 static void add_use(struct memory_use *sum, pid_t pid)
@@ -178,17 +256,17 @@ static void add_use(struct memory_use *sum, pid_t pid)
 
 void memory_of_engines(const pid_t *leaders, size_t n, struct memory_use *out)
 {
-    struct family_table table;
+    struct family_table families;
     pid_t members[FAMILY_MAX];
-    nvml_wake();
-    family_read(&table, kernel.root, getpid());
+    look_after_rest();
+    family_read(&families, kernel.root, getpid());
     for (size_t i = 0; i < n; i++) {
-        size_t k = family_members(&table, leaders[i], false, members);
-        out[i] = (struct memory_use){.n = devices()};
+        size_t k = family_members(&families, leaders[i], false, members);
+        out[i] = (struct memory_use){.n = table.n};
         while (k)
             add_use(&out[i], members[--k]);
     }
-    family_finish(&table);
+    family_finish(&families);
 }
 
 size_t memory_gpu_processes(pid_t *out, size_t max)
@@ -272,7 +350,7 @@ const char *memory_events_file(void)
 
 uint64_t memory_margin(const struct memory_device *d)
 {
-    bool host = strcmp(d->name, HOST) == 0;
+    bool host = strcmp(d->name, "host") == 0;
     uint64_t part = d->total / (host ? 20 : 50), least = (host ? 512 : 256) * MIB;
     uint64_t most = d->total / 8;
     return part > least ? part : min(least, most);
@@ -309,9 +387,9 @@ uint64_t memory_limit_of(const struct memory_limits *limits, const char *name)
 
 static int add_limit(const char *item, struct memory_limits *out, struct error *err)
 {
-    struct memory_limit limit = {.name = HOST};
+    struct memory_limit limit = {.name = "host"};
     const char *sign = strchr(item, '=');
-    size_t len = sign ? (size_t)(sign - item) : strlen(HOST);
+    size_t len = sign ? (size_t)(sign - item) : strlen("host");
     if (!len || len >= sizeof limit.name)
         return error_set(err, -EINVAL, "'%s' names no device: write host=8G or gpu0=20G", item);
     if (sign)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory by device, and the part of it that engines may use. Devices are `host`, then `gpu0`, `gpu1`, …
+ * Memory by device, and the part of it that engines may use. At the start devices are `host`, then `gpu0`, `gpu1`, …
  * in NVML's numbering (nvml.h; `gpu0.0`, `gpu0.1`, … are the MIG instances of a card), then cards of other
- * vendors (drm.h), numbered on in the order of their PCI addresses.
+ * vendors (drm.h), numbered on in the order of their PCI addresses. Cards that come later follow
+ * (device_table.h): they are looked for when a reading follows memory_rest(), and while a device does not answer.
  *
  * Readings block while the kernel or a driver does not answer. The daemon reads in its thread pool only
  * (server/sampler), one reading at a time: nothing here is locked.
@@ -16,20 +17,24 @@
 #include <sys/types.h>
 
 #include "base/error.h"
-#include "engine/card.h"
-
-#define MEMORY_DEVICES_MAX 17 /* the host and 16 GPUs */
+#include "engine/device_table.h"
 
 struct memory_device {
     char name[16];      /* `host`, `gpu0`, `gpu0.1`, … */
     uint64_t total;     /* 0: the device does not report it now */
     uint64_t available; /* host: MemAvailable; GPU: free memory as its driver reports it */
+    /* Of a card; `total` is what it had, `available` is 0: */
+    bool silent; /* it does not answer now */
+    bool gone;   /* there is no such card now */
 };
 
 struct memory_figures {
     struct memory_device device[MEMORY_DEVICES_MAX];
-    size_t n;               /* at least 1: device[0] is the host */
-    bool silent;            /* a card does not answer: what processes hold there is not known */
+    size_t n;    /* at least 1: device[0] is the host. Never less than in an earlier reading */
+    bool silent; /* a card does not answer: what processes hold there is not known */
+    bool
+        complete; /* every card reports its memory. Otherwise engines may hold some that no figure shows */
+    uint64_t version;       /* of `cards` and their devices: another one when these are others */
     struct card_list cards; /* whose memory it is, and those that report none */
 };
 
@@ -45,12 +50,8 @@ void memory_init(void);
 /* The same with /proc and /sys taken from a folder (tests); `root` stays the caller's. */
 void memory_init_at(const char *root);
 void memory_finish(void);
-/* Lets go of the cards until the next reading, so that they may sleep. */
+/* Lets go of the cards until the next reading, so that they may sleep. That one looks for new cards. */
 void memory_rest(void);
-bool memory_has_gpu(void);
-/* Whether every card of this machine reports its memory. Otherwise engines may hold memory that no figure
- * shows. */
-bool memory_is_complete(void);
 
 /* Where a control group limits the host's memory, the host's figures are the group's (cgroup.h). */
 void memory_read(struct memory_figures *out);

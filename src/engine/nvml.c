@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "engine/memory.h"
 
 /* The part of NVML's interface that is used, declared here so that the build needs no header of NVIDIA.
  * Names and layouts: NVIDIA's "NVML API Reference Guide"; a layout that changes gets a new name (_v2). */
 
 #define NVML_OK 0
+#define NVML_DRIVER_NOT_LOADED 9
 #define NVML_INSUFFICIENT_SIZE 7
 #define NVML_NOT_AVAILABLE ((unsigned long long)-1) /* of usedGpuMemory */
 #define NVML_MIG_ENABLED 1
@@ -53,17 +53,11 @@ static struct {
     int (*mig_max)(nvml_handle device, unsigned *count);
     int (*mig_by_index)(nvml_handle device, unsigned index, nvml_handle *instance);
 
-    struct {
-        nvml_handle handle; /* valid while NVML is awake; NULL: the card has gone */
-        char uuid[48];      /* empty: not known */
-        uint64_t total;
-        bool lost;         /* it does not answer, and the log says so */
-        unsigned card;     /* NVML's number */
-        unsigned instance; /* 0, or 1 + the number of the MIG instance */
-    } device[MEMORY_DEVICES_MAX];
-    size_t devices;
+    nvml_handle handle[CARDS_MAX]; /* by index, valid while NVML is awake */
+    size_t found;
     unsigned cards;
-    bool silent; /* a card's memory is in no device */
+    bool unloaded;                      /* its driver is not: there is no card */
+    bool told_no_library, told_no_init; /* the log says so */
 } nvml;
 
 /* --- the library */
@@ -96,8 +90,9 @@ static bool open_library(void)
 {
     const char *name = getenv("HOSTLER_NVML");
     nvml.library = dlopen(name ? name : "libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!nvml.library && name)
+    if (!nvml.library && name && !nvml.told_no_library)
         log_warn("HOSTLER_NVML: %s", dlerror());
+    nvml.told_no_library = !nvml.library;
     return nvml.library;
 }
 
@@ -108,116 +103,37 @@ static void close_library(void)
     nvml.library = NULL;
 }
 
-static bool load(void)
+/* A driver that was updated meanwhile wants its own library. */
+static int init(void)
 {
-    if (!open_library())
-        return false;
-    nvml.awake = load_symbols() && nvml.init() == NVML_OK;
-    if (nvml.awake)
-        return true;
-    log_warn("NVML is installed but does not work: memory of GPUs is not taken into account");
+    int rc = nvml.library ? nvml.init() : -1;
+    if (rc == NVML_OK)
+        return rc;
     close_library();
-    return false;
+    return open_library() && load_symbols() ? nvml.init() : -1;
 }
 
-/* --- cards */
-
-struct search {
-    struct card_list *cards;
-    size_t first, max; /* of memory_figures.device */
-};
-
-static void get_text(nvml_text_fn *get, nvml_handle handle, char *out, size_t size)
+void nvml_wake(void)
 {
-    char text[96];
-    bool found = get && get(handle, text, sizeof text) == NVML_OK;
-    snprintf(out, size, "%.*s", (int)size - 1, found ? text : "");
-}
-
-static void get_address(nvml_handle handle, unsigned number, struct card *out)
-{
-    struct nvml_pci pci = {
-        .bus = number}; /* without an address NVML's order, which is that of addresses */
-    if (nvml.pci && nvml.pci(handle, &pci) != NVML_OK)
-        pci = (struct nvml_pci){.bus = number};
-    snprintf(out->pci, sizeof out->pci, "%04x:%02x:%02x.0", pci.domain, pci.bus & 0xff,
-             pci.device & 0x1f);
-}
-
-/* Its index in memory_figures; 0: it reports no memory, or there are too many. */
-static uint8_t add_device(const struct search *s, nvml_handle handle, unsigned card,
-                          unsigned instance, uint64_t *total)
-{
-    struct nvml_memory figures;
-    if (nvml.devices == s->max || nvml.memory(handle, &figures) != NVML_OK) {
-        nvml.silent = true;
-        return 0;
-    }
-    nvml.device[nvml.devices].handle = handle;
-    nvml.device[nvml.devices].card = card;
-    nvml.device[nvml.devices].instance = instance;
-    get_text(nvml.uuid, handle, nvml.device[nvml.devices].uuid,
-             sizeof nvml.device[nvml.devices].uuid);
-    *total = nvml.device[nvml.devices].total = figures.total;
-    return (uint8_t)(s->first + nvml.devices++);
-}
-
-static bool is_partitioned(nvml_handle handle)
-{
-    unsigned now = 0, pending;
-    return nvml.mig_mode && nvml.mig_max && nvml.mig_by_index &&
-           nvml.mig_mode(handle, &now, &pending) == NVML_OK && now == NVML_MIG_ENABLED;
-}
-
-static void add_instances(const struct search *s, nvml_handle handle, unsigned number,
-                          struct card *card)
-{
-    unsigned most = 0;
-    if (!card || nvml.mig_max(handle, &most) != NVML_OK)
+    if (nvml.awake)
         return;
-    for (unsigned i = 0; i < most; i++) {
-        nvml_handle instance;
-        struct card c = *card;
-        if (nvml.mig_by_index(handle, i, &instance) != NVML_OK)
-            continue; /* numbers may have gaps */
-        c.partitioned = false;
-        c.instance = true;
-        get_text(nvml.uuid, instance, c.uuid, sizeof c.uuid);
-        c.device = add_device(s, instance, number, i + 1, &c.total);
-        if (!card->device)
-            card->device = c.device;
-        card_list_add(s->cards, &c);
-    }
+    int rc = init();
+    bool broken = nvml.library && rc != NVML_OK;
+    nvml.awake = rc == NVML_OK;
+    nvml.unloaded = rc == NVML_DRIVER_NOT_LOADED;
+    if (broken && !nvml.told_no_init)
+        log_warn("NVML is installed but does not work: memory of GPUs is not taken into account");
+    nvml.told_no_init = broken;
+    if (broken)
+        close_library();
 }
 
-/* A card that does not report its memory has no device: on small boards it uses the host's. */
-static void add_card(const struct search *s, unsigned number)
+void nvml_rest(void)
 {
-    nvml_handle handle;
-    struct card card = {.vendor = CARD_NVIDIA};
-    if (nvml.by_index(number, &handle) != NVML_OK) {
-        nvml.silent = true;
-        return;
-    }
-    get_address(handle, number, &card);
-    get_text(nvml.uuid, handle, card.uuid, sizeof card.uuid);
-    get_text(nvml.product, handle, card.product, sizeof card.product);
-    card.partitioned = is_partitioned(handle);
-    if (card.partitioned)
-        add_instances(s, handle, number, card_list_add(s->cards, &card));
-    else {
-        card.device = add_device(s, handle, number, 0, &card.total);
-        card_list_add(s->cards, &card);
-    }
-}
-
-void nvml_open(struct card_list *cards, size_t first, size_t max)
-{
-    const struct search s = {.cards = cards, .first = first, .max = max};
-    if (!load() || nvml.count(&nvml.cards) != NVML_OK)
-        return;
-    for (unsigned i = 0; i < nvml.cards; i++)
-        add_card(&s, i);
+    if (nvml.awake)
+        nvml.shutdown();
+    nvml.awake = false;
+    nvml.found = 0;
 }
 
 void nvml_close(void)
@@ -227,9 +143,93 @@ void nvml_close(void)
     memset(&nvml, 0, sizeof nvml);
 }
 
-size_t nvml_devices(void)
+/* --- cards */
+
+static void get_text(nvml_text_fn *get, nvml_handle handle, char *out, size_t size)
 {
-    return nvml.devices;
+    char text[96];
+    bool found = get && get(handle, text, sizeof text) == NVML_OK;
+    snprintf(out, size, "%.*s", (int)size - 1, found ? text : "");
+}
+
+/* Where the library tells none NVML's number counts, which is in the order of addresses. False: it does not answer. */
+static bool get_address(nvml_handle handle, unsigned number, struct card *out)
+{
+    struct nvml_pci pci = {.bus = number};
+    if (nvml.pci && nvml.pci(handle, &pci) != NVML_OK)
+        return false;
+    snprintf(out->pci, sizeof out->pci, "%04x:%02x:%02x.0", pci.domain, pci.bus & 0xff,
+             pci.device & 0x1f);
+    return true;
+}
+
+/* NULL when there are too many. */
+static struct card *add(struct card_list *out, nvml_handle handle, const struct card *card)
+{
+    struct nvml_memory figures;
+    struct card *added = card_list_add(out, card);
+    if (!added)
+        return NULL;
+    bool reports = !card->partitioned && nvml.memory(handle, &figures) == NVML_OK;
+    added->total = reports ? figures.total : 0;
+    nvml.handle[nvml.found++] = handle;
+    return added;
+}
+
+static bool is_partitioned(nvml_handle handle)
+{
+    unsigned now = 0, pending;
+    return nvml.mig_mode && nvml.mig_max && nvml.mig_by_index &&
+           nvml.mig_mode(handle, &now, &pending) == NVML_OK && now == NVML_MIG_ENABLED;
+}
+
+/* Numbers may have gaps. */
+static void add_instances(struct card_list *out, nvml_handle handle, const struct card *whole)
+{
+    unsigned most = 0;
+    if (nvml.mig_max(handle, &most) != NVML_OK)
+        return;
+    for (unsigned i = 0; i < most; i++) {
+        nvml_handle instance;
+        struct card card = *whole;
+        if (nvml.mig_by_index(handle, i, &instance) != NVML_OK)
+            continue;
+        card.partitioned = false;
+        card.instance = true;
+        card.number = i;
+        get_text(nvml.uuid, instance, card.uuid, sizeof card.uuid);
+        add(out, instance, &card);
+    }
+}
+
+/* False: the card does not answer. One that does not report its memory is a card all the same: on small boards it uses the
+ * host's. */
+static bool add_card(struct card_list *out, unsigned number)
+{
+    nvml_handle handle;
+    struct card card = {.vendor = CARD_NVIDIA, .number = number};
+    if (nvml.by_index(number, &handle) != NVML_OK || !get_address(handle, number, &card))
+        return false;
+    get_text(nvml.uuid, handle, card.uuid, sizeof card.uuid);
+    get_text(nvml.product, handle, card.product, sizeof card.product);
+    card.partitioned = is_partitioned(handle);
+    if (add(out, handle, &card) && card.partitioned)
+        add_instances(out, handle, &card);
+    return true;
+}
+
+bool nvml_find(struct card_list *out)
+{
+    bool all = true;
+    nvml.found = 0;
+    nvml.cards = 0;
+    if (!nvml.awake)
+        return nvml.unloaded;
+    if (nvml.count(&nvml.cards) != NVML_OK)
+        return false;
+    for (unsigned i = 0; i < nvml.cards; i++)
+        all &= add_card(out, i);
+    return all;
 }
 
 unsigned nvml_cards(void)
@@ -237,110 +237,20 @@ unsigned nvml_cards(void)
     return nvml.cards;
 }
 
-bool nvml_is_complete(void)
+/* --- figures */
+
+/* NULL: it is not taken now. */
+static nvml_handle handle_of(size_t index)
 {
-    return nvml.devices && !nvml.silent;
+    return nvml.awake && index < nvml.found ? nvml.handle[index] : NULL;
 }
 
-/* --- rest */
-
-void nvml_rest(void)
+bool nvml_memory(size_t index, uint64_t *total, uint64_t *available)
 {
-    if (nvml.awake)
-        nvml.shutdown();
-    nvml.awake = false;
-}
-
-/* Handles are new after each init(), and so may be the numbers of cards. */
-static void take_again(nvml_handle handle)
-{
-    char uuid[48];
-    get_text(nvml.uuid, handle, uuid, sizeof uuid);
-    for (size_t i = 0; i < nvml.devices; i++)
-        if (*uuid && strcmp(nvml.device[i].uuid, uuid) == 0)
-            nvml.device[i].handle = handle;
-}
-
-static void take_card_again(unsigned number)
-{
-    nvml_handle handle, instance;
-    unsigned most = 0;
-    if (nvml.by_index(number, &handle) != NVML_OK)
-        return;
-    take_again(handle);
-    for (size_t i = 0; i < nvml.devices; i++) /* of a driver that tells no UUID */
-        if (!*nvml.device[i].uuid && nvml.device[i].card == number)
-            nvml.device[i].handle = handle;
-    if (is_partitioned(handle) && nvml.mig_max(handle, &most) == NVML_OK)
-        for (unsigned i = 0; i < most; i++)
-            if (nvml.mig_by_index(handle, i, &instance) == NVML_OK)
-                take_again(instance);
-}
-
-/* A driver that was updated meanwhile wants its own library. */
-static bool init_again(void)
-{
-    if (nvml.library && nvml.init() == NVML_OK)
-        return true;
-    close_library();
-    return open_library() && load_symbols() && nvml.init() == NVML_OK;
-}
-
-static bool is_any_lost(void)
-{
-    for (size_t i = 0; i < nvml.devices; i++)
-        if (!nvml.device[i].handle)
-            return true;
-    return false;
-}
-
-void nvml_wake(void)
-{
-    unsigned n = 0;
-    if (!nvml.devices)
-        return;
-    if (!nvml.awake) {
-        for (size_t i = 0; i < nvml.devices; i++)
-            nvml.device[i].handle = NULL;
-        nvml.awake = init_again();
-    }
-    if (nvml.awake && is_any_lost() && nvml.count(&n) == NVML_OK)
-        for (unsigned i = 0; i < n; i++)
-            take_card_again(i);
-}
-
-/* --- devices */
-
-void nvml_name(size_t device, char *out, size_t size)
-{
-    unsigned card = nvml.device[device].card, instance = nvml.device[device].instance;
-    if (instance)
-        snprintf(out, size, "gpu%u.%u", card, instance - 1);
-    else
-        snprintf(out, size, "gpu%u", card);
-}
-
-static void tell(size_t device, bool lost)
-{
-    char name[16];
-    nvml_name(device, name, sizeof name);
-    if (lost)
-        log_warn("%s does not answer any more: no model is placed there until it does", name);
-    else
-        log_info("%s answers again", name);
-    nvml.device[device].lost = lost;
-}
-
-bool nvml_memory(size_t device, uint64_t *total, uint64_t *available)
-{
-    struct nvml_memory figures = {.total = nvml.device[device].total};
-    nvml_handle handle = nvml.awake ? nvml.device[device].handle : NULL;
-    const bool answers = handle && nvml.memory(handle, &figures) == NVML_OK;
-    if (!answers)
-        nvml.device[device].handle = NULL;
-    if (answers == nvml.device[device].lost)
-        tell(device, !answers);
-    *total = figures.total;
+    struct nvml_memory figures;
+    nvml_handle handle = handle_of(index);
+    bool answers = handle && nvml.memory(handle, &figures) == NVML_OK;
+    *total = answers ? figures.total : 0;
     *available = answers ? figures.free : 0;
     return answers;
 }
@@ -382,9 +292,9 @@ static uint64_t bytes_listed(nvml_processes_fn *list, nvml_handle device, pid_t 
     return sum.bytes;
 }
 
-uint64_t nvml_of_process(size_t device, pid_t pid)
+uint64_t nvml_of_process(size_t index, pid_t pid)
 {
-    nvml_handle handle = nvml.awake ? nvml.device[device].handle : NULL;
+    nvml_handle handle = handle_of(index);
     if (!handle)
         return 0;
     /* A process that computes and draws is in both lists, with the same figure. */
@@ -411,11 +321,9 @@ static void add_pid(const struct nvml_process *p, void *ctx)
 size_t nvml_processes(pid_t *out, size_t max)
 {
     struct pids pids = {.v = out, .max = max};
-    for (size_t i = 0; nvml.awake && i < nvml.devices; i++) {
-        if (!nvml.device[i].handle)
-            continue;
-        each_listed(nvml.compute_processes, nvml.device[i].handle, add_pid, &pids);
-        each_listed(nvml.graphics_processes, nvml.device[i].handle, add_pid, &pids);
+    for (size_t i = 0; nvml.awake && i < nvml.found; i++) {
+        each_listed(nvml.compute_processes, nvml.handle[i], add_pid, &pids);
+        each_listed(nvml.graphics_processes, nvml.handle[i], add_pid, &pids);
     }
     return pids.n;
 }

@@ -56,20 +56,34 @@ static uint64_t share_of_growth(const struct budget *b, unsigned engines)
     return readable(share < GROWTH_MOST ? share : GROWTH_MOST);
 }
 
+/* By the names of devices: those that come later may have a limit, too. */
+static void set_devices(struct budget *b, const struct config *c)
+{
+    b->version = b->snapshot->figures.version;
+    b->devices = c->classic || c->memory_off ? 0 : b->snapshot->figures.n;
+    for (size_t d = 0; d < b->snapshot->figures.n; d++)
+        b->limit[d] = memory_limit_of(&c->memory, b->snapshot->figures.device[d].name);
+}
+
+bool budget_take_snapshot(struct budget *b, const struct config *c, const struct snapshot *snapshot)
+{
+    b->snapshot = snapshot;
+    if (snapshot->figures.version == b->version)
+        return false;
+    set_devices(b, c);
+    return true;
+}
+
 int budget_init(struct budget *b, const struct config *c, const struct snapshot *snapshot,
                 struct error *err)
 {
     char names[256];
     *b = (struct budget){.snapshot = snapshot};
-    for (size_t i = 0; i < c->memory.n; i++) {
-        const struct memory_limit *limit = &c->memory.limit[i];
-        size_t d = find_device(b, limit->name);
-        if (d == b->snapshot->figures.n)
+    for (size_t i = 0; i < c->memory.n; i++)
+        if (find_device(b, c->memory.limit[i].name) == b->snapshot->figures.n)
             return error_set(err, -ENODEV, "--memory: there is no device '%s' here; there is %s",
-                             limit->name, device_names(b, names, sizeof names));
-        b->limit[d] = limit->bytes;
-    }
-    b->devices = c->classic || c->memory_off ? 0 : b->snapshot->figures.n;
+                             c->memory.limit[i].name, device_names(b, names, sizeof names));
+    set_devices(b, c);
     b->growth = share_of_growth(b, c->models_max);
     return 0;
 }
@@ -91,6 +105,8 @@ const struct memory_figures *budget_machine(const struct budget *b)
 uint64_t budget_ceiling(const struct budget *b, size_t device)
 {
     const struct memory_device *d = &b->snapshot->figures.device[device];
+    if (d->gone)
+        return 0;
     if (!d->total)
         return b->limit[device] ? b->limit[device] : SCHED_UNLIMITED;
     return memory_ceiling(d, b->limit[device], memory_margin(d));
@@ -136,9 +152,19 @@ static void count_at_least(const struct budget *b, struct instance *i,
         i->sched.footprint.bytes[d] = max(given->bytes[d], i->most.bytes[d]);
 }
 
+static void count_what_it_holds(const struct budget *b, struct instance *i)
+{
+    for (size_t d = 0; d < b->devices; d++)
+        i->sched.footprint.bytes[d] = max(i->sched.footprint.bytes[d], i->most.bytes[d]);
+}
+
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use)
 {
     struct model *m = i->model;
+    if (i->cards != b->version) {
+        count_what_it_holds(b, i);
+        return;
+    }
     if (m->learned.footprint.source == FOOTPRINT_GIVEN)
         m->learned.footprint.alone = false; /* it was loaded */
     if (m->learned.footprint.source == FOOTPRINT_GIVEN && !i->sched.outdated)
@@ -177,6 +203,11 @@ void budget_correct(const struct budget *b, struct instance *i, const struct mem
     const struct footprint *f = &i->model->learned.footprint;
     if (!b->devices || i->sched.outdated)
         return;
+    if (i->cards != b->version) {
+        for (size_t d = 0; d < b->devices; d++)
+            i->sched.footprint.bytes[d] = max(i->sched.footprint.bytes[d], use->bytes[d]);
+        return;
+    }
     uint64_t expected = on_cards(b, f->bytes), held = on_cards(b, use->bytes);
     uint64_t to_come = expected > held ? expected - held : 0;
     for (size_t d = 0; d < b->devices; d++) {
@@ -226,19 +257,22 @@ static uint64_t least_on(const struct budget *b, const struct model *m, const st
 /*
  * What exceeds the budget is cut to it, as far as the model then still loads: it gets all there is, when no
  * other engine is left. With a limit the load's certain part stays, so that the model is refused where that
- * exceeds the limit. Without one (budget.h) the same goes for a device that could never hold that part.
+ * exceeds the limit. Without one (budget.h) the same goes for a device that could never hold that part. Nothing is placed on
+ * a card that does not answer, or is not there.
  */
 static uint64_t bytes_on(const struct budget *b, const struct model *m, const struct footprint *f,
                          size_t device)
 {
     uint64_t bytes = most_on(f, device), room = budget_capacity(b, device);
-    uint64_t total = b->snapshot->figures.device[device].total;
+    const struct memory_device *d = &b->snapshot->figures.device[device];
+    if (d->silent || d->gone)
+        return bytes;
     if (b->limit[device] && device == 0)
         room = subtract(room, f->mapped);
     if (bytes <= room)
         return bytes;
     uint64_t least = least_on(b, m, f, device);
-    if (b->limit[device] || (device == 0 && least > total))
+    if (b->limit[device] || (device == 0 && least > d->total))
         return least > room ? least : room;
     return room;
 }
@@ -344,6 +378,9 @@ static char *advice_on(const struct budget *b, const struct model *m, size_t d, 
     const char *link = hint ? ", or " : "";
     if (!hint)
         hint = "";
+    if (device->gone)
+        return mem_printf("bring back the card of %s, or let the model use another one",
+                          device->name);
     if (asked <= budget_ceiling(b, d))
         return mem_printf(
             "%s%sunload or unpin other models, or free memory that other programs use", hint, link);
@@ -364,6 +401,13 @@ char *budget_advice(struct budget *b, const struct model *m, const struct footpr
     return mem_strdup("unload or unpin other models");
 }
 
+static const char *limit_note(const struct budget *b, size_t device)
+{
+    if (b->snapshot->figures.device[device].gone)
+        return " (the card is gone)";
+    return b->limit[device] ? " (--memory)" : "";
+}
+
 char *budget_explain(struct budget *b, const struct model *m, const char *pinned)
 {
     const struct footprint *f = &m->learned.footprint;
@@ -376,8 +420,8 @@ char *budget_explain(struct budget *b, const struct model *m, const char *pinned
                 "%.2f GiB at most%s%s%s; %s",
                 m->entry->id, (double)needs / GIB, b->snapshot->figures.device[d].name,
                 footprint_source_name(f->source), (double)budget_capacity(b, d) / GIB,
-                (double)budget_ceiling(b, d) / GIB, b->limit[d] ? " (--memory)" : "",
-                pinned ? "; pinned: " : "", pinned ? pinned : "", advice);
+                (double)budget_ceiling(b, d) / GIB, limit_note(b, d), pinned ? "; pinned: " : "",
+                pinned ? pinned : "", advice);
     }
     if (text)
         text = with_doubt(text, f);

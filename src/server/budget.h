@@ -30,19 +30,23 @@ struct budget_file;
 
 struct budget {
     size_t devices;                     /* 0: memory is not taken into account */
+    uint64_t version;                   /* of the cards: memory_figures.version */
     uint64_t limit[MEMORY_DEVICES_MAX]; /* --memory; 0: none was given */
     uint64_t growth;                    /* see budget_growth() */
     const struct snapshot *snapshot;    /* the last one; never NULL */
     struct budget_file *files;          /* a table */
 };
 
-/* -ENODEV: --memory names a device that `snapshot` does not have. */
+/* -ENODEV: --memory names a device that `snapshot` does not have. `c` outlives it. */
 int budget_init(struct budget *b, const struct config *c, const struct snapshot *snapshot,
                 struct error *err) __attribute__((warn_unused_result));
 void budget_finish(struct budget *b);
+/* A newer snapshot. True: cards came or went, so that what was found out of models is of other ones. */
+bool budget_take_snapshot(struct budget *b, const struct config *c,
+                          const struct snapshot *snapshot);
 /* The devices that count; NULL: memory is not taken into account. */
 const struct memory_figures *budget_machine(const struct budget *b);
-/* What engines may use on a device when no other program uses memory. */
+/* What engines may use on a device when no other program uses memory; 0 where there is no such card now. */
 uint64_t budget_ceiling(const struct budget *b, size_t device);
 /* What they may use there now, as of the snapshot. */
 uint64_t budget_capacity(const struct budget *b, size_t device);
@@ -52,7 +56,8 @@ uint64_t budget_capacity(const struct budget *b, size_t device);
  * of a model whose share changed would have to be replaced. NULL: engines are left alone, as memory does not count.
  */
 const uint64_t *budget_growth(const struct budget *b);
-/* The memory that a ready engine uses replaces the estimate of its model's footprint. */
+/* The memory that a ready engine uses replaces the estimate of its model's footprint, unless cards came or went since its start: it counts
+ * for what it holds then, and the next one may be spread otherwise. */
 void budget_learn(const struct budget *b, struct instance *i, const struct memory_use *use);
 /* An engine that loads holds more of a device than was counted for it: that counts. Where it exceeds what is expected
  * on a card by more than a driver's context, all that is still to come counts there, too, as the estimate is wrong.

@@ -303,6 +303,7 @@ static void on_reload_done(struct reload *r)
     if (d->reloading) /* the running reading may have begun before this signal */
         refresh_leave(d->refresh, &d->reloaded);
     d->reloading = true;
+    host_find_cards(d->host);
     refresh_request(d->refresh, &d->reloaded);
     if (d->reload_again)
         reload(d);

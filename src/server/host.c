@@ -299,7 +299,7 @@ static void init_scheduler(struct host *h)
         .models_max = c->classic ? 0 : c->models_max,
         .max_queue = c->max_queue,
         .devices = (unsigned)h->budget.devices,
-        .overlap = h->budget.devices && memory_is_complete(),
+        .overlap = h->budget.devices && h->budget.snapshot->figures.complete,
         /* With less beside an engine that ends, the next one would fit itself to too little. */
         .spare = c->engine.kind->memory_margin,
         .max_wait_ms = c->max_wait_ms,
@@ -373,6 +373,12 @@ struct fitter *host_fitter(const struct host *h)
 struct sampler *host_sampler(const struct host *h)
 {
     return h->sampler;
+}
+
+void host_find_cards(struct host *h)
+{
+    h->figures_until = 0;
+    sampler_find_cards(h->sampler);
 }
 
 const struct snapshot *host_snapshot(const struct host *h)

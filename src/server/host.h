@@ -112,6 +112,8 @@ struct state_writes host_state_writes(const struct host *h);
 const struct history *host_history(const struct host *h);
 struct fitter *host_fitter(const struct host *h);
 struct sampler *host_sampler(const struct host *h);
+/* Looks for cards that have come; what is placed waits for that. */
+void host_find_cards(struct host *h);
 /* The machine's figures as they were last read, never NULL; valid until the loop's next turn. */
 const struct snapshot *host_snapshot(const struct host *h);
 /* For what is counted over all engines. */

@@ -102,7 +102,7 @@ void instance_broken(struct instance *i)
 static void keep_learned(const struct instance *i)
 {
     struct host *host = i->model->host;
-    if (!i->sched.outdated)
+    if (!i->sched.outdated && i->cards == host->budget.version)
         learned_keep(host->state, &host->budget, i->model);
 }
 
@@ -428,6 +428,7 @@ void instance_spawn(struct instance *i, struct model *m, const struct host_reque
 {
     struct error err;
     i->model = m;
+    i->cards = m->host->budget.version;
     instance_set_launch(i, m->launch);
     take_cause(i, cause);
     int rc = start(i, &err);

@@ -35,6 +35,7 @@ struct instance {
     bool broken;                    /* it is being stopped because it does not answer */
     bool measured;                  /* its memory was read after it was ready */
     struct memory_use most;         /* by those readings */
+    uint64_t cards;                 /* budget.version when it was started */
     uint64_t oom_kills;             /* the kernel's count before its start (memory.h) */
     struct sampler_process process; /* until it is reaped */
     /* Its stop waits for a last reading of its memory; or, if SIGKILL ended it while it loaded, its GONE waits

@@ -29,11 +29,12 @@ void launch_facts_cards(const struct engine_launch *launch, const struct memory_
 {
     struct sink to = {each, ctx};
     device_view_variables(&launch->env, environ, pass_variable, &to);
-    for (size_t c = 0; c < machine->cards.n; c++) {
-        const struct card *card = &machine->cards.card[c];
-        if (!card->device)
-            continue;
-        each(machine->device[card->device].name, ctx);
-        each(*card->uuid ? card->uuid : card->pci, ctx);
-    }
+    for (size_t d = 1; d < machine->n; d++) /* a driver's own order may change */
+        for (size_t c = 0; c < machine->cards.n; c++) {
+            const struct card *card = &machine->cards.card[c];
+            if (card->device != d)
+                continue;
+            each(machine->device[d].name, ctx);
+            each(*card->uuid ? card->uuid : card->pci, ctx);
+        }
 }

@@ -75,15 +75,19 @@ static bool is_size(const json_t *bytes)
 /* False: the devices are others than those of the record. */
 static bool recall_bytes(const struct budget *b, const json_t *memory, uint64_t *out)
 {
-    if (json_object_size(memory) != b->devices)
-        return false; /* a device is gone: its part will be on another one */
+    size_t present = 0;
     for (size_t d = 0; d < b->devices; d++) {
-        json_t *bytes = json_object_get(memory, b->snapshot->figures.device[d].name);
+        const struct memory_device *device = &b->snapshot->figures.device[d];
+        json_t *bytes = json_object_get(memory, device->name);
+        if (device->gone)
+            continue;
         if (!is_size(bytes))
             return false; /* a new device */
         out[d] = (uint64_t)json_integer_value(bytes);
+        present++;
     }
-    return b->devices;
+    /* Else a device is gone: its part will be on another one. */
+    return present && json_object_size(memory) == present;
 }
 
 /* NULL unless all of it is sound. */
@@ -166,8 +170,9 @@ static json_t *memory_of(const struct budget *b, const uint64_t *bytes)
 {
     json_t *memory = json_object();
     for (size_t d = 0; d < b->devices; d++)
-        json_object_set_new(memory, b->snapshot->figures.device[d].name,
-                            json_integer((json_int_t)bytes[d]));
+        if (!b->snapshot->figures.device[d].gone)
+            json_object_set_new(memory, b->snapshot->figures.device[d].name,
+                                json_integer((json_int_t)bytes[d]));
     return memory;
 }
 

@@ -121,6 +121,15 @@ void model_configure(struct model *m)
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &m->sched});
 }
 
+void model_follow_cards(struct model *m)
+{
+    struct budget *b = &m->host->budget;
+    forget_footprint(m);
+    budget_apply_preset(b, m);
+    if (b->devices && (model_instance(m) || model_waits(m)))
+        budget_set_next(b, m);
+}
+
 void model_estimate(const struct model *m, const struct memory_figures *machine,
                     struct footprint *out)
 {

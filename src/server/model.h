@@ -43,6 +43,9 @@ void model_destroy(struct model *m);
 /* Takes over what the presets say now. A changed command line replaces its engine. */
 void model_configure(struct model *m);
 
+/* Cards came or went: what it takes is found out anew. */
+void model_follow_cards(struct model *m);
+
 /* By the arithmetic of its kind. `machine`: as in engine_question. */
 void model_estimate(const struct model *m, const struct memory_figures *machine,
                     struct footprint *out);

@@ -63,12 +63,26 @@ static void learn_from_all(const struct host *host)
         instance_learn(container_of(i, struct instance, sched));
 }
 
+/* What was found out of models is of the cards that there were. */
+static void follow_cards(struct host *host)
+{
+    struct model *m;
+    TAILQ_FOREACH (m, &host->models, link)
+        if (!m->entry->removed)
+            model_follow_cards(m);
+}
+
 static void on_published(void *ctx)
 {
     struct host *host = ctx;
-    host->budget.snapshot = sampler_snapshot(host->sampler);
+    struct budget *b = &host->budget;
+    bool others = budget_take_snapshot(b, host->config, sampler_snapshot(host->sampler));
     if (host->closing) /* no instance is left */
         return;
+    host->sched.config.devices = (unsigned)b->devices;
+    host->sched.config.overlap = b->devices && b->snapshot->figures.complete;
+    if (others)
+        follow_cards(host);
     for (size_t d = 0; d < host->budget.devices; d++) {
         host->sched.capacity[d] = budget_capacity(&host->budget, d);
         host->sched.config.ceiling[d] =

@@ -13,6 +13,8 @@ struct reading {
     const struct sampler_source *source;
     uv_work_t work;
     struct snapshot *snapshot; /* being filled in; NULL: it only lets go (rest) */
+    bool rests_first;          /* lets go before */
+    uint64_t began_at;         /* ms */
     struct memory_use *use;    /* scratch for one call of the source */
     pid_t *leader;             /* likewise */
     struct reading_process {
@@ -33,6 +35,7 @@ struct sampler {
     uint64_t numbers;        /* of processes, given so far */
     bool paced;              /* the timer is armed for a change */
     bool rests;              /* rest() was called since the last reading */
+    bool rest_due;           /* the next reading begins with it */
     bool wakes;              /* the reading in flight is the first one after that */
     bool wakes_slowly;       /* so it does not rest any more */
     bool changed;            /* sampler_note_change() since the last reading began */
@@ -84,10 +87,10 @@ static void read_all(struct reading *r)
 static void on_work(uv_work_t *work)
 {
     struct reading *r = work->data;
+    if (!r->snapshot || r->rests_first)
+        r->source->rest();
     if (r->snapshot)
         read_all(r);
-    else
-        r->source->rest();
 }
 
 /* --- readings -----------------------------------------------------------------------------------
@@ -138,7 +141,8 @@ static struct reading *reading_of(struct sampler *s)
             r->snapshot->process[n++].number = p->number;
         }
     r->sampler = s;
-    r->snapshot->began_at = uv_now(s->loop);
+    r->began_at = r->snapshot->began_at = uv_now(s->loop);
+    r->rests_first = s->rest_due && s->source->rest;
     return r;
 }
 
@@ -156,8 +160,8 @@ static bool begin(struct sampler *s)
     }
     s->reading = r;
     s->readings++;
-    s->wakes = s->rests;
-    s->changed = s->rests = false;
+    s->wakes = s->rests || r->rests_first;
+    s->changed = s->rests = s->rest_due = false;
     uv_timer_start(&s->timer, on_limit, s->wakes ? SAMPLER_WAKE_LIMIT_MS : SAMPLER_LIMIT_MS, 0);
     return true;
 }
@@ -194,7 +198,8 @@ static void on_rest(uv_timer_t *timer)
     struct reading *r = TAILQ_EMPTY(&s->processes) ? calloc(1, sizeof *r) : NULL;
     if (!r)
         return;
-    *r = (struct reading){.sampler = s, .source = s->source, .work.data = r};
+    *r = (struct reading){
+        .sampler = s, .source = s->source, .work.data = r, .began_at = uv_now(s->loop)};
     if (uv_queue_work(s->loop, &r->work, on_work, on_rested)) {
         reading_free(r);
         return;
@@ -274,10 +279,10 @@ static void publish(struct sampler *s, struct snapshot *snapshot)
 
 static void note_end_of_reading(struct sampler *s)
 {
+    uint64_t took = uv_now(s->loop) - s->reading->began_at;
     if (s->tell_end)
-        log_info("the memory figures have come after %llu ms",
-                 (unsigned long long)(uv_now(s->loop) - s->reading->snapshot->began_at));
-    if (s->wakes && uv_now(s->loop) - s->reading->snapshot->began_at > SAMPLER_SLOW_MS)
+        log_info("the memory figures have come after %llu ms", (unsigned long long)took);
+    if (s->wakes && took > SAMPLER_SLOW_MS)
         s->wakes_slowly = true;
     if (!s->hangs)
         s->warned = false;
@@ -321,6 +326,9 @@ static void on_rested(uv_work_t *work, int status)
     struct reading *r = work->data;
     struct sampler *s = r->sampler;
     (void)status; /* nobody cancels it */
+    if (s && s->tell_end)
+        log_info("the drivers have let go of the cards after %llu ms",
+                 (unsigned long long)(uv_now(s->loop) - r->began_at));
     reading_free(r);
     if (!s)
         return;
@@ -333,6 +341,19 @@ static void on_rested(uv_work_t *work, int status)
         schedule(s);
 }
 
+static void warn_of_hang(const struct sampler *s)
+{
+    if (!s->reading->snapshot)
+        log_warn("a driver has not let go of the cards, so that they may sleep, within %d s: until "
+                 "it does, decisions are made with the last memory figures",
+                 SAMPLER_LIMIT_MS / 1000);
+    else
+        log_warn(
+            "the kernel or a driver has not told the memory figures within %d s: decisions are "
+            "made with the last ones, until it does",
+            (s->wakes ? SAMPLER_WAKE_LIMIT_MS : SAMPLER_LIMIT_MS) / 1000);
+}
+
 static void on_limit(uv_timer_t *timer)
 {
     struct sampler *s = timer->data;
@@ -343,10 +364,7 @@ static void on_limit(uv_timer_t *timer)
     }
     s->tell_end = !s->warned;
     if (!s->warned)
-        log_warn(
-            "the kernel or a driver has not told the memory figures within %d s: decisions are "
-            "made with the last ones, until it does",
-            (s->wakes ? SAMPLER_WAKE_LIMIT_MS : SAMPLER_LIMIT_MS) / 1000);
+        warn_of_hang(s);
     s->warned = true;
     answer(s, UINT64_MAX);
 }
@@ -401,9 +419,14 @@ const struct snapshot *sampler_snapshot(const struct sampler *s)
     return s->snapshot;
 }
 
+static bool finds_cards(const struct sampler *s)
+{
+    return s->rest_due || (s->reading && s->reading->rests_first);
+}
+
 bool sampler_is_fresh(const struct sampler *s)
 {
-    return uv_now(s->loop) - s->snapshot->began_at < SAMPLER_FRESH_MS;
+    return !finds_cards(s) && uv_now(s->loop) - s->snapshot->began_at < SAMPLER_FRESH_MS;
 }
 
 bool sampler_is_current(const struct sampler *s)
@@ -435,6 +458,12 @@ void sampler_refresh(struct sampler *s)
 {
     s->wanted = s->readings + 1;
     schedule(s);
+}
+
+void sampler_find_cards(struct sampler *s)
+{
+    s->rest_due = true;
+    sampler_refresh(s);
 }
 
 void sampler_note_change(struct sampler *s)

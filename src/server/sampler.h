@@ -22,10 +22,11 @@
 
 #include "server/snapshot.h"
 
-#define SAMPLER_FRESH_MS 250  /* how long a snapshot serves for a decision */
-#define SAMPLER_PACE_MS 1000  /* from a change to the reading that nobody asked for */
-#define SAMPLER_REST_MS 5000  /* from the last reading to rest(), when no engine runs */
-#define SAMPLER_LIMIT_MS 2000 /* of a reading, until its questions are answered without it */
+#define SAMPLER_FRESH_MS 250 /* how long a snapshot serves for a decision */
+#define SAMPLER_PACE_MS 1000 /* from a change to the reading that nobody asked for */
+#define SAMPLER_REST_MS 5000 /* from the last reading to rest(), when no engine runs */
+#define SAMPLER_LIMIT_MS                                                                           \
+    2000 /* of a reading, or of rest(), until questions are answered without it */
 #define SAMPLER_WAKE_LIMIT_MS                                                                      \
     10000                    /* of the one after rest(): a card that slept may take 2 s to wake */
 #define SAMPLER_SLOW_MS 1000 /* who takes longer to wake rests no more */
@@ -39,7 +40,7 @@ struct sampler_source {
     void (*engines)(const pid_t *leaders, size_t n, struct memory_use *out);
     uint64_t (*oom_kills)(void);
     uint64_t (*stalled)(void); /* memory_stalled() */
-    void (*rest)(void);        /* lets go of what is held between readings */
+    void (*rest)(void); /* lets go of what is held between readings: the next one finds new cards */
 };
 /* This machine, by engine/memory. Between memory_init() and memory_finish(). */
 extern const struct sampler_source sampler_machine;
@@ -79,7 +80,7 @@ void sampler_close(struct sampler *s, void (*closed)(bool stuck, void *ctx));
 
 /* The last one, never NULL; valid until the loop's next turn. */
 const struct snapshot *sampler_snapshot(const struct sampler *s);
-/* Whether that is young enough for a decision. */
+/* Whether that is young enough for a decision, and no cards are being looked for. */
 bool sampler_is_fresh(const struct sampler *s);
 /* The same, and nothing that sampler_note_change() or sampler_refresh() told came after it. */
 bool sampler_is_current(const struct sampler *s);
@@ -91,6 +92,8 @@ bool sampler_ask(struct sampler *s, struct sampler_question *q,
 void sampler_cancel(struct sampler *s, struct sampler_question *q);
 /* A reading begins as if somebody asked. */
 void sampler_refresh(struct sampler *s);
+/* The same, and it begins with rest(), so that it finds cards that have come. */
+void sampler_find_cards(struct sampler *s);
 /* Figures may have changed: a reading begins within SAMPLER_PACE_MS. */
 void sampler_note_change(struct sampler *s);
 

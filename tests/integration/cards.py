@@ -53,3 +53,21 @@ def blocks(path, n=8, mib=64, ends=32, experts=0, tied=False, **metadata):
         tensors.append((f"blk.{i}.attn_q.weight", mib - experts))
         tensors += [(f"blk.{i}.ffn_{part}_exps.weight", experts // 3) for part in ("gate", "up", "down") if experts]
     return hollow_model(path, tensors, **{"llama.block_count": n, **metadata})
+
+
+class Slots:
+    """The cards of a machine while a daemon runs: slots.hold(cards), as FAKE_NVML_CARDS lists them; slots.env is the daemon's environment."""
+
+    def __init__(self, folder, cards):
+        self.file, self.awake = folder / "nvml", folder / "awake"
+        self.env = {"HOSTLER_NVML": str(NVML), "FAKE_NVML_FILE": str(self.file), "FAKE_NVML_AWAKE": str(self.awake)}
+        self.hold(cards)
+
+    def hold(self, cards):
+        new = self.file.with_suffix(".new")
+        new.write_text(f"\n\n{cards}\n", encoding="ascii")
+        new.rename(self.file)
+
+    def sleep(self):
+        """Whether the daemon has let go of the cards."""
+        return not self.awake.exists()

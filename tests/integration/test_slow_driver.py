@@ -55,6 +55,18 @@ def recover(server, driver):
     until(lambda: free(server.get("/hostler/v1/status")) == 20000, what="the new figure")
 
 
+def test_a_driver_that_does_not_let_go(fake, driver, tmp_path):
+    """It is told as that, not as figures that do not come; what is asked for meanwhile is done."""
+    server = fake(env={**driver.env, "FAKE_NVML_REST": str(driver.lock)}, a={})
+    driver.hangs()
+    until(lambda: "has not let go of the cards" in server.log(), what="the warning")
+    assert WARNING not in server.log()
+    assert server.tokenize("a").status == 200
+    recover(server, driver)
+    assert "the drivers have let go of the cards after" in server.log()
+    assert "figures have come after" not in server.log()
+
+
 def test_health_and_streams_go_on_while_it_hangs(fake, driver):
     server = fake(env=driver.env, a=ENDLESS)
     load(server, "a")

@@ -95,7 +95,7 @@ unsigned top_draw_memory(const struct top *t, unsigned row, unsigned rows, unsig
     for (size_t i = 0; i < N_FIGURES; i++)
         draw_figure(&l, row, i, TABLE_FAINT, figures[i]);
     json_object_foreach (memory, name, device)
-        if (used + 1 < rows)
+        if (used + 1 < rows && !json_is_true(json_object_get(device, "gone")))
             draw_device(t, &l, row + used++, name, device);
     return used + 1; /* and an empty row */
 }

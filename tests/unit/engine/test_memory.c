@@ -32,7 +32,6 @@ static void test_host(void **state)
     memory_init(); /* of the machine that it runs on, so there may be a card */
     memory_read(&m);
     assert_in_range(m.n, 1, MEMORY_DEVICES_MAX);
-    assert_int_equal(memory_has_gpu(), m.n > 1);
     assert_string_equal(m.device[0].name, "host");
     assert_true(m.device[0].total > 64 * MIB);
     assert_in_range(m.device[0].available, 1, m.device[0].total);
@@ -140,7 +139,6 @@ static void test_gpus(void **state)
     setenv("FAKE_NVML_FREE", "1000,2000", 1);
     setenv("FAKE_NVML_PROCESSES", "0:77:100,1:77:300,1:78:5,0:77:11", 1);
     memory_init_at(tree);
-    assert_true(memory_has_gpu());
     memory_read(&m);
     assert_int_equal(m.n, 3);
     assert_string_equal(m.device[1].name, "gpu0");
@@ -157,7 +155,6 @@ static void test_gpus(void **state)
     assert_true(pids[0] == 77 && pids[1] == 78);
     assert_int_equal(memory_gpu_processes(pids, 1), 1);
     memory_finish();
-    assert_false(memory_has_gpu());
     assert_int_equal(memory_gpu_processes(pids, 3), 0);
 }
 
@@ -251,10 +248,20 @@ static void test_cards_that_come_and_go(void **state)
     setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B", 1);
     memory_read(&m);
     assert_int_equal(m.n, 3);
-    assert_true(m.device[1].available == 0 && m.device[2].total == 49152 * MIB && m.silent);
+    assert_true(m.device[1].available == 0 && m.device[1].gone && !m.device[2].gone);
+    assert_true(m.device[2].total == 49152 * MIB && !m.silent && m.cards.n == 1);
+    memory_rest();
     setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B,24576@1:NVIDIA A", 1);
     memory_read(&m);
-    assert_true(m.device[1].available && m.device[2].total == 49152 * MIB && !m.silent);
+    assert_true(m.device[1].available && m.device[2].total == 49152 * MIB && !m.device[1].gone);
+    setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B", 1); /* it fell off the bus while it was in use */
+    memory_read(&m);
+    memory_read(&m);
+    assert_true(m.device[1].total && !m.device[1].available && m.silent && m.cards.n == 2);
+    memory_rest();
+    setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B,24576@1:NVIDIA A", 1);
+    memory_read(&m);
+    assert_true(m.device[1].available && !m.silent);
     memory_rest();
     setenv("FAKE_NVML_BROKEN", "1", 1); /* the driver is being updated */
     memory_read(&m);
@@ -262,6 +269,91 @@ static void test_cards_that_come_and_go(void **state)
     unsetenv("FAKE_NVML_BROKEN");
     memory_read(&m);
     assert_true(m.device[1].available && m.device[2].available && !m.silent);
+    memory_rest();
+    setenv("FAKE_NVML_BROKEN", "9", 1); /* it was unloaded, since no card is left */
+    memory_read(&m);
+    assert_true(m.device[1].gone && m.device[2].gone && !m.silent && m.cards.n == 0);
+    memory_finish();
+    unsetenv("FAKE_NVML_CARDS");
+}
+
+/* What others hold of it, and which process, is read as of any other. */
+static void test_a_card_that_comes(void **state)
+{
+    struct memory_figures m;
+    struct memory_use use;
+    (void)state;
+    use_fake();
+    setenv("FAKE_NVML_CARDS", "49152@2:NVIDIA B", 1);
+    setenv("FAKE_NVML_PROCESSES", "0:77:100,1:77:300", 1);
+    memory_init_at(tree);
+    memory_read(&m);
+    uint64_t version = m.version;
+    assert_int_equal(m.n, 2);
+    setenv("FAKE_NVML_CARDS", "24576@1:NVIDIA A,49152@2:NVIDIA B", 1); /* its number is 0 now */
+    memory_read(&m);
+    assert_int_equal(m.n, 2);
+    memory_rest();
+    memory_of_process(77, &use);
+    memory_read(&m);
+    assert_true(m.n == 3 && use.n == 3 && m.version != version && m.complete);
+    assert_string_equal(m.device[1].name, "gpu0");
+    assert_string_equal(m.device[2].name, "gpu1");
+    assert_true(m.device[1].total == 49152 * MIB && m.device[2].total == 24576 * MIB);
+    assert_true(use.bytes[1] == 300 * MIB && use.bytes[2] == 100 * MIB);
+    assert_int_equal(m.cards.n, 2);
+    memory_finish();
+    unsetenv("FAKE_NVML_CARDS");
+}
+
+/* The driver is loaded, or the container gets its devices, after the start. */
+static void test_a_driver_that_comes(void **state)
+{
+    struct memory_figures m;
+    (void)state;
+    use_fake();
+    setenv("FAKE_NVML_BROKEN", "9", 1);
+    memory_init_at(tree);
+    memory_read(&m);
+    assert_true(m.n == 1 && !m.silent);
+    unsetenv("FAKE_NVML_BROKEN");
+    memory_read(&m);
+    assert_int_equal(m.n, 1); /* nobody asks it at each reading */
+    memory_rest();
+    memory_read(&m);
+    assert_int_equal(m.n, 3);
+    memory_finish();
+    setenv("HOSTLER_NVML", "/nonexistent.so", 1);
+    memory_init_at(tree);
+    memory_rest();
+    use_fake();
+    memory_read(&m);
+    assert_int_equal(m.n, 3);
+    memory_finish();
+}
+
+static void test_instances_that_change(void **state)
+{
+    struct memory_figures m;
+    (void)state;
+    use_fake();
+    setenv("FAKE_NVML_CARDS", "40000@1:A,24000@2:B", 1);
+    memory_init_at(tree);
+    memory_rest();
+    setenv("FAKE_NVML_CARDS", "40000@1:A*2,24000@2:B", 1);
+    memory_read(&m);
+    assert_int_equal(m.n, 5);
+    assert_true(m.device[1].gone && m.device[1].available == 0 && !m.silent);
+    assert_string_equal(m.device[3].name, "gpu0.0");
+    assert_true(m.device[4].available == 20000 * MIB);
+    setenv("FAKE_NVML_CARDS", "40000@1:A*1,24000@2:B", 1); /* while NVML is in use */
+    memory_read(&m);
+    memory_read(&m);
+    assert_true(m.n == 5 && m.device[4].gone && m.device[3].total == 40000 * MIB);
+    setenv("FAKE_NVML_CARDS", "40000@1:A*4,24000@2:B", 1);
+    memory_read(&m);
+    assert_int_equal(m.n, 7);
+    assert_true(!m.device[4].gone && m.device[4].available == 10000 * MIB);
     memory_finish();
     unsetenv("FAKE_NVML_CARDS");
 }
@@ -373,6 +465,45 @@ static void test_locked_pages_count_once(void **state)
     memory_finish();
 }
 
+static void remove_card(unsigned node)
+{
+    char file[256];
+    static const char *const names[] = {"uevent", "mem_info_vram_total", "mem_info_vram_used"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(file, sizeof file, "%s/sys/class/drm/renderD%u/device/%s", tree, node, names[i]);
+        assert_int_equal(unlink(file), 0);
+    }
+}
+
+static void test_other_cards_that_come_and_go(void **state)
+{
+    struct memory_figures m;
+    struct memory_use use;
+    (void)state;
+    setenv("HOSTLER_NVML", "/nonexistent.so", 1);
+    write_host();
+    write_card(129, "0000:43:00.0", 24576 * MIB, 0);
+    memory_init_at(tree);
+    memory_rest();
+    write_card(128, "0000:03:00.0", 16384 * MIB, 4096 * MIB);
+    tree_write("/proc/77/fdinfo/9", "drm-pdev:\t0000:03:00.0\ndrm-client-id:\t4\n"
+                                    "drm-resident-vram:\t77 MiB\n");
+    memory_read(&m);
+    memory_of_process(77, &use);
+    assert_int_equal(m.n, 3);
+    assert_true(m.device[1].total == 24576 * MIB && m.device[2].total == 16384 * MIB);
+    assert_string_equal(m.device[2].name, "gpu1");
+    assert_true(use.bytes[1] == 0 && use.bytes[2] == 77 * MIB);
+    remove_card(129);
+    memory_read(&m); /* it does not answer, */
+    memory_read(&m); /* and is not there */
+    assert_true(m.device[1].gone && m.cards.n == 1 && !m.silent);
+    write_card(131, "0000:43:00.0", 24576 * MIB, MIB);
+    memory_read(&m);
+    assert_true(!m.device[1].gone && m.device[1].available == 24575 * MIB);
+    memory_finish();
+}
+
 static void test_cards_alone(void **state)
 {
     struct memory_figures m;
@@ -384,13 +515,11 @@ static void test_cards_alone(void **state)
         write_card(128 + i, pci, 1000, 1);
     }
     memory_init_at(tree);
-    assert_true(memory_has_gpu());
     memory_read(&m);
     assert_int_equal(m.n, MEMORY_DEVICES_MAX);
     assert_string_equal(m.device[1].name, "gpu0");
     assert_string_equal(m.device[16].name, "gpu15");
     memory_finish();
-    assert_false(memory_has_gpu());
 }
 
 static void write_group(uint64_t limit, uint64_t used)
@@ -431,7 +560,8 @@ static void test_group(void **state)
 
 static void test_margin(void **state)
 {
-    struct memory_device host = {"host", 64 * GIB, 0}, gpu = {"gpu0", 24 * GIB, 0};
+    struct memory_device host = {.name = "host", .total = 64 * GIB},
+                         gpu = {.name = "gpu0", .total = 24 * GIB};
     (void)state;
     assert_true(memory_margin(&host) == 64 * GIB / 20);
     assert_true(memory_margin(&gpu) == 24 * GIB / 50);
@@ -447,7 +577,7 @@ static void test_margin(void **state)
 
 static void test_capacity(void **state)
 {
-    const struct memory_device d = {"gpu0", 24 * GIB, 10 * GIB};
+    const struct memory_device d = {.name = "gpu0", .total = 24 * GIB, .available = 10 * GIB};
     (void)state;
     assert_true(memory_capacity(&d, 0, 0, 0) == 10 * GIB);
     assert_true(memory_capacity(&d, 8 * GIB, 0, GIB) == 17 * GIB);
@@ -461,7 +591,8 @@ static void test_capacity(void **state)
 
 static void test_ceiling(void **state)
 {
-    const struct memory_device d = {"gpu0", 24 * GIB, 10 * GIB}, silent = {"gpu1", 0, 0};
+    const struct memory_device d = {.name = "gpu0", .total = 24 * GIB, .available = 10 * GIB},
+                               silent = {.name = "gpu1"};
     (void)state;
     assert_true(memory_ceiling(&d, 0, GIB) == 23 * GIB);
     assert_true(memory_ceiling(&d, 20 * GIB, GIB) == 20 * GIB);
@@ -531,6 +662,10 @@ int main(void)
         TREE(test_instances),
         TREE(test_many_processes),
         TREE(test_cards_that_come_and_go),
+        TREE(test_a_card_that_comes),
+        TREE(test_a_driver_that_comes),
+        TREE(test_instances_that_change),
+        TREE(test_other_cards_that_come_and_go),
         TREE(test_silent_gpu),
         TREE(test_broken_nvml),
         TREE(test_cards_after_nvml),

@@ -108,6 +108,26 @@ static void a_device_that_does_not_answer(void **state)
     assert_int_equal(budget_capacity(b, 1), GIB);
 }
 
+/* Neither on one that has gone: no figure says what the model may find there. */
+static void nothing_is_placed_on_a_card_that_is_silent(void **state)
+{
+    struct memory_device *card = &snapshot.figures.device[1];
+    (void)state;
+    set_footprint(GIB, 2 * GIB, 0);
+    card->available = GIB;
+    assert_asks(GIB, GIB - CARD_MARGIN, 0); /* all there is */
+    card->available = 0;
+    card->silent = true;
+    assert_asks(GIB, 2 * GIB, 0);
+    assert_true(budget_capacity(b, 1) == 0 && budget_ceiling(b, 1) > 2 * GIB); /* so it waits, */
+    card->silent = false;
+    card->gone = true;
+    assert_asks(GIB, 2 * GIB, 0);
+    assert_true(budget_ceiling(b, 1) == 0); /* or is refused */
+    set_footprint(GIB, 0, 0);
+    assert_asks(GIB, 0, 0);
+}
+
 static void limits_of_devices(void **state)
 {
     struct error err;
@@ -128,6 +148,56 @@ static void limits_of_devices(void **state)
     assert_string_equal(err.text, "--memory: there is no device 'gpu7' here; there is host");
     c.memory = (struct memory_limits){0};
     memory_finish();
+}
+
+/* Names decide, and an index stays that of its device. */
+static void cards_come_and_go(void **state)
+{
+    struct error err;
+    (void)state;
+    assert_int_equal(memory_limits_parse("gpu0=8G", &c.memory, &err), 0);
+    assert_int_equal(budget_init(b, &c, &snapshot, &err), 0);
+    struct snapshot next = snapshot;
+    assert_false(budget_take_snapshot(b, &c, &next));
+    assert_ptr_equal(b->snapshot, &next);
+    next.figures.version++;
+    next.figures.n = 3;
+    next.figures.device[2] =
+        (struct memory_device){.name = "gpu1", .total = 24 * GIB, .available = 20 * GIB};
+    next.figures.device[1].gone = true;
+    next.figures.device[1].available = 0;
+    assert_true(budget_take_snapshot(b, &c, &next));
+    assert_false(budget_take_snapshot(b, &c, &next));
+    assert_true(b->devices == 3 && b->limit[1] == 8 * GIB && !b->limit[2]);
+    assert_true(!budget_ceiling(b, 1) && !budget_capacity(b, 1));
+    assert_int_equal(budget_ceiling(b, 2), 24 * GIB - CARD_MARGIN);
+    snprintf(next.figures.device[2].name, sizeof next.figures.device[2].name, "gpu0");
+    snprintf(next.figures.device[1].name, sizeof next.figures.device[1].name, "gpu2");
+    next.figures.version++;
+    assert_true(budget_take_snapshot(b, &c, &next));
+    assert_true(!b->limit[1] && b->limit[2] == 8 * GIB);
+    c.memory = (struct memory_limits){0};
+}
+
+/* It counts for what it holds; the next one may be spread otherwise. */
+static void an_engine_that_is_older_than_a_card_teaches_nothing(void **state)
+{
+    const struct memory_use use = {.n = 2, .bytes = {GIB, 9 * GIB}};
+    (void)state;
+    set_footprint(2 * GIB, 3 * GIB, 0);
+    budget_set_next(b, &h);
+    instance.sched.footprint = h.sched.next;
+    instance.cards = 0;
+    b->version = 1;
+    budget_correct(b, &instance, &use);
+    assert_true(instance.sched.footprint.bytes[1] == 9 * GIB);
+    assert_true(instance.sched.footprint.bytes[0] == 2 * GIB);
+    instance.most = (struct memory_use){.n = 2, .bytes = {3 * GIB, 10 * GIB}};
+    budget_learn(b, &instance, &instance.most);
+    assert_true(instance.sched.footprint.bytes[1] == 10 * GIB);
+    assert_true(instance.sched.footprint.bytes[0] == 3 * GIB);
+    assert_true(h.learned.footprint.source == FOOTPRINT_FITTED && !h.learned.loads);
+    assert_true(h.sched.next.bytes[1] == 3 * GIB);
 }
 
 /* --- what a model asks for ----------------------------------------------------------------------
@@ -422,7 +492,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BUDGET_TEST(what_engines_may_have),
         BUDGET_TEST(a_device_that_does_not_answer),
+        BUDGET_TEST(nothing_is_placed_on_a_card_that_is_silent),
         BUDGET_TEST(limits_of_devices),
+        BUDGET_TEST(cards_come_and_go),
+        BUDGET_TEST(an_engine_that_is_older_than_a_card_teaches_nothing),
         BUDGET_TEST(a_limit_is_kept_to_the_byte),
         BUDGET_TEST(what_was_found_is_a_guess),
         BUDGET_TEST(a_measured_peak_refuses_nobody),

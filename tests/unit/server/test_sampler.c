@@ -339,6 +339,7 @@ static unsigned n_rests;
 static void rest(void)
 {
     n_rests++;
+    add_to_order('R');
 }
 
 static const struct sampler_source resting = {read_devices, read_engines, read_oom_kills,
@@ -370,6 +371,33 @@ static void it_rests_when_nothing_runs(void **state)
     while (!closed)
         uv_run(&loop, UV_RUN_ONCE);
     assert_int_equal(n_rests, 2);
+}
+
+/* A reading that is under way may be past the cards that have come. */
+static void looking_for_cards_begins_with_a_rest(void **state)
+{
+    bool closed = false;
+    struct engine e = {0};
+    struct asker a = {0};
+    (void)state;
+    n_rests = 0;
+    create(&resting, &closed);
+    sampler_watch(sampler, &e.process, 'e'); /* also while an engine runs */
+    sampler_refresh(sampler);
+    turn();
+    sampler_find_cards(sampler);
+    assert_false(sampler_is_fresh(sampler));
+    assert_true(ask(&a));
+    run_until_answered(&a);
+    assert_string_equal(order, "eDReD");
+    assert_true(sampler_is_fresh(sampler) && n_rests == 1);
+    memset(order, 0, sizeof order);
+    a.version = 0;
+    assert_true(ask(&a));
+    run_until_answered(&a);
+    assert_string_equal(order, "eD");
+    sampler_unwatch(sampler, &e.process);
+    close_sampler(&closed);
 }
 
 /* --- this machine's source ---------------------------------------------------------------------- */
@@ -429,6 +457,7 @@ int main(void)
         SAMPLER_TEST(who_ended_meanwhile_is_not_in_the_snapshot),
         SAMPLER_TEST(changes_are_read_once_and_then_nothing_wakes),
         SAMPLER_TEST(it_rests_when_nothing_runs),
+        SAMPLER_TEST(looking_for_cards_begins_with_a_rest),
         SAMPLER_TEST(the_loop_goes_on_while_the_kernel_does_not_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
