@@ -31,6 +31,7 @@ struct estimate {
     struct footprint computed; /* the kind's estimate for these arguments */
     bool other;                /* these are not the model's own */
     struct footprint fitted;   /* the dry run's, for these arguments; or UNKNOWN */
+    uint64_t cards;            /* budget.version that both are of */
     char *why;                 /* why the figures are no better; NULL */
     struct sampler_question question;
 };
@@ -110,17 +111,37 @@ static char *note(const struct estimate *e, const struct model *m, const struct 
     return NULL;
 }
 
+static struct engine_question compute(struct estimate *e, const struct model *m)
+{
+    struct engine_question q =
+        footprint_question(m->entry, &e->args, &m->launch->env, &host_snapshot(m->host)->figures);
+    q.options = m->launch->program->options;
+    footprint_estimate(&e->computed, m->launch->program->kind, &q);
+    e->cards = host_budget(m->host)->version;
+    return q;
+}
+
+/* What was found out before cards came or went says nothing any more. */
+static void follow_cards(struct estimate *e, struct model *m)
+{
+    model_follow_cards(m);
+    if (e->cards != host_budget(m->host)->version)
+        e->fitted = (struct footprint){0};
+    compute(e, m);
+}
+
 static void answer(struct estimate *e)
 {
     struct model *evicted[PLACEMENT_VICTIMS_MAX];
     struct model *m = host_find(e->api->host, e->model);
-    const struct footprint *f = e->fitted.source == FOOTPRINT_UNKNOWN ? &e->computed : &e->fitted;
     unsigned n = 0;
     bool never = false;
     if (!m) {
         reply_error(e->x, 404, "model '%s' is gone meanwhile", e->model);
         return;
     }
+    follow_cards(e, m);
+    const struct footprint *f = e->fitted.source == FOOTPRINT_UNKNOWN ? &e->computed : &e->fitted;
     bool known = m->learned.footprint.source == FOOTPRINT_MEASURED ||
                  m->learned.footprint.source == FOOTPRINT_GIVEN;
     if (!e->other && known)
@@ -255,10 +276,8 @@ void api_estimate(struct api *api, struct http_exchange *x, const struct caller 
         estimate_free(e);
         return;
     }
-    struct engine_question q =
-        footprint_question(m->entry, &e->args, &m->launch->env, &host_snapshot(api->host)->figures);
-    q.options = m->launch->program->options;
-    footprint_estimate(&e->computed, m->launch->program->kind, &q);
+    model_follow_cards(m);
+    struct engine_question q = compute(e, m);
     http_exchange_take(x, &events, e);
     if (!e->other && m->learned.fitted)
         e->fitted = *m->learned.fitted;

@@ -38,6 +38,7 @@ void model_json_add_instance_memory(const struct instance *i, json_t *o)
 void model_json_add_memory(struct model *m, json_t *o)
 {
     const struct footprint *expected = &m->learned.footprint;
+    model_follow_cards(m);
     if (model_engine(m))
         model_json_add_instance_memory(model_instance(m), o);
     else if (expected->source != FOOTPRINT_UNKNOWN)

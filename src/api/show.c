@@ -137,6 +137,7 @@ static json_t *header(const struct catalog_model *m)
 static json_t *footprints(struct model *m)
 {
     struct footprint computed;
+    model_follow_cards(m);
     model_estimate(m, &host_snapshot(m->host)->figures, &computed);
     const bool measured = m->learned.footprint.source == FOOTPRINT_MEASURED;
     const bool given = m->learned.footprint.source == FOOTPRINT_GIVEN;

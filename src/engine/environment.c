@@ -91,7 +91,9 @@ static const char *value_in(const char *text, const char *name)
 const char *environment_get(const struct strv *extra, char *const *parent, const char *name)
 {
     const char *found = NULL;
-    for (; parent && *parent && environment_passes(name); parent++) {
+    if (!environment_passes(name))
+        parent = NULL;
+    for (; parent && *parent; parent++) {
         const char *value = value_in(*parent, name);
         found = value ? value : found;
     }

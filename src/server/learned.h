@@ -20,6 +20,7 @@ struct state;
 
 struct learned {
     struct footprint footprint; /* of its engine */
+    uint64_t cards;             /* budget.version that it is of */
     uint64_t estimated_by; /* version of the snapshot that budget_set_next() last estimated it by */
     struct loads
         *loads; /* with the arguments, the file, the build and the devices of now; NULL: none */

@@ -57,6 +57,7 @@ static void forget_footprint(struct model *m)
     learned_forget(&m->learned);
     placement_update_unsure(m);
     learned_recall(host->state, &host->budget, m);
+    m->learned.cards = host->budget.version;
     note_growth(m);
 }
 
@@ -124,6 +125,8 @@ void model_configure(struct model *m)
 void model_follow_cards(struct model *m)
 {
     struct budget *b = &m->host->budget;
+    if (m->learned.cards == b->version)
+        return;
     forget_footprint(m);
     budget_apply_preset(b, m);
     if (b->devices && (model_instance(m) || model_waits(m)))

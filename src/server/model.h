@@ -43,7 +43,8 @@ void model_destroy(struct model *m);
 /* Takes over what the presets say now. A changed command line replaces its engine. */
 void model_configure(struct model *m);
 
-/* Cards came or went: what it takes is found out anew. */
+/* If cards came or went, what it takes is found out anew. To be called before `learned` is used of a model that has no engine and
+ * does not wait: the others are told. */
 void model_follow_cards(struct model *m);
 
 /* By the arithmetic of its kind. `machine`: as in engine_question. */

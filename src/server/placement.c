@@ -63,12 +63,13 @@ static void learn_from_all(const struct host *host)
         instance_learn(container_of(i, struct instance, sched));
 }
 
-/* What was found out of models is of the cards that there were. */
+/* What was found out of models is of the cards that there were. With thousands of models, others are left until they are
+ * asked for: a key takes some 10 µs. */
 static void follow_cards(struct host *host)
 {
     struct model *m;
     TAILQ_FOREACH (m, &host->models, link)
-        if (!m->entry->removed)
+        if (!m->entry->removed && (model_instance(m) || model_waits(m) || m->learned.fit_pending))
             model_follow_cards(m);
 }
 
@@ -263,6 +264,7 @@ void placement_prepare(struct model *m)
     if (model_instance(m) && !model_waits(m))
         return;
     check_page_cache(m);
+    model_follow_cards(m);
     if (!m->host->budget.devices)
         return;
     budget_set_next(&m->host->budget, m);
