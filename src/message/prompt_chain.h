@@ -8,7 +8,7 @@
  *
  * Points lie at the end of each element (a message) and wherever a multiple of PROMPT_STEP bytes has been hashed. When a prompt has
  * more than PROMPT_POINTS_MAX, every other point goes: those remain whose hash ends in `coarse` zero bits, one in 2^coarse. This depends on
- * the point alone, so the points of a coarser chain are among those of a finer one of the same prompt. The last point, the prompt's end,
+ * the point alone, so the points of a coarser chain are among those of a finer one of the same prompt. The end of a prompt of messages
  * always remains.
  */
 #ifndef HOSTLER_MESSAGE_PROMPT_CHAIN_H
@@ -37,7 +37,7 @@ struct prompt_chain {
         head; /* of what the model reads before the messages: tools, system, … (message/prompt_scan.h) */
     struct prompt_point *point; /* in order; the last is at `bytes` */
     size_t n;
-    uint64_t bytes;  /* of the prompt's canonical form */
+    uint64_t bytes;  /* of the prompt's canonical form; of a text, up to the last point */
     unsigned coarse; /* see above */
 };
 

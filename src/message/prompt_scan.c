@@ -67,6 +67,8 @@ struct prompt_scan {
     struct prompt_chain chain;
     size_t cap;
     uint64_t bytes; /* of the prompt, hashed */
+    bool
+        ends_in_text; /* the prompt's last value is a string or a token, and the next turn's may go on within it */
     struct prompt_hash head[HEAD_MEMBERS];
     struct feed prompt, member;
 
@@ -176,6 +178,7 @@ static void begin_prompt(struct prompt_scan *s, size_t kind)
     s->role = ROLE_PROMPT;
     s->chain.n = s->chain.coarse = 0;
     s->bytes = 0;
+    s->ends_in_text = false;
     begin(&s->prompt, s->seed);
 }
 
@@ -211,15 +214,16 @@ static void member_over(struct prompt_scan *s)
 }
 
 /* A value is complete, within the container that is the innermost now. */
-static void value_over(struct prompt_scan *s, bool is_number)
+static void value_over(struct prompt_scan *s, bool is_scalar)
 {
     size_t depth = s->tokens.depth;
-    if (depth == 1) {
+    if (s->role == ROLE_PROMPT && depth <= 2)
+        s->ends_in_text = is_scalar;
+    if (depth > 1)
+        put_char(s, ',');
+    else
         member_over(s);
-        return;
-    }
-    put_char(s, ',');
-    if (depth == 2 && s->role == ROLE_PROMPT && !is_number)
+    if (depth == 2 && s->role == ROLE_PROMPT && !is_scalar)
         add_point(s);
 }
 
@@ -324,9 +328,12 @@ static void on_close(struct prompt_scan *s, bool array)
     }
     if (s->marked_depth > depth)
         s->marked_depth = depth;
-    /* A prompt's last bracket is left out: where this array ends, that of the next turn goes on. */
-    if (depth > 1 || s->role == ROLE_HEAD)
-        put_char(s, array ? ']' : '}');
+    if (depth == 1 && s->role == ROLE_PROMPT) {
+        /* The last bracket is left out: where this array ends, that of the next turn goes on. */
+        member_over(s);
+        return;
+    }
+    put_char(s, array ? ']' : '}');
     value_over(s, false);
 }
 
@@ -388,7 +395,7 @@ static void on_string(struct prompt_scan *s, const struct json_piece *piece)
         return;
     if (s->is_part)
         put(s, after, sizeof after - 1);
-    value_over(s, false);
+    value_over(s, true);
 }
 
 static void on_scalar(struct prompt_scan *s, enum json_token token, const struct json_piece *piece)
@@ -401,7 +408,7 @@ static void on_scalar(struct prompt_scan *s, enum json_token token, const struct
     s->is_null = token == TOKEN_NULL && s->tokens.depth == 1;
     put(s, piece->data, piece->len);
     if (piece->last)
-        value_over(s, token == TOKEN_NUMBER);
+        value_over(s, true);
 }
 
 static void on_simple_value(struct prompt_scan *s, enum json_token token,
@@ -497,13 +504,22 @@ static struct prompt_hash head_digest(const struct prompt_scan *s)
     return (struct prompt_hash){.low = hash.low64, .high = hash.high64};
 }
 
+/* Text that the next turn goes on with has no end that this one would find again: its chain ends at the last point. */
+static int end_chain(struct prompt_scan *s)
+{
+    if (!s->ends_in_text || !s->chain.n)
+        return prompt_chain_end(&s->chain, &s->cap, here(s));
+    s->chain.bytes = s->chain.point[s->chain.n - 1].at;
+    return 0;
+}
+
 bool prompt_scan_end(struct prompt_scan *s, struct prompt_chain *out)
 {
     *out = (struct prompt_chain){0};
     if (!s || s->failed || !json_tokens_is_complete(&s->tokens))
         return false;
     /* One byte is the bracket of an empty array. */
-    if (s->kind == NO_PROMPT || s->bytes <= 1 || prompt_chain_end(&s->chain, &s->cap, here(s)))
+    if (s->kind == NO_PROMPT || s->bytes <= 1 || end_chain(s))
         return false;
     *out = s->chain;
     out->head = head_digest(s);

@@ -4,8 +4,12 @@
  * the same chain. Nothing of the body is kept.
  *
  * The prompt is the member `messages` (chat completions, Anthropic messages), else `input` (responses), else `prompt` (completions): an
- * array, each of whose elements ends at a point (but numbers, which are tokens), a string, or an object. Of a body that has several of
- * these, a later one replaces an earlier one unless it comes after it in this list; of equal members the last counts, as for llama-server's reader.
+ * array, a string, or an object. Of a body that has several of these, a later one replaces an earlier one unless it comes after it in this
+ * list; of equal members the last counts, as for llama-server's reader.
+ *
+ * An element that is an object or an array, as a message is, ends at a point. A string or a token does not: the next turn of a completion
+ * goes on within the text, so the chain of one ends at its last multiple of PROMPT_STEP bytes (where there is none, at the prompt's
+ * end). So the next turn's chain begins with the whole of this one's in both cases.
  *
  * The head is made of those members beside the prompt that llama-server renders into its text or that decide what its cache holds,
  * whatever their order: system, instructions, tools, chat_template_kwargs, reasoning_effort, reasoning, lora. One that is absent is as one

@@ -397,14 +397,40 @@ static void a_long_element_has_points_within(void **state)
     (void)state;
     char *one = completion(40000, "x"), *two = completion(40000, "yz");
     struct prompt_chain a = chain_of(one), b = chain_of(two);
-    assert_int_equal(a.n, a.bytes / PROMPT_STEP + 1);
-    for (size_t i = 0; i + 1 < a.n; i++)
+    assert_int_equal(a.n, 40000 / PROMPT_STEP);
+    for (size_t i = 0; i < a.n; i++)
         assert_int_equal(a.point[i].at, (i + 1) * PROMPT_STEP);
-    assert_int_equal(prompt_chain_common(&a, &b), a.bytes / PROMPT_STEP * PROMPT_STEP);
+    /* The text may go on in any way. */
+    assert_true(prompt_chain_equal(&a, &b));
     prompt_chain_finish(&a);
     prompt_chain_finish(&b);
     free(one);
     free(two);
+}
+
+static void the_next_turn_of_a_text_contains_the_last_one(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {5000, 6000, 30000, 30001};
+    struct prompt_chain last = {0};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        char *body = completion(sizes[i], "");
+        struct prompt_chain chain = chain_of(body);
+        assert_true(chain.bytes >= last.bytes && chain.bytes <= sizes[i] + sizes[i] / 40);
+        assert_true(!i || prompt_chain_common(&last, &chain) == last.bytes);
+        prompt_chain_finish(&last);
+        free(body);
+        last = chain;
+    }
+    prompt_chain_finish(&last);
+}
+
+static void a_short_text_ends_where_it_does(void **state)
+{
+    (void)state;
+    assert_common("{\"prompt\":\"a\"}", "{\"prompt\":\"b\"}", 0);
+    assert_common("{\"prompt\":\"a\"}", "{\"prompt\":\"ab\"}", 0);
+    assert_common("{\"prompt\":[1,2]}", "{\"prompt\":[1,2,3]}", 0);
 }
 
 static char *many_messages(size_t n)
@@ -498,6 +524,8 @@ int main(void)
         cmocka_unit_test(keys_may_be_escaped),
         cmocka_unit_test(a_long_key_counts_as_it_is),
         cmocka_unit_test(a_long_element_has_points_within),
+        cmocka_unit_test(the_next_turn_of_a_text_contains_the_last_one),
+        cmocka_unit_test(a_short_text_ends_where_it_does),
         cmocka_unit_test(the_number_of_points_has_a_limit),
         cmocka_unit_test(tokens_have_no_points_each),
         cmocka_unit_test(seeds_make_other_chains),
