@@ -101,16 +101,23 @@ static unsigned plain_of_eight(const unsigned char *p)
     return special ? (unsigned)__builtin_ctzll(special) / 8 : 8;
 }
 
+static inline const unsigned char *plain_eights(const unsigned char *p, const unsigned char *end)
+{
+    for (unsigned n = 8; n == 8 && end - p >= 8; p += n)
+        n = plain_of_eight(p);
+    return p;
+}
+
+/* Most strings are short, and nearly all bytes are in long ones: blocks are tried once a string has shown to be long. */
 static const char *plain_run(const char *at, const char *end)
 {
     const unsigned char *p = (const unsigned char *)at, *stop = (const unsigned char *)end;
-    while (stop - p >= 8) {
-        unsigned n = plain_of_eight(p);
-        p += n;
-        if (n < 8)
-            return (const char *)p;
+    const unsigned char *near = stop - p > 32 ? p + 32 : stop;
+    p = plain_eights(p, near);
+    if (p == near) {
         while (stop - p >= BLOCK && is_plain_block(p))
             p += BLOCK;
+        p = plain_eights(p, stop);
     }
     while (p < stop && is_plain(*p))
         p++;

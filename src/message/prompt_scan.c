@@ -14,16 +14,25 @@
 
 _Static_assert(PROMPT_DEPTH_MAX == JSON_DEPTH, "deeper values are passed over");
 
+struct name {
+    const char *text;
+    size_t len;
+};
+#define NAME(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+
 /* Those of which llama-server's prompt was seen to depend (docs/engine.md), and `lora`: computed with another adapter, the same tokens
  * have another cache. Their order is that of the digests in the head's hash. */
-static const char *const head_members[] = {
-    "system",           "instructions", "tools", "chat_template_kwargs",
-    "reasoning_effort", "reasoning",    "lora"};
+static const struct name head_members[] = {
+    NAME("system"),           NAME("instructions"), NAME("tools"), NAME("chat_template_kwargs"),
+    NAME("reasoning_effort"), NAME("reasoning"),    NAME("lora")};
 #define HEAD_MEMBERS (sizeof head_members / sizeof head_members[0])
 #define HEAD_SYSTEM 0
 
 /* In the order of precedence. */
-static const char *const prompt_members[] = {"messages", "input", "prompt"};
+static const struct name prompt_members[] = {NAME("messages"), NAME("input"), NAME("prompt")};
 #define PROMPT_MEMBERS (sizeof prompt_members / sizeof prompt_members[0])
 #define NO_PROMPT PROMPT_MEMBERS
 
@@ -56,7 +65,6 @@ static const char billing_prefix[] = "x-anthropic-billing-header:", billing_name
 #define NAME_ROOM 24
 
 struct prompt_scan {
-    struct json_tokens tokens;
     uint64_t seed;
     bool failed;
 
@@ -67,10 +75,9 @@ struct prompt_scan {
     struct prompt_chain chain;
     size_t cap;
     uint64_t bytes; /* of the prompt, hashed */
-    bool
-        ends_in_text; /* the prompt's last value is a string or a token, and the next turn's may go on within it */
+    /* The prompt's last value is a string or a token: the next turn's may go on within it. */
+    bool ends_in_text;
     struct prompt_hash head[HEAD_MEMBERS];
-    struct feed prompt, member;
 
     /* How many brackets from the outermost on are: the body, the array that is the member's value, an object in it, the array that is
      * its `content`, an object in that, … They are objects and arrays by turns. */
@@ -80,11 +87,14 @@ struct prompt_scan {
     bool is_part;      /* the string being read is hashed as a part */
 
     size_t key_len, name_len; /* more than the room: too long */
-    char key[KEY_MAX];        /* as it stands in the body */
-    char name[NAME_ROOM];     /* what it means */
-
     enum billing billing;
     unsigned billing_at; /* characters of what is looked for or masked */
+
+    /* From here on nothing is cleared for the next request. */
+    struct feed prompt, member;
+    char key[KEY_MAX];    /* as it stands in the body */
+    char name[NAME_ROOM]; /* what it means */
+    struct json_tokens tokens;
 };
 
 /* --- hashing ------------------------------------------------------------------------------------
@@ -190,19 +200,18 @@ static void begin_head(struct prompt_scan *s, size_t member)
     begin(&s->member, s->seed);
 }
 
-static bool name_is(const struct prompt_scan *s, const char *name)
+static bool name_is(const struct prompt_scan *s, const struct name *name)
 {
-    size_t len = strlen(name);
-    return s->name_len == len && memcmp(s->name, name, len) == 0;
+    return s->name_len == name->len && memcmp(s->name, name->text, name->len) == 0;
 }
 
 static void begin_member(struct prompt_scan *s)
 {
     for (size_t i = 0; i < PROMPT_MEMBERS; i++)
-        if (name_is(s, prompt_members[i]))
+        if (name_is(s, &prompt_members[i]))
             begin_prompt(s, i);
     for (size_t i = 0; i < HEAD_MEMBERS; i++)
-        if (name_is(s, head_members[i]))
+        if (name_is(s, &head_members[i]))
             begin_head(s, i);
 }
 
@@ -260,14 +269,15 @@ static void collect_key(struct prompt_scan *s, const struct json_piece *piece)
 
 static void marked_key_over(struct prompt_scan *s)
 {
-    if (name_is(s, "cache_control")) {
+    static const struct name mark = NAME("cache_control"), content = NAME("content");
+    if (name_is(s, &mark)) {
         s->skip_depth = s->tokens.depth;
         return;
     }
     if (s->key_len <= sizeof s->key)
         put(s, s->key, s->key_len);
     put_char(s, ':');
-    s->is_content = name_is(s, "content");
+    s->is_content = name_is(s, &content);
 }
 
 static void on_inner_key(struct prompt_scan *s, const struct json_piece *piece)
@@ -458,31 +468,52 @@ static void on_token(struct prompt_scan *s, enum json_token token, const struct 
 
 /* --- the scan -----------------------------------------------------------------------------------
  */
-struct prompt_scan *prompt_scan_create(uint64_t seed)
+/* A freed one, for the next request: most requests need it for one turn of the loop. */
+static struct prompt_scan *spare;
+
+static void release(struct prompt_scan *s)
+{
+    XXH3_freeState(s->prompt.state);
+    XXH3_freeState(s->member.state);
+    free(s);
+}
+
+static struct prompt_scan *allocate(void)
 {
     struct prompt_scan *s = mem_try_zalloc(sizeof *s);
     if (!s)
         return NULL;
-    json_tokens_init(&s->tokens);
-    s->seed = seed;
-    s->kind = NO_PROMPT;
-    s->marked_depth = 1;
     s->prompt.state = XXH3_createState();
     s->member.state = XXH3_createState();
     if (s->prompt.state && s->member.state)
         return s;
-    prompt_scan_destroy(s);
+    release(s);
     return NULL;
+}
+
+struct prompt_scan *prompt_scan_create(uint64_t seed)
+{
+    struct prompt_scan *s = spare ? spare : allocate();
+    spare = NULL;
+    if (!s)
+        return NULL;
+    memset(s, 0, offsetof(struct prompt_scan, prompt));
+    json_tokens_init(&s->tokens);
+    s->seed = seed;
+    s->kind = NO_PROMPT;
+    s->marked_depth = 1;
+    return s;
 }
 
 void prompt_scan_destroy(struct prompt_scan *s)
 {
     if (!s)
         return;
-    XXH3_freeState(s->prompt.state);
-    XXH3_freeState(s->member.state);
     prompt_chain_finish(&s->chain);
-    free(s);
+    if (spare)
+        release(s);
+    else
+        spare = s;
 }
 
 void prompt_scan_feed(struct prompt_scan *s, const char *data, size_t len)
