@@ -12,9 +12,9 @@
  * 8 MiB for input and output each; `eyes`, with a projector of 100 MiB.
  *
  * By hand: a block's cache is 4096 tokens × 2 heads × (32 + 32) values × 2 bytes = 1 MiB; computing takes 8 MiB of
- * states and 4 MiB of masks (16 where several cards work in turn), and 2 MiB where the answer is made; a card
- * that is used has 512 MiB for its runtime; the host has 96 MiB for the process, 4.5 for what is handed over,
- * 12 or more for what it computes itself. `?`: which card is not known; `~`: llama-fit-params is to be asked.
+ * states and 4 MiB of masks (16 where several cards work in turn), and 2 MiB on the card where the answer is made; a
+ * card that is used has 512 MiB for its runtime; the host has 96 MiB for the process, 4.5 for what is handed over,
+ * 12 or more for what it computes itself; with a draft model 2 MiB of logits, and 1 for its vocabulary and blocks. `?`: which card is not known; `~`: llama-fit-params is to be asked.
  */
 #ifndef HOSTLER_TESTS_PLACEMENTS_H
 #define HOSTLER_TESTS_PLACEMENTS_H
@@ -32,15 +32,15 @@ static const struct placement {
     {"one", "", "--n-gpu-layers auto", "plain",
      "host 100 mapped 32 gpu0 1078"},
     {"one", "", "--n-gpu-layers 0", "plain",
-     "host 118 mapped 576 ~"},
+     "host 116 mapped 576 ~"},
     {"one", "", "--n-gpu-layers 1", "plain",
      "host 116 mapped 544 gpu0 622 ~"},
     {"one", "", "--n-gpu-layers 5", "plain",
      "host 112 mapped 288 gpu0 882 ~"},
     {"one", "", "--device none", "plain",
-     "host 118 mapped 576"},
+     "host 116 mapped 576"},
     {"one", "CUDA_VISIBLE_DEVICES=", "", "plain",
-     "host 118 mapped 576"},
+     "host 116 mapped 576"},
     {"one", "", "--no-kv-offload", "plain",
      "host 108 mapped 32 gpu0 1070"},
     {"one", "", "--ctx-size 8192", "plain",
@@ -78,7 +78,7 @@ static const struct placement {
     {"two", "CUDA_VISIBLE_DEVICES=1", "--split-mode none --main-gpu 1", "plain",
      "host 100 mapped 32 gpu1 1078"},
     {"two", "", "--split-mode none --main-gpu -1", "plain",
-     "host 118 mapped 576"},
+     "host 116 mapped 576"},
     {"two", "", "--split-mode layer --tensor-split 3,1", "plain",
      "host 100 mapped 32 gpu0 993 gpu1 635 ~"},
     {"two", "", "--tensor-split 0,1", "plain",
@@ -146,11 +146,11 @@ static const struct placement {
     {"one", "", "--parallel 8", "hybrid",
      "host 100 mapped 32 gpu0 1170 ~"},
     {"one", "", "", "draft",
-     "host 105 mapped 40 gpu0 1134"},
+     "host 109 mapped 40 gpu0 1134"},
     {"two", "", "--device CUDA0 --device-draft CUDA1", "draft",
-     "host 105 mapped 40 gpu0 1078 gpu1 568"},
+     "host 109 mapped 40 gpu0 1078 gpu1 568"},
     {"two", "", "--split-mode none --n-gpu-layers-draft 0", "draft",
-     "host 116 mapped 80 gpu0 1078 ~"},
+     "host 121 mapped 80 gpu0 1078 ~"},
     {"one", "", "", "eyes",
      "host 100 mapped 32 gpu0 1178"},
     {"one", "", "--no-mmproj-offload", "eyes",
@@ -164,7 +164,7 @@ static const struct placement {
     {"two", "MTMD_BACKEND_DEVICE=CUDA1", "--split-mode none", "eyes",
      "host 100 mapped 32 gpu0 1078 gpu1 612"},
     {"one", "", "--n-gpu-layers 0", "eyes",
-     "host 118 mapped 576 gpu0 612 ~"},
+     "host 116 mapped 576 gpu0 612 ~"},
 };
 /* clang-format on */
 

@@ -385,6 +385,8 @@ static const struct field fields[] = {
     INFO(FIELD_U32, ".full_attention_interval", full_attention_interval),
     INFO(FIELD_U32, ".expert_count", expert_count),
     INFO(FIELD_U32, ".expert_used_count", expert_used_count),
+    INFO(FIELD_U32, ".feed_forward_length", feed_forward_length),
+    INFO(FIELD_U32, ".expert_feed_forward_length", expert_feed_forward_length),
     INFO(FIELD_U32, ".pooling_type", pooling_type),
     {".vocab_size", FIELD_U32, offsetof(struct header, arch_vocab_size), sizeof(uint32_t)},
     INFO(FIELD_COUNT, "tokenizer.ggml.tokens", vocab_size),

@@ -46,6 +46,8 @@ struct gguf_info {
     uint32_t ssm_conv_kernel, ssm_inner_size, ssm_state_size, ssm_group_count, wkv_head_size,
         shortconv_l_cache, full_attention_interval;
     uint32_t expert_count, expert_used_count;
+    uint32_t feed_forward_length,
+        expert_feed_forward_length; /* the largest over the layers; 0 when absent */
     uint32_t pooling_type;          /* <arch>.pooling_type; UINT32_MAX when absent */
     uint32_t vocab_size;            /* tokens in tokenizer.ggml.tokens, else <arch>.vocab_size */
     uint16_t split_no, split_count; /* this shard, from 0, of how many; 0 and 0 when not split */

@@ -30,6 +30,8 @@ struct engine_figures {
     uint64_t input_bytes, output_bytes, block_bytes, block_most, expert_bytes;
     uint32_t head_count_kv_sum, head_count_kv_layers; /* where it differs between layers */
     uint32_t sliding_window, swa_period, swa_layers;
+    bool has_pooling; /* it makes one embedding of all tokens */
+    uint32_t feed_forward_length, expert_feed_forward_length, expert_used_count;
     uint32_t ssm_conv_kernel, ssm_inner_size, ssm_state_size, ssm_group_count, wkv_head_size,
         shortconv_l_cache, full_attention_interval;
 };
@@ -50,6 +52,8 @@ struct engine_estimate {
     bool
         guessed; /* the arguments or the header leave open where a part goes, or how large it is: it may be low */
     uint64_t mapped; /* bytes of the model's file in the host's page cache, shared by its engines */
+    uint64_t
+        batches; /* of bytes[0]: what large batches fill; an engine that was just loaded lacks it yet */
     uint64_t
         growth; /* host bytes that requests may add to all this in the course of time, at most */
 };

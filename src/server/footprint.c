@@ -24,6 +24,10 @@ static void take_header(struct engine_figures *f, const struct gguf_info *g)
         .head_count_kv_sum = g->head_count_kv_sum,
         .head_count_kv_layers = g->head_count_kv_layers,
         .sliding_window = g->sliding_window,
+        .has_pooling = g->pooling_type && g->pooling_type != UINT32_MAX,
+        .feed_forward_length = g->feed_forward_length,
+        .expert_feed_forward_length = g->expert_feed_forward_length,
+        .expert_used_count = g->expert_used_count,
         .swa_period = g->swa_period,
         .swa_layers = g->swa_layers,
         .ssm_conv_kernel = g->ssm_conv_kernel,
@@ -74,6 +78,7 @@ static void take(struct footprint *out, enum footprint_source source,
     *out = (struct footprint){.source = source,
                               .mapped = e->mapped,
                               .growth = e->growth,
+                              .batches = e->batches,
                               .undecided = e->undecided,
                               .guessed = e->guessed};
     memcpy(out->bytes, e->bytes, sizeof out->bytes);
@@ -99,6 +104,8 @@ void footprint_measure(struct footprint *f, const struct loads *loads)
         f->bytes[d] = loads_most(loads, d);
         f->loaded[d] = loads_loaded(loads, d);
     }
+    uint64_t filled = f->loaded[0] + f->batches;
+    f->bytes[0] = filled > f->bytes[0] ? filled : f->bytes[0];
     f->source = FOOTPRINT_MEASURED;
     f->undecided = NULL;
     f->alone = false;

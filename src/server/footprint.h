@@ -26,6 +26,7 @@ struct footprint {
     /* MEASURED: what an engine held when it had just become ready; requests add to that (batches, prompt
      * caches), and `bytes` is the most of both. */
     uint64_t loaded[MEMORY_DEVICES_MAX];
+    uint64_t batches; /* of the host's bytes: see engine_estimate */
     uint64_t
         growth; /* host bytes that requests may add to a load at most; 0 where `memory` is GIVEN */
     const char
@@ -42,7 +43,7 @@ void footprint_estimate(struct footprint *out, const struct engine_kind *kind,
                         const struct engine_question *q);
 /* From the answer of the kind's dry run. */
 void footprint_from_dry_run(struct footprint *out, const struct engine_estimate *e);
-/* What the last loads showed replaces what was estimated. */
+/* What the last loads showed replaces what was estimated; on the host with `batches` that no load has filled yet. */
 void footprint_measure(struct footprint *f, const struct loads *loads);
 /* Whether the model's load and its end must not overlap with another's: the figures leave some of its
  * memory out (drivers and containers hide some, then they are less than its file), or its engine was

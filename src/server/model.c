@@ -39,7 +39,7 @@ void model_destroy(struct model *m)
 /* --- how it is to be run ------------------------------------------------------------------------
  */
 
-/* Earlier loads do not tell to what an engine may grow. */
+/* Earlier loads do not tell to what an engine may grow, nor whether a prompt has filled its batches. */
 static void note_growth(struct model *m)
 {
     struct footprint estimate;
@@ -47,6 +47,8 @@ static void note_growth(struct model *m)
         return;
     model_estimate(m, budget_machine(&m->host->budget), &estimate);
     m->learned.footprint.growth = estimate.growth;
+    m->learned.footprint.batches = estimate.batches;
+    footprint_measure(&m->learned.footprint, m->learned.loads);
 }
 
 /* What it takes is found out anew. */

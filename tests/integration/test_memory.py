@@ -164,10 +164,10 @@ def test_who_follows_the_advice_is_served(start):
 
 
 def test_a_smaller_context_where_it_is_advised(start):
-    server = start("[*]\nctx-size = 60000\n", "--memory", "host=140M")
+    server = start("[*]\nctx-size = 60000\n", "--memory", "host=90M")
     answer = server.tokenize("m1")
     assert answer.status == 503 and advice(answer.error).startswith("give it a smaller --ctx-size, or raise")
-    use(start("[*]\nctx-size = 512\n", "--memory", "host=140M"), "m1")
+    use(start("[*]\nctx-size = 512\n", "--memory", "host=90M"), "m1")
 
 
 def test_where_pinned_ones_are_in_the_way(start):

@@ -192,7 +192,7 @@ def test_it_is_asked_again_when_what_is_free_has_changed(fitting, tmp_path):
 def test_an_engine_without_a_card_is_counted_on_the_host(fitting):
     server, _ = fitting(alike(2), "", "Host 600 8 40\\n")
     fitted = server.get("/hostler/v1/estimate?model=m").json["fitted"]
-    assert books(fitted) == ({"host": 96 + 48, "mapped": 600}, False)
+    assert books(fitted) == ({"host": 37, "mapped": 600}, False)  # no driver, and computing as by the arithmetic
 
 
 # --- while it loads --------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ static uint64_t tenths_of_type(const char *type)
     return 160;
 }
 
-static uint64_t slots_of(const struct engine_args *args)
+uint64_t cache_slots(const struct engine_args *args)
 {
     return arg_number(args, "--parallel", SLOTS);
 }
@@ -50,14 +50,15 @@ static bool is_unified(const struct engine_args *args)
 uint64_t cache_context(const struct engine_figures *f, const struct engine_args *args)
 {
     uint64_t per_slot = arg_number(args, "--kv-unified-per-slot", 0);
-    return arg_number(args, "--ctx-size", per_slot ? per_slot * slots_of(args) : f->context_length);
+    return arg_number(args, "--ctx-size",
+                      per_slot ? per_slot * cache_slots(args) : f->context_length);
 }
 
 /* Cells of a layer, of all slots together. `window`: 0 for the whole context. */
 static uint64_t cells(const struct engine_figures *f, const struct engine_args *args,
                       uint64_t window)
 {
-    uint64_t slots = slots_of(args), caches = is_unified(args) ? 1 : slots;
+    uint64_t slots = cache_slots(args), caches = is_unified(args) ? 1 : slots;
     uint64_t each = pad((cache_context(f, args) + caches - 1) / caches);
     uint64_t batch = arg_number(args, "--ubatch-size", MICRO_BATCH);
     if (window)
@@ -136,7 +137,7 @@ void cache_find(struct cache *out, const struct engine_figures *f, const struct 
         .window_layers = window_layers(f, args, caching),
         .full = product(cells(f, args, 0), product(heads, tenths)) / 80,
         .window = product(cells(f, args, f->sliding_window), product(heads, tenths)) / 80,
-        .state = product(state, slots_of(args)),
+        .state = product(state, cache_slots(args)),
         .guessed = state};
     out->full_layers = caching - out->window_layers;
     if (state) /* where attention and state are in each layer, no header says that of only some */

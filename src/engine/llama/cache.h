@@ -19,6 +19,8 @@ struct cache {
     bool guessed;                                      /* a state's size is by rule of thumb */
 };
 
+/* Requests that are served at the same time. */
+uint64_t cache_slots(const struct engine_args *args);
 /* Tokens that the context holds, of all slots together. */
 uint64_t cache_context(const struct engine_figures *f, const struct engine_args *args);
 /* `type_k` and `type_v`: the options with the types. */

@@ -12,12 +12,15 @@
 #include "engine/llama/arg_value.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define MICRO_BATCH 512    /* llama-server's default --ubatch-size */
-#define STATES 16          /* of the embedding's length, that computing a token keeps at once */
-#define PROCESS (96 * MIB) /* of an engine without a model, its threads' stacks and buffers */
-#define RUNTIME                                                                                    \
-    (512 *                                                                                         \
-     MIB) /* of a card that is used, by CUDA's context and its like: no figure of a card yet */
+#define MICRO_BATCH 512 /* llama-server's default --ubatch-size */
+#define STATES 16       /* of the embedding's length, that computing a token keeps at once */
+/* Of the host, beside weights, caches and what is computed; docs/memory.md has what was measured. */
+#define PROCESS (16 * MIB)        /* the program, its threads' stacks and buffers: 7 to 10 MiB */
+#define TOKEN 320                 /* of the vocabulary, its merges included: 190 to 310 bytes */
+#define BLOCK ((uint64_t)1 << 17) /* descriptions of its tensors and of the graph */
+#define CHOICE 16 /* bytes for each slot and token of the vocabulary: candidates for the next one */
+#define DRIVERS (96 * MIB)  /* at least, where there are cards: no figure of a driver yet */
+#define RUNTIME (512 * MIB) /* of a card that is used, by CUDA's context and its like: likewise */
 #define COPIES 4 /* of masks, where several cards work on batches in turn (GGML_SCHED_MAX_COPIES) */
 #define BLOCKS_MAX 1024        /* llama.cpp takes no model with more than 512 (LLAMA_MAX_LAYERS) */
 #define LEFT_FREE (1024 * MIB) /* of a card, by --fit: its --fit-target */
@@ -32,18 +35,80 @@ static uint64_t attention_bytes(const struct engine_figures *f, const struct eng
     return flash && strcmp(flash, "off") == 0 ? f->head_count * sizeof(float) : 2;
 }
 
+/*
+ * Values that computing a token keeps at once: by the embedding's length or, where the header tells the width of the
+ * blocks, by that: gate, up and their product, for each expert that is used, whose results wait to be added up.
+ */
+static uint64_t state_values(const struct engine_figures *f)
+{
+    uint64_t embedding = f->embedding_length, least = product(STATES, embedding);
+    uint64_t experts = f->expert_used_count;
+    uint64_t width =
+        f->expert_feed_forward_length ? f->expert_feed_forward_length : f->feed_forward_length;
+    uint64_t wide = product(3, f->feed_forward_length);
+    uint64_t used = product(experts, 3 * width + 2 * embedding);
+    uint64_t most = (used > wide ? used : wide) + STATES / 2 * embedding;
+    return most > least ? most : least;
+}
+
+/* Whether each token's embedding is an answer of its own. */
+static bool embeds_tokens(const struct engine_figures *f, const struct engine_args *args)
+{
+    const char *pooling = arg_text(args, "--pooling");
+    return arg_is_on(args, "--embedding") &&
+           (pooling ? strcmp(pooling, "none") == 0 : !f->has_pooling);
+}
+
+/* Logits are made of the last token of each request; of more where tokens are guessed in advance. */
+static uint64_t answered(const struct engine_figures *f, const struct engine_args *args,
+                         uint64_t tokens)
+{
+    uint64_t slots = cache_slots(args);
+    if (embeds_tokens(f, args) || arg_text(args, "--spec-type") ||
+        engine_args_role(args, ENGINE_OPTION_DRAFT))
+        return tokens;
+    return slots < tokens ? slots : tokens;
+}
+
 struct compute {
-    uint64_t states, masks, answer; /* bytes; the answer's on the device with its tensors */
+    uint64_t states, masks; /* bytes */
+    uint64_t answer;        /* that the buffer on the device with the answer's tensors has, */
+    uint64_t logits;        /* and what of it is written: the rest takes no memory on the host, */
+    uint64_t kept;          /* where a copy of it is */
 };
 
 static struct compute compute_of(const struct engine_figures *f, const struct engine_args *args)
 {
     uint64_t tokens = arg_number(args, "--ubatch-size", MICRO_BATCH);
+    uint64_t logits = product(answered(f, args, tokens), sizeof(float) * f->vocab_size);
     return (struct compute){
-        .states = product(tokens, STATES * sizeof(float) * f->embedding_length),
+        .states = product(tokens, product(sizeof(float), state_values(f))),
         .masks = product(product(tokens, cache_context(f, args)), attention_bytes(f, args)),
         .answer = product(tokens, sizeof(float) * f->vocab_size),
+        .logits = logits,
+        .kept = logits,
     };
+}
+
+/* Of the host whatever computes: what the program itself keeps. */
+static uint64_t vocabulary_bytes(const struct engine_figures *f)
+{
+    return product(TOKEN, f->vocab_size) +
+           product(BLOCK, f->block_count < 1024 ? f->block_count : 1024);
+}
+
+/* Candidates for each slot's next token. */
+static uint64_t choice_bytes(const struct engine_question *q)
+{
+    return product(cache_slots(q->args), (uint64_t)CHOICE * q->figures.vocab_size);
+}
+
+static uint64_t process_bytes(const struct engine_question *q)
+{
+    const struct engine_figures *f = &q->figures;
+    uint64_t bytes = PROCESS + vocabulary_bytes(f);
+    bool may_have_more = !f->has_header || (q->machine && q->machine->cards.n);
+    return may_have_more && bytes < DRIVERS ? DRIVERS : bytes;
 }
 
 /* --- weights */
@@ -86,6 +151,13 @@ static bool is_mapped(const struct engine_args *args)
     const char *mode = arg_text(args, "--load-mode");
     return !arg_is_off(args, "--mmap") && !arg_is_on(args, "--mlock") &&
            (!mode || strcmp(mode, "auto") == 0 || strcmp(mode, "mmap") == 0);
+}
+
+/* What requests' batches fill on the host. Buffers on cards are there as a whole from the beginning. */
+static void add_batches(struct engine_estimate *out, uint64_t bytes)
+{
+    out->bytes[0] += bytes;
+    out->batches += bytes;
 }
 
 /* Adds weights, and what else goes to the device. */
@@ -197,14 +269,15 @@ static void add_host(struct engine_estimate *out, const struct part *p)
     if (s->host_layers || s->host_experts)
         rest += p->compute.states;
     add(out, p->q, 0, weights, p->f->has_header ? rest : 0);
+    add_batches(out, p->f->has_header ? p->compute.kept : 0);
 }
 
 static void add_alone(struct engine_estimate *out, const struct part *p)
 {
     const struct compute *c = &p->compute;
     uint32_t all = p->f->block_count;
-    uint64_t rest = cache_bytes(&p->cache, all, all) + c->states + c->masks + c->answer;
-    add(out, p->q, 0, p->f->file_bytes, p->f->has_header ? rest : 0);
+    add(out, p->q, 0, p->f->file_bytes, p->f->has_header ? cache_bytes(&p->cache, all, all) : 0);
+    add_batches(out, p->f->has_header ? c->states + c->masks + c->logits + c->kept : 0);
 }
 
 /* Figures of a broken header: the layers are counted one by one, and bytes are added up. */
@@ -246,6 +319,7 @@ static void add_draft(struct engine_estimate *out, const struct engine_question 
     if (q->figures.context_length)
         f.context_length = q->figures.context_length; /* it follows the model's */
     out->guessed |= named && !f.file_bytes;
+    out->bytes[0] += named ? vocabulary_bytes(&f) : 0;
     if (named && f.file_bytes)
         add_part(out, (struct part){.q = q,
                                     .f = &f,
@@ -291,6 +365,8 @@ static void take_more(struct range *r, const struct engine_estimate *e)
         if (e->bytes[d] < r->least[d])
             r->least[d] = e->bytes[d];
     }
+    if (e->batches > r->most.batches)
+        r->most.batches = e->batches;
     if (e->mapped > r->most.mapped)
         r->most.mapped = e->mapped;
     r->most.guessed |= e->guessed;
@@ -319,7 +395,7 @@ void llama_estimate(struct engine_estimate *out, const struct engine_question *q
     const char *why = NULL;
     size_t n = spread_alternatives(q, &why);
     for (size_t i = 0; i < n; i++) {
-        struct engine_estimate e = {.bytes[0] = PROCESS};
+        struct engine_estimate e = {.bytes[0] = process_bytes(q)};
         add_part(&e, (struct part){.q = q,
                                    .f = &q->figures,
                                    .options = &spread_of_model,
@@ -328,6 +404,7 @@ void llama_estimate(struct engine_estimate *out, const struct engine_question *q
                                    .alternative = i});
         add_draft(&e, q, i);
         add_projector(&e, q, i);
+        add_batches(&e, choice_bytes(q));
         add_runtimes(&e);
         take(&range, &e, i == 0);
     }
@@ -359,14 +436,32 @@ static uint64_t other_slots(const struct engine_question *q, const struct fit *f
     return all ? (uint64_t)((double)more * (double)on->context / (double)all) : 0;
 }
 
+/*
+ * It counts logits of a whole batch, 4 bytes for each token of the vocabulary. On the host, where what is not written
+ * takes no memory, the arithmetic is nearer, unless it is a guess.
+ */
+static uint64_t fit_compute(const struct fit_device *f, const struct engine_question *q,
+                            bool on_host)
+{
+    struct cache cache;
+    struct compute c = compute_of(&q->figures, q->args);
+    uint64_t written = c.states + c.masks + c.logits;
+    cache_find(&cache, &q->figures, q->args, "--cache-type-k", "--cache-type-v");
+    bool nearer = on_host && q->figures.has_header && !cache.guessed && written < f->compute;
+    return nearer ? written : f->compute;
+}
+
 static void add_fit(struct engine_estimate *out, const struct fit *fit,
-                    const struct engine_question *q, size_t alternative)
+                    const struct engine_question *q, bool on_host, size_t alternative)
 {
     for (size_t i = 0; i < fit->n; i++) {
         const struct fit_device *f = &fit->device[i];
+        uint64_t compute = fit_compute(f, q, on_host);
         add(out, q, device_of(q, f->name, alternative), f->model,
-            f->context + f->compute + other_slots(q, fit, f));
+            f->context + (on_host ? 0 : compute) + other_slots(q, fit, f));
+        add_batches(out, on_host ? compute : 0);
     }
+    add_batches(out, compute_of(&q->figures, q->args).kept);
 }
 
 static size_t fit_alternatives(const struct fit *fit, const struct engine_question *q,
@@ -403,13 +498,15 @@ void llama_estimate_from_fit(struct engine_estimate *out, const struct fit *fit,
     struct engine_question rest = *q;
     const char *why = NULL;
     size_t n = fit_alternatives(fit, q, &why);
-    if (!has_cards(fit))
+    bool on_host = !has_cards(fit);
+    if (on_host)
         rest.machine = NULL;
     for (size_t i = 0; i < n; i++) {
-        struct engine_estimate e = {.bytes[0] = PROCESS};
-        add_fit(&e, fit, q, i);
+        struct engine_estimate e = {.bytes[0] = process_bytes(&rest)};
+        add_fit(&e, fit, q, on_host, i);
         add_draft(&e, &rest, i);
         add_projector(&e, &rest, i);
+        add_batches(&e, choice_bytes(q));
         add_runtimes(&e);
         take(&range, &e, i == 0);
     }

@@ -43,7 +43,7 @@ static void assert_refused(struct buf *b, int code, const char *text)
 
 static void build_full(struct buf *b)
 {
-    gb_begin(b, 3, 3, 24);
+    gb_begin(b, 3, 3, 26);
     gb_string(b, "general.architecture", "llama");
     gb_string(b, "general.name", "A name");
     gb_string(b, "general.type", "model");
@@ -62,6 +62,8 @@ static void build_full(struct buf *b)
     gb_u32(b, "llama.attention.sliding_window", 512);
     gb_u32(b, "llama.expert_count", 16);
     gb_u32(b, "llama.expert_used_count", 4);
+    gb_u32(b, "llama.feed_forward_length", 1536);
+    gb_u32(b, "llama.expert_feed_forward_length", 768);
     gb_u32(b, "llama.pooling_type", 2);
     gb_u32(b, "llama.vocab_size", 99);
     gb_array(b, "tokenizer.ggml.tokens", GV_STRING, 3);
@@ -112,6 +114,8 @@ static void all_fields(void **state)
     assert_int_equal(info.sliding_window, 512);
     assert_int_equal(info.expert_count, 16);
     assert_int_equal(info.expert_used_count, 4);
+    assert_int_equal(info.feed_forward_length, 1536);
+    assert_int_equal(info.expert_feed_forward_length, 768);
     assert_int_equal(info.pooling_type, 2);
     assert_int_equal(info.vocab_size, 3);
     assert_int_equal(info.split_no, 0);

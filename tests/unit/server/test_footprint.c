@@ -99,6 +99,23 @@ static void what_loads_took(void **state)
     assert_false(f.alone);
 }
 
+/* The loads may have served short requests alone. */
+static void batches_that_no_load_has_filled(void **state)
+{
+    const struct loads loads = {
+        .n = 2,
+        .load = {{.loaded = {10, 20}, .most = {13, 30}}, {.loaded = {11, 20}, .most = {12, 30}}}};
+    (void)state;
+    f = (struct footprint){.source = FOOTPRINT_ESTIMATED, .bytes = {1000, 1000}, .batches = 5};
+    footprint_measure(&f, &loads);
+    assert_int_equal(f.bytes[0], 10 + 5);
+    assert_int_equal(f.bytes[1], 30); /* a card's buffers are there from the beginning */
+    assert_int_equal(f.loaded[0], 10);
+    f.batches = 2;
+    footprint_measure(&f, &loads);
+    assert_int_equal(f.bytes[0], 13);
+}
+
 #define FOOTPRINT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -108,6 +125,7 @@ int main(void)
         FOOTPRINT_TEST(a_kind_without_an_estimate),
         FOOTPRINT_TEST(from_a_dry_run),
         FOOTPRINT_TEST(what_loads_took),
+        FOOTPRINT_TEST(batches_that_no_load_has_filled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,8 @@ static const char smol_help[] =
     "--spec-draft-device, -devd, --device-draft DEVICES\n"
     "--spec-draft-ngl, -ngld, --gpu-layers-draft, --n-gpu-layers-draft N\n"
     "--spec-draft-model, -md, --model-draft FNAME\n"
+    "--embedding, --embeddings\n"
+    "--pooling TYPE\n"
     "-m,    --model FNAME\n";
 
 #endif

@@ -8,11 +8,17 @@
 
 #include "engine/llama/cache.h"
 
-#define PROCESS (96 * MIB)
-#define CACHE 188743680u  /* 8192 × 30 × 3 × 128 × 2 bytes: 180 MiB */
-#define STATES 119537664u /* 512 × (49152 + 9216) × 4 */
+/* 16 MiB, 30 blocks of 128 KiB, 320 bytes for each token of the vocabulary, and for each of 4 slots 16 */
+#define PROCESS (16 * MIB + 30 * 131072 + 384 * 49152)
+#define CHOICE (4 * 49152 * 16)
+#define WITH_CARDS (96 * MIB) /* at least, with a card in the machine */
+#define CACHE 188743680u      /* 8192 × 30 × 3 × 128 × 2 bytes: 180 MiB */
+#define STATES 18874368u      /* 512 × 9216 × 4 */
+#define LOGITS 1572864u   /* 2 × 4 × 49152 × 4: of the last token of each request, and a copy */
+#define ANSWER 100663296u /* 512 × 49152 × 4: of all tokens */
 #define MASK (8 * MIB)    /* 512 × 8192 × 2 */
-#define COMPUTE (STATES + MASK)
+#define COMPUTE (STATES + MASK + LOGITS)
+#define ON_CARD (STATES + MASK + ANSWER)
 #define RUNTIME (512 * MIB)
 #define INPUT (512 * 576 * 4u) /* of the host, when cards do the rest */
 
@@ -45,16 +51,17 @@ static void on_the_host(void **state)
     (void)state;
     estimate(1);
     assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
+    assert_int_equal(f.batches, COMPUTE + CHOICE);
     assert_int_equal(f.mapped, SIZE);
     set_arg("--ctx-size", "4096"); /* 90 MiB, as llama-fit-params says of this model */
     estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + 90 * MIB + STATES + MASK / 2);
+    assert_int_equal(f.bytes[0], PROCESS + 90 * MIB + STATES + LOGITS + MASK / 2);
     set_arg("--ctx-size", "0"); /* the model's own */
     estimate(1);
     assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
     set_arg("--ubatch-size", "128");
     estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE / 4);
+    assert_int_equal(f.bytes[0], PROCESS + CACHE + (STATES + MASK) / 4 + LOGITS);
 }
 
 /* Without flash attention it keeps a score of 4 bytes for each of 9 heads. */
@@ -66,7 +73,7 @@ static void attention(void **state)
     assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
     set_arg("--flash-attn", "off");
     estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS + CACHE + STATES + 18 * MASK);
+    assert_int_equal(f.bytes[0], PROCESS + CACHE + STATES + LOGITS + 18 * MASK);
 }
 
 /* Bytes that 32 values take, scales included. */
@@ -106,7 +113,7 @@ static void what_the_header_says_of_heads(void **state)
     assert_int_equal(f.bytes[0], PROCESS + COMPUTE);
     figures.has_header = false;
     estimate(1);
-    assert_int_equal(f.bytes[0], PROCESS);
+    assert_int_equal(f.bytes[0], 96 * MIB + CHOICE);
     assert_int_equal(f.mapped, SIZE);
 }
 
@@ -139,15 +146,15 @@ static void on_one_card(void **state)
     (void)state;
     figures.projector_bytes = 10 * MIB;
     estimate(2);
-    assert_int_equal(f.bytes[0], PROCESS + INPUT + MASK);
-    assert_int_equal(f.bytes[1], RUNTIME + SIZE + 10 * MIB + CACHE + COMPUTE);
+    assert_int_equal(f.bytes[0], WITH_CARDS + CHOICE + INPUT + MASK + LOGITS / 2);
+    assert_int_equal(f.bytes[1], RUNTIME + SIZE + 10 * MIB + CACHE + ON_CARD);
     assert_int_equal(f.mapped, 0);
     set_arg("--n-gpu-layers", "99");
     estimate(2);
-    assert_int_equal(f.bytes[1], RUNTIME + SIZE + 10 * MIB + CACHE + COMPUTE);
+    assert_int_equal(f.bytes[1], RUNTIME + SIZE + 10 * MIB + CACHE + ON_CARD);
     set_arg("--n-gpu-layers", "0"); /* the projector stays */
     estimate(2);
-    assert_int_equal(f.bytes[0], PROCESS + CACHE + COMPUTE);
+    assert_int_equal(f.bytes[0], WITH_CARDS + CHOICE + CACHE + COMPUTE);
     assert_int_equal(f.bytes[1], RUNTIME + 10 * MIB);
     assert_int_equal(f.mapped, SIZE);
 }
@@ -179,11 +186,12 @@ static void fitted_on_the_host(void **state)
     figures.projector_bytes = 10 * MIB;
     set_machine(1);
     take(&fit);
-    assert_int_equal(f.bytes[0], PROCESS + (90 + 106 + 10) * MIB);
+    assert_int_equal(f.bytes[0], PROCESS + 100 * MIB + COMPUTE);
+    assert_int_equal(f.batches, COMPUTE + CHOICE);
     assert_int_equal(f.mapped, 92 * MIB);
     set_arg("--no-mmap", NULL);
     take(&fit);
-    assert_int_equal(f.bytes[0], PROCESS + (92 + 90 + 106 + 10) * MIB);
+    assert_int_equal(f.bytes[0], PROCESS + (92 + 100) * MIB + COMPUTE);
     assert_int_equal(f.mapped, 0);
 }
 
@@ -197,9 +205,10 @@ static void fitted_over_cards(void **state)
     add(&fit, "Host", 300, 0, 5);
     set_machine(3);
     take(&fit);
-    assert_int_equal(f.bytes[0], PROCESS + 5 * MIB);
+    assert_int_equal(f.bytes[0], WITH_CARDS + CHOICE + 5 * MIB + LOGITS / 2);
     assert_int_equal(f.mapped, 300 * MIB);
     assert_int_equal(f.bytes[1], RUNTIME + (1110 + 10) * MIB);
+    assert_int_equal(f.batches, CHOICE + LOGITS / 2);
     assert_int_equal(f.bytes[2], RUNTIME + 2220 * MIB);
 }
 
@@ -216,7 +225,9 @@ static void fitted_by_other_names(void **state)
         add(&fit, on_the_host[i], 1, 2, 3);
         set_machine(3);
         take(&fit);
-        assert_int_equal(f.bytes[0], PROCESS + 6 * MIB);
+        bool names_card = strncmp(on_the_host[i], "CUDA", 4) == 0 && on_the_host[i][4] != '_';
+        uint64_t process = names_card ? WITH_CARDS + CHOICE : PROCESS;
+        assert_int_equal(f.bytes[0], process + 6 * MIB + LOGITS / 2);
         assert_int_equal(f.bytes[1] + f.bytes[2], 0);
     }
     for (size_t i = 0; i < sizeof on_the_card / sizeof *on_the_card; i++) {
@@ -225,9 +236,48 @@ static void fitted_by_other_names(void **state)
         set_machine(3);
         machine.cards.card[0].vendor = machine.cards.card[1].vendor = vendors[i];
         take(&fit);
-        assert_int_equal(f.bytes[0], PROCESS);
+        assert_int_equal(f.bytes[0], WITH_CARDS + CHOICE + LOGITS / 2);
         assert_int_equal(f.bytes[1], RUNTIME + 6 * MIB);
     }
+}
+
+/* An embedding of each token: logits of the whole batch, and a copy of them. */
+static void embeddings_of_tokens(void **state)
+{
+    const uint64_t rest = PROCESS + CACHE + STATES + MASK;
+    (void)state;
+    set_arg("--embedding", NULL);
+    estimate(1);
+    assert_int_equal(f.bytes[0], rest + 2 * ANSWER);
+    figures.has_pooling = true;
+    estimate(1);
+    assert_int_equal(f.bytes[0], rest + LOGITS);
+    set_arg("--pooling", "none");
+    estimate(1);
+    assert_int_equal(f.bytes[0], rest + 2 * ANSWER);
+    figures.has_pooling = false;
+    set_arg("--pooling", "mean");
+    estimate(1);
+    assert_int_equal(f.bytes[0], rest + LOGITS);
+}
+
+/* What computing keeps is by the blocks' width where that is more than usual: 3 × 6912 + 8 × 576 values, or, for 8
+ * experts of 768, 8 × (3 × 768 + 2 × 576) + 8 × 576. */
+static void wide_blocks(void **state)
+{
+    const uint64_t rest = PROCESS + CACHE + MASK + LOGITS;
+    (void)state;
+    figures.feed_forward_length = 1536; /* the usual 2.7 times: less than 16 × 576 counts */
+    estimate(1);
+    assert_int_equal(f.bytes[0], rest + STATES);
+    figures.feed_forward_length = 6912;
+    estimate(1);
+    assert_int_equal(f.bytes[0], rest + (uint64_t)512 * (3 * 6912 + 8 * 576) * 4);
+    figures.feed_forward_length = 1536;
+    figures.expert_feed_forward_length = 768;
+    figures.expert_used_count = 8;
+    estimate(1);
+    assert_int_equal(f.bytes[0], rest + (uint64_t)512 * (8 * (3 * 768 + 2 * 576) + 8 * 576) * 4);
 }
 
 /* --- headers and arguments that cannot be true */
@@ -312,6 +362,8 @@ int main(void)
         ESTIMATE_TEST(fitted_on_the_host),
         ESTIMATE_TEST(fitted_over_cards),
         ESTIMATE_TEST(fitted_by_other_names),
+        ESTIMATE_TEST(embeddings_of_tokens),
+        ESTIMATE_TEST(wide_blocks),
         ESTIMATE_TEST(layers_without_number),
         ESTIMATE_TEST(numbers_that_would_wrap),
         ESTIMATE_TEST(figures_that_would_wrap),
