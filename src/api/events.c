@@ -222,7 +222,8 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
     case HOST_EV_RELOADED:
         events_send(e, "*", "models_reload", NULL);
         return;
-    case HOST_EV_STOPPING: /* llama.cpp has no such state */
+    case HOST_EV_SAVING: /* llama.cpp has no such states */
+    case HOST_EV_STOPPING:
     case HOST_EV_SHUTDOWN:
         return;
     }

@@ -144,6 +144,8 @@ static json_t *status_of(const struct model *m)
     json_object_set_new(status, "preset", preset_of(m));
     if (model_is_draining(m) || model_state(m) == SCHED_STOPPING || model_is_to_go(m))
         json_object_set_new(status, "draining", json_true());
+    if (model_state(m) == SCHED_SAVING)
+        json_object_set_new(status, "saving", json_true());
     if (model_state(m) == SCHED_LOADING && model_engine(m) && engine_progress(model_engine(m)))
         json_object_set(status, "progress", engine_progress(model_engine(m)));
     add_end(status, m);

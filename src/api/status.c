@@ -107,6 +107,8 @@ static json_t *memory_now(const struct budget *budget)
 static const char *state_of(const struct instance *i)
 {
     switch (i->sched.state) {
+    case SCHED_SAVING:
+        return "saving";
     case SCHED_STOPPING:
         return "stopping";
     case SCHED_DRAINING:

@@ -41,7 +41,9 @@ static void copy(json_t *to, const char *key, json_t *value)
 /* As `ps` calls it. */
 static const char *state_of(const struct router_model *m)
 {
-    return m->draining && router_is_active(m) ? "draining" : m->state;
+    if (!m->draining || !router_is_active(m))
+        return m->state;
+    return m->saving ? "saving" : "draining";
 }
 
 static json_t *model_json(const struct router_model *m)
@@ -144,8 +146,10 @@ static void note_draining(struct router_models *models, json_t *status)
         const char *state = cli_json_text_or(engine, "state", NULL);
         const char *id = cli_json_text_or(engine, "model", NULL);
         for (size_t j = 0; state && id && j < models->n; j++)
-            if (strcmp(state, "draining") == 0 && strcmp(models->v[j].id, id) == 0)
-                models->v[j].draining = true;
+            if (strcmp(models->v[j].id, id) == 0) {
+                models->v[j].saving |= strcmp(state, "saving") == 0;
+                models->v[j].draining |= strcmp(state, "draining") == 0 || models->v[j].saving;
+            }
     }
 }
 

@@ -88,6 +88,7 @@ static bool ended_by_itself(const struct sched_instance *i)
     case SCHED_UNLOADED:
     case SCHED_LOADING: /* on_load_failed() judges */
     case SCHED_DRAINING:
+    case SCHED_SAVING:
         break;
     }
     return false;

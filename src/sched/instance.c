@@ -5,6 +5,7 @@
 
 #include "sched/queue.h"
 #include "sched/replace.h"
+#include "sched/saving.h"
 
 /* --- Questions about a model's instances ------------------------------------------------------ */
 
@@ -20,8 +21,8 @@ struct sched_instance *sched_model_serving(const struct sched_model *m)
 struct sched_instance *sched_model_instance(const struct sched_model *m)
 {
     static const unsigned rank[] = {
-        [SCHED_UNLOADED] = 0, [SCHED_STOPPING] = 1, [SCHED_DRAINING] = 2,
-        [SCHED_YIELDING] = 3, [SCHED_LOADING] = 4,  [SCHED_READY] = 5,
+        [SCHED_UNLOADED] = 0, [SCHED_STOPPING] = 1, [SCHED_SAVING] = 2, [SCHED_DRAINING] = 3,
+        [SCHED_YIELDING] = 4, [SCHED_LOADING] = 5,  [SCHED_READY] = 6,
     };
     struct sched_instance *i, *first = LIST_FIRST(&m->instances);
     LIST_FOREACH (i, &m->instances, of_model)
@@ -63,6 +64,8 @@ void sched_instance_set_state(struct sched *s, struct sched_instance *i, enum sc
     s->loading -= before == SCHED_LOADING;
     s->yielding += state == SCHED_YIELDING;
     s->yielding -= before == SCHED_YIELDING;
+    s->saving += state == SCHED_SAVING;
+    s->saving -= before == SCHED_SAVING;
     i->state = state;
     if (state != SCHED_READY && state != SCHED_YIELDING)
         i->replacement_due = i->unload_due = false;
@@ -210,8 +213,18 @@ void sched_instance_yield(struct sched *s, struct sched_instance *i)
     queue_reject_refused(s, i->model); /* whoever waited for a lease now waits for the next load */
 }
 
+/* A SAVE that nobody has pulled yet is not given any more. */
+static void undo_stop(struct sched *s, struct sched_instance *i)
+{
+    if (i->stop_due)
+        TAILQ_REMOVE(&s->stops, i, stop_link);
+    i->stop_due = i->force = false;
+    i->stop_for = NULL;
+}
+
 void sched_instance_resume(struct sched *s, struct sched_instance *i)
 {
+    undo_stop(s, i);
     sched_instance_set_state(s, i, SCHED_READY);
     i->model->wanted = false; /* it is loaded, and stays so */
     sched_instance_grant_waiting(s, i->model);
@@ -223,12 +236,14 @@ void sched_instance_resume(struct sched *s, struct sched_instance *i)
 void sched_instance_stop(struct sched *s, struct sched_instance *i, enum sched_stop_reason reason,
                          bool force)
 {
-    bool leaving = sched_instance_is_leaving(i);
+    bool leaving = sched_instance_is_leaving(i), saves = !force && saving_is_due(s, i);
     i->stop_reason = reason;
     i->force = force;
-    if (i->state != SCHED_STOPPING)
+    if (!sched_instance_is_stopping(i))
         i->stop_at = s->now;
-    sched_instance_set_state(s, i, SCHED_STOPPING);
+    if (saves)
+        saving_begin(s, i);
+    sched_instance_set_state(s, i, saves ? SCHED_SAVING : SCHED_STOPPING);
     if (!i->stop_due)
         TAILQ_INSERT_TAIL(&s->stops, i, stop_link);
     i->stop_due = true;
@@ -243,11 +258,11 @@ void sched_instance_stop_if_drained(struct sched *s, struct sched_instance *i)
         sched_instance_drain(s, i, SCHED_STOP_UNLOADED, SCHED_NEVER);
         return;
     }
-    if (i->state != SCHED_DRAINING)
+    if (i->state != SCHED_DRAINING && i->state != SCHED_SAVING)
         return;
     if (i->drain_until <= s->now)
         sched_instance_stop(s, i, i->stop_reason, true);
-    else if (!sched_instance_is_busy(i))
+    else if (i->state == SCHED_DRAINING && !sched_instance_is_busy(i))
         sched_instance_stop(s, i, i->stop_reason, false);
 }
 
@@ -261,12 +276,31 @@ static void begin_drain(struct sched *s, struct sched_instance *i, enum sched_st
     queue_reject_refused(s, i->model); /* whoever waited for a lease now waits for the next load */
 }
 
-/* Who was told that it is gone by some time can rely on that, whoever allows more time later. */
+/* What the scheduler decided for itself it may call off, but not an order that came since. */
+static bool is_ordered(enum sched_stop_reason reason)
+{
+    switch (reason) {
+    case SCHED_STOP_EVICTED:
+    case SCHED_STOP_MEMORY:
+    case SCHED_STOP_IDLE:
+        return false;
+    case SCHED_STOP_UNLOADED:
+    case SCHED_STOP_REPLACED:
+    case SCHED_STOP_REMOVED:
+    case SCHED_STOP_BROKEN:
+    case SCHED_STOP_SHUTDOWN:
+        break;
+    }
+    return true;
+}
+
+/* DRAINING or SAVING. Who was told that it is gone by some time can rely on that, whoever allows more time later. */
 static void hurry_drain(struct sched *s, struct sched_instance *i, enum sched_stop_reason reason,
                         uint64_t until)
 {
     i->drain_until = ms_earlier(i->drain_until, until);
-    i->stop_reason = i->stop_reason > reason ? i->stop_reason : reason;
+    if (!is_ordered(i->stop_reason) || reason > i->stop_reason)
+        i->stop_reason = reason;
     sched_instance_stop_if_drained(s, i);
 }
 
@@ -284,6 +318,7 @@ void sched_instance_drain(struct sched *s, struct sched_instance *i, enum sched_
         begin_drain(s, i, reason, until);
         break;
     case SCHED_DRAINING:
+    case SCHED_SAVING:
         hurry_drain(s, i, reason, until);
         break;
     case SCHED_STOPPING:
@@ -317,6 +352,8 @@ uint64_t sched_instance_deadline(const struct sched_instance *i)
         break;
     case SCHED_DRAINING:
         return i->drain_until;
+    case SCHED_SAVING:
+        return ms_earlier(i->drain_until, i->save_until);
     case SCHED_UNLOADED:
     case SCHED_LOADING:
     case SCHED_YIELDING: /* when its last lease ends it is evicted or READY again */
@@ -328,21 +365,22 @@ uint64_t sched_instance_deadline(const struct sched_instance *i)
 
 void sched_instance_stop_if_due(struct sched *s, struct sched_instance *i)
 {
-    if (i->state == SCHED_DRAINING)
+    if (i->state == SCHED_DRAINING || i->state == SCHED_SAVING)
         sched_instance_stop_if_drained(s, i);
-    else if (sched_instance_deadline(i) <= s->now)
+    if (sched_instance_deadline(i) > s->now)
+        return;
+    if (i->state == SCHED_SAVING)
+        sched_instance_stop(s, i, i->stop_reason, false);
+    else
         sched_instance_stop(s, i, SCHED_STOP_IDLE, false);
 }
 
 void sched_instance_end(struct sched *s, struct sched_instance *i)
 {
     bool leaving = sched_instance_is_leaving(i);
-    if (i->stop_due)
-        TAILQ_REMOVE(&s->stops, i, stop_link);
     if (i->state == SCHED_STOPPING && !i->force)
         i->model->stop_ms = s->now - i->stop_at;
-    i->stop_due = i->force = false;
-    i->stop_for = NULL;
+    undo_stop(s, i);
     replace_return_place(i);
     sched_instance_set_state(s, i, SCHED_UNLOADED);
     retract_grants(s, i, leaving);

@@ -4,7 +4,7 @@
  * that changes what is true of the others. For each model that waits for a place:
  *
  *     it fits, also beside what is reserved for those before it        → loaded
- *     it will fit when the STOPPING instances are gone                 → room is reserved
+ *     it will fit when the SAVING and STOPPING instances are gone      → room is reserved
  *     it will fit without idle instances                               → these are stopped
  *     it will fit without busy ones that have had their turn           → these yield; reserved
  *     it would not fit even without all that may ever be stopped       → rejected after hopeless_ms
@@ -12,7 +12,7 @@
  * then for each model that waits for memory beside an outdated instance of its own:
  *
  *     it fits beside all that is there, with `spare` left              → loaded
- *     it will fit so when the STOPPING instances are gone              → reserved
+ *     it will fit so when the SAVING and STOPPING instances are gone   → reserved
  *     it does not                                                      → the outdated one drains
  *
  * Reservations are taken from ROOM_LATER and the rooms after it: a model that is later in the queue may use only what
@@ -83,7 +83,7 @@ static bool may_ever_go(const struct sched *s, const struct sched_instance *i)
     return !i->model->pinned || i->unload_due || i->state == SCHED_DRAINING;
 }
 
-/* Which instances take nothing of a room, beside the STOPPING ones. */
+/* Which instances take nothing of a room, beside the SAVING and STOPPING ones. */
 static victims_filter *const filters[ROOMS] = {
     [ROOM_IDLE] = is_evictable,
     [ROOM_YIELD] = may_yield,
@@ -92,7 +92,7 @@ static victims_filter *const filters[ROOMS] = {
 
 static bool is_gone(const struct sched *s, const struct sched_instance *i, enum room_when when)
 {
-    return (when != ROOM_NOW && i->state == SCHED_STOPPING) ||
+    return (when != ROOM_NOW && sched_instance_is_stopping(i)) ||
            (filters[when] && filters[when](s, i));
 }
 
@@ -205,7 +205,7 @@ static enum place_result place_one(struct sched *s, struct probe *p, struct sche
     struct victims victims;
     const struct sched_footprint *f = &m->next;
     bool overdue = queue_is_overdue(s, m);
-    if (m->unsure || m->retry_at > s->now)
+    if (!queue_may_be_loaded(s, m))
         return PLACE_NOTHING;
     if (!room_could_ever_fit(s, f)) {
         queue_give_up(s, m, SCHED_REJECT_TOO_LARGE);
@@ -243,7 +243,7 @@ static enum place_result place_one(struct sched *s, struct probe *p, struct sche
 /* Its place may have been given to another model that waits for it to go. */
 static bool is_place_free_later(const struct sched_instance *old)
 {
-    return old->state == SCHED_STOPPING || old->chosen;
+    return sched_instance_is_stopping(old) || old->chosen;
 }
 
 static bool fits_beside(const struct probe *p, const struct sched_model *m,
@@ -259,7 +259,7 @@ static bool is_any_stopping(const struct sched_model *m)
 {
     const struct sched_instance *i;
     LIST_FOREACH (i, &m->instances, of_model)
-        if (i->state == SCHED_STOPPING)
+        if (sched_instance_is_stopping(i))
             return true;
     return false;
 }
@@ -286,7 +286,7 @@ static enum place_result place_beside(struct sched *s, struct probe *p, struct s
                                       struct sched_action *action)
 {
     struct sched_instance *survivor = replace_survivor(m);
-    if (m->unsure || m->retry_at > s->now)
+    if (!queue_may_be_loaded(s, m))
         return PLACE_NOTHING;
     if (!room_could_ever_fit(s, &m->next))
         return can_never_fit(s, m, survivor);

@@ -32,6 +32,7 @@ static enum sched_waits waits_for(const struct sched_model *m, bool waiters)
             due = true;
             break;
         case SCHED_DRAINING:
+        case SCHED_SAVING:
         case SCHED_STOPPING:
             if (!i->outdated)
                 return SCHED_WAITS_NOT;

@@ -22,6 +22,12 @@ static inline bool queue_is_overdue(const struct sched *s, const struct sched_mo
     return ms_after(m->waiting_since, s->config.max_wait_ms) <= s->now;
 }
 
+/* Its footprint is known, and its last load did not just fail. */
+static inline bool queue_may_be_loaded(const struct sched *s, const struct sched_model *m)
+{
+    return !m->unsure && m->retry_at <= s->now;
+}
+
 /* Recomputes what the model waits for. To be called after every change of its queue, of `wanted`,
  * or of its instances' states and flags. */
 void queue_update(struct sched *s, struct sched_model *m);

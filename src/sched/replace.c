@@ -38,6 +38,10 @@ static void outdate(struct sched *s, struct sched_instance *i, bool loading)
     case SCHED_UNLOADED: /* not in its model's list */
     case SCHED_STOPPING:
         break;
+    case SCHED_SAVING: /* what is saved may be of no use to its successor */
+        if (!i->save_gain_ms)
+            sched_instance_stop(s, i, i->stop_reason, false);
+        break;
     case SCHED_READY:
         if ((loading || is_in_use(s, i)) && replace_request(s, i))
             break;
@@ -92,7 +96,8 @@ void replace_take_place(struct sched_model *m)
 
 static bool may_serve_again(const struct sched_instance *i)
 {
-    bool kept = i->state == SCHED_DRAINING && i->stop_reason == SCHED_STOP_UNLOADED;
+    bool leaves = i->state == SCHED_DRAINING || i->state == SCHED_SAVING;
+    bool kept = leaves && i->stop_reason == SCHED_STOP_UNLOADED;
     return i->state == SCHED_READY || i->state == SCHED_YIELDING || kept; /* by SCHED_EV_KEEP */
 }
 

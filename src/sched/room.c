@@ -35,7 +35,7 @@ static int64_t need(const struct room *r, const struct sched_footprint *f, unsig
 /* Its place is not the one that its own model waits for. */
 static bool leaves_for_good(const struct room *r, const struct sched_instance *i)
 {
-    return r->overlap && i->state == SCHED_STOPPING && !i->surplus && !i->footprint.apart &&
+    return r->overlap && sched_instance_is_stopping(i) && !i->surplus && !i->footprint.apart &&
            i->model->waiting_since == SCHED_NEVER;
 }
 

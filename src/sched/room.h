@@ -4,7 +4,7 @@
  * out by taking what an instance needs and giving back what one would leave.
  *
  * A *probe* computes several rooms side by side: NOW is what is left while every instance counts
- * that is there, LATER what is left when the STOPPING ones are gone, and the others when still more
+ * that is there, LATER what is left when the SAVING and STOPPING ones are gone, and the others when still more
  * are. Weights that several instances map are counted once in each room, by users in struct
  * sched_weights. Those counts belong to one probe: when the next one begins, rooms of the last must
  * not be used any more. Internal to sched/.
@@ -31,7 +31,8 @@ struct room {
     unsigned devices;
     uint64_t probe;
     int64_t places;
-    bool overlap;    /* STOPPING instances need not be waited for, where `spare` bytes are left */
+    bool
+        overlap; /* SAVING and STOPPING instances need not be waited for, where `spare` bytes are left */
     int64_t leaving; /* places of those whose model nobody waits for, then */
     int64_t spare;
     int64_t bytes[SCHED_DEVICES];

@@ -11,7 +11,7 @@
  *     instance.c  states, leases, drains, stops           failure.c  crashes, loads that fail
  *     unread.c    requests that nobody reads              shortage.c a host without memory
  *     place.c     who gets room, by room.c, victims.c     turn.c     how long one keeps its place
- *     query.c     questions that change nothing
+ *     saving.c    prompts that outlast a stop             query.c    questions that change nothing
  */
 #include "sched/sched.h"
 
@@ -22,6 +22,7 @@
 #include "sched/place.h"
 #include "sched/queue.h"
 #include "sched/replace.h"
+#include "sched/saving.h"
 #include "sched/shortage.h"
 #include "sched/turn.h"
 #include "sched/unread.h"
@@ -187,12 +188,19 @@ static void on_unload_idle(struct sched *s, struct sched_model *m)
     queue_update(s, m);
 }
 
+static bool can_be_kept(const struct sched *s, const struct sched_instance *i)
+{
+    bool leaves =
+        i->state == SCHED_DRAINING || (i->state == SCHED_SAVING && saving_can_resume(s, i));
+    return leaves && i->stop_reason == SCHED_STOP_UNLOADED;
+}
+
 static void on_keep(struct sched *s, struct sched_model *m)
 {
     struct sched_instance *i;
     withdraw_unload_when_idle(s, m);
     LIST_FOREACH (i, &m->instances, of_model) {
-        if (i->state != SCHED_DRAINING || i->stop_reason != SCHED_STOP_UNLOADED)
+        if (!can_be_kept(s, i))
             continue;
         /* Its replacement may serve already. */
         if (i->outdated && (sched_model_serving(m) || !replace_request(s, i)))
@@ -225,6 +233,12 @@ static void on_ready(struct sched *s, struct sched_instance *i)
     sched_instance_grant_waiting(s, m);
 }
 
+static void on_saved(struct sched *s, struct sched_instance *i)
+{
+    if (i->state == SCHED_SAVING)
+        sched_instance_stop(s, i, i->stop_reason, false);
+}
+
 static void on_broken(struct sched *s, struct sched_instance *i)
 {
     switch (i->state) {
@@ -233,6 +247,7 @@ static void on_broken(struct sched *s, struct sched_instance *i)
         sched_instance_stop(s, i, SCHED_STOP_BROKEN, true);
         break;
     case SCHED_DRAINING:
+    case SCHED_SAVING:
         sched_instance_stop(s, i, i->stop_reason, true);
         break;
     case SCHED_UNLOADED:
@@ -329,6 +344,9 @@ void sched_event(struct sched *s, const struct sched_event *event, uint64_t now)
     case SCHED_EV_BROKEN:
         on_broken(s, event->instance);
         break;
+    case SCHED_EV_SAVED:
+        on_saved(s, event->instance);
+        break;
     case SCHED_EV_HOLD:
         on_hold(s, event->model, event->hold_until);
         break;
@@ -379,9 +397,11 @@ static bool next_stop(struct sched *s, struct sched_action *action)
     struct sched_instance *i = TAILQ_FIRST(&s->stops);
     if (!i)
         return false;
+    bool saves = i->state == SCHED_SAVING;
     TAILQ_REMOVE(&s->stops, i, stop_link);
     i->stop_due = false;
-    *action = (struct sched_action){.type = SCHED_ACT_STOP,
+    i->saves += saves;
+    *action = (struct sched_action){.type = saves ? SCHED_ACT_SAVE : SCHED_ACT_STOP,
                                     .model = i->model,
                                     .instance = i,
                                     .stop = i->stop_reason,
@@ -410,6 +430,8 @@ bool sched_next(struct sched *s, uint64_t now, struct sched_action *action)
             return true;
         if (!s->dirty)
             return false;
+        if (s->saving && saving_review(s))
+            continue;
         switch (place(s, action)) {
         case PLACE_SPAWN:
             return true;

@@ -25,7 +25,7 @@
  *  - Room. An instance takes one place among `models_max` (0: no limit) and its footprint on each
  *    device, from SCHED_ACT_SPAWN until SCHED_EV_GONE: room is free only when the memory is free.
  *    The sum stays within `capacity`. Weights that several instances map from one file count once.
- *    Where `overlap` is set, a STOPPING instance whose model nobody waits for gives up its place
+ *    Where `overlap` is set, a SAVING or STOPPING instance whose model nobody waits for gives up its place
  *    before it is gone, to a model that fits beside what the instance still holds with
  *    `spare` bytes left on each device, unless one of the two is `apart`.
  *  - Leases. A grant is a lease of an instance. An instance with a lease is stopped only when the
@@ -70,6 +70,15 @@
  *  - Shortage. When the host runs short of memory, whoever takes it, idle instances that are not
  *    pinned are stopped one after the other, until the caller says no more that it is short: the
  *    lowest priority first, and among equals the one whose absence does the least harm.
+ *  - Saving. Between its last lease and its stop, an instance that has prompts to save (`save_gain_ms`) is
+ *    SAVING: its engine runs, gets no lease, and counts as one that is being stopped. It is stopped when SCHED_EV_SAVED comes or
+ *    `save_ms` have passed, and by force at the deadline of its drain. This is so for every reason
+ *    to stop; but nothing is saved of one that is stopped by force, is broken, loads or crashed. Nobody waits for
+ *    longer than it gains: while a model of a higher priority waits for room, or an overdue one, at most `save_gain_ms` are
+ *    allowed from then on; and nothing is saved if somebody waits and saving takes longer (`save_cost_ms`) than it gains.
+ *  - Resuming. A SAVING instance that was evicted, or idle for its ttl, is READY again when its model
+ *    is wanted, no other model waits for room, and none was given its place: at once, whether or not the save
+ *    is over. What an operator ordered, and a stop for want of memory, is carried out.
  *  - ttl. A READY instance that is idle for its model's `ttl_ms` is stopped (0, or pinned: never).
  *  - Hold. A held model is not loaded: its requests are rejected, those waiting already too, and an
  *    operator's load request is dropped. An instance that runs when the hold comes, LOADING or
@@ -114,10 +123,9 @@
  *    once the old one is gone for another reason. A load that failed for want of memory did not fit
  *    beside: the old one drains and the load is tried once more when it is gone.
  *
- * Where later work goes: a state between the last lease and the stop (saving a prompt cache) is a
- * state between DRAINING and STOPPING with a deadline in `drain_until`; one before the first grant
- * is a state between LOADING and READY; replicas are a model that wants more than one READY
- * instance (see queue_update() in queue.c); fairness within a model is the order of its queue.
+ * Where later work goes: a state before the first grant is one between LOADING and READY; replicas
+ * are a model that wants more than one READY instance (see queue_update() in queue.c); fairness
+ * within a model is the order of its queue.
  */
 #ifndef HOSTLER_SCHED_SCHED_H
 #define HOSTLER_SCHED_SCHED_H
@@ -145,11 +153,14 @@ enum sched_state {
     SCHED_YIELDING, /* no new leases; is stopped when its last lease ends, because other models
                        wait, or is READY again when they need its room no more */
     SCHED_DRAINING, /* no new leases; is stopped when its last lease ends or at `drain_until` */
+    SCHED_SAVING, /* no new leases; SCHED_ACT_SAVE was given or is due; is stopped at SCHED_EV_SAVED, at
+                       `save_until` or at `drain_until` */
     SCHED_STOPPING, /* SCHED_ACT_STOP was given or is due, SCHED_EV_GONE has not come */
 };
 
 /* Why an instance is stopped. The names are those of `status.reason` in the API. When a drain has
- * several reasons, the last one of this list counts. */
+ * several reasons, the last one of this list counts; while it is SAVING, an order to drain replaces
+ * EVICTED, MEMORY and IDLE, which nobody ordered. */
 enum sched_stop_reason {
     SCHED_STOP_UNLOADED, /* an operator asked */
     SCHED_STOP_EVICTED,  /* another model needed its room */
@@ -234,6 +245,10 @@ struct sched_footprint {
 struct sched_instance {
     /* What it takes: model->next as of its SPAWN. The caller may set it to what was measured. */
     struct sched_footprint footprint;
+    /* ms that the users of its prompts would wait to have them computed anew; 0: there is nothing to
+     * save. And how long saving them may take. The caller may set both at any time, while it is SAVING
+     * to what is left; SCHED_EV_TICK makes the scheduler take note. */
+    uint64_t save_gain_ms, save_cost_ms;
 
     /* The scheduler's own, readable by anybody. */
     struct sched_model *model;
@@ -244,14 +259,16 @@ struct sched_instance {
     bool surplus;         /* its replacement has taken over its place: only its memory counts */
     bool cold;            /* LOADING: its load reads from the disk */
     bool unload_due;      /* READY or YIELDING: an operator wants it unloaded when it is idle */
-    bool stop_due;        /* SCHED_ACT_STOP is due: is in sched.stops */
+    bool stop_due;        /* SCHED_ACT_SAVE or SCHED_ACT_STOP is due: is in sched.stops */
     bool force;           /* that stop does not wait for leases */
     bool chosen;          /* scratch of place(): to yield */
     bool spared;          /* scratch of place(): not for models of a lower priority */
     uint64_t rival_cost; /* ms, scratch of place(): stop and load of the model that waits for it, */
     uint64_t rival_since;               /* and since when that waits; SCHED_NEVER: none does */
-    enum sched_stop_reason stop_reason; /* DRAINING, STOPPING, and after */
-    uint64_t drain_until;               /* DRAINING */
+    enum sched_stop_reason stop_reason; /* DRAINING, SAVING, STOPPING, and after */
+    uint64_t drain_until;               /* DRAINING, SAVING */
+    uint64_t save_until;                /* SAVING */
+    unsigned saves;  /* SCHED_ACT_SAVEs given: the end of an earlier save must not be reported */
     unsigned leases; /* requests granted and not finished, also after it is gone */
     unsigned active; /* those of them that are not passive: these count for max_leases */
     unsigned lapsed; /* leases that lapsed: the others keep it in service */
@@ -263,8 +280,8 @@ struct sched_instance {
     uint64_t stop_at;    /* when its stop was decided */
     uint64_t last_granted; /* when it was last given a lease (loaded_at before the first), and */
     uint64_t last_used; /* when its last lease ended; loaded_at before the first. No passive ones */
-    const struct sched_model *stop_for; /* EVICTED: who needed the room, until the STOP is pulled */
-    TAILQ_ENTRY(sched_instance) link;   /* in sched.instances, unless UNLOADED */
+    const struct sched_model *stop_for;    /* EVICTED: who needs the room, until that is pulled */
+    TAILQ_ENTRY(sched_instance) link;      /* in sched.instances, unless UNLOADED */
     LIST_ENTRY(sched_instance) of_model;   /* in sched_model.instances, unless UNLOADED */
     TAILQ_ENTRY(sched_instance) stop_link; /* in sched.stops, while stop_due */
 };
@@ -312,7 +329,7 @@ struct sched_model {
     uint64_t retry_at; /* not loaded before */
     uint64_t hopeless_since; /* since when there was no room for it in any case; SCHED_NEVER */
     uint64_t last_used;      /* when a lease of any instance ended, or an instance became READY */
-    uint64_t stop_ms; /* what the last stop of an instance took, without force; 0: not known */
+    uint64_t stop_ms; /* what its last stop without force took, saving included; 0: not known */
     /* ms: the last two pauses in its use for which others could have waited, the newest first;
      * SCHED_NEVER: one that no waiting would have outlasted. */
     uint64_t pauses[2];
@@ -331,8 +348,9 @@ struct sched_config {
     uint64_t max_wait_ms;     /* when a waiting model is overdue (0: at once); no turn is longer */
     uint64_t wait_timeout_ms; /* 0: none */
     uint64_t unread_ms;       /* how long a request that nobody reads keeps its instance */
-    unsigned turn; /* a turn lasts so many times what changing places and back takes; 0: until a
+    unsigned turn;    /* a turn lasts so many times what changing places and back takes; 0: until a
                       model is overdue */
+    uint64_t save_ms; /* how long an instance may be SAVING; 0: nothing is saved */
     uint64_t hopeless_ms;  /* how long other programs are given to free memory */
     unsigned max_failures; /* in a row; 0: no limit */
     uint64_t back_off_ms;  /* after the second failure in a row; 0: none */
@@ -373,7 +391,8 @@ enum sched_event_type {
                          Replacement above. Set `next`, or `unsure`, before */
     SCHED_EV_KEEP,  /* model: the operator calls UNLOAD and UNLOAD_IDLE off. An instance that drains
                          because of an UNLOAD is READY again, one that was to be unloaded when idle
-                         stays. One that drains for another reason drains on */
+                         stays. One that drains for another reason drains on. While it is SAVING as
+                         while it drains, unless its place was given to another model */
     SCHED_EV_READY, /* instance: it can serve. Ignored unless LOADING */
     SCHED_EV_GONE,  /* instance: its process is gone and reaped, for whatever reason; once a SPAWN,
                          ignored when UNLOADED. LOADING before: waiters are rejected (LOAD_FAILED),
@@ -384,11 +403,13 @@ enum sched_event_type {
                          LOADING before and `oom`: it ended for want of memory; set `next` before.
                          LOADING before and `ours`: no process was started, for want of our own
                          descriptors, processes or memory */
-    SCHED_EV_BROKEN,  /* instance: it does not answer, which is as good as a crash: it is stopped at
+    SCHED_EV_BROKEN, /* instance: it does not answer, which is as good as a crash: it is stopped at
                          once, by force. Waiters, and whoever's GRANT was not yet pulled, as when it
-                         crashed. Ignored unless READY, YIELDING or DRAINING */
-    SCHED_EV_HOLD,    /* model, hold_until (SCHED_NEVER: until released); the last one counts */
-    SCHED_EV_RELEASE, /* model */
+                         crashed. Ignored unless READY, YIELDING, DRAINING or SAVING */
+    SCHED_EV_SAVED, /* instance: its last SAVE (sched_instance.saves) is over, whatever came of it. Ignored unless
+                         SAVING */
+    SCHED_EV_HOLD,     /* model, hold_until (SCHED_NEVER: until released); the last one counts */
+    SCHED_EV_RELEASE,  /* model */
     SCHED_EV_SHUTDOWN, /* drain_until: waiters are rejected, nothing is loaded any more, every
                           instance is drained. Again with an earlier drain_until to hurry */
     SCHED_EV_SHORT, /* the host is short of memory as of now: an idle instance is stopped (MEMORY),
@@ -400,7 +421,7 @@ struct sched_event {
     enum sched_event_type type;
     struct sched_model *model;       /* ADD, REMOVE, LOAD, UNLOAD, UNLOAD_IDLE, REPLACE, KEEP,
                                         HOLD, RELEASE */
-    struct sched_instance *instance; /* READY, GONE, BROKEN */
+    struct sched_instance *instance; /* READY, GONE, BROKEN, SAVED */
     struct sched_request *request;   /* REQUEST, CANCEL, DONE, UNREAD, READ */
     uint64_t drain_until;            /* UNLOAD, SHUTDOWN: ms; SCHED_NEVER: as long as it takes */
     uint64_t hold_until;             /* HOLD */
@@ -414,7 +435,10 @@ enum sched_action_type {
                         request (who caused it; NULL: an operator, or it replaces another one) */
     SCHED_ACT_DROP,   /* reject: an operator's load request is given up, and no request waits; or a
                         replacement is, since it can never fit (TOO_LARGE) */
-    SCHED_ACT_STOP,   /* instance, stop, force, cause: end the process. Given once, and again with
+    SCHED_ACT_SAVE, /* instance, stop, cause: save its prompts, then feed SCHED_EV_SAVED. At most one for
+                         each stop; a STOP follows, unless the instance is READY again: then
+                         SCHED_EV_SAVED is not needed any more, and the save may go on or not */
+    SCHED_ACT_STOP, /* instance, stop, force, cause: end the process. Given once, and again with
                        `force` when an operator hurries a drain after the stop was given */
 };
 
@@ -426,7 +450,8 @@ struct sched_action {
     enum sched_reject_reason reject;
     enum sched_stop_reason stop;
     bool force;                      /* STOP: leases are cut off; kill */
-    const struct sched_model *cause; /* STOP, when EVICTED: who needs the room; else NULL */
+    const struct sched_model *cause; /* SAVE, or STOP without one before, when EVICTED: who needs
+                                        the room; else NULL */
 };
 
 /* Embedded by the caller. Its fields are the scheduler's own, but for the first three. */
@@ -450,13 +475,14 @@ struct sched {
     unsigned running;                   /* instances that are not UNLOADED */
     unsigned loading;                   /* those of them that are LOADING */
     unsigned yielding;                  /* those of them that are YIELDING */
+    unsigned saving;                    /* those of them that are SAVING */
     unsigned queued;                    /* models in waiting_models */
     unsigned waiting;                   /* requests in all queues */
     struct sched_instances instances;   /* not UNLOADED, in the order of their SPAWN */
     struct sched_models waiting_models; /* that wait for room, oldest first */
     struct sched_models
         replacements; /* that wait for memory beside an outdated instance, oldest first */
-    struct sched_instances stops;   /* STOP due */
+    struct sched_instances stops;   /* SAVE or STOP due */
     struct sched_models drops;      /* DROP due */
     struct sched_requests granted;  /* GRANT due */
     struct sched_requests rejected; /* REJECT due */
@@ -477,8 +503,13 @@ uint64_t sched_deadline(const struct sched *s);
 /* The instance that a request would be granted to now; NULL: none is READY. O(1). */
 struct sched_instance *sched_model_serving(const struct sched_model *m);
 /* The instance that stands for the model: the one that serves, else the one that loads, else the
- * newest of those that yield, drain or stop, in this order; NULL: there is none. O(1). */
+ * newest of those that yield, drain, are saved or stop, in this order; NULL: there is none. O(1). */
 struct sched_instance *sched_model_instance(const struct sched_model *m);
+/* Its stop is decided, it may be SAVING before that: what it holds counts as about to be free. */
+static inline bool sched_instance_is_stopping(const struct sched_instance *i)
+{
+    return i->state == SCHED_SAVING || i->state == SCHED_STOPPING;
+}
 /* The state of sched_model_instance(); UNLOADED when there is none. */
 enum sched_state sched_model_state(const struct sched_model *m);
 
@@ -501,8 +532,8 @@ uint64_t sched_eta(const struct sched *s, const struct sched_model *m);
 bool sched_would_fit(const struct sched *s, const struct sched_footprint *footprint,
                      const struct sched_instance *without, struct sched_instance **victims,
                      unsigned max, unsigned *n);
-/* Whether a replacement of that footprint would be loaded now, or when the STOPPING instances are
- * gone, beside the outdated instance of `m` (Replacement). Otherwise as sched_would_fit(). */
+/* Whether a replacement of that footprint would be loaded now, or when the SAVING and STOPPING instances
+ * are gone, beside the outdated instance of `m` (Replacement). Otherwise as sched_would_fit(). */
 bool sched_would_fit_beside(const struct sched *s, const struct sched_model *m,
                             const struct sched_footprint *footprint);
 /* Whether it could be loaded if nothing else was, and other programs used no memory. */

@@ -22,7 +22,7 @@ void shortage_stop_one(struct sched *s)
 {
     struct sched_instance *i, *least = NULL;
     TAILQ_FOREACH (i, &s->instances, link) {
-        if (i->state == SCHED_STOPPING)
+        if (sched_instance_is_stopping(i))
             return;
         if (may_go(i) && (!least || is_worth_less(s, i, least)))
             least = i;

@@ -18,11 +18,6 @@ static uint64_t longest(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static bool may_be_loaded(const struct sched *s, const struct sched_model *m)
-{
-    return !m->unsure && m->retry_at <= s->now;
-}
-
 static bool is_yielded_to(const struct sched *s, const struct sched_instance *i,
                           const struct sched_model *m)
 {
@@ -38,7 +33,7 @@ static const struct sched_model *rival_of(const struct sched *s, const struct ro
     unsigned n = 0;
     for (m = TAILQ_FIRST(&s->waiting_models); m && n < RIVALS_MAX;
          m = TAILQ_NEXT(m, queue_link), n++) {
-        if (!may_be_loaded(s, m))
+        if (!queue_may_be_loaded(s, m))
             continue;
         if (is_yielded_to(s, i, m) && room_lacks(left, &m->next, i))
             return m;
@@ -57,7 +52,7 @@ void turn_find_rivals(struct sched *s)
         return;
     room_init(&left, ROOM_LATER, s, ++s->probes);
     TAILQ_FOREACH (i, &s->instances, link)
-        if (i->state != SCHED_STOPPING)
+        if (!sched_instance_is_stopping(i))
             room_take(&left, i);
     TAILQ_FOREACH (i, &s->instances, link) {
         const struct sched_model *rival = rival_of(s, &left, i);

@@ -72,7 +72,7 @@ static unsigned collect(const struct sched *s, victims_filter *is_candidate,
     unsigned n = 0;
     struct sched_instance *i;
     TAILQ_FOREACH (i, &s->instances, link)
-        if (i->state != SCHED_STOPPING && i != without && is_candidate(s, i))
+        if (!sched_instance_is_stopping(i) && i != without && is_candidate(s, i))
             n = insert(i, victims_harm(s, i), out, harms, n);
     return n;
 }

@@ -285,6 +285,7 @@ static void set_defaults(struct config *c)
         .unread_grace_ms = 10000,
         .drain_timeout_ms = 60000,
         .load_timeout_ms = 600000,
+        .save_timeout_ms = 5000,
         .stop_timeout_ms = 10000,
         .health_timeout_ms = 60000,
         .max_queue = 1000,

@@ -49,7 +49,7 @@ struct config {
     char *cors_methods, *cors_headers;
     bool cors_credentials;
     uint64_t ttl_ms, max_wait_ms, unread_grace_ms, drain_timeout_ms, load_timeout_ms,
-        stop_timeout_ms, health_timeout_ms;
+        save_timeout_ms, stop_timeout_ms, health_timeout_ms;
     unsigned max_queue;
     uint64_t max_body_memory; /* bytes of requests' bodies held at once, in sum */
     unsigned max_connections; /* of clients; 0: as many as the limit of open files has room for */

@@ -245,6 +245,14 @@ static int set_log_format(struct config *c, const char *value, struct error *err
     return 0;
 }
 
+static int set_save_timeout(struct config *c, const char *value, struct error *err)
+{
+    if (strcmp(value, "off") != 0)
+        return value_time(value, &c->save_timeout_ms, err);
+    c->save_timeout_ms = 0;
+    return 0;
+}
+
 static int set_state_dir(struct config *c, const char *value, struct error *err)
 {
     (void)err;
@@ -443,6 +451,12 @@ static const struct config_entry options[] = {
       "10m",
       "longest that a load may take, and a request may wait for one"},
      FIELD(KIND_TIME, load_timeout_ms)},
+    {{{"--save-timeout"},
+      "TIME",
+      "HOSTLER_SAVE_TIMEOUT",
+      "5s",
+      "how long an engine's prompts may be saved before it is stopped; 0 or off: they are not"},
+     OTHER(set_save_timeout)},
     {{{"--stop-timeout"},
       "TIME",
       "HOSTLER_STOP_TIMEOUT",

@@ -99,6 +99,9 @@ static void perform(const struct sched_action *action)
     case SCHED_ACT_DROP:
         instance_drop_load(m, action->reject);
         return;
+    case SCHED_ACT_SAVE:
+        instance_save(instance_of(action->instance), action);
+        return;
     case SCHED_ACT_STOP:
         instance_stop(instance_of(action->instance), action);
         return;
@@ -306,6 +309,7 @@ static void init_scheduler(struct host *h)
         .wait_timeout_ms = c->load_timeout_ms,
         .unread_ms = c->unread_grace_ms,
         .turn = TURN,
+        .save_ms = c->save_timeout_ms,
         .hopeless_ms = HOPELESS_MS,
         .max_failures = FAILURES_MAX,
         .back_off_ms = BACK_OFF_MS,

@@ -50,6 +50,7 @@ enum host_event {
     HOST_EV_LOADING,  /* a report of progress came: engine_progress(); also on waking */
     HOST_EV_READY,    /* it can serve: the first time, or awake again */
     HOST_EV_SLEEPING, /* its memory is given back, its process is there */
+    HOST_EV_SAVING, /* its last lease has ended, its prompts are saved before it stops, or stays after all */
     HOST_EV_STOPPING,
     HOST_EV_STAYS, /* it was to be unloaded, and stays loaded: it was busy all the time, or an operator loads it */
     HOST_EV_GONE, /* its engine is reaped, or could not be started: `outcome` says why. Comes before

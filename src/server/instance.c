@@ -28,6 +28,7 @@ static void instance_free(struct instance *i)
 {
     engine_launch_release(i->launch);
     free(i->loaded_by);
+    free(i->evicted_for);
     free(i);
 }
 
@@ -78,6 +79,7 @@ const char *instance_status(const struct instance *i)
     case SCHED_READY:
     case SCHED_YIELDING:
     case SCHED_DRAINING:
+    case SCHED_SAVING:
         return engine_state(i->engine) == ENGINE_SLEEPING ? "sleeping"
                : engine_state(i->engine) == ENGINE_WAKING ? "loading"
                                                           : "loaded";
@@ -454,8 +456,11 @@ static char *asker_of(const struct model *m)
     return asker(first ? container_of(first, struct host_request, sched) : NULL, m);
 }
 
-static char *why_evicted(const struct model *cause)
+/* `cause` is NULL when its SAVE told it. */
+static char *why_evicted(const struct instance *i, const struct model *cause)
 {
+    if (!cause)
+        return mem_strdup(i->evicted_for ? i->evicted_for : "evicted");
     char *who = asker_of(cause);
     char *why =
         mem_printf("evicted to make room for '%s', which %s asked for", cause->entry->id, who);
@@ -464,8 +469,9 @@ static char *why_evicted(const struct model *cause)
 }
 
 /* The caller frees. */
-static char *why_stopped(const struct model *m, const struct sched_action *action)
+static char *why_stopped(const struct instance *i, const struct sched_action *action)
 {
+    const struct model *m = i->model;
     const struct model *cause =
         action->cause ? container_of(action->cause, struct model, sched) : NULL;
     char time[32];
@@ -474,7 +480,7 @@ static char *why_stopped(const struct model *m, const struct sched_action *actio
         return mem_printf("unloaded by %s",
                           m->intent.unload_by ? m->intent.unload_by : "an operator");
     case SCHED_STOP_EVICTED:
-        return cause ? why_evicted(cause) : mem_strdup("evicted");
+        return why_evicted(i, cause);
     case SCHED_STOP_MEMORY:
         return mem_strdup("the host ran short of memory, and it was idle");
     case SCHED_STOP_IDLE:
@@ -515,13 +521,25 @@ static void end_process(struct instance *i, const struct sched_action *action)
         on_last_figures(&i->question);
 }
 
+void instance_save(struct instance *i, const struct sched_action *action)
+{
+    struct model *m = i->model;
+    char *why = why_stopped(i, action);
+    log_info("model %s is to be stopped, its prompts are saved first: %s", m->entry->id, why);
+    if (action->cause)
+        mem_replace(&i->evicted_for, why);
+    free(why);
+    host_announce(m->host, HOST_EV_SAVING, m, i);
+    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_SAVED, .instance = &i->sched});
+}
+
 void instance_stop(struct instance *i, const struct sched_action *action)
 {
     struct model *m = i->model;
     if (!i->engine)
         return;
     free(m->outcome.stop_cause);
-    m->outcome.stop_cause = why_stopped(m, action);
+    m->outcome.stop_cause = why_stopped(i, action);
     log_info("model %s is being stopped: %s%s", m->entry->id, m->outcome.stop_cause,
              action->force ? ", by force" : "");
     host_record(m, "stop", m->outcome.stop_cause);

@@ -155,7 +155,7 @@ enum sched_state model_state(const struct model *m)
 bool model_is_draining(const struct model *m)
 {
     enum sched_state state = model_state(m);
-    return state == SCHED_DRAINING || state == SCHED_YIELDING;
+    return state == SCHED_DRAINING || state == SCHED_YIELDING || state == SCHED_SAVING;
 }
 
 bool model_is_to_go(const struct model *m)

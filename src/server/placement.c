@@ -292,7 +292,7 @@ void placement_prepare_waiting(struct host *host)
 static bool keeps_its_place(const struct sched_instance *i)
 {
     return i->model->pinned && !i->surplus && !i->unload_due && i->state != SCHED_DRAINING &&
-           i->state != SCHED_STOPPING;
+           !sched_instance_is_stopping(i);
 }
 
 bool placement_lacks_place(const struct model *m)

@@ -12,7 +12,7 @@
 
 #define SETTLE_STEP_MS 10  /* between two readings of a device's figure while it should fall */
 #define SETTLE_MAX_MS 5000 /* and for how long */
-#define GRACE_MS 5000      /* beyond the stop timeout, before a process counts as stuck */
+#define GRACE_MS 5000      /* beyond the save and stop timeouts, before a process counts as stuck */
 
 /* The operation with what is not the caller's business. */
 struct operation {
@@ -210,10 +210,11 @@ static struct unload_target *target_of(struct operation *op, const struct model 
     return &op->u.targets[i];
 }
 
-static void on_stopping(struct operation *op, struct unload_target *t)
+static void on_drained_out(struct operation *op, struct unload_target *t)
 {
-    if (!t->drained_ms)
+    if (!t->drained)
         t->drained_ms = uv_now(host_loop(op->host)) - op->started;
+    t->drained = true;
 }
 
 static const struct instance *instance_of(const struct sched_instance *i)
@@ -237,7 +238,7 @@ static unsigned count_requests_left(const struct unload_target *t)
     unsigned n = 0;
     const struct sched_instance *i;
     LIST_FOREACH (i, &t->model->sched.instances, of_model)
-        if (i->state != SCHED_STOPPING && instance_of(i)->number <= t->newest)
+        if (!sched_instance_is_stopping(i) && instance_of(i)->number <= t->newest)
             n += i->leases;
     return n;
 }
@@ -272,8 +273,8 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
     struct operation *op = container_of(l, struct operation, listener);
     struct unload_target *t = m ? target_of(op, m) : NULL;
     (void)i;
-    if (t && event == HOST_EV_STOPPING)
-        on_stopping(op, t);
+    if (t && (event == HOST_EV_SAVING || event == HOST_EV_STOPPING))
+        on_drained_out(op, t);
     else if (t && event == HOST_EV_GONE)
         on_gone(op, t);
     else if (t && event == HOST_EV_STAYS)
@@ -298,7 +299,8 @@ static void watch_for_stuck(struct operation *op)
         if (t->result == UNLOAD_PENDING && t->model->settings.stop_timeout_ms > longest)
             longest = t->model->settings.stop_timeout_ms;
     }
-    uv_timer_start(&op->timer, on_stuck, longest + GRACE_MS, 0);
+    uv_timer_start(&op->timer, on_stuck,
+                   host_config(op->host)->save_timeout_ms + longest + GRACE_MS, 0);
 }
 
 /* It is left alone. Somebody else's drain of the same model goes on. */

@@ -31,6 +31,7 @@ enum unload_result {
 struct unload_target {
     char *id;            /* id, or the unknown name that was asked for */
     struct model *model; /* while PENDING */
+    bool drained;        /* drained_ms is set */
     bool begun;          /* while PENDING: counted in model->intent.unloads */
     uint64_t newest; /* number of the newest instance at the start: later ones are not awaited */
     enum unload_result result;

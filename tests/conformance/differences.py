@@ -38,6 +38,7 @@ ADDED = {
     "status.message": "what went wrong, in words",
     "status.log": "the last log lines of an engine that failed",
     "status.draining": "it finishes what it has and goes, or is on its way out",
+    "status.saving": "its prompts are saved before its engine is stopped",
     "status.progress": "how far its load is",
 }
 

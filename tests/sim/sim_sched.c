@@ -44,10 +44,11 @@
 
 enum { MAX_OPS = 100000 };
 enum { EVENTS_A_WORLD = 400, MODELS = 12, CLIENTS = 48, TRACE_LINES = 60, TRACE_WIDTH = 160 };
-enum { LOAD_MS = 400, LEASE_MS = 300, STOP_MS = 100 }; /* T, L and K of the bound */
+/* T, L and K of the bound; K is more by what saving may take. */
+enum { LOAD_MS = 400, LEASE_MS = 300, STOP_MS = 100, SAVED_MS = 2000 };
 enum { DEVICES = 2, FILES = 3, BACK_OFF_MAX_MS = 30000 };
 
-enum engine_state { ENGINE_NONE, ENGINE_LOADING, ENGINE_UP, ENGINE_STOPPING };
+enum engine_state { ENGINE_NONE, ENGINE_LOADING, ENGINE_UP, ENGINE_SAVING, ENGINE_STOPPING };
 enum client_state { CLIENT_OUT, CLIENT_ASKED, CLIENT_SERVED };
 
 struct engine {
@@ -66,6 +67,11 @@ struct engine {
     uint64_t drain_until;
     enum sched_stop_reason drain_reason;
     bool stop_given, force_given;
+    bool deaf;      /* never reports the end of a save */
+    bool save_over; /* the end of its save was reported */
+    enum sched_stop_reason save_reason;
+    uint64_t least_gain;  /* of its save, so far */
+    uint64_t press_until; /* while it is saved: others wait for so long; SCHED_NEVER: none does */
     uint64_t last_used, loaded;
     uint64_t at; /* in the end phase: when it does its next step */
 };
@@ -117,7 +123,7 @@ struct world {
 
 static struct totals {
     uint64_t events, grants, rejects, spawns, stops, evictions, shortages, yields, replaced,
-        own_failures;
+        own_failures, saves, saved, cut, resumed;
 } totals;
 
 static bool verbose, quiet;
@@ -320,7 +326,7 @@ static enum sched_waits expected_waits(const struct world *w, const struct catal
     const struct engine *e;
     bool due = false, beside = false, wish = oldest_wish(w, m) != SCHED_NEVER;
     EACH_ENGINE (e, w, m) {
-        bool leaves = e->draining || e->i.state == SCHED_STOPPING;
+        bool leaves = e->draining || sched_instance_is_stopping(&e->i);
         if (e->state == ENGINE_LOADING && !leaves)
             return SCHED_WAITS_NOT;
         if (!leaves && (!e->i.replacement_due || e->unload_due))
@@ -401,7 +407,7 @@ static struct places count_places(const struct world *w)
     }
     const struct engine *e;
     EACH_ENGINE (e, w, NULL) {
-        p.stopping += e->state == ENGINE_STOPPING;
+        p.stopping += e->state == ENGINE_SAVING || e->state == ENGINE_STOPPING;
         p.draining += e->state == ENGINE_UP && e->draining;
         p.yielding += e->i.state == SCHED_YIELDING;
     }
@@ -414,7 +420,7 @@ typedef bool filter(const struct world *w, const struct engine *e);
 
 static bool leaves(const struct engine *e)
 {
-    return e->state == ENGINE_STOPPING;
+    return e->state == ENGINE_SAVING || e->state == ENGINE_STOPPING;
 }
 
 static bool is_idle(const struct world *w, const struct engine *e)
@@ -785,14 +791,10 @@ static void check_eviction(struct world *w, const struct engine *e)
     }
 }
 
-static void check_stop(struct world *w, const struct engine *e, const struct sched_action *a)
+/* Of a SAVE, or of a STOP that none came before. */
+static void check_reason(struct world *w, const struct engine *e, const struct sched_action *a)
 {
     const struct sched_model *m = &e->model->m;
-    CHECK(lives(e), "stop of what does not run");
-    CHECK(!e->stop_given || (a->force && !e->force_given), "stop given twice");
-    CHECK(a->force || !count_readers(w, e), "stopped with leases");
-    CHECK(!a->force || e->broken || (e->draining && e->drain_until <= w->now),
-          "forced without an order");
     switch (a->stop) {
     case SCHED_STOP_REPLACED:
         CHECK(e->outdated, "replaced, though its arguments are the same");
@@ -821,6 +823,59 @@ static void check_stop(struct world *w, const struct engine *e, const struct sch
               "stopped for being idle, but was not");
         break;
     }
+}
+
+/* Somebody who may be loaded waits: of a higher priority than the engine's, or for too long. */
+static bool is_pressed(const struct world *w, const struct engine *e)
+{
+    for (unsigned i = 0; i < w->n_models; i++) {
+        const struct catalog_model *m = &w->models[i];
+        if (may_be_placed(w, m) && (is_late(w, m) || m->m.priority > e->model->m.priority))
+            return true;
+    }
+    return false;
+}
+
+static bool is_loss(const struct engine *e)
+{
+    return !e->i.save_gain_ms || e->i.save_gain_ms < e->i.save_cost_ms;
+}
+
+static void check_save(struct world *w, const struct engine *e, const struct sched_action *a)
+{
+    CHECK(e->state == ENGINE_UP, "saved while it does not serve, or twice for one stop");
+    CHECK(w->config.save_ms && a->stop != SCHED_STOP_BROKEN, "saved though nothing may be");
+    CHECK(!w->strict || e->i.save_gain_ms, "saved though there is nothing to save");
+    CHECK(!w->strict || !is_pressed(w, e) || !is_loss(e), "saved at the cost of others");
+    CHECK(!e->killed, "saved what is to be stopped at once");
+    CHECK(!count_readers(w, e), "saved with leases");
+    check_reason(w, e, a);
+}
+
+/* Why a save ends. */
+static void check_end_of_save(struct world *w, const struct engine *e, const struct sched_action *a)
+{
+    bool ordered = e->draining && e->drain_reason == a->stop;
+    bool late = w->now >= e->i.save_until; /* check_saving() has judged that */
+    /* In the others the press may have been there before the record saw it. */
+    bool pressed = !w->strict || is_pressed(w, e);
+    bool useless = e->outdated && !e->i.save_gain_ms;
+    CHECK(ordered || a->stop == e->save_reason, "the reason of the stop changed");
+    CHECK(e->save_over || late || a->force || pressed || useless, "a save was cut off");
+}
+
+static void check_stop(struct world *w, const struct engine *e, const struct sched_action *a)
+{
+    CHECK(lives(e), "stop of what does not run");
+    CHECK(!e->stop_given || (a->force && !e->force_given), "stop given twice");
+    /* Who comes back to read an answer while the engine is saved may come too late. */
+    CHECK(a->force || !count_readers(w, e) || e->state == ENGINE_SAVING, "stopped with leases");
+    CHECK(!a->force || e->broken || (e->draining && e->drain_until <= w->now),
+          "forced without an order");
+    if (e->state == ENGINE_SAVING)
+        check_end_of_save(w, e, a);
+    else
+        check_reason(w, e, a);
 }
 
 /* --- Performing actions ------------------------------------------------------------------ */
@@ -893,17 +948,33 @@ static void perform_spawn(struct world *w, struct catalog_model *m, struct engin
     totals.replaced += old != NULL;
 }
 
+static void perform_save(struct world *w, struct engine *e, const struct sched_action *a)
+{
+    trace(w, "    save %c%u: %s", 'A' + index_of(w, &e->model->m), e->id, sched_stop_name(a->stop));
+    check_save(w, e, a);
+    e->state = ENGINE_SAVING;
+    e->save_reason = a->stop;
+    e->save_over = false;
+    e->press_until = SCHED_NEVER;
+    e->least_gain = w->strict ? e->i.save_gain_ms : 0; /* in the others it may have been less */
+    e->at = e->deaf ? SCHED_NEVER : w->now + 1 + below(w, SAVED_MS);
+    totals.saves++;
+    totals.evictions += a->stop == SCHED_STOP_EVICTED;
+}
+
 static void perform_stop(struct world *w, struct engine *e, const struct sched_action *a)
 {
     trace(w, "    stop %c%u: %s%s", 'A' + index_of(w, &e->model->m), e->id,
           sched_stop_name(a->stop), a->force ? ", by force" : "");
     check_stop(w, e, a);
+    totals.evictions += a->stop == SCHED_STOP_EVICTED && e->state == ENGINE_UP;
+    totals.saved += e->state == ENGINE_SAVING && e->save_over;
+    totals.cut += e->state == ENGINE_SAVING && !e->save_over;
     e->state = ENGINE_STOPPING;
     e->stop_given = true;
     e->force_given |= a->force;
     e->at = w->now + 1 + below(w, STOP_MS);
     totals.stops++;
-    totals.evictions += a->stop == SCHED_STOP_EVICTED;
     totals.shortages += a->stop == SCHED_STOP_MEMORY;
 }
 
@@ -934,6 +1005,9 @@ static void perform(struct world *w, const struct sched_action *a)
     case SCHED_ACT_DROP:
         perform_drop(w, m, a->reject);
         break;
+    case SCHED_ACT_SAVE:
+        perform_save(w, e, a);
+        break;
     case SCHED_ACT_STOP:
         perform_stop(w, e, a);
         break;
@@ -944,6 +1018,11 @@ static void perform(struct world *w, const struct sched_action *a)
 
 static void check_counters(struct world *w)
 {
+    unsigned saving = 0;
+    const struct engine *e;
+    EACH_ENGINE (e, w, NULL)
+        saving += e->state == ENGINE_SAVING;
+    CHECK(w->s.saving == saving, "sched.saving");
     CHECK(w->s.running == count_engines(w), "sched.running");
     CHECK(w->s.waiting == count_asked(w), "sched.waiting");
     CHECK(w->s.queued == count_places(w).wishes, "sched.queued");
@@ -962,10 +1041,46 @@ static enum sched_state expected_state(const struct engine *e)
         if (e->draining)
             return SCHED_DRAINING;
         return e->i.state == SCHED_YIELDING ? SCHED_YIELDING : SCHED_READY;
+    case ENGINE_SAVING:
+        return SCHED_SAVING;
     case ENGINE_STOPPING:
         break;
     }
     return SCHED_STOPPING;
+}
+
+/* Its place is still its own, so that it can be in service again. */
+static bool has_kept_place(const struct world *w, const struct engine *e)
+{
+    return !e->has_place || !w->config.models_max || count_taken(w) <= w->config.models_max;
+}
+
+/* It is saved before a stop that nobody ordered, and its model is wanted again. */
+static bool is_to_resume(const struct world *w, const struct engine *e)
+{
+    bool own = e->save_reason == SCHED_STOP_IDLE || e->save_reason == SCHED_STOP_EVICTED;
+    return own && !e->draining && !e->outdated && !count_places(w).wishes &&
+           (oldest_wish(w, e->model) != SCHED_NEVER || count_readers(w, e)) && has_kept_place(w, e);
+}
+
+/* No save outlasts its deadline, nor keeps those who go first waiting for longer than it gains. */
+static void check_saving(struct world *w, struct engine *e)
+{
+    uint64_t until = sum(e->i.stop_at, w->config.save_ms);
+    if (e->state != ENGINE_SAVING)
+        return;
+    CHECK(e->i.save_until >= smaller(until, sum(e->i.stop_at, e->least_gain)),
+          "it may be saved for too short a time");
+    if (is_pressed(w, e) && sched_deadline(&w->s) > w->now) {
+        CHECK(!is_loss(e), "it is saved at the cost of others");
+        e->press_until = smaller(e->press_until, sum(w->now, e->i.save_gain_ms));
+    }
+    until = smaller(until, e->press_until);
+    CHECK(e->i.save_until <= until, "it may be saved for too long");
+    CHECK(until > w->ticked_at, "a save outlasts its deadline");
+    CHECK(!e->draining || e->drain_until > w->ticked_at, "a save outlasts a drain");
+    CHECK(!e->save_over, "its save is over, and it is not stopped");
+    CHECK(!is_to_resume(w, e), "it is wanted, and not in service again");
 }
 
 static void check_engine(struct world *w, const struct engine *e)
@@ -1117,9 +1232,11 @@ static void check_rest(struct world *w)
     check_replacements(w);
     if (w->plain)
         check_places(w);
-    const struct engine *e;
-    TAILQ_FOREACH (e, &w->engines, link)
+    struct engine *e;
+    TAILQ_FOREACH (e, &w->engines, link) {
         check_engine(w, e);
+        check_saving(w, e);
+    }
     for (unsigned i = 0; i < w->n_models; i++) {
         check_model_counters(w, &w->models[i]);
         check_model(w, &w->models[i]);
@@ -1134,7 +1251,8 @@ static uint64_t expected_deadline_of_engine(const struct world *w, const struct 
     bool open = e == open_engine(w, e->model);
     if (open && !m->pinned && m->ttl_ms && !count_leases(w, e))
         return sum(e->last_used, m->ttl_ms);
-    return e->state == ENGINE_UP && e->draining ? e->drain_until : SCHED_NEVER;
+    uint64_t at = e->draining && e->state != ENGINE_STOPPING ? e->drain_until : SCHED_NEVER;
+    return e->state == ENGINE_SAVING ? smaller(at, e->i.save_until) : at;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -1181,6 +1299,30 @@ static void check_yield(struct world *w, const struct engine *e)
     }
 }
 
+/* It was to be unloaded when it is idle, and so it is. */
+static void note_unload(struct world *w, struct engine *e)
+{
+    bool leaving = e->i.state == SCHED_DRAINING || sched_instance_is_stopping(&e->i);
+    if (leaving && e->unload_due && !e->draining && e->i.stop_reason == SCHED_STOP_UNLOADED)
+        order_engine_end(w, e, SCHED_STOP_UNLOADED, SCHED_NEVER);
+    e->unload_due &= !leaving;
+}
+
+/* It was SAVING, and is in service again. */
+static void note_resume(struct world *w, struct engine *e)
+{
+    trace(w, "    %c%u is in service again", 'A' + index_of(w, &e->model->m), e->id);
+    CHECK(e->save_reason == SCHED_STOP_IDLE || e->save_reason == SCHED_STOP_EVICTED,
+          "a stop that was ordered is called off");
+    CHECK(!e->draining && !e->outdated, "one that is to end is in service again");
+    CHECK(has_kept_place(w, e), "in service again without a place");
+    CHECK(!w->strict || !count_places(w).wishes, "in service again while others wait for room");
+    e->state = ENGINE_UP;
+    e->last_used = w->now;
+    e->at = SCHED_NEVER;
+    totals.resumed++;
+}
+
 /* What the record learns from the scheduler, as these are its own decisions: who yields; that one
  * whose arguments changed drains, since its replacement does not fit beside it; that an operator's
  * load request ends when a yielding engine is in service again. */
@@ -1191,14 +1333,13 @@ static void notice(struct world *w)
         bool yields = e->i.state == SCHED_YIELDING;
         if (yields && !e->yielded && w->plain)
             check_yield(w, e);
-        if (e->i.state != SCHED_STOPPING)
+        if (e->state == ENGINE_SAVING && e->i.state == SCHED_READY)
+            note_resume(w, e);
+        if (!sched_instance_is_stopping(&e->i))
             e->yielded = yields;
-        bool leaving = e->i.state == SCHED_DRAINING || e->i.state == SCHED_STOPPING;
-        if (leaving && e->unload_due && !e->draining && e->i.stop_reason == SCHED_STOP_UNLOADED)
-            order_engine_end(w, e, SCHED_STOP_UNLOADED, SCHED_NEVER);
-        e->unload_due &= !leaving;
-        bool replaced = e->i.state == SCHED_DRAINING || e->i.state == SCHED_STOPPING;
-        if (replaced && e->outdated && !e->draining && e->i.stop_reason == SCHED_STOP_REPLACED) {
+        bool leaving = e->i.state == SCHED_DRAINING || sched_instance_is_stopping(&e->i);
+        note_unload(w, e);
+        if (leaving && e->outdated && !e->draining && e->i.stop_reason == SCHED_STOP_REPLACED) {
             e->draining = true;
             e->drain_until = SCHED_NEVER;
             e->drain_reason = SCHED_STOP_REPLACED;
@@ -1266,6 +1407,7 @@ static void feed(struct world *w, const struct sched_event *event)
         [SCHED_EV_READY] = "ready",
         [SCHED_EV_GONE] = "gone",
         [SCHED_EV_BROKEN] = "broken",
+        [SCHED_EV_SAVED] = "saved",
         [SCHED_EV_HOLD] = "hold",
         [SCHED_EV_RELEASE] = "release",
         [SCHED_EV_SHUTDOWN] = "shutdown",
@@ -1393,7 +1535,7 @@ static void ask(struct world *w, struct client *c, struct catalog_model *m)
     c->since = w->now;
     c->n = w->arrivals++;
     expected = expected_answer(w, m, c->r.may_load, c->r.passive);
-    bool yielded = is_in_state(w, m, SCHED_YIELDING);
+    bool yielded = is_in_state(w, m, SCHED_YIELDING) || is_in_state(w, m, SCHED_SAVING);
     c->state = CLIENT_ASKED;
     feed(w, &(struct sched_event){.type = SCHED_EV_REQUEST, .request = &c->r});
     /* Who may wait can still learn at once that there is no room, or that the engine just yields.
@@ -1403,7 +1545,7 @@ static void ask(struct world *w, struct client *c, struct catalog_model *m)
     bool no_room =
         !w->plain && expected == ANSWER_WAIT && c->state == CLIENT_OUT &&
         (late || c->reason == SCHED_REJECT_NO_ROOM || c->reason == SCHED_REJECT_TOO_LARGE);
-    /* And who waits for one that yields, that it does so no more. */
+    /* And who waits for one that yields or is saved, that it is in service again. */
     bool resumed = yielded && is_open(w, m) && c->state == CLIENT_SERVED;
     CHECK(!w->strict || no_room || resumed || answer_of(c) == expected,
           "not the answer that was to be expected");
@@ -1424,7 +1566,8 @@ static void leave(struct world *w, struct client *c, enum sched_event_type type)
 /* A client leaves, and what it asked for goes on; or somebody reads it again. */
 static void turn(struct world *w, struct client *c)
 {
-    if (c->r.instance && c->r.instance->state == SCHED_STOPPING)
+    const struct engine *e = (const struct engine *)c->r.instance;
+    if (e && sched_instance_is_stopping(&e->i) && e->state != ENGINE_SAVING)
         return; /* that it is read again comes too late */
     c->unread = !c->unread;
     c->lapses_at = sum(w->now, w->config.unread_ms);
@@ -1496,6 +1639,20 @@ static void drain_older(struct world *w, struct engine *e)
             order_engine_end(w, o, SCHED_STOP_REPLACED, SCHED_NEVER);
 }
 
+/* What there is to save, and what that takes. */
+static void set_prompts(struct world *w, struct engine *e)
+{
+    e->i.save_gain_ms = one_in(w, 3) ? 0 : below(w, 4000);
+    e->i.save_cost_ms = one_in(w, 3) ? 0 : below(w, 2000);
+}
+
+static void become_saved(struct world *w, struct engine *e)
+{
+    e->save_over |= e->i.state == SCHED_SAVING;
+    e->at = SCHED_NEVER;
+    feed_engine(w, SCHED_EV_SAVED, e);
+}
+
 static void become_ready(struct world *w, struct engine *e)
 {
     if (e->state == ENGINE_LOADING) {
@@ -1505,6 +1662,8 @@ static void become_ready(struct world *w, struct engine *e)
             drain_older(w, e);
     }
     e->at = SCHED_NEVER;
+    set_prompts(w, e);
+    e->deaf = one_in(w, 6);
     const struct catalog_model *m = e->model;
     feed_engine(w, SCHED_EV_READY, e);
     if (w->plain)
@@ -1546,7 +1705,8 @@ static void return_place(const struct world *w, const struct engine *e)
 {
     struct engine *o;
     EACH_ENGINE (o, w, e->model) {
-        bool kept = o->i.state == SCHED_DRAINING && o->i.stop_reason == SCHED_STOP_UNLOADED;
+        bool leaves = o->i.state == SCHED_DRAINING || o->i.state == SCHED_SAVING;
+        bool kept = leaves && o->i.stop_reason == SCHED_STOP_UNLOADED;
         if (e->has_place && (o->i.state == SCHED_READY || o->i.state == SCHED_YIELDING || kept))
             o->has_place = true;
     }
@@ -1570,9 +1730,36 @@ static void become_gone(struct world *w, struct engine *e)
 
 static void become_broken(struct world *w, struct engine *e)
 {
-    if (e->i.state == SCHED_READY || e->i.state == SCHED_YIELDING || e->i.state == SCHED_DRAINING)
+    if (e->i.state == SCHED_READY || e->i.state == SCHED_YIELDING || e->i.state == SCHED_DRAINING ||
+        e->i.state == SCHED_SAVING)
         e->broken = e->killed = true;
     feed_engine(w, SCHED_EV_BROKEN, e);
+}
+
+/* Some are used, some are forgotten, some are written. */
+static void change_prompts(struct world *w, struct engine *e)
+{
+    set_prompts(w, e);
+    e->least_gain = smaller(e->least_gain, e->i.save_gain_ms);
+    if (e->i.state == SCHED_SAVING)
+        tick(w);
+}
+
+static void save_event(struct world *w, struct engine *e)
+{
+    struct client *c = &w->clients[below(w, CLIENTS)];
+    if (one_in(w, 12))
+        become_gone(w, e);
+    else if (one_in(w, 24))
+        become_broken(w, e);
+    else if (one_in(w, 8))
+        change_prompts(w, e);
+    else if (one_in(w, 12))
+        feed_engine(w, SCHED_EV_READY, e);
+    else if (!e->deaf && one_in(w, 2))
+        become_saved(w, e);
+    else if (one_in(w, 2) && c->state == CLIENT_OUT)
+        ask(w, c, e->model);
 }
 
 /* Any engine; NULL: there is none. */
@@ -1596,8 +1783,9 @@ static void engine_event(struct world *w)
     switch (e->state) {
     case ENGINE_NONE: /* a second report, or one from somebody mistaken */
         feed_engine(w,
-                    one_in(w, 3)   ? SCHED_EV_BROKEN
-                    : one_in(w, 2) ? SCHED_EV_GONE
+                    one_in(w, 4)   ? SCHED_EV_BROKEN
+                    : one_in(w, 3) ? SCHED_EV_GONE
+                    : one_in(w, 2) ? SCHED_EV_SAVED
                                    : SCHED_EV_READY,
                     e);
         break;
@@ -1612,6 +1800,13 @@ static void engine_event(struct world *w)
             become_gone(w, e);
         else if (one_in(w, 24))
             become_broken(w, e);
+        else if (one_in(w, 24))
+            become_saved(w, e); /* a save that is needed no more */
+        else if (one_in(w, 3))
+            change_prompts(w, e);
+        break;
+    case ENGINE_SAVING:
+        save_event(w, e);
         break;
     case ENGINE_STOPPING:
         if (one_in(w, 8))
@@ -1641,8 +1836,10 @@ static void load(struct world *w, struct catalog_model *m)
     bool wanted = m->wanted && !m->m.drop_due; /* what is given up can be wished for again */
     bool may = !w->shutdown && m->listed && !is_held(w, m);
     struct engine *e;
-    EACH_ENGINE (e, w, m)
+    EACH_ENGINE (e, w, m) {
+        note_unload(w, e);
         e->unload_due &= !may;
+    }
     if (may && !wanted && !is_open(w, m) && !is_loading(w, m))
         want(m, w->now);
     feed_model(w, SCHED_EV_LOAD, m);
@@ -1689,7 +1886,7 @@ static bool outdate_engines(struct world *w, struct catalog_model *m, bool loadi
         e->outdated = true;
         if (e->i.state == SCHED_READY && may_serve_on(w, e, loading))
             serves = true;
-        else if (e->i.state != SCHED_STOPPING)
+        else if (!sched_instance_is_stopping(&e->i))
             order_engine_end(w, e, SCHED_STOP_REPLACED, SCHED_NEVER);
     }
     return serves;
@@ -1733,10 +1930,17 @@ static void keep(struct world *w, struct catalog_model *m)
 {
     struct engine *e;
     EACH_ENGINE (e, w, m) {
+        note_unload(w, e);
         e->unload_due = false;
         bool may = !e->outdated || (is_memory_known(w, e) && !is_held(w, m) && !open_engine(w, m));
-        if (e->i.state != SCHED_DRAINING || e->drain_reason != SCHED_STOP_UNLOADED || !may)
+        bool leaves =
+            e->i.state == SCHED_DRAINING || (e->i.state == SCHED_SAVING && has_kept_place(w, e));
+        if (!leaves || !e->draining || e->drain_reason != SCHED_STOP_UNLOADED || !may)
             continue;
+        if (e->state == ENGINE_SAVING) {
+            e->state = ENGINE_UP;
+            e->at = SCHED_NEVER;
+        }
         e->draining = false;
         m->wanted = false;
     }
@@ -1840,7 +2044,7 @@ static void run_short(struct world *w)
     bool stopping = false;
     EACH_ENGINE (e, w, NULL) {
         bool serves = e->i.state == SCHED_READY || e->i.state == SCHED_YIELDING;
-        stopping |= e->i.state == SCHED_STOPPING;
+        stopping |= sched_instance_is_stopping(&e->i);
         /* Grants that were not pulled yet count, too. */
         if (serves && !e->model->m.pinned && e->i.leases == e->i.lapsed &&
             (!worst || e->model->m.priority < worst->model->m.priority))
@@ -1850,8 +2054,8 @@ static void run_short(struct world *w)
     w->shortages++;
     sched_event(&w->s, &(struct sched_event){.type = SCHED_EV_SHORT}, w->now);
     EACH_ENGINE (e, w, NULL)
-        if (e->i.state == SCHED_STOPPING && e->i.stop_reason == SCHED_STOP_MEMORY &&
-            !e->stop_given) {
+        if (sched_instance_is_stopping(&e->i) && e->i.stop_reason == SCHED_STOP_MEMORY &&
+            e->state == ENGINE_UP) {
             CHECK(!e->model->m.pinned && !count_readers(w, e), "one in use makes way");
             CHECK(stopping || (worst && e->model->m.priority == worst->model->m.priority),
                   "a higher priority makes way");
@@ -1979,7 +2183,8 @@ static uint64_t longest_turn(const struct world *w)
 
 static uint64_t bound(const struct world *w)
 {
-    uint64_t turn = LOAD_MS + LEASE_MS + STOP_MS + (w->config.turn ? longest_turn(w) : 0);
+    uint64_t turn = LOAD_MS + LEASE_MS + STOP_MS + w->config.save_ms;
+    turn += w->config.turn ? longest_turn(w) : 0;
     uint64_t ms = is_place_shared(w) ? w->n_models * turn + turn : SCHED_NEVER;
     if (w->resident)
         ms = sum(ms, w->config.max_wait_ms);
@@ -2019,6 +2224,8 @@ static void step_engines(struct world *w)
     while ((e = next_due(w))) {
         if (e->state == ENGINE_STOPPING || (e->state == ENGINE_LOADING && one_in(w, 9)))
             become_gone(w, e);
+        else if (e->state == ENGINE_SAVING)
+            become_saved(w, e);
         else
             become_ready(w, e);
     }
@@ -2071,6 +2278,8 @@ static void set_times(struct world *w)
     EACH_ENGINE (e, w, NULL) {
         if (e->state == ENGINE_LOADING)
             e->at = w->now + 1 + below(w, LOAD_MS);
+        else if (e->state == ENGINE_SAVING)
+            e->at = e->deaf ? SCHED_NEVER : w->now + 1 + below(w, SAVED_MS);
         else
             e->at = e->state == ENGINE_STOPPING ? w->now + 1 + below(w, STOP_MS) : SCHED_NEVER;
     }
@@ -2145,6 +2354,7 @@ static void create_world(struct world *w, uint64_t seed)
     w->config.unread_ms = one_in(w, 3) ? 0 : below(w, 1000);
     w->plain = one_in(w, 2);
     w->fixed = one_in(w, 2);
+    w->config.save_ms = one_in(w, 3) ? 0 : 1 + below(w, 3000);
     if (!w->plain)
         enrich(w);
     sched_init(&w->s, &w->config);
@@ -2237,12 +2447,14 @@ static void print_totals(unsigned long long worlds, double seconds)
     printf(
         "sim_sched: %llu worlds, %llu events, %llu grants, %llu rejects, %llu spawns, %llu stops, "
         "%llu evictions, %llu for want of memory, %llu yields, %llu replacements beside, %llu own "
-        "failures, %.0f events/s\n",
+        "failures, %llu saves (%llu to the end, %llu cut off, %llu called off), %.0f events/s\n",
         worlds, (unsigned long long)totals.events, (unsigned long long)totals.grants,
         (unsigned long long)totals.rejects, (unsigned long long)totals.spawns,
         (unsigned long long)totals.stops, (unsigned long long)totals.evictions,
         (unsigned long long)totals.shortages, (unsigned long long)totals.yields,
         (unsigned long long)totals.replaced, (unsigned long long)totals.own_failures,
+        (unsigned long long)totals.saves, (unsigned long long)totals.saved,
+        (unsigned long long)totals.cut, (unsigned long long)totals.resumed,
         (double)totals.events / seconds);
 }
 

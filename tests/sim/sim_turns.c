@@ -26,9 +26,9 @@
 #include <stdlib.h>
 
 enum { PLACES = 2, MODELS = 8, CLIENTS = 12, CHANGES = 120, EVENTS_A_WORLD = 1500 /* some */ };
-enum { NO_PAUSE_MS = SCHED_PAUSE_MIN_MS / 2 };
+enum { NO_PAUSE_MS = SCHED_PAUSE_MIN_MS / 2, GAIN_MS = 60000 /* more than any save takes */ };
 
-enum place_state { PLACE_EMPTY, PLACE_LOADING, PLACE_SERVES, PLACE_STOPPING };
+enum place_state { PLACE_EMPTY, PLACE_LOADING, PLACE_SERVES, PLACE_SAVING, PLACE_STOPPING };
 
 struct model;
 
@@ -47,8 +47,8 @@ struct place {
 struct model {
     struct sched_model m; /* first: it is found by its address */
     struct place *place;
-    uint64_t load_ms, stop_ms;
-    bool was_stopped; /* its costs are known */
+    uint64_t load_ms, save_ms, stop_ms; /* save_ms 0: there is nothing to save */
+    bool was_stopped;                   /* its costs are known */
 };
 
 struct client {
@@ -112,7 +112,7 @@ static uint64_t greater(uint64_t a, uint64_t b)
 
 static uint64_t turn_of(const struct model *a, const struct model *b)
 {
-    uint64_t change = a->load_ms + a->stop_ms + b->load_ms + b->stop_ms;
+    uint64_t change = a->load_ms + a->save_ms + a->stop_ms + b->load_ms + b->save_ms + b->stop_ms;
     return smaller(greater(w.config.turn * change, SCHED_TURN_MIN_MS), w.config.max_wait_ms);
 }
 
@@ -138,7 +138,7 @@ static uint64_t longest_change(const struct place *p)
         if (w.models[i].place != p)
             continue;
         load = greater(load, w.models[i].load_ms);
-        stop = greater(stop, w.models[i].stop_ms);
+        stop = greater(stop, w.models[i].save_ms + w.models[i].stop_ms);
     }
     for (unsigned i = 0; i < w.n_clients; i++)
         if (w.clients[i].model->place == p)
@@ -241,10 +241,19 @@ static void spawn(struct model *m, struct sched_instance *i)
     provide_spare();
 }
 
+static void save(struct model *m, const struct sched_action *a)
+{
+    CHECK(m->place->state == PLACE_SERVES && m->place->model == m, "a save of what does not serve");
+    check_turn(m, (const struct model *)a->cause);
+    set_place(m->place, PLACE_SAVING, m->save_ms);
+}
+
 static void stop(struct model *m, const struct sched_action *a)
 {
-    CHECK(m->place->state == PLACE_SERVES && m->place->model == m, "a stop of what does not serve");
-    check_turn(m, (const struct model *)a->cause);
+    enum place_state before = m->save_ms ? PLACE_SAVING : PLACE_SERVES;
+    CHECK(m->place->state == before && m->place->model == m, "a stop of what does not serve");
+    if (!m->save_ms)
+        check_turn(m, (const struct model *)a->cause);
     set_place(m->place, PLACE_STOPPING, m->stop_ms);
 }
 
@@ -259,6 +268,9 @@ static void pull(void)
             break;
         case SCHED_ACT_SPAWN:
             spawn(m, a.instance);
+            break;
+        case SCHED_ACT_SAVE:
+            save(m, &a);
             break;
         case SCHED_ACT_STOP:
             stop(m, &a);
@@ -285,7 +297,12 @@ static void step_place(struct place *p)
         set_place(p, PLACE_SERVES, 0);
         p->served_at = w.now;
         p->model->m.load_ms = p->model->load_ms;
+        p->instance->save_gain_ms = p->model->save_ms ? GAIN_MS : 0;
+        p->instance->save_cost_ms = p->model->save_ms;
         feed((struct sched_event){.type = SCHED_EV_READY, .instance = p->instance});
+    } else if (p->state == PLACE_SAVING) {
+        p->at = SCHED_NEVER;
+        feed((struct sched_event){.type = SCHED_EV_SAVED, .instance = p->instance});
     } else {
         set_place(p, PLACE_EMPTY, 0);
         p->model->was_stopped = true;
@@ -373,12 +390,15 @@ static void create(uint64_t seed)
     w.full = draw() % 2;
     w.config.turn = (unsigned)between(1, 4);
     w.config.max_wait_ms = draw() % 2 ? SCHED_NEVER : between(0, 60000);
+    bool saves = draw() % 2;
+    w.config.save_ms = GAIN_MS;
     sched_init(&w.s, &w.config);
     w.s.spare = &w.instances[0];
     for (unsigned i = 0; i < w.n_models; i++) {
         struct model *m = &w.models[i];
         m->load_ms = random_load();
         m->stop_ms = between(1, 1 + m->load_ms / 4);
+        m->save_ms = saves && draw() % 2 ? between(1, 1 + m->load_ms / 4) : 0;
         feed((struct sched_event){.type = SCHED_EV_ADD, .model = &m->m});
     }
     for (unsigned i = 0; i < w.n_clients; i++) {

@@ -34,6 +34,7 @@ struct router_model {
     json_t *status;    /* its status; a string in some servers */
     bool failed;       /* the last load failed, and no other was tried since */
     bool draining;     /* it is unloaded once its requests have finished */
+    bool saving;       /* it is unloaded once its prompts are saved: then it is `draining`, too */
 };
 
 struct router_models {

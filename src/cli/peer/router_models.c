@@ -55,6 +55,7 @@ bool router_models_read(struct router_models *m, json_t *body)
                              : json_string_value(
                                    json_is_string(value) ? value : json_object_get(entry, "state")),
                 .draining = cli_json_true(status, "draining"),
+                .saving = cli_json_true(status, "saving"),
                 .failed = cli_json_true(status, "failed") && !missing};
     }
     return list;
@@ -218,8 +219,8 @@ static bool state_in(const struct router_model *m, const char *const *states)
 
 bool router_is_active(const struct router_model *m)
 {
-    static const char *const states[] = {"loaded", "sleeping", "loading",  "starting",
-                                         "ready",  "draining", "stopping", NULL};
+    static const char *const states[] = {"loaded",   "sleeping", "loading",  "starting", "ready",
+                                         "draining", "saving",   "stopping", NULL};
     return state_in(m, states);
 }
 

@@ -48,7 +48,9 @@ static const char *state_now(struct run_answer *a, struct router_models *models)
     if (!a->watch.client || router_list(&a->watch, models, false))
         return NULL;
     const struct router_model *m = router_find(models, a->model);
-    return m ? m->draining ? "draining" : m->state : NULL;
+    if (!m)
+        return NULL;
+    return m->saving ? "saving" : m->draining ? "draining" : m->state;
 }
 
 /* While no byte has come for a second: what for. */

@@ -3,7 +3,7 @@
  * A world of a few models for tests of the scheduler. A test feeds events by the functions of the
  * first part and says with did() which actions they led to, in a short language: `spawn A for 0`
  * (`for` only when a request caused it), `grant 0`, `reject 0 held`, `stop A evicted`, `stop A
- * unloaded by force`, `stop older A replaced` (not the newest instance), `drop A too_large`,
+ * unloaded by force`, `stop older A replaced` (not the newest instance), `save A idle`, `drop A too_large`,
  * separated by `; `, and `` for none.
  */
 #ifndef HOSTLER_SCHED_TEST_H
@@ -190,6 +190,11 @@ static inline void describe(const struct world *w, const struct sched_action *a,
         break;
     case SCHED_ACT_DROP:
         snprintf(out, size, "drop %c %s", letter(w, a->model), sched_reject_name(a->reject));
+        break;
+    case SCHED_ACT_SAVE:
+        snprintf(out, size, "save %s%c %s",
+                 a->instance == w->newest[a->model - w->m] ? "" : "older ", letter(w, a->model),
+                 sched_stop_name(a->stop));
         break;
     case SCHED_ACT_STOP:
         snprintf(out, size, "stop %s%c %s%s",

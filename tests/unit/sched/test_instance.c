@@ -8,9 +8,9 @@
 
 #include "sched/instance.h"
 
-enum start { NONE, LOADING, READY, BUSY, YIELDING, DRAINING, STOPPING, STARTS };
-static const char *const start_names[] = {"none",     "loading",  "ready",   "busy",
-                                          "yielding", "draining", "stopping"};
+enum start { NONE, LOADING, READY, BUSY, YIELDING, DRAINING, SAVING, STOPPING, STARTS };
+static const char *const start_names[] = {"none",     "loading",  "ready",  "busy",
+                                          "yielding", "draining", "saving", "stopping"};
 
 enum cause {
     ADD,
@@ -29,6 +29,7 @@ enum cause {
     GONE_OOM,
     GONE_OURS,
     BROKEN,
+    SAVED,
     HOLD,
     RELEASE,
     SHUTDOWN,
@@ -48,6 +49,7 @@ static const struct {
                  [BUSY] = "ready",
                  [YIELDING] = "yielding",
                  [DRAINING] = "draining",
+                 [SAVING] = "saving",
                  [STOPPING] = "stopping",
              }},
     [REMOVE] = {"remove",
@@ -58,6 +60,7 @@ static const struct {
                     [BUSY] = "draining",
                     [YIELDING] = "draining",
                     [DRAINING] = "draining",
+                    [SAVING] = "saving",
                     [STOPPING] = "stopping",
                 }},
     [REQUEST] = {"request",
@@ -68,6 +71,7 @@ static const struct {
                      [BUSY] = "ready: grant 1",
                      [YIELDING] = "yielding",
                      [DRAINING] = "draining",
+                     [SAVING] = "saving",
                      [STOPPING] = "stopping",
                  }},
     [CANCEL] = {"cancel of 0",
@@ -78,6 +82,7 @@ static const struct {
                     [BUSY] = "ready",
                     [YIELDING] = "stopping: stop A evicted",
                     [DRAINING] = "stopping: stop A unloaded",
+                    [SAVING] = "saving",
                     [STOPPING] = "stopping",
                 }},
     [DONE] = {"done 0",
@@ -88,6 +93,7 @@ static const struct {
                   [BUSY] = "ready",
                   [YIELDING] = "stopping: stop A evicted",
                   [DRAINING] = "stopping: stop A unloaded",
+                  [SAVING] = "saving",
                   [STOPPING] = "stopping",
               }},
     [LOAD] = {"load",
@@ -98,6 +104,7 @@ static const struct {
                   [BUSY] = "ready",
                   [YIELDING] = "yielding",
                   [DRAINING] = "draining",
+                  [SAVING] = "saving",
                   [STOPPING] = "stopping",
               }},
     [UNLOAD] = {"unload",
@@ -108,6 +115,7 @@ static const struct {
                     [BUSY] = "draining",
                     [YIELDING] = "draining",
                     [DRAINING] = "draining",
+                    [SAVING] = "saving",
                     [STOPPING] = "stopping",
                 }},
     [FORCE] = {"unload by force",
@@ -118,6 +126,7 @@ static const struct {
                    [BUSY] = "stopping: stop A unloaded by force",
                    [YIELDING] = "stopping: stop A unloaded by force",
                    [DRAINING] = "stopping: stop A unloaded by force",
+                   [SAVING] = "stopping: stop A unloaded by force",
                    [STOPPING] = "stopping: stop A unloaded by force",
                }},
     [REPLACE] = {"replace",
@@ -128,6 +137,7 @@ static const struct {
                      [BUSY] = "draining",
                      [YIELDING] = "draining",
                      [DRAINING] = "draining",
+                     [SAVING] = "saving",
                      [STOPPING] = "stopping",
                  }},
     [REPLACE_KNOWN] = {"replace, memory known",
@@ -138,6 +148,7 @@ static const struct {
                            [BUSY] = "ready: spawn A",
                            [YIELDING] = "draining",
                            [DRAINING] = "draining",
+                           [SAVING] = "saving",
                            [STOPPING] = "stopping",
                        }},
     [KEEP] = {"keep",
@@ -148,6 +159,7 @@ static const struct {
                   [BUSY] = "ready",
                   [YIELDING] = "yielding",
                   [DRAINING] = "ready",
+                  [SAVING] = "ready",
                   [STOPPING] = "stopping",
               }},
     [IS_READY] = {"ready",
@@ -158,6 +170,7 @@ static const struct {
                       [BUSY] = "ready",
                       [YIELDING] = "yielding",
                       [DRAINING] = "draining",
+                      [SAVING] = "saving",
                       [STOPPING] = "stopping",
                   }},
     [GONE] = {"gone",
@@ -168,6 +181,7 @@ static const struct {
                   [BUSY] = "unloaded",
                   [YIELDING] = "unloaded: spawn B for 8",
                   [DRAINING] = "unloaded",
+                  [SAVING] = "unloaded",
                   [STOPPING] = "unloaded",
               }},
     [GONE_OOM] = {"gone, out of memory",
@@ -178,6 +192,7 @@ static const struct {
                       [BUSY] = "unloaded",
                       [YIELDING] = "unloaded: spawn B for 8",
                       [DRAINING] = "unloaded",
+                      [SAVING] = "unloaded",
                       [STOPPING] = "unloaded",
                   }},
     [GONE_OURS] = {"gone, not started",
@@ -188,6 +203,7 @@ static const struct {
                        [BUSY] = "unloaded",
                        [YIELDING] = "unloaded: spawn B for 8",
                        [DRAINING] = "unloaded",
+                       [SAVING] = "unloaded",
                        [STOPPING] = "unloaded",
                    }},
     [BROKEN] = {"broken",
@@ -198,8 +214,20 @@ static const struct {
                     [BUSY] = "stopping: stop A broken by force",
                     [YIELDING] = "stopping: stop A broken by force",
                     [DRAINING] = "stopping: stop A unloaded by force",
+                    [SAVING] = "stopping: stop A unloaded by force",
                     [STOPPING] = "stopping",
                 }},
+    [SAVED] = {"saved",
+               {
+                   [NONE] = "unloaded",
+                   [LOADING] = "loading",
+                   [READY] = "ready",
+                   [BUSY] = "ready",
+                   [YIELDING] = "yielding",
+                   [DRAINING] = "draining",
+                   [SAVING] = "stopping: stop A unloaded",
+                   [STOPPING] = "stopping",
+               }},
     [HOLD] = {"hold",
               {
                   [NONE] = "unloaded",
@@ -208,6 +236,7 @@ static const struct {
                   [BUSY] = "ready",
                   [YIELDING] = "yielding",
                   [DRAINING] = "draining",
+                  [SAVING] = "saving",
                   [STOPPING] = "stopping",
               }},
     [RELEASE] = {"release",
@@ -218,6 +247,7 @@ static const struct {
                      [BUSY] = "ready",
                      [YIELDING] = "yielding",
                      [DRAINING] = "draining",
+                     [SAVING] = "saving",
                      [STOPPING] = "stopping",
                  }},
     [SHUTDOWN] = {"shutdown",
@@ -228,6 +258,7 @@ static const struct {
                       [BUSY] = "draining",
                       [YIELDING] = "draining: reject 8 shutdown",
                       [DRAINING] = "draining",
+                      [SAVING] = "saving",
                       [STOPPING] = "stopping",
                   }},
     [TICK] = {"tick after 1 s",
@@ -238,6 +269,7 @@ static const struct {
                   [BUSY] = "ready",
                   [YIELDING] = "yielding",
                   [DRAINING] = "draining",
+                  [SAVING] = "saving",
                   [STOPPING] = "stopping",
               }},
 };
@@ -246,19 +278,24 @@ static const char *name_of(enum sched_state state)
 {
     static const char *const names[] = {
         [SCHED_UNLOADED] = "unloaded", [SCHED_LOADING] = "loading",   [SCHED_READY] = "ready",
-        [SCHED_YIELDING] = "yielding", [SCHED_DRAINING] = "draining", [SCHED_STOPPING] = "stopping",
+        [SCHED_YIELDING] = "yielding", [SCHED_DRAINING] = "draining", [SCHED_SAVING] = "saving",
+        [SCHED_STOPPING] = "stopping",
     };
     return names[state];
 }
 
 static struct world *begin_in(enum start start, bool known)
 {
-    struct world *w = begin_with(&(struct sched_config){
-        .models_max = 1, .max_wait_ms = 100, .devices = known, .overlap = known, .ceiling = {100}});
+    struct world *w = begin_with(&(struct sched_config){.models_max = 1,
+                                                        .max_wait_ms = 100,
+                                                        .save_ms = 5000,
+                                                        .devices = known,
+                                                        .overlap = known,
+                                                        .ceiling = {100}});
     w->m[A].ttl_ms = 1000;
     if (start == LOADING)
         tell(w, SCHED_EV_LOAD, A);
-    else if (start == READY || start == STOPPING)
+    else if (start == READY || start == SAVING || start == STOPPING)
         have_ready(w, A);
     else if (start != NONE)
         have_busy(w, A, 0);
@@ -266,7 +303,8 @@ static struct world *begin_in(enum start start, bool known)
     if (start == YIELDING) {
         ask(w, 8, B);
         tick(w);
-    } else if (start == DRAINING || start == STOPPING) {
+    } else if (start == DRAINING || start == SAVING || start == STOPPING) {
+        w->newest[A]->save_gain_ms = start == SAVING ? 9000 : 0;
         unload(w, A, SCHED_NEVER);
     }
     actions(w);
@@ -329,6 +367,9 @@ static void cause(struct world *w, enum cause c)
         break;
     case BROKEN:
         tell(w, SCHED_EV_BROKEN, A);
+        break;
+    case SAVED:
+        tell(w, SCHED_EV_SAVED, A);
         break;
     case HOLD:
         hold(w, A, SCHED_NEVER);

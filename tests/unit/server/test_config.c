@@ -17,6 +17,7 @@ static void defaults(void **state)
     assert_int_equal(c.max_wait_ms, 30000);
     assert_int_equal(c.drain_timeout_ms, 60000);
     assert_int_equal(c.load_timeout_ms, 600000);
+    assert_int_equal(c.save_timeout_ms, 5000);
     assert_int_equal(c.stop_timeout_ms, 10000);
     assert_int_equal(c.max_queue, 1000);
     assert_int_equal(c.log_level, LOG_INFO);
@@ -29,8 +30,8 @@ static void each_option(void **state)
     (void)state;
     parse(ARGV(MODELS, "--models-max", "0", "--no-models-autoload", "--host", "a.sock", "--port",
                "0", "--api-key", "a, b", "--ttl", "5m", "--max-wait", "1s", "--drain-timeout", "2s",
-               "--load-timeout", "3s", "--stop-timeout", "500ms", "--max-queue", "7", "--log-level",
-               "debug", "--log-format", "json"),
+               "--load-timeout", "3s", "--save-timeout", "off", "--stop-timeout", "500ms",
+               "--max-queue", "7", "--log-level", "debug", "--log-format", "json"),
           ENV(NULL));
     assert_int_equal(c.models_max, 0);
     assert_false(c.autoload);
@@ -42,6 +43,7 @@ static void each_option(void **state)
     assert_int_equal(c.max_wait_ms, 1000);
     assert_int_equal(c.drain_timeout_ms, 2000);
     assert_int_equal(c.load_timeout_ms, 3000);
+    assert_int_equal(c.save_timeout_ms, 0);
     assert_int_equal(c.stop_timeout_ms, 500);
     assert_int_equal(c.max_queue, 7);
     assert_int_equal(c.log_level, LOG_DEBUG);
@@ -55,8 +57,9 @@ static void each_variable(void **state)
           ENV("LLAMA_ARG_MODELS_DIR=/e", "LLAMA_ARG_MODELS_MAX=2", "LLAMA_ARG_MODELS_AUTOLOAD=off",
               "LLAMA_ARG_HOST=::1", "LLAMA_ARG_PORT=99", "LLAMA_API_KEY=k", "HOSTLER_TTL=1",
               "HOSTLER_MAX_WAIT=2", "HOSTLER_DRAIN_TIMEOUT=3", "HOSTLER_LOAD_TIMEOUT=4",
-              "HOSTLER_STOP_TIMEOUT=5", "HOSTLER_MAX_QUEUE=6", "HOSTLER_LOG_LEVEL=error",
-              "HOSTLER_LOG_FORMAT=json", "UNRELATED=x", "NO_EQUALS_SIGN"));
+              "HOSTLER_STOP_TIMEOUT=5", "HOSTLER_SAVE_TIMEOUT=6", "HOSTLER_MAX_QUEUE=6",
+              "HOSTLER_LOG_LEVEL=error", "HOSTLER_LOG_FORMAT=json", "UNRELATED=x",
+              "NO_EQUALS_SIGN"));
     assert_string_equal(c.models_dir, "/e");
     assert_int_equal(c.models_max, 2);
     assert_false(c.autoload);
@@ -64,8 +67,8 @@ static void each_variable(void **state)
     assert_int_equal(c.port, 99);
     assert_non_null(keys_find(&c.api_keys, "k"));
     assert_int_equal(c.ttl_ms + c.max_wait_ms + c.drain_timeout_ms + c.load_timeout_ms +
-                         c.stop_timeout_ms,
-                     15000);
+                         c.stop_timeout_ms + c.save_timeout_ms,
+                     21000);
     assert_int_equal(c.max_queue, 6);
     assert_int_equal(c.log_level, LOG_ERROR);
     assert_int_equal(c.log_format, LOG_JSON);
@@ -173,6 +176,7 @@ static void bad_values(void **state)
         {"--log-level", "loud"},
         {"--log-format", "xml"},
         {"--api-key", " , "},
+        {"--save-timeout", "on"},
         {"--load-timeout", "1y"},
         {"--stop-timeout", "5 s"},
         {"--api-key-file", "/nonexistent"},
