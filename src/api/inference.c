@@ -5,7 +5,8 @@
  *     NAMING      the body is collected and scanned until the model's name is known
  *     COLLECTING  and further, if it is small: its client must not occupy an engine while it sends
  *     WAITING     the scheduler has it; the client's socket is not read beyond a bound
- *     RELAYED     it has a lease; bytes go both ways
+ *     RESTORING   it has a lease, and its engine reads what was saved of its prompt
+ *     RELAYED     bytes go both ways
  *     EXPLAIN     the engine broke off: for a moment, until it is known how the process ended
  *
  * and at every step the client may leave, which withdraws the request.
@@ -29,14 +30,17 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "http/peek.h"
+#include "message/prompt_scan.h"
 #include "http/relay.h"
 #include "http/target.h"
 #include "server/placement.h"
+#include "server/prompts.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
+#define PROMPT_MIN 1024 /* bytes of a body whose prompt may be worth to be saved */
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
-enum phase { NAMING, COLLECTING, WAITING, RELAYED, EXPLAIN };
+enum phase { NAMING, COLLECTING, WAITING, RESTORING, RELAYED, EXPLAIN };
 
 struct inference {
     struct api *api;
@@ -49,6 +53,8 @@ struct inference {
     struct peek *peek;
     char *name; /* in COLLECTING; NULL: the only model's, in classic mode */
     struct relay relay;
+    struct prompt_scan *scan; /* of its body, until that is complete; NULL */
+    struct prompt_request prompt;
     struct host_request request;
     struct request_record *record;
     struct session_request session; /* of a request with a conversation's id */
@@ -64,7 +70,7 @@ struct inference {
     bool may_read_logs;
     char *explanation; /* in EXPLAIN */
     char *log;         /* in EXPLAIN: the engine's last lines; NULL */
-    char fields[96];
+    char fields[160];
 };
 
 /* --- ending -------------------------------------------------------------------------------------
@@ -83,9 +89,23 @@ static void end_record(struct inference *i)
                     i->request.passive && e->status == 200 && !i->request.loaded);
 }
 
+/* Before the lease is given back, which may stop the engine. */
+static void note_prompt(struct inference *i)
+{
+    if (i->phase != RELAYED || !i->prompt.chain.n)
+        return;
+    usage_end(&i->record->usage);
+    i->record->restored = i->prompt.restored;
+    i->record->saved_ms = i->prompt.restored ? i->prompt.saved_ms : 0;
+    prompts_note(&i->prompt, i->request.instance, &i->record->usage.said, i->record->usage.known);
+}
+
 static void inference_free(struct inference *i)
 {
     sessions_leave(&i->session);
+    note_prompt(i);
+    prompt_scan_destroy(i->scan);
+    prompt_request_finish(&i->prompt);
     relay_finish(&i->relay); /* first: giving the lease back may stop the engine under the call */
     host_withdraw(&i->request);
     if (i->reads)
@@ -355,27 +375,69 @@ static bool take_route(struct inference *i, const struct model *m, struct engine
     return true;
 }
 
-static void on_granted(struct host_request *r)
+/* What it waited for, for the client. */
+static void write_fields(struct inference *i)
 {
-    struct inference *i = container_of(r, struct inference, request);
+    const struct host_request *r = &i->request;
     uint64_t waited = uv_now(host_loop(i->api->host)) - r->arrived;
-    if (r->instance->launch != i->launch && !take_route(i, r->model, r->instance->launch))
-        return; /* its presets have changed since it asked */
-    i->phase = RELAYED;
-    request_log_grant(i->api->requests, i->record);
-    i->record->loaded = r->loaded;
-    sessions_grant(&i->session);
+    int n = 0;
     i->fields[0] = '\0';
     if (waited || r->loaded)
-        snprintf(i->fields, sizeof i->fields, "X-Hostler-Queued-Ms: %llu\r\n%s",
-                 (unsigned long long)waited, r->loaded ? "X-Hostler-Loaded: 1\r\n" : "");
+        n = snprintf(i->fields, sizeof i->fields, "X-Hostler-Queued-Ms: %llu\r\n%s",
+                     (unsigned long long)waited, r->loaded ? "X-Hostler-Loaded: 1\r\n" : "");
+    if (i->prompt.restored)
+        snprintf(i->fields + n, sizeof i->fields - (size_t)n, "X-Hostler-Restored-Tokens: %llu\r\n",
+                 (unsigned long long)i->prompt.restored);
     i->relay.fields = i->fields;
+}
+
+static void begin_relay(struct inference *i)
+{
+    const struct host_request *r = &i->request;
+    i->phase = RELAYED;
+    write_fields(i);
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
     int rc = relay_start(&i->relay, r->instance->client);
     if (rc)
         inference_reject(i,
                          rc == -ENOMEM ? rejection_no_resources(r->model) : rejection_of_body(rc));
+}
+
+static void on_restored(struct prompt_request *p, bool gone)
+{
+    struct inference *i = container_of(p, struct inference, prompt);
+    if (gone)
+        send_again(i);
+    else
+        begin_relay(i);
+}
+
+/* To clients an engine whose folder is ours has none. */
+static bool refuses_files(const struct inference *i)
+{
+    const struct engine_launch *l = i->request.instance->launch;
+    const struct engine_slots *slots = l->program->kind->slots;
+    return i->route && i->request.instance->prompts && l->prompts_variable &&
+           slots->is_files_route(i->route);
+}
+
+static void on_granted(struct host_request *r)
+{
+    struct inference *i = container_of(r, struct inference, request);
+    if (r->instance->launch != i->launch && !take_route(i, r->model, r->instance->launch))
+        return; /* its presets have changed since it asked */
+    if (refuses_files(i)) {
+        inference_fail(i, 501, r->instance->launch->program->kind->slots->refusal);
+        return;
+    }
+    request_log_grant(i->api->requests, i->record);
+    i->record->loaded = r->loaded;
+    sessions_grant(&i->session);
+    i->phase = RESTORING;
+    i->prompt.ready = on_restored;
+    if (!prompts_prepare(&i->prompt, r->instance))
+        begin_relay(i);
 }
 
 /* --- refusals of the scheduler ------------------------------------------------------------------
@@ -552,6 +614,7 @@ static void inference_named(struct inference *i, enum peek_result result)
 /* Keeps what came of the body. Otherwise answers, and returns non-zero. */
 static int collect(struct inference *i, const char *data, size_t len)
 {
+    prompt_scan_feed(i->scan, data, len);
     int rc = relay_hold(&i->relay, data, len);
     if (rc)
         inference_reject(i, rejection_of_body(rc));
@@ -570,9 +633,11 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
         return;
     case COLLECTING:
     case WAITING:
+    case RESTORING:
         (void)collect(i, data, len);
         return;
     case RELAYED:
+        prompt_scan_feed(i->scan, data, len);
         rc = relay_body(&i->relay, data, len);
         if (rc)
             refuse_body(i, rc);
@@ -582,12 +647,21 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
     }
 }
 
+static void end_scan(struct inference *i)
+{
+    if (i->scan)
+        (void)prompt_scan_end(i->scan, &i->prompt.chain);
+    prompt_scan_destroy(i->scan);
+    i->scan = NULL;
+}
+
 static void on_body_end(struct http_exchange *x, void *ctx)
 {
     struct inference *i = ctx;
     (void)x;
     if (i->relay.body_complete) /* there was none, and that was known from the start */
         return;
+    end_scan(i);
     switch (i->phase) {
     case NAMING:
         i->relay.body_complete = true;
@@ -598,6 +672,7 @@ static void on_body_end(struct http_exchange *x, void *ctx)
         submit_collected(i);
         return;
     case WAITING:
+    case RESTORING:
         i->relay.body_complete = true;
         return;
     case RELAYED:
@@ -658,11 +733,23 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     return i;
 }
 
+/* Short ones have no prompt that is worth it. */
+static void begin_scan(struct inference *i)
+{
+    const struct prompts *prompts = host_prompts(i->api->host);
+    const struct engine_slots *slots = engine_kind_default()->slots;
+    int64_t length = http_exchange_body_length(i->x);
+    if (prompts_wants(prompts) && (length < 0 || length >= PROMPT_MIN) &&
+        slots->is_prompt_route(i->route))
+        i->scan = prompt_scan_create(prompts_seed(prompts));
+}
+
 static void by_body(struct api *api, struct http_exchange *x, const struct caller *caller,
                     const struct engine_route *route)
 {
     struct inference *i = inference_create(api, x, caller, route);
     char *name = target_query(http_exchange_target(x), "model");
+    begin_scan(i);
     i->peek = peek_create(http_head_get(http_exchange_head(x), "content-type"));
     /* A name in the query needs no look into the body: some clients can only send it there. */
     if (name)

@@ -26,6 +26,8 @@ struct request_record {
     int status;     /* of the answer; 0: none yet */
     bool loaded;    /* it caused a load */
     bool unread;    /* its client left, though it goes on, and nobody else reads it */
+    uint64_t restored; /* tokens of its prompt that were restored from the prompt cache, */
+    double saved_ms;   /* and what computing them would have taken */
     struct usage usage;
     const struct host_request *place; /* with the scheduler, while it goes on */
     TAILQ_ENTRY(request_record) link;

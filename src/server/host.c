@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "server/host_core.h"
+#include "server/prompts.h"
 #include "server/warm.h"
 
 #define MEMORY_MS 500 /* how often memory is read while a model waits for it */
@@ -331,6 +332,17 @@ static int open_state(struct host *h, struct error *err)
     return state_open(&h->state, h->loop, NULL, err);
 }
 
+/* Like the state: only a folder that the user named must be usable. */
+static int open_prompts(struct host *h, struct error *err)
+{
+    const struct config *c = h->config;
+    int rc = prompts_open(&h->prompts, h, c->prompt_cache_dir, c->prompt_cache_size, err);
+    if (!rc || c->prompt_cache_given)
+        return rc;
+    log_warn("%s. No prompts are saved", err->text);
+    return prompts_open(&h->prompts, h, NULL, 0, err);
+}
+
 int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)
 {
     struct host *h = mem_zalloc(sizeof *h);
@@ -347,6 +359,8 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
         rc = budget_init(&h->budget, config, first, err);
     if (!rc)
         rc = rundir_create(&h->rundir, err);
+    if (!rc)
+        rc = open_prompts(h, err);
     if (rc) {
         if (h->state)
             state_close(h->state);
@@ -372,6 +386,11 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
 struct fitter *host_fitter(const struct host *h)
 {
     return h->fitter;
+}
+
+struct prompts *host_prompts(const struct host *h)
+{
+    return h->prompts;
 }
 
 struct sampler *host_sampler(const struct host *h)
@@ -493,9 +512,15 @@ static void on_timer_closed(uv_handle_t *handle)
 }
 
 /* One after the other: libuv calls back for the last of several first. */
+static void on_prompts_closed(void *ctx)
+{
+    struct host *h = ctx;
+    uv_close((uv_handle_t *)&h->timer, on_timer_closed);
+}
+
 static void on_shortage_closed(struct host *h)
 {
-    uv_close((uv_handle_t *)&h->timer, on_timer_closed);
+    prompts_close(h->prompts, on_prompts_closed, h);
 }
 
 static void on_pulse_closed(struct host *h)

@@ -24,6 +24,7 @@
 
 struct host;
 struct fitter;
+struct prompts;
 struct sampler;
 struct sources;
 
@@ -115,6 +116,7 @@ struct fitter *host_fitter(const struct host *h);
 struct sampler *host_sampler(const struct host *h);
 /* Looks for cards that have come; what is placed waits for that. */
 void host_find_cards(struct host *h);
+struct prompts *host_prompts(const struct host *h);
 /* The machine's figures as they were last read, never NULL; valid until the loop's next turn. */
 const struct snapshot *host_snapshot(const struct host *h);
 /* For what is counted over all engines. */

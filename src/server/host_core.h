@@ -36,6 +36,7 @@ struct host {
     struct shortage shortage;
     struct fitter *fitter;
     struct warm *warm;
+    struct prompts *prompts;
     struct pulse_clock pulse;
     uv_timer_t timer;
     uint64_t timer_at;  /* SCHED_NEVER: not armed */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "server/host_core.h"
+#include "server/prompts.h"
 
 #define FAILURE_LINES 20 /* of the engine's log, in an error */
 
@@ -42,6 +43,7 @@ bool instance_release(struct instance *i)
 
 void instance_destroy(struct instance *i)
 {
+    prompts_end(i);
     if (i->engine) {
         sampler_cancel(i->model->host->sampler, &i->question);
         sampler_unwatch(i->model->host->sampler, &i->process);
@@ -188,6 +190,7 @@ static void on_engine_state(struct engine *e, enum engine_state state, void *ctx
             on_ready(i);
         return;
     case ENGINE_SLEEPING:
+        prompts_forget(i);
         host_announce(m->host, HOST_EV_SLEEPING, m, i);
         return;
     case ENGINE_STARTING:
@@ -292,6 +295,7 @@ static void end(struct instance *i, const struct engine_exit *how)
         mem_replace(&m->intent.load_by, "another try, with all available memory");
     struct http_client *client = i->client;
     pulse_end(i);
+    prompts_end(i);
     i->client = NULL;
     i->engine = NULL;
     host->engines--;
@@ -365,12 +369,15 @@ static int start(struct instance *i, struct error *err)
     const struct config *c = m->host->config;
     const struct engine_launch *l = i->launch;
     bool fetches = !m->entry->path && engine_args_fetch(&l->args);
+    struct strv env = {0};
+    strv_copy(&env, &l->env);
+    prompts_begin(m->host->prompts, i, &env);
     struct engine_spec spec = {
         .kind = l->program->kind,
         .name = m->entry->id,
         .binary = engine_launch_path(l),
         .args = &l->argv,
-        .env = &l->env,
+        .env = &env,
         .socket_dir = m->host->rundir.path,
         .directory = l->own ? l->own->directory : NULL,
         .stop_command = l->own ? &l->own->stop_command : NULL,
@@ -379,7 +386,9 @@ static int start(struct instance *i, struct error *err)
         .load_timeout_ms = fetches ? 0 : c->load_timeout_ms,
         .stop_timeout_ms = m->settings.stop_timeout_ms,
     };
-    return engine_start(&i->engine, m->host->loop, &spec, &engine_events, i, err);
+    int rc = engine_start(&i->engine, m->host->loop, &spec, &engine_events, i, err);
+    strv_finish(&env);
+    return rc;
 }
 
 /* The daemon lacks descriptors, processes or memory: the scheduler tries again. */
@@ -436,6 +445,7 @@ void instance_spawn(struct instance *i, struct model *m, const struct host_reque
     int rc = start(i, &err);
     if (rc) {
         i->engine = NULL;
+        prompts_end(i);
         if (error_is_ours(rc))
             note_own_failure(i, &err);
         else
@@ -530,7 +540,7 @@ void instance_save(struct instance *i, const struct sched_action *action)
         mem_replace(&i->evicted_for, why);
     free(why);
     host_announce(m->host, HOST_EV_SAVING, m, i);
-    host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_SAVED, .instance = &i->sched});
+    prompts_save(i);
 }
 
 void instance_stop(struct instance *i, const struct sched_action *action)
@@ -545,6 +555,7 @@ void instance_stop(struct instance *i, const struct sched_action *action)
     host_record(m, "stop", m->outcome.stop_cause);
     /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
     pulse_end(i);
+    prompts_stop(i);
     http_client_close(i->client);
     i->client = NULL;
     host_announce(m->host, HOST_EV_STOPPING, m, i);

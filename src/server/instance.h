@@ -25,19 +25,20 @@ struct instance {
     struct sched_instance sched;
     uint64_t number;     /* of all instances of the host, in the order of their spawns, from 1 */
     struct model *model; /* NULL: not in use yet */
-    struct engine_launch *launch; /* what it was started with */
-    struct engine *engine;        /* NULL before its start, and once its process is reaped */
-    struct http_client *client;   /* from READY until its stop begins; else NULL */
-    struct pulse pulse;           /* whether it hangs */
-    char *loaded_by;              /* who caused the load: a text */
-    char *evicted_for;            /* while it is saved, and after: why it was evicted; else NULL */
-    double loaded_at;             /* Unix time of the spawn, seconds */
-    bool stuck;                   /* its process has survived SIGKILL (process.h) */
-    bool broken;                  /* it is being stopped because it does not answer */
-    bool measured;                /* its memory was read after it was ready */
-    struct memory_use most;       /* by those readings */
-    uint64_t cards;               /* budget.version when it was started */
-    uint64_t oom_kills;           /* the kernel's count before its start (memory.h) */
+    struct engine_launch *launch;     /* what it was started with */
+    struct engine *engine;            /* NULL before its start, and once its process is reaped */
+    struct http_client *client;       /* from READY until its stop begins; else NULL */
+    struct instance_prompts *prompts; /* NULL: its prompts are not saved (prompts.h) */
+    struct pulse pulse;               /* whether it hangs */
+    char *loaded_by;                  /* who caused the load: a text */
+    char *evicted_for;      /* while it is saved, and after: why it was evicted; else NULL */
+    double loaded_at;       /* Unix time of the spawn, seconds */
+    bool stuck;             /* its process has survived SIGKILL (process.h) */
+    bool broken;            /* it is being stopped because it does not answer */
+    bool measured;          /* its memory was read after it was ready */
+    struct memory_use most; /* by those readings */
+    uint64_t cards;         /* budget.version when it was started */
+    uint64_t oom_kills;     /* the kernel's count before its start (memory.h) */
     struct sampler_process process; /* until it is reaped */
     /* Its stop waits for a last reading of its memory; or, if SIGKILL ended it while it loaded, its GONE waits
      * for a reading of the kernel's count of OOM kills. */
