@@ -169,11 +169,10 @@ backend b
     return Process([find("haproxy"), "-db", "-f", config], port)
 
 
-def llama_swap(engine, models, folder, port):
+def llama_swap(engine, models, folder, port, names=("m1",), arguments=()):
     config = folder / f"swap-{port}.yaml"
-    config.write_text(f"""logLevel: error
-models:
-  m1:
-    cmd: {engine} --model {models}/m1.gguf --alias m1 --port ${{PORT}}
-""")
+    entries = "".join(f"""  {name}:
+    cmd: {engine} --model {models}/{name}.gguf --alias {name} --port ${{PORT}} {" ".join(arguments)}
+""" for name in names)
+    config.write_text(f"logLevel: error\nmodels:\n{entries}")
     return Process([find("llama-swap"), "--config", config, "--listen", f"127.0.0.1:{port}"], port)
