@@ -37,7 +37,9 @@
 #include "server/prompts.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
-#define PROMPT_MIN 1024 /* bytes of a body whose prompt may be worth to be saved */
+/* Bytes of a body whose prompt may be worth to be saved, and of one that is awaited to be compared with what is. */
+#define PROMPT_MIN 1024
+#define PROMPT_MAX (16 << 20)
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, COLLECTING, WAITING, RESTORING, RELAYED, EXPLAIN };
@@ -526,11 +528,16 @@ static bool autoload(struct api *api, struct http_exchange *x)
     return may;
 }
 
-/* A complete one of that size can be sent again, and so may go over a kept connection, too. */
-static bool is_small_and_coming(const struct inference *i)
+/* A complete one of that size can be sent again, and so may go over a kept connection, too. A larger one is awaited where
+ * something may be restored for it: the engine, too, begins when it has all of it. */
+static bool is_awaited(const struct inference *i, const struct model *m)
 {
     int64_t length = http_exchange_body_length(i->x);
-    return !i->relay.body_complete && length >= 0 && length <= (int64_t)RELAY_REPLAY_MAX;
+    if (i->relay.body_complete || length < 0)
+        return false;
+    return length <= (int64_t)RELAY_REPLAY_MAX ||
+           (i->scan && length <= PROMPT_MAX &&
+            prompts_has(host_prompts(i->api->host), m->entry->id));
 }
 
 static void inference_submit(struct inference *i, const char *name)
@@ -548,7 +555,7 @@ static void inference_submit(struct inference *i, const char *name)
         free(copy);
         return;
     }
-    if (is_small_and_coming(i)) {
+    if (is_awaited(i, m)) {
         i->name = name ? mem_strdup(name) : NULL;
         i->phase = COLLECTING;
         return;

@@ -20,12 +20,12 @@ struct request_record {
     double at;                        /* Unix time, seconds */
     uint64_t arrived, granted, ended; /* uv_now(), ms; 0: not yet */
     struct caller_text caller;
-    enum page page; /* that sent it */
-    char error[24]; /* the error's `state`; empty: none */
-    char *model;    /* id, or the name that no model has; NULL */
-    int status;     /* of the answer; 0: none yet */
-    bool loaded;    /* it caused a load */
-    bool unread;    /* its client left, though it goes on, and nobody else reads it */
+    enum page page;    /* that sent it */
+    char error[24];    /* the error's `state`; empty: none */
+    char *model;       /* id, or the name that no model has; NULL */
+    int status;        /* of the answer; 0: none yet */
+    bool loaded;       /* it caused a load */
+    bool unread;       /* its client left, though it goes on, and nobody else reads it */
     uint64_t restored; /* tokens of its prompt that were restored from the prompt cache, */
     double saved_ms;   /* and what computing them would have taken */
     struct usage usage;

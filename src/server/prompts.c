@@ -23,6 +23,11 @@
 #define SIMILARITY 0.15 /* of a prompt: engines use a slot that holds a tenth of it or more */
 #define MISSES_MAX 2
 
+/* Of the state folder: identities of which nothing was used that was restored. */
+#define SECTION "prompts"
+#define REMEMBERED 500
+#define NOTHING_USED "engines of this build use nothing of what is restored"
+
 struct prompts {
     struct host *host;
     struct prompt_store *store;
@@ -113,6 +118,15 @@ bool prompts_wants(const struct prompts *p)
 uint64_t prompts_seed(const struct prompts *p)
 {
     return prompt_store_seed(p->store);
+}
+
+bool prompts_has(const struct prompts *p, const char *model)
+{
+    const struct prompt_file *f;
+    for (size_t i = 0; p->store && (f = prompt_store_at(p->store, i)); i++)
+        if (strcmp(f->model, model) == 0)
+            return true;
+    return false;
 }
 
 /* --- what is worth it ---------------------------------------------------------------------------
@@ -259,6 +273,7 @@ static void finish(struct instance_prompts *p)
  */
 
 static void save_next(struct instance_prompts *p);
+static void lend(struct instance_prompts *p);
 
 static struct conversation *saving_one(const struct instance_prompts *p)
 {
@@ -305,7 +320,10 @@ static void on_saved(int status, const char *body, size_t len, void *ctx)
                                                   .token_ms = costs_of(p)->token},
                           NULL, NULL);
     }
-    save_next(p);
+    if (p->aim == AIM_RESTORE)
+        lend(p);
+    else
+        save_next(p);
 }
 
 static void save_slot(struct instance_prompts *p, int at, struct conversation *c)
@@ -412,21 +430,41 @@ static int choose_slot(const struct instance_prompts *p, uint64_t tokens)
     return chosen >= 0 ? chosen : oldest;
 }
 
-static void restore(struct instance_prompts *p)
+/* The file for the request that is being served; NULL: one of them is gone. */
+static const struct prompt_file *wanted_file(const struct instance_prompts *p)
 {
-    const struct prompt_request *r = p->serving;
-    const struct prompt_file *f = r ? prompt_store_get(p->prompts->store, r->file) : NULL;
-    int at = f ? choose_slot(p, f->tokens) : -1;
+    return p->serving ? prompt_store_get(p->prompts->store, p->serving->file) : NULL;
+}
+
+/* Into the slot p->at. */
+static void lend(struct instance_prompts *p)
+{
+    const struct prompt_file *f = p->off ? NULL : wanted_file(p);
     char name[40];
-    if (at < 0) {
+    if (!f) {
         finish(p);
         return;
     }
-    p->at = at;
     p->number = f->number;
     name_file(p, name, sizeof name);
     set_step(p, LENDS);
     prompt_store_lend(p->prompts->store, f->number, p->path, on_lent, p);
+}
+
+/* What the slot holds is saved before it is lost. */
+static void restore(struct instance_prompts *p)
+{
+    const struct prompt_file *f = wanted_file(p);
+    p->at = f ? choose_slot(p, f->tokens) : -1;
+    if (p->at < 0) {
+        finish(p);
+        return;
+    }
+    struct conversation *c = worth_saving(p, p->at, PROMPT_AT_STOP);
+    if (c)
+        save_slot(p, p->at, c);
+    else
+        lend(p);
 }
 
 static void on_patience(uv_timer_t *timer)
@@ -497,10 +535,13 @@ static void on_identity(const char *identity, void *ctx)
 {
     struct instance_prompts *p = ctx;
     p->finding = NULL;
-    if (identity)
-        p->identity = mem_strdup(identity);
-    else
+    if (!identity) {
         turn_off(p, "a file of its model cannot be read");
+        return;
+    }
+    p->identity = mem_strdup(identity);
+    if (state_get(p->prompts->host->state, SECTION, identity))
+        turn_off(p, NOTHING_USED);
 }
 
 static const char *find_folder(struct instance_prompts *p, const struct engine_launch *l,
@@ -690,8 +731,11 @@ static void note_use(struct instance_prompts *p, const struct prompt_request *r,
         return;
     }
     prompt_store_drop(p->prompts->store, r->file, "the engine used nothing of it");
-    if (++p->misses >= MISSES_MAX)
-        turn_off(p, "its engine uses nothing of what is restored");
+    if (++p->misses < MISSES_MAX)
+        return;
+    state_set(p->prompts->host->state, SECTION, p->identity,
+              json_pack("{s:s}", "model", p->instance->model->entry->id), REMEMBERED);
+    turn_off(p, NOTHING_USED);
 }
 
 void prompts_note(struct prompt_request *r, struct instance *i, const struct engine_usage *usage,

@@ -86,6 +86,8 @@ const struct prompts_saved *prompts_last_saved(const struct instance *i);
 /* Whether the bodies of its requests are worth to be looked at. */
 bool prompts_wants(const struct prompts *p);
 uint64_t prompts_seed(const struct prompts *p);
+/* Whether something of the model is saved. O(files). */
+bool prompts_has(const struct prompts *p, const char *model);
 /* It was granted. True: something is restored for it, and `ready` follows, never from within this call. */
 bool prompts_prepare(struct prompt_request *r, struct instance *i);
 /* It does not wait any more. */

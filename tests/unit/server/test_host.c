@@ -157,7 +157,8 @@ static int begin_again(void **state)
     snprintf(state_folder, sizeof state_folder, "%s/state", folder);
     log_setup(LOG_ERROR, LOG_TEXT);
     setenv("XDG_RUNTIME_DIR", folder, 1);
-    parse(ARGV("--models-dir", folder, "--models-preset", "/p.ini", "--state-dir", state_folder),
+    parse(ARGV("--models-dir", folder, "--models-preset", "/p.ini", "--state-dir", state_folder,
+               "--prompt-cache", "off"),
           ENV("LLAMA_CACHE=/nonexistent"));
     assert_int_equal(uv_loop_init(&loop), 0);
     assert_int_equal(host_create(&host, &loop, &c, &err), 0);
