@@ -49,20 +49,35 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-uint64_t loads_most(const struct loads *l, size_t device)
+typedef const uint64_t *figures_of(const struct load *load);
+
+static const uint64_t *loaded_of(const struct load *load)
+{
+    return load->loaded;
+}
+
+static const uint64_t *most_of(const struct load *load)
+{
+    return load->most;
+}
+
+/* The largest of the loads, or the smallest; of enough of them the next to it. */
+static uint64_t extreme(const struct loads *l, size_t device, figures_of *of, bool largest)
 {
     uint64_t bytes[LOADS_MOST] = {0};
+    unsigned skipped = l->n >= ENOUGH;
     for (unsigned i = 0; i < l->n; i++)
-        bytes[i] = l->load[i].most[device];
+        bytes[i] = of(&l->load[i])[device];
     qsort(bytes, l->n, sizeof *bytes, compare);
-    return l->n >= ENOUGH ? bytes[l->n - 2] : bytes[l->n ? l->n - 1 : 0];
+    return l->n ? bytes[largest ? l->n - 1 - skipped : skipped] : 0;
+}
+
+uint64_t loads_most(const struct loads *l, size_t device)
+{
+    return extreme(l, device, most_of, true);
 }
 
 uint64_t loads_loaded(const struct loads *l, size_t device)
 {
-    uint64_t bytes[LOADS_MOST] = {0};
-    for (unsigned i = 0; i < l->n; i++)
-        bytes[i] = l->load[i].loaded[device];
-    qsort(bytes, l->n, sizeof *bytes, compare);
-    return l->n >= ENOUGH ? bytes[1] : bytes[0];
+    return extreme(l, device, loaded_of, false);
 }
