@@ -38,8 +38,8 @@
  *     daemon.h    the whole; supervisor.h what systemd hands over and is told;
  *                 reload.h the files that SIGHUP reads again
  *     host.h      joins models, engines and the scheduler; unload.h downloads.h operations; model_set.h
- *     model.h     what a model is and how it is run; intent.h what operators want of it, outcome.h how its
- *                 last engine ended; instance.h a running engine; pulse.h whether it hangs
+ *     model.h     what a model is and how it is run; intent.h pending_load.h what operators want of it,
+ *                 outcome.h how its last engine ended; instance.h a running engine; pulse.h whether it hangs
  *     placement.h what the scheduler must know of a model that waits
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
  *   engine/   a running engine: process, state, logs, memory; kind.h launch.h what a kind of engine is, llama/ one,

@@ -9,6 +9,7 @@
 #include "api/reply.h"
 #include "api/slices.h"
 #include "base/memory.h"
+#include "server/pending_load.h"
 
 typedef void model_action(struct model *m, void *ctx);
 
@@ -90,6 +91,8 @@ static void hold(struct api *api, struct http_exchange *x, const struct caller *
     const struct slices_work work = {begin_hold, intent_perform_holds, record_hold, on_held, order};
     if (for_each_named(api, x, body, &work))
         hold_order_release(order);
+    else if (json_is_true(json_object_get(body, "all")))
+        pending_load_cancel_all(api->host);
 }
 
 static void release(struct api *api, struct http_exchange *x, const struct caller *caller,

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "http/target.h"
 #include "server/model_set.h"
+#include "server/pending_load.h"
 #include "server/unload.h"
 
 /* How long requests may go on under llama.cpp's form: its clients wait 15 s and more for the answer. A second more than
@@ -317,6 +318,17 @@ static bool is_in_service(const struct model *m)
     return model_state(m) != SCHED_UNLOADED || model_waits(m);
 }
 
+/* Loads of models whose files are not there now. */
+static void add_pending(struct unload *u, const struct host *host, struct model_set *excepted)
+{
+    const char *id;
+    for (size_t i = 0; (id = pending_load_at(host, i)); i++) {
+        struct model *m = host_find(host, id);
+        if (!m || !model_set_find(excepted, m, NULL))
+            unload_add(u, id, m);
+    }
+}
+
 static struct unload *unload_in_service(struct api *api, json_t *except)
 {
     struct model_set *excepted = models_named(api, except);
@@ -325,6 +337,7 @@ static struct unload *unload_in_service(struct api *api, json_t *except)
     for (size_t i = 0; (m = host_at(api->host, i)); i++)
         if (is_in_service(m) && !model_set_find(excepted, m, NULL))
             unload_add(u, m->entry->id, m);
+    add_pending(u, api->host, excepted);
     model_set_finish(&excepted);
     return u;
 }
@@ -466,6 +479,10 @@ static void unload_one(struct api *api, struct http_exchange *x, const struct ca
     }
     if (!m && api_download_cancel(api, x, name))
         return;
+    if (!m && !order.dry_run && pending_load_cancel(api->host, name)) {
+        reply_success(x);
+        return;
+    }
     if (!m) {
         reply_error(x, 400, "model is not found");
         return;

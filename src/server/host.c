@@ -114,6 +114,7 @@ static void on_timer(uv_timer_t *timer)
     struct host *h = timer->data;
     h->timer_at = SCHED_NEVER;
     intent_end_holds(h);
+    pending_load_expire(h);
     host_sched_event(h, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 
@@ -125,6 +126,8 @@ static void arm_timer(struct host *h)
         at = h->timer_at <= again ? h->timer_at : again;
     if (at > h->hold_ends)
         at = h->hold_ends;
+    if (at > pending_load_deadline(h))
+        at = pending_load_deadline(h);
     if (at == h->timer_at || h->closing)
         return;
     h->timer_at = at;
@@ -352,6 +355,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     TAILQ_INIT(&h->listeners);
     TAILQ_INIT(&h->models);
     TAILQ_INIT(&h->gone);
+    TAILQ_INIT(&h->pending_loads);
     memory_init();
     struct snapshot *first = sampler_read_first(&sampler_machine);
     int rc = open_state(h, err);
@@ -502,7 +506,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct host *h = handle->data;
     rundir_remove(&h->rundir);
     presets_finish(&h->presets);
-    strv_finish(&h->reload);
+    pending_load_cancel_all(h);
     history_finish(&h->history);
     budget_finish(&h->budget);
     if (!h->sampler_stuck)

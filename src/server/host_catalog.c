@@ -70,8 +70,7 @@ static void on_model_removed(struct catalog_model *entry, void *ctx)
     struct model *m = entry->owner;
     log_info("model %s is gone from its source, or its file changed", entry->id);
     host->changed = true;
-    if (m->sched.wanted || model_state(m) == SCHED_LOADING)
-        strv_add(&host->reload, entry->id);
+    pending_load_keep(m);
     intent_leave(m);
     host_note_removed(m);
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REMOVE, .model = &m->sched});
@@ -99,21 +98,6 @@ static void assign_aliases(struct host *host)
     }
 }
 
-/* A model whose file changed has a new record: what was wanted of the old one is wanted of it. */
-static void load_replaced(struct host *host)
-{
-    struct strv ids = host->reload;
-    host->reload = (struct strv){0};
-    for (size_t i = 0; i < ids.n; i++) {
-        struct model *m = host_find(host, ids.v[i]);
-        if (!m || m->entry->missing)
-            continue;
-        mem_replace(&m->intent.load_by, "a change of its file while it was loaded");
-        host_sched_event(host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});
-    }
-    strv_finish(&ids);
-}
-
 /* What is composed of the same presets, for a model whose files are the same, is the same. Models that are new
  * were configured when they came. */
 static void configure_all(struct host *host, bool same_presets)
@@ -137,7 +121,7 @@ size_t host_apply(struct host *host, struct sources *s, unsigned flags)
     configure_all(host, flags & HOST_APPLY_SAME_PRESETS);
     if (host->changed || !(flags & HOST_APPLY_SAME_PRESETS))
         assign_aliases(host);
-    load_replaced(host);
+    pending_load_begin(host);
     host->pumping = false;
     host_sched_event(
         host, &(struct sched_event){.type = SCHED_EV_TICK}); /* ttl and pins may have changed */

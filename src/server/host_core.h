@@ -3,7 +3,7 @@
  * The host's own record, shared by the files that act on it; api/ does not see it.
  *   host.c          the pump, requests, beginning and end
  *   host_catalog.c  the catalog's models: they come, change and go
- *   model.c instance.c intent.c placement.c    see their headers
+ *   model.c instance.c intent.c pending_load.c placement.c    see their headers
  */
 #ifndef HOSTLER_SERVER_HOST_CORE_H
 #define HOSTLER_SERVER_HOST_CORE_H
@@ -12,6 +12,7 @@
 #include "server/fitter.h"
 #include "server/history.h"
 #include "server/host.h"
+#include "server/pending_load.h"
 #include "server/placement.h"
 #include "server/sampler.h"
 #include "server/shortage.h"
@@ -45,7 +46,7 @@ struct host {
     TAILQ_HEAD(, model) models; /* those of removed entries included */
     uint64_t instances;         /* that were ever created */
     struct instances gone;      /* reaped, freed when no request names them any more */
-    struct strv reload;         /* ids of models that were being loaded when their file changed */
+    struct pending_loads pending_loads;
     bool pumping, closing;
     bool changed;     /* models came, went or got other arguments since the last HOST_EV_RELOADED */
     bool release_due; /* a removed model could not be released while actions were performed */

@@ -115,6 +115,7 @@ static void store_hold(struct model *m)
 void intent_begin_hold(struct model *m, struct hold_order *order)
 {
     set_order(m, order);
+    pending_load_cancel(m->host, m->entry->id);
     if (order->until < m->host->hold_ends)
         m->host->hold_ends = order->until;
     sched_event(&m->host->sched,

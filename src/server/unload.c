@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "server/host_core.h"
 #include "server/model_set.h"
+#include "server/pending_load.h"
 #include "server/sampler.h"
 
 #define SETTLE_STEP_MS 10  /* between two readings of a device's figure while it should fall */
@@ -329,12 +330,28 @@ static void on_drained(uv_timer_t *timer)
 /* --- the beginning ------------------------------------------------------------------------------
  */
 
-/* Decides what needs no waiting. */
-static void triage(struct unload *u)
+/* Its file is not there now, and an operator's load waits for it. */
+static bool is_pending(const struct host *host, const struct unload_target *t)
 {
+    return (!t->model || t->model->entry->missing) && pending_load_has(host, t->id);
+}
+
+static void cancel_load(struct host *host, struct unload_target *t, bool preview)
+{
+    if (!preview)
+        pending_load_cancel(host, t->id);
+    resolve(t, UNLOAD_UNLOADED, preview ? "would_be_unloaded" : "was_waiting_to_load");
+}
+
+/* Decides what needs no waiting. */
+static void triage(struct operation *op, bool preview)
+{
+    struct unload *u = &op->u;
     for (size_t i = 0; i < u->n; i++) {
         struct unload_target *t = &u->targets[i];
-        if (!t->model)
+        if (is_pending(op->host, t))
+            cancel_load(op->host, t, preview);
+        else if (!t->model)
             resolve(t, UNLOAD_FAILED, "not_found");
         else if (model_state(t->model) == SCHED_UNLOADED && !model_waits(t->model))
             resolve(t, UNLOAD_SKIPPED, "not_loaded");
@@ -429,7 +446,7 @@ void unload_start(struct unload *u, const struct unload_options *options, unload
     struct operation *op = of(u);
     uint64_t drain = drain_of(host_config(op->host), options);
     init(op, options, done, ctx);
-    triage(u);
+    triage(op, false);
     read_figures(op, on_figures_before);
     uint64_t until = options->force ? 0 : op->keep_busy ? SCHED_NEVER : op->started + drain;
     if (options->force)
@@ -472,7 +489,7 @@ void unload_preview(struct unload *u, const struct unload_options *options, unlo
     struct operation *op = of(u);
     init(op, options, done, ctx);
     op->options.reason = op->options.by = NULL; /* the caller's */
-    triage(u);
+    triage(op, true);
     /* Models without an engine may be freed while figures are read; others are announced as GONE
      * before. */
     for (size_t i = 0; i < u->n; i++)
