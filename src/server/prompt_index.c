@@ -102,9 +102,9 @@ void prompt_index_add(struct prompt_index *x, struct prompt_file *f)
     size_t at = place_of(x, &k);
     if (x->n == x->cap) {
         x->cap = x->cap ? 2 * x->cap : 64;
-        x->file = mem_realloc(x->file, x->cap * sizeof *x->file);
+        x->file = mem_realloc(x->file, x->cap * sizeof(struct prompt_file *));
     }
-    memmove(x->file + at + 1, x->file + at, (x->n - at) * sizeof *x->file);
+    memmove(x->file + at + 1, x->file + at, (x->n - at) * sizeof(struct prompt_file *));
     x->file[at] = f;
     x->n++;
     HASH_ADD(by_number, x->numbers, number, sizeof f->number, f);
@@ -115,6 +115,7 @@ void prompt_index_add(struct prompt_index *x, struct prompt_file *f)
 
 static void count_out(struct prompt_index *x, struct prompt_file *f)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): `f` is in the table, so that is not empty
     HASH_DELETE(by_number, x->numbers, f);
     x->n_coarse -= f->chain.coarse > 0;
     x->bytes -= f->bytes;
@@ -128,7 +129,7 @@ void prompt_index_remove(struct prompt_index *x, struct prompt_file *f)
     while (x->file[at] != f)
         at++; /* those with the same chain */
     x->n--;
-    memmove(x->file + at, x->file + at + 1, (x->n - at) * sizeof *x->file);
+    memmove(x->file + at, x->file + at + 1, (x->n - at) * sizeof(struct prompt_file *));
     count_out(x, f);
 }
 

@@ -36,7 +36,7 @@ struct lending {
 /* What the disk cannot read is as good as changed. */
 static int verify(struct lending *l, int fd, const struct stat *st)
 {
-    struct prompt_hash sum;
+    struct prompt_hash sum = {0};
     struct stat after;
     struct prompt_stamp now = prompt_stamp_of(st);
     if (now.size != l->bytes)
@@ -74,7 +74,7 @@ static int check_link(struct lending *l, int fd)
 
 static int copy_data(const struct lending *l, int fd)
 {
-    struct prompt_hash sum;
+    struct prompt_hash sum = {0};
     unlink(l->path);
     int to = open(l->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0)

@@ -106,23 +106,33 @@ static void take_over(struct prompt_store *s, struct load *l)
     prompt_store_make_room(s);
 }
 
-static void end_load(struct pool_job *job)
+static void destroy_load(struct load *l)
 {
-    struct load *l = container_of(job, struct load, job);
-    struct prompt_store *s = l->store;
-    s->loading = false;
-    if (!l->rc || l->folder == s->folder)
-        take_over(s, l); /* what could be read of it */
-    prompt_store_note(s, l->rc);
-    if (s->lost)
-        arm(s, RETRY_MS);
-    make_spares(s);
     if (l->folder)
         prompt_folder_unref(l->folder);
     prompt_index_finish(&l->index);
     strv_finish(&l->engines);
     free(l->path);
     free(l);
+}
+
+static void end_load(struct pool_job *job)
+{
+    struct load *l = container_of(job, struct load, job);
+    struct prompt_store *s = l->store;
+    bool anew = l->path;
+    if (s->lost && !anew) { /* what it has read is gone; the next load is queued */
+        destroy_load(l);
+        return;
+    }
+    s->loading = false;
+    if (!anew || !l->rc)
+        take_over(s, l); /* what could be read of it */
+    prompt_store_note(s, l->rc);
+    if (s->lost)
+        arm(s, RETRY_MS);
+    make_spares(s);
+    destroy_load(l);
 }
 
 static void load(struct prompt_store *s)

@@ -60,7 +60,7 @@ static int read_checksum(struct taking *t, int fd)
 /* The engine's folder is on another file system after all. */
 static int copy(struct taking *t, int from, const char *name)
 {
-    struct prompt_hash sum;
+    struct prompt_hash sum = {0};
     int to =
         openat(t->folder->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0 || lseek(from, 0, SEEK_SET) < 0)
@@ -119,13 +119,15 @@ static int take(struct taking *t)
 static void run_taking(struct pool_job *job)
 {
     struct taking *t = container_of(job, struct taking, job);
+    t->gone =
+        !prompt_folder_is_there(t->folder); /* it may have been moved, and could be written to */
     if (!t->rc)
-        t->rc = take(t);
+        t->rc = t->gone ? -ESTALE : take(t);
     unlink(t->path); /* after an error, or a copy */
     t->free_bytes = prompt_folder_free_bytes(t->folder);
     if (!t->rc)
         return;
-    t->gone = !prompt_folder_is_there(t->folder);
+    t->gone = t->gone || !prompt_folder_is_there(t->folder);
     if (t->file && t->file->number)
         prompt_file_remove(t->folder->fd, t->file->number);
 }

@@ -15,6 +15,7 @@
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/whole_file.h"
 
 struct state {
     uv_loop_t *loop;
@@ -32,29 +33,6 @@ struct state {
 
 /* --- the file -----------------------------------------------------------------------------------
  */
-
-/* A full disk may take a part. Returns 0, or an errno. */
-static int write_all(int fd, const char *text, size_t len)
-{
-    for (ssize_t n = 0; len; text += n, len -= (size_t)n)
-        if ((n = write(fd, text, len)) < 0)
-            return errno;
-    return fsync(fd) ? errno : 0;
-}
-
-/* Atomic, also if the power fails: a new file is written, synchronised and renamed. */
-static int write_file(const char *path, const char *text)
-{
-    char *next = mem_printf("%s.next", path);
-    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int rc = fd < 0 ? errno : write_all(fd, text, strlen(text));
-    if (fd >= 0 && close(fd) && !rc)
-        rc = errno;
-    if (!rc && rename(next, path))
-        rc = errno;
-    free(next);
-    return rc;
-}
 
 static bool is_sound(const json_t *sections)
 {
@@ -148,7 +126,7 @@ static void do_write(uv_work_t *work)
     struct buf text;
     buf_init(&text, BUF_UNBOUNDED);
     bool whole = s->copy && !json_text_append(&text, s->copy, JSON_INDENT(1)) && buf_cstr(&text);
-    s->written = whole ? write_file(s->path, text.data) : ENOMEM;
+    s->written = whole ? -whole_file_write(AT_FDCWD, s->path, text.data, text.len) : ENOMEM;
     buf_finish(&text);
     json_decref(s->copy);
     s->copy = NULL;

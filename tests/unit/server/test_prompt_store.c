@@ -508,6 +508,18 @@ static void what_is_cleared_while_it_is_read(void **state)
     assert_int_equal(count_files(folder, ".data"), 0);
 }
 
+static void it_is_closed_while_it_is_read(void **state)
+{
+    (void)state;
+    open_store(MIB);
+    uint64_t number = must_take("id", "a", 'a', 10);
+    close_store();
+    assert_int_equal(prompt_store_open(&s, &loop, folder, MIB, &err), 0);
+    close_store();
+    open_store(MIB);
+    assert_int_equal(find("id", "a"), number);
+}
+
 static void one_is_dropped(void **state)
 {
     (void)state;
@@ -621,6 +633,43 @@ static void a_folder_that_vanishes(void **state)
     free(engine);
 }
 
+/* Somebody moves it aside and puts an empty one into its place: as if it were mounted over. */
+static void a_folder_that_is_exchanged(void **state)
+{
+    char aside[256];
+    (void)state;
+    open_store(MIB);
+    uint64_t seed = prompt_store_seed(s);
+    must_take("id", "a", 'a', 10);
+    snprintf(aside, sizeof aside, "%s/aside", t.root);
+    assert_int_equal(rename(folder, aside), 0);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(take("id", "b", 'a', 10).rc, -ESTALE);
+    until_made_anew();
+    must_take("id", "c", 'a', 10);
+    assert_int_equal(count_files(folder, ".data"), 1);
+    assert_int_equal(count_files(aside, ".data"), 1); /* is left as it was */
+    assert_true(prompt_store_seed(s) == seed);
+}
+
+/* While it is gone nothing can be kept; requests do not notice. */
+static void a_folder_that_cannot_be_made_anew(void **state)
+{
+    (void)state;
+    open_store(MIB);
+    must_take("id", "a", 'a', 10);
+    assert_int_equal(remove_folder(), 0);
+    tree_put(&t, "a/prompt-cache", "", 0);
+    assert_true(take("id", "b", 'a', 10).rc < 0);
+    until_made_anew();
+    assert_int_equal(prompt_store_status(s).files, 0);
+    assert_true(prompt_store_status(s).error < 0);
+    assert_false(prompt_store_wants(s, 1, 1));
+    assert_true(take("id", "c", 'a', 10).rc < 0);
+    assert_null(prompt_store_create_folder(s));
+    assert_int_equal(find("id", "a"), 0);
+}
+
 static void a_copy_where_no_link_can_be(void **state)
 {
     char path[64];
@@ -675,10 +724,13 @@ int main(void)
         STORE_TEST(a_clock_that_was_set_back),
         STORE_TEST(it_is_cleared),
         STORE_TEST(what_is_cleared_while_it_is_read),
+        STORE_TEST(it_is_closed_while_it_is_read),
         STORE_TEST(one_is_dropped),
         STORE_TEST(who_does_not_wait_any_more),
         STORE_TEST(a_folder_for_each_engine),
         STORE_TEST(a_folder_that_vanishes),
+        STORE_TEST(a_folder_that_is_exchanged),
+        STORE_TEST(a_folder_that_cannot_be_made_anew),
         STORE_TEST(a_copy_where_no_link_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

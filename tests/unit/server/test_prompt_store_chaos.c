@@ -39,8 +39,13 @@ int renameat(int from, const char *old, int to, const char *new)
     return strikes() ? -1 : (int)syscall(SYS_renameat2, from, old, to, new, 0);
 }
 
+static bool links_hang;
+static uv_sem_t may_link;
+
 int linkat(int from, const char *old, int to, const char *new, int flags)
 {
+    if (links_hang)
+        uv_sem_wait(&may_link);
     return strikes() ? -1 : (int)syscall(SYS_linkat, from, old, to, new, flags);
 }
 
@@ -104,11 +109,14 @@ int fstatvfs(int fd, struct statvfs *v)
     return rc;
 }
 
+#define ROOM ((uint64_t)256 * 1024 * 1024) /* 10,000 prompts take a page each, twice */
+
 /* Hundreds of lives of a store are quicker where there is no disk. */
 static void use_memory(void)
 {
     char root[] = "/dev/shm/hostler-test-XXXXXX";
-    if (!mkdtemp(root))
+    struct statvfs v;
+    if (statvfs("/dev/shm", &v) || (uint64_t)v.f_bavail * v.f_frsize < ROOM || !mkdtemp(root))
         return;
     tree_remove(&t);
     snprintf(t.root, sizeof t.root, "%s", root);
@@ -315,6 +323,90 @@ static void a_disk_that_gets_short(void **state)
     assert_int_equal(prompt_store_status(s).max_bytes, 8192 * MIB);
 }
 
+/* --- many files ----------------------------------------------------------------------------------- */
+
+#define FILES 10005
+
+static void put_prompt(int in, uint64_t number)
+{
+    struct test_chain c;
+    char text[32], name[PROMPT_NAME_SIZE];
+    snprintf(text, sizeof text, "same-%05u", (unsigned)number);
+    struct prompt_file *f = prompt_file_create("id", "m", chain_of(&c, text));
+    f->number = number;
+    f->tokens = 100 + number;
+    f->token_ms = 1;
+    f->bytes = 1;
+    assert_int_equal(prompt_file_write(in, f), 0);
+    prompt_file_destroy(f);
+    int fd = openat(in, prompt_file_name(name, number, PROMPT_DATA), O_WRONLY | O_CREAT | O_CLOEXEC,
+                    0600);
+    assert_int_equal(write(fd, "x", 1), 1);
+    close(fd);
+}
+
+/* The loop goes on while they are read, and only so many are kept: those that are worth the most. */
+static void too_many_files(void **state)
+{
+    (void)state;
+    open_store(MIB);
+    close_store();
+    int in = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (uint64_t number = 1; number <= FILES; number++)
+        put_prompt(in, number);
+    close(in);
+    assert_int_equal(prompt_store_open(&s, &loop, folder, MIB, &err), 0);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    assert_true(prompt_store_status(s).loading);
+    assert_false(prompt_store_wants(s, 1, 1e9));
+    settle();
+    for (int i = 0; i < 10; i++)
+        settle(); /* a few go a turn */
+    assert_int_equal(prompt_store_status(s).files, 10000);
+    assert_null(prompt_store_get(s, FILES - 10000));
+    assert_non_null(prompt_store_get(s, FILES - 10000 + 1));
+    must_take("id", "other", 'a', 1);
+    assert_int_equal(prompt_store_status(s).files, 10000);
+}
+
+/* --- a disk that hangs ---------------------------------------------------------------------------- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    (void)timer; /* the loop turns */
+}
+
+/* A lend that does not end delays nobody else: nothing is found meanwhile, and who waits may leave. */
+static void a_disk_that_hangs(void **state)
+{
+    struct lent lent = {0};
+    uv_timer_t tick;
+    (void)state;
+    open_store(MIB);
+    uint64_t number = must_take("id", "a", 'a', 100);
+    must_take("id", "b", 'a', 100);
+    uv_sem_init(&may_link, 0);
+    links_hang = true;
+    prompt_store_lend(s, number, tree_path(&t, "out"), on_lent, &lent);
+    assert_int_equal(find("id", "a"), number);
+    uv_timer_init(&loop, &tick);
+    uv_timer_start(&tick, on_tick, 50, 50);
+    while (find("id", "b")) /* 2 s */
+        uv_run(&loop, UV_RUN_ONCE);
+    must_take("id", "c", 'a', 100); /* other work goes on */
+    prompt_store_forget(s, &lent);
+    uv_sem_post(&may_link);
+    while (!find("id", "b"))
+        uv_run(&loop, UV_RUN_ONCE);
+    settle();
+    assert_false(lent.done);
+    assert_int_equal(access(tree_path(&t, "out"), F_OK), -1);
+    links_hang = false;
+    uv_sem_destroy(&may_link);
+    uv_close((uv_handle_t *)&tick, NULL);
+    uv_run(&loop, UV_RUN_NOWAIT);
+}
+
 /* A real one, where a file system can be mounted. */
 static void a_full_file_system(void **state)
 {
@@ -343,7 +435,8 @@ int main(void)
         CHAOS_TEST(killed_at_every_step),     CHAOS_TEST(each_call_fails_once),
         CHAOS_TEST(a_disk_that_becomes_full), CHAOS_TEST(a_disk_that_becomes_read_only),
         CHAOS_TEST(a_full_disk_is_told),      CHAOS_TEST(a_disk_that_gets_short),
-        CHAOS_TEST(a_full_file_system),
+        CHAOS_TEST(a_full_file_system),       CHAOS_TEST(too_many_files),
+        CHAOS_TEST(a_disk_that_hangs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
