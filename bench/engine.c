@@ -393,7 +393,9 @@ static const char help[] =
     "--port PORT                             port\n"
     "                                        (env: LLAMA_ARG_PORT)\n"
     "--threads-http N                        connections served at once\n"
-    "                                        (env: LLAMA_ARG_THREADS_HTTP)\n";
+    "                                        (env: LLAMA_ARG_THREADS_HTTP)\n"
+    "--slot-save-path PATH                   folder for files of slots\n"
+    "                                        (env: LLAMA_ARG_SLOT_SAVE_PATH)\n";
 
 int main(int argc, char **argv)
 {
