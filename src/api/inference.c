@@ -55,11 +55,13 @@ struct inference {
     struct peek *peek;
     char *name; /* in COLLECTING; NULL: the only model's, in classic mode */
     struct relay relay;
-    struct prompt_scan *scan; /* of its body, until that is complete; NULL */
+    bool may_scan; /* its body's prompt may be worth it, and is read when that is known */
+    struct prompt_scan *scan; /* of a longer body, as it comes; NULL */
     struct prompt_request prompt;
     struct host_request request;
     struct request_record *record;
     struct session_request session; /* of a request with a conversation's id */
+    uint64_t sent_at;               /* uv_now() when it was given to its engine */
     bool client_left;               /* it goes on without */
     struct session_reader reader;   /* of one that reads a conversation again, */
     char *reads;                    /* whose id is this; NULL */
@@ -393,11 +395,33 @@ static void write_fields(struct inference *i)
     i->relay.fields = i->fields;
 }
 
+static void scan_body(struct inference *i)
+{
+    const struct held_body *body = &i->relay.body;
+    if (!i->may_scan || !i->relay.body_complete || body->len != body->memory.len)
+        return;
+    i->may_scan = false;
+    struct prompt_scan *scan = prompt_scan_create(prompts_seed(host_prompts(i->api->host)));
+    prompt_scan_feed(scan, body->memory.data, body->len);
+    (void)prompt_scan_end(scan, &i->prompt.chain);
+    prompt_scan_destroy(scan);
+}
+
+/* Engines answer when they have computed the prompt: one that was quick is not worth to be saved. */
+static void on_begins(struct relay *r)
+{
+    struct inference *i = container_of(r, struct inference, relay);
+    if (i->may_scan && uv_now(host_loop(i->api->host)) - i->sent_at >= PROMPT_GAIN_MIN_MS)
+        scan_body(i);
+}
+
 static void begin_relay(struct inference *i)
 {
     const struct host_request *r = &i->request;
     i->phase = RELAYED;
     write_fields(i);
+    i->sent_at = uv_now(host_loop(i->api->host));
+    i->relay.begins = on_begins;
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
     int rc = relay_start(&i->relay, r->instance->client);
@@ -438,6 +462,8 @@ static void on_granted(struct host_request *r)
     sessions_grant(&i->session);
     i->phase = RESTORING;
     i->prompt.ready = on_restored;
+    if (i->may_scan && prompts_may_restore(r->instance))
+        scan_body(i);
     if (!prompts_prepare(&i->prompt, r->instance))
         begin_relay(i);
 }
@@ -746,8 +772,11 @@ static void begin_scan(struct inference *i)
     const struct prompts *prompts = host_prompts(i->api->host);
     const struct engine_slots *slots = engine_kind_default()->slots;
     int64_t length = http_exchange_body_length(i->x);
-    if (prompts_wants(prompts) && (length < 0 || length >= PROMPT_MIN) &&
-        slots->is_prompt_route(i->route))
+    if (!prompts_wants(prompts) || (length >= 0 && length < PROMPT_MIN) ||
+        !slots->is_prompt_route(i->route))
+        return;
+    i->may_scan = length >= 0 && length <= (int64_t)RELAY_REPLAY_MAX;
+    if (!i->may_scan)
         i->scan = prompt_scan_create(prompts_seed(prompts));
 }
 

@@ -344,6 +344,8 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     struct relay *r = ctx;
     const char *type = http_head_get(head, "content-type");
     (void)call;
+    if (r->begins)
+        r->begins(r);
     if (r->body_sent)
         held_body_finish(&r->body); /* no further try from here on */
     r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;

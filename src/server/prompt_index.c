@@ -201,6 +201,14 @@ static void offer_other_coarseness(struct best *b, const struct prompt_index *x,
     }
 }
 
+bool prompt_index_has(const struct prompt_index *x, const char *identity)
+{
+    static const struct prompt_chain first; /* of all heads */
+    struct key k = {identity, &first, 0};
+    size_t at = place_of(x, &k);
+    return at < x->n && strcmp(x->file[at]->identity, identity) == 0;
+}
+
 struct prompt_file *prompt_index_find(const struct prompt_index *x, const char *identity,
                                       const struct prompt_chain *chain, uint64_t *common)
 {

@@ -40,6 +40,8 @@ size_t prompt_index_remove_model(struct prompt_index *x, const char *model,
                                  struct prompt_file **out);
 /* NULL: there is none. O(1). */
 struct prompt_file *prompt_index_get(const struct prompt_index *x, uint64_t number);
+/* Whether there is any file of it. O(log n). */
+bool prompt_index_has(const struct prompt_index *x, const char *identity);
 /* The file of `identity` that has the most bytes in common with `chain`, among those the smallest one. `*common`: how many bytes.
  * NULL: none has any. O(log n). */
 struct prompt_file *prompt_index_find(const struct prompt_index *x, const char *identity,

@@ -335,6 +335,11 @@ const struct prompt_file *prompt_store_find(const struct prompt_store *s, const 
     return prompt_index_find(&s->index, identity, chain, common);
 }
 
+bool prompt_store_has(const struct prompt_store *s, const char *identity)
+{
+    return prompt_index_has(&s->index, identity);
+}
+
 const struct prompt_file *prompt_store_get(const struct prompt_store *s, uint64_t number)
 {
     return prompt_index_get(&s->index, number);

@@ -61,6 +61,8 @@ bool prompt_store_wants(const struct prompt_store *s, uint64_t bytes, double gai
  */
 const struct prompt_file *prompt_store_find(const struct prompt_store *s, const char *identity,
                                             const struct prompt_chain *chain, uint64_t *common);
+/* Whether there is any file of it. O(log files). */
+bool prompt_store_has(const struct prompt_store *s, const char *identity);
 /* NULL: it was dropped. */
 const struct prompt_file *prompt_store_get(const struct prompt_store *s, uint64_t number);
 

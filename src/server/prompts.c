@@ -684,11 +684,17 @@ static uint64_t tokens_in_common(const struct prompt_file *f, uint64_t common)
                : (uint64_t)((double)f->tokens * (double)common / (double)f->chain.bytes);
 }
 
+bool prompts_may_restore(const struct instance *i)
+{
+    const struct instance_prompts *p = i->prompts;
+    return p && !p->off && p->identity && prompt_store_has(p->prompts->store, p->identity);
+}
+
 bool prompts_prepare(struct prompt_request *r, struct instance *i)
 {
     struct instance_prompts *p = i->prompts;
     uint64_t common, live;
-    if (!p || p->off || !p->identity || !r->chain.n || engine_state(i->engine) == ENGINE_SLEEPING)
+    if (!r->chain.n || !prompts_may_restore(i) || engine_state(i->engine) == ENGINE_SLEEPING)
         return false;
     const struct prompt_file *f =
         prompt_store_find(p->prompts->store, p->identity, &r->chain, &common);

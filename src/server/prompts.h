@@ -88,6 +88,8 @@ bool prompts_wants(const struct prompts *p);
 uint64_t prompts_seed(const struct prompts *p);
 /* Whether something of the model is saved. O(files). */
 bool prompts_has(const struct prompts *p, const char *model);
+/* Whether anything is saved that the instance could restore. */
+bool prompts_may_restore(const struct instance *i);
 /* It was granted. True: something is restored for it, and `ready` follows, never from within this call. */
 bool prompts_prepare(struct prompt_request *r, struct instance *i);
 /* It does not wait any more. */

@@ -73,6 +73,9 @@ static void the_longest_common_prefix_is_found(void **state)
     add("a", "1abz", 9);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_found(cases[i].identity, cases[i].text, cases[i].number, cases[i].messages);
+    assert_true(prompt_index_has(&x, "a") && prompt_index_has(&x, "b"));
+    assert_false(prompt_index_has(&x, "aa") || prompt_index_has(&x, "c") ||
+                 prompt_index_has(&x, ""));
 }
 
 static void the_smallest_of_equals_is_found(void **state)
