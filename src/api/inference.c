@@ -395,6 +395,15 @@ static void write_fields(struct inference *i)
     i->relay.fields = i->fields;
 }
 
+/* A file of a slot does not say with which adapters it was computed: with a request's own it is not saved. */
+static void take_chain(struct inference *i, struct prompt_scan *scan)
+{
+    bool own = prompt_scan_has_adapters(scan);
+    if (prompt_scan_end(scan, &i->prompt.chain) && own)
+        prompt_chain_finish(&i->prompt.chain);
+    prompt_scan_destroy(scan);
+}
+
 static void scan_body(struct inference *i)
 {
     const struct held_body *body = &i->relay.body;
@@ -403,8 +412,7 @@ static void scan_body(struct inference *i)
     i->may_scan = false;
     struct prompt_scan *scan = prompt_scan_create(prompts_seed(host_prompts(i->api->host)));
     prompt_scan_feed(scan, body->memory.data, body->len);
-    (void)prompt_scan_end(scan, &i->prompt.chain);
-    prompt_scan_destroy(scan);
+    take_chain(i, scan);
 }
 
 /* Engines answer when they have computed the prompt: one that was quick is not worth to be saved. */
@@ -448,6 +456,13 @@ static bool refuses_files(const struct inference *i)
            slots->is_files_route(i->route);
 }
 
+/* Whether what its engine computes from now on fits nothing that was saved. */
+static bool changes_cache(const struct inference *i)
+{
+    const struct engine_slots *slots = i->request.instance->launch->program->kind->slots;
+    return i->route && slots && slots->is_changing_route(i->route);
+}
+
 static void on_granted(struct host_request *r)
 {
     struct inference *i = container_of(r, struct inference, request);
@@ -457,6 +472,8 @@ static void on_granted(struct host_request *r)
         inference_fail(i, 501, r->instance->launch->program->kind->slots->refusal);
         return;
     }
+    if (changes_cache(i))
+        prompts_turn_off(r->instance, "a client changed its adapters");
     request_log_grant(i->api->requests, i->record);
     i->record->loaded = r->loaded;
     sessions_grant(&i->session);
@@ -683,8 +700,7 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
 static void end_scan(struct inference *i)
 {
     if (i->scan)
-        (void)prompt_scan_end(i->scan, &i->prompt.chain);
-    prompt_scan_destroy(i->scan);
+        take_chain(i, i->scan);
     i->scan = NULL;
 }
 

@@ -31,6 +31,8 @@ struct engine_slots {
     bool (*depends_on)(const struct engine_option *o);
     /* Whether its requests have prompts that slots hold. */
     bool (*is_prompt_route)(const struct engine_route *r);
+    /* Whether they change what the engine computes for the same tokens from then on. */
+    bool (*is_changing_route)(const struct engine_route *r);
     /* Whether clients ask by this route for files of slots; `refusal`: what an engine without a folder says then. */
     bool (*is_files_route)(const struct engine_route *r);
     const char *refusal;

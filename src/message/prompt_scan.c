@@ -30,6 +30,7 @@ static const struct name head_members[] = {
     NAME("reasoning_effort"), NAME("reasoning"),    NAME("lora")};
 #define HEAD_MEMBERS (sizeof head_members / sizeof head_members[0])
 #define HEAD_SYSTEM 0
+#define HEAD_LORA 6
 
 /* In the order of precedence. */
 static const struct name prompt_members[] = {NAME("messages"), NAME("input"), NAME("prompt")};
@@ -542,6 +543,11 @@ static int end_chain(struct prompt_scan *s)
         return prompt_chain_end(&s->chain, &s->cap, here(s));
     s->chain.bytes = s->chain.point[s->chain.n - 1].at;
     return 0;
+}
+
+bool prompt_scan_has_adapters(const struct prompt_scan *s)
+{
+    return s && (s->head[HEAD_LORA].low || s->head[HEAD_LORA].high);
 }
 
 bool prompt_scan_end(struct prompt_scan *s, struct prompt_chain *out)

@@ -604,6 +604,12 @@ void prompts_save(struct instance *i)
     next(p);
 }
 
+void prompts_turn_off(struct instance *i, const char *why)
+{
+    if (i->prompts)
+        turn_off(i->prompts, why);
+}
+
 void prompts_discard(struct instance *i)
 {
     if (!i->prompts)

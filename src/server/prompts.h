@@ -70,6 +70,8 @@ void prompts_begin(struct prompts *p, struct instance *i, struct strv *env);
 void prompts_forget(struct instance *i);
 /* The scheduler lets it save before it stops. SCHED_EV_SAVED follows, never from within this call. */
 void prompts_save(struct instance *i);
+/* Nothing of it is saved or restored from now on. `why`: never freed. */
+void prompts_turn_off(struct instance *i, const char *why);
 /* It is not to save anything: the operator wants its prompts forgotten. */
 void prompts_discard(struct instance *i);
 /* Its connections are about to be closed, or its process is gone: whoever waits for it is told. */

@@ -137,6 +137,11 @@ static bool depends_on(const struct engine_option *o)
     return true;
 }
 
+static bool is_changing_route(const struct engine_route *r)
+{
+    return strcmp(r->method, "POST") == 0 && strcmp(r->path, "/lora-adapters") == 0;
+}
+
 static bool is_files_route(const struct engine_route *r)
 {
     return strcmp(r->method, "POST") == 0 && strcmp(r->path, PATH "/*") == 0;
@@ -220,6 +225,7 @@ const struct engine_slots llama_slots = {
     .has_prompts = has_prompts,
     .depends_on = depends_on,
     .is_prompt_route = is_prompt_route,
+    .is_changing_route = is_changing_route,
     .is_files_route = is_files_route,
     .refusal = "This server does not support slots action. Start it with `--slot-save-path`",
     .list_path = PATH,

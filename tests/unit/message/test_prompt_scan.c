@@ -166,6 +166,25 @@ static void the_head_counts(void **state)
                       "{\"instructions\":\"a\",\"messages\":[1]}");
 }
 
+static bool has_adapters(const char *body)
+{
+    struct prompt_scan *s = prompt_scan_create(1);
+    prompt_scan_feed(s, body, strlen(body));
+    bool has = prompt_scan_has_adapters(s);
+    prompt_scan_destroy(s);
+    return has;
+}
+
+static void adapters_of_its_own_are_told(void **state)
+{
+    (void)state;
+    assert_true(has_adapters("{\"messages\":[1],\"lora\":[{\"id\":0,\"scale\":0.5}]}"));
+    assert_true(has_adapters("{\"lora\":[],\"messages\":[1]}"));
+    assert_false(has_adapters("{\"messages\":[1],\"lora\":null}"));
+    assert_false(has_adapters("{\"messages\":[1],\"tools\":[{\"lora\":1}]}"));
+    assert_false(prompt_scan_has_adapters(NULL));
+}
+
 static void of_members_that_are_twice_the_last_one_counts(void **state)
 {
     (void)state;
@@ -512,6 +531,7 @@ int main(void)
         cmocka_unit_test(members_that_only_sample_do_not_count),
         cmocka_unit_test(the_order_of_members_does_not_count),
         cmocka_unit_test(the_head_counts),
+        cmocka_unit_test(adapters_of_its_own_are_told),
         cmocka_unit_test(of_members_that_are_twice_the_last_one_counts),
         cmocka_unit_test(the_prompts_of_all_kinds_of_bodies),
         cmocka_unit_test(no_prompt),
