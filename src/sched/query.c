@@ -6,6 +6,7 @@
 #include "sched/place.h"
 #include "sched/queue.h"
 #include "sched/room.h"
+#include "sched/turn.h"
 #include "sched/unread.h"
 #include "sched/victims.h"
 
@@ -60,27 +61,165 @@ struct sched_model *sched_first_waiting(const struct sched *s)
     return first;
 }
 
+/* --- When a model will be ready ---------------------------------------------------------------
+ *
+ * The models that wait take turns on what instances hold. Each one that is served before takes over from
+ * the instance, or the model, that has had its turn the first of those that hold what it lacks, and has a turn itself.
+ */
+
+enum { HOLDERS_MAX = 64, BEFORE_MAX = 64 }; /* bound the answer's cost */
+
+struct holder {
+    const struct sched_instance *instance; /* NULL: one that is to come */
+    const struct sched_model *model;
+    const struct sched_footprint *footprint;
+    uint64_t ready_at;
+};
+
 static uint64_t rest_of_load(const struct sched *s, const struct sched_instance *i)
 {
     uint64_t past = s->now - i->spawned_at, load_ms = i->model->load_ms;
     return past < load_ms ? load_ms - past : 0;
 }
 
+static unsigned find_holders(const struct sched *s, struct holder *out)
+{
+    unsigned n = 0;
+    const struct sched_instance *i;
+    TAILQ_FOREACH (i, &s->instances, link) {
+        uint64_t ready_at = i->state == SCHED_LOADING ? s->now + rest_of_load(s, i) : i->loaded_at;
+        if (n < HOLDERS_MAX)
+            out[n++] = (struct holder){i, i->model, &i->footprint, ready_at};
+    }
+    return n;
+}
+
+/* When a READY one may be stopped. One that is in use, or in a pause, is taken to be used on. */
+static uint64_t end_of_turn(const struct sched *s, const struct holder *h,
+                            const struct sched_model *next, uint64_t since)
+{
+    const struct sched_instance *i = h->instance;
+    uint64_t end = turn_end_before(s, h->model, h->ready_at, next, since);
+    if (i && i->state == SCHED_READY && !sched_instance_is_busy(i) && !turn_is_paused(s, i))
+        return s->now;
+    bool known =
+        end != SCHED_NEVER; /* without turns, and without --max-wait, it may end at any time */
+    return known && end > h->ready_at ? end : h->ready_at;
+}
+
+/* When what it holds is free for `next`. */
+static uint64_t free_at(const struct sched *s, const struct holder *h,
+                        const struct sched_model *next)
+{
+    const struct sched_instance *i = h->instance;
+    uint64_t since = next->waiting_since == SCHED_NEVER ? s->now : next->waiting_since;
+    uint64_t end = s->now;
+    if (i && i->model->pinned)
+        return SCHED_NEVER;
+    if (i && i->state == SCHED_STOPPING)
+        end = i->stop_at;
+    else if (!i || i->state == SCHED_LOADING || i->state == SCHED_READY)
+        end = end_of_turn(s, h, next, since);
+    end = i && i->state == SCHED_STOPPING ? end : end > s->now ? end : s->now;
+    end = ms_after(end, h->model->stop_ms);
+    return end > s->now ? end : s->now;
+}
+
+static bool lacks_a_device(const struct sched *s, const struct holder *holders, unsigned n,
+                           const struct holder *h, const struct sched_model *m)
+{
+    for (unsigned d = 0; d < s->config.devices; d++) {
+        uint64_t sum = m->next.bytes[d];
+        for (unsigned k = 0; k < n; k++)
+            sum += holders[k].footprint->bytes[d];
+        if (m->next.bytes[d] && h->footprint->bytes[d] && sum > s->capacity[d])
+            return true;
+    }
+    return false;
+}
+
+/* Whether `m` needs what `h` holds; what its own instance holds in any case. */
+static bool needs(const struct sched *s, const struct holder *holders, unsigned n,
+                  const struct holder *h, const struct sched_model *m)
+{
+    bool places = s->config.models_max && n >= s->config.models_max;
+    return h->model == m || places || lacks_a_device(s, holders, n, h, m);
+}
+
+/* `m` is loaded as soon as it can be; when it is ready. */
+static uint64_t take_over(const struct sched *s, struct holder *holders, unsigned *n,
+                          const struct sched_model *m)
+{
+    struct holder *first = NULL;
+    uint64_t at = SCHED_NEVER;
+    for (unsigned k = 0; k < *n; k++) {
+        uint64_t end =
+            needs(s, holders, *n, &holders[k], m) ? free_at(s, &holders[k], m) : SCHED_NEVER;
+        if (end < at || (!first && needs(s, holders, *n, &holders[k], m))) {
+            first = &holders[k];
+            at = end;
+        }
+    }
+    uint64_t ready_at = m->load_ms ? ms_after(first ? at : s->now, m->load_ms) : SCHED_NEVER;
+    if (!first && *n < HOLDERS_MAX)
+        first = &holders[(*n)++];
+    if (first)
+        *first = (struct holder){NULL, m, &m->next, ready_at};
+    return ready_at;
+}
+
+/* Keeps them in the order in which they are served. */
+static void add_before(const struct sched *s, const struct sched_model *o,
+                       const struct sched_model **out, unsigned *n)
+{
+    unsigned at = *n;
+    if (at == BEFORE_MAX)
+        return;
+    for (++*n; at && place_is_before(s, o, out[at - 1]); at--)
+        out[at] = out[at - 1];
+    out[at] = o;
+}
+
+/* It has waiters, who wait for the end of its instance first. */
+static bool will_wait(const struct sched_instance *i)
+{
+    const struct sched_model *m = i->model;
+    return i == LIST_FIRST(&m->instances) && m->waits == SCHED_WAITS_NOT &&
+           m->waiting_since != SCHED_NEVER && i->state != SCHED_LOADING && i->state != SCHED_READY;
+}
+
+static unsigned find_before(const struct sched *s, const struct sched_model *m,
+                            const struct sched_model **out)
+{
+    unsigned n = 0;
+    const struct sched_model *o;
+    const struct sched_instance *i;
+    TAILQ_FOREACH (o, &s->waiting_models, queue_link)
+        if (o != m && place_is_before(s, o, m))
+            add_before(s, o, out, &n);
+    TAILQ_FOREACH (i, &s->instances, link)
+        if (i->model != m && will_wait(i) && place_is_before(s, i->model, m))
+            add_before(s, i->model, out, &n);
+    return n;
+}
+
 uint64_t sched_eta(const struct sched *s, const struct sched_model *m)
 {
-    const struct sched_model *o;
     const struct sched_instance *i = sched_model_instance(m);
+    const struct sched_model *before[BEFORE_MAX];
+    struct holder holders[HOLDERS_MAX];
     if (i && i->state == SCHED_READY)
         return 0;
     if (!m->load_ms)
         return SCHED_NEVER;
     if (i && i->state == SCHED_LOADING)
         return rest_of_load(s, i);
-    uint64_t ms = m->load_ms;
-    TAILQ_FOREACH (o, &s->waiting_models, queue_link)
-        if (o != m && place_is_before(s, o, m))
-            ms = o->load_ms ? ms_after(ms, o->load_ms) : SCHED_NEVER;
-    return ms;
+    unsigned n = find_holders(s, holders), others = find_before(s, m, before);
+    for (unsigned k = 0; k < others; k++)
+        if (take_over(s, holders, &n, before[k]) == SCHED_NEVER)
+            return SCHED_NEVER;
+    uint64_t at = take_over(s, holders, &n, m);
+    return at == SCHED_NEVER ? SCHED_NEVER : at - s->now;
 }
 
 bool sched_would_fit(const struct sched *s, const struct sched_footprint *footprint,

@@ -520,8 +520,10 @@ enum sched_state sched_model_state(const struct sched_model *m);
 unsigned sched_position(const struct sched *s, const struct sched_request *request);
 /* Of the models that wait for room the one that is served first; NULL when none waits. */
 struct sched_model *sched_first_waiting(const struct sched *s);
-/* In how many ms the model will be ready, by what loads took before: its own and those of the
- * models before it. SCHED_NEVER when that is not known. */
+/* In how many ms the model will be ready, if who is in use goes on to be used: by what stops and loads took before, and the turns
+ * of the models before it. What they finish after their turns is not counted: with N models before it, itself included, the longest
+ * request of each comes on top, at most. Of models that need the room of several instances the first counts. SCHED_NEVER when a load
+ * time is not known. O(models before it × instances), at most 64 of each. */
 uint64_t sched_eta(const struct sched *s, const struct sched_model *m);
 /*
  * Whether an instance of that footprint could be loaded now, at once or after stopping the

@@ -67,17 +67,35 @@ static uint64_t end_without_turns(const struct sched *s)
     return oldest && queue_is_overdue(s, oldest) ? 0 : SCHED_NEVER;
 }
 
+static uint64_t end_of(const struct sched *s, uint64_t loaded_at, uint64_t change)
+{
+    uint64_t turn = longest(s->config.turn * change, SCHED_TURN_MIN_MS);
+    return ms_after(loaded_at, ms_earlier(turn, s->config.max_wait_ms));
+}
+
+static uint64_t end_before(const struct sched *s, uint64_t loaded_at, uint64_t change,
+                           uint64_t rival_since)
+{
+    uint64_t patience = ms_earlier(change / 2, s->config.max_wait_ms);
+    return longest(end_of(s, loaded_at, change), ms_after(rival_since, patience));
+}
+
 static uint64_t turn_end(const struct sched *s, const struct sched_instance *i)
 {
     if (!s->config.turn)
         return end_without_turns(s);
     bool rival = s->queued && i->rival_since != SCHED_NEVER;
     uint64_t change = cost(i->model) + (rival ? i->rival_cost : 0);
-    uint64_t turn = longest(s->config.turn * change, SCHED_TURN_MIN_MS);
-    uint64_t end = ms_after(i->loaded_at, ms_earlier(turn, s->config.max_wait_ms));
-    if (!rival)
-        return end;
-    return longest(end, ms_after(i->rival_since, ms_earlier(change / 2, s->config.max_wait_ms)));
+    return rival ? end_before(s, i->loaded_at, change, i->rival_since)
+                 : end_of(s, i->loaded_at, change);
+}
+
+uint64_t turn_end_before(const struct sched *s, const struct sched_model *m, uint64_t loaded_at,
+                         const struct sched_model *rival, uint64_t rival_since)
+{
+    if (!s->config.turn)
+        return ms_after(rival_since, s->config.max_wait_ms);
+    return end_before(s, loaded_at, cost(m) + cost(rival), rival_since);
 }
 
 /*

@@ -14,6 +14,10 @@
 /* Sets `rival_cost` and `rival_since` of all instances, before anything else is asked in a pass. The rival of an
  * instance is the oldest waiting model that lacks a place or memory which the instance holds. */
 void turn_find_rivals(struct sched *s);
+/* When an engine of `m` that became READY at `loaded_at` has had its turn, where `rival` has waited for its place since
+ * `rival_since`. */
+uint64_t turn_end_before(const struct sched *s, const struct sched_model *m, uint64_t loaded_at,
+                         const struct sched_model *rival, uint64_t rival_since);
 /* Of an instance that serves. A YIELDING one has had its turn. */
 bool turn_is_over(const struct sched *s, const struct sched_instance *i);
 /* Of an idle one: whether it is worth waiting for its next request. */

@@ -9,7 +9,9 @@
  *  - the share: where all have work all the time, and W is not shorter than a turn, at most
  *    1 / (1 + 2k) of the time no engine serves (check_share);
  *  - the wait: of N models, none waits longer than N - 1 turns of the longest kind and N changes of
- *    the place, which take the leases that are finished, a stop and a load (check_wait).
+ *    the place, which take the leases that are finished, a stop and a load (check_wait);
+ *  - what is said of the wait (sched_eta()): where all have work all the time it comes true but for the leases that are finished
+ *    after each turn, which may be N times the longest, with a ms or two for each change; never earlier by more than a pause a model (check_eta).
  *
  * Of two cards each is a place of its own: only what its models take counts for its bounds.
  *
@@ -56,7 +58,8 @@ struct client {
     struct model *model;
     bool waits;
     uint64_t asked_at;
-    uint64_t at;               /* when it asks next, or is done; SCHED_NEVER: it waits */
+    uint64_t eta; /* what sched_eta() said then; SCHED_NEVER: nothing that is to be checked */
+    uint64_t at;  /* when it asks next, or is done; SCHED_NEVER: it waits */
     uint64_t pause_ms, run_ms; /* at most */
 };
 
@@ -74,6 +77,7 @@ static struct world {
 } w;
 
 static double worst_share, worst_wait;
+static uint64_t etas;
 
 #define CHECK(condition, what)                                                                     \
     do {                                                                                           \
@@ -157,6 +161,34 @@ static void check_wait(const struct client *c)
         worst_wait > (double)waited / (double)bound ? worst_wait : (double)waited / (double)bound;
 }
 
+static uint64_t longest_run(const struct place *p)
+{
+    uint64_t run = 0;
+    for (unsigned i = 0; i < w.n_clients; i++)
+        if (w.clients[i].model->place == p)
+            run = greater(run, w.clients[i].run_ms);
+    return run;
+}
+
+/* Once all costs are known. */
+static void ask_eta(struct client *c)
+{
+    bool known = w.full && c->model->place->counts && c->waits;
+    c->eta = known ? sched_eta(&w.s, &c->model->m) : SCHED_NEVER;
+}
+
+static void check_eta(const struct client *c)
+{
+    const struct place *p = c->model->place;
+    uint64_t waited = w.now - c->asked_at;
+    if (c->eta == SCHED_NEVER)
+        return;
+    etas++;
+    CHECK(waited + p->n_models * NO_PAUSE_MS >= c->eta, "it is ready earlier than was said");
+    CHECK(waited <= c->eta + p->n_models * (longest_run(p) + NO_PAUSE_MS + 2),
+          "it is ready later than was said");
+}
+
 /* At the stop of an engine that had work. */
 static void check_turn(const struct model *m, const struct model *next)
 {
@@ -215,6 +247,7 @@ static void grant(struct client *c)
     const struct place *p = c->model->place;
     CHECK(p->state == PLACE_SERVES && p->model == c->model, "a grant where nothing serves");
     check_wait(c);
+    check_eta(c);
     c->waits = false;
     c->at = w.now + between(1, c->run_ms);
 }
@@ -325,7 +358,9 @@ static void step_client(struct client *c)
     c->asked_at = w.now;
     c->waits = true;
     c->at = SCHED_NEVER;
+    c->eta = SCHED_NEVER;
     feed((struct sched_event){.type = SCHED_EV_REQUEST, .request = &c->r});
+    ask_eta(c);
 }
 
 static uint64_t next_time(void)
@@ -451,7 +486,7 @@ int main(int argc, char **argv)
         run(seed + i);
     printf("sim_turns: %llu worlds; of what is permitted, at most %.0f %% of the time without an "
            "engine "
-           "that serves, and %.0f %% of the wait\n",
-           worlds, 100 * worst_share, 100 * worst_wait);
+           "that serves, and %.0f %% of the wait; %llu waits as they were said\n",
+           worlds, 100 * worst_share, 100 * worst_wait, (unsigned long long)etas);
     return 0;
 }

@@ -39,6 +39,19 @@ TEST(a_turn_lasts_a_multiple_of_a_change_there_and_back)
     assert_int_equal(until_it_yields(begin_busy(2, SCHED_NEVER)), 4 * (LOAD + STOP));
 }
 
+TEST(what_is_said_of_the_wait_counts_turns)
+{
+    struct world *w = begin_busy(2, SCHED_NEVER);
+    const uint64_t turn = 4 * (LOAD + STOP), change = STOP + LOAD;
+    assert_int_equal(sched_eta(&w->s, &w->m[B]), turn + change);
+    ask(w, 1, B);
+    pass(w, 1);
+    ask(w, 2, C);
+    did(w, "");
+    assert_int_equal(sched_eta(&w->s, &w->m[B]), turn - 1 + change);
+    assert_int_equal(sched_eta(&w->s, &w->m[C]), 2 * (turn + change) - 1);
+}
+
 TEST(both_costs_count)
 {
     struct world *w = begin_busy(2, SCHED_NEVER);
@@ -398,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_lasts_a_multiple_of_a_change_there_and_back),
+        cmocka_unit_test(what_is_said_of_the_wait_counts_turns),
         cmocka_unit_test(both_costs_count),
         cmocka_unit_test(what_a_stop_takes_is_measured),
         cmocka_unit_test(what_force_took_says_nothing),
