@@ -44,7 +44,8 @@
  *   sched/    decides who is loaded, who waits, who must go. Pure: no I/O, no clock
  *   engine/   a running engine: process, state, logs, memory; kind.h launch.h what a kind of engine is, llama/ one,
  *             kinds.c their list; card.h device_table.h device_view.h which cards there are, which
- *             devices they are, and which an engine sees; family.h the processes of one engine; children.h reaps what it adopted
+ *             devices they are, and which an engine sees; family.h the processes of one engine; children.h reaps what it adopted;
+ *             subgroup.h a control group for each engine
  *   catalog/  which models exist: folders, the cache, GGUF headers, INI
  *   http/     server, TLS, client, relay, finding `model` in a body
  *   base/     buffers, strings, errors, durations, log; log_sink.h a thread that writes it

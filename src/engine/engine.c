@@ -21,6 +21,7 @@
 #include "engine/environment.h"
 #include "engine/process.h"
 #include "engine/stop_command.h"
+#include "engine/subgroup.h"
 
 #define STOP_COMMAND_MS 30000
 
@@ -42,6 +43,8 @@ struct engine {
     uint64_t spawned;     /* uv_hrtime(), ns */
     uint64_t ready_after; /* ms */
     struct engine_exit how;
+    /* In the pool: it is brought into its control group; that is removed. Else NULL. */
+    struct group_job *entering, *leaving;
     json_t *progress;
     json_t *info;
 };
@@ -132,6 +135,103 @@ static void end_check(struct engine *e)
 
 /* --- the end */
 
+static void report_gone(struct engine *e)
+{
+    set_state(e, ENGINE_GONE);
+    if (e->events.gone)
+        e->events.gone(e, &e->how, e->ctx); /* may destroy it */
+}
+
+/* What is done with an engine's control group in the pool. It outlives an engine that is destroyed meanwhile. */
+struct group_job {
+    uv_work_t work;
+    struct engine *engine; /* NULL: it does not wait for that any more */
+    unsigned subgroup;
+    pid_t pid;
+    bool entered;
+    int oom_kills;
+};
+
+static void enter_in_pool(uv_work_t *work)
+{
+    struct group_job *job = work->data;
+    job->entered = subgroup_enter(job->subgroup, job->pid);
+}
+
+static void leave_in_pool(uv_work_t *work)
+{
+    struct group_job *job = work->data;
+    job->oom_kills = subgroup_oom_kills(job->subgroup);
+    subgroup_remove(job->subgroup);
+}
+
+static void on_entered(uv_work_t *work, int status)
+{
+    struct group_job *job = work->data;
+    if (job->engine) {
+        job->engine->entering = NULL;
+        job->engine->process.in_subgroup = !status && job->entered;
+    }
+    free(job);
+}
+
+static enum engine_oom oom_of(const struct engine *e, int kills)
+{
+    if (kills > 0)
+        return ENGINE_OOM_YES;
+    return kills == 0 && e->process.in_subgroup ? ENGINE_OOM_NO : ENGINE_OOM_UNKNOWN;
+}
+
+static void on_left(uv_work_t *work, int status)
+{
+    struct group_job *job = work->data;
+    struct engine *e = job->engine;
+    int kills = status ? -1 : job->oom_kills;
+    free(job);
+    if (!e)
+        return;
+    e->leaving = NULL;
+    e->how.oom = oom_of(e, kills);
+    report_gone(e);
+}
+
+/* NULL for want of memory. */
+static struct group_job *queue_group_job(struct engine *e, uv_work_cb work, uv_after_work_cb after)
+{
+    struct group_job *job = calloc(1, sizeof *job);
+    if (!job)
+        return NULL;
+    *job = (struct group_job){.engine = e, .subgroup = e->process.subgroup, .pid = e->process.pid};
+    job->work.data = job;
+    if (uv_queue_work(e->process.loop, &job->work, work, after)) {
+        free(job);
+        return NULL;
+    }
+    return job;
+}
+
+/* Until it is there, and where that fails, its processes count by themselves. */
+static void enter_group(struct engine *e)
+{
+    if (e->process.subgroup && !e->process.in_subgroup)
+        e->entering = queue_group_job(e, enter_in_pool, on_entered);
+}
+
+static void forget(struct group_job **job)
+{
+    if (*job)
+        (*job)->engine = NULL;
+    *job = NULL;
+}
+
+static bool leave_group(struct engine *e)
+{
+    forget(&e->entering);
+    if (e->process.subgroup)
+        e->leaving = queue_group_job(e, leave_in_pool, on_left);
+    return e->leaving;
+}
+
 static void on_gone(struct process *p)
 {
     struct engine *e = engine_of(p);
@@ -142,9 +242,8 @@ static void on_gone(struct process *p)
     e->how.signal = p->how.signal;
     e->how.was_stopped = p->how.was_stopped;
     e->how.stop_ms = p->how.stop_ms;
-    set_state(e, ENGINE_GONE);
-    if (e->events.gone)
-        e->events.gone(e, &e->how, e->ctx); /* may destroy it */
+    if (!leave_group(e))
+        report_gone(e);
 }
 
 static void on_closed(struct process *p)
@@ -308,7 +407,12 @@ static int start_process(struct engine *e, uv_loop_t *loop, const struct engine_
         e->kind->environment(&env);
     e->kind->add_place(&argv, &env, &(struct engine_place){.socket = e->socket, .port = e->port});
     e->spawned = uv_hrtime();
+    e->process.subgroup = subgroup_create();
     int rc = process_start(&e->process, loop, argv.v, env.v, spec->directory);
+    if (rc)
+        subgroup_remove(e->process.subgroup);
+    else
+        enter_group(e);
     strv_finish(&argv);
     strv_finish(&env);
     return rc;
@@ -382,6 +486,8 @@ void engine_destroy(struct engine *e)
     if (!e)
         return;
     end_check(e);
+    forget(&e->entering);
+    forget(&e->leaving);
     process_close(&e->process, on_closed);
 }
 
@@ -395,6 +501,11 @@ enum engine_state engine_state(const struct engine *e)
 pid_t engine_pid(const struct engine *e)
 {
     return e->process.pid;
+}
+
+unsigned engine_subgroup(const struct engine *e)
+{
+    return e->process.subgroup;
 }
 
 bool engine_is_reaped(const struct engine *e)

@@ -37,6 +37,13 @@ enum engine_state {
     ENGINE_GONE,
 };
 
+/* Whether the kernel killed a process of the engine because memory ran out, by what it counts for its control group. */
+enum engine_oom {
+    ENGINE_OOM_UNKNOWN, /* it had no group of its own */
+    ENGINE_OOM_NO,
+    ENGINE_OOM_YES,
+};
+
 /* How an engine ended, valid when GONE. */
 struct engine_exit {
     bool was_ready;   /* it had been ready at some time */
@@ -44,6 +51,7 @@ struct engine_exit {
     bool timed_out;   /* killed because it was not ready within load_timeout_ms */
     int code;         /* exit code; -1 when it ended by a signal */
     int signal;       /* 0 when it exited */
+    enum engine_oom oom;
     uint64_t stop_ms; /* from engine_stop() to reaped; 0 when it was not stopped */
 };
 
@@ -72,7 +80,7 @@ struct engine_events {
     /* It has not ended within a bound after SIGKILL (process.h), which is logged. It keeps its memory;
      * `gone` follows if it ends. It may call engine_destroy(). May be NULL. */
     void (*stuck)(struct engine *e, void *ctx);
-    /* The process is reaped, its output read, its socket removed. The last event. The engine stays readable
+    /* The process is reaped, its output read, its socket and its control group removed. The last event. The engine stays readable
      * until engine_destroy(), which may be called from here; its pid may be reused. */
     void (*gone)(struct engine *e, const struct engine_exit *how, void *ctx);
 };
@@ -93,7 +101,8 @@ void engine_destroy(struct engine *e);
 
 enum engine_state engine_state(const struct engine *e);
 pid_t engine_pid(const struct engine *e);
-bool engine_is_reaped(const struct engine *e); /* its pid may be reused */
+unsigned engine_subgroup(const struct engine *e); /* its control group (subgroup.h); 0: none */
+bool engine_is_reaped(const struct engine *e);    /* its pid may be reused */
 const char *
 engine_socket(const struct engine *e);        /* path of its unix socket; NULL: it has a port */
 uint16_t engine_port(const struct engine *e); /* of 127.0.0.1; 0: it has a socket */

@@ -10,6 +10,7 @@
 
 #include "engine/children.h"
 #include "engine/kernel.h"
+#include "engine/subgroup.h"
 
 #define ENVIRONMENT_MAX ((size_t)256 << 10) /* of which the mark is looked for */
 
@@ -230,11 +231,11 @@ static bool add_children(const struct family_table *t, pid_t *out, size_t *n)
 }
 
 size_t family_members(const struct family_table *t, pid_t leader, bool group_ended,
-                      pid_t out[FAMILY_MAX])
+                      unsigned subgroup, pid_t out[FAMILY_MAX])
 {
-    size_t n = 0;
+    size_t n = subgroup_members(subgroup, out, FAMILY_MAX);
     for (size_t i = 0; i < t->n && n < FAMILY_MAX; i++)
-        if (is_root(t, &t->process[i], leader, group_ended))
+        if (is_root(t, &t->process[i], leader, group_ended) && !contains(out, n, t->process[i].pid))
             out[n++] = t->process[i].pid;
     while (n && add_children(t, out, &n))
         ;

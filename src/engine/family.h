@@ -6,7 +6,8 @@
  *   - the leader's process group,
  *   - the descendants of these, whatever group they have moved to,
  *   - the daemon's children that carry the leader's mark in their environment: processes whose parent has
- *     ended and that the kernel gave to the daemon (children.h), and their descendants.
+ *     ended and that the kernel gave to the daemon (children.h), and their descendants,
+ *   - all processes of the engine's control group, where it has one of its own (subgroup.h).
  * Zombies are in none: they hold no memory and need no signal.
  *
  * A reading goes over the threads of the daemon and of its descendants in /proc (some 15 us each) and may block:
@@ -38,9 +39,10 @@ struct family_table {
 bool family_read(struct family_table *t, const char *root, pid_t daemon);
 void family_finish(struct family_table *t);
 /* Writes at most FAMILY_MAX pids; returns how many. The leader is among them while it runs. `group_ended`: no
- * process, not even a zombie, is in the leader's group; only the mark tells who belongs to the family then. */
+ * process, not even a zombie, is in the leader's group; only the mark and the control group (0: none) tell who belongs
+ * to the family then. */
 size_t family_members(const struct family_table *t, pid_t leader, bool group_ended,
-                      pid_t out[FAMILY_MAX]);
+                      unsigned subgroup, pid_t out[FAMILY_MAX]);
 /* Whether a process that is no zombie is in the leader's group. */
 bool family_group_runs(const struct family_table *t, pid_t leader);
 

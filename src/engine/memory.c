@@ -15,6 +15,7 @@
 #include "engine/family.h"
 #include "engine/kernel.h"
 #include "engine/nvml.h"
+#include "engine/subgroup.h"
 
 #define GPUS_MAX (MEMORY_DEVICES_MAX - 1)
 
@@ -105,14 +106,21 @@ static uint64_t locked_file_bytes_of(pid_t pid, uint64_t file, uint64_t locked)
     return min(share, locked);
 }
 
-static uint64_t host_bytes_of(pid_t pid)
+/* What becomes available when the process ends (memory_of_process()). */
+struct host_bytes {
+    uint64_t own;    /* pages without a file */
+    uint64_t locked; /* of files */
+};
+
+static struct host_bytes host_bytes_of(pid_t pid)
 {
     uint64_t anon = 0, shared = 0, file = 0, locked = 0;
     const struct kernel_field fields[] = {
         {"RssAnon", &anon}, {"RssShmem", &shared}, {"RssFile", &file}, {"VmLck", &locked}};
     kernel_fields(fields, sizeof fields / sizeof *fields, "%s/proc/%d/status", kernel.root,
                   (int)pid);
-    return anon + shared + (locked ? locked_file_bytes_of(pid, file, locked) : 0);
+    return (struct host_bytes){.own = anon + shared,
+                               .locked = locked ? locked_file_bytes_of(pid, file, locked) : 0};
 }
 
 /* --- cards */
@@ -226,45 +234,79 @@ void memory_read(struct memory_figures *out)
     out->cards = table.cards;
 }
 
-void memory_of_process(pid_t pid, struct memory_use *out)
+static void add_cards(struct memory_use *sum, pid_t pid)
 {
     uint64_t on_gpus[GPUS_MAX];
-    look_after_rest();
-    *out = (struct memory_use){.n = table.n};
-    out->bytes[0] = host_bytes_of(pid);
     drm_of_process(kernel.root, pid, kernel.gpu, kernel.gpus, on_gpus);
     for (size_t d = 1; d < table.n; d++)
         switch (readers[d].by) {
         case BY_NOBODY:
             break;
         case BY_NVML:
-            out->bytes[d] = nvml_of_process(readers[d].index, pid);
+            sum->bytes[d] += nvml_of_process(readers[d].index, pid);
             break;
         case BY_DRM:
-            out->bytes[d] = on_gpus[readers[d].index];
+            sum->bytes[d] += on_gpus[readers[d].index];
             break;
         }
 }
 
-static void add_use(struct memory_use *sum, pid_t pid)
+void memory_of_process(pid_t pid, struct memory_use *out)
 {
-    struct memory_use use;
-    memory_of_process(pid, &use);
-    for (size_t d = 0; d < sum->n; d++)
-        sum->bytes[d] += use.bytes[d];
+    look_after_rest();
+    struct host_bytes host = host_bytes_of(pid);
+    *out = (struct memory_use){.n = table.n, .bytes[0] = host.own + host.locked};
+    add_cards(out, pid);
 }
 
-void memory_of_engines(const pid_t *leaders, size_t n, struct memory_use *out)
+static bool contains(const pid_t *pids, size_t n, pid_t pid)
+{
+    for (size_t i = 0; i < n; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+static uint64_t max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A file's pages are in the group of whoever read them first, so locked ones are counted by processes, which know how
+ * many share them. What a process took before it entered its group is not in the group's figure, which so may be less than
+ * that process holds. */
+static uint64_t host_bytes_of_engine(unsigned subgroup, const pid_t *members, size_t n)
+{
+    pid_t inside[FAMILY_MAX];
+    uint64_t all = 0, outside = 0, largest = 0, locked = 0, group = 0;
+    size_t k = subgroup_members(subgroup, inside, FAMILY_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct host_bytes host = host_bytes_of(members[i]);
+        all += host.own;
+        locked += host.locked;
+        if (contains(inside, k, members[i]))
+            largest = max(largest, host.own);
+        else
+            outside += host.own;
+    }
+    if (!k || !subgroup_memory(subgroup, &group))
+        return all + locked;
+    return max(group, largest) + outside + locked;
+}
+
+void memory_of_engines(const struct memory_engine *engines, size_t n, struct memory_use *out)
 {
     struct family_table families;
     pid_t members[FAMILY_MAX];
     look_after_rest();
     family_read(&families, kernel.root, getpid());
     for (size_t i = 0; i < n; i++) {
-        size_t k = family_members(&families, leaders[i], false, members);
-        out[i] = (struct memory_use){.n = table.n};
+        unsigned subgroup = engines[i].subgroup;
+        size_t k = family_members(&families, engines[i].leader, false, subgroup, members);
+        out[i] = (struct memory_use){.n = table.n,
+                                     .bytes[0] = host_bytes_of_engine(subgroup, members, k)};
         while (k)
-            add_use(&out[i], members[--k]);
+            add_cards(&out[i], members[--k]);
     }
     family_finish(&families);
 }

@@ -67,9 +67,15 @@ void memory_read(struct memory_figures *out);
  * Zeroes when there is no such process.
  */
 void memory_of_process(pid_t pid, struct memory_use *out);
-/* What the families (family.h) of `n` engines hold, whose leaders this process started; each as the sum of
- * memory_of_process(). Pages that processes share by fork() count for each. Goes over /proc once. */
-void memory_of_engines(const pid_t *leaders, size_t n, struct memory_use *out);
+/* One engine, by its leader, which this process started, and its control group (subgroup.h; 0: none). */
+struct memory_engine {
+    pid_t leader;
+    unsigned subgroup;
+};
+/* What the families (family.h) of `n` engines hold. On the host that is what the kernel counts for an engine's control
+ * group, its own memory for the processes included, and locked pages of files; for processes that are in no such group
+ * the sum of memory_of_process(), where pages that they share by fork() count for each. Goes over /proc once. */
+void memory_of_engines(const struct memory_engine *engines, size_t n, struct memory_use *out);
 /* Writes the pids that NVML lists on any GPU, each once, at most `max`; returns how many. */
 size_t memory_gpu_processes(pid_t *out, size_t max);
 

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "engine/family.h"
 #include "engine/spawn.h"
+#include "engine/subgroup.h"
 
 #define LOG_LINES 200
 #define LOG_LINE_MAX ((size_t)4096)
@@ -161,6 +162,7 @@ struct process_scan {
     uv_work_t work;
     struct process *owner; /* NULL: closed */
     pid_t leader;
+    unsigned subgroup;
     bool group_ended;
     bool killed;     /* SIGKILL for each that is found */
     bool terminated; /* those outside the group got SIGTERM, by this scan or before */
@@ -185,7 +187,7 @@ static bool find_and_signal(struct process_scan *scan)
     pid_t members[FAMILY_MAX];
     struct family_table table;
     bool readable = family_read(&table, "", getpid());
-    size_t n = family_members(&table, scan->leader, scan->group_ended, members);
+    size_t n = family_members(&table, scan->leader, scan->group_ended, scan->subgroup, members);
     int signum = n ? signal_for(scan, &table) : 0;
     family_finish(&table);
     for (size_t i = 0; signum && i < n; i++)
@@ -243,6 +245,7 @@ static struct process_scan scan_of(struct process *p)
 {
     return (struct process_scan){.owner = p,
                                  .leader = p->pid,
+                                 .subgroup = p->subgroup,
                                  .group_ended = p->group_ended,
                                  .killed = p->killed,
                                  .terminated = p->terminated};
@@ -505,11 +508,16 @@ int process_start(struct process *p, uv_loop_t *loop, char *const *argv, char *c
     uv_update_time(loop); /* limits count from now, not from the start of this turn */
     p->loop = loop;
     int rc = init_handles(p);
-    if (rc == 0)
-        rc = spawn(&child, argv[0], argv, envp, directory);
+    if (rc == 0) {
+        int folder = subgroup_folder(p->subgroup);
+        rc = spawn(&child, argv[0], argv, envp, directory, folder);
+        if (folder >= 0)
+            close(folder);
+    }
     if (rc)
         return rc;
     p->pid = child.pid;
+    p->in_subgroup = child.in_cgroup;
     children_add(&p->child, p->pid);
     p->running = true;
     p->stdin_fd = child.in;

@@ -74,6 +74,8 @@ struct process {
     bool running;            /* its family has not ended yet */
     bool stuck;              /* it has survived SIGKILL; false again once it has ended */
     struct process_exit how; /* valid when it does not run */
+    unsigned subgroup;       /* its control group (subgroup.h), set before its start; 0: none */
+    bool in_subgroup;        /* the leader was started there, or its owner brought it there */
     struct logring log;      /* its last lines on stderr, and on stdout those that are no report */
 
     /* private */

@@ -7,6 +7,7 @@
 #ifndef HOSTLER_ENGINE_SPAWN_H
 #define HOSTLER_ENGINE_SPAWN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct spawned {
@@ -15,16 +16,18 @@ struct spawned {
     int in;  /* a socket, because MSG_NOSIGNAL prevents SIGPIPE when the process is dead */
     int out; /* pipes */
     int err;
+    bool in_cgroup;
 };
 
 /*
- * Runs `path` (no search in PATH) in `directory` (NULL: this process's). Returns 0 when it executes, else a
+ * Runs `path` (no search in PATH) in `directory` (NULL: this process's) and in the control group (version 2) whose folder
+ * `cgroup` is, where the kernel lets it; else, or with -1, in this process's. Returns 0 when it executes, else a
  * negative errno, and there is no process: error_is_ours() is true if descriptors, processes or memory ran
  * out (pipes, fork, execve()); otherwise it is the error of execve() or chdir() (-ENOENT, -EACCES,
  * -ENOEXEC, …). `argv` and `envp` end with NULL. Call it from a thread that lives as long as the program:
  * the kernel sends the death signal when the thread that forked ends (prctl(2), PR_SET_PDEATHSIG).
  */
 int spawn(struct spawned *out, const char *path, char *const *argv, char *const *envp,
-          const char *directory) __attribute__((warn_unused_result));
+          const char *directory, int cgroup) __attribute__((warn_unused_result));
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "engine/subgroup.h"
 #include "server/host_core.h"
 #include "server/prompts.h"
 #include "server/warm.h"
@@ -357,6 +358,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     TAILQ_INIT(&h->gone);
     TAILQ_INIT(&h->pending_loads);
     memory_init();
+    subgroup_open("");
     struct snapshot *first = sampler_read_first(&sampler_machine);
     int rc = open_state(h, err);
     if (!rc)
@@ -368,6 +370,7 @@ int host_create(struct host **out, uv_loop_t *loop, const struct config *config,
     if (rc) {
         if (h->state)
             state_close(h->state);
+        subgroup_close();
         memory_finish();
         free(first);
         free(h);
@@ -509,8 +512,10 @@ static void on_timer_closed(uv_handle_t *handle)
     pending_load_cancel_all(h);
     history_finish(&h->history);
     budget_finish(&h->budget);
-    if (!h->sampler_stuck)
+    if (!h->sampler_stuck) {
+        subgroup_close();
         memory_finish();
+    }
     h->closed(h->sampler_stuck, h->closed_ctx);
     free(h);
 }

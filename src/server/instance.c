@@ -206,7 +206,10 @@ static void describe_exit(const struct engine_exit *how, char *out, size_t size)
     if (how->timed_out)
         snprintf(out, size, "was not ready in time (--load-timeout) and was stopped");
     else if (how->signal)
-        snprintf(out, size, "ended by signal %d (%s)", how->signal, strsignal(how->signal));
+        snprintf(out, size, "ended by signal %d (%s)%s", how->signal, strsignal(how->signal),
+                 how->signal == SIGKILL && how->oom == ENGINE_OOM_YES
+                     ? ", from the kernel, since memory ran out,"
+                     : "");
     else
         snprintf(out, size, "exited with code %d", how->code);
 }
@@ -235,9 +238,11 @@ static bool failed_to_load(const struct engine_exit *how)
     return !how->was_ready && !how->timed_out && !how->was_stopped;
 }
 
-/* As of the last snapshot. */
-static bool kernel_ran_out_of_memory(const struct instance *i)
+/* Where the engine had no control group of its own, it may have been another process that the kernel killed. */
+static bool kernel_ran_out_of_memory(const struct instance *i, const struct engine_exit *how)
 {
+    if (how->oom != ENGINE_OOM_UNKNOWN)
+        return how->oom == ENGINE_OOM_YES;
     return host_snapshot(i->model->host)->oom_kills != i->oom_kills;
 }
 
@@ -250,7 +255,7 @@ static bool ran_out_of_memory(const struct instance *i, const struct engine_exit
     if (!failed_to_load(how) || !log)
         return false;
     return (kind->is_out_of_memory && kind->is_out_of_memory(log)) ||
-           (how->signal == SIGKILL && kernel_ran_out_of_memory(i));
+           (how->signal == SIGKILL && kernel_ran_out_of_memory(i, how));
 }
 
 static void note_end(struct instance *i, const struct engine_exit *how)
@@ -329,7 +334,8 @@ static void on_engine_gone(struct engine *e, const struct engine_exit *how, void
     sampler_cancel(sampler, &i->question);
     sampler_unwatch(sampler, &i->process);
     i->exit = *how;
-    bool may_be_oom = failed_to_load(how) && how->signal == SIGKILL && !stopping;
+    bool may_be_oom = failed_to_load(how) && how->signal == SIGKILL && !stopping &&
+                      how->oom == ENGINE_OOM_UNKNOWN;
     if (!may_be_oom || !sampler_ask(sampler, &i->question, on_oom_kills))
         end(i, how);
 }
@@ -430,7 +436,9 @@ static void take_cause(struct instance *i, const struct host_request *cause)
 static void watch_memory(struct instance *i)
 {
     struct sampler *sampler = i->model->host->sampler;
-    sampler_watch(sampler, &i->process, engine_pid(i->engine));
+    sampler_watch(sampler, &i->process,
+                  &(struct memory_engine){.leader = engine_pid(i->engine),
+                                          .subgroup = engine_subgroup(i->engine)});
     i->oom_kills = sampler_snapshot(sampler)->oom_kills;
     sampler_note_change(sampler);
 }

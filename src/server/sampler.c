@@ -12,13 +12,13 @@ struct reading {
     struct sampler *sampler;
     const struct sampler_source *source;
     uv_work_t work;
-    struct snapshot *snapshot; /* being filled in; NULL: it only lets go (rest) */
-    bool rests_first;          /* lets go before */
-    uint64_t began_at;         /* ms */
-    struct memory_use *use;    /* scratch for one call of the source */
-    pid_t *leader;             /* likewise */
+    struct snapshot *snapshot;    /* being filled in; NULL: it only lets go (rest) */
+    bool rests_first;             /* lets go before */
+    uint64_t began_at;            /* ms */
+    struct memory_use *use;       /* scratch for one call of the source */
+    struct memory_engine *engine; /* likewise */
     struct reading_process {
-        pid_t pid;
+        struct memory_engine engine;
         bool ending;
     } process[]; /* index for index with snapshot->process */
 };
@@ -62,9 +62,9 @@ static void read_processes(struct reading *r, bool ending)
     size_t n = 0, next = 0;
     for (size_t i = 0; i < r->snapshot->n; i++)
         if (r->process[i].ending == ending)
-            r->leader[n++] = r->process[i].pid;
+            r->engine[n++] = r->process[i].engine;
     if (n)
-        r->source->engines(r->leader, n, r->use);
+        r->source->engines(r->engine, n, r->use);
     for (size_t i = 0; i < r->snapshot->n; i++)
         if (r->process[i].ending == ending)
             r->snapshot->process[i].use = r->use[next++];
@@ -102,7 +102,7 @@ static void reading_free(struct reading *r)
         return;
     free(r->snapshot);
     free(r->use);
-    free(r->leader);
+    free(r->engine);
     free(r);
 }
 
@@ -115,8 +115,8 @@ static struct reading *reading_create(const struct sampler_source *source, size_
     r->work.data = r;
     r->snapshot = calloc(1, sizeof *r->snapshot + n * sizeof *r->snapshot->process);
     r->use = calloc(n + 1, sizeof *r->use);
-    r->leader = calloc(n + 1, sizeof *r->leader);
-    if (!r->snapshot || !r->use || !r->leader) {
+    r->engine = calloc(n + 1, sizeof *r->engine);
+    if (!r->snapshot || !r->use || !r->engine) {
         reading_free(r);
         return NULL;
     }
@@ -137,7 +137,7 @@ static struct reading *reading_of(struct sampler *s)
     n = 0;
     TAILQ_FOREACH (p, &s->processes, link)
         if (s->events->is_running(p)) {
-            r->process[n] = (struct reading_process){.pid = p->pid, .ending = p->ending};
+            r->process[n] = (struct reading_process){.engine = p->engine, .ending = p->ending};
             r->snapshot->process[n++].number = p->number;
         }
     r->sampler = s;
@@ -474,9 +474,9 @@ void sampler_note_change(struct sampler *s)
     schedule(s);
 }
 
-void sampler_watch(struct sampler *s, struct sampler_process *p, pid_t pid)
+void sampler_watch(struct sampler *s, struct sampler_process *p, const struct memory_engine *engine)
 {
-    *p = (struct sampler_process){.number = ++s->numbers, .pid = pid};
+    *p = (struct sampler_process){.number = ++s->numbers, .engine = *engine};
     TAILQ_INSERT_TAIL(&s->processes, p, link);
 }
 

@@ -36,8 +36,8 @@ struct sampler;
 /* Where the figures come from. Called from the pool, never by two threads at once; may block. */
 struct sampler_source {
     void (*devices)(struct memory_figures *out);
-    /* What `n` engines hold, by the pids of their leaders, index for index. */
-    void (*engines)(const pid_t *leaders, size_t n, struct memory_use *out);
+    /* What `n` engines hold, index for index. */
+    void (*engines)(const struct memory_engine *engines, size_t n, struct memory_use *out);
     uint64_t (*oom_kills)(void);
     uint64_t (*stalled)(void); /* memory_stalled() */
     void (*rest)(void); /* lets go of what is held between readings: the next one finds new cards */
@@ -48,8 +48,8 @@ extern const struct sampler_source sampler_machine;
 /* An engine whose memory is read, with all its processes. Embedded by its owner, zeroed. */
 struct sampler_process {
     uint64_t number; /* set by sampler_watch(); 0: not watched */
-    pid_t pid;       /* of its leader */
-    bool ending;     /* it only frees memory from now on: is read after the devices (sampler.c) */
+    struct memory_engine engine;
+    bool ending; /* it only frees memory from now on: is read after the devices (sampler.c) */
     TAILQ_ENTRY(sampler_process) link;
 };
 
@@ -98,7 +98,8 @@ void sampler_find_cards(struct sampler *s);
 void sampler_note_change(struct sampler *s);
 
 /* From the next reading on it is in the snapshots. */
-void sampler_watch(struct sampler *s, struct sampler_process *p, pid_t pid);
+void sampler_watch(struct sampler *s, struct sampler_process *p,
+                   const struct memory_engine *engine);
 /* No-op when it is not watched. */
 void sampler_unwatch(struct sampler *s, struct sampler_process *p);
 

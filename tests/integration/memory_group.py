@@ -31,15 +31,22 @@ def group():
     yield call
     for folder in made:
         def gone(folder=folder):
+            for engine in folder.glob("hostler-*"):  # of a daemon that was killed
+                with contextlib.suppress(OSError):
+                    engine.rmdir()
             with contextlib.suppress(OSError):
                 folder.rmdir()
             return not folder.exists()
         until(gone, what="the group's end")
 
 
+def folder_of(pid):
+    """Of the process's group (version 1); None: it has none."""
+    own = next((line.split(":", 2)[2] for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines()
+                if line.split(":")[1] == "memory"), None)
+    return own and pathlib.Path(f"/sys/fs/cgroup/memory{own}")
+
+
 def group_of(server):
     """Words that run a command in the server's group."""
-    own = next(line.split(":", 2)[2] for line in
-               pathlib.Path(f"/proc/{server.pid}/cgroup").read_text(encoding="utf-8").splitlines()
-               if line.split(":")[1] == "memory")
-    return ["sh", "-c", f'echo $$ > /sys/fs/cgroup/memory{own}/cgroup.procs; exec "$@"', "-"]
+    return ["sh", "-c", f'echo $$ > {folder_of(server.pid)}/cgroup.procs; exec "$@"', "-"]

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A small box: real engines in a control group, whose presets say wrong things about what they need."""
-import pathlib
 import random
 
 import tiny_model
-from memory_group import group  # noqa: F401 (a fixture)
+from memory_group import folder_of, group  # noqa: F401 (a fixture)
 
 LOADS = 100
 # An engine holds some 12 MiB, and 1 MiB for each 2,000 tokens of its context. What is given for those called low is wrong
@@ -39,11 +38,8 @@ NAMES = [line[1:-1] for line in PRESETS.split() if line.startswith("[") and line
 
 
 def kernel_kills(server):
-    """In the server's group."""
-    own = next(line.split(":", 2)[2] for line in
-               pathlib.Path(f"/proc/{server.pid}/cgroup").read_text(encoding="utf-8").splitlines()
-               if line.split(":")[1] == "memory")
-    control = pathlib.Path(f"/sys/fs/cgroup/memory{own}/memory.oom_control").read_text(encoding="utf-8")
+    """In the server's group. Those of engines are in groups of their own, and in the log."""
+    control = (folder_of(server.pid) / "memory.oom_control").read_text(encoding="utf-8")
     return int(control.rsplit("oom_kill ", 1)[1])
 
 

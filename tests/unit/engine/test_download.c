@@ -112,7 +112,7 @@ static void start_hub(void)
     run_command("mkdir -p %s/u/m && cd %s/u/m && python3 $OLDPWD/tests/tiny_model.py " MODEL
                 " && python3 $OLDPWD/tests/tiny_model.py --mmproj " MMPROJ,
                 root, root);
-    assert_int_equal(spawn(&hub, argv[0], argv, environ, NULL), 0);
+    assert_int_equal(spawn(&hub, argv[0], argv, environ, NULL, -1), 0);
     assert_true(read(hub.out, port, sizeof port - 1) > 0);
     endpoint = mem_printf("HF_ENDPOINT=http://127.0.0.1:%d", atoi(port));
 }

@@ -41,7 +41,7 @@ static const char *members_of(pid_t leader, bool group_ended)
     struct family_table table;
     pid_t pids[FAMILY_MAX];
     family_read(&table, tree, DAEMON);
-    size_t n = family_members(&table, leader, group_ended, pids), len = 0;
+    size_t n = family_members(&table, leader, group_ended, 0, pids), len = 0;
     qsort(pids, n, sizeof *pids, by_pid);
     text[0] = '\0';
     for (size_t i = 0; i < n; i++)

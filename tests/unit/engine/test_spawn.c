@@ -59,7 +59,7 @@ static int inherits_without(const int *calls, unsigned n, int inherited)
         struct spawned child;
         char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, NULL};
         refuse(calls, n, ENOSYS);
-        if (spawn(&child, "/bin/sh", argv, no_env, NULL) || waitpid(child.pid, &status, 0) < 0)
+        if (spawn(&child, "/bin/sh", argv, no_env, NULL, -1) || waitpid(child.pid, &status, 0) < 0)
             _exit(2);
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 3);
     }
@@ -92,7 +92,7 @@ static int spawn_path(const char *path)
 {
     struct spawned child;
     char *argv[] = {(char *)path, NULL};
-    int rc = spawn(&child, path, argv, no_env, NULL);
+    int rc = spawn(&child, path, argv, no_env, NULL, -1);
     if (!rc) {
         waitpid(child.pid, NULL, 0);
         close(child.in);
@@ -173,7 +173,7 @@ static int adjustment_with(int own)
         int fd = open("/proc/self/oom_score_adj", O_WRONLY);
         if (fd < 0 || dprintf(fd, "%d", own) < 0)
             _exit(255);
-        if (spawn(&child, "/bin/cat", argv, no_env, NULL) ||
+        if (spawn(&child, "/bin/cat", argv, no_env, NULL, -1) ||
             read(child.out, text, sizeof text - 1) < 0)
             _exit(254);
         waitpid(child.pid, NULL, 0);
@@ -196,6 +196,67 @@ static void test_the_kernel_kills_it_first(void **state)
     assert_true(low == 300 || low == -1);
 }
 
+/* --- in which control group it is */
+
+/* A new group of version 2 below this process's; false: none can be made. */
+static bool make_group(char *path, size_t size)
+{
+    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    char line[256], own[256] = "";
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    while (f && fgets(line, sizeof line, f))
+        sscanf(line, "0::%255s", own);
+    if (f)
+        fclose(f);
+    for (size_t i = 0; i < sizeof mounts / sizeof *mounts; i++) {
+        snprintf(path, size, "%s/cgroup.controllers", mounts[i]);
+        if (access(path, F_OK))
+            continue;
+        snprintf(path, size, "%s%s/hostler-test-%d", mounts[i], own, (int)getpid());
+        return mkdir(path, 0755) == 0;
+    }
+    return false;
+}
+
+/* What /proc/self/cgroup says in a process that is started into the group whose folder `cgroup` is. */
+static bool says_its_group(int cgroup, const char *name)
+{
+    struct spawned child;
+    char text[4096] = "";
+    char *argv[] = {(char[]){"cat"}, (char[]){"/proc/self/cgroup"}, NULL};
+    assert_int_equal(spawn(&child, "/bin/cat", argv, no_env, NULL, cgroup), 0);
+    assert_true(read(child.out, text, sizeof text - 1) > 0);
+    waitpid(child.pid, NULL, 0);
+    close(child.in);
+    close(child.out);
+    close(child.err);
+    assert_int_equal(child.in_cgroup, strstr(text, name) != NULL);
+    return child.in_cgroup;
+}
+
+static void test_it_starts_in_its_group(void **state)
+{
+    char path[512];
+    const char *name = path;
+    (void)state;
+    int plain = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_false(
+        says_its_group(plain, "/hostler-test-")); /* which is no group: it starts all the same */
+    close(plain);
+    if (!make_group(path, sizeof path)) {
+        print_message("no group of version 2 can be made here: that takes its files, writable\n");
+        skip();
+    }
+    name = strrchr(path, '/');
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool entered = says_its_group(folder, name);
+    assert_false(says_its_group(-1, name));
+    close(folder);
+    assert_int_equal(rmdir(path), 0);
+    if (!entered) /* before Linux 5.7, or a filter of system calls */
+        skip();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_too_few_descriptors),
         cmocka_unit_test(test_fork_fails),
         cmocka_unit_test(test_the_kernel_kills_it_first),
+        cmocka_unit_test(test_it_starts_in_its_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,11 +45,11 @@ static void read_devices(struct memory_figures *out)
         .device[0] = {.name = "host", .total = 64 * GIB, .available = (uint64_t)n_readings * GIB}};
 }
 
-static void read_engines(const pid_t *leaders, size_t n, struct memory_use *out)
+static void read_engines(const struct memory_engine *engines, size_t n, struct memory_use *out)
 {
     for (size_t i = 0; i < n; i++) {
-        add_to_order((char)leaders[i]);
-        out[i] = (struct memory_use){.n = 1, .bytes = {(uint64_t)leaders[i]}};
+        add_to_order((char)engines[i].leader);
+        out[i] = (struct memory_use){.n = 1, .bytes = {(uint64_t)engines[i].leader}};
     }
 }
 
@@ -268,8 +268,8 @@ static void who_may_grow_is_read_before_the_devices(void **state)
     bool closed = false;
     (void)state;
     create(&quick, &closed);
-    sampler_watch(sampler, &ends.process, '1');
-    sampler_watch(sampler, &serves.process, '2');
+    sampler_watch(sampler, &ends.process, &(struct memory_engine){.leader = '1'});
+    sampler_watch(sampler, &serves.process, &(struct memory_engine){.leader = '2'});
     ends.process.ending = true;
     assert_true(ask(&a));
     run_until_answered(&a);
@@ -289,15 +289,16 @@ static void who_ended_meanwhile_is_not_in_the_snapshot(void **state)
     bool closed = false;
     (void)state;
     create(&slow, &closed);
-    sampler_watch(sampler, &reaped.process, 'a');
-    sampler_watch(sampler, &freed.process, 'b');
-    sampler_watch(sampler, &stays.process, 'c');
+    sampler_watch(sampler, &reaped.process, &(struct memory_engine){.leader = 'a'});
+    sampler_watch(sampler, &freed.process, &(struct memory_engine){.leader = 'b'});
+    sampler_watch(sampler, &stays.process, &(struct memory_engine){.leader = 'c'});
     uint64_t number = freed.process.number;
     assert_true(ask(&a));
     turn();
     reaped.ended = true;
     sampler_unwatch(sampler, &freed.process);
-    sampler_watch(sampler, &next.process, 'b'); /* the same pid, in use again */
+    sampler_watch(sampler, &next.process,
+                  &(struct memory_engine){.leader = 'b'}); /* the same pid, in use again */
     uv_sem_post(&may_read);
     run_until_answered(&a);
     const struct snapshot *s = sampler_snapshot(sampler);
@@ -356,7 +357,7 @@ static void it_rests_when_nothing_runs(void **state)
     create(&resting, &closed);
     while (!n_rests)
         uv_run(&loop, UV_RUN_ONCE);
-    sampler_watch(sampler, &e.process, 77);
+    sampler_watch(sampler, &e.process, &(struct memory_engine){.leader = 77});
     assert_true(ask(&a));
     while (!a.version || uv_loop_alive(&loop)) /* nothing is left to do while it runs */
         uv_run(&loop, UV_RUN_ONCE);
@@ -382,7 +383,8 @@ static void looking_for_cards_begins_with_a_rest(void **state)
     (void)state;
     n_rests = 0;
     create(&resting, &closed);
-    sampler_watch(sampler, &e.process, 'e'); /* also while an engine runs */
+    sampler_watch(sampler, &e.process,
+                  &(struct memory_engine){.leader = 'e'}); /* also while an engine runs */
     sampler_refresh(sampler);
     turn();
     sampler_find_cards(sampler);
@@ -428,7 +430,7 @@ static void the_loop_goes_on_while_the_kernel_does_not_answer(void **state)
     snprintf(path, sizeof path, "%s/proc/meminfo", tree);
     create(&sampler_machine, &closed);
     assert_int_equal(mkfifo(path, 0600), 0);
-    sampler_watch(sampler, &e.process, 77);
+    sampler_watch(sampler, &e.process, &(struct memory_engine){.leader = 77});
     assert_true(ask(&a));
     uv_timer_init(&loop, &timer);
     timer.data = path;
