@@ -102,6 +102,8 @@ static char *note(const struct estimate *e, const struct model *m, const struct 
     struct buf b;
     buf_init(&b, BUF_UNBOUNDED);
     add_note(&b, e->why);
+    if (m->entry->header == MODEL_HEADER_PENDING)
+        add_note(&b, "its header has not been read yet: these figures leave its context out");
     add_note(&b, f->undecided);
     add_note(&b, more);
     free(more);

@@ -70,7 +70,8 @@ static bool sets(const struct model *m, enum engine_option_role role, const char
 /* Whether hostler itself sets it. Only these variables count, so that no secret is shown. */
 static bool is_own(const struct model *m, const char *line)
 {
-    return sets(m, ENGINE_OPTION_CONNECTIONS, line) || sets(m, ENGINE_OPTION_GROWTH, line);
+    return sets(m, ENGINE_OPTION_CONNECTIONS, line) || sets(m, ENGINE_OPTION_GROWTH, line) ||
+           sets(m, ENGINE_OPTION_CHECKPOINTS, line);
 }
 
 static enum args_origin origin_of_variable(const struct model *m, const char *line)

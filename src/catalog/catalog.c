@@ -494,6 +494,15 @@ static void queue_reading(struct catalog *c, struct entry *e)
     c->queued++;
 }
 
+void catalog_read_next(struct catalog *c, struct catalog_model *model)
+{
+    struct entry *e = entry_of(model);
+    if (!e->queued)
+        return;
+    TAILQ_REMOVE(&c->queue, e, link);
+    TAILQ_INSERT_HEAD(&c->queue, e, link);
+}
+
 static void enter(struct catalog *c, struct entry *e)
 {
     table_insert(c, e);

@@ -102,6 +102,8 @@ struct catalog_model *catalog_at(const struct catalog *c, size_t index);
 size_t catalog_index_after(const struct catalog *c, const char *id);
 /* The id or alias nearest to `wanted`, for "did you mean"; NULL when none is near. Owned by `c`. */
 const char *catalog_nearest(const struct catalog *c, const char *wanted);
+/* Its header, if it has still to be read, is read before those of other models. */
+void catalog_read_next(struct catalog *c, struct catalog_model *model);
 /* The owner of a removed model is done with it; it is freed. */
 void catalog_model_release(struct catalog *c, struct catalog_model *model);
 

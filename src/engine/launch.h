@@ -13,6 +13,8 @@
 #include "engine/program.h"
 #include "engine/route.h"
 
+struct engine_figures;
+
 /* What users gave for one model, and the model's files. Each pointer but `program` may be NULL. */
 struct engine_setup {
     const struct engine_program *program;
@@ -27,6 +29,8 @@ struct engine_setup {
     /* Host bytes that requests may add to the engine where users set no limit (ENGINE_OPTION_GROWTH); NULL: the
      * program's own limit holds. */
     const uint64_t *growth;
+    const struct engine_figures
+        *figures; /* of the model, as far as its header is read; for the share's parts */
 };
 
 /* Where a model's engine differs from others of its kind; NULL: as its kind says. */

@@ -38,7 +38,8 @@ enum engine_option_role {
     ENGINE_OPTION_CONNECTIONS, /* how many connections the engine serves at the same time */
     ENGINE_OPTION_MARGIN,      /* how much memory of each device the engine leaves free */
     ENGINE_OPTION_GROWTH,      /* how much host memory requests may add to the engine, in MiB */
-    ENGINE_OPTION_PROMPTS,     /* the folder of files to which its slots are saved */
+    ENGINE_OPTION_CHECKPOINTS, /* how many states of a request the engine keeps in host memory, for each slot */
+    ENGINE_OPTION_PROMPTS, /* the folder of files to which its slots are saved */
 };
 
 /* How the value of an option names files that the engine reads. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "server/footprint.h"
 
 /* `a,b,c`; NULL: none. The caller frees. */
 static char *join(const struct strv *v)
@@ -24,6 +25,7 @@ struct engine_launch *compose(const struct config *c, const struct presets *p,
     const struct preset *preset = presets_of(p, m->id);
     const bool is_default = preset->program == &c->engine;
     char *aliases = c->classic ? join(&c->aliases) : NULL;
+    const struct engine_question question = footprint_question(m, NULL, NULL, NULL);
     const struct engine_setup setup = {
         .program = preset->program,
         .command_line = is_default ? &c->args : NULL,
@@ -38,6 +40,7 @@ struct engine_launch *compose(const struct config *c, const struct presets *p,
         .hub_env = &c->hub_env,
         .env = &preset->settings.env,
         .growth = growth,
+        .figures = &question.figures,
     };
     struct engine_launch *launch = engine_launch_create(setup.program);
     setup.program->kind->compose(launch, &setup);

@@ -26,8 +26,7 @@ static void on_model_header(struct catalog_model *entry, void *ctx)
 {
     struct model *m = entry->owner;
     (void)ctx;
-    if (m->learned.footprint.source == FOOTPRINT_ESTIMATED && model_state(m) == SCHED_UNLOADED)
-        m->learned.footprint.source = FOOTPRINT_UNKNOWN; /* it was made without the header */
+    model_take_header(m);
     if (entry->header == MODEL_HEADER_BROKEN) {
         log_warn("model %s: %s", entry->id, entry->problem);
         m->outcome.reason = entry->missing ? OUTCOME_MISSING : OUTCOME_BROKEN_FILE;

@@ -30,17 +30,26 @@ static bool is_variable(const char *entry, const char *name)
     return len && strncmp(entry, name, len) == 0 && entry[len] == '=';
 }
 
-/* Options that the engine takes from its environment. The limit of growth is none that a load shows, and hostler sets it
- * by the budget. */
+/* Limits of growth are none that a load shows, and hostler sets them by the budget. */
+static bool limits_growth(const struct engine_program *program, const char *entry)
+{
+    static const enum engine_option_role roles[] = {ENGINE_OPTION_GROWTH,
+                                                    ENGINE_OPTION_CHECKPOINTS};
+    for (size_t i = 0; program->options && i < sizeof roles / sizeof *roles; i++) {
+        const struct engine_option *o = engine_options_find_role(program->options, roles[i]);
+        if (o && is_variable(entry, o->env))
+            return true;
+    }
+    return false;
+}
+
+/* Options that the engine takes from its environment. */
 static void add_options(EVP_MD_CTX *md, const struct engine_program *program,
                         const struct strv *env)
 {
     const char *prefix = program->kind->option_env_prefix;
-    const struct engine_option *growth =
-        program->options ? engine_options_find_role(program->options, ENGINE_OPTION_GROWTH) : NULL;
     for (size_t i = 0; prefix && i < env->n; i++)
-        if (strncmp(env->v[i], prefix, strlen(prefix)) == 0 &&
-            !(growth && is_variable(env->v[i], growth->env)))
+        if (strncmp(env->v[i], prefix, strlen(prefix)) == 0 && !limits_growth(program, env->v[i]))
             add_text(env->v[i], md);
 }
 

@@ -135,6 +135,26 @@ void model_follow_cards(struct model *m)
         budget_set_next(b, m);
 }
 
+/* Only of these the kind limits more than one kind of growth, by their figures. */
+static bool launch_depends_on(const struct catalog_model *entry)
+{
+    const struct gguf_info *g = &entry->info;
+    return entry->header == MODEL_HEADER_READ &&
+           (g->sliding_window || g->ssm_inner_size || g->wkv_head_size || g->shortconv_l_cache);
+}
+
+void model_take_header(struct model *m)
+{
+    if (launch_depends_on(m->entry))
+        model_configure(m);
+    if (m->learned.footprint.source == FOOTPRINT_ESTIMATED && model_state(m) == SCHED_UNLOADED)
+        m->learned.footprint.source = FOOTPRINT_UNKNOWN; /* it was made without the header */
+    note_growth(m);
+    placement_update_unsure(m);
+    if (model_waits(m))
+        host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_TICK});
+}
+
 void model_estimate(const struct model *m, const struct memory_figures *machine,
                     struct footprint *out)
 {

@@ -42,6 +42,8 @@ struct model *model_create(struct host *host, struct catalog_model *entry);
 void model_destroy(struct model *m);
 /* Takes over what the presets say now. A changed command line replaces its engine. */
 void model_configure(struct model *m);
+/* Its header was read, or cannot be. */
+void model_take_header(struct model *m);
 
 /* If cards came or went, what it takes is found out anew. To be called before `learned` is used of a model that has no engine and
  * does not wait: the others are told. */

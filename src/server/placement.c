@@ -101,7 +101,8 @@ const struct sampler_events placement_sampler_events = {.published = on_publishe
 void placement_update_unsure(struct model *m)
 {
     const struct cache_probe *cache = &m->learned.cache;
-    m->sched.unsure = m->learned.fit_pending || (cache->reading && !cache->known);
+    const bool header_pending = m->host->budget.devices && m->entry->header == MODEL_HEADER_PENDING;
+    m->sched.unsure = m->learned.fit_pending || header_pending || (cache->reading && !cache->known);
 }
 
 static void on_fitted(const struct engine_estimate *fitted, const char *why, void *ctx)
@@ -162,7 +163,7 @@ static bool may_ask(struct model *m)
 {
     const struct learned *l = &m->learned;
     if (l->footprint.alone || l->fit_pending || !m->entry->path ||
-        !m->launch->program->kind->dry_run)
+        m->entry->header == MODEL_HEADER_PENDING || !m->launch->program->kind->dry_run)
         return false;
     return is_stale(m) || (l->footprint.source == FOOTPRINT_ESTIMATED && !l->fit_asked);
 }
@@ -267,6 +268,7 @@ void placement_prepare(struct model *m)
     model_follow_cards(m);
     if (!m->host->budget.devices)
         return;
+    catalog_read_next(m->host->catalog, m->entry);
     budget_set_next(&m->host->budget, m);
     if (!m->host->sched.capacity_pending) /* else when the capacity is known */
         require_footprint(m);

@@ -40,8 +40,8 @@ char *placement_explain(const struct model *m);
 /* What to do where an engine of that footprint does not fit. The caller frees. */
 char *placement_advice(const struct model *m, const struct footprint *f);
 
-/* The scheduler does not place the model while its footprint is being computed, or while it is not known
- * whether its file is in the page cache. */
+/* The scheduler does not place the model while its header has not been read, while its footprint is being computed, or
+ * while it is not known whether its file is in the page cache. */
 void placement_update_unsure(struct model *m);
 
 #endif

@@ -63,6 +63,28 @@ def test_a_share_of_the_budget_where_nobody_sets_it(start, cli):
     assert show(server, "m1")["footprint"]["measured"]["growth"] == 512 * MIB
 
 
+def test_checkpoints_have_their_part_of_the_share(start, tmp_path):
+    """Six of eight layers have a window of 4,096 tokens of 256 bytes: 6.06 MiB for each checkpoint, and there are 4 slots."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    metadata, tensors = tiny_model.model(1, 64, 8, 4096, "Windows", tiny_model.CHAT_TEMPLATE, 0, False)
+    windows = {"llama.attention.sliding_window": tiny_model.Typed(tiny_model.U32, 4096),
+               "llama.attention.sliding_window_pattern": tiny_model.Typed(tiny_model.U32, 4)}
+    tiny_model.write_gguf(str(folder / "m.gguf"), {**metadata, **windows}, tensors)
+    one = 4 * 4096 * (6 * 256 + 16)
+    server = start("[m]\nctx-size = 4096\n", "--memory", "host=8G", folder=folder)
+    use(server, "m")
+    limits_of = {e["name"]: e["value"] for e in show(server, "m")["environment"] if e["origin"] == "hostler"}
+    del limits_of["LLAMA_ARG_THREADS_HTTP"]
+    assert limits_of == {"LLAMA_ARG_CTX_CHECKPOINTS": "10", "LLAMA_ARG_CACHE_RAM": str(512 - 10 * one // MIB - 1)}
+    assert "LLAMA_ARG_CTX_CHECKPOINTS=10" in environment_of(server.engines()["m"]["pid"])
+    assert "arguments changed" not in server.log()
+    growth = server.get("/hostler/v1/estimate?model=m&cache-ram=0&ctx-checkpoints=7").json["growth"]
+    assert growth == 7 * one
+    server = start("[m]\nctx-size = 4096\nctx-checkpoints = 2\ncache-ram = 5\n", "--memory", "host=8G", folder=folder)
+    until(lambda: show(server, "m")["footprint"]["estimated"]["growth"] == 2 * one + 5 * MIB, what="its header")
+
+
 def test_a_reload_replaces_no_engine_for_it(start):
     server = start("", "--memory", "host=8G")
     use(server, "m1")

@@ -138,6 +138,7 @@ void cache_find(struct cache *out, const struct engine_figures *f, const struct 
         .full = product(cells(f, args, 0), product(heads, tenths)) / 80,
         .window = product(cells(f, args, f->sliding_window), product(heads, tenths)) / 80,
         .state = product(state, cache_slots(args)),
+        .cell = product(heads, tenths) / 80,
         .guessed = state};
     out->full_layers = caching - out->window_layers;
     if (state) /* where attention and state are in each layer, no header says that of only some */
@@ -155,6 +156,18 @@ uint64_t cache_beyond_one_slot(const struct cache *c, const struct engine_figure
     uint64_t windows = c->window_layers && many > one ? c->window / many * (many - one) : 0;
     return product(windows, c->window_layers) +
            product(c->state / SLOTS * (SLOTS - 1), c->state_layers);
+}
+
+#define CELL_HEAD 16 /* bytes for each token of a checkpoint: its position, and whose it is */
+
+uint64_t cache_checkpoint(const struct cache *c, const struct engine_figures *f,
+                          const struct engine_args *args)
+{
+    uint64_t slots = cache_slots(args);
+    uint64_t context = cache_context(f, args) / (is_unified(args) ? 1 : slots);
+    uint64_t tokens = c->window_layers ? min(context, f->sliding_window) : 0;
+    return product(tokens, product(c->window_layers, c->cell) + CELL_HEAD) +
+           product(c->state / slots, c->state_layers);
 }
 
 /* Of `some` in `all` layers, at most so many are among `layers` in a row. */

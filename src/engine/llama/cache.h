@@ -14,7 +14,8 @@
 #include "engine/estimate.h"
 
 struct cache {
-    uint64_t full, window, state;                      /* bytes of one layer of each kind */
+    uint64_t full, window, state; /* bytes of one layer of each kind */
+    uint64_t cell;                /* bytes of one token in a layer without a state */
     uint32_t full_layers, window_layers, state_layers; /* how many there are */
     bool guessed;                                      /* a state's size is by rule of thumb */
 };
@@ -29,6 +30,9 @@ void cache_find(struct cache *out, const struct engine_figures *f, const struct 
 /* Bytes that all layers take more than with one slot, where --parallel is not set. */
 uint64_t cache_beyond_one_slot(const struct cache *c, const struct engine_figures *f,
                                const struct engine_args *args);
+/* Bytes of what cannot be rolled back to an earlier token, of one slot: the tokens in the windows, and the states. */
+uint64_t cache_checkpoint(const struct cache *c, const struct engine_figures *f,
+                          const struct engine_args *args);
 /* The most that `layers` layers in a row, of `all`, can keep: kinds alternate regularly. */
 uint64_t cache_bytes(const struct cache *c, uint32_t layers, uint32_t all);
 

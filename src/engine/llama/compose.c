@@ -7,8 +7,11 @@
 
 #include "base/memory.h"
 #include "engine/environment.h"
+#include "engine/estimate.h"
+#include "engine/llama/prompt_cache.h"
 #include "engine/llama/slots.h"
 
+#define CHECKPOINTS_LEAST 3
 #define HTTP_THREADS 32 /* of an engine, beside one for each slot that is asked for */
 
 /* Sets what nobody has set; NULL: nothing to set, or this build has no such option. */
@@ -57,19 +60,51 @@ static unsigned set_threads(struct engine_launch *out, const struct engine_setup
     return threads;
 }
 
+static bool is_set(const struct engine_launch *out, const struct engine_setup *s,
+                   const struct engine_option *o)
+{
+    return engine_args_get(&out->args, o) || environment_get(s->env, NULL, o->env);
+}
+
+/*
+ * Checkpoints of all slots get half of the share, at least CHECKPOINTS_LEAST for each slot: with these a conversation
+ * goes on from the end of its last prompt, or from where its last message began. Returns what they come to.
+ */
+static uint64_t limit_checkpoints(struct engine_launch *out, const struct engine_setup *s)
+{
+    const struct engine_option *o =
+        engine_options_find_role(s->program->options, ENGINE_OPTION_CHECKPOINTS);
+    if (!s->figures || !o || !o->env)
+        return 0;
+    const struct engine_question q = {
+        .figures = *s->figures, .args = &out->args, .env = s->env, .options = s->program->options};
+    uint64_t most = llama_checkpoints_most(&q), half = *s->growth / 2;
+    if (is_set(out, s, o) || most <= half)
+        return most;
+    uint64_t each = most / LLAMA_CHECKPOINTS, n = each ? half / each : 0;
+    if (n < CHECKPOINTS_LEAST)
+        n = CHECKPOINTS_LEAST;
+    strv_addf(&out->env, "%s=%llu", o->env, (unsigned long long)n);
+    return n * each;
+}
+
 /*
  * llama-server keeps prompts of other conversations in host memory, up to 8 GiB an engine: several engines would
- * come to more than the host has. In the environment, too: as an argument it would appear in status.args, which
- * clients compare with what users gave, and change the key of what earlier loads have taught.
+ * come to more than the host has. The cache gets what checkpoints leave of the share, at least half of it. In the
+ * environment, too: as an argument it would appear in status.args, which clients compare with what users gave, and
+ * change the key of what earlier loads have taught.
  */
 static void limit_growth(struct engine_launch *out, const struct engine_setup *s)
 {
     const struct engine_option *o =
         engine_options_find_role(s->program->options, ENGINE_OPTION_GROWTH);
-    if (!s->growth || !o || !o->env || engine_args_get(&out->args, o) ||
-        environment_get(s->env, NULL, o->env))
+    if (!s->growth)
         return;
-    strv_addf(&out->env, "%s=%llu", o->env, (unsigned long long)(*s->growth >> 20));
+    uint64_t checkpoints = limit_checkpoints(out, s), half = *s->growth / 2;
+    if (!o || !o->env || is_set(out, s, o))
+        return;
+    uint64_t rest = *s->growth - (checkpoints < half ? checkpoints : half);
+    strv_addf(&out->env, "%s=%llu", o->env, (unsigned long long)(rest >> 20));
 }
 
 /* By the environment, too: to clients the engine has no such folder (engine/slots.h). */

@@ -410,7 +410,7 @@ void llama_estimate(struct engine_estimate *out, const struct engine_question *q
     }
     *out = range.most;
     out->undecided = matters(&range) ? why : NULL;
-    out->growth = llama_prompt_cache_most(q);
+    out->growth = llama_prompt_cache_most(q) + llama_checkpoints_most(q);
 }
 
 /* --- from llama-fit-params */
@@ -513,7 +513,7 @@ void llama_estimate_from_fit(struct engine_estimate *out, const struct fit *fit,
     *out = range.most;
     out->guessed = false;
     out->undecided = matters(&range) ? why : NULL;
-    out->growth = llama_prompt_cache_most(q);
+    out->growth = llama_prompt_cache_most(q) + llama_checkpoints_most(q);
 }
 
 /* With a unified cache each request may have all of it, else its share. */
@@ -537,11 +537,11 @@ char *llama_memory_note(const struct engine_figures *f, const struct engine_args
 /* None of them names a file: a request must not make a program read or write one. llama.cpp would take
  * the count `64k` for 64. */
 const struct engine_memory_option llama_memory_options[] = {
-    {"ctx-size", true},      {"parallel", true},      {"batch-size", true},
-    {"ubatch-size", true},   {"cache-type-k", false}, {"cache-type-v", false},
-    {"n-gpu-layers", false}, {"n-cpu-moe", true},     {"cpu-moe", false},
-    {"kv-offload", false},   {"kv-unified", false},   {"swa-full", false},
-    {"flash-attn", false},   {"split-mode", false},   {"tensor-split", false},
-    {"cache-ram", true},     {"main-gpu", true},      {"mmap", false},
-    {"load-mode", false},    {NULL, false},
+    {"ctx-size", true},      {"parallel", true},        {"batch-size", true},
+    {"ubatch-size", true},   {"cache-type-k", false},   {"cache-type-v", false},
+    {"n-gpu-layers", false}, {"n-cpu-moe", true},       {"cpu-moe", false},
+    {"kv-offload", false},   {"kv-unified", false},     {"swa-full", false},
+    {"flash-attn", false},   {"split-mode", false},     {"tensor-split", false},
+    {"cache-ram", true},     {"ctx-checkpoints", true}, {"main-gpu", true},
+    {"mmap", false},         {"load-mode", false},      {NULL, false},
 };

@@ -208,6 +208,7 @@ static const struct {
     {"--threads-http", .role = ENGINE_OPTION_CONNECTIONS},
     {"--fit-target", .role = ENGINE_OPTION_MARGIN},
     {"--cache-ram", .role = ENGINE_OPTION_GROWTH},
+    {"--ctx-checkpoints", .role = ENGINE_OPTION_CHECKPOINTS},
     {"--slot-save-path", .role = ENGINE_OPTION_PROMPTS},
     {"--lora", .flags = ACCUMULATES},
     {"--lora-scaled", .flags = ACCUMULATES},

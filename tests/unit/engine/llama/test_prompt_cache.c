@@ -20,7 +20,15 @@ static const char help[] =
     "--embedding, --embeddings               restrict to only support embedding use case\n"
     "--rerank, --reranking                   enable reranking endpoint\n"
     "-cram, --cache-ram N                    set the maximum cache size in MiB (default: 8192)\n"
-    "                                        (env: LLAMA_ARG_CACHE_RAM)\n";
+    "                                        (env: LLAMA_ARG_CACHE_RAM)\n"
+    "-ctk,  --cache-type-k TYPE\n"
+    "-ctv,  --cache-type-v TYPE\n"
+    "-c,    --ctx-size N\n"
+    "-np,   --parallel N\n"
+    "--swa-full\n"
+    "-ctxcp, --ctx-checkpoints, --swa-checkpoints N\n"
+    "                                        max number of context checkpoints (default: 32)\n"
+    "                                        (env: LLAMA_ARG_CTX_CHECKPOINTS)\n";
 
 static struct engine_options *options, *old_options;
 static struct engine_args args;
@@ -106,6 +114,74 @@ static void what_completes_nothing_keeps_no_prompts(void **state)
     assert_int_equal(most(options), 0);
 }
 
+/* --- checkpoints */
+
+/* Gemma 3 270M: 15 of 18 layers have a window. A checkpoint of a prompt of 1,980 tokens had 7.506 MiB by the server's log. */
+static const struct engine_figures gemma = {.has_header = true,
+                                            .architecture = "gemma3",
+                                            .context_length = 32768,
+                                            .embedding_length = 640,
+                                            .block_count = 18,
+                                            .head_count = 4,
+                                            .head_count_kv = 1,
+                                            .key_length = 256,
+                                            .value_length = 256,
+                                            .sliding_window = 512};
+#define CHECKPOINT (512 * (15 * 1024 + 16)) /* 7.508 MiB */
+
+static uint64_t checkpoints(const struct engine_figures *f, const struct engine_options *of_program)
+{
+    const struct engine_question q = {
+        .figures = *f, .args = &args, .env = &env, .options = of_program};
+    return llama_checkpoints_most(&q);
+}
+
+static void checkpoints_of_windows(void **state)
+{
+    (void)state;
+    assert_int_equal(checkpoints(&gemma, options), 4 * 32 * CHECKPOINT);
+    assert_int_equal(checkpoints(&gemma, old_options), 0);
+    strv_add(&env, "LLAMA_ARG_CTX_CHECKPOINTS=5");
+    assert_int_equal(checkpoints(&gemma, options), 4 * 5 * CHECKPOINT);
+    set_arg("--ctx-checkpoints", "7");
+    set_arg("--parallel", "2");
+    assert_int_equal(checkpoints(&gemma, options), 2 * 7 * CHECKPOINT);
+    set_arg("--ctx-size", "592"); /* 296 tokens for each slot: 4.340 MiB by the log */
+    assert_int_equal(checkpoints(&gemma, options), 2 * 7 * CHECKPOINT / 512 * 296);
+    set_arg("--cache-type-k", "q8_0");
+    set_arg("--cache-type-v", "q8_0");
+    assert_int_equal(checkpoints(&gemma, options), 2 * 7 * 296 * (15 * 544 + 16));
+    set_arg("--ctx-checkpoints", "0");
+    assert_int_equal(checkpoints(&gemma, options), 0);
+}
+
+static void none_where_tokens_can_be_forgotten(void **state)
+{
+    struct engine_figures plain = gemma;
+    (void)state;
+    plain.sliding_window = 0;
+    assert_int_equal(checkpoints(&plain, options), 0);
+    set_arg("--embedding", NULL);
+    assert_int_equal(checkpoints(&gemma, options), 0);
+    engine_args_finish(&args);
+    set_arg("--swa-full", NULL);
+    assert_int_equal(checkpoints(&gemma, options), 0);
+}
+
+static void checkpoints_of_states(void **state)
+{
+    struct engine_figures hybrid = gemma;
+    (void)state;
+    hybrid.sliding_window = 0;
+    hybrid.ssm_conv_kernel = 4;
+    hybrid.ssm_inner_size = 1024;
+    hybrid.ssm_state_size = 16;
+    hybrid.head_count_kv_sum = 6;
+    hybrid.head_count_kv_layers = 6;
+    assert_int_equal(checkpoints(&hybrid, options),
+                     (uint64_t)4 * 32 * 12 * (3 * 1024 + 16 * 1024) * 4);
+}
+
 /* --- what is composed */
 
 static void assert_composed(const struct engine_program *program, const uint64_t *growth,
@@ -123,6 +199,37 @@ static void assert_composed(const struct engine_program *program, const uint64_t
     engine_args_finish(&out.args);
     strv_finish(&out.argv);
     strv_finish(&out.env);
+}
+
+static void compose_share(const struct engine_figures *figures, uint64_t share, const char *first,
+                          const char *second)
+{
+    const struct engine_program program = {.options = options};
+    const struct engine_setup setup = {
+        .program = &program, .section = &args, .env = &env, .growth = &share, .figures = figures};
+    struct engine_launch out = {.program = &program};
+    llama_compose(&out, &setup);
+    assert_int_equal(out.env.n, second ? 2 : 1);
+    assert_string_equal(out.env.v[0], first);
+    if (second)
+        assert_string_equal(out.env.v[1], second);
+    engine_args_finish(&out.args);
+    strv_finish(&out.argv);
+    strv_finish(&out.env);
+}
+
+/* 30.03 MiB for one of each of 4 slots. */
+static void a_share_for_checkpoints_and_cache(void **state)
+{
+    static const struct engine_figures unread;
+    (void)state;
+    compose_share(&gemma, 512 * MIB, "LLAMA_ARG_CTX_CHECKPOINTS=8", "LLAMA_ARG_CACHE_RAM=271");
+    compose_share(&gemma, 128 * MIB, "LLAMA_ARG_CTX_CHECKPOINTS=3", "LLAMA_ARG_CACHE_RAM=64");
+    compose_share(&gemma, 3840 * MIB, "LLAMA_ARG_CACHE_RAM=2879",
+                  NULL); /* 32 of each come to 961 */
+    compose_share(&unread, 512 * MIB, "LLAMA_ARG_CACHE_RAM=512", NULL);
+    set_arg("--ctx-checkpoints", "32");
+    compose_share(&gemma, 512 * MIB, "LLAMA_ARG_CACHE_RAM=256", NULL);
 }
 
 static void a_share_where_nobody_set_it(void **state)
@@ -149,7 +256,11 @@ int main(void)
         CASE(by_default_as_the_program_does),
         CASE(by_environment_and_argument),
         CASE(what_completes_nothing_keeps_no_prompts),
+        CASE(checkpoints_of_windows),
+        CASE(none_where_tokens_can_be_forgotten),
+        CASE(checkpoints_of_states),
         CASE(a_share_where_nobody_set_it),
+        CASE(a_share_for_checkpoints_and_cache),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
