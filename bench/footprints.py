@@ -50,6 +50,7 @@ class Client(Hostler):
         (folder / "p.ini").write_text(text, encoding="utf-8")
         (folder / "models").mkdir(exist_ok=True)
         self.socket = str(folder / "s.sock")
+        pathlib.Path(self.socket).unlink(missing_ok=True)  # of a daemon that was killed
         argv = [os.environ["HOSTLER"], "serve", "--host", self.socket, "--models-dir", folder / "models",
                 "--models-preset", folder / "p.ini", "--state-dir", folder / "state"]
         with open(folder / "log", "a", encoding="utf-8") as out:
