@@ -43,6 +43,16 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   wake_s         seconds of waking, with reports of progress
   never_wakes    wakes for ever
   crash_at_wake  SIGKILL itself when it has begun to wake
+  prompt_token_ms  what computing a token of a prompt takes: then it has slots (fake_slots.py), and an answer's text depends on
+                 its prompt. What these do wrong may change while it runs:
+  prompt_sleep   of that time, the part that it really takes (1)
+  idle_slots_cleared  idle slots are empty when the next request begins
+  slot_bytes     more bytes in a slot's file
+  slot_log       a file to write a line to for each use of the slots' routes
+  slot_slow_s    seconds that a slow one takes (2)
+  slot_list      "hang", "slow", "crash", a status as 501, "garbage", "busy", "wrong_counts"
+  slot_save      "hang", "slow", "crash" (with half of the file written), a status, "short", "nothing", "wrong_tokens"
+  slot_restore   "hang", "slow", "crash", a status, "useless" (nothing of it is used), "wrong_tokens", "poison" (the next request ends it)
 
 POST /echo, and every path it does not know, answers with what arrived:
 {"method","target","version","headers":[[name,value],...],"length","sha256"}.
@@ -116,6 +126,7 @@ HELP = """\
 --slots, --no-slots                     expose slots monitoring endpoint (default: enabled)
                                         (env: LLAMA_ARG_ENDPOINT_SLOTS)
 --slot-save-path PATH                   path to save slot kv cache (default: disabled)
+                                        (env: LLAMA_ARG_SLOT_SAVE_PATH)
 --sleep-idle-seconds SECONDS            number of seconds of idleness after which the server will sleep
                                         (default: -1; -1 = disabled)
 """
@@ -214,6 +225,10 @@ class Engine:
         self.asleep = False
         self.terminated = False
         self.last = time.monotonic()
+        self.slots = None
+        if "prompt_token_ms" in fake:
+            import fake_slots  # beside this file
+            self.slots = fake_slots.Slots(self, options)
 
     # -- child mode -----------------------------------------------------------
 
@@ -448,7 +463,7 @@ class Connection:
             size -= len(piece)
             self.length += len(piece)
             self.sha.update(piece)
-            if len(self.body) < 1 << 20:
+            if len(self.body) < 1 << 24:
                 self.body += piece
 
     # -- writing --------------------------------------------------------------
@@ -461,7 +476,7 @@ class Connection:
             self.sock.sendall(data[i:i + 1])
 
     def head(self, status, fields):
-        reason = {200: "OK", 400: "Bad Request", 503: "Service Unavailable"}[status]
+        reason = {200: "OK", 400: "Bad Request", 503: "Service Unavailable"}.get(status, "Error")
         fields = [("Server", "llama.cpp")] + fields
         if self.fake.get("date"):
             fields.append(("Date", "Sun, 06 Nov 1994 08:49:37 GMT"))
@@ -502,6 +517,8 @@ class Connection:
         if path == "/metrics":
             return self.metrics()
         engine.wake()
+        if engine.slots and self.answer_with_slots(path):
+            return None
         if path in ("/chat/completions", "/v1/chat/completions"):
             return self.chat()
         if path == "/tokenize" and self.method == "POST":
@@ -556,6 +573,150 @@ class Connection:
         finally:
             self.engine.stats.add("live", -1)
             self.engine.last = time.monotonic()
+
+    # -- with slots -----------------------------------------------------------
+
+    def answer_with_slots(self, path):
+        """False: it is none of their routes."""
+        shapes = {"/chat/completions": self.as_chat, "/v1/chat/completions": self.as_chat, "/v1/messages": self.as_messages,
+                  "/responses": self.as_responses, "/v1/responses": self.as_responses,
+                  "/completions": self.as_completion, "/v1/completions": self.as_completion,
+                  "/completion": self.as_native_completion}
+        slots = re.fullmatch(r"/slots(?:/(\d+))?", path)
+        if slots:
+            self.use_slots(slots[1])
+        elif path in shapes and self.method == "POST":
+            self.generate(shapes[path])
+        return bool(slots) or path in shapes
+
+    def use_slots(self, number):
+        import fake_slots
+        slots = self.engine.slots
+        try:
+            if number is None:
+                return self.json(slots.list())
+            action = re.search(r"action=(\w+)", self.target)
+            return self.json(slots.act(int(number), action and action[1], json.loads(self.body or b"{}")))
+        except fake_slots.Refused as e:
+            status, message = e.args
+            return self.json({"error": {"code": status, "message": message, "type": "not_supported_error"}}, status)
+
+    def generate(self, shape):
+        import fake_slots
+        request, engine = json.loads(self.body), self.engine
+        engine.stats.add("generations")
+        engine.stats.add("live")
+        try:
+            slot, timings = engine.slots.begin(request, self.pause)
+            n = next((request[k] for k in ("max_tokens", "max_output_tokens", "n_predict") if request.get(k)), 4)
+            words = fake_slots.words(slot.state, n)
+            said = 0
+            try:
+                timings.update(predicted_n=len(words), predicted_ms=1.0)
+                send = shape(request, timings)
+                for said, word in enumerate(words):
+                    self.pause(self.fake.get("token_ms", 0) / 1000)
+                    send(word)
+                said = len(words)
+            finally:
+                engine.slots.end(slot, words[:said])
+            send(None)
+        except OSError:
+            engine.stats.add("disconnects")
+            raise
+        finally:
+            engine.stats.add("live", -1)
+            engine.last = time.monotonic()
+
+    def counts(self, timings):
+        prompt, n = timings["cache_n"] + timings["prompt_n"], timings["predicted_n"]
+        return {"completion_tokens": n, "prompt_tokens": prompt, "total_tokens": prompt + n,
+                "prompt_tokens_details": {"cached_tokens": timings["cache_n"]}}
+
+    def said(self, request, whole, piece=None, first=None, last=None):
+        """What is called with each word, and with None at the end: writes a stream, or an answer as a whole."""
+        words = []
+
+        def send(word):
+            if word is None:
+                if request.get("stream"):
+                    for event in last("".join(words)):
+                        self.chunk(event)
+                    self.send(b"0\r\n\r\n")
+                else:
+                    self.json(whole("".join(words)))
+                return
+            words.append(word)
+            if request.get("stream"):
+                self.chunk(piece(word))
+
+        if request.get("stream"):
+            self.send(self.head(200, [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]))
+            for event in first or []:
+                self.chunk(event)
+        return send
+
+    @staticmethod
+    def data(value, name=None):
+        text = json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else value
+        return ((f"event: {name}\n" if name else "") + f"data: {text}\n\n").encode()
+
+    def as_chat(self, request, timings):
+        base = {"created": 1, "id": "chatcmpl-fake", "model": self.engine.alias[0]}
+        choice = lambda delta, finish=None: self.data({"choices": [{"finish_reason": finish, "index": 0, "delta": delta}],  # noqa: E731
+                                                       **base, "object": "chat.completion.chunk",
+                                                       **({"timings": timings} if finish and not with_usage else {})})
+        with_usage = (request.get("stream_options") or {}).get("include_usage")
+        usage = [self.data({"choices": [], **base, "usage": self.counts(timings), "timings": timings})] if with_usage else []
+        return self.said(
+            request, lambda text: {"choices": [{"finish_reason": "length", "index": 0,
+                                                "message": {"role": "assistant", "content": text}}], **base,
+                                   "object": "chat.completion", "usage": self.counts(timings), "timings": timings},
+            lambda word: choice({"content": word}), [choice({"role": "assistant", "content": None})],
+            lambda _: [choice({}, "length"), *usage, self.data("[DONE]")])
+
+    def as_completion(self, request, timings):
+        base = {"created": 1, "id": "chatcmpl-fake", "model": self.engine.alias[0], "object": "text_completion"}
+        choice = lambda text, finish: {"choices": [{"text": text, "index": 0, "logprobs": None, "finish_reason": finish}], **base}  # noqa: E731
+        end = {"usage": self.counts(timings), "timings": timings}
+        return self.said(request, lambda text: {**choice(text, "length"), **end}, lambda word: self.data(choice(word, None)), None,
+                         lambda _: [self.data({**choice("", "length"), **end}), self.data("[DONE]")])
+
+    def as_native_completion(self, request, timings):
+        end = {"tokens": [], "id_slot": 0, "stop": True, "tokens_predicted": timings["predicted_n"], "timings": timings}
+        return self.said(request, lambda text: {"index": 0, "content": text, **end},
+                         lambda word: self.data({"index": 0, "content": word, "stop": False}), None,
+                         lambda _: [self.data({"index": 0, "content": "", **end})])
+
+    def as_messages(self, request, timings):
+        before = {"cache_read_input_tokens": timings["cache_n"], "input_tokens": timings["prompt_n"]}
+        message = {"id": "chatcmpl-fake", "type": "message", "role": "assistant", "model": self.engine.alias[0],
+                   "stop_reason": None, "stop_sequence": None}
+        event = lambda name, **more: self.data({"type": name, **more}, name)  # noqa: E731
+        return self.said(
+            request, lambda text: {**message, "content": [{"type": "text", "text": text}], "stop_reason": "max_tokens",
+                                   "usage": {**before, "output_tokens": timings["predicted_n"]}},
+            lambda word: event("content_block_delta", index=0, delta={"type": "text_delta", "text": word}),
+            [event("message_start", message={**message, "content": [], "usage": {**before, "output_tokens": 0}}),
+             event("content_block_start", index=0, content_block={"type": "text", "text": ""})],
+            lambda _: [event("content_block_stop", index=0),
+                       event("message_delta", delta={"stop_reason": "max_tokens", "stop_sequence": None},
+                             usage={"output_tokens": timings["predicted_n"]}),
+                       event("message_stop")])
+
+    def as_responses(self, request, timings):
+        n = timings["predicted_n"]
+        usage = {"input_tokens": timings["cache_n"] + timings["prompt_n"], "output_tokens": n,
+                 "total_tokens": timings["cache_n"] + timings["prompt_n"] + n,
+                 "input_tokens_details": {"cached_tokens": timings["cache_n"]}}
+        response = lambda text: {"id": "resp_fake", "object": "response", "status": "completed", "model": self.engine.alias[0],  # noqa: E731
+                                 "output": [{"type": "message", "role": "assistant", "status": "completed",
+                                             "content": [{"type": "output_text", "annotations": [], "text": text}]}],
+                                 "usage": usage}
+        event = lambda name, **more: self.data({"type": name, **more}, name)  # noqa: E731
+        return self.said(request, response, lambda word: event("response.output_text.delta", item_id="msg_fake", delta=word),
+                         [event("response.created", response={"id": "resp_fake", "object": "response", "status": "in_progress"})],
+                         lambda text: [event("response.completed", response=response(text), timings=timings)])
 
     def tokens(self):
         """The texts of a generation; ends with Gone when the client leaves."""

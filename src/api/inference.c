@@ -224,6 +224,8 @@ static void explain_now(struct inference *i)
         return;
     host_unlisten(i->api->host, &i->listener);
     i->explanation = explanation(i->request.model);
+    if (ended_by_itself(i->request.model))
+        prompts_blame(host_prompts(i->api->host), &i->prompt);
     if (i->may_read_logs && ended_by_itself(i->request.model))
         i->log = mem_strdup(i->request.model->outcome.log);
     record_error(i, state_of_end(i->request.model));
@@ -441,10 +443,12 @@ static void begin_relay(struct inference *i)
 static void on_restored(struct prompt_request *p, bool gone)
 {
     struct inference *i = container_of(p, struct inference, prompt);
-    if (gone)
-        send_again(i);
-    else
+    if (!gone)
         begin_relay(i);
+    else if (host_is_stopping(&i->request))
+        explain(i);
+    else
+        submit_again(i); /* the engine has heard nothing of it */
 }
 
 /* To clients an engine whose folder is ours has none. */

@@ -100,24 +100,54 @@ static bool is_latest(const struct engine_slot *slot, const struct engine_slot *
     return true;
 }
 
+/* Whether its slot holds as many tokens as this one does. */
+static bool is_as_long(const struct conversation *one, const struct engine_slot *slot)
+{
+    return one->total && one->total == slot->tokens + 1;
+}
+
+/* Among those as long as it, how many began later. */
+static unsigned count_later(const struct conversations *c, const struct conversation *than,
+                            const struct engine_slot *slot)
+{
+    const struct conversation *one;
+    unsigned n = 0;
+    TAILQ_FOREACH (one, &c->list, link)
+        n += one != than && is_as_long(one, slot) && one->order > than->order;
+    return n;
+}
+
+/* Conversations of one length are told apart by the order in which they began, which is that of their slots' tasks. */
+static struct conversation *find_as_long(const struct conversations *c,
+                                         const struct engine_slot *slot,
+                                         const struct engine_slot *slots, int n)
+{
+    struct conversation *one;
+    unsigned later = 0;
+    for (int i = 0; i < n; i++)
+        later += !slots[i].busy && slots[i].tokens == slot->tokens && slots[i].task > slot->task;
+    TAILQ_FOREACH (one, &c->list, link)
+        if (is_as_long(one, slot) && count_later(c, one, slot) == later)
+            return one;
+    return NULL;
+}
+
 struct conversation *conversations_of_slot(const struct conversations *c,
                                            const struct engine_slot *slot,
                                            const struct engine_slot *slots, int n)
 {
-    struct conversation *one, *first = TAILQ_FIRST(&c->list), *found = NULL;
+    struct conversation *one, *first = TAILQ_FIRST(&c->list), *found;
     if (!slot->tokens || slot->busy)
         return NULL;
-    TAILQ_FOREACH (one, &c->list, link) {
-        if (!may_hold(slot, one))
-            continue;
-        if (slot->tokens + 1 == one->total)
+    if ((found = find_as_long(c, slot, slots, n)))
+        return found;
+    TAILQ_FOREACH (one, &c->list, link)
+        if (may_hold(slot, one) && !is_as_long(one, slot))
             return one;
-        found = found ? found : one;
-    }
     /* Its answer did not say how many tokens it has; then it can only be the last one. */
-    if (!found && first && !first->total && is_latest(slot, slots, n))
+    if (first && !first->total && is_latest(slot, slots, n))
         return first;
-    return found;
+    return NULL;
 }
 
 struct conversation *conversations_get(const struct conversations *c, uint64_t number)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The conversations that one engine process has answered in, the latest first: how each one's prompt begins, how many tokens
- * its slot held at the end of the answer, and how many of these the store has. By the number of tokens it is known which slot
- * holds which conversation, since an engine does not tell more.
+ * its slot held at the end of the answer, and how many of these the store has. By the number of tokens, and the order of tasks, it is
+ * known which slot holds which conversation, since an engine does not tell more.
  *
  * A request whose prompt begins with all of an earlier one's continues it. A wrong guess costs time, never a wrong answer:
  * the engine compares tokens.
@@ -24,6 +24,7 @@ struct conversation {
     struct prompt_chain chain;
     uint64_t prompt,
         total;      /* tokens of the prompt, and with those of the answer; total 0: not known */
+    uint64_t order; /* of its last request among the engine's: a later one is greater */
     uint64_t saved; /* of its tokens, those that the store has */
     bool saving;    /* they are on their way there */
     TAILQ_ENTRY(conversation) link;

@@ -300,7 +300,6 @@ static void end(struct instance *i, const struct engine_exit *how)
         mem_replace(&m->intent.load_by, "another try, with all available memory");
     struct http_client *client = i->client;
     pulse_end(i);
-    prompts_end(i);
     i->client = NULL;
     i->engine = NULL;
     host->engines--;
@@ -309,6 +308,7 @@ static void end(struct instance *i, const struct engine_exit *how)
      * still find the reason. */
     host->pumping = true;
     note_gone(i, &(struct sched_event){.type = SCHED_EV_GONE, .instance = &i->sched, .oom = oom});
+    prompts_end(i); /* whoever waits for what is restored waits for the next engine then */
     host_announce(host, HOST_EV_GONE, m, i);
     http_client_close(client);
     engine_destroy(e);

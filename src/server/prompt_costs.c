@@ -4,6 +4,7 @@
 #define COMPUTED_MIN                                                                               \
     32             /* tokens: fewer are computed in one small batch, which takes longer a token */
 #define WEIGHT 0.3 /* of a new figure */
+#define DOUBT 0.95
 
 /* Until something was saved: SmolLM2-135M takes 0.011 ms a token to save and 0.004 to restore (2,550 tokens, 56 MiB);
  * larger models more, but computing takes more, too. */
@@ -34,6 +35,11 @@ void prompt_costs_note_restored(struct prompt_costs *c, uint64_t tokens, double 
 {
     if (tokens)
         note(&c->restore, ms / (double)tokens);
+}
+
+void prompt_costs_doubt(struct prompt_costs *c)
+{
+    c->restore *= DOUBT;
 }
 
 double prompt_costs_save(const struct prompt_costs *c, uint64_t tokens)

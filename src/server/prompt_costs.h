@@ -29,6 +29,8 @@ enum prompt_moment { PROMPT_AT_STOP, PROMPT_WHILE_RUNNING };
 void prompt_costs_note_computed(struct prompt_costs *c, uint64_t computed, double ms);
 void prompt_costs_note_saved(struct prompt_costs *c, uint64_t tokens, uint64_t bytes, double ms);
 void prompt_costs_note_restored(struct prompt_costs *c, uint64_t tokens, double ms);
+/* The figure kept a request from being restored. It may be that of a disk that was slow once, so it counts less each time. */
+void prompt_costs_doubt(struct prompt_costs *c);
 /* What saving `tokens` will take, in ms. */
 double prompt_costs_save(const struct prompt_costs *c, uint64_t tokens);
 double prompt_costs_restore(const struct prompt_costs *c, uint64_t tokens);

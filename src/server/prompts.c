@@ -15,18 +15,15 @@
 #include "server/model.h"
 #include "server/prompt_identity.h"
 #include "server/prompt_store.h"
+#include "server/prompt_trust.h"
 
 #define SLOTS_MAX 64
 #define ANSWER_MAX ((size_t)1 << 20) /* the list of slots says much of each one's last request */
 #define LIST_MS 5000
 #define SAVE_MS 60000
 #define SIMILARITY 0.15 /* of a prompt: engines use a slot that holds a tenth of it or more */
-#define MISSES_MAX 2
-
-/* Of the state folder: identities of which nothing was used that was restored. */
-#define SECTION "prompts"
-#define REMEMBERED 500
-#define NOTHING_USED "engines of this build use nothing of what is restored"
+#define SAVE_FAILURES_MAX 3
+#define LOST "with this build and these arguments, prompts could not be saved or were of no use"
 
 struct prompts {
     struct host *host;
@@ -60,20 +57,24 @@ struct instance_prompts {
     struct conversations conversations;
     TAILQ_HEAD(, prompt_request) waiting;
     struct prompt_request *serving; /* of these, the one for which a file is restored; NULL */
-    uv_timer_t patience;            /* of that one */
+    uv_timer_t patience;            /* of the one that waits no longer first */
     enum step step;
     enum aim aim;
     bool wants_keep, wants_leave;
     bool discard; /* nothing is saved any more */
+    bool stopped; /* its connections are closed: nothing is begun any more */
     struct http_fetch *fetch;
     struct engine_slot slot[SLOTS_MAX];
-    int slots;       /* of `slot`; how many the engine has, by its last list */
-    int at;          /* in SAVES, RESTORES: index of the slot */
-    uint64_t number; /* in LENDS, RESTORES: the file's, in SAVES the conversation's */
+    int slots;                    /* of `slot`; how many the engine has, by its last list */
+    uint64_t unlisted[SLOTS_MAX]; /* by index: tokens restored to a slot that had no task yet */
+    int at;                       /* in SAVES, LENDS, RESTORES: index of the slot */
+    uint64_t number;              /* in LENDS, RESTORES: the file's, in SAVES the conversation's */
+    uint64_t tokens; /* in LENDS, RESTORES: the file's, which may be dropped meanwhile */
     uint64_t began;  /* uv_now() */
     char path[4096]; /* of the file that is written or read */
     struct prompts_saved saved;
-    unsigned misses; /* restored prompts, in a row, of which the engine used nothing */
+    unsigned save_failures; /* in a row */
+    uint64_t granted;       /* requests with a prompt, so far */
 };
 
 static void next(struct instance_prompts *p);
@@ -186,7 +187,7 @@ static void turn_off(struct instance_prompts *p, const char *why)
     if (p->off)
         return;
     p->off = why;
-    conversations_clear(&p->conversations);
+    conversations_clear(&p->conversations); /* frees those that callers have */
     p->wants_keep = false;
     p->instance->sched.save_gain_ms = 0;
     log_info("model %s: its prompts are not saved: %s", p->instance->model->entry->id, why);
@@ -235,21 +236,71 @@ static void ask_slot(struct instance_prompts *p, enum engine_slot_deed deed, htt
                           done, p);
 }
 
+/* --- who waits -----------------------------------------------------------------------------------
+ */
+
+static void on_patience(uv_timer_t *timer);
+
+static uint64_t patience_ends(const struct prompt_request *r)
+{
+    return r->since + (uint64_t)r->saved_ms;
+}
+
+static void arm_patience(struct instance_prompts *p)
+{
+    const struct prompt_request *r;
+    uint64_t now = uv_now(p->prompts->host->loop), at = UINT64_MAX;
+    TAILQ_FOREACH (r, &p->waiting, link)
+        if (patience_ends(r) < at)
+            at = patience_ends(r);
+    if (TAILQ_EMPTY(&p->waiting))
+        uv_timer_stop(&p->patience);
+    else
+        uv_timer_start(&p->patience, on_patience, at > now ? at - now : 0, 0);
+}
+
 static void leave(struct prompt_request *r)
 {
     struct instance_prompts *p = r->waits_for;
     TAILQ_REMOVE(&p->waiting, r, link);
     r->waits_for = NULL;
-    if (p->serving != r)
-        return;
-    p->serving = NULL;
-    uv_timer_stop(&p->patience);
+    if (p->serving == r)
+        p->serving = NULL;
+    arm_patience(p);
 }
 
+/* Anything may happen in `ready`, also the end of the instance; `p` itself is freed in another turn of the loop. */
 static void let_go(struct prompt_request *r, bool gone)
 {
     leave(r);
     r->ready(r, gone);
+}
+
+static void let_all_go(struct instance_prompts *p, bool gone)
+{
+    struct prompt_request *r;
+    while ((r = TAILQ_FIRST(&p->waiting)))
+        let_go(r, gone);
+}
+
+static struct prompt_request *find_impatient(const struct instance_prompts *p)
+{
+    struct prompt_request *r;
+    TAILQ_FOREACH (r, &p->waiting, link)
+        if (patience_ends(r) <= uv_now(p->prompts->host->loop))
+            return r;
+    return NULL;
+}
+
+/* Whatever the engine is doing, and for whom: computing anew would be done by now. */
+static void on_patience(uv_timer_t *timer)
+{
+    struct instance_prompts *p = timer->data;
+    struct prompt_request *r;
+    while ((r = find_impatient(p)))
+        let_go(r, false);
+    if (!TAILQ_EMPTY(&p->waiting))
+        arm_patience(p);
 }
 
 /* What was begun is over. */
@@ -258,14 +309,14 @@ static void finish(struct instance_prompts *p)
     enum aim aim = p->aim;
     set_step(p, IDLE);
     tell_scheduler(p);
-    if (aim == AIM_LEAVE) {
-        p->wants_leave = false;
+    /* The stop may have been called off since, and decided again. */
+    if (aim == AIM_LEAVE && !p->wants_leave)
         host_sched_event(p->prompts->host, &(struct sched_event){.type = SCHED_EV_SAVED,
                                                                  .instance = &p->instance->sched});
-        return; /* it is being stopped now */
-    }
     if (aim == AIM_RESTORE && p->serving)
         let_go(p->serving, false);
+    if (p->off)
+        let_all_go(p, false);
     next(p);
 }
 
@@ -288,8 +339,32 @@ static void note_saved(struct instance_prompts *p, struct conversation *c, uint6
     p->saved.conversations++;
     p->saved.tokens += tokens;
     p->saved.bytes += bytes;
-    p->saved.gain_ms += costs->token * (double)(tokens - c->saved);
+    p->saved.gain_ms += tokens > c->saved ? costs->token * (double)(tokens - c->saved) : 0;
     c->saved = tokens;
+}
+
+/* It is not tried again with these tokens. */
+static void note_not_saved(struct instance_prompts *p, struct conversation *c, int status)
+{
+    c->saved = c->total;
+    if (status == 501)
+        turn_off(p, "its engine says that it cannot save its slots");
+    else if (status != 200 && ++p->save_failures >= SAVE_FAILURES_MAX)
+        turn_off(p, "its engine could not save its slots, several times in a row");
+}
+
+static void take(struct instance_prompts *p, const struct conversation *c, uint64_t tokens,
+                 uint64_t bytes)
+{
+    prompt_store_take(p->prompts->store,
+                      &(struct prompt_taking){.path = p->path,
+                                              .identity = p->identity,
+                                              .model = p->instance->model->entry->id,
+                                              .chain = &c->chain,
+                                              .tokens = tokens,
+                                              .bytes = bytes,
+                                              .token_ms = costs_of(p)->token},
+                      NULL, NULL);
 }
 
 static void on_saved(int status, const char *body, size_t len, void *ctx)
@@ -301,24 +376,16 @@ static void on_saved(int status, const char *body, size_t len, void *ctx)
     p->fetch = NULL;
     if (c)
         c->saving = false;
-    if (status == 501)
-        turn_off(p, "its engine says that it cannot save its slots");
     /* Another request may have had the slot in between. */
-    if (!c || tokens <= 0 || (uint64_t)tokens != p->slot[p->at].tokens) {
+    if (c && !p->discard && tokens > 0 && (uint64_t)tokens == p->slot[p->at].tokens) {
+        p->save_failures = 0;
+        prompt_trust_note_success(p->prompts->host->state, p->identity, PROMPT_SAVE);
+        note_saved(p, c, (uint64_t)tokens, bytes);
+        take(p, c, (uint64_t)tokens, bytes);
+    } else {
         prompt_store_discard(p->prompts->store, p->path);
         if (c)
-            c->saved = c->total; /* not tried again */
-    } else {
-        note_saved(p, c, (uint64_t)tokens, bytes);
-        prompt_store_take(p->prompts->store,
-                          &(struct prompt_taking){.path = p->path,
-                                                  .identity = p->identity,
-                                                  .model = p->instance->model->entry->id,
-                                                  .chain = &c->chain,
-                                                  .tokens = (uint64_t)tokens,
-                                                  .bytes = bytes,
-                                                  .token_ms = costs_of(p)->token},
-                          NULL, NULL);
+            note_not_saved(p, c, status);
     }
     if (p->aim == AIM_RESTORE)
         lend(p);
@@ -349,7 +416,7 @@ static struct conversation *worth_saving(const struct instance_prompts *p, int a
 static void save_next(struct instance_prompts *p)
 {
     enum prompt_moment moment = p->aim == AIM_LEAVE ? PROMPT_AT_STOP : PROMPT_WHILE_RUNNING;
-    bool others_wait = p->aim == AIM_KEEP && (p->wants_leave || !TAILQ_EMPTY(&p->waiting));
+    bool others_wait = p->wants_leave || !TAILQ_EMPTY(&p->waiting);
     for (int at = p->at + 1; at < p->slots && !others_wait && !p->off; at++) {
         struct conversation *c = worth_saving(p, at, moment);
         if (c) {
@@ -363,20 +430,30 @@ static void save_next(struct instance_prompts *p)
 /* --- restoring ----------------------------------------------------------------------------------
  */
 
+/* What it may do after it could not restore a prompt is not known (llama.cpp #27068). */
+static void note_not_restored(struct instance_prompts *p, int status)
+{
+    const char *why = status ? "the engine could not restore it"
+                             : "the engine gave no answer when it was restored";
+    prompt_trust_note_failure(p->prompts->host->state, p->identity, p->instance->model->entry->id,
+                              PROMPT_RESTORE);
+    prompt_store_drop(p->prompts->store, p->number, why);
+    turn_off(p, "its engine could not restore a prompt");
+}
+
 static void on_restored(int status, const char *body, size_t len, void *ctx)
 {
     struct instance_prompts *p = ctx;
-    const struct prompt_file *f = prompt_store_get(p->prompts->store, p->number);
     int64_t tokens = status == 200 ? kind_of(p)->parse_done(body, len, ENGINE_SLOT_RESTORE) : -1;
     p->fetch = NULL;
     prompt_store_discard(p->prompts->store, p->path);
-    if (tokens > 0 && f && (uint64_t)tokens == f->tokens) {
-        prompt_costs_note_restored(costs_of(p), f->tokens, step_ms(p));
+    if (tokens > 0 && (uint64_t)tokens == p->tokens) {
+        prompt_costs_note_restored(costs_of(p), p->tokens, step_ms(p));
+        p->unlisted[p->at] = p->tokens;
         if (p->serving)
             p->serving->restored = p->serving->promised;
-    } else if (status > 0) {
-        prompt_store_drop(p->prompts->store, p->number, "the engine could not restore it");
-        turn_off(p, "its engine could not restore a prompt");
+    } else if (status >= 0) { /* else for want of our own resources */
+        note_not_restored(p, status);
     }
     finish(p);
 }
@@ -384,7 +461,9 @@ static void on_restored(int status, const char *body, size_t len, void *ctx)
 static void on_lent(int rc, void *ctx)
 {
     struct instance_prompts *p = ctx;
-    if (rc) {
+    if (rc || !p->serving) { /* nobody waits for it any more */
+        if (!rc)
+            prompt_store_discard(p->prompts->store, p->path);
         finish(p);
         return;
     }
@@ -446,6 +525,7 @@ static void lend(struct instance_prompts *p)
         return;
     }
     p->number = f->number;
+    p->tokens = f->tokens;
     name_file(p, name, sizeof name);
     set_step(p, LENDS);
     prompt_store_lend(p->prompts->store, f->number, p->path, on_lent, p);
@@ -467,14 +547,20 @@ static void restore(struct instance_prompts *p)
         lend(p);
 }
 
-static void on_patience(uv_timer_t *timer)
-{
-    struct instance_prompts *p = timer->data;
-    let_go(p->serving, false);
-}
-
 /* --- what comes next ----------------------------------------------------------------------------
  */
+
+/* An engine tells nothing of a slot that had no task, also when something was restored to it. */
+static void add_unlisted(struct instance_prompts *p)
+{
+    for (int at = 0; at < p->slots; at++) {
+        struct engine_slot *s = &p->slot[at];
+        if (s->task < 0 && !s->tokens)
+            s->tokens = p->unlisted[at];
+        else
+            p->unlisted[at] = 0;
+    }
+}
 
 static void on_list(int status, const char *body, size_t len, void *ctx)
 {
@@ -484,6 +570,7 @@ static void on_list(int status, const char *body, size_t len, void *ctx)
     p->slots = n > 0 ? n < SLOTS_MAX ? n : SLOTS_MAX : 0;
     if (status == 501 || (status == 200 && n < 0))
         turn_off(p, "its engine does not tell what its slots hold");
+    add_unlisted(p);
     p->at = -1;
     if (p->aim == AIM_RESTORE)
         restore(p);
@@ -505,19 +592,16 @@ static void begin(struct instance_prompts *p, enum aim aim)
 
 static void begin_restore(struct instance_prompts *p)
 {
-    struct prompt_request *r = TAILQ_FIRST(&p->waiting);
-    uint64_t waited = uv_now(p->prompts->host->loop) - r->since;
-    uint64_t patience = (uint64_t)r->saved_ms > waited ? (uint64_t)r->saved_ms - waited : 0;
-    p->serving = r;
-    uv_timer_start(&p->patience, on_patience, patience, 0);
+    p->serving = TAILQ_FIRST(&p->waiting);
     begin(p, AIM_RESTORE);
 }
 
 static void next(struct instance_prompts *p)
 {
-    if (p->step != IDLE || !p->instance->client)
+    if (p->step != IDLE || p->stopped || !p->instance->client)
         return;
     if (p->wants_leave) {
+        p->wants_leave = false;
         p->saved = (struct prompts_saved){0};
         begin(p, AIM_LEAVE);
     } else if (!TAILQ_EMPTY(&p->waiting)) {
@@ -540,8 +624,9 @@ static void on_identity(const char *identity, void *ctx)
         return;
     }
     p->identity = mem_strdup(identity);
-    if (state_get(p->prompts->host->state, SECTION, identity))
-        turn_off(p, NOTHING_USED);
+    if (prompt_trust_is_lost(p->prompts->host->state, identity))
+        turn_off(p, LOST);
+    tell_scheduler(p);
 }
 
 static const char *find_folder(struct instance_prompts *p, const struct engine_launch *l,
@@ -586,10 +671,13 @@ void prompts_begin(struct prompts *prompts, struct instance *i, struct strv *env
 
 void prompts_forget(struct instance *i)
 {
-    if (!i->prompts)
+    struct instance_prompts *p = i->prompts;
+    if (!p)
         return;
-    conversations_clear(&i->prompts->conversations);
-    tell_scheduler(i->prompts);
+    conversations_clear(&p->conversations);
+    memset(p->unlisted, 0, sizeof p->unlisted);
+    p->wants_keep = false; /* asking it what it holds would wake it */
+    tell_scheduler(p);
 }
 
 void prompts_save(struct instance *i)
@@ -621,9 +709,9 @@ void prompts_discard(struct instance *i)
 void prompts_stop(struct instance *i)
 {
     struct instance_prompts *p = i->prompts;
-    struct prompt_request *r;
     if (!p)
         return;
+    p->stopped = true;
     if (p->fetch)
         http_fetch_cancel(p->fetch);
     if (p->step == SAVES || p->step == RESTORES)
@@ -632,8 +720,20 @@ void prompts_stop(struct instance *i)
     p->fetch = NULL;
     p->wants_keep = p->wants_leave = false;
     set_step(p, IDLE);
-    while ((r = TAILQ_FIRST(&p->waiting)))
-        let_go(r, true);
+    let_all_go(p, true);
+}
+
+/* Its process ended by itself in the middle of it: that may be why. */
+static void note_ended_by(struct instance_prompts *p)
+{
+    struct state *state = p->prompts->host->state;
+    const char *model = p->instance->model->entry->id;
+    if (p->step == SAVES)
+        prompt_trust_note_failure(state, p->identity, model, PROMPT_SAVE);
+    if (p->step != RESTORES)
+        return;
+    prompt_trust_note_failure(state, p->identity, model, PROMPT_RESTORE);
+    prompt_store_drop(p->prompts->store, p->number, "its engine ended while it was restored");
 }
 
 static void on_patience_closed(uv_handle_t *handle)
@@ -646,6 +746,7 @@ void prompts_end(struct instance *i)
     struct instance_prompts *p = i->prompts;
     if (!p)
         return;
+    note_ended_by(p);
     prompts_stop(i);
     prompt_identity_cancel(p->finding);
     conversations_clear(&p->conversations);
@@ -700,7 +801,12 @@ bool prompts_prepare(struct prompt_request *r, struct instance *i)
 {
     struct instance_prompts *p = i->prompts;
     uint64_t common, live;
-    if (!r->chain.n || !prompts_may_restore(i) || engine_state(i->engine) == ENGINE_SLEEPING)
+    r->promised = r->restored = 0; /* by an engine that is gone */
+    if (!p)
+        return false;
+    r->order = ++p->granted;
+    if (!r->chain.n || p->stopped || !prompts_may_restore(i) ||
+        engine_state(i->engine) == ENGINE_SLEEPING)
         return false;
     const struct prompt_file *f =
         prompt_store_find(p->prompts->store, p->identity, &r->chain, &common);
@@ -711,13 +817,16 @@ bool prompts_prepare(struct prompt_request *r, struct instance *i)
         return false;
     r->promised = tokens_in_common(f, common);
     double gain = f->token_ms * (double)r->promised;
-    if (!prompt_costs_worth_restoring(costs_of(p), f->tokens, gain))
+    if (!prompt_costs_worth_restoring(costs_of(p), f->tokens, gain)) {
+        prompt_costs_doubt(costs_of(p));
         return false;
+    }
     r->saved_ms = gain;
     r->file = f->number;
     r->since = uv_now(p->prompts->host->loop);
     r->waits_for = p;
     TAILQ_INSERT_TAIL(&p->waiting, r, link);
+    arm_patience(p);
     next(p);
     return true;
 }
@@ -734,20 +843,34 @@ void prompt_request_finish(struct prompt_request *r)
     prompt_chain_finish(&r->chain);
 }
 
-/* A model of which nothing is used is left alone: see prompts.h. */
+/* Requests that came meanwhile may have taken the slot: then nothing is known. */
+static bool is_evidence(const struct instance_prompts *p, const struct prompt_request *r)
+{
+    return p->granted == r->order;
+}
+
 static void note_use(struct instance_prompts *p, const struct prompt_request *r, uint64_t cached)
 {
+    struct state *state = p->prompts->host->state;
     if (2 * cached >= r->restored) {
-        p->misses = 0;
+        prompt_trust_note_success(state, p->identity, PROMPT_RESTORE);
         prompt_store_used(p->prompts->store, r->file, r->saved_ms);
-        return;
+    } else if (is_evidence(p, r)) {
+        prompt_store_drop(p->prompts->store, r->file, "the engine used nothing of it");
+        prompt_trust_note_failure(state, p->identity, p->instance->model->entry->id,
+                                  PROMPT_RESTORE);
+        if (prompt_trust_is_lost(state, p->identity))
+            turn_off(p, LOST);
     }
-    prompt_store_drop(p->prompts->store, r->file, "the engine used nothing of it");
-    if (++p->misses < MISSES_MAX)
+}
+
+void prompts_blame(struct prompts *p, const struct prompt_request *r)
+{
+    const struct prompt_file *f = r->restored ? prompt_store_get(p->store, r->file) : NULL;
+    if (!f)
         return;
-    state_set(p->prompts->host->state, SECTION, p->identity,
-              json_pack("{s:s}", "model", p->instance->model->entry->id), REMEMBERED);
-    turn_off(p, NOTHING_USED);
+    prompt_trust_note_failure(p->host->state, f->identity, f->model, PROMPT_RESTORE);
+    prompt_store_drop(p->store, r->file, "the engine ended when it was used");
 }
 
 void prompts_note(struct prompt_request *r, struct instance *i, const struct engine_usage *usage,
@@ -757,7 +880,7 @@ void prompts_note(struct prompt_request *r, struct instance *i, const struct eng
     uint64_t prompt = known && usage->prompt_tokens > 0 ? (uint64_t)usage->prompt_tokens : 0;
     uint64_t cached = known && usage->cached_tokens > 0 ? (uint64_t)usage->cached_tokens : 0;
     uint64_t total = prompt ? prompt + (uint64_t)usage->tokens : 0;
-    if (!p || p->off || !r->chain.n)
+    if (!p || p->off || p->stopped || !r->chain.n)
         return;
     if (known && usage->prompt_ms > 0 && prompt > cached)
         prompt_costs_note_computed(costs_of(p), prompt - cached, usage->prompt_ms);
@@ -766,6 +889,7 @@ void prompts_note(struct prompt_request *r, struct instance *i, const struct eng
     if (p->off)
         return;
     struct conversation *c = conversations_note(&p->conversations, &r->chain, prompt, total);
+    c->order = r->order;
     if (r->restored > c->saved)
         c->saved = r->restored;
     if (p->identity && c->total && is_worth_saving(p, c, c->total, PROMPT_WHILE_RUNNING))

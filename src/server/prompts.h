@@ -11,8 +11,8 @@
  *     the engine is to stop  prompts_save(): what is in its slots and worth it, then prompts_saved()
  *
  * One request to an engine at a time. Whatever fails, or takes longer than what it gains, is given up: the request
- * goes on as if nothing was saved. A model whose engines use nothing of what was restored, twice, is left alone until its
- * identity changes (prompt_identity.h), as with another build.
+ * goes on as if nothing was saved. A model whose engines use nothing of what was restored, or end by it, is left alone until
+ * its identity changes (prompt_trust.h).
  */
 #ifndef HOSTLER_SERVER_PROMPTS_H
 #define HOSTLER_SERVER_PROMPTS_H
@@ -40,6 +40,7 @@ struct prompt_request {
     double saved_ms;           /* what computing them would have taken, in ms */
     uint64_t file;             /* of these, its number in the store */
     uint64_t since;            /* uv_now() when it began to wait */
+    uint64_t order;            /* of its engine's requests */
     struct instance_prompts *waits_for; /* while it waits; NULL */
     /* It may be sent now. `gone`: its engine is not there any more. */
     void (*ready)(struct prompt_request *r, bool gone);
@@ -99,6 +100,8 @@ void prompts_cancel(struct prompt_request *r);
 /* Its answer has ended, `known`: `usage` says what it took. Takes r->chain. The instance has its client still. */
 void prompts_note(struct prompt_request *r, struct instance *i, const struct engine_usage *usage,
                   bool known);
+/* Its engine ended by itself before it had answered: what was restored for it may be why. */
+void prompts_blame(struct prompts *p, const struct prompt_request *r);
 void prompt_request_finish(struct prompt_request *r);
 
 #endif

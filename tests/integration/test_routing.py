@@ -30,7 +30,7 @@ def fake(module_hostler, tmp_path_factory):
     model finds an engine that fails."""
     folder = fake_models(tmp_path_factory.mktemp("routing") / "models", a={}, decoy={
         "exit_at_load": 3}, **{UMLAUT: {}})
-    return module_hostler("--models-dir", folder, engine=FAKE_ENGINE)
+    return module_hostler("--models-dir", folder, "--prompt-cache", "off", engine=FAKE_ENGINE)
 
 
 def filler(megabytes):
