@@ -69,6 +69,8 @@ api_handler api_models_hold, api_models_release, api_models_pin, api_models_unpi
 /* requests.c, show.c, estimate.c, logs.c. Requests: O(those asked for), at most 1,000 and those that go on; logs:
  * O(what is kept); show and estimate: O(instances). */
 api_handler api_requests, api_show, api_estimate, api_logs;
+/* prompt_cache.c. O(saved prompts), at most 10,000, some 10 ns each; the list in slices. Files are removed in the pool. */
+api_handler api_cache_list, api_cache_clear;
 /* inference.c: passes the request on to the engine of the model that it names. `route`: by which of the
  * kinds' routes it came. */
 void api_inference(struct api *api, struct http_exchange *x, const struct caller *caller,

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/encode.h"
 #include "api/model_json.h"
+#include "api/prompt_cache.h"
 #include "api/reply.h"
 #include "base/container_of.h"
 #include "base/log.h"
@@ -167,6 +168,9 @@ static json_t *unloaded(const struct model *m)
     json_object_set_new(data, "exit_code", json_integer(outcome_exit_code(&m->outcome)));
     if (reason)
         json_object_set_new(data, "reason", json_string(reason));
+    json_t *saved = prompt_cache_saved(&m->outcome.saved);
+    if (saved)
+        json_object_set_new(data, "saved", saved);
     return with_cause(data, m->outcome.reason == OUTCOME_NO_ROOM ? m->outcome.failure
                                                                  : m->outcome.stop_cause);
 }

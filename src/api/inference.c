@@ -93,15 +93,20 @@ static void end_record(struct inference *i)
                     i->request.passive && e->status == 200 && !i->request.loaded);
 }
 
+static void record_restored(struct inference *i)
+{
+    i->record->restored = i->prompt.restored;
+    i->record->saved_ms = i->prompt.restored ? i->prompt.saved_ms : 0;
+}
+
 /* Before the lease is given back, which may stop the engine. */
 static void note_prompt(struct inference *i)
 {
     if (i->phase != RELAYED || !i->prompt.chain.n)
         return;
     usage_end(&i->record->usage);
-    i->record->restored = i->prompt.restored;
-    i->record->saved_ms = i->prompt.restored ? i->prompt.saved_ms : 0;
     prompts_note(&i->prompt, i->request.instance, &i->record->usage.said, i->record->usage.known);
+    record_restored(i); /* less, if the engine used nothing of it */
 }
 
 static void inference_free(struct inference *i)
@@ -429,6 +434,7 @@ static void begin_relay(struct inference *i)
 {
     const struct host_request *r = &i->request;
     i->phase = RELAYED;
+    record_restored(i);
     write_fields(i);
     i->sent_at = uv_now(host_loop(i->api->host));
     i->relay.begins = on_begins;

@@ -63,6 +63,8 @@ static json_t *record_json(const struct request_record *e, uint64_t now)
     json_object_set_new(o, "loaded", json_boolean(e->loaded));
     json_object_set_new(o, "unread", json_boolean(e->unread));
     add_tokens(o, e);
+    json_object_set_new(o, "restored_tokens", json_integer((json_int_t)e->restored));
+    json_object_set_new(o, "saved_ms", json_integer((json_int_t)e->saved_ms));
     return o;
 }
 

@@ -66,6 +66,8 @@ static const struct route own_routes[] = {
     {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
     {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0, NULL},
+    {"GET", "/hostler/v1/cache", api_cache_list, RIGHT_STATUS, RESERVE, NULL},
+    {"DELETE", "/hostler/v1/cache", api_cache_clear, RIGHT_UNLOAD, RESERVE | LEAN, NULL},
 
     {"GET", "/v1/stream", api_stream_get, RIGHT_RESUME, ROUTER, NULL},
     {"DELETE", "/v1/stream", api_stream_delete, RIGHT_RESUME, ROUTER, NULL},

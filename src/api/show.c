@@ -8,6 +8,7 @@
 #include "api/fresh.h"
 #include "api/lookup.h"
 #include "api/model_json.h"
+#include "api/prompt_cache.h"
 #include "api/reply.h"
 #include "base/memory.h"
 
@@ -154,8 +155,9 @@ static json_t *last_exit(const struct model *m)
     const char *reason = outcome_reason_name(m->outcome.reason);
     if (!reason)
         return json_null();
-    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o}", "reason", reason, "exit_code",
-                     outcome_exit_code(&m->outcome), "signal", m->outcome.exit.signal, "cause",
+    return json_pack("{s:s, s:i, s:i, s:o*, s:o, s:o, s:o}", "reason", reason, "exit_code",
+                     outcome_exit_code(&m->outcome), "signal", m->outcome.exit.signal, "saved",
+                     prompt_cache_saved(&m->outcome.saved), "cause",
                      reply_string_or_null(m->outcome.stop_cause), "message",
                      reply_string_or_null(m->outcome.failure), "log",
                      reply_string_or_null(m->outcome.log));
@@ -192,6 +194,7 @@ static void answer_show(struct api *api, struct http_exchange *x)
     json_object_set_new(
         o, "loaded_by",
         reply_string_or_null(model_engine(m) ? model_instance(m)->loaded_by : NULL));
+    json_object_set_new(o, "prompt_cache", prompt_cache_of_model(m));
     json_object_set_new(o, "last_exit", last_exit(m));
     json_object_set_new(o, "recent", changes(m));
     reply_json(x, 200, o);

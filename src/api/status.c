@@ -9,6 +9,7 @@
 #include "api/encode.h"
 #include "api/fresh.h"
 #include "api/model_json.h"
+#include "api/prompt_cache.h"
 #include "api/reply.h"
 #include "api/slices.h"
 #include "api/request_log.h"
@@ -287,6 +288,7 @@ static void answer_status(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "problem", reply_string_or_null(problem));
     json_object_set_new(o, "log", log_of(c));
     json_object_set_new(o, "state", state_of_host(api->host));
+    json_object_set_new(o, "prompt_cache", prompt_cache_status(api->host));
     json_object_set_new(o, "engines", engines_of(api));
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "recent", recent_of(api->host));

@@ -10,6 +10,7 @@
 #include "api/body.h"
 #include "api/encode.h"
 #include "api/lookup.h"
+#include "api/prompt_cache.h"
 #include "api/reply.h"
 #include "api/slices.h"
 #include "base/duration.h"
@@ -33,6 +34,8 @@ struct order {
     bool hold;
     uint64_t hold_ms; /* 0: until released */
     bool dry_run;
+    bool forgets_all;   /* with options.forget: of all models, */
+    json_t *remembered; /* but for these, a list of names, borrowed; NULL */
 };
 
 /* `hold`: false, true, or how long. */
@@ -66,7 +69,8 @@ static int get_order(struct http_exchange *x, json_t *body, struct order *order)
     int drain = body_get_time(x, body, "drain", &o->drain_ms);
     o->has_drain = drain > 0;
     if (drain < 0 || get_hold(x, body, order) || body_get_bool(x, body, "force", &o->force) ||
-        body_get_bool(x, body, "dry_run", &order->dry_run))
+        body_get_bool(x, body, "dry_run", &order->dry_run) ||
+        body_get_bool(x, body, "forget", &o->forget))
         return -1;
     /* For clients that can only change the URL. */
     o->force |= query_says(x, "force");
@@ -114,6 +118,9 @@ static json_t *result(const struct unload_target *t, const struct memory_figures
     json_object_set_new(o, "drained_ms", json_integer((json_int_t)t->drained_ms));
     json_object_set_new(o, "stopped_ms", json_integer((json_int_t)t->stopped_ms));
     json_object_set_new(o, "freed", use(&t->freed, names));
+    json_t *saved = prompt_cache_saved(&t->saved);
+    if (saved)
+        json_object_set_new(o, "saved", saved);
     return o;
 }
 
@@ -143,6 +150,9 @@ static int end_report(void *ctx, struct buf *out, bool first)
         o, "memory",
         json_pack("{s:o, s:o}", "before", figures(&u->before), "after", figures(&u->after)));
     json_object_set_new(o, "held", json_boolean(u->held));
+    if (u->forgot)
+        json_object_set_new(o, "forgotten",
+                            prompt_cache_forgotten(u->forgotten_files, u->forgotten_bytes));
     json_object_set_new(o, "elapsed_ms", json_integer((json_int_t)u->elapsed_ms));
     struct buf text;
     buf_init(&text, BUF_UNBOUNDED);
@@ -184,6 +194,11 @@ static void reply_report(struct api *api, struct http_exchange *x, int status, s
 struct waiter {
     struct api *api;
     struct http_exchange *x;
+    /* When engines are gone, saved prompts are removed: */
+    bool forgets, forgets_all;
+    json_t *remembered;             /* NULL */
+    struct unload *u;               /* meanwhile, */
+    void (*done)(struct waiter *w); /* and what is then called */
 };
 
 static void on_client_gone(struct http_exchange *x, void *ctx)
@@ -205,22 +220,128 @@ static void on_make_way(struct http_exchange *x, void *ctx)
 static const struct http_exchange_events waiter_events = {.gone = on_client_gone,
                                                           .make_way = on_make_way};
 
+static struct waiter *waiter_create(struct api *api, struct http_exchange *x,
+                                    const struct order *order)
+{
+    struct waiter *w = mem_zalloc(sizeof *w);
+    *w = (struct waiter){.api = api,
+                         .x = x,
+                         .forgets = order->options.forget,
+                         .forgets_all = order->forgets_all,
+                         .remembered = json_incref(order->remembered)};
+    return w;
+}
+
+static void waiter_free(struct waiter *w)
+{
+    json_decref(w->remembered);
+    free(w);
+}
+
 static void report_to(struct waiter *w, int status, struct unload *u)
 {
     if (w->x)
         reply_report(w->api, w->x, status, u);
     else
         unload_destroy(u);
-    free(w);
+    waiter_free(w);
+}
+
+static struct model_set *models_named(struct api *api, json_t *list);
+
+/* --- removing saved prompts ---------------------------------------------------------------------
+ */
+
+/* Which models' prompts are meant. */
+struct scope {
+    struct api *api;
+    struct model_set *models; /* those, */
+    bool is_all_but;          /* or all but those */
+};
+
+static bool is_out_of_scope(const char *model, void *ctx)
+{
+    const struct scope *s = ctx;
+    const struct model *m = host_find(s->api->host, model);
+    return (m && model_set_find(s->models, m, NULL)) == s->is_all_but;
+}
+
+/* Good in this turn: models may go. */
+static struct scope scope_of(const struct waiter *w, const struct unload *u)
+{
+    struct scope s = {.api = w->api, .is_all_but = w->forgets_all};
+    if (w->forgets_all) {
+        s.models = models_named(w->api, w->remembered);
+        return s;
+    }
+    for (size_t i = 0; i < u->n; i++) {
+        const struct model *m = host_find(w->api->host, u->targets[i].id);
+        if (m)
+            model_set_add(&s.models, m, i);
+    }
+    return s;
+}
+
+static void on_forgotten(const struct forgotten *result, void *ctx)
+{
+    struct waiter *w = ctx;
+    w->u->forgotten_files = result->files;
+    w->u->forgotten_bytes = result->bytes;
+    w->done(w);
+}
+
+/* Then calls `done`. A model that is busy and stays loaded loses what was saved of it, too. */
+static void forget_prompts(struct waiter *w, struct unload *u, void (*done)(struct waiter *w))
+{
+    w->u = u;
+    w->done = done;
+    u->forgot = w->forgets;
+    if (!w->forgets) {
+        done(w);
+        return;
+    }
+    struct forget *f = forget_begin(w->api->host);
+    struct scope s = scope_of(w, u);
+    if (s.is_all_but && !s.models)
+        forget_model(f, NULL);
+    else
+        forget_others(f, is_out_of_scope, &s);
+    for (size_t i = 0; i < u->n; i++) /* what its engine saved last may be on its way */
+        if (u->targets[i].result == UNLOAD_UNLOADED || u->targets[i].result == UNLOAD_BUSY)
+            forget_model(f, u->targets[i].id);
+    model_set_finish(&s.models);
+    forget_end(f, on_forgotten, w);
+}
+
+/* The same, counted only. */
+static void count_prompts(const struct waiter *w, struct unload *u)
+{
+    u->forgot = w->forgets;
+    if (!w->forgets)
+        return;
+    struct scope s = scope_of(w, u);
+    struct forgotten sum = prompt_cache_count(w->api->host, is_out_of_scope, &s);
+    u->forgotten_files = sum.files;
+    u->forgotten_bytes = sum.bytes;
+    model_set_finish(&s.models);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ */
+
+static void report_all(struct waiter *w)
+{
+    report_to(w, unload_left_something(w->u) ? 409 : 200, w->u);
 }
 
 static void on_done(struct unload *u, void *ctx)
 {
-    report_to(ctx, unload_left_something(u) ? 409 : 200, u);
+    forget_prompts(ctx, u, report_all);
 }
 
 static void on_previewed(struct unload *u, void *ctx)
 {
+    count_prompts(ctx, u);
     report_to(ctx, 200, u);
 }
 
@@ -229,8 +350,7 @@ static void run(struct api *api, struct http_exchange *x, struct unload *u,
                 const struct order *order)
 {
     u->held = order->hold;
-    struct waiter *w = mem_zalloc(sizeof *w);
-    *w = (struct waiter){.api = api, .x = x};
+    struct waiter *w = waiter_create(api, x, order);
     if (x)
         http_exchange_take(x, &waiter_events, w);
     if (order->dry_run)
@@ -266,7 +386,6 @@ static void record_hold(struct model *m, void *ctx)
     intent_record_hold(m, held->hold);
 }
 
-static struct model_set *models_named(struct api *api, json_t *list);
 static struct unload *unload_in_service(struct api *api, json_t *except);
 static struct unload *unload_named(struct api *api, json_t *names);
 
@@ -295,6 +414,7 @@ static void hold_and_unload(struct api *api, struct http_exchange *x, const stru
                                  .excepted = excepted,
                                  .names = json_incref(names),
                                  .except = json_incref(except)};
+    held->order.remembered = held->except;
     const struct slices_work work = {begin_hold, intent_perform_holds, record_hold, on_held, held};
     slices_for_each(api, x, names, &work);
     model_set_finish(&excepted); /* `held` may be freed by now */
@@ -345,8 +465,8 @@ static struct unload *unload_in_service(struct api *api, json_t *except)
 static void unload_all(struct api *api, struct http_exchange *x, const struct caller *caller,
                        json_t *body)
 {
-    static const char *const known[] = {"drain",  "force",   "hold", "except",
-                                        "reason", "dry_run", NULL};
+    static const char *const known[] = {"drain",  "force",   "hold",   "except",
+                                        "reason", "dry_run", "forget", NULL};
     struct order order;
     json_t *except = json_object_get(body, "except");
     if (body_check_members(x, body, known) || get_order(x, body, &order) ||
@@ -354,6 +474,8 @@ static void unload_all(struct api *api, struct http_exchange *x, const struct ca
         return;
     char *by = caller_describe(caller);
     order.options.by = by;
+    order.forgets_all = true;
+    order.remembered = except;
     if (order.hold && !order.dry_run)
         hold_and_unload(api, x, &order, NULL, except);
     else
@@ -386,8 +508,8 @@ static struct unload *unload_named(struct api *api, json_t *names)
 static void unload_several(struct api *api, struct http_exchange *x, const struct caller *caller,
                            json_t *body, json_t *models)
 {
-    static const char *const known[] = {"models", "drain",   "force", "hold",
-                                        "reason", "dry_run", NULL};
+    static const char *const known[] = {"models", "drain",   "force",  "hold",
+                                        "reason", "dry_run", "forget", NULL};
     struct order order;
     if (body_check_members(x, body, known) || get_order(x, body, &order))
         return;
@@ -420,18 +542,22 @@ static void refuse_busy(struct http_exchange *x, const struct unload_target *t)
 }
 
 /* The engine's memory is back, or it stays. */
-static void on_one_done(struct unload *u, void *ctx)
+static void answer_one(struct waiter *w)
 {
-    struct waiter *w = ctx;
-    const struct unload_target *t = &u->targets[0];
+    const struct unload_target *t = &w->u->targets[0];
     if (w->x && t->result == UNLOAD_BUSY)
         refuse_busy(w->x, t);
     else if (w->x && t->result == UNLOAD_FAILED)
         reply_error(w->x, 500, "the engine of model '%s' does not end: see the log", t->id);
     else if (w->x)
         reply_success(w->x);
-    unload_destroy(u);
-    free(w);
+    unload_destroy(w->u);
+    waiter_free(w);
+}
+
+static void on_one_done(struct unload *u, void *ctx)
+{
+    forget_prompts(ctx, u, answer_one);
 }
 
 static void start_one(struct api *api, struct http_exchange *x, struct model *m,
@@ -450,8 +576,7 @@ static void start_one(struct api *api, struct http_exchange *x, struct model *m,
         intent_perform_holds(api->host);
         hold_order_release(hold);
     }
-    struct waiter *w = mem_zalloc(sizeof *w);
-    *w = (struct waiter){.api = api, .x = x};
+    struct waiter *w = waiter_create(api, x, order);
     struct unload_options options = order->options;
     options.patience_ms = ONE_PATIENCE_MS;
     http_exchange_take(x, &waiter_events, w);
@@ -462,8 +587,8 @@ static void start_one(struct api *api, struct http_exchange *x, struct model *m,
 static void unload_one(struct api *api, struct http_exchange *x, const struct caller *caller,
                        json_t *body)
 {
-    static const char *const known[] = {"model",  "drain",   "force", "hold",
-                                        "reason", "dry_run", NULL};
+    static const char *const known[] = {"model",  "drain",   "force",  "hold",
+                                        "reason", "dry_run", "forget", NULL};
     struct order order;
     const char *name = json_string_value(json_object_get(body, "model"));
     if (json_object_get(body, "models")) {
@@ -487,7 +612,7 @@ static void unload_one(struct api *api, struct http_exchange *x, const struct ca
         reply_error(x, 400, "model is not found");
         return;
     }
-    if (!is_in_service(m) && !order.hold) {
+    if (!is_in_service(m) && !order.hold && !order.options.forget) {
         reply_error(x, 400, "model is not running");
         return;
     }

@@ -82,6 +82,7 @@ int cli_estimate(struct cli *cli, int argc, char **argv);
 int cli_requests(struct cli *cli, int argc, char **argv);
 int cli_events(struct cli *cli, int argc, char **argv);
 int cli_logs(struct cli *cli, int argc, char **argv);
+int cli_cache(struct cli *cli, int argc, char **argv);
 int cli_pin(struct cli *cli, int argc, char **argv);
 int cli_unpin(struct cli *cli, int argc, char **argv);
 int cli_top(struct cli *cli, int argc, char **argv);

@@ -35,6 +35,8 @@ static const struct cli_option unload_options[] = {
     {"--hold", CLI_OPTIONAL, "TIME", NULL, NULL,
      "requests do not load it until it is released, or for TIME", false},
     {"--reason", CLI_VALUE, "TEXT", NULL, NULL, "a text for the log and the hold", false},
+    {"--forget", CLI_SWITCH, NULL, NULL, NULL,
+     "do not save their prompts, and remove those that are saved", false},
     {"--timeout", CLI_VALUE, "TIME", "30s; on hostler as long as it takes", NULL,
      "wait no longer for engines to end; 0: without a limit", false},
     {"--dry-run", CLI_SWITCH, NULL, NULL, NULL, "print what would be done, and do nothing", false},
@@ -141,8 +143,8 @@ const struct cli_command cli_commands[] = {
     {"unload", cli_unload, "MODEL... | --all", "Unloads models and prints the memory freed",
      "Requests in flight are finished first. Works on a stock llama.cpp router,\n"
      "llama-swap and Ollama, too: the first two cut requests off, and --drain,\n"
-     "--force, --hold and --reason are refused there. A model that is loaded again\n"
-     "at once counts as failed; hostler names the request that loaded it.",
+     "--force, --hold, --reason and --forget are refused there. A model that is loaded\n"
+     "again at once counts as failed; hostler names the request that loaded it.",
      unload_options, 0, CLI_MANY, NULL, false},
     {"hold", cli_hold, "MODEL... | --all", "Keeps models from loading",
      "What is loaded stays loaded: `hostler unload --hold` does both. A hold ends\n"
@@ -177,6 +179,12 @@ const struct cli_command cli_commands[] = {
      "With MODEL its engine's output and the server's lines about it. The time is\n"
      "local, and with --json as the server writes it, in UTC.",
      logs_options, 0, 1, NULL, false},
+    {"cache", cli_cache, "[list|clear] [MODEL...]",
+     "Lists or removes saved prompts, which models need not compute again",
+     "The prompts of conversations are saved when their engine stops, and restored\n"
+     "when one of them goes on. `hostler cache clear` removes them all, with MODEL\n"
+     "those of that model; a loaded model keeps what it has in memory.",
+     json_options, 0, CLI_MANY, NULL, false},
     {"pin", cli_pin, "MODEL...", "Keeps models from being evicted",
      "Overrides the preset and outlasts a restart. An operator can still unload them.",
      json_options, 1, CLI_MANY, "which model?", false},

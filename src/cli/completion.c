@@ -16,6 +16,12 @@ static bool takes_models(const struct cli_command *c)
     return strstr(c->operands, "MODEL") != NULL;
 }
 
+/* What its first operand may be besides; NULL. */
+static const char *actions_of(const struct cli_command *c)
+{
+    return strcmp(c->name, "cache") == 0 ? "list clear" : NULL;
+}
+
 static bool takes_value(const struct cli_option *o)
 {
     return o->value == CLI_VALUE || o->value == CLI_REPEATED;
@@ -57,9 +63,14 @@ static void bash_option(const struct cli_option *o)
 
 static void bash_options(const struct cli_command *c)
 {
+    const char *actions = actions_of(c);
     printf("    %s) words='", c->name);
     for_options(c, bash_option);
-    printf("'; models=%d ;;\n", takes_models(c));
+    printf("%s'; ", actions ? actions : "");
+    if (actions)
+        printf("[[ $action ]] && models=1 ;;\n");
+    else
+        printf("models=%d ;;\n", takes_models(c));
 }
 
 /* The options whose value is of that kind, each once a table. */
@@ -95,7 +106,7 @@ static void print_command_names(void)
 static const char bash_head[] =
     "# bash completion for hostler\n"
     "_hostler() {\n"
-    "  local cur='' prev='' command='' words='' models=0 url=() i w options=1 name quoted prefix\n"
+    "  local cur='' prev='' command='' action='' words='' models=0 url=() i w options=1 name quoted prefix\n"
     "  local joined=()\n"
     "  for ((i = 0; i <= COMP_CWORD; i++)); do\n"
     "    w=${COMP_WORDS[i]}\n"
@@ -114,7 +125,7 @@ static const char bash_head[] =
     "    --url | --api-key) url+=(\"$w\" \"${joined[i + 1]}\"); ((i++)) ;;\n"
     "    --url=* | --api-key=*) url+=(\"$w\") ;;\n"
     "    -*) ;;\n"
-    "    *) [[ $command ]] || command=$w ;;\n"
+    "    *) if [[ $command ]]; then action=$w; else command=$w; fi ;;\n"
     "    esac\n"
     "  done\n"
     "  ((${#joined[@]} > 2)) && prev=${joined[-2]}\n"
@@ -213,6 +224,8 @@ static void zsh_command(const struct cli_command *c)
 {
     printf("      %s)\n        _arguments -S", c->name);
     for_options(c, zsh_option);
+    if (actions_of(c))
+        printf(" \\\n        '1:action:(%s)'", actions_of(c));
     if (takes_models(c))
         printf(" \\\n        '*:model:_hostler_models'");
     else if (strcmp(c->name, "completion") == 0)
@@ -306,6 +319,8 @@ static void fish_command(const struct cli_command *c)
     for (const struct cli_option *o = c->options; o && o->name; o++)
         if (!o->hidden)
             fish_option(o, condition);
+    if (actions_of(c))
+        printf("complete -c hostler%s -a '%s'\n", condition, actions_of(c));
     if (takes_models(c))
         printf("complete -c hostler%s -a '(__hostler_models)'\n", condition);
     else if (strcmp(c->name, "completion") == 0)

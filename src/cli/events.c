@@ -13,6 +13,7 @@
 #include "cli/peer/sse.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_hold.h"
+#include "cli/terminal/format_prompts.h"
 #include "cli/terminal/format_time.h"
 
 struct follower {
@@ -54,8 +55,10 @@ static char *details(const char *what, json_t *data)
 static char *describe(const char *what, json_t *data)
 {
     const char *why = without(cli_json_text_or(data, "cause", NULL), what);
-    char *more = details(what, data);
-    char *text = mem_printf("%s%s%s%s", what, more, why ? "  " : "", why ? why : "");
+    char *more = details(what, data), *saved = format_prompts_saved(json_object_get(data, "saved"));
+    char *text = mem_printf("%s%s%s%s%s%s", what, more, why ? "  " : "", why ? why : "",
+                            *saved ? "; saved " : "", saved);
+    free(saved);
     free(more);
     return text;
 }

@@ -13,6 +13,7 @@
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_hold.h"
 #include "cli/terminal/format_model.h"
+#include "cli/terminal/format_prompts.h"
 #include "cli/terminal/table.h"
 
 static const struct table_column columns[] = {
@@ -72,6 +73,10 @@ static void print_below(const struct cli *cli, json_t *status)
     print_queue(json_object_get(status, "queue"));
     json_array_foreach (json_object_get(status, "holds"), i, hold)
         format_hold_print(cli, hold);
+    char *prompts = format_prompts_total(json_object_get(status, "prompt_cache"));
+    if (*prompts)
+        cli_print("saved prompts: %s", prompts);
+    free(prompts);
     json_object_foreach (json_object_get(status, "memory"), device, figures) {
         char free_now[FORMAT_SIZE], total[FORMAT_SIZE];
         json_int_t available = cli_json_integer(figures, "available");

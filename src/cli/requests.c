@@ -10,15 +10,17 @@
 #include "cli/peer/router.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_model.h"
+#include "cli/terminal/format_prompts.h"
 #include "cli/terminal/format_time.h"
 #include "cli/terminal/table.h"
 
 static const struct table_column columns[] = {
-    {"WHEN", TABLE_LEFT, TABLE_WHOLE},    {"MODEL", TABLE_LEFT, TABLE_LAST},
-    {"STATE", TABLE_LEFT, TABLE_WHOLE},   {"WAITED", TABLE_RIGHT, TABLE_WHOLE},
-    {"TOOK", TABLE_RIGHT, TABLE_WHOLE},   {"TOKENS", TABLE_RIGHT, TABLE_SPARE},
-    {"TOK/S", TABLE_RIGHT, TABLE_SPARE},  {"LOADED IT", TABLE_LEFT, TABLE_LATE},
-    {"REQUEST", TABLE_LEFT, TABLE_FIRST}, {"FROM", TABLE_LEFT, TABLE_FIRST},
+    {"WHEN", TABLE_LEFT, TABLE_WHOLE},   {"MODEL", TABLE_LEFT, TABLE_LAST},
+    {"STATE", TABLE_LEFT, TABLE_WHOLE},  {"WAITED", TABLE_RIGHT, TABLE_WHOLE},
+    {"TOOK", TABLE_RIGHT, TABLE_WHOLE},  {"TOKENS", TABLE_RIGHT, TABLE_SPARE},
+    {"TOK/S", TABLE_RIGHT, TABLE_SPARE}, {"LOADED IT", TABLE_LEFT, TABLE_LATE},
+    {"PROMPT", TABLE_LEFT, TABLE_SPARE}, {"REQUEST", TABLE_LEFT, TABLE_FIRST},
+    {"FROM", TABLE_LEFT, TABLE_FIRST},
 };
 
 static void time_cell(struct table *t, json_t *ms)
@@ -83,6 +85,9 @@ static void add_request(struct table *t, json_t *r)
     number_cell(t, json_object_get(r, "tokens"));
     number_cell(t, json_object_get(r, "tokens_per_second"));
     table_styled(t, TABLE_BUSY, cli_json_true(r, "loaded") ? "yes" : NULL);
+    char *restored = format_prompts_restored(r);
+    table_cell(t, restored);
+    free(restored);
     table_cell(t, cli_json_text_or(r, "request", NULL));
     from_cell(t, r);
 }

@@ -12,6 +12,7 @@
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_hold.h"
 #include "cli/terminal/format_model.h"
+#include "cli/terminal/format_prompts.h"
 #include "cli/terminal/format_time.h"
 
 #define TITLE 13 /* columns */
@@ -169,15 +170,30 @@ static void print_rules(const struct cli *cli, json_t *m)
     free(hold);
 }
 
+/* What is saved, then why no more is, then what it takes. */
+static void print_prompts(const struct cli *cli, json_t *p)
+{
+    char *of[] = {format_prompts_of_model(p), format_prompts_off(p), format_prompts_costs(p)};
+    const char *title = "prompts";
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        line(cli, title, of[i]);
+        title = *of[i] ? "" : title;
+        free(of[i]);
+    }
+}
+
 static void print_last_exit(const struct cli *cli, json_t *e)
 {
     const char *reason = cli_json_text_or(e, "reason", NULL),
                *cause = cli_json_text_or(e, "cause", NULL);
     if (!reason)
         return;
-    char *text = mem_printf("%s%s%s", reason, cause ? ": " : "", cause ? cause : "");
+    char *saved = format_prompts_saved(json_object_get(e, "saved"));
+    char *text = mem_printf("%s%s%s%s%s", reason, cause ? ": " : "", cause ? cause : "",
+                            *saved ? "; saved " : "", saved);
     line(cli, "last end", text);
     free(text);
+    free(saved);
     char *lines = cli_json_failure(e), *at;
     for (char *rest = lines; rest && (at = strsep(&rest, "\n"));)
         line(cli, "", at);
@@ -212,6 +228,7 @@ static void print_model(const struct cli *cli, json_t *m)
     print_footprints(cli, json_object_get(m, "footprint"));
     print_values(cli, "arguments", json_object_get(m, "arguments"), "option", "");
     print_values(cli, "environment", json_object_get(m, "environment"), "name", "not shown");
+    print_prompts(cli, json_object_get(m, "prompt_cache"));
     print_last_exit(cli, json_object_get(m, "last_exit"));
     print_changes(cli, json_object_get(m, "recent"));
 }

@@ -44,8 +44,10 @@ struct conversation *conversations_note(struct conversations *c, struct prompt_c
         if (!is_same_conversation(old, chain))
             continue;
         /* What the store has of it is this one's beginning, up to the end of the shorter prompt. */
-        if (old->saved > one->saved)
+        if (old->saved > one->saved) {
             one->saved = old->saved;
+            one->bytes = old->bytes;
+        }
         conversation_free(c, old);
     }
     if (total && one->saved > total)

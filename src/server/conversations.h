@@ -26,6 +26,7 @@ struct conversation {
         total;      /* tokens of the prompt, and with those of the answer; total 0: not known */
     uint64_t order; /* of its last request among the engine's: a later one is greater */
     uint64_t saved; /* of its tokens, those that the store has */
+    uint64_t bytes; /* of the file that has them; 0: there is none */
     bool saving;    /* they are on their way there */
     TAILQ_ENTRY(conversation) link;
 };

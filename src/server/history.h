@@ -11,7 +11,7 @@ struct history_entry {
     double at; /* Unix time, seconds */
     char *model;
     const char
-        *event; /* static: `load`, `ready`, `stop`, `end`, `failed`, `hold`, `release`, `pin`,
+        *event; /* static: `load`, `ready`, `saved`, `stop`, `end`, `failed`, `hold`, `release`, `pin`,
                           `unpin` */
     char *why;  /* one line; NULL */
 };

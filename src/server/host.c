@@ -344,7 +344,11 @@ static int open_prompts(struct host *h, struct error *err)
     if (!rc || c->prompt_cache_given)
         return rc;
     log_warn("%s. No prompts are saved", err->text);
-    return prompts_open(&h->prompts, h, NULL, 0, err);
+    struct error none;
+    rc = prompts_open(&h->prompts, h, NULL, 0, &none);
+    if (!rc)
+        prompts_set_problem(h->prompts, err->text);
+    return rc;
 }
 
 int host_create(struct host **out, uv_loop_t *loop, const struct config *config, struct error *err)

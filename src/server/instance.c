@@ -2,6 +2,7 @@
 /* Engines of models: what the scheduler's actions do to them, and what they report. */
 #include "server/instance.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,6 +301,7 @@ static void end(struct instance *i, const struct engine_exit *how)
         mem_replace(&m->intent.load_by, "another try, with all available memory");
     struct http_client *client = i->client;
     pulse_end(i);
+    m->outcome.saved = prompts_saved_of(i);
     i->client = NULL;
     i->engine = NULL;
     host->engines--;
@@ -427,6 +429,7 @@ static void take_cause(struct instance *i, const struct host_request *cause)
     mem_replace(&m->outcome.stop_cause, NULL);
     mem_replace(&m->intent.load_by, NULL);
     m->outcome.reason = OUTCOME_NONE;
+    m->outcome.saved = (struct prompts_saved){0};
     outcome_set_failure(&m->outcome, NULL, NULL);
 }
 
@@ -551,6 +554,18 @@ void instance_save(struct instance *i, const struct sched_action *action)
     prompts_save(i);
 }
 
+/* What is kept of its conversations goes into the history. */
+static void record_saved(struct instance *i)
+{
+    struct prompts_saved s = prompts_saved_of(i);
+    char text[96];
+    if (!s.conversations)
+        return;
+    snprintf(text, sizeof text, "%u conversation%s, %" PRIu64 " tokens, %.1f MiB", s.conversations,
+             s.conversations == 1 ? "" : "s", s.tokens, (double)s.bytes / (1 << 20));
+    host_record(i->model, "saved", text);
+}
+
 void instance_stop(struct instance *i, const struct sched_action *action)
 {
     struct model *m = i->model;
@@ -560,6 +575,7 @@ void instance_stop(struct instance *i, const struct sched_action *action)
     m->outcome.stop_cause = why_stopped(i, action);
     log_info("model %s is being stopped: %s%s", m->entry->id, m->outcome.stop_cause,
              action->force ? ", by force" : "");
+    record_saved(i);
     host_record(m, "stop", m->outcome.stop_cause);
     /* While connections stand, a llama-server may be slow to end, or hang (docs/engine.md). */
     pulse_end(i);

@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "sched/sched.h"
+#include "server/prompts.h"
 
 /* Why a model is not loaded (any more); the names are `status.reason` in the API. */
 enum outcome_reason {
@@ -32,6 +33,7 @@ struct outcome {
     char *log;     /* the engine's last lines then, which may name paths; NULL */
     char *
         put_off; /* why the last start could not be made for want of hostler's own resources; NULL */
+    struct prompts_saved saved; /* what is kept of the last engine's conversations */
     char *stop_cause; /* why the last engine is being or was stopped, for a person; NULL */
 };
 

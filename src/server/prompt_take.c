@@ -147,8 +147,12 @@ static void begin_taking(struct pool_job *job)
 static int add(struct prompt_store *s, struct prompt_file *f)
 {
     struct prompt_file *old;
-    while ((old = prompt_index_superseded(&s->index, f)))
+    while ((old = prompt_index_superseded(&s->index, f))) {
+        f->hits += old->hits; /* of the same conversation */
+        f->saved_ms += old->saved_ms;
+        s->uses_changed |= old->hits > 0;
         prompt_store_remove(s, old);
+    }
     uint64_t excess = prompt_store_excess(s, f->bytes);
     double gain_ms = (double)f->tokens * f->token_ms;
     bool stays =

@@ -28,6 +28,7 @@
 struct prompts {
     struct host *host;
     struct prompt_store *store;
+    char *problem; /* NULL */
 };
 
 /* What is being done with the engine's slots. Changed by set_step() alone. */
@@ -72,7 +73,6 @@ struct instance_prompts {
     uint64_t tokens; /* in LENDS, RESTORES: the file's, which may be dropped meanwhile */
     uint64_t began;  /* uv_now() */
     char path[4096]; /* of the file that is written or read */
-    struct prompts_saved saved;
     unsigned save_failures; /* in a row */
     uint64_t granted;       /* requests with a prompt, so far */
 };
@@ -99,6 +99,7 @@ int prompts_open(struct prompts **out, struct host *host, const char *dir, uint6
 void prompts_close(struct prompts *p, void (*closed)(void *ctx), void *ctx)
 {
     struct prompt_store *store = p->store;
+    free(p->problem);
     free(p);
     if (store)
         prompt_store_close(store, closed, ctx);
@@ -109,6 +110,16 @@ void prompts_close(struct prompts *p, void (*closed)(void *ctx), void *ctx)
 struct prompt_store *prompts_store(const struct prompts *p)
 {
     return p->store;
+}
+
+void prompts_set_problem(struct prompts *p, const char *why)
+{
+    mem_replace(&p->problem, why);
+}
+
+const char *prompts_problem(const struct prompts *p)
+{
+    return p->problem;
 }
 
 bool prompts_wants(const struct prompts *p)
@@ -334,13 +345,9 @@ static struct conversation *saving_one(const struct instance_prompts *p)
 static void note_saved(struct instance_prompts *p, struct conversation *c, uint64_t tokens,
                        uint64_t bytes)
 {
-    struct prompt_costs *costs = costs_of(p);
-    prompt_costs_note_saved(costs, tokens, bytes, step_ms(p));
-    p->saved.conversations++;
-    p->saved.tokens += tokens;
-    p->saved.bytes += bytes;
-    p->saved.gain_ms += tokens > c->saved ? costs->token * (double)(tokens - c->saved) : 0;
+    prompt_costs_note_saved(costs_of(p), tokens, bytes, step_ms(p));
     c->saved = tokens;
+    c->bytes = bytes;
 }
 
 /* It is not tried again with these tokens. */
@@ -602,7 +609,6 @@ static void next(struct instance_prompts *p)
         return;
     if (p->wants_leave) {
         p->wants_leave = false;
-        p->saved = (struct prompts_saved){0};
         begin(p, AIM_LEAVE);
     } else if (!TAILQ_EMPTY(&p->waiting)) {
         begin_restore(p);
@@ -698,11 +704,21 @@ void prompts_turn_off(struct instance *i, const char *why)
         turn_off(i->prompts, why);
 }
 
-void prompts_discard(struct instance *i)
+void prompts_discard(struct instance *i, bool discard)
 {
     if (!i->prompts)
         return;
-    i->prompts->discard = true;
+    i->prompts->discard = discard;
+    tell_scheduler(i->prompts);
+}
+
+void prompts_note_cleared(struct instance *i)
+{
+    struct conversation *c;
+    if (!i->prompts)
+        return;
+    TAILQ_FOREACH (c, &i->prompts->conversations.list, link)
+        c->saved = c->bytes = 0;
     tell_scheduler(i->prompts);
 }
 
@@ -758,15 +774,30 @@ void prompts_end(struct instance *i)
     uv_close((uv_handle_t *)&p->patience, on_patience_closed);
 }
 
-const char *prompts_off(const struct instance *i)
+const char *prompts_off(const struct model *m, const struct instance *i)
 {
-    return i->prompts ? i->prompts->off : "prompts are not saved (--prompt-cache off)";
+    const struct prompts *p = m->host->prompts;
+    if (p->problem)
+        return p->problem;
+    if (!p->store)
+        return "--prompt-cache is off";
+    if (!m->launch->program->kind->slots)
+        return "engines of its kind save no prompts";
+    return i && i->prompts ? i->prompts->off : NULL;
 }
 
-const struct prompts_saved *prompts_last_saved(const struct instance *i)
+struct prompts_saved prompts_saved_of(const struct instance *i)
 {
-    static const struct prompts_saved none;
-    return i->prompts ? &i->prompts->saved : &none;
+    struct prompts_saved all = {0};
+    const struct conversation *c;
+    if (!i->prompts || i->prompts->discard)
+        return all;
+    TAILQ_FOREACH (c, &i->prompts->conversations.list, link) {
+        all.conversations += c->bytes > 0;
+        all.tokens += c->bytes ? c->saved : 0;
+        all.bytes += c->bytes;
+    }
+    return all;
 }
 
 /* --- of a request --------------------------------------------------------------------------------
@@ -849,13 +880,16 @@ static bool is_evidence(const struct instance_prompts *p, const struct prompt_re
     return p->granted == r->order;
 }
 
-static void note_use(struct instance_prompts *p, const struct prompt_request *r, uint64_t cached)
+static void note_use(struct instance_prompts *p, struct prompt_request *r, uint64_t cached)
 {
     struct state *state = p->prompts->host->state;
     if (2 * cached >= r->restored) {
         prompt_trust_note_success(state, p->identity, PROMPT_RESTORE);
         prompt_store_used(p->prompts->store, r->file, r->saved_ms);
-    } else if (is_evidence(p, r)) {
+        return;
+    }
+    r->restored = 0; /* it was of no use */
+    if (is_evidence(p, r)) {
         prompt_store_drop(p->prompts->store, r->file, "the engine used nothing of it");
         prompt_trust_note_failure(state, p->identity, p->instance->model->entry->id,
                                   PROMPT_RESTORE);
@@ -890,8 +924,11 @@ void prompts_note(struct prompt_request *r, struct instance *i, const struct eng
         return;
     struct conversation *c = conversations_note(&p->conversations, &r->chain, prompt, total);
     c->order = r->order;
-    if (r->restored > c->saved)
+    if (r->restored > c->saved) {
+        const struct prompt_file *f = prompt_store_get(p->prompts->store, r->file);
         c->saved = r->restored;
+        c->bytes = f ? f->bytes : 0;
+    }
     if (p->identity && c->total && is_worth_saving(p, c, c->total, PROMPT_WHILE_RUNNING))
         p->wants_keep = true;
     tell_scheduler(p);

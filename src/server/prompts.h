@@ -29,6 +29,7 @@
 struct host;
 struct instance;
 struct instance_prompts;
+struct model;
 struct prompt_store;
 struct prompts;
 
@@ -47,11 +48,10 @@ struct prompt_request {
     TAILQ_ENTRY(prompt_request) link; /* in waits_for->waiting */
 };
 
-/* What the last save of an engine wrote. */
+/* What the store has of the conversations that an engine answered in. */
 struct prompts_saved {
     unsigned conversations;
     uint64_t tokens, bytes;
-    double gain_ms;
 };
 
 /* `dir` NULL: nothing is saved, and every function below does nothing. */
@@ -61,6 +61,9 @@ int prompts_open(struct prompts **out, struct host *host, const char *dir, uint6
 void prompts_close(struct prompts *p, void (*closed)(void *ctx), void *ctx);
 /* NULL: nothing is saved. */
 struct prompt_store *prompts_store(const struct prompts *p);
+/* The folder cannot be used, though it is wanted: `why`, which is copied. Before that, and where it can: NULL. */
+void prompts_set_problem(struct prompts *p, const char *why);
+const char *prompts_problem(const struct prompts *p);
 
 /* --- of an engine --------------------------------------------------------------------------------
  */
@@ -73,15 +76,17 @@ void prompts_forget(struct instance *i);
 void prompts_save(struct instance *i);
 /* Nothing of it is saved or restored from now on. `why`: never freed. */
 void prompts_turn_off(struct instance *i, const char *why);
-/* It is not to save anything: the operator wants its prompts forgotten. */
-void prompts_discard(struct instance *i);
+/* It is not to save anything (more): the operator wants its prompts forgotten; or it goes on after all, and may again. */
+void prompts_discard(struct instance *i, bool discard);
+/* What the store had of its model was removed. */
+void prompts_note_cleared(struct instance *i);
 /* Its connections are about to be closed, or its process is gone: whoever waits for it is told. */
 void prompts_stop(struct instance *i);
 /* It is gone. */
 void prompts_end(struct instance *i);
-/* Why nothing of it is saved; NULL: it is. */
-const char *prompts_off(const struct instance *i);
-const struct prompts_saved *prompts_last_saved(const struct instance *i);
+/* Why nothing of it is saved; NULL: it is. `i` NULL: of any engine of the model. */
+const char *prompts_off(const struct model *m, const struct instance *i);
+struct prompts_saved prompts_saved_of(const struct instance *i);
 
 /* --- of a request --------------------------------------------------------------------------------
  */

@@ -244,8 +244,19 @@ static unsigned count_requests_left(const struct unload_target *t)
     return n;
 }
 
-static void on_gone(struct operation *op, struct unload_target *t)
+static void add_saved(struct unload_target *t, const struct instance *i)
 {
+    const struct prompts_saved *s = &t->model->outcome.saved;
+    if (!i || i->number > t->newest)
+        return;
+    t->saved.conversations += s->conversations;
+    t->saved.tokens += s->tokens;
+    t->saved.bytes += s->bytes;
+}
+
+static void on_gone(struct operation *op, struct unload_target *t, const struct instance *i)
+{
+    add_saved(t, i);
     if (has_instance_left(t))
         return;
     t->stopped_ms = t->model->outcome.exit.stop_ms;
@@ -253,9 +264,20 @@ static void on_gone(struct operation *op, struct unload_target *t)
     settle_if_resolved(op);
 }
 
-static void resolve_busy(struct unload_target *t)
+/* Those that the operation began with are not to save their prompts, or may again. */
+static void discard_prompts(const struct unload_target *t, bool discard)
+{
+    struct sched_instance *i;
+    LIST_FOREACH (i, &t->model->sched.instances, of_model)
+        if (instance_of(i)->number <= t->newest)
+            prompts_discard(container_of(i, struct instance, sched), discard);
+}
+
+static void resolve_busy(const struct operation *op, struct unload_target *t)
 {
     unsigned left = count_requests_left(t);
+    if (op->options.forget)
+        discard_prompts(t, false);
     if (!t->requests || left < t->requests)
         t->requests = left;
     resolve(t, UNLOAD_BUSY, "requests_in_flight");
@@ -264,7 +286,7 @@ static void resolve_busy(struct unload_target *t)
 /* An operator loads it again. */
 static void on_stays(struct operation *op, struct unload_target *t)
 {
-    resolve_busy(t);
+    resolve_busy(op, t);
     settle_if_resolved(op);
 }
 
@@ -273,11 +295,10 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
 {
     struct operation *op = container_of(l, struct operation, listener);
     struct unload_target *t = m ? target_of(op, m) : NULL;
-    (void)i;
     if (t && (event == HOST_EV_SAVING || event == HOST_EV_STOPPING))
         on_drained_out(op, t);
     else if (t && event == HOST_EV_GONE)
-        on_gone(op, t);
+        on_gone(op, t, i);
     else if (t && event == HOST_EV_STAYS)
         on_stays(op, t);
 }
@@ -305,11 +326,11 @@ static void watch_for_stuck(struct operation *op)
 }
 
 /* It is left alone. Somebody else's drain of the same model goes on. */
-static void leave_busy(struct unload_target *t)
+static void leave_busy(const struct operation *op, struct unload_target *t)
 {
     struct model *m = t->model;
     bool is_last = m->intent.unloads == 1;
-    resolve_busy(t);
+    resolve_busy(op, t);
     if (is_last)
         intent_cancel_unload(m); /* on_stays() must find it resolved */
 }
@@ -321,7 +342,7 @@ static void on_drained(uv_timer_t *timer)
     for (size_t i = 0; i < op->u.n && op->keep_busy; i++) {
         struct unload_target *t = &op->u.targets[i];
         if (t->result == UNLOAD_PENDING && count_requests_left(t))
-            leave_busy(t);
+            leave_busy(op, t);
     }
     watch_for_stuck(op);
     settle_if_resolved(op);
@@ -395,6 +416,8 @@ static void begin_unloads(struct operation *op, uint64_t drain_until)
         t->begun = true;
         t->newest = newest_instance(m);
         t->requests = m->sched.leases;
+        if (op->options.forget)
+            discard_prompts(t, true);
         m->intent.unloads++;
         if (serves_meanwhile(op, m))
             intent_unload_when_idle(m, op->options.reason, op->options.by);

@@ -19,6 +19,7 @@
 
 #include "engine/memory.h"
 #include "server/host.h"
+#include "server/prompts.h"
 
 enum unload_result {
     UNLOAD_PENDING,
@@ -41,6 +42,7 @@ struct unload_target {
     unsigned requests;
     uint64_t drained_ms, stopped_ms;
     struct memory_use freed;
+    struct prompts_saved saved; /* what is kept of its conversations */
 };
 
 struct unload_options {
@@ -51,6 +53,7 @@ struct unload_options {
      * the server's drain timeout, and the model serves new requests meanwhile. 0: they may go on for the server's
      * drain timeout, and new requests wait. */
     uint64_t patience_ms;
+    bool forget;        /* their prompts are not saved */
     const char *reason; /* NULL */
     const char *by;
 };
@@ -60,7 +63,9 @@ struct unload {
     size_t n;
     struct memory_figures before, after;
     struct memory_use freed; /* over all targets */
-    bool held;               /* for the report: the caller sets it */
+    /* For the report: the caller sets them. */
+    bool held, forgot;
+    uint64_t forgotten_files, forgotten_bytes;
     uint64_t elapsed_ms;
 };
 

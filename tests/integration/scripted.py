@@ -83,7 +83,7 @@ class Facts:
 
 
     # What only some tests ask for.
-    show = estimate = None
+    show = estimate = cache = None
     events = []  # pieces of /models/sse
     stream_ends = False
 
@@ -131,6 +131,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, {"requests": facts.requests})
         elif path == "/hostler/v1/show" and facts.show:
             self.answer(200, facts.show)
+        elif path == "/hostler/v1/cache" and facts.cache:
+            self.answer(200, facts.cache)
         elif path == "/hostler/v1/estimate" and facts.estimate:
             self.answer(200, facts.estimate)
         else:

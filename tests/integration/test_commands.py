@@ -15,6 +15,8 @@ from conftest import HOSTLER, ROOT, run_cli
 from scripted import CLIENT, EVIL, Facts, GiB, Scripted, engine
 from terminal import Terminal
 
+PROMPTS = {"state": "on", "why": None, "dir": "/var/lib/hostler/prompt-cache", "files": 3, "bytes": 831260160,
+           "max_bytes": 8 * GiB, "hits": 13, "saved_ms": 5198900.0, "error": None, "failed": 0, "broken": 0}
 GOLDEN = ROOT / "tests" / "golden" / "commands"
 MiB = 1 << 20
 
@@ -40,7 +42,8 @@ class Afternoon(Facts):
          "data": {"status": "loading", "progress": {"current": "text_model", "value": 0.63}}},
         {"model": "gemma-3-12b-it", "event": "model_status", "data": {"status": "loaded"}},
         {"model": "llama-3.3-8b-instruct", "event": "model_status",
-         "data": {"status": "unloaded", "reason": "evicted", "cause": "for gemma-3-12b-it"}},
+         "data": {"status": "unloaded", "reason": "evicted", "cause": "for gemma-3-12b-it",
+                  "saved": {"conversations": 3, "tokens": 7650, "bytes": 176160768}}},
         {"model": EVIL, "event": "model_status", "data": {"status": "unloaded"}},
         {"model": "coder", "event": "model_status",
          "data": {"status": "unloaded", "reason": "unloaded", "cause": f"unloaded by {CLIENT}"}},
@@ -53,6 +56,8 @@ class Afternoon(Facts):
     def __init__(self):
         super().__init__()
         self.now = self.requests
+        if isinstance(self.now, list) and len(self.now) > 4:
+            self.now[4].update(restored_tokens=2549, saved_ms=14900)
         for m in self.models[:4]:
             m["aliases"] = ["chat", "default"] if m["id"].startswith("qwen3") else []
             m["memory"] = {"host": 2 * GiB, "gpu0": 12 * GiB}
@@ -60,6 +65,7 @@ class Afternoon(Facts):
             self.models[i]["memory_source"] = source
         self.models[5]["held"] = self.status["holds"][0]
         self.models[2]["pinned"] = self.models[5]["pinned"] = True
+        self.status["prompt_cache"] = PROMPTS
 
     @property
     def requests(self):
@@ -94,7 +100,12 @@ class Afternoon(Facts):
                 {"name": "LLAMA_ARG_THREADS_HTTP", "value": "64", "origin": "hostler"},
                 {"name": "CUDA_VISIBLE_DEVICES", "value": None, "origin": "preset"}],
             "held": {"model": "coder", "until": None, "reason": "training", "by": CLIENT},
+            "prompt_cache": {"off": "engines of this build use nothing of what is restored", "files": 2,
+                             "tokens": 35567, "bytes": 819463680, "hits": 13, "saved_ms": 5198900.0,
+                             "compute_token_ms": 5.88, "save_token_ms": 0.011, "restore_token_ms": 0.0038,
+                             "token_bytes": 23040.0},
             "last_exit": {"reason": "crashed", "cause": "signal 9",
+                          "saved": {"conversations": 2, "tokens": 35567, "bytes": 819463680},
                           "message": "its engine ended with signal 9\nE out of memory"},
             "recent": ago(changes, 12, 75, 3700, 90000)}
 
@@ -110,6 +121,16 @@ class Afternoon(Facts):
                 "message": "it fits when 2 others go",
                 "note": "llama-fit-params could not be asked: the model is not on this machine yet"}
 
+    @property
+    def cache(self):
+        def saved(age, model, tokens, hits=0, ms=0.0):
+            used = time.time() - age - 0.2
+            return {"number": tokens, "model": model, "tokens": tokens, "bytes": tokens * 23040,
+                    "created": used - 600, "used": used, "hits": hits, "saved_ms": ms, "token_ms": 5.9}
+
+        return {**PROMPTS, "prompts": [saved(7500, EVIL, 512), saved(12, "qwen3-32b-q4_k_m", 33018, 12, 5184000.0),
+                                       saved(75, "llama-3.3-8b-instruct", 2549, 1, 14900.0)]}
+
     def posted(self, path, body):
         if body.get("dry_run"):
             return {"results": [
@@ -122,7 +143,8 @@ class Afternoon(Facts):
 
         return {"results": [
             result("qwen3-32b-q4_k_m", "unloaded", drained_ms=2100, stopped_ms=300,
-                   freed={"host": 2 * GiB, "gpu0": 12 * GiB}),
+                   freed={"host": 2 * GiB, "gpu0": 12 * GiB},
+                   saved={"conversations": 1, "tokens": 33018, "bytes": 760734720}),
             result(EVIL, "unloaded", stopped_ms=80, freed={"host": 90 * MiB}),
             result("gemma-3-12b-it", "unloaded", stopped_ms=80, freed={"host": GiB}),
             result("llama-3.3-8b-instruct", "busy", reason="requests_in_flight"),
@@ -149,6 +171,7 @@ CASES = {
     "show": ["show", "coder"],
     "estimate": ["estimate", "coder", "--ctx-size", "65536"],
     "requests": ["requests"],
+    "cache": ["cache"],
     "events": ["events"],
     "unload": ["unload", "--all"],
     "unload-dry-run": ["unload", "--all", "--dry-run"],
@@ -381,6 +404,7 @@ class Strange(Afternoon):
 
     show = property(lambda self: self.answer if self.name == "show" else None)
     estimate = property(lambda self: self.answer if self.name == "estimate" else None)
+    cache = property(lambda self: self.answer if self.name == "cache" else None)
     requests = property(lambda self: self.answer, lambda self, _: None)
 
     @property
@@ -403,6 +427,7 @@ def answer_of(name):
 @pytest.mark.parametrize("name, command", [
     ("models", ["list"]), ("status", ["ps"]), ("status", ["list"]), ("show", ["show", "coder"]),
     ("estimate", ["estimate", "coder"]), ("requests", ["requests"]), ("events", ["events"]),
+    ("cache", ["cache"]),
     ("unload", ["unload", "--all"])],
     ids=lambda v: v if isinstance(v, str) else v[0])
 def test_strange_answers(scripted, name, command):

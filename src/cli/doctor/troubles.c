@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Doctor's check of what the server says about its own troubles (/hostler/v1/status). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "cli/doctor/doctor.h"
@@ -90,6 +91,48 @@ static void state(struct doctor *d)
                    evidence, path);
 }
 
+static char *sizes(json_t *cache)
+{
+    char used[FORMAT_SIZE], max[FORMAT_SIZE];
+    return mem_printf(
+        "%s of %s are in use",
+        format_bytes((uint64_t)cli_json_integer(cache, "bytes"), used, sizeof used),
+        format_bytes((uint64_t)cli_json_integer(cache, "max_bytes"), max, sizeof max));
+}
+
+/* Nearly: a twentieth is left. */
+static bool is_nearly_full(json_t *cache)
+{
+    json_int_t bytes = cli_json_integer(cache, "bytes"), max = cli_json_integer(cache, "max_bytes");
+    return bytes > 0 && bytes > max - max / 20;
+}
+
+static void prompts(struct doctor *d)
+{
+    json_t *c = json_object_get(d->router.status, "prompt_cache");
+    const char *error = cli_json_text_or(c, "error", NULL), *dir = cli_json_text(c, "dir");
+    const long long failed = cli_json_integer(c, "failed");
+    if (strcmp(cli_json_text(c, "state"), "failed") == 0) {
+        doctor_add(d, DOCTOR_WRONG, "prompts",
+                   mem_strdup("no prompts are saved: models compute them anew after each load"),
+                   mem_strdup(cli_json_text(c, "why")));
+        doctor_set_advice(
+            d, mem_strdup("mend that, or start it with another folder: --prompt-cache DIR; "
+                          "`--prompt-cache off` if none is wanted"));
+    } else if (error) {
+        add_unwritable(d, "prompts", mem_printf("prompts cannot be saved in %s: %s", dir, error),
+                       mem_printf("%lld use%s of the disk failed since the server's start", failed,
+                                  failed == 1 ? "" : "s"),
+                       dir);
+    } else if (is_nearly_full(c)) {
+        doctor_add(d, DOCTOR_NOTE, "prompts",
+                   mem_strdup("there is little room for more saved prompts: those that save the "
+                              "least time go first"),
+                   sizes(c));
+        doctor_set_advice(d, mem_strdup("start it with a larger --prompt-cache-size"));
+    }
+}
+
 void doctor_troubles(struct doctor *d)
 {
     reading(d);
@@ -97,4 +140,5 @@ void doctor_troubles(struct doctor *d)
     log_output(d, "stderr");
     log_output(d, "file");
     state(d);
+    prompts(d);
 }

@@ -45,6 +45,8 @@ static json_t *request_body(const struct unload_plan *p)
         json_object_set_new(o, "reason", cli_json_string(p->reason));
     if (p->dry_run)
         json_object_set_new(o, "dry_run", json_true());
+    if (p->forget)
+        json_object_set_new(o, "forget", json_true());
     return o;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/peer/peer.h"
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_model.h"
+#include "cli/terminal/format_prompts.h"
 #include "cli/unload/unload.h"
 
 static void report_returned(const struct router *r, const char *model, const char *word,
@@ -75,11 +76,13 @@ static void report_preview(const struct router *r, json_t *result, const char *m
 static void report_unloaded(json_t *result, const char *model)
 {
     char took[FORMAT_SIZE];
+    char *saved = format_prompts_saved(json_object_get(result, "saved"));
     double ms = cli_json_number(result, "drained_ms") + cli_json_number(result, "stopped_ms");
     char *freed = format_model_memory(json_object_get(result, "freed"));
-    cli_print("%s unloaded in %s%s%s", model,
+    cli_print("%s unloaded in %s%s%s%s%s", model,
               format_elapsed(ms > 0 ? (uint64_t)ms : 0, took, sizeof took),
-              *freed ? ", freed " : "", freed);
+              *freed ? ", freed " : "", freed, *saved ? ", saved " : "", saved);
+    free(saved);
     free(freed);
 }
 
@@ -135,6 +138,20 @@ static void report_memory(json_t *body, size_t unloaded)
                       format_bytes((uint64_t)all, total, sizeof total));
     }
     free(freed);
+}
+
+/* Of --forget. */
+static void report_forgotten(const struct unload_plan *p, json_t *forgotten)
+{
+    json_int_t files = cli_json_integer(forgotten, "files");
+    json_int_t bytes = cli_json_integer(forgotten, "bytes");
+    char size[FORMAT_SIZE];
+    if (files > 0)
+        cli_print("%" JSON_INTEGER_FORMAT " saved prompt%s %sremoved, %s", files,
+                  files == 1 ? "" : "s", p->dry_run ? "would be " : "",
+                  format_bytes(bytes > 0 ? (uint64_t)bytes : 0, size, sizeof size));
+    else if (json_is_object(forgotten))
+        cli_print("no prompts were saved");
 }
 
 /* How many models are held now: of those named, else of all. */
@@ -213,6 +230,8 @@ int unload_report(struct router *r, const struct unload_plan *p, json_t *body)
         report_memory(body, unloaded);
     else if (p->all && !unloaded && !status && !held)
         puts("nothing to unload");
+    if (!r->cli->json)
+        report_forgotten(p, json_object_get(body, "forgotten"));
     if (!r->cli->json && held)
         report_hold(r, p, body, json_array_size(results) > 0);
     return listed ? listed : status;

@@ -30,6 +30,7 @@ static int read_plan(struct unload_plan *p, const struct cli_args *a, const stru
                               .force = cli_arg(a, "--force"),
                               .hold = hold,
                               .reason = cli_arg(a, "--reason"),
+                              .forget = cli_arg(a, "--forget"),
                               .dry_run = cli_arg(a, "--dry-run")};
     for (size_t i = 0; i < a->n_operands; i++)
         strv_add(&p->models, a->operands[i]);
@@ -108,6 +109,7 @@ static int refuse_what_is_hostlers(const struct unload_plan *p, const struct rou
                          : p->force   ? "--force"
                          : p->hold    ? "--hold"
                          : p->reason  ? "--reason"
+                         : p->forget  ? "--forget"
                                       : NULL;
     if (!option)
         return CLI_OK;

@@ -21,6 +21,7 @@ struct unload_plan {
     bool hold;
     unsigned long long hold_ms; /* 0: until released */
     const char *reason;         /* NULL */
+    bool forget;
     bool has_timeout;
     unsigned long long timeout_ms; /* 0: no limit */
     bool dry_run;
