@@ -49,11 +49,11 @@ static int compare_use(const void *a, const void *b)
 static void print_table(const struct cli *cli, json_t *prompts)
 {
     size_t n = json_array_size(prompts);
-    json_t **sorted = mem_zalloc((n + 1) * sizeof *sorted);
+    json_t **sorted = mem_zalloc((n + 1) * sizeof(json_t *));
     struct table *t = table_create(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < n; i++)
         sorted[i] = json_array_get(prompts, i);
-    qsort(sorted, n, sizeof *sorted, compare_use);
+    qsort(sorted, n, sizeof(json_t *), compare_use);
     for (size_t i = 0; i < n; i++)
         add_prompt(t, sorted[i]);
     table_print(t, stdout, cli->width, cli->out_colour);
