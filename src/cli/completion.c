@@ -106,7 +106,8 @@ static void print_command_names(void)
 static const char bash_head[] =
     "# bash completion for hostler\n"
     "_hostler() {\n"
-    "  local cur='' prev='' command='' action='' words='' models=0 url=() i w options=1 name quoted prefix\n"
+    "  local cur='' prev='' command='' action='' words='' models=0 url=() i w options=1 name "
+    "quoted prefix\n"
     "  local joined=()\n"
     "  for ((i = 0; i <= COMP_CWORD; i++)); do\n"
     "    w=${COMP_WORDS[i]}\n"

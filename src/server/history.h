@@ -10,10 +10,10 @@
 struct history_entry {
     double at; /* Unix time, seconds */
     char *model;
-    const char
-        *event; /* static: `load`, `ready`, `saved`, `stop`, `end`, `failed`, `hold`, `release`, `pin`,
+    const char *
+        event; /* static: `load`, `ready`, `saved`, `stop`, `end`, `failed`, `hold`, `release`, `pin`,
                           `unpin` */
-    char *why;  /* one line; NULL */
+    char *why; /* one line; NULL */
 };
 
 /* Zeroed: empty. */

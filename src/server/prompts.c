@@ -70,9 +70,9 @@ struct instance_prompts {
     uint64_t unlisted[SLOTS_MAX]; /* by index: tokens restored to a slot that had no task yet */
     int at;                       /* in SAVES, LENDS, RESTORES: index of the slot */
     uint64_t number;              /* in LENDS, RESTORES: the file's, in SAVES the conversation's */
-    uint64_t tokens; /* in LENDS, RESTORES: the file's, which may be dropped meanwhile */
-    uint64_t began;  /* uv_now() */
-    char path[4096]; /* of the file that is written or read */
+    uint64_t tokens;        /* in LENDS, RESTORES: the file's, which may be dropped meanwhile */
+    uint64_t began;         /* uv_now() */
+    char path[4096];        /* of the file that is written or read */
     unsigned save_failures; /* in a row */
     uint64_t granted;       /* requests with a prompt, so far */
 };
