@@ -13,8 +13,8 @@
  *     json.h      members of an answer, --json; hostler_command.h commands that need hostler itself
  *     peer/       the server at the other end: url.h its address, client.h HTTP by libcurl, sse.h events,
  *                 router.h what kind it is and which models it lists, peer.h the kinds
- *     terminal/   what a person sees: table.h progress.h format.h, format_model.h, format_time.h, format_hold.h;
- *                 screen.h the whole terminal, by ncurses
+ *     terminal/   what a person sees: table.h progress.h format.h, format_model.h, format_time.h, format_hold.h,
+ *                 format_prompts.h; screen.h the whole terminal, by ncurses
  *     top/        snapshot.h what is known of the server, feed.h the network, view.h the picture, keys.c
  *     run/        chat.h an answer, session.h a conversation, editor.h the line that is typed
  *     doctor/     a file a group of checks; procfs.h processes of this machine
@@ -35,6 +35,7 @@
  *     state.h history.h       what outlasts the daemon; what happened, and why
  *     prompt_store.h          prompt caches on disk: prompt_index.h finds one, prompt_file.h prompt_folder.h the disk;
  *                             pool_lane.h jobs in the pool, one at a time
+ *     prompts.h   saves what engines hold of conversations, and restores it; forget.h removes what is saved
  *     daemon.h    the whole; supervisor.h what systemd hands over and is told;
  *                 reload.h the files that SIGHUP reads again
  *     host.h      joins models, engines and the scheduler; unload.h downloads.h operations; model_set.h
