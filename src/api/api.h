@@ -75,8 +75,10 @@ api_handler api_cache_list, api_cache_clear;
  * kinds' routes it came. */
 void api_inference(struct api *api, struct http_exchange *x, const struct caller *caller,
                    const struct engine_route *route);
-/* The same for a request that is none of these routes, and names its model in the query. */
-api_handler api_inference_query;
+/* The same for a request that names its model in the query, or in classic mode, where the path is the engine's as it is. `meant`: by
+ * which of the kinds' routes it would come in router mode; NULL: by none. */
+void api_inference_query(struct api *api, struct http_exchange *x, const struct caller *caller,
+                         const struct engine_route *meant);
 /* Reads a conversation's stream again, at the engine of a loaded model. */
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
                       struct model *m, const char *conversation);

@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,8 @@
 /* Bytes of a body whose prompt may be worth to be saved, and of one that is awaited to be compared with what is. */
 #define PROMPT_MIN 1024
 #define PROMPT_MAX (16 << 20)
+#define ANSWER_COST                                                                                \
+    20 /* what a token of an answer takes, in tokens of a prompt: at most so, mostly */
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, COLLECTING, WAITING, RESTORING, RELAYED, EXPLAIN };
@@ -50,8 +53,10 @@ struct inference {
     enum phase phase;
     const struct api_dialect *dialect; /* the shape of our errors */
     const struct engine_route *route;  /* by which it came; NULL: by none of a kind's */
-    struct engine_launch *launch;      /* whose path `target` has */
-    char *target;                      /* for the engine, where that differs; NULL */
+    const struct engine_route
+        *meant; /* the same, also where all that is not our own goes to the engine as it is */
+    struct engine_launch *launch; /* whose path `target` has */
+    char *target;                 /* for the engine, where that differs; NULL */
     struct peek *peek;
     char *name; /* in COLLECTING; NULL: the only model's, in classic mode */
     struct relay relay;
@@ -61,7 +66,8 @@ struct inference {
     struct host_request request;
     struct request_record *record;
     struct session_request session; /* of a request with a conversation's id */
-    uint64_t sent_at;               /* uv_now() when it was given to its engine */
+    uint64_t sent_at;               /* uv_now() when it was given to its engine, */
+    uint64_t began_at;              /* and when that began to answer; 0: not yet */
     bool client_left;               /* it goes on without */
     struct session_reader reader;   /* of one that reads a conversation again, */
     char *reads;                    /* whose id is this; NULL */
@@ -99,13 +105,29 @@ static void record_restored(struct inference *i)
     i->record->saved_ms = i->prompt.restored ? i->prompt.saved_ms : 0;
 }
 
+/* Some APIs' answers do not tell how long computing the prompt took. A stream begins when that is done; of another answer it
+ * is estimated, rather too little. */
+static void add_prompt_ms(const struct inference *i, struct engine_usage *said)
+{
+    if (said->prompt_ms > 0 || said->prompt_tokens <= 0 || !i->began_at)
+        return;
+    double now = (double)uv_now(host_loop(i->api->host)), sent = (double)i->sent_at;
+    double computed = (double)said->prompt_tokens - fmax((double)said->cached_tokens, 0);
+    double generated = ANSWER_COST * fmax((double)said->tokens, 0);
+    said->prompt_ms = i->relay.is_event_stream
+                          ? (double)i->began_at - sent
+                          : (now - sent) * computed / (computed + generated + 1);
+}
+
 /* Before the lease is given back, which may stop the engine. */
 static void note_prompt(struct inference *i)
 {
     if (i->phase != RELAYED || !i->prompt.chain.n)
         return;
     usage_end(&i->record->usage);
-    prompts_note(&i->prompt, i->request.instance, &i->record->usage.said, i->record->usage.known);
+    struct engine_usage said = i->record->usage.said;
+    add_prompt_ms(i, &said);
+    prompts_note(&i->prompt, i->request.instance, &said, i->record->usage.known);
     record_restored(i); /* less, if the engine used nothing of it */
 }
 
@@ -426,6 +448,7 @@ static void scan_body(struct inference *i)
 static void on_begins(struct relay *r)
 {
     struct inference *i = container_of(r, struct inference, relay);
+    i->began_at = uv_now(host_loop(i->api->host));
     if (i->may_scan && uv_now(host_loop(i->api->host)) - i->sent_at >= PROMPT_GAIN_MIN_MS)
         scan_body(i);
 }
@@ -437,6 +460,7 @@ static void begin_relay(struct inference *i)
     record_restored(i);
     write_fields(i);
     i->sent_at = uv_now(host_loop(i->api->host));
+    i->began_at = 0;
     i->relay.begins = on_begins;
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
@@ -462,15 +486,15 @@ static bool refuses_files(const struct inference *i)
 {
     const struct engine_launch *l = i->request.instance->launch;
     const struct engine_slots *slots = l->program->kind->slots;
-    return i->route && i->request.instance->prompts && l->prompts_variable &&
-           slots->is_files_route(i->route);
+    return i->meant && i->request.instance->prompts && l->prompts_variable &&
+           slots->is_files_route(i->meant);
 }
 
 /* Whether what its engine computes from now on fits nothing that was saved. */
 static bool changes_cache(const struct inference *i)
 {
     const struct engine_slots *slots = i->request.instance->launch->program->kind->slots;
-    return i->route && slots && slots->is_changing_route(i->route);
+    return i->meant && slots && slots->is_changing_route(i->meant);
 }
 
 static void on_granted(struct host_request *r)
@@ -776,7 +800,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     struct inference *i = mem_zalloc(sizeof *i);
     i->api = api;
     i->x = x;
-    i->route = route;
+    i->route = i->meant = route;
     i->dialect = dialect_of(http_exchange_target(x));
     i->may_load = autoload(api, x);
     i->may_read_logs = caller_may(caller, RIGHT_LOGS, NULL);
@@ -798,8 +822,8 @@ static void begin_scan(struct inference *i)
     const struct prompts *prompts = host_prompts(i->api->host);
     const struct engine_slots *slots = engine_kind_default()->slots;
     int64_t length = http_exchange_body_length(i->x);
-    if (!prompts_wants(prompts) || (length >= 0 && length < PROMPT_MIN) ||
-        !slots->is_prompt_route(i->route))
+    if (!prompts_wants(prompts) || (length >= 0 && length < PROMPT_MIN) || !i->meant ||
+        !slots->is_prompt_route(i->meant))
         return;
     i->may_scan = length >= 0 && length <= (int64_t)RELAY_REPLAY_MAX;
     if (!i->may_scan)
@@ -822,7 +846,7 @@ static void by_body(struct api *api, struct http_exchange *x, const struct calle
 }
 
 static void by_query(struct api *api, struct http_exchange *x, const struct caller *caller,
-                     const struct engine_route *route)
+                     const struct engine_route *route, const struct engine_route *meant)
 {
     bool classic = host_config(api->host)->classic;
     char *name = target_query(http_exchange_target(x), "model");
@@ -839,6 +863,8 @@ static void by_query(struct api *api, struct http_exchange *x, const struct call
     i->relay.urgent = !classic;
     i->barred = !uses && !caller_may(caller, RIGHT_LOAD, NULL);
     i->may_load &= !i->barred;
+    i->meant = meant;
+    begin_scan(i);
     inference_submit(i, name);
     free(name);
 }
@@ -851,14 +877,15 @@ void api_inference(struct api *api, struct http_exchange *x, const struct caller
         by_body(api, x, caller, route);
         return;
     case ENGINE_ROUTE_MODEL_IN_QUERY:
-        by_query(api, x, caller, route);
+        by_query(api, x, caller, route, route);
         return;
     }
 }
 
-void api_inference_query(struct api *api, struct http_exchange *x, const struct caller *caller)
+void api_inference_query(struct api *api, struct http_exchange *x, const struct caller *caller,
+                         const struct engine_route *meant)
 {
-    by_query(api, x, caller, NULL);
+    by_query(api, x, caller, NULL, meant);
 }
 
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,

@@ -417,7 +417,7 @@ void api_handle(struct http_exchange *x, void *ctx)
     if (!admit(&caller, inside ? right_of(c, r, method, target) : RIGHT_LIST, x))
         return;
     if (inside && is_engines(c, r))
-        api_inference_query(api, x, &caller);
+        api_inference_query(api, x, &caller, r ? r->engine : NULL);
     else if (r && r->engine)
         api_inference(api, x, &caller, r->engine);
     else if (r)

@@ -40,7 +40,7 @@ void api_props(struct api *api, struct http_exchange *x, const struct caller *ca
     char *model = target_query(http_exchange_target(x), "model");
     if (model && *model) {
         free(model);
-        api_inference_query(api, x, caller);
+        api_inference_query(api, x, caller, NULL);
         return;
     }
     free(model);

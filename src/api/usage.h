@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an answer took, as it says in its last bytes: in the engine's own way, or in the API's `usage`
- * object. Nothing is parsed on the way: the last bytes are kept, and read when the answer is over.
+ * object. Nothing but a stream's first event is parsed on the way: the last bytes are kept, and read when the answer is over.
  */
 #ifndef HOSTLER_API_USAGE_H
 #define HOSTLER_API_USAGE_H
@@ -19,7 +19,8 @@ struct usage {
     unsigned pieces; /* reads in which the body came: of a stream its events, more or less */
     bool known;      /* the answer said: */
     struct engine_usage said;
-    size_t len; /* of `tail` */
+    struct engine_usage start; /* what the first event of a stream said; zeroed: nothing */
+    size_t len;                /* of `tail` */
     char tail[USAGE_TAIL];
 };
 

@@ -160,7 +160,7 @@ static void note_failed(struct prompt_store *s, const struct lending *l)
         prompt_store_drop_broken(s, f, "its file is gone");
     else if (f && l->rc == -EBADMSG)
         prompt_store_drop_broken(s, f, "its file is not what was saved");
-    else
+    else if (!l->callback.forgotten) /* else the borrower's folder was removed meanwhile */
         prompt_store_note(s, l->rc);
 }
 
@@ -205,6 +205,8 @@ struct discard {
         *folder; /* of the file that was lent; NULL: no file of the store, or it was dropped */
     uint64_t number;
     char *path;
+    struct prompt_folder *own; /* the store's, from when it begins */
+    bool gone;                 /* that is not there any more */
     struct prompt_stamp before,
         after; /* of that file, as it was verified; `after` unset: it was changed */
 };
@@ -226,6 +228,7 @@ static void begin_discard(struct pool_job *job)
 {
     struct discard *d = container_of(job, struct discard, job);
     struct prompt_store *s = d->store;
+    d->own = prompt_folder_ref(s->folder);
     d->number = give_back(s, d->path);
     const struct prompt_file *f = d->number ? prompt_index_get(&s->index, d->number) : NULL;
     if (!f)
@@ -242,7 +245,8 @@ static void run_discard(struct pool_job *job)
     int fd = d->folder ? prompt_file_open_data(d->folder->fd, d->number, &st) : -1;
     struct prompt_stamp now = fd >= 0 ? prompt_stamp_of(&st) : (struct prompt_stamp){0};
     bool is_whole = fd >= 0 && prompt_stamp_equal(&now, &d->before);
-    unlink(d->path);
+    /* An engine that cannot save may be the first to notice. */
+    d->gone = unlink(d->path) && errno == ENOENT && !prompt_folder_is_there(d->own);
     if (is_whole && fstat(fd, &st) == 0)
         d->after = prompt_stamp_of(&st);
     if (fd >= 0)
@@ -255,8 +259,11 @@ static void end_discard(struct pool_job *job)
     struct prompt_file *f = d->folder ? prompt_index_get(&d->store->index, d->number) : NULL;
     if (f && d->after.inode && prompt_stamp_equal(&f->verified, &d->before))
         f->verified = d->after;
+    if (d->gone)
+        prompt_store_note_lost(d->store, d->own);
     if (d->folder)
         prompt_folder_unref(d->folder);
+    prompt_folder_unref(d->own);
     free(d->path);
     free(d);
 }

@@ -768,6 +768,8 @@ void prompts_end(struct instance *i)
     conversations_clear(&p->conversations);
     if (p->own_folder && p->folder)
         prompt_store_remove_folder(p->prompts->store, p->folder);
+    else if (*p->path) /* the engine may have gone on with what it was writing */
+        prompt_store_discard(p->prompts->store, p->path);
     free(p->folder);
     free(p->identity);
     i->prompts = NULL;

@@ -179,13 +179,33 @@ static void what_is_told(void **state)
     assert_true(u.said.tokens_per_second == 0);
 }
 
+/* The prompt's tokens come first, the answer's at the end. */
+static void in_an_anthropic_stream(void **state)
+{
+    (void)state;
+    begin();
+    add("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{"
+        "\"cache_read_input_tokens\":5,\"input_tokens\":7,\"output_tokens\":0}}}\n\n"
+        "event: content_block_start\ndata: {\"usage\":{\"input_tokens\":1}}\n\n");
+    for (int i = 0; i < 20; i++)
+        add("event: content_block_delta\ndata: {\"delta\":{\"text\":\"some text that is long "
+            "enough\"}}\n\n");
+    add("event: message_delta\ndata: {\"usage\":{\"output_tokens\":16}}\n\nevent: "
+        "message_stop\n\n");
+    usage_end(&u);
+    assert_true(u.known);
+    assert_int_equal(u.said.prompt_tokens, 12);
+    assert_int_equal(u.said.cached_tokens, 5);
+    assert_int_equal(u.said.tokens, 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_a_body),       cmocka_unit_test(split_at_every_byte),
-        cmocka_unit_test(of_every_length), cmocka_unit_test(the_last_counts),
-        cmocka_unit_test(nothing_is_told), cmocka_unit_test(in_the_words_of_an_api),
-        cmocka_unit_test(what_is_told),
+        cmocka_unit_test(in_an_anthropic_stream), cmocka_unit_test(in_a_body),
+        cmocka_unit_test(split_at_every_byte),    cmocka_unit_test(of_every_length),
+        cmocka_unit_test(the_last_counts),        cmocka_unit_test(nothing_is_told),
+        cmocka_unit_test(in_the_words_of_an_api), cmocka_unit_test(what_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

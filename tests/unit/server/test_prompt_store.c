@@ -546,6 +546,21 @@ static void who_does_not_wait_any_more(void **state)
     assert_int_equal(access(OUT, F_OK), -1);
 }
 
+/* Its engine's folder was removed with it: that says nothing about the disk. */
+static void whose_folder_is_gone(void **state)
+{
+    struct lent out = {0};
+    (void)state;
+    open_store(MIB);
+    uint64_t number = must_take("id", "a", 'a', 10);
+    prompt_store_lend(s, number, tree_path(&t, "nowhere/out"), on_lent, &out);
+    prompt_store_forget(s, &out);
+    settle();
+    assert_false(out.done);
+    assert_int_equal(prompt_store_status(s).error, 0);
+    assert_true(prompt_store_wants(s, 10, 1000));
+}
+
 /* --- folders -------------------------------------------------------------------------------------- */
 
 static void a_folder_for_each_engine(void **state)
@@ -727,6 +742,7 @@ int main(void)
         STORE_TEST(it_is_closed_while_it_is_read),
         STORE_TEST(one_is_dropped),
         STORE_TEST(who_does_not_wait_any_more),
+        STORE_TEST(whose_folder_is_gone),
         STORE_TEST(a_folder_for_each_engine),
         STORE_TEST(a_folder_that_vanishes),
         STORE_TEST(a_folder_that_is_exchanged),
