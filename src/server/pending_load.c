@@ -119,15 +119,19 @@ bool pending_load_cancel(struct host *host, const char *name)
 
 void pending_load_cancel_all(struct host *host)
 {
-    struct pending_load *p;
-    while ((p = TAILQ_FIRST(&host->pending_loads)))
+    struct pending_load *p, *next;
+    for (p = TAILQ_FIRST(&host->pending_loads); p; p = next) {
+        next = TAILQ_NEXT(p, link);
         destroy(host, p);
+    }
 }
 
 void pending_load_expire(struct host *host)
 {
-    struct pending_load *p;
-    while ((p = TAILQ_FIRST(&host->pending_loads)) && p->given_up_at <= uv_now(host->loop)) {
+    struct pending_load *p, *next;
+    for (p = TAILQ_FIRST(&host->pending_loads); p && p->given_up_at <= uv_now(host->loop);
+         p = next) {
+        next = TAILQ_NEXT(p, link);
         log_warn("model %s: its load is given up: its file has not come back", p->id);
         history_add(&host->history, p->id, "failed", "its file has not come back");
         destroy(host, p);
