@@ -230,6 +230,7 @@ REAL = pathlib.Path(os.environ.get("REAL_MODEL", ""))
 def test_the_arithmetic_is_not_below_llama_fit_params(hostler, tmp_path):
     (tmp_path / "real.gguf").symlink_to(REAL.resolve())
     server = hostler("--models-dir", tmp_path, env={"HOSTLER_NVML": "/nonexistent.so"})
+    until(lambda: "header" not in (server.get("/hostler/v1/estimate?model=real").json["note"] or ""), what="reading the header")
     errors = {}
     for query in ("ctx-size=512", "ctx-size=2048", "ctx-size=8192", "ctx-size=8192&parallel=4", "ctx-size=8192&ubatch-size=128",
                   "ctx-size=8192&cache-type-k=q8_0&cache-type-v=q8_0&flash-attn=on", "ctx-size=8192&load-mode=none"):

@@ -102,7 +102,8 @@ def test_an_engines_environment_holds_no_secret(hostler, models):
     assert not [v for v in environment if "secret" in v or SECRETS["LLAMA_API_KEY"] in v]
     assert "OMP_NUM_THREADS=2" in environment and "PATH" in names
     assert [n for n in names if n.startswith(("LLAMA_", "HOSTLER", "HF_"))] == \
-        ["LLAMA_ARG_THREADS_HTTP", "LLAMA_ARG_CACHE_RAM", "LLAMA_SERVER_ROUTER_PORT",  # the last: child mode
+        ["LLAMA_ARG_THREADS_HTTP", "LLAMA_ARG_CACHE_RAM", "LLAMA_ARG_SLOT_SAVE_PATH",
+         "LLAMA_SERVER_ROUTER_PORT",  # child mode
          "HOSTLER_ENGINE_PID"]
 
 
