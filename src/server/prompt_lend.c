@@ -187,7 +187,7 @@ void prompt_store_lend(struct prompt_store *s, uint64_t number, const char *path
                        void (*done)(int rc, void *ctx), void *ctx)
 {
     struct lending *l = mem_zalloc(sizeof *l);
-    *l = (struct lending){.job = {begin_lending, run_lending, end_lending},
+    *l = (struct lending){.job = {.begin = begin_lending, .run = run_lending, .end = end_lending},
                           .store = s,
                           .number = number,
                           .path = mem_strdup(path),
@@ -271,7 +271,8 @@ static void end_discard(struct pool_job *job)
 void prompt_store_discard(struct prompt_store *s, const char *path)
 {
     struct discard *d = mem_zalloc(sizeof *d);
-    *d = (struct discard){
-        .job = {begin_discard, run_discard, end_discard}, .store = s, .path = mem_strdup(path)};
+    *d = (struct discard){.job = {.begin = begin_discard, .run = run_discard, .end = end_discard},
+                          .store = s,
+                          .path = mem_strdup(path)};
     pool_lane_add(&s->others, &d->job);
 }

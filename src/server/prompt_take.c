@@ -196,7 +196,7 @@ void prompt_store_take(struct prompt_store *s, const struct prompt_taking *what,
                        prompt_taken_fn *done, void *ctx)
 {
     struct taking *t = mem_zalloc(sizeof *t);
-    *t = (struct taking){.job = {begin_taking, run_taking, end_taking},
+    *t = (struct taking){.job = {.begin = begin_taking, .run = run_taking, .end = end_taking},
                          .store = s,
                          .path = mem_strdup(what->path),
                          .said = what->bytes,
