@@ -5,12 +5,17 @@
 
 #include "base/memory.h"
 
-static void conversation_free(struct conversations *c, struct conversation *one)
+static void conversation_free(struct conversation *one)
+{
+    prompt_chain_finish(&one->chain);
+    free(one);
+}
+
+static void forget(struct conversations *c, struct conversation *one)
 {
     TAILQ_REMOVE(&c->list, one, link);
     c->n--;
-    prompt_chain_finish(&one->chain);
-    free(one);
+    conversation_free(one);
 }
 
 void conversations_init(struct conversations *c)
@@ -21,8 +26,13 @@ void conversations_init(struct conversations *c)
 
 void conversations_clear(struct conversations *c)
 {
-    while (c->n)
-        conversation_free(c, TAILQ_FIRST(&c->list));
+    struct conversation *one, *next;
+    for (one = TAILQ_FIRST(&c->list); one; one = next) {
+        next = TAILQ_NEXT(one, link);
+        conversation_free(one);
+    }
+    TAILQ_INIT(&c->list);
+    c->n = 0;
 }
 
 /* One of them is the other's beginning, or the same. */
@@ -48,12 +58,12 @@ struct conversation *conversations_note(struct conversations *c, struct prompt_c
             one->saved = old->saved;
             one->bytes = old->bytes;
         }
-        conversation_free(c, old);
+        forget(c, old);
     }
     if (total && one->saved > total)
         one->saved = total;
     if (c->n >= CONVERSATIONS_MAX)
-        conversation_free(c, TAILQ_LAST(&c->list, conversation_list));
+        forget(c, TAILQ_LAST(&c->list, conversation_list));
     one->chain = *chain;
     *chain = (struct prompt_chain){0};
     TAILQ_INSERT_HEAD(&c->list, one, link);
