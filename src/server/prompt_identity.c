@@ -58,8 +58,8 @@ static void add_argument(struct prompt_identity *p, const struct engine_slots *s
         strv_add(&p->files, arg->value);
     else if (arg->value)
         strv_add(&p->texts, arg->value);
-    if (arg->option->files == ENGINE_OPTION_FILE_LIST ||
-        arg->option->files == ENGINE_OPTION_FILE_SCALED_LIST)
+    if (arg->value && (arg->option->files == ENGINE_OPTION_FILE_LIST ||
+                       arg->option->files == ENGINE_OPTION_FILE_SCALED_LIST))
         add_files(&p->files, arg->value);
 }
 
