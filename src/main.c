@@ -35,7 +35,8 @@
  *     state.h history.h       what outlasts the daemon; what happened, and why
  *     prompt_store.h          prompt caches on disk: prompt_index.h finds one, prompt_file.h prompt_folder.h the disk;
  *                             pool_lane.h jobs in the pool, one at a time
- *     prompts.h   saves what engines hold of conversations, and restores it; forget.h removes what is saved
+ *     prompts.h   saves what engines hold of conversations, and restores it; prompt_work.h one engine's part, step by step;
+ *                 forget.h removes what is saved
  *     daemon.h    the whole; supervisor.h what systemd hands over and is told;
  *                 reload.h the files that SIGHUP reads again
  *     host.h      joins models, engines and the scheduler; unload.h downloads.h operations; model_set.h

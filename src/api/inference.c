@@ -41,8 +41,8 @@
 /* Bytes of a body whose prompt may be worth to be saved, and of one that is awaited to be compared with what is. */
 #define PROMPT_MIN 1024
 #define PROMPT_MAX (16 << 20)
-#define ANSWER_COST                                                                                \
-    20 /* what a token of an answer takes, in tokens of a prompt: at most so, mostly */
+/* What generating a token takes, in tokens of a prompt that are computed: more than most models take. */
+#define ANSWER_COST 20
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, COLLECTING, WAITING, RESTORING, RELAYED, EXPLAIN };

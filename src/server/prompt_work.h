@@ -44,7 +44,7 @@ enum aim {
 
 struct instance_prompts {
     struct prompts *prompts;
-    struct instance *instance; /* NULL: it is gone, and an operation of the pool is still out */
+    struct instance *instance;
     struct prompt_identity *finding;
     char *identity;  /* NULL: not found yet */
     char *folder;    /* that the engine saves to */

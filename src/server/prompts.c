@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/prompts.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "http/fetch.h"
 #include "server/host_core.h"

@@ -8,7 +8,7 @@
  *                            is restored into an idle slot before the request is sent
  *     its answer ends        prompts_note(): the conversation is known by its prompt and its count of tokens; it is saved
  *                            again if that is worth it (prompt_costs.h)
- *     the engine is to stop  prompts_save(): what is in its slots and worth it, then prompts_saved()
+ *     the engine is to stop  prompts_save(): what is in its slots and worth it, then SCHED_EV_SAVED
  *
  * One request to an engine at a time. Whatever fails, or takes longer than what it gains, is given up: the request
  * goes on as if nothing was saved. A model whose engines use nothing of what was restored, or end by it, is left alone until
@@ -72,7 +72,7 @@ const char *prompts_problem(const struct prompts *p);
 void prompts_begin(struct prompts *p, struct instance *i, struct strv *env);
 /* Its slots are empty again: it sleeps. */
 void prompts_forget(struct instance *i);
-/* The scheduler lets it save before it stops. SCHED_EV_SAVED follows, never from within this call. */
+/* The scheduler lets it save before it stops. SCHED_EV_SAVED follows: from within this call where nothing is to be saved. */
 void prompts_save(struct instance *i);
 /* Nothing of it is saved or restored from now on. `why`: never freed. */
 void prompts_turn_off(struct instance *i, const char *why);
