@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Conversations as the OpenAI and Anthropic SDKs write them: the chain of each turn's prompt begins with the whole chain of the turn
-before. SDKS names the folder that has them (scripts/sdks fetches it).
+before. SDKS names the folder that has them (scripts/python-packages fetches it).
 """
 import copy
 import json
@@ -14,7 +14,7 @@ from fake_http import Fake, Handler
 
 SDKS = os.environ.get("SDKS", "")
 if not os.path.isdir(SDKS):
-    pytest.skip("the OpenAI and Anthropic SDKs are missing: scripts/sdks could not fetch them", allow_module_level=True)
+    pytest.skip("the OpenAI and Anthropic SDKs are missing: scripts/python-packages could not fetch them", allow_module_level=True)
 sys.path.insert(0, SDKS)
 import anthropic  # noqa: E402
 import openai  # noqa: E402

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The OpenAI and Anthropic SDKs, unmodified, with a model that can speak.
 
-SDKS names the folder that has them (scripts/sdks fetches it), REAL_MODEL the model's file.
+SDKS names the folder that has them (scripts/python-packages fetches it), REAL_MODEL the model's file.
 """
 import asyncio
 import json
@@ -18,7 +18,7 @@ SDKS = os.environ.get("SDKS", "")
 if not REAL.is_file() or REAL.stat().st_size < 50 << 20:
     pytest.skip("REAL_MODEL does not name a real model's file (scripts/model fetches one)", allow_module_level=True)
 if not os.path.isdir(SDKS):
-    pytest.skip("the OpenAI and Anthropic SDKs are missing: scripts/sdks could not fetch them", allow_module_level=True)
+    pytest.skip("the OpenAI and Anthropic SDKs are missing: scripts/python-packages could not fetch them", allow_module_level=True)
 sys.path.insert(0, SDKS)
 import anthropic  # noqa: E402
 import openai  # noqa: E402
