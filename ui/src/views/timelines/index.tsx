@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// The view Timelines.
+import type { JSX } from "preact";
+
+export function View(): JSX.Element {
+  return (
+    <section class="view" aria-labelledby="view-title">
+      <h1 id="view-title">Timelines</h1>
+    </section>
+  );
+}
