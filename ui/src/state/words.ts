@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// A model's state and its story in words: what it does, who loaded it, why it went.
+import type { Model } from "../api/types";
+import { ago, callerName, longDuration } from "../parts/format";
+
+export type Tone = "good" | "warn" | "bad" | "idle";
+
+/** Its engine runs, or is on its way in or out. */
+export function isInMemory(m: Model): boolean {
+  return !["unloaded", "downloading", "downloaded"].includes(m.state);
+}
+
+export function isGoing(m: Model): boolean {
+  return m.draining === true || m.state === "draining" || m.state === "stopping" || m.state === "saving";
+}
+
+export function stateWord(m: Model): string {
+  if (m.saving || m.state === "saving") return "saving";
+  if (m.state === "stopping") return "stopping";
+  if (isGoing(m)) return "draining";
+  if (m.state === "unloaded") return m.failed ? "failed" : m.held ? "held" : m.reason === "missing" ? "missing" : "unloaded";
+  return m.state;
+}
+
+export function stateTone(m: Model): Tone {
+  const word = stateWord(m);
+  if (word === "loaded") return "good";
+  if (word === "failed" || word === "missing") return "bad";
+  return ["loading", "draining", "saving", "stopping", "downloading", "held"].includes(word) ? "warn" : "idle";
+}
+
+const WENT: Record<string, string> = {
+  unloaded: "unloaded by an operator",
+  evicted: "evicted for another model",
+  memory: "evicted, as memory ran short",
+  idle: "unloaded, as nobody used it",
+  replaced: "replaced by changed presets or files",
+  removed: "removed from its source",
+  shutdown: "unloaded at the server's end",
+  crashed: "its engine crashed",
+  load_failed: "it did not load",
+  missing: "its file has not been downloaded",
+  no_room: "it found no room",
+};
+
+/** Why it is not there; empty when it was never loaded. */
+export function whyGone(m: Model): string {
+  if (m.message) return m.message;
+  return m.reason ? (WENT[m.reason] ?? m.reason) : "";
+}
+
+export function holdText(m: Model, now: number): string {
+  const hold = m.held;
+  if (!hold) return "";
+  const left = hold.until === null ? "until released" : `for ${longDuration(Math.max(0, hold.until - now))}`;
+  return `held ${left}${hold.reason ? `: ${hold.reason}` : ""}`;
+}
+
+/** The line beneath a model's name. */
+export function story(m: Model, now: number): string {
+  if (m.held) return holdText(m, now);
+  if (isInMemory(m)) {
+    const since = m.loaded_at ? `, ${ago(m.loaded_at, now)}` : "";
+    return m.loaded_by ? `loaded by ${callerName(m.loaded_by)}${since}` : `loaded${since}`;
+  }
+  return whyGone(m);
+}
