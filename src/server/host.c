@@ -413,6 +413,7 @@ void host_find_cards(struct host *h)
 {
     h->figures_until = 0;
     sampler_find_cards(h->sampler);
+    placement_ask_anew(h);
 }
 
 const struct snapshot *host_snapshot(const struct host *h)

@@ -56,6 +56,14 @@ void placement_want_figures(struct host *host)
         use_snapshot(host);
 }
 
+void placement_ask_anew(struct host *host)
+{
+    if (!host->figures.waits)
+        return;
+    sampler_cancel(host->sampler, &host->figures);
+    placement_want_figures(host);
+}
+
 static void learn_from_all(const struct host *host)
 {
     struct sched_instance *i;

@@ -21,6 +21,8 @@ extern const struct sampler_events placement_sampler_events;
 /* Makes the scheduler wait while the last snapshot is too old for a decision, and asks for a newer one if
  * a model waits. */
 void placement_want_figures(struct host *host);
+/* The figures that were asked for and have not come may be older than what happened just now: they are no answer. */
+void placement_ask_anew(struct host *host);
 /* Finds out what is missing, for one model that waits and for all. */
 void placement_prepare(struct model *m);
 void placement_prepare_waiting(struct host *host);

@@ -26,7 +26,8 @@ def pids(server):
 
 def load(server, *models):
     for model in models:
-        assert server.post("/tokenize", {"model": model, "content": "x"}).status == 200
+        answer = server.post("/tokenize", {"model": model, "content": "x"})
+        assert answer.status == 200, answer.body
     return pids(server)
 
 
