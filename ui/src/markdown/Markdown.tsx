@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A model's answer. Blocks that are settled keep their DOM while the text grows.
 import { useRef } from "preact/hooks";
+import { copyText } from "../parts/copy";
 import { sanitize } from "./sanitize";
 import { MarkdownStream } from "./stream";
 
@@ -10,10 +11,7 @@ function copyCode(event: MouseEvent): void {
   if (!(button instanceof HTMLButtonElement) || code == null) {
     return;
   }
-  void navigator.clipboard.writeText(code.replace(/\n$/, "")).then(
-    () => (button.textContent = "Copied"),
-    () => (button.textContent = "Not allowed"),
-  );
+  void copyText(code.replace(/\n$/, "")).then((ok) => (button.textContent = ok ? "Copied" : "Not allowed"));
   setTimeout(() => (button.textContent = "Copy"), 2000);
 }
 

@@ -2,6 +2,7 @@
 // One model's answer: reasoning apart, Markdown as it comes, what it took.
 import type { Signal } from "@preact/signals";
 import type { JSX } from "preact";
+import { copyText } from "../../parts/copy";
 import { count, duration, rate } from "../../parts/format";
 import { say } from "../../parts/toast";
 import { Markdown } from "../../markdown/Markdown";
@@ -63,7 +64,7 @@ export function AnswerView({ answer, again }: AnswerViewProps): JSX.Element | nu
             <button
               type="button"
               class="button button-quiet"
-              onClick={() => void navigator.clipboard.writeText(thinking.text).then(() => say("Copied"), () => say("The browser does not allow copying"))}
+              onClick={() => void copyText(thinking.text).then((ok) => say(ok ? "Copied" : "The browser does not allow copying"))}
             >
               Copy
             </button>
