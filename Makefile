@@ -111,13 +111,28 @@ clean: ## remove what was built (downloads in .deps stay)
 OBJ := $(SRC:src/%.c=$(BUILD)/obj/%.o)
 LLHTTP_OBJ := $(LLHTTP_SRC:/usr/share/llhttp/%.c=$(BUILD)/obj/llhttp/%.o)
 
+# The page (ui/), as C source. A release has it beside its sources, so that nothing is fetched when that is built.
+# One that was made without its packages is tried again.
+PAGE     := $(firstword $(wildcard ui/embedded.c) $(BUILD)/ui/embedded.c)
+PAGE_SRC := $(shell find ui -name node_modules -prune -o -name dist -prune -o -name tests -prune -o -type f -print 2>/dev/null)
+.PHONY: again
+$(BUILD)/ui/embedded.c: scripts/ui $(PAGE_SRC) $(if $(wildcard $(BUILD)/ui/missing),again)
+	@echo "  building $@"
+	$(Q)scripts/ui build $(@D)
+$(BUILD)/obj/embedded.o: $(PAGE) src/api/page_assets.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -c -o $@ $<
+$(BUILD)/san/obj/embedded.o: $(PAGE) src/api/page_assets.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -O0 -c -o $@ $<
+
 $(BUILD)/hostler: $(BUILD)/obj/main.o $(BUILD)/libhostler.a
 	@echo "  building $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/man/hostler.1: $(BUILD)/hostler scripts/man $(wildcard packaging/man/*)
 	@echo "  building $(@D)"
 	$(Q)scripts/man $(BUILD)/hostler $(@D)
-$(BUILD)/libhostler.a: $(OBJ) $(LLHTTP_OBJ)
+$(BUILD)/libhostler.a: $(OBJ) $(BUILD)/obj/embedded.o $(LLHTTP_OBJ)
 	@rm -f $@
 	$(Q)$(AR) qcs $@ $^
 $(BUILD)/obj/%.o: src/%.c
@@ -141,7 +156,7 @@ $(BUILD)/san/hostler: $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
 $(BUILD)/san/hostler_kinds: $(wildcard tests/kind/*.[ch]) $(BUILD)/san/obj/main.o $(BUILD)/san/libhostler.a
 	@echo "  building $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
-$(BUILD)/san/libhostler.a: $(SAN_OBJ) $(SAN_LLHTTP_OBJ)
+$(BUILD)/san/libhostler.a: $(SAN_OBJ) $(BUILD)/san/obj/embedded.o $(SAN_LLHTTP_OBJ)
 	@rm -f $@
 	$(Q)$(AR) qcs $@ $^
 $(BUILD)/san/obj/%.o: src/%.c

@@ -88,5 +88,9 @@ api_handler api_stream_get, api_stream_delete, api_streams_lookup;
 api_handler api_health, api_props, api_status;
 /* What llama.cpp's web UI looks for, to learn that it is not there: tools, the CORS proxy. O(1). */
 api_handler api_disabled;
+/* page.c: hostler's page, at `/` and below /hostler/. O(its files), from memory. */
+api_handler api_page, api_page_root;
+/* 404: there is no such route. */
+void api_no_route(const struct api *api, struct http_exchange *x);
 
 #endif

@@ -15,6 +15,7 @@
 #include "api/events.h"
 #include "api/files.h"
 #include "api/logs.h"
+#include "api/page.h"
 #include "api/reply.h"
 #include "api/request_log.h"
 #include "api/sessions.h"
@@ -72,6 +73,11 @@ static const struct route own_routes[] = {
     {"GET", "/v1/stream", api_stream_get, RIGHT_RESUME, ROUTER, NULL},
     {"DELETE", "/v1/stream", api_stream_delete, RIGHT_RESUME, ROUTER, NULL},
     {"POST", "/v1/streams/lookup", api_streams_lookup, RIGHT_RESUME, ROUTER, NULL},
+
+    {"GET", "/", api_page_root, RIGHT_NONE, ROUTER | RESERVE, NULL},
+    {"GET", "/hostler", api_page, RIGHT_NONE, RESERVE, NULL},
+    {"GET", "/hostler/", api_page, RIGHT_NONE, RESERVE, NULL},
+    {"GET", "/hostler/*", api_page, RIGHT_NONE, RESERVE, NULL},
 
     {"GET", "/tools", api_disabled, RIGHT_ADMIN, ROUTER, NULL},
     {"POST", "/tools", api_disabled, RIGHT_ADMIN, ROUTER, NULL},
@@ -337,10 +343,18 @@ static void refuse_route(const struct config *c, struct http_exchange *x, bool i
     free(methods);
 }
 
+/* --path has no such file. */
 static void on_file_missing(struct http_exchange *x, void *ctx)
 {
     const struct api *api = ctx;
-    refuse_route(host_config(api->host), x, true);
+    const bool is_root = target_path_len(http_exchange_target(x)) == 1;
+    if (!is_root || !page_serve_root(api, x))
+        refuse_route(host_config(api->host), x, true);
+}
+
+void api_no_route(const struct api *api, struct http_exchange *x)
+{
+    refuse_path(host_config(api->host), x);
 }
 
 static bool may_be_file(const struct api *api, const char *method)

@@ -76,10 +76,21 @@ static void read_engine_option(struct config *c, const struct engine_option *o, 
     engine_args_set(&c->args, o, negated, value, ARGS_FROM_COMMAND_LINE);
 }
 
-/* The value of an option that engines get, too (`passed`). An engine with --timeout 0 breaks off every request. */
+static bool is_one_of(const char *text, const char *const *words)
+{
+    for (; words && *words; words++)
+        if (strcmp(text, *words) == 0)
+            return true;
+    return false;
+}
+
+/* The value of an option that engines get, too (`passed`). An engine with --timeout 0 breaks off every request; words after a
+ * switch are hostler's. */
 static const char *value_for_engines(const struct config *c, const struct config_entry *own,
                                      const char *value)
 {
+    if (value && is_one_of(value, own->words))
+        return "on";
     bool no_limit = own == config_table_find("--timeout") && c->timeout_ms == CONFIG_NO_LIMIT;
     return no_limit ? "-1" : value;
 }
@@ -95,7 +106,8 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
         return unknown_option(c, argv[0], err);
     if (!own && o->two_values)
         return read_two_values(c, argc, argv, o, err);
-    bool takes_value = own ? own->public.value != NULL : o->takes_value && !negated;
+    bool takes_value = own ? own->public.value || (argc > 1 && is_one_of(argv[1], own->words))
+                           : o->takes_value && !negated;
     if (takes_value && argc < 2)
         return error_set(err, -EINVAL, "%s needs a value: %s %s", argv[0], argv[0],
                          own        ? own->public.value
@@ -107,7 +119,8 @@ static int read_argument(struct config *c, int argc, char **argv, struct error *
             return error_set(err, -EINVAL, "%s: %s", argv[0], why.text);
         c->api_key_in_arguments |= strcmp(own->public.names[0], "--api-key") == 0;
         if (own->passed && o)
-            engine_args_set(&c->args, o, negated, value_for_engines(c, own, value),
+            engine_args_set(&c->args, o, negated,
+                            own->words ? NULL : value_for_engines(c, own, value),
                             ARGS_FROM_COMMAND_LINE);
     } else {
         read_engine_option(c, o, negated, value);

@@ -17,6 +17,9 @@
 
 #define CONFIG_NO_LIMIT UINT64_MAX
 
+/* The page at `/`. hostler's own is at /hostler/, too, unless there is none. */
+enum config_ui { CONFIG_UI_OWN, CONFIG_UI_ENGINE, CONFIG_UI_OFF };
+
 struct config {
     struct engine_program engine; /* of models that name no other */
     /* Of the other kinds, as far as they are installed; fixed once the configuration is read. */
@@ -41,6 +44,7 @@ struct config {
     uint64_t timeout_ms; /* without progress of a request or an answer; or CONFIG_NO_LIMIT */
     char *api_prefix;    /* prefix of every path, `/a`; NULL: none */
     char *static_dir;    /* router mode: served at `/`; NULL */
+    enum config_ui ui;
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct keys api_keys;
     bool api_key_in_arguments; /* --api-key was given, which the list of processes shows */

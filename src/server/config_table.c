@@ -96,6 +96,29 @@ static int set_static_dir(struct config *c, const char *value, struct error *err
     return 0;
 }
 
+/* `value`: NULL, a word of `ui_words`, or whether there is a page. */
+static int set_ui(struct config *c, const char *value, struct error *err)
+{
+    bool on = true;
+    int rc = 0;
+    if (value && strcmp(value, "engine") == 0) {
+        c->ui = CONFIG_UI_ENGINE;
+        return 0;
+    }
+    if (value && strcmp(value, "hostler") != 0)
+        rc = value_truth(value, &on, err);
+    c->ui = on ? CONFIG_UI_OWN : CONFIG_UI_OFF;
+    return rc;
+}
+
+static int set_no_ui(struct config *c, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    c->ui = CONFIG_UI_OFF;
+    return 0;
+}
+
 static int set_host(struct config *c, const char *value, struct error *err)
 {
     if (!value[strspn(value, ", ")])
@@ -282,9 +305,11 @@ static int set_prompt_cache_size(struct config *c, const char *value, struct err
 
 /* --- the table --------------------------------------------------------------------------------- */
 
-#define FIELD(kind, name) kind, offsetof(struct config, name), NULL, false
-#define OTHER(set) KIND_OTHER, 0, set, false
-#define SHARED(set) KIND_OTHER, 0, set, true
+#define FIELD(kind, name) kind, offsetof(struct config, name), NULL, false, NULL
+#define OTHER(set) KIND_OTHER, 0, set, false, NULL
+#define SHARED(set) KIND_OTHER, 0, set, true, NULL
+
+static const char *const ui_words[] = {"engine", "hostler", NULL};
 
 /* In the order of --help. */
 static const struct config_entry options[] = {
@@ -296,7 +321,8 @@ static const struct config_entry options[] = {
      KIND_ENGINE,
      0,
      NULL,
-     false},
+     false,
+     NULL},
     {{{"--models-dir"},
       "DIR",
       "LLAMA_ARG_MODELS_DIR",
@@ -367,6 +393,17 @@ static const struct config_entry options[] = {
       NULL,
       "serve the files of a folder at /, beside the routes"},
      SHARED(set_static_dir)},
+    {{{"--ui", "--webui"},
+      NULL,
+      "LLAMA_ARG_UI",
+      "on",
+      "a page at / and at /hostler/; --ui engine: at / the engine's own, if its build has one"},
+     KIND_OTHER,
+     0,
+     set_ui,
+     true,
+     ui_words},
+    {{{"--no-ui", "--no-webui"}, NULL, "LLAMA_ARG_NO_UI", NULL, "no page"}, SHARED(set_no_ui)},
     {{{"-to", "--timeout"},
       "SECONDS",
       "LLAMA_ARG_TIMEOUT",
@@ -551,8 +588,20 @@ const struct config_entry *config_table_find(const char *name)
     return NULL;
 }
 
+/* Older builds of llama-server have it by another name. */
+static const char *current_name(const char *variable)
+{
+    static const char *const renamed[][2] = {{"LLAMA_ARG_WEBUI", "LLAMA_ARG_UI"},
+                                             {"LLAMA_ARG_NO_WEBUI", "LLAMA_ARG_NO_UI"}};
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (strcmp(variable, renamed[i][0]) == 0)
+            return renamed[i][1];
+    return variable;
+}
+
 const struct config_entry *config_table_find_env(const char *name)
 {
+    name = current_name(name);
     for (size_t i = 0; i < N_OPTIONS; i++)
         if (options[i].public.env && strcmp(options[i].public.env, name) == 0)
             return &options[i];

@@ -22,6 +22,8 @@ struct config_entry {
     size_t offset;
     int (*set)(struct config *c, const char *value, struct error *err);
     bool passed; /* passed on to engines, too */
+    const char *const
+        *words; /* a switch that one of these may follow, ended by NULL; NULL: none may */
 };
 
 /* By one of its names, or its variable; NULL: it is not serve's own. */

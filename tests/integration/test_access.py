@@ -96,8 +96,9 @@ def test_only_a_key_loads_the_model_for_its_page(module_hostler, tmp_path):
     assert server.get("/").status == 200
 
 
-def test_there_is_no_page_in_router_mode(guarded):
-    assert guarded.get("/").status == guarded.get("/index.html").status == 401
+def test_only_the_page_is_public_in_router_mode(guarded):
+    assert guarded.get("/").status == guarded.get("/hostler/").status == 200
+    assert guarded.get("/index.html").status == guarded.get("/nowhere/").status == 401
 
 
 def test_keys_of_the_environment_are_nowhere_else(hostler, models, tmp_path):

@@ -215,6 +215,29 @@ static void what_is_below_a_prefix(void **state)
     refuse(ARGV(MODELS, "--api-prefix", "/a b"), ENV(NULL), "no plain path");
 }
 
+/* A word after --ui is its value only if it is one that --ui knows. */
+static void which_page(void **state)
+{
+    (void)state;
+    parse(ARGV(MODELS), ENV(NULL));
+    assert_int_equal(c.ui, CONFIG_UI_OWN);
+    parse(ARGV(MODELS, "--ui", "engine", "--port", "1"), ENV("LLAMA_ARG_NO_UI=1"));
+    assert_int_equal(c.ui, CONFIG_UI_ENGINE);
+    assert_int_equal(c.port, 1);
+    parse(ARGV(MODELS, "--ui", "engine", "--webui"), ENV(NULL));
+    assert_int_equal(c.ui, CONFIG_UI_OWN);
+    parse(ARGV("--ui", MODELS), ENV("LLAMA_ARG_UI=off"));
+    assert_int_equal(c.ui, CONFIG_UI_OWN);
+    parse(ARGV(MODELS), ENV("LLAMA_ARG_UI=engine"));
+    assert_int_equal(c.ui, CONFIG_UI_ENGINE);
+    parse(ARGV(MODELS), ENV("LLAMA_ARG_WEBUI=false"));
+    assert_int_equal(c.ui, CONFIG_UI_OFF);
+    parse(ARGV(MODELS, "--no-webui"), ENV(NULL));
+    assert_int_equal(c.ui, CONFIG_UI_OFF);
+    refuse(ARGV(MODELS, "--ui", "stock"), ENV(NULL), "'stock' is no option");
+    refuse(ARGV(MODELS), ENV("LLAMA_ARG_UI=stock"), "LLAMA_ARG_UI: 'stock'");
+}
+
 static void a_timeout_is_the_engines_too(void **state)
 {
     (void)state;
@@ -581,6 +604,7 @@ int main(void)
         TEST(a_time_too_long),
         TEST(https_needs_two_files),
         TEST(what_is_below_a_prefix),
+        TEST(which_page),
         TEST(a_timeout_is_the_engines_too),
         TEST(an_empty_text_is_none),
         TEST(who_may_ask_from_elsewhere),

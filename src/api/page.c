@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/page.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/files.h"
+#include "api/page_assets.h"
+#include "api/reply.h"
+#include "base/memory.h"
+#include "http/target.h"
+
+#define PIECE ((size_t)16 * 1024) /* bytes that are written at once */
+
+/*
+ * No code but the page's own files, no connection but to this server. Trusted types: markup is set only by the sanitizer, so that
+ * no text of a model becomes code, whatever the page does with it.
+ */
+static const char fields[] =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src "
+    "'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self'; base-uri "
+    "'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types dompurify\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\n"
+    "Cross-Origin-Resource-Policy: same-origin\r\n"
+    "Vary: Accept-Encoding\r\n";
+
+/* An answer under way, to a client that reads slowly. */
+struct transfer {
+    struct http_exchange *x;
+    const char *data; /* what is left */
+    size_t len;
+};
+
+/* --- negotiation ------------------------------------------------------------------------------- */
+
+/* `text` begins with the parameters of a coding: `;q=0.5`. */
+static bool has_weight_zero(const char *text, size_t len)
+{
+    const char *q = memchr(text, '=', len);
+    if (!q)
+        return false;
+    len -= (size_t)(q + 1 - text);
+    for (q++; len; q++, len--)
+        if (!strchr("0. \t", *q))
+            return false;
+    return true;
+}
+
+bool page_accepts_gzip(const char *accept)
+{
+    bool any = false;
+    for (const char *at = accept ? accept : ""; *at; at += strspn(at, ", \t")) {
+        size_t len = strcspn(at, ","), name = strcspn(at, ",; \t");
+        bool refused = has_weight_zero(at + name, len - name);
+        if ((name == 4 && strncasecmp(at, "gzip", 4) == 0) ||
+            (name == 6 && strncasecmp(at, "x-gzip", 6) == 0))
+            return !refused;
+        any |= name == 1 && *at == '*' && !refused;
+        at += len;
+    }
+    return any;
+}
+
+static const struct page_asset *find(const char *name, size_t len)
+{
+    for (size_t i = 0; i < n_page_assets; i++)
+        if (strlen(page_assets[i].name) == len && memcmp(page_assets[i].name, name, len) == 0)
+            return &page_assets[i];
+    return NULL;
+}
+
+static bool is_known(const struct http_exchange *x, const char *tag)
+{
+    const char *known = http_head_get(http_exchange_head(x), "if-none-match");
+    return known && (strcmp(known, "*") == 0 || strstr(known, tag));
+}
+
+/* --- the answer -------------------------------------------------------------------------------- */
+
+static void go_on(struct transfer *t)
+{
+    struct http_exchange *x = t->x;
+    while (t->len && http_exchange_pending(x) < HTTP_HIGH_WATER) {
+        size_t n = t->len < PIECE ? t->len : PIECE;
+        http_exchange_write(x, t->data, n);
+        t->data += n;
+        t->len -= n;
+    }
+    if (t->len) {
+        http_exchange_flush(x);
+        return;
+    }
+    free(t);
+    http_exchange_end(x);
+}
+
+static void on_drain(struct http_exchange *x, void *ctx)
+{
+    (void)x;
+    go_on(ctx);
+}
+
+static void on_gone(struct http_exchange *x, void *ctx)
+{
+    (void)x;
+    free(ctx);
+}
+
+static void begin(struct http_exchange *x, int status, const struct page_asset *a, bool packed,
+                  const char *tag)
+{
+    const size_t len = packed ? a->packed_len : a->plain_len;
+    http_exchange_begin(x, status, status == 200 ? (int64_t)len : 0);
+    if (status == 200)
+        http_exchange_field(x, "Content-Type", a->type);
+    if (status == 200 && packed)
+        http_exchange_field(x, "Content-Encoding", "gzip");
+    http_exchange_field(x, "ETag", tag);
+    http_exchange_field(x, "Cache-Control",
+                        a->hashed ? "public, max-age=31536000, immutable" : "no-cache");
+    http_exchange_raw_fields(x, fields);
+    http_exchange_head_end(x);
+}
+
+/* False: there is no file of that name, and nothing is answered. */
+static bool serve(struct http_exchange *x, const char *name, size_t len)
+{
+    static const struct http_exchange_events events = {.drain = on_drain, .gone = on_gone};
+    const struct page_asset *a = find(name, len);
+    char tag[64];
+    if (!a)
+        return false;
+    bool packed = page_accepts_gzip(http_head_get(http_exchange_head(x), "accept-encoding"));
+    snprintf(tag, sizeof tag, "\"%s%s\"", a->tag, packed ? "-gzip" : "");
+    if (is_known(x, tag)) {
+        begin(x, 304, a, packed, tag);
+        http_exchange_end(x);
+        return true;
+    }
+    struct transfer *t = mem_try_zalloc(sizeof *t);
+    if (!t) {
+        reply_no_memory(x);
+        return true;
+    }
+    *t = (struct transfer){.x = x,
+                           .data = packed ? a->packed : a->plain,
+                           .len = packed ? a->packed_len : a->plain_len};
+    http_exchange_take(x, &events, t);
+    begin(x, 200, a, packed, tag);
+    go_on(t);
+    return true;
+}
+
+/* --- routes -------------------------------------------------------------------------------------
+ */
+
+static const struct config *config_of(const struct api *api)
+{
+    return host_config(api->host);
+}
+
+bool page_serve_root(const struct api *api, struct http_exchange *x)
+{
+    return config_of(api)->ui != CONFIG_UI_OFF && serve(x, "/", 1);
+}
+
+void api_page_root(struct api *api, struct http_exchange *x, const struct caller *caller)
+{
+    (void)caller;
+    if (api->files)
+        files_serve(api->files, x);
+    else if (!page_serve_root(api, x))
+        api_no_route(api, x);
+}
+
+/* What the page names is relative to the slash. */
+static void redirect(const struct config *c, struct http_exchange *x)
+{
+    char *location = mem_printf("Location: %s/hostler/\r\n", c->api_prefix ? c->api_prefix : "");
+    http_exchange_reply(x, 301, NULL, "", 0, location);
+    free(location);
+}
+
+void api_page(struct api *api, struct http_exchange *x, const struct caller *caller)
+{
+    static const char folder[] = "/hostler/";
+    const size_t n = sizeof folder - 1;
+    const char *path = http_exchange_target(x);
+    const size_t len = target_path_len(path);
+    (void)caller;
+    if (config_of(api)->ui == CONFIG_UI_OFF)
+        api_no_route(api, x);
+    else if (len < n)
+        redirect(config_of(api), x);
+    else if (len == n ? !serve(x, "index.html", 10) : !serve(x, path + n, len - n))
+        api_no_route(api, x);
+}

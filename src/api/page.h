@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hostler's own page: files in the program itself, so that it needs no disk and no network. They hold no secret and need no
+ * key; what the page shows it asks the API for, with the key that its user gives it.
+ */
+#ifndef HOSTLER_API_PAGE_H
+#define HOSTLER_API_PAGE_H
+
+#include <stdbool.h>
+
+#include "api/api.h"
+
+/* Answers with the page for `/`. False: --no-ui, and nothing is answered. */
+bool page_serve_root(const struct api *api, struct http_exchange *x);
+
+/* Whether the value of Accept-Encoding permits gzip; NULL: there is none. RFC 9110, 12.5.3. */
+bool page_accepts_gzip(const char *accept);
+
+#endif

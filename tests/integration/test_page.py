@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""The page as it is served: what HTTP says of it. What it does in a browser: tests/page."""
+import gzip
+import re
+import socket
+
+import pytest
+
+from conftest import FAKE_ENGINE, until
+from wire import fake_models, is_json_error
+
+GZIP = {"Accept-Encoding": "gzip, deflate, br"}
+
+
+@pytest.fixture(scope="module")
+def server(module_hostler, models):
+    return module_hostler("--models-dir", models, "--api-key", "k")
+
+
+def named_by(html):
+    return re.findall(r'(?:src|href)="([^"]+)"', html)
+
+
+@pytest.mark.parametrize("path", ["/", "/hostler/", "/?x=1", "/hostler/?x=1"])
+def test_it_is_served_without_a_key(server, path):
+    answer = server.get(path)
+    assert answer.status == 200 and answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.body.startswith(b"<!doctype html>") and b"http" not in answer.body
+
+
+@pytest.mark.parametrize("folder", ["/", "/hostler/"])
+def test_all_that_it_names_is_there(server, folder):
+    named = named_by(server.get(folder).body.decode())
+    assert any(name.endswith(".js") for name in named) and any(name.endswith(".css") for name in named)
+    for name in named:
+        assert not name.startswith(("/", "http")), "relative, so that it works below --api-prefix"
+        answer = server.get(folder + name)
+        assert answer.status == 200 and len(answer.body) == int(answer.headers["content-length"])
+
+
+def test_what_the_scripts_name_is_there(server):
+    """Code that is fetched when it is needed, and the licences of all that the page contains."""
+    known, new = set(), {"main.js"}
+    while new:
+        name = new.pop()
+        known.add(name)
+        answer = server.get(f"/hostler/{name}")
+        assert answer.status == 200 and answer.headers["content-type"].startswith("text/javascript")
+        assert b"sourceMappingURL" not in answer.body
+        new |= set(re.findall(r"(?:chunk|asset)-[A-Za-z0-9_]+\.js", answer.body.decode())) - known
+    licenses = server.get("/hostler/licenses.txt").body.decode()
+    assert "preact" in licenses and "Permission is hereby granted" in licenses
+
+
+def test_it_may_do_nothing_but_ask_its_server(server):
+    for path in ("/", "/hostler/main.js"):
+        headers = server.get(path).headers
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; ")
+        assert "unsafe" not in policy and "http" not in policy and "*" not in policy
+        assert "frame-ancestors 'none'" in policy and "connect-src 'self'" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_no_code_stands_in_its_html(server):
+    html = server.get("/").body.decode()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|javascript:", html)
+
+
+@pytest.mark.parametrize("accept,packed", [
+    ("gzip", True), ("x-gzip", True), ("*", True), ("br, GZip;q=0.5", True), (" deflate , gzip ", True), ("*;q=0, gzip", True),
+    ("gzip;q=0", False), ("gzip;q=0.000, *", False), ("br", False), ("", False), (None, False), ("gzipped", False), ("*;q=0", False)])
+def test_it_is_packed_for_those_who_take_it(server, accept, packed):
+    plain = server.get("/hostler/main.css")
+    answer = server.get("/hostler/main.css", headers={} if accept is None else {"Accept-Encoding": accept})
+    assert answer.status == 200 and answer.headers["vary"] == "Accept-Encoding"
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert (gzip.decompress(answer.body) if packed else answer.body) == plain.body
+    assert int(answer.headers["content-length"]) == len(answer.body)
+    assert (answer.headers["etag"] == plain.headers["etag"]) != packed
+
+
+def test_who_has_it_is_told_so(server):
+    for path in ("/", "/hostler/main.js"):
+        for headers in ({}, GZIP):
+            tag = server.get(path, headers=headers).headers["etag"]
+            for known in (tag, f'W/{tag}', f'"x", {tag}', "*"):
+                answer = server.get(path, headers={**headers, "If-None-Match": known})
+                assert answer.status == 304 and not answer.body and answer.headers["etag"] == tag
+                assert "content-encoding" not in answer.headers
+            assert server.get(path, headers={**headers, "If-None-Match": '"x"'}).status == 200
+
+
+def test_how_long_it_may_be_kept(server):
+    assert server.get("/").headers["cache-control"] == "no-cache"
+    assert server.get("/hostler/main.js").headers["cache-control"] == "no-cache"
+    chunk = re.search(r"chunk-[A-Za-z0-9_]+\.js", server.get("/hostler/main.js").body.decode())
+    if chunk:
+        assert "immutable" in server.get(f"/hostler/{chunk[0]}").headers["cache-control"]
+
+
+def test_head_and_other_methods(server):
+    for path in ("/", "/hostler/", "/hostler/main.js"):
+        get, head = server.get(path), server.request("HEAD", path)
+        assert head.status == 200 and not head.body
+        assert {**head.headers, "date": ""} == {**get.headers, "date": ""}
+        refused = server.post(path, {}, headers={"X-Api-Key": "k"})
+        assert refused.status == 405 and refused.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_a_path_without_its_slash_leads_there(server):
+    answer = server.get("/hostler")
+    assert (answer.status, answer.headers["location"]) == (301, "/hostler/")
+
+
+@pytest.mark.parametrize("path", ["/hostler/nothing.js", "/hostler/v1", "/hostler/../hostler/main.js", "/hostler/%6dain.js",
+                                  "/hostler/index.html/", "/hostler//", "/hostler/main.js/", "/main.js"])
+def test_what_is_none_of_its_files(server, path):
+    is_json_error(server.get(path, headers={"X-Api-Key": "k"}), 404)
+
+
+def test_a_client_that_reads_slowly_gets_it_all(server):
+    """The answer waits in the page's own memory, and other clients are served meanwhile."""
+    whole = server.get("/hostler/main.js").body
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        slow.sendall(b"GET /hostler/main.js HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert server.get("/health").status == 200
+        got = b""
+        while piece := slow.recv(1000):
+            got += piece
+    assert got.split(b"\r\n\r\n", 1)[1] == whole
+
+
+def test_below_a_prefix(hostler, models):
+    server = hostler("--models-dir", models, "--api-prefix", "/a/b")
+    assert server.get("/").status == server.get("/hostler/").status == 404
+    for folder in ("/a/b/", "/a/b/hostler/"):
+        for name in named_by(server.get(folder).body.decode()):
+            assert server.get(folder + name).status == 200
+    assert server.get("/a/b/hostler").headers["location"] == "/a/b/hostler/"
+
+
+@pytest.mark.parametrize("off", [
+    (["--no-ui"], {}), (["--no-webui"], {}), (["--ui", "--no-ui"], {}), ([], {"LLAMA_ARG_UI": "0"}),
+    ([], {"LLAMA_ARG_NO_UI": "1"}), ([], {"LLAMA_ARG_NO_WEBUI": "1"}), ([], {"LLAMA_ARG_WEBUI": "off"})], ids=repr)
+def test_it_can_be_turned_off(hostler, models, off):
+    args, env = off
+    server = hostler("--models-dir", models, *args, env=env)
+    for path in ("/", "/hostler", "/hostler/", "/hostler/main.js"):
+        is_json_error(server.get(path), 404)
+    assert server.get("/hostler/v1/status").status == 200
+
+
+@pytest.mark.parametrize("args", [["--ui"], ["--webui"], ["--no-ui", "--ui"], ["--ui", "hostler"]], ids=repr)
+def test_it_is_on(hostler, models, args):
+    server = hostler("--models-dir", models, *args)
+    assert server.get("/").status == server.get("/hostler/").status == 200
+
+
+def test_files_of_path_hide_it_at_the_root_only(hostler, models, tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    server = hostler("--models-dir", models, "--path", folder)
+    assert b"hostler/main.js" in server.get("/").body
+    (folder / "index.html").write_text("theirs", encoding="utf-8")
+    assert server.get("/").body == b"theirs"
+    assert b"main.js" in server.get("/hostler/").body
+
+
+def test_in_classic_mode_the_root_is_the_engines(hostler, tmp_path):
+    folder = fake_models(tmp_path / "models", a={})
+    server = hostler("--model", folder / "a.gguf", engine=FAKE_ENGINE)
+    until(lambda: server.get("/health").status == 200)
+    assert b"main.js" in server.get("/hostler/").body
+    assert b"main.js" not in server.get("/").body
+
+
+def test_a_name_that_leads_here_does_not_get_it(server):
+    assert server.get("/", headers={"Host": "evil.example"}).status == 421
