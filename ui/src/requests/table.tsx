@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// A table of requests. A row is drawn anew only when its request changes; one that goes on, each second.
+import { useComputed } from "@preact/signals";
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { duration, rate, short, timeOfDay } from "../parts/format";
+import { everySecond } from "../state/clock";
+import { hrefOf } from "../state/route";
+import { requests, requestsShape, type LiveRequest } from "../state/store";
+import { openRequest } from "./detail";
+import { clientOf, elapsed, hasFailed, listOf, pathOf } from "./list";
+
+const SHOWN = 100;
+
+function State({ r }: { r: LiveRequest }): JSX.Element {
+  if (r.state === "running") {
+    return <span><span class="dot dot-good" aria-hidden="true" /> {r.unread ? "runs unread" : "running"}</span>;
+  }
+  if (r.state === "waiting") {
+    const turn = r.position ? `, ${r.position} before it` : r.position === 0 ? ", next" : "";
+    return (
+      <span>
+        <span class="dot dot-warn" aria-hidden="true" /> waiting{turn}
+        {r.eta_ms ? <span class="muted"> ≈ {duration(r.eta_ms)}</span> : null}
+      </span>
+    );
+  }
+  return (
+    <span class={hasFailed(r) ? "bad" : ""}>
+      <span class={`dot dot-${hasFailed(r) ? "bad" : "idle"}`} aria-hidden="true" /> {r.status ?? ""} {r.error ?? ""}
+    </span>
+  );
+}
+
+function Elapsed({ r }: { r: LiveRequest }): JSX.Element {
+  if (r.state !== "done") everySecond.value;
+  return <>{duration(r.state === "done" ? r.elapsed_ms : Math.round(elapsed(r, performance.now()) / 1000) * 1000)}</>;
+}
+
+function Row({ id, withModel }: { id: number; withModel: boolean }): JSX.Element | null {
+  const r = requests.get(id)?.value;
+  if (!r) return null;
+  return (
+    <tr class={r.state === "done" ? "" : "goes-on"}>
+      <td class="number muted">{timeOfDay(r.at)}</td>
+      <td class="request-state">
+        <State r={r} />
+        {r.loaded && <span class="tag" title="This request caused the load of its model">load</span>}
+      </td>
+      {withModel && (
+        <td class="request-model">{r.model ? <a href={hrefOf("models", r.model)}>{r.model}</a> : <span class="muted">–</span>}</td>
+      )}
+      <td>
+        <button type="button" class="link mono" onClick={() => openRequest(id)}>
+          {pathOf(r.request) || "–"}
+        </button>
+      </td>
+      <td class="request-client" title={`${r.client}, ${r.user_agent ?? ""}`}>{clientOf(r)}</td>
+      <td class="number">{r.waited_ms >= 10 ? duration(r.waited_ms) : ""}</td>
+      <td class="number" title={r.restored_tokens ? `${r.restored_tokens} restored from a saved prompt` : undefined}>{short(r.prompt_tokens)}</td>
+      <td class="number">{short(r.tokens)}</td>
+      <td class="number">{r.tokens_per_second ? rate(r.tokens_per_second) : ""}</td>
+      <td class="number"><Elapsed r={r} /></td>
+    </tr>
+  );
+}
+
+interface TableProps {
+  wanted: (r: LiveRequest) => boolean;
+  /** The column with the model's name is left out where all are of one. */
+  withModel?: boolean;
+  label: string;
+}
+
+export function RequestTable({ wanted, withModel = true, label }: TableProps): JSX.Element {
+  const [most, setMost] = useState(SHOWN);
+  const shape = useComputed(() => requestsShape.value).value;
+  void shape;
+  const all = listOf(requests.values(), wanted);
+  if (!all.length) return <p class="empty">No requests.</p>;
+  return (
+    <div class="table-scroll" tabIndex={0} role="region" aria-label={label}>
+      <table class="table requests">
+        <thead>
+          <tr>
+            <th scope="col" class="number">Time</th>
+            <th scope="col">State</th>
+            {withModel && <th scope="col">Model</th>}
+            <th scope="col">Request</th>
+            <th scope="col">Client</th>
+            <th scope="col" class="number">Waited</th>
+            <th scope="col" class="number">Prompt</th>
+            <th scope="col" class="number">Tokens</th>
+            <th scope="col" class="number">Tokens/s</th>
+            <th scope="col" class="number">Took</th>
+          </tr>
+        </thead>
+        <tbody>
+          {all.slice(0, most).map((r) => <Row key={r.id} id={r.id} withModel={withModel} />)}
+        </tbody>
+      </table>
+      {all.length > most && (
+        <button type="button" class="button button-quiet" onClick={() => setMost(most + 200)}>
+          Show more ({all.length - most})
+        </button>
+      )}
+    </div>
+  );
+}

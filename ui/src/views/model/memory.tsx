@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// What a model takes, by device and by how that is known, and what it would take with other options.
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { byDevice, estimatePath, getEstimate, verdict, type Estimate, type Footprint, type Option } from "../../actions/estimate";
+import { messageOf } from "../../api/client";
+import { CurlButton } from "../../parts/curl";
+import { bytes } from "../../parts/format";
+import { devices, models } from "../../state/store";
+import { isInMemory } from "../../state/words";
+import { shown, type Show } from "./show";
+
+const SOURCES: [keyof Show["footprint"], string][] = [
+  ["measured", "measured"],
+  ["given", "given in the presets"],
+  ["fitted", "by llama-fit-params"],
+  ["estimated", "estimated from the header"],
+];
+
+const OPTIONS: [name: string, label: string, hint: string][] = [
+  ["ctx-size", "Context", "32768"],
+  ["parallel", "Slots", "4"],
+  ["cache-type-k", "Cache type K", "q8_0"],
+  ["cache-type-v", "Cache type V", "q8_0"],
+  ["n-gpu-layers", "GPU layers", "99"],
+];
+
+function Footprints({ of }: { of: Show["footprint"] }): JSX.Element {
+  const names = Object.keys(devices.value);
+  const known = SOURCES.map(([source, label]) => [label, of[source]] as [string, Footprint | null]).filter(([, f]) => f);
+  if (!known.length) return <p class="muted">What it takes is not known yet.</p>;
+  return (
+    <div class="table-scroll">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">Known how</th>
+            {names.map((d) => <th key={d} scope="col" class="number">{d}</th>)}
+            <th scope="col" class="number" title="Mapped from its file; it counts as free">Mapped</th>
+          </tr>
+        </thead>
+        <tbody>
+          {known.map(([label, f]) => (
+            <tr key={label}>
+              <td>{label}</td>
+              {names.map((d) => <td key={d} class="number">{bytes(f?.memory[d])}</td>)}
+              <td class="number muted">{f?.mapped ? bytes(f.mapped) : "–"}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** Asked anew when the options or the model's state change; the last answer stays meanwhile. */
+function useEstimate(id: string, options: Option[]): [Estimate | null, string] {
+  const [estimate, setEstimate] = useState<Estimate | null>(null);
+  const [problem, setProblem] = useState("");
+  const asked = estimatePath(id, options);
+  const state = models.get(id)?.value.state;
+  useEffect(() => {
+    const stop = new AbortController();
+    const timer = setTimeout(() => {
+      getEstimate(id, options, stop.signal).then(
+        (e) => {
+          setEstimate(e);
+          setProblem("");
+        },
+        (e: unknown) => !stop.signal.aborted && setProblem(messageOf(e)),
+      );
+    }, 250);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [asked, state]);
+  return [estimate, problem];
+}
+
+function Answer({ estimate, others }: { estimate: Estimate; others: boolean }): JSX.Element {
+  const tone = estimate.fits ? (estimate.evicts.length ? "warn" : "good") : "bad";
+  const plain = estimate.fits || estimate.loaded ? "" : estimate.message;
+  return (
+    <div class="estimate-answer">
+      <p>
+        {!estimate.loaded || others ? <strong class={tone}>{others && estimate.loaded ? "with these options it" : "it"} {others && estimate.loaded ? "takes" : verdict(estimate)}</strong> : "it is in memory"}
+        {": "}
+        {byDevice(estimate.memory)} <span class="muted">({estimate.source})</span>
+      </p>
+      {plain && <p class="muted">{plain}</p>}
+      {estimate.note && <p class="muted">{estimate.note}</p>}
+    </div>
+  );
+}
+
+function EstimateForm({ id }: { id: string }): JSX.Element {
+  const [values, setValues] = useState<Record<string, string>>({});
+  const options = Object.entries(values).filter(([, v]) => v.trim()) as Option[];
+  const [estimate, problem] = useEstimate(id, options);
+  return (
+    <div class="estimate">
+      <h3>Estimate</h3>
+      <div class="estimate-fields">
+        {OPTIONS.map(([name, label, hint]) => (
+          <label key={name} class="field">
+            <span>{label}</span>
+            <input
+              class="input"
+              placeholder={hint}
+              value={values[name] ?? ""}
+              onInput={(e) => setValues({ ...values, [name]: e.currentTarget.value })}
+            />
+          </label>
+        ))}
+        <CurlButton of={() => ({ path: estimatePath(id, options) })} />
+      </div>
+      <div aria-live="polite">
+        {problem ? <p class="bad">{problem}</p> : estimate ? <Answer estimate={estimate} others={options.length > 0} /> : <p class="muted">…</p>}
+      </div>
+    </div>
+  );
+}
+
+export function MemoryPanel({ id }: { id: string }): JSX.Element {
+  const m = models.get(id)?.value;
+  return (
+    <section class="panel stack" aria-labelledby="memory">
+      <h2 id="memory">
+        Memory{" "}
+        {m?.memory && <span class="muted plain">{isInMemory(m) ? "now" : "would take"} {byDevice(m.memory)}</span>}
+      </h2>
+      {shown.value && <Footprints of={shown.value.footprint} />}
+      <EstimateForm id={id} />
+    </section>
+  );
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// A chart of uPlot in the page's colours. All charts share the cursor and the time; a thrash is shaded in each.
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import { dark } from "../../parts/media";
+import type { Thrash } from "./timeline";
+
+export interface Line {
+  label: string;
+  values: (number | null)[];
+  /** A custom property of the style sheet. */
+  colour: string;
+  filled?: boolean;
+  bars?: boolean;
+  dashed?: boolean;
+}
+
+interface ChartProps {
+  title: string;
+  /** For screen readers: what one would see. */
+  summary: string;
+  times: number[];
+  lines: Line[];
+  format: (n: number) => string;
+  thrash: Thrash[];
+  max?: number;
+  height?: number;
+}
+
+function colourOf(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function seriesOf(line: Line, format: (n: number) => string): uPlot.Series {
+  const colour = colourOf(line.colour);
+  const series: uPlot.Series = {
+    label: line.label,
+    stroke: colour,
+    width: line.bars ? 0 : 1.5,
+    points: { show: false },
+    value: (_u, v) => (v === null || v === undefined ? "–" : format(v)),
+  };
+  if (line.filled || line.bars) series.fill = line.bars ? colour : `${colour}55`;
+  if (line.dashed) series.dash = [4, 4];
+  if (line.bars && uPlot.paths.bars) series.paths = uPlot.paths.bars({ size: [0.7, 12], align: 1 });
+  return series;
+}
+
+/** Beneath the lines: the time of each thrash. */
+function shade(thrash: Thrash[]): uPlot.Plugin {
+  return {
+    hooks: {
+      drawClear: (u) => {
+        const { left, top, width, height } = u.bbox;
+        u.ctx.save();
+        u.ctx.fillStyle = `${colourOf("--bad")}2e`;
+        for (const t of thrash) {
+          const from = Math.max(left, u.valToPos(t.from, "x", true));
+          const to = Math.min(left + width, u.valToPos(t.to, "x", true));
+          if (to > left) u.ctx.fillRect(from, top, Math.max(3, to - from), height);
+        }
+        u.ctx.restore();
+      },
+    },
+  };
+}
+
+function optionsOf(p: ChartProps, width: number): uPlot.Options {
+  const axis = { stroke: colourOf("--muted"), font: "11px system-ui", ticks: { show: false } };
+  const grid = { stroke: colourOf("--line"), width: 1 };
+  return {
+    width,
+    height: p.height ?? 150,
+    cursor: { sync: { key: "timelines" }, points: { size: 6 }, drag: { x: false, y: false } },
+    legend: { live: true },
+    plugins: [shade(p.thrash)],
+    scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(p.max ?? 0, max * 1.08, 1)] } },
+    series: [{ value: (_u, v) => (v ? new Date(v * 1000).toLocaleTimeString("en-GB") : "–") }, ...p.lines.map((l) => seriesOf(l, p.format))],
+    axes: [
+      { ...axis, grid: { show: false }, size: 24, values: (_u, times) => times.map((t) => new Date(t * 1000).toTimeString().slice(0, 5)) },
+      { ...axis, grid, size: 66, space: 34, values: (_u, values) => values.map((v) => p.format(v)) },
+    ],
+  };
+}
+
+export function Chart(props: ChartProps): JSX.Element {
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const scheme = dark.value;
+  const shape = props.lines.map((l) => l.label).join();
+  const data = [props.times, ...props.lines.map((l) => l.values)] as uPlot.AlignedData;
+
+  useEffect(() => {
+    const e = place.current;
+    if (!e) return;
+    const chart = new uPlot(optionsOf(props, e.clientWidth), data, e);
+    plot.current = chart;
+    const sizes = new ResizeObserver(() => {
+      if (e.clientWidth !== chart.width) chart.setSize({ width: e.clientWidth, height: chart.height });
+    });
+    sizes.observe(e);
+    return () => {
+      sizes.disconnect();
+      chart.destroy();
+    };
+  }, [scheme, shape, props.thrash]);
+  useEffect(() => plot.current?.setData(data), [props.times]);
+  return (
+    <section class="panel chart" aria-label={props.title}>
+      <h2>{props.title}</h2>
+      <p class="only-read">{props.summary}</p>
+      <div ref={place} class="chart-place" aria-hidden="true" />
+    </section>
+  );
+}
