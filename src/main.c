@@ -23,7 +23,7 @@
  *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
  *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
- *     requests.h who.h usage.h    the requests, who asks, what an answer took
+ *     request_log.h caller.h usage.h    the requests and who observes them, who asks, what an answer took
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
  *     compose.h   what a model's engine is started with

@@ -43,6 +43,8 @@ typedef void api_handler(struct api *api, struct http_exchange *x, const struct 
 void api_handle(struct http_exchange *x, void *ctx);
 /* The server listens; before the first request. */
 void api_listening(struct api *api, const struct http_server *server);
+/* For http_server_on_end(). */
+void api_end(struct http_exchange *x, enum http_end end, void *ctx);
 /* Adds what every answer's head has; for http_server_on_answer(). */
 void api_add_fields(struct http_exchange *x, void *ctx);
 

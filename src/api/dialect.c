@@ -30,7 +30,8 @@ static char *end_openai(json_t *error)
     return event_text(NULL, json_pack("{s:O}", "error", error));
 }
 
-static const struct api_dialect openai = {.refuse = reply_error_json, .end_stream = end_openai};
+static const struct api_dialect openai = {
+    .name = "openai", .refuse = reply_error_json, .end_stream = end_openai};
 
 /* --- OpenAI's responses: events have names and a type ---------------------------------------------
  */
@@ -45,8 +46,10 @@ static char *end_responses(json_t *error)
 }
 
 static const char *const responses_paths[] = {"/responses", "/v1/responses", NULL};
-static const struct api_dialect responses = {
-    .paths = responses_paths, .refuse = reply_error_json, .end_stream = end_responses};
+static const struct api_dialect responses = {.name = "responses",
+                                             .paths = responses_paths,
+                                             .refuse = reply_error_json,
+                                             .end_stream = end_responses};
 
 /* --- Anthropic's messages: events have names; its clients pass over those without one --------------
  */
@@ -59,8 +62,10 @@ static char *end_messages(json_t *error)
 }
 
 static const char *const messages_paths[] = {"/v1/messages", NULL};
-static const struct api_dialect messages = {
-    .paths = messages_paths, .refuse = reply_error_json, .end_stream = end_messages};
+static const struct api_dialect messages = {.name = "anthropic",
+                                            .paths = messages_paths,
+                                            .refuse = reply_error_json,
+                                            .end_stream = end_messages};
 
 /* --- which one ------------------------------------------------------------------------------------
  */

@@ -12,6 +12,7 @@
 #include "http/exchange.h"
 
 struct api_dialect {
+    const char *name;         /* `openai` */
     const char *const *paths; /* without a query; NULL after the last */
     /* Answers with an error; releases `error` (reply_error_object()). `fields`: as of reply_error_json(). */
     void (*refuse)(struct http_exchange *x, int status, json_t *error, const char *fields);

@@ -86,17 +86,23 @@ struct inference {
 /* --- ending -------------------------------------------------------------------------------------
  */
 
-/* Polls of an engine's state, which say nothing when all went well, are not kept. */
-static void end_record(struct inference *i)
+static void set_end(struct request_record *e, enum request_end end)
+{
+    if (e->end == REQUEST_GOES_ON)
+        e->end = end;
+}
+
+static void complete_record(struct inference *i)
 {
     struct request_record *e = i->record;
     if (!e->status)
         e->status = i->relay.status;
     if (!i->x && !*e->error)
         snprintf(e->error, sizeof e->error, "client_gone");
+    set_end(e, i->x ? REQUEST_ANSWERED : REQUEST_CLIENT_GONE);
     e->loaded = i->request.loaded;
-    request_log_end(i->api->requests, e,
-                    i->request.passive && e->status == 200 && !i->request.loaded);
+    e->place = NULL;
+    e->streams = i->relay.is_event_stream;
 }
 
 static void record_restored(struct inference *i)
@@ -131,8 +137,10 @@ static void note_prompt(struct inference *i)
     record_restored(i); /* less, if the engine used nothing of it */
 }
 
-static void inference_free(struct inference *i)
+/* All but the record, which is returned: its exchange may still be there, to be answered. */
+static struct request_record *inference_release(struct inference *i)
 {
+    struct request_record *record = i->record;
     sessions_leave(&i->session);
     note_prompt(i);
     prompt_scan_destroy(i->scan);
@@ -142,7 +150,7 @@ static void inference_free(struct inference *i)
     if (i->reads)
         sessions_end_reading(i->api->sessions, i->reads, &i->reader);
     free(i->reads);
-    end_record(i);
+    complete_record(i);
     peek_destroy(i->peek);
     engine_launch_release(i->launch);
     free(i->target);
@@ -150,11 +158,27 @@ static void inference_free(struct inference *i)
     free(i->explanation);
     free(i->log);
     free(i);
+    return record;
+}
+
+static void inference_free(struct inference *i)
+{
+    struct request_log *log = i->api->requests;
+    request_log_end(log, inference_release(i));
 }
 
 static void record_error(struct inference *i, const char *state)
 {
     snprintf(i->record->error, sizeof i->record->error, "%s", state);
+}
+
+static void record_refusal(struct request_record *e, int status, const char *reason)
+{
+    e->status = status;
+    if (e->end != REQUEST_GOES_ON)
+        return;
+    e->end = REQUEST_REFUSED;
+    e->refusal = reason;
 }
 
 /* Answers with an error and ends. */
@@ -163,13 +187,15 @@ static void inference_reject(struct inference *i, struct rejection r)
     struct http_exchange *x = i->x;
     const char *state = json_string_value(json_object_get(r.error, "state"));
     char fields[REJECTION_FIELDS_MAX];
-    i->record->status = r.status;
+    record_refusal(i->record, r.status, rejection_reason(&r));
     if (state)
         record_error(i, state);
     const struct api_dialect *dialect = i->dialect;
-    inference_free(i);
+    struct request_log *log = i->api->requests;
+    struct request_record *record = inference_release(i);
     rejection_fields(&r, fields);
     dialect->refuse(x, r.status, r.error, fields);
+    request_log_end(log, record);
 }
 
 static void inference_fail(struct inference *i, int status, const char *message)
@@ -197,13 +223,15 @@ static void end_begun_answer(struct inference *i)
     json_t *error = i->relay.is_event_stream ? explained(i) : NULL;
     char *last = error ? i->dialect->end_stream(error) : NULL;
     json_decref(error);
-    inference_free(i);
+    struct request_log *log = i->api->requests;
+    struct request_record *record = inference_release(i);
     if (last) {
         http_exchange_write(x, last, strlen(last));
         http_exchange_end(x);
     } else {
         http_exchange_abort(x);
     }
+    request_log_end(log, record);
     free(last);
 }
 
@@ -256,6 +284,7 @@ static void explain_now(struct inference *i)
     if (i->may_read_logs && ended_by_itself(i->request.model))
         i->log = mem_strdup(i->request.model->outcome.log);
     record_error(i, state_of_end(i->request.model));
+    set_end(i->record, REQUEST_BROKEN_OFF);
     uv_close((uv_handle_t *)&i->timer, explain_end);
 }
 
@@ -338,6 +367,7 @@ static void refuse_body(struct inference *i, int error)
     }
     i->explanation = mem_strdup("the request's body could not be read to its end");
     record_error(i, "body_lost");
+    set_end(i->record, REQUEST_BROKEN_OFF);
     end_begun_answer(i);
 }
 
@@ -374,6 +404,7 @@ static void on_relay_done(struct relay *r, enum relay_result result)
     case RELAY_UNTRANSLATABLE:
         i->explanation = mem_strdup("the engine's answer could not be translated");
         record_error(i, "untranslatable");
+        set_end(i->record, REQUEST_BROKEN_OFF);
         end_begun_answer(i);
         return;
     }
@@ -383,6 +414,8 @@ static void on_passed(struct relay *r, const char *data, size_t len)
 {
     struct inference *i = container_of(r, struct inference, relay);
     i->request.instance->pulse.heard = uv_now(host_loop(i->api->host));
+    if (!i->record->first_byte)
+        request_log_first_byte(i->api->requests, i->record);
     usage_add(&i->record->usage, data, len);
 }
 
@@ -459,7 +492,7 @@ static void begin_relay(struct inference *i)
     i->phase = RELAYED;
     record_restored(i);
     write_fields(i);
-    i->sent_at = uv_now(host_loop(i->api->host));
+    i->sent_at = i->record->sent = uv_now(host_loop(i->api->host));
     i->began_at = 0;
     i->relay.begins = on_begins;
     i->relay.done = on_relay_done;
@@ -624,11 +657,12 @@ static void inference_submit(struct inference *i, const char *name)
         struct http_exchange *x = i->x;
         char *copy = mem_strdup(name);
         struct api *api = i->api;
-        i->record->status = 400;
+        record_refusal(i->record, 400, "not_found");
         i->record->model = mem_strndup(name, NAME_MAX);
         record_error(i, "not_found");
-        inference_free(i);
+        struct request_record *record = inference_release(i);
         lookup_refuse_as_stock(api, x, 400, copy);
+        request_log_end(api->requests, record);
         free(copy);
         return;
     }
@@ -777,7 +811,7 @@ static void on_drain(struct http_exchange *x, void *ctx)
 static void on_gone(struct http_exchange *x, void *ctx)
 {
     struct inference *i = ctx;
-    (void)x;
+    http_exchange_set_note(x, NULL);
     i->x = NULL;
     if (i->phase == EXPLAIN)
         explain_now(i); /* nobody waits for the explanation any more */
@@ -795,19 +829,23 @@ static char *describe(const struct host_request *r)
 
 static struct inference *inference_create(struct api *api, struct http_exchange *x,
                                           const struct caller *caller,
-                                          const struct engine_route *route)
+                                          const struct engine_route *route,
+                                          struct request_kind kind)
 {
     struct inference *i = mem_zalloc(sizeof *i);
     i->api = api;
     i->x = x;
     i->route = i->meant = route;
     i->dialect = dialect_of(http_exchange_target(x));
+    i->request.passive = kind.passive;
     i->may_load = autoload(api, x);
     i->may_read_logs = caller_may(caller, RIGHT_LOGS, NULL);
     i->request.granted = on_granted;
     i->request.rejected = on_rejected;
     i->request.describe = describe;
-    i->record = request_log_begin(api->requests, caller, &i->request);
+    kind.dialect = i->dialect->name;
+    i->record = request_log_begin(api->requests, caller, &i->request, &kind);
+    http_exchange_set_note(x, i->record);
     relay_init(&i->relay, x);
     i->relay.body.max = BODY_MAX;
     i->relay.body.share.budget = &api->bodies;
@@ -830,10 +868,17 @@ static void begin_scan(struct inference *i)
         i->scan = prompt_scan_create(prompts_seed(prompts));
 }
 
+/* `meant`: NULL: by none. */
+static struct request_kind kind_of_route(const struct engine_route *meant)
+{
+    return (struct request_kind){.route = meant ? meant->path : REQUEST_OTHER_ROUTE,
+                                 .infers = meant && meant->use == ENGINE_ROUTE_INFER};
+}
+
 static void by_body(struct api *api, struct http_exchange *x, const struct caller *caller,
                     const struct engine_route *route)
 {
-    struct inference *i = inference_create(api, x, caller, route);
+    struct inference *i = inference_create(api, x, caller, route, kind_of_route(route));
     char *name = target_query(http_exchange_target(x), "model");
     begin_scan(i);
     i->peek = peek_create(http_head_get(http_exchange_head(x), "content-type"));
@@ -855,11 +900,12 @@ static void by_query(struct api *api, struct http_exchange *x, const struct call
         free(name);
         return;
     }
-    struct inference *i = inference_create(api, x, caller, route);
     /* The web interface's files are public in classic mode, but who has no key makes no use of the
      * model by them. */
     bool uses = classic && caller_may(caller, RIGHT_INFER, NULL);
-    i->request.passive = !uses;
+    struct request_kind kind = kind_of_route(meant);
+    kind.passive = !uses;
+    struct inference *i = inference_create(api, x, caller, route, kind);
     i->relay.urgent = !classic;
     i->barred = !uses && !caller_may(caller, RIGHT_LOAD, NULL);
     i->may_load &= !i->barred;
@@ -891,9 +937,9 @@ void api_inference_query(struct api *api, struct http_exchange *x, const struct 
 void api_inference_of(struct api *api, struct http_exchange *x, const struct caller *caller,
                       struct model *m, const char *conversation)
 {
-    struct inference *i = inference_create(api, x, caller, NULL);
+    const struct request_kind kind = {.route = "/v1/stream", .passive = true};
+    struct inference *i = inference_create(api, x, caller, NULL, kind);
     i->may_load = false;
-    i->request.passive = true;
     i->reads = mem_strdup(conversation);
     sessions_begin_reading(api->sessions, conversation, &i->reader);
     inference_submit(i, m->entry->id);

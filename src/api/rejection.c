@@ -16,14 +16,15 @@
 #define OVERLOAD_RETRY_S 2              /* to clients that we had no resources for */
 #define HOLD_RETRY_MS ((uint64_t)60000) /* while a hold without an end lasts */
 
-/* `state`: the reason as a word, for programs; NULL: none. */
+/* `state`: the reason as a word, for programs; NULL: none. Static. */
 static struct rejection reject(int status, const char *state, const char *message,
                                unsigned retry_after)
 {
     json_t *error = reply_error_object(status, message); /* copies */
     if (state)
         json_object_set_new(error, "state", json_string(state));
-    return (struct rejection){.status = status, .error = error, .retry_after = retry_after};
+    return (struct rejection){
+        .status = status, .error = error, .reason = state, .retry_after = retry_after};
 }
 
 /* The same; `message` is released. */
@@ -32,6 +33,13 @@ static struct rejection reject_with(int status, const char *state, char *message
 {
     struct rejection r = reject(status, state, message, retry_after);
     free(message);
+    return r;
+}
+
+/* Where clients of llama.cpp's router are told no `state`. */
+static struct rejection because(struct rejection r, const char *reason)
+{
+    r.reason = reason;
     return r;
 }
 
@@ -96,7 +104,7 @@ struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject
     const char *state = sched_reject_name(why);
     switch (why) {
     case SCHED_REJECT_NOT_LOADED:
-        return reject(400, NULL, "model is not loaded", 0);
+        return because(reject(400, NULL, "model is not loaded", 0), state);
     case SCHED_REJECT_HELD:
         return reject_held(m);
     case SCHED_REJECT_QUEUE_FULL:
@@ -104,7 +112,7 @@ struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject
     case SCHED_REJECT_WAIT_TIMEOUT:
         return reject_for_now(m, "wait_timeout", "no engine could be had in time (--load-timeout)");
     case SCHED_REJECT_LOAD_FAILED:
-        return reject_failed(m, 500, NULL, 0, with_log);
+        return because(reject_failed(m, 500, NULL, 0, with_log), state);
     case SCHED_REJECT_OOM:
     case SCHED_REJECT_FAILED:
         return reject_failed(m, 503, state, RETRY_LATER_S, with_log);
@@ -119,8 +127,9 @@ struct rejection rejection_by_scheduler(const struct model *m, enum sched_reject
             return reject_held(m);
         return reject_for_now(m, "unloaded", "an operator unloaded it while the request waited");
     case SCHED_REJECT_REMOVED:
-        return reject(400, NULL, "the model was removed from its folder while the request waited",
-                      0);
+        return because(
+            reject(400, NULL, "the model was removed from its folder while the request waited", 0),
+            state);
     case SCHED_REJECT_SHUTDOWN:
         return reject_for_now(m, "shutdown", "the server is shutting down");
     }
@@ -170,6 +179,29 @@ struct rejection rejection_of_body(int error)
     default:
         return reject(503, "overloaded", "out of memory for the request's body", OVERLOAD_RETRY_S);
     }
+}
+
+static const char *reason_of_status(int status)
+{
+    switch (status) {
+    case 404:
+        return "no_such_route";
+    case 413:
+        return "body_too_large";
+    case 415:
+        return "body_encoded";
+    case 501:
+        return "not_offered";
+    case 502:
+        return "broken_off";
+    default:
+        return status < 500 ? "bad_request" : "overloaded";
+    }
+}
+
+const char *rejection_reason(const struct rejection *r)
+{
+    return r->reason ? r->reason : reason_of_status(r->status);
 }
 
 void rejection_fields(const struct rejection *r, char out[REJECTION_FIELDS_MAX])

@@ -14,9 +14,13 @@
 struct rejection {
     int status;
     json_t *error;        /* {"code","message","type"}, mostly with a `state`; the receiver's */
+    const char *reason;   /* a word of few, for figures; NULL: as the status says. Static */
     unsigned retry_after; /* seconds; 0: no Retry-After */
     bool is_final;        /* to ask again by itself would not help: a person must do something */
 };
+
+/* The word for figures, never NULL: `held`, `queue_full`, …, also where the client is told no `state`. */
+const char *rejection_reason(const struct rejection *r);
 
 #define REJECTION_FIELDS_MAX 80 /* bytes */
 

@@ -15,6 +15,7 @@ TAILQ_HEAD(records, request_record);
 struct request_log {
     uv_loop_t *loop;
     struct records running, ended; /* newest first */
+    TAILQ_HEAD(, request_observer) observers;
     unsigned n_ended;
     uint64_t last_id;
 };
@@ -25,6 +26,7 @@ struct request_log *request_log_create(uv_loop_t *loop)
     r->loop = loop;
     TAILQ_INIT(&r->running);
     TAILQ_INIT(&r->ended);
+    TAILQ_INIT(&r->observers);
     return r;
 }
 
@@ -44,6 +46,25 @@ void request_log_destroy(struct request_log *r)
     destroy_all(&r->ended);
     free(r);
 }
+
+void request_log_observe(struct request_log *r, struct request_observer *o)
+{
+    TAILQ_INSERT_TAIL(&r->observers, o, link);
+}
+
+void request_log_unobserve(struct request_log *r, struct request_observer *o)
+{
+    TAILQ_REMOVE(&r->observers, o, link);
+}
+
+/* Calls what observers have for it, if they have. */
+#define TELL(r, what, ...)                                                                         \
+    do {                                                                                           \
+        struct request_observer *o;                                                                \
+        TAILQ_FOREACH (o, &(r)->observers, link)                                                   \
+            if (o->what)                                                                           \
+                o->what(o, __VA_ARGS__);                                                           \
+    } while (0)
 
 /* --- a record's life ----------------------------------------------------------------------------
  */
@@ -66,7 +87,8 @@ static struct request_record *new_record(struct request_log *r)
 }
 
 struct request_record *request_log_begin(struct request_log *r, const struct caller *caller,
-                                         const struct host_request *place)
+                                         const struct host_request *place,
+                                         const struct request_kind *kind)
 {
     struct request_record *e = new_record(r);
     e->id = ++r->last_id;
@@ -75,7 +97,13 @@ struct request_record *request_log_begin(struct request_log *r, const struct cal
     e->place = place;
     caller_text_set(&e->caller, caller);
     e->page = caller->page;
+    e->route = kind->route;
+    e->dialect = kind->dialect;
+    e->infers = kind->infers;
+    e->passive = kind->passive;
+    e->method = http_exchange_method(caller->x);
     TAILQ_INSERT_HEAD(&r->running, e, link);
+    TELL(r, begun, e, caller->x);
     return e;
 }
 
@@ -83,19 +111,27 @@ void request_log_grant(struct request_log *r, struct request_record *e)
 {
     e->granted = uv_now(r->loop);
     e->usage.kind = e->place->instance->launch->program->kind;
+    TELL(r, granted, e);
 }
 
-void request_log_end(struct request_log *r, struct request_record *e, bool forget)
+void request_log_first_byte(struct request_log *r, struct request_record *e)
+{
+    e->first_byte = uv_now(r->loop);
+    TELL(r, first_byte, e);
+}
+
+void request_log_end(struct request_log *r, struct request_record *e)
 {
     TAILQ_REMOVE(&r->running, e, link);
-    if (forget) {
+    e->place = NULL;
+    e->ended = uv_now(r->loop);
+    usage_end(&e->usage);
+    TELL(r, ended, e);
+    if (e->passive && e->status == 200 && !e->loaded) {
         free(e->model);
         free(e);
         return;
     }
-    e->place = NULL;
-    e->ended = uv_now(r->loop);
-    usage_end(&e->usage);
     TAILQ_INSERT_HEAD(&r->ended, e, link);
     if (++r->n_ended > ENDED_MAX)
         free(take_oldest(r));

@@ -401,6 +401,20 @@ void api_add_fields(struct http_exchange *x, void *ctx)
     cors_add_fields(host_config(api->host), x);
 }
 
+/* Of a request that an engine answers the record is still open. */
+void api_end(struct http_exchange *x, enum http_end end, void *ctx)
+{
+    struct request_record *record = http_exchange_note(x);
+    struct http_figures figures;
+    (void)end;
+    (void)ctx;
+    if (!record)
+        return;
+    http_exchange_figures(x, &figures);
+    record->body_in = figures.body_in;
+    record->body_out = figures.body_out;
+}
+
 /* O(routes whose path has the same length), beside what the handler does. */
 void api_handle(struct http_exchange *x, void *ctx)
 {

@@ -131,8 +131,8 @@ static void warn_of_ignored_source(const struct config *c)
 
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
-    static const struct daemon_api api = {create_api, destroy_api, tell_listening, api_handle,
-                                          api_add_fields};
+    static const struct daemon_api api = {create_api, destroy_api,    tell_listening,
+                                          api_handle, api_add_fields, api_end};
     struct supervisor supervisor;
     struct config config;
     struct error err;

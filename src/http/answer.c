@@ -104,6 +104,8 @@ void answer_begin(struct answer *a, struct stream *s, const struct answer_head *
 {
     bool empty = is_empty(head->status);
     a->state = ANSWER_HEAD;
+    a->status = head->status;
+    a->body_bytes = 0;
     a->framing = framing_of(head);
     put_first_lines(s, head->status, head->now);
     if (head->length < 0 && !head->to_old && !empty) {

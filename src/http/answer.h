@@ -21,6 +21,8 @@ enum answer_framing {
 struct answer {
     enum answer_state state;
     enum answer_framing framing;
+    int status;
+    uint64_t body_bytes; /* written so far, without their framing */
 };
 
 struct answer_head {
@@ -37,11 +39,11 @@ bool answer_needs_close(const struct answer_head *head);
 /* Begins the head, with Date; further fields follow by stream_write_field(). */
 void answer_begin(struct answer *a, struct stream *s, const struct answer_head *head);
 void answer_head_end(struct answer *a, struct stream *s);
-static inline void answer_write(const struct answer *a, struct stream *s, const char *data,
-                                size_t len)
+static inline void answer_write(struct answer *a, struct stream *s, const char *data, size_t len)
 {
     if (a->framing == FRAMING_EMPTY || !len)
         return;
+    a->body_bytes += len;
     if (a->framing == FRAMING_CHUNKED)
         stream_write_chunk(s, data, len);
     else

@@ -47,6 +47,12 @@ void connection_lose_handler(struct http_exchange *x)
         x->events->gone(x, x->ctx);
 }
 
+static void tell_end(struct http_exchange *x, enum http_end end)
+{
+    if (x->all->on_end)
+        x->all->on_end(x, end, x->all->ctx);
+}
+
 /* The handler goes on, and nothing holds it up any more. */
 static void become_orphan(struct http_exchange *x)
 {
@@ -63,10 +69,13 @@ static void lose_client(struct http_exchange *x, enum connection_state was)
 {
     bool complete = was == CONNECTION_ANSWER;
     if (x->owner == OWNER_LASTING && complete && !x->all->closing &&
-        x->all->n_orphans < HTTP_ORPHANS_MAX)
+        x->all->n_orphans < HTTP_ORPHANS_MAX) {
         become_orphan(x);
-    else
-        connection_lose_handler(x);
+        return;
+    }
+    if (x->owner != OWNER_NONE)
+        tell_end(x, HTTP_END_CLIENT_GONE);
+    connection_lose_handler(x);
 }
 
 /* --- the lists ----------------------------------------------------------------------------------
@@ -381,6 +390,7 @@ static void go_on(struct http_exchange *x);
 void connection_end_answer(struct http_exchange *x)
 {
     answer_end(&x->answer, &x->stream);
+    tell_end(x, HTTP_END_ANSWERED);
     if (x->owner == OWNER_ORPHAN) {
         release_orphan(x);
         return;
@@ -395,6 +405,7 @@ void connection_end_answer(struct http_exchange *x)
 
 void connection_abort_answer(struct http_exchange *x)
 {
+    tell_end(x, HTTP_END_ABORTED);
     if (x->owner == OWNER_ORPHAN) {
         release_orphan(x);
         return;
@@ -411,6 +422,9 @@ static int on_message_begin(llhttp_t *p)
     struct http_exchange *x = head_parser_owner(p, struct http_exchange);
     http_head_clear(&x->head);
     x->check = (struct request_check){.chunk = x->check.chunk};
+    x->arrived = uv_now(x->all->loop);
+    x->tag = 0;
+    x->note = NULL;
     x->body_seen = 0;
     x->paused = x->drain_owed = x->expects = x->plain_answer = false;
     connection_event(x, CONNECTION_ON_REQUEST);

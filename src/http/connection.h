@@ -61,7 +61,10 @@ struct http_exchange {
     char peer[64];
     const struct http_exchange_events *events;
     void *ctx;
-    uint64_t since; /* uv_now() when the state was entered */
+    unsigned tag;     /* the handler's, */
+    void *note;       /* and this */
+    uint64_t arrived; /* uv_now() when the request's first byte came */
+    uint64_t since;   /* uv_now() when the state was entered */
     uint64_t
         moved_at; /* the same of the last byte in or out; empty lines before a request are none */
     uint64_t linger_until;
@@ -93,7 +96,8 @@ struct connections {
     uv_loop_t *loop;
     http_handler *handler;
     http_handler *add_fields; /* to every answer; NULL: none */
-    void *ctx;                /* of both */
+    http_on_end *on_end;      /* of every exchange; NULL: none */
+    void *ctx;                /* of these */
     struct tls_identity *tls; /* of connections over TCP; NULL: they are plain. Owned */
     struct http_limits limits;
     struct exchanges list;    /* connections that are not closed yet, */

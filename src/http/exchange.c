@@ -92,6 +92,35 @@ void http_exchange_server_load(const struct http_exchange *x, struct http_load *
                               .refused = all->refused};
 }
 
+void http_exchange_figures(const struct http_exchange *x, struct http_figures *out)
+{
+    *out = (struct http_figures){.status = x->answer.state == ANSWER_NONE ? 0 : x->answer.status,
+                                 .arrived = x->arrived,
+                                 .body_in = (uint64_t)x->body_seen,
+                                 .body_out =
+                                     x->answer.state == ANSWER_NONE ? 0 : x->answer.body_bytes};
+}
+
+void http_exchange_set_tag(struct http_exchange *x, unsigned tag)
+{
+    x->tag = tag;
+}
+
+unsigned http_exchange_tag(const struct http_exchange *x)
+{
+    return x->tag;
+}
+
+void http_exchange_set_note(struct http_exchange *x, void *note)
+{
+    x->note = note;
+}
+
+void *http_exchange_note(const struct http_exchange *x)
+{
+    return x->note;
+}
+
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,
                         void *ctx)
 {

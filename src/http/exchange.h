@@ -39,6 +39,23 @@ struct http_exchange_events {
     void (*make_way)(struct http_exchange *x, void *ctx);
 };
 
+/* How an exchange ended. */
+enum http_end {
+    HTTP_END_ANSWERED,    /* the handler has ended its answer, which may still be on its way */
+    HTTP_END_ABORTED,     /* the handler broke its answer off */
+    HTTP_END_CLIENT_GONE, /* the client closed the connection before */
+};
+/* Called once for each request whose head came or that was refused, before its handler hears of `gone`. The head is still
+ * there, as far as it was read. */
+typedef void http_on_end(struct http_exchange *x, enum http_end end, void *ctx);
+
+/* What is counted of an exchange. */
+struct http_figures {
+    int status;                 /* of the answer; 0: it has not begun */
+    uint64_t arrived;           /* uv_now() when its first byte came */
+    uint64_t body_in, body_out; /* bytes of the bodies, without their framing */
+};
+
 /* Called when a request's head is complete. It must take the exchange (http_exchange_take) or
  * answer it, now. A body that nobody took is read and thrown away. */
 typedef void http_handler(struct http_exchange *x, void *ctx);
@@ -72,6 +89,13 @@ void http_exchange_refuse_over_limit(struct http_exchange *x);
 bool http_exchange_lacks_memory(const struct http_exchange *x);
 /* Of the server that it belongs to. */
 void http_exchange_server_load(const struct http_exchange *x, struct http_load *out);
+
+void http_exchange_figures(const struct http_exchange *x, struct http_figures *out);
+/* What whoever handles it wants to find at its end; 0 and NULL until it is set, for each request anew. */
+void http_exchange_set_tag(struct http_exchange *x, unsigned tag);
+unsigned http_exchange_tag(const struct http_exchange *x);
+void http_exchange_set_note(struct http_exchange *x, void *note);
+void *http_exchange_note(const struct http_exchange *x);
 
 /* Whose it is from now on. `events` must outlive the exchange; members may be NULL. */
 void http_exchange_take(struct http_exchange *x, const struct http_exchange_events *events,

@@ -88,6 +88,11 @@ void http_server_on_answer(struct http_server *s, http_handler *add_fields)
     s->connections.add_fields = add_fields;
 }
 
+void http_server_on_end(struct http_server *s, http_on_end *on_end)
+{
+    s->connections.on_end = on_end;
+}
+
 bool http_server_address(const struct http_server *s, unsigned index, char *out, size_t size,
                          bool *exposed)
 {

@@ -34,6 +34,8 @@ void http_server_secure(struct http_server *s, struct tls_identity *identity);
 /* `add_fields` is called for each answer's head, relayed ones and our own refusals too, and may call
  * http_exchange_field(). Its context is the handler's. */
 void http_server_on_answer(struct http_server *s, http_handler *add_fields);
+/* `on_end` is called for each exchange's end. Its context is the handler's. */
+void http_server_on_end(struct http_server *s, http_on_end *on_end);
 /* The port of the first TCP listener; 0 when there is none. */
 int http_server_port(const struct http_server *s);
 /* Where it listens, as a URL into `out`: `http://[::1]:8080`, `unix:/a.sock`. False after the last;

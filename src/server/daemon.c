@@ -425,6 +425,7 @@ static int daemon_start(struct daemon *d, const struct daemon_api *api, struct e
     d->api = api->create(d->host, d->refresh);
     d->server = http_server_create(&d->loop, api->handler, d->api);
     http_server_on_answer(d->server, api->add_fields);
+    http_server_on_end(d->server, api->on_end);
     set_limits(d);
     rc = read_identity(d, err);
     if (!rc)

@@ -20,6 +20,7 @@ struct daemon_api {
     void (*listening)(void *api, const struct http_server *server); /* before the first request */
     http_handler *handler;
     http_handler *add_fields; /* to every answer */
+    http_on_end *on_end;      /* of every exchange */
 };
 
 /* Sets memory aside, and has the libraries take from it. Called before anything else of the daemon's. */
