@@ -73,21 +73,35 @@ static int write_element(struct listing *l, json_t *element)
     return rc;
 }
 
+static int write_next(struct listing *l)
+{
+    const struct slices_list *list = &l->list;
+    json_t *element = NULL;
+    json_text_begin();
+    if (list->next(list->ctx, &element))
+        return element ? write_element(l, element) : 0;
+    l->complete = true;
+    return list->tail(list->ctx, &l->out, !l->some);
+}
+
+static int write_text(struct listing *l)
+{
+    bool more = true;
+    int rc = l->list.append(l->list.ctx, &l->out, &more);
+    l->complete = !more;
+    return rc;
+}
+
 /* Fills `out` until the slice is over or the answer complete. */
 static int write_slice(struct listing *l)
 {
     const struct slices_list *list = &l->list;
     uint64_t begun = uv_hrtime();
     int rc = 0;
-    while (!rc && !is_over(begun) && l->out.len < PENDING_MAX) {
-        json_t *element = NULL;
-        json_text_begin();
-        if (!list->next(list->ctx, &element)) {
-            l->complete = true;
-            return list->tail(list->ctx, &l->out, !l->some);
-        }
-        rc = element ? write_element(l, element) : 0;
-    }
+    while (!rc && !l->complete && !is_over(begun) && l->out.len < PENDING_MAX)
+        rc = list->append ? write_text(l) : write_next(l);
+    if (l->complete)
+        return rc;
     if (list->pause)
         list->pause(list->ctx);
     return rc;
@@ -148,7 +162,7 @@ static void begin_stream(struct listing *l)
     struct http_exchange *x = l->x;
     http_exchange_take(x, &events, l);
     http_exchange_begin(x, l->list.status, HTTP_STREAMED);
-    http_exchange_field(x, "Content-Type", "application/json; charset=utf-8");
+    http_exchange_field(x, "Content-Type", l->list.type);
     http_exchange_head_end(x);
     send_slice(l);
 }
@@ -157,12 +171,13 @@ void slices_reply_list(struct api *api, struct http_exchange *x, const struct sl
 {
     struct listing *l = mem_zalloc(sizeof *l);
     *l = (struct listing){.api = api, .x = x, .list = *list};
+    l->list.type = list->type ? list->type : "application/json; charset=utf-8";
     uv_idle_init(host_loop(api->host), &l->turn);
     l->turn.data = l;
     buf_init(&l->out, BUF_UNBOUNDED);
     int rc = buf_reserve(&l->out, FIRST_CAPACITY);
     if (!rc)
-        rc = buf_puts(&l->out, list->head);
+        rc = list->head ? buf_puts(&l->out, list->head) : 0;
     if (!rc)
         rc = write_slice(l);
     if (!rc && !l->complete) {
@@ -172,7 +187,7 @@ void slices_reply_list(struct api *api, struct http_exchange *x, const struct sl
     if (rc)
         reply_error(x, 503, "out of memory for the list");
     else
-        reply_text(x, list->status, l->out.data, l->out.len);
+        http_exchange_reply(x, list->status, l->list.type, l->out.data, l->out.len, NULL);
     listing_close(l);
 }
 

@@ -17,7 +17,7 @@
 /* What is listed. */
 struct slices_list {
     int status;
-    const char *head; /* JSON up to and with the list's `[`; copied */
+    const char *head; /* JSON up to and with the list's `[`; copied; NULL: nothing */
     /* The next element, which the caller releases; `*element` NULL leaves one out. False: there is none. */
     bool (*next)(void *ctx, json_t **element);
     void (*pause)(void *ctx); /* the slice is over, the next one is for another turn; NULL */
@@ -25,6 +25,10 @@ struct slices_list {
     int (*tail)(void *ctx, struct buf *out, bool first);
     void (*finish)(void *ctx); /* frees `ctx` */
     void *ctx;
+    /* For text that is not JSON, in place of `next` and `tail`: appends some of it; `*more` is set, and cleared at the end.
+     * 0, or a negative errno. `type`: its Content-Type. */
+    int (*append)(void *ctx, struct buf *out, bool *more);
+    const char *type;
 };
 
 /* What takes one slice is answered at once with its length, a longer answer as a stream, as fast as the
