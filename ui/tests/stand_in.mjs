@@ -111,7 +111,41 @@ const POSTS = {
 const GETS = {
   "/hostler/v1/estimate": (q) => ({ ...find(q.get("model")), source: "estimated", fits: true, never: false, evicts: find(q.get("model")).size > 8 * GiB ? [models[1].id] : [], message: "it fits", note: null, available: { gpu0: 12 * GiB }, mapped: 0, growth: 0 }),
   "/hostler/v1/requests": () => ({ requests }),
+  "/hostler/v1/requests/1": () => ({ ...requests[0], timings: { queued_ms: 3, load_ms: 2100, restore_ms: 40, first_token_ms: 300, last_ms: null }, headers: { request: { "content-type": "application/json", authorization: null }, response: { "x-hostler-loaded": "1" } }, request_body: '{"messages":[{"role":"user","content":"Hello"}]}', response_body: null }),
+  "/hostler/v1/show": (q) => showOf(find(q.get("model"))),
+  "/hostler/v1/timeline": (q) => timelineOf(q.get("span")),
 };
+
+function showOf(m) {
+  const of = (source, f) => ({ source, memory: { host: m.memory.host * f, gpu0: m.memory.gpu0 * f }, mapped: m.size, growth: 0 });
+  return {
+    id: m.id, path: `/srv/models/${m.id}.gguf`, mmproj: null, draft: null, load_ms: 2100, ttl_ms: 600000, priority: 0, max_requests: 0, environment: [{ name: "HF_TOKEN", value: null, origin: "environment" }],
+    header: { architecture: "llama", name: m.id, parameters: 8030261248, tensors: 291, tensor_bytes: m.size, context_length: 131072, embedding_length: 4096, layers: 32, heads: 32, heads_kv: 8, vocabulary: 128256, chat_template: true },
+    arguments: [{ option: "--ctx-size", value: "8192", origin: "command line" }, { option: "--n-gpu-layers", value: "99", origin: "preset" }, { option: "--model", value: `/srv/models/${m.id}.gguf`, origin: "model's files" }, { option: "--port", value: "0", origin: "hostler" }],
+    footprint: { estimated: of("estimated", 0.96), fitted: null, measured: m.state === "loaded" ? of("measured", 1) : null, given: null }, prompt_cache: null,
+    status: { args: ["llama-server", "--ctx-size", "8192", "--model", `/srv/models/${m.id}.gguf`], preset: "" },
+    last_exit: m.failed ? { reason: "crashed", exit_code: 137, signal: 9, cause: null, message: m.message, log: "load_tensors: offloaded 33/33 layers\nggml: out of memory" } : null,
+    recent: changes.filter((c) => c.model === m.id).reverse(),
+  };
+}
+
+function timelineOf(span) {
+  const [n, step] = span === "day" ? [720, 120] : [720, 5];
+  const from = Math.round(now()) - n * step;
+  const wave = (f, a, b) => Array.from({ length: n }, (_, i) => (i < 60 ? null : Math.round((a + b * Math.sin(i / f)) * 1e3) / 1e3));
+  const marks = Array.from({ length: 30 }, (_, i) => [{ at: from + 1500 + i * 40, model: models[i % 2].id, event: "evicted", cause: by }, { at: from + 1502 + i * 40, model: models[(i + 1) % 2].id, event: "load", cause: by }]).flat();
+  return {
+    from, step, marks, tokens_per_second: wave(30, 60, 50), waiting: wave(20, 2, 2).map((v) => v && Math.round(v)), running: wave(25, 3, 3).map((v) => v && Math.round(v)),
+    devices: { host: { total: 64 * GiB, engines: wave(80, 20 * GiB, 8 * GiB), others: wave(200, 9 * GiB, GiB) }, gpu0: { total: 24 * GiB, engines: wave(40, 12 * GiB, 8 * GiB), others: wave(200, GiB, 0) } },
+  };
+}
+
+function log(res) {
+  res.writeHead(200, { "Content-Type": "text/plain" });
+  for (let i = 0; i < 80; i++) res.write(`slot update_slots: id ${i % 4} | task ${i} | prompt processing progress, n_tokens = ${i * 64}\n`);
+  const timer = setInterval(() => res.write(`slot print_timing: id 0 | eval time = ${Math.random() * 1000} ms\n`), 700);
+  res.on("close", () => clearInterval(timer));
+}
 
 function json(res, status, body) {
   res.writeHead(status, { "Content-Type": "application/json" });
@@ -133,6 +167,7 @@ async function serveFile(res, path) {
 createServer(async (req, res) => {
   const url = new URL(req.url, "http://localhost");
   if (url.pathname === "/hostler/v1/live") return subscribe(res);
+  if (url.pathname === "/hostler/v1/logs") return log(res);
   const post = req.method === "POST" && POSTS[url.pathname];
   if (post) return json(res, 200, post(await bodyOf(req)));
   const get = GETS[url.pathname];

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { openDialog, closeDialog, Dialog } from "../parts/dialog";
 import { bytes } from "../parts/format";
 import { sayError } from "../parts/toast";
-import { byDevice, getEstimate, list, verdict, type Estimate } from "./estimate";
+import { byDevice, getEstimate, list, type Estimate } from "./estimate";
 import { run } from "./model";
 
 interface QuestionProps {
@@ -59,5 +59,3 @@ export async function load(id: string, held = false): Promise<void> {
   if (estimate.fits && !estimate.evicts.length && !held) await run("load", id);
   else openDialog(() => <Question id={id} estimate={estimate} held={held} />);
 }
-
-export { verdict };

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // All that can be done with one model, as a list of buttons with their keys.
 import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { messageOf } from "../api/client";
 import type { Model } from "../api/types";
 import { showCurl } from "../parts/curl";
 import { ask, closeDialog, Dialog, openDialog } from "../parts/dialog";
 import { go } from "../state/route";
 import { may, models } from "../state/store";
 import { isInMemory } from "../state/words";
-import { estimatePath } from "./estimate";
+import { byDevice, estimatePath, getEstimate, verdict } from "./estimate";
 import { askHold } from "./hold";
 import { load } from "./load";
 import { ACTIONS, isOffered, run, type ActionName } from "./model";
@@ -64,12 +66,27 @@ function Item({ label, hint, first, act, curl }: ItemProps): JSX.Element {
 
 const KEYS: Partial<Record<ActionName, string>> = { load: "l", unload: "u", pin: "p", unpin: "p", release: "h" };
 
+/** What a load would mean now. */
+function Outlook({ id }: { id: string }): JSX.Element {
+  const [text, setText] = useState("…");
+  useEffect(() => {
+    const stop = new AbortController();
+    getEstimate(id, [], stop.signal).then(
+      (e) => setText(`${verdict(e)}: ${byDevice(e.memory)} (${e.source})`),
+      (e: unknown) => !stop.signal.aborted && setText(messageOf(e)),
+    );
+    return () => stop.abort();
+  }, [id]);
+  return <p class="muted">{text}</p>;
+}
+
 function Menu({ id }: { id: string }): JSX.Element | null {
   const m = models.get(id)?.value;
   if (!m) return <Dialog title={id}><p>This model is gone.</p></Dialog>;
   const names = (Object.keys(ACTIONS) as ActionName[]).filter((n) => isOffered(n, m));
   return (
     <Dialog title={id}>
+      <Outlook id={id} />
       <ul class="menu">
         <Item label="Open" hint="Enter" first act={() => go("models", id)} />
         {names.map((name) => (

@@ -31,7 +31,7 @@ function canLoad(m: Model): boolean {
 }
 
 export const ACTIONS: Record<ActionName, Action> = {
-  load: { name: "load", verb: "Load", done: "loads", right: "load", applies: canLoad, request: post("models/load") },
+  load: { name: "load", verb: "Load", done: "is being loaded", right: "load", applies: canLoad, request: post("models/load") },
   unload: {
     name: "unload", verb: "Unload", done: "is unloaded", right: "unload",
     applies: (m) => isInMemory(m) && !isGoing(m), request: post("models/unload"),

@@ -31,7 +31,7 @@ export function retryDelay(failures: number, random = Math.random()): number {
 
 /* --- frames -------------------------------------------------------------------------------------- */
 
-const NAMES = new Set(["server", "models", "removed", "devices", "queue", "requests", "changes", "ready"]);
+const NAMES = new Set(["server", "models", "figures", "removed", "devices", "queue", "requests", "changes", "ready"]);
 let waiting: Frame[] = [];
 let due = 0;
 

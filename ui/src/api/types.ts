@@ -66,8 +66,15 @@ export interface Model {
   loaded_by?: string | null;
   loaded_at?: number;
   can_remove?: boolean;
+  /** What it takes beside text: `image`, `audio`. */
+  inputs?: string[];
   download?: { done: number; total: number };
 }
+
+/** What flutters of a row, as far as it changed; null: the row has it no longer. */
+export type ModelFigures = { id: string } & {
+  [M in "requests" | "waiting" | "tokens_per_second" | "progress" | "idle_since" | "memory" | "download"]?: Model[M] | null;
+};
 
 export interface Device {
   total: number;
@@ -124,6 +131,7 @@ export interface Change {
 export interface Frames {
   server: Server;
   models: { models: Model[] };
+  figures: { models: ModelFigures[] };
   removed: { models: string[] };
   devices: { devices: Record<string, Device> };
   queue: Queue;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Which requests a table shows, in which order, and what of a request is told in words.
 import { batch } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { getJson } from "../api/client";
+import { connection } from "../api/live";
+import { sayError } from "../parts/toast";
 import type { RequestRecord } from "../api/types";
-import { putRequest, requests, requestsShape, type LiveRequest } from "../state/store";
+import { incomplete, putRequest, requests, requestsShape, type LiveRequest } from "../state/store";
 
 export type RequestFilter = "all" | "running" | "waiting" | "failed";
 
@@ -51,12 +54,29 @@ export function elapsed(r: LiveRequest, now: number): number {
 }
 
 const FETCHED = 1000;
+const FETCHED_AGAIN = 100;
+const SOON_MS = 2000;
 
 /** Those that were over before the page was opened: the live stream does not tell of them. */
-export async function fetchEnded(): Promise<void> {
-  const { requests: list } = await getJson<{ requests: RequestRecord[] }>(`hostler/v1/requests?limit=${FETCHED}`);
+async function fetchEnded(limit: number): Promise<void> {
+  const { requests: list } = await getJson<{ requests: RequestRecord[] }>(`hostler/v1/requests?limit=${limit}`);
   batch(() => {
     for (const r of list) if (!requests.has(r.id) || r.state === "done") putRequest(r);
     requestsShape.value++;
   });
+}
+
+/** For a view with a table of requests: those that are over are there, too. */
+export function useEnded(): void {
+  const open = connection.value === "open";
+  const lacking = incomplete.value;
+  const failed = (e: unknown): void => sayError("The requests that are over", e);
+  useEffect(() => {
+    if (open) fetchEnded(FETCHED).catch(failed);
+  }, [open]);
+  useEffect(() => {
+    if (!open || !lacking) return;
+    const timer = setTimeout(() => fetchEnded(FETCHED_AGAIN).catch(failed), SOON_MS);
+    return () => clearTimeout(timer);
+  }, [open, lacking]);
 }

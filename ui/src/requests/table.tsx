@@ -3,7 +3,7 @@
 import { useComputed } from "@preact/signals";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { duration, rate, short, timeOfDay } from "../parts/format";
+import { duration, longDuration, rate, short, timeOfDay } from "../parts/format";
 import { everySecond } from "../state/clock";
 import { hrefOf } from "../state/route";
 import { requests, requestsShape, type LiveRequest } from "../state/store";
@@ -11,6 +11,12 @@ import { openRequest } from "./detail";
 import { clientOf, elapsed, hasFailed, listOf, pathOf } from "./list";
 
 const SHOWN = 100;
+
+function Eta({ r }: { r: LiveRequest }): JSX.Element | null {
+  everySecond.value;
+  const left = (r.eta_ms ?? 0) - (performance.now() - r.etaSeen);
+  return left > 500 ? <span class="muted"> ≈ {longDuration(Math.round(left / 1000))}</span> : null;
+}
 
 function State({ r }: { r: LiveRequest }): JSX.Element {
   if (r.state === "running") {
@@ -21,7 +27,7 @@ function State({ r }: { r: LiveRequest }): JSX.Element {
     return (
       <span>
         <span class="dot dot-warn" aria-hidden="true" /> waiting{turn}
-        {r.eta_ms ? <span class="muted"> ≈ {duration(r.eta_ms)}</span> : null}
+        <Eta r={r} />
       </span>
     );
   }
@@ -55,9 +61,9 @@ function Row({ id, withModel }: { id: number; withModel: boolean }): JSX.Element
           {pathOf(r.request) || "–"}
         </button>
       </td>
-      <td class="request-client" title={`${r.client}, ${r.user_agent ?? ""}`}>{clientOf(r)}</td>
-      <td class="number">{r.waited_ms >= 10 ? duration(r.waited_ms) : ""}</td>
-      <td class="number" title={r.restored_tokens ? `${r.restored_tokens} restored from a saved prompt` : undefined}>{short(r.prompt_tokens)}</td>
+      <td class="request-client wide-column" title={`${r.client}, ${r.user_agent ?? ""}`}>{clientOf(r)}</td>
+      <td class="number wide-column">{r.waited_ms >= 10 ? duration(r.waited_ms) : ""}</td>
+      <td class="number wide-column" title={r.restored_tokens ? `${r.restored_tokens} restored from a saved prompt` : undefined}>{short(r.prompt_tokens)}</td>
       <td class="number">{short(r.tokens)}</td>
       <td class="number">{r.tokens_per_second ? rate(r.tokens_per_second) : ""}</td>
       <td class="number"><Elapsed r={r} /></td>
@@ -79,7 +85,7 @@ export function RequestTable({ wanted, withModel = true, label }: TableProps): J
   const all = listOf(requests.values(), wanted);
   if (!all.length) return <p class="empty">No requests.</p>;
   return (
-    <div class="table-scroll" tabIndex={0} role="region" aria-label={label}>
+    <div class="table-scroll" tabIndex={0} role="group" aria-label={label}>
       <table class="table requests">
         <thead>
           <tr>
@@ -87,9 +93,9 @@ export function RequestTable({ wanted, withModel = true, label }: TableProps): J
             <th scope="col">State</th>
             {withModel && <th scope="col">Model</th>}
             <th scope="col">Request</th>
-            <th scope="col">Client</th>
-            <th scope="col" class="number">Waited</th>
-            <th scope="col" class="number">Prompt</th>
+            <th scope="col" class="wide-column">Client</th>
+            <th scope="col" class="number wide-column">Waited</th>
+            <th scope="col" class="number wide-column">Prompt</th>
             <th scope="col" class="number">Tokens</th>
             <th scope="col" class="number">Tokens/s</th>
             <th scope="col" class="number">Took</th>

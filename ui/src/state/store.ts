@@ -3,7 +3,7 @@
 // only when it changed itself; `shape` changes when rows come, go or would be sorted elsewhere.
 // Only apply() writes here.
 import { batch, computed, signal, type Signal } from "@preact/signals";
-import type { Change, Device, Frame, Model, Queue, RequestRecord, Right, Server } from "../api/types";
+import type { Change, Device, Frame, Model, ModelFigures, Queue, RequestRecord, Right, Server } from "../api/types";
 
 export const CHANGES_KEPT = 500;
 export const ENDED_KEPT = 1000;
@@ -17,13 +17,19 @@ export const changes = signal<Change[]>([]);
 export const models = new Map<string, Signal<Model>>();
 export const shape = signal(0);
 
-/** A request and when its figures came (performance.now()), from which times that run are told. */
+/** A request, and when what passes by itself was told (performance.now()): the server does not repeat that. */
 export interface LiveRequest extends RequestRecord {
+  /** Of elapsed_ms. */
   seen: number;
+  /** Of eta_ms. */
+  etaSeen: number;
 }
 /** Those that wait or run, and the last ENDED_KEPT that ended while the page looked. */
 export const requests = new Map<number, Signal<LiveRequest>>();
 export const requestsShape = signal(0);
+
+/** How often a request ended of which the stream did not say how: GET /hostler/v1/requests does. */
+export const incomplete = signal(0);
 
 /** All that was there at the start has come once. */
 export const complete = signal(false);
@@ -51,18 +57,33 @@ function putModel(m: Model): boolean {
   return moved;
 }
 
+/** Members that changed; null: it has that no longer. */
+function putFigures(f: ModelFigures): void {
+  const row = models.get(f.id);
+  if (!row) return;
+  const after = { ...row.peek() } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(f)) {
+    if (value === null) delete after[name];
+    else after[name] = value;
+  }
+  row.value = after as unknown as Model;
+}
+
 /* --- requests ------------------------------------------------------------------------------------ */
 
 const EMPTY: Omit<LiveRequest, "id"> = {
   at: 0, model: null, request: "", state: "waiting", status: null, error: null, client: "", key: null,
   user_agent: null, waited_ms: 0, elapsed_ms: 0, position: null, loaded: false, unread: false, prompt_tokens: null,
-  tokens: null, tokens_per_second: null, restored_tokens: 0, saved_ms: 0, seen: 0,
+  tokens: null, tokens_per_second: null, restored_tokens: 0, saved_ms: 0, seen: 0, etaSeen: 0,
 };
 
 export function putRequest(r: Partial<RequestRecord> & { id: number }): boolean {
   const row = requests.get(r.id);
   const before = row?.peek() ?? { ...EMPTY, id: r.id, at: Date.now() / 1000 };
-  const after = { ...before, ...r, seen: performance.now() };
+  const now = performance.now();
+  const after = { ...before, ...r };
+  if (!row || r.elapsed_ms !== undefined) after.seen = now;
+  if (r.eta_ms !== undefined) after.etaSeen = now;
   if (row) row.value = after;
   else requests.set(r.id, signal(after));
   return !row || before.state !== after.state;
@@ -74,6 +95,7 @@ function endRequest(id: number): boolean {
   if (!row || !r || r.state === "done") return false;
   const passed = Math.max(0, performance.now() - r.seen);
   row.value = { ...r, state: "done", elapsed_ms: r.elapsed_ms + passed, position: null };
+  incomplete.value++;
   return true;
 }
 
@@ -143,6 +165,9 @@ function applyOne(f: Frame): void {
         moved = putModel(m) || moved;
       }
       break;
+    case "figures":
+      f.data.models.forEach(putFigures);
+      return;
     case "removed":
       for (const id of f.data.models) moved = models.delete(id) || moved;
       break;

@@ -45,8 +45,9 @@ const WENT: Record<string, string> = {
 
 /** Why it is not there; empty when it was never loaded. */
 export function whyGone(m: Model): string {
-  if (m.message) return m.message;
-  return m.reason ? (WENT[m.reason] ?? m.reason) : "";
+  const why = m.reason ? (WENT[m.reason] ?? m.reason) : "";
+  if (m.failed || !why) return m.message ?? why;
+  return m.message && m.message !== why ? `${why}: ${m.message}` : why;
 }
 
 export function holdText(m: Model, now: number): string {
@@ -56,12 +57,22 @@ export function holdText(m: Model, now: number): string {
   return `held ${left}${hold.reason ? `: ${hold.reason}` : ""}`;
 }
 
+/** When it is unloaded for being idle; empty when it is not, or is used. */
+export function ttlText(m: Model, now: number): string {
+  if (!m.ttl_ms || !m.idle_since || m.pinned) return "";
+  const left = m.idle_since + m.ttl_ms / 1000 - now;
+  return left > 60 ? `unloaded in ${Math.round(left / 60)} min if nobody uses it` : "unloaded within a minute if nobody uses it";
+}
+
+function loadText(m: Model, now: number): string {
+  const by = m.loaded_by ? ` by ${callerName(m.loaded_by)}` : "";
+  if (m.state === "loading") return `being loaded${by}`;
+  return `loaded${by}${m.loaded_at ? `, ${ago(m.loaded_at, now)}` : ""}`;
+}
+
 /** The line beneath a model's name. */
 export function story(m: Model, now: number): string {
   if (m.held) return holdText(m, now);
-  if (isInMemory(m)) {
-    const since = m.loaded_at ? `, ${ago(m.loaded_at, now)}` : "";
-    return m.loaded_by ? `loaded by ${callerName(m.loaded_by)}${since}` : `loaded${since}`;
-  }
-  return whyGone(m);
+  if (!isInMemory(m)) return whyGone(m);
+  return [loadText(m, now), ttlText(m, now)].filter(Boolean).join("; ");
 }

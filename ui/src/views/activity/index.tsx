@@ -2,15 +2,12 @@
 // The view Activity: requests as they come, wait, run and end, and what happened to models.
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
 import type { Change } from "../../api/types";
-import { connection } from "../../api/live";
 import { ChangeList } from "../../parts/changes";
 import { CurlButton } from "../../parts/curl";
 import { rate } from "../../parts/format";
-import { sayError } from "../../parts/toast";
 import { openRequest } from "../../requests/detail";
-import { fetchEnded, passes, type RequestFilter } from "../../requests/list";
+import { useEnded, passes, type RequestFilter } from "../../requests/list";
 import { RequestTable } from "../../requests/table";
 import { changes, models, queue, requests, requestsShape, type LiveRequest } from "../../state/store";
 import { Capture } from "./capture";
@@ -67,7 +64,7 @@ function Happened(): JSX.Element {
   return (
     <section class="panel" aria-labelledby="happened">
       <h2 id="happened">What happened</h2>
-      <div class="changes-scroll" tabIndex={0} role="region" aria-labelledby="happened">
+      <div class="changes-scroll" tabIndex={0} role="group" aria-label="Changes">
         <ChangeList changes={changes.value.slice(0, 200)} causeOf={openCause} />
       </div>
     </section>
@@ -102,10 +99,7 @@ function Tools(): JSX.Element {
 }
 
 export function View(): JSX.Element {
-  const open = connection.value === "open";
-  useEffect(() => {
-    if (open) fetchEnded().catch((e: unknown) => sayError("The requests that are over", e));
-  }, [open]);
+  useEnded();
   filter.value;
   text.value;
   return (
@@ -114,9 +108,9 @@ export function View(): JSX.Element {
       <div class="activity-columns">
         <div class="activity-main">
           <Figures />
-          <section class="panel panel-table" aria-label="Requests">
+          <div class="panel panel-table">
             <RequestTable wanted={wanted} label="Requests" />
-          </section>
+          </div>
         </div>
         <aside class="activity-side">
           <Capture />

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The view of one model: what it does, what it takes, its requests, log, arguments and history.
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
 import { askHold } from "../../actions/hold";
 import { openMenu, start } from "../../actions/menu";
 import { ACTIONS, isOffered, type ActionName } from "../../actions/model";
-import { connection } from "../../api/live";
 import type { Model } from "../../api/types";
 import { Progress } from "../../parts/bar";
 import { ChangeList } from "../../parts/changes";
 import { CurlButton } from "../../parts/curl";
 import { percent, rate } from "../../parts/format";
-import { fetchEnded } from "../../requests/list";
+import { useEnded } from "../../requests/list";
 import { RequestTable } from "../../requests/table";
 import { every10Seconds } from "../../state/clock";
 import { hrefOf, route } from "../../state/route";
@@ -83,10 +81,7 @@ export function View(): JSX.Element {
   shape.value; /* it may come later, or go */
   const m = models.get(id)?.value;
   useShow(id);
-  const open = connection.value === "open";
-  useEffect(() => {
-    if (open) fetchEnded().catch(() => undefined); /* the table then tells of those since */
-  }, [open]);
+  useEnded();
   if (!m) return <Missing id={id} />;
   const s = shown.value;
   return (

@@ -64,7 +64,7 @@ function Requests({ m }: { m: Model }): JSX.Element {
   const waiting = m.waiting ?? 0;
   return (
     <div class="cell-requests number" role="gridcell">
-      {running || waiting ? running : <span class="muted">{isInMemory(m) ? "idle" : ""}</span>}
+      {running || waiting ? running : <span class="muted">{m.state === "loaded" && !isGoing(m) ? "idle" : ""}</span>}
       {waiting > 0 && <span class="warn"> +{waiting} wait</span>}
     </div>
   );

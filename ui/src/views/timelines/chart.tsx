@@ -21,11 +21,21 @@ interface ChartProps {
   /** For screen readers: what one would see. */
   summary: string;
   times: number[];
+  /** What the axis shows, in Unix seconds: the same for all charts. */
+  span: [from: number, to: number];
   lines: Line[];
   format: (n: number) => string;
   thrash: Thrash[];
   max?: number;
+  /** Below zero as far as above it: what goes is drawn downwards. */
+  mirrored?: boolean;
+  /** Sizes: the axis is divided by powers of two. */
+  binary?: boolean;
   height?: number;
+}
+
+function clockOf(t: number): string {
+  return new Date(t * 1000).toTimeString().slice(0, 5);
 }
 
 function colourOf(name: string): string {
@@ -39,7 +49,7 @@ function seriesOf(line: Line, format: (n: number) => string): uPlot.Series {
     stroke: colour,
     width: line.bars ? 0 : 1.5,
     points: { show: false },
-    value: (_u, v) => (v === null || v === undefined ? "–" : format(v)),
+    value: (_u, v) => (v === null || v === undefined ? "–" : format(Math.abs(v))),
   };
   if (line.filled || line.bars) series.fill = line.bars ? colour : `${colour}55`;
   if (line.dashed) series.dash = [4, 4];
@@ -66,7 +76,22 @@ function shade(thrash: Thrash[]): uPlot.Plugin {
   };
 }
 
-function optionsOf(p: ChartProps, width: number): uPlot.Options {
+const POWERS = Array.from({ length: 50 }, (_, i) => 2 ** i);
+
+/** Without a cursor the legend tells the last values. */
+function tellLast(u: uPlot): void {
+  const last = u.data[0].length - 1;
+  if (u.cursor.idx === null || u.cursor.idx === undefined) u.setLegend({ idx: last }, false);
+}
+
+function rangeOf(p: ChartProps): uPlot.Scale.Range {
+  return (_u, min, max) => {
+    const most = Math.max(p.max ?? 0, max * 1.04, p.mirrored ? -min * 1.04 : 0, 1);
+    return [p.mirrored ? -most : 0, most];
+  };
+}
+
+function optionsOf(p: ChartProps, span: { current: [number, number] }, width: number): uPlot.Options {
   const axis = { stroke: colourOf("--muted"), font: "11px system-ui", ticks: { show: false } };
   const grid = { stroke: colourOf("--line"), width: 1 };
   return {
@@ -74,12 +99,14 @@ function optionsOf(p: ChartProps, width: number): uPlot.Options {
     height: p.height ?? 150,
     cursor: { sync: { key: "timelines" }, points: { size: 6 }, drag: { x: false, y: false } },
     legend: { live: true },
+    padding: [8, 8, 0, 0],
     plugins: [shade(p.thrash)],
-    scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(p.max ?? 0, max * 1.08, 1)] } },
+    hooks: { setCursor: [tellLast], setData: [tellLast], ready: [tellLast] },
+    scales: { x: { time: true, range: () => span.current }, y: { range: rangeOf(p) } },
     series: [{ value: (_u, v) => (v ? new Date(v * 1000).toLocaleTimeString("en-GB") : "–") }, ...p.lines.map((l) => seriesOf(l, p.format))],
     axes: [
-      { ...axis, grid: { show: false }, size: 24, values: (_u, times) => times.map((t) => new Date(t * 1000).toTimeString().slice(0, 5)) },
-      { ...axis, grid, size: 66, space: 34, values: (_u, values) => values.map((v) => p.format(v)) },
+      { ...axis, grid: { show: false }, size: 24, values: (_u, times) => times.map(clockOf) },
+      { ...axis, grid, size: 66, space: 30, ...(p.binary ? { incrs: POWERS } : {}), values: (_u, values) => values.map((v) => p.format(Math.abs(v))) },
     ],
   };
 }
@@ -87,6 +114,8 @@ function optionsOf(p: ChartProps, width: number): uPlot.Options {
 export function Chart(props: ChartProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const span = useRef(props.span);
+  span.current = props.span;
   const scheme = dark.value;
   const shape = props.lines.map((l) => l.label).join();
   const data = [props.times, ...props.lines.map((l) => l.values)] as uPlot.AlignedData;
@@ -94,7 +123,7 @@ export function Chart(props: ChartProps): JSX.Element {
   useEffect(() => {
     const e = place.current;
     if (!e) return;
-    const chart = new uPlot(optionsOf(props, e.clientWidth), data, e);
+    const chart = new uPlot(optionsOf(props, span, e.clientWidth), data, e);
     plot.current = chart;
     const sizes = new ResizeObserver(() => {
       if (e.clientWidth !== chart.width) chart.setSize({ width: e.clientWidth, height: chart.height });

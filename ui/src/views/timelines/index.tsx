@@ -10,7 +10,7 @@ import { CurlButton } from "../../parts/curl";
 import { bytes, rate, timeOfDay } from "../../parts/format";
 import { hrefOf } from "../../state/route";
 import { Chart } from "./chart";
-import { kindOf, perPart, thrashes, timelinePath, timesOf, type Mark, type Series, type Span, type Thrash, type Timeline } from "./timeline";
+import { kindOf, perPart, spanOf, thrashes, timelinePath, timesOf, type Mark, type Series, type Span, type Thrash, type Timeline } from "./timeline";
 
 const span = signal<Span>("hour");
 const timeline = signal<Timeline | null>(null);
@@ -43,6 +43,10 @@ function useTimeline(): void {
 
 /* --- charts -------------------------------------------------------------------------------------- */
 
+function whole(n: number): string {
+  return Number.isInteger(n) ? String(n) : "";
+}
+
 function added(a: Series, b: Series): Series {
   return a.map((v, i) => (v === null ? null : v + (b[i] ?? 0)));
 }
@@ -70,9 +74,11 @@ function MemoryCharts({ t, thrash }: ChartsProps): JSX.Element {
           title={`Memory of ${name}`}
           summary={`Engines have ${bytes(last(d.engines))} of ${bytes(d.total)}, other programs ${bytes(last(d.others))}.`}
           times={times}
+          span={spanOf(t)}
           max={d.total}
           thrash={thrash}
           format={bytes}
+          binary
           lines={[
             { label: "others and engines", values: added(d.engines, d.others), colour: "--others", filled: true },
             { label: "engines", values: d.engines, colour: "--engines", filled: true },
@@ -97,19 +103,22 @@ function FlowCharts({ t, thrash }: ChartsProps): JSX.Element {
         title="Loads and evictions"
         summary={`${total(loads)} loads, ${total(evicted)} evictions, ${total(failed)} failures.`}
         times={partTimes}
+        span={spanOf(t)}
         thrash={thrash}
-        max={4}
-        format={(n) => String(Math.round(n))}
+        max={3}
+        mirrored
+        format={whole}
         lines={[
           { label: "loads", values: loads, colour: "--engines", bars: true },
-          { label: "evictions", values: evicted.map((n) => n || null), colour: "--next" },
-          { label: "failures", values: failed.map((n) => n || null), colour: "--bad" },
+          { label: "evictions", values: evicted.map((n) => -n), colour: "--next", bars: true },
+          { label: "failures", values: failed.map((n) => -n), colour: "--bad", bars: true },
         ]}
       />
       <Chart
         title="Tokens a second"
         summary={`Now ${rate(last(t.tokens_per_second))}, at most ${rate(most(t.tokens_per_second))}.`}
         times={times}
+          span={spanOf(t)}
         thrash={thrash}
         max={10}
         format={rate}
@@ -119,9 +128,10 @@ function FlowCharts({ t, thrash }: ChartsProps): JSX.Element {
         title="Requests"
         summary={`${last(t.running)} run, ${last(t.waiting)} wait; at most ${most(t.waiting)} waited.`}
         times={times}
+          span={spanOf(t)}
         thrash={thrash}
         max={4}
-        format={(n) => String(Math.round(n))}
+        format={whole}
         lines={[
           { label: "running", values: t.running, colour: "--engines" },
           { label: "waiting", values: t.waiting, colour: "--next", filled: true },

@@ -32,6 +32,10 @@ export function timesOf(t: Timeline): number[] {
   return t.tokens_per_second.map((_, i) => t.from + i * t.step);
 }
 
+export function spanOf(t: Timeline): [from: number, to: number] {
+  return [t.from, t.from + t.tokens_per_second.length * t.step];
+}
+
 export type MarkKind = "load" | "evicted" | "gone" | "failed";
 
 export function kindOf(m: Mark): MarkKind | null {
