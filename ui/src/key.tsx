@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The question for the API key, and the button that changes or forgets it.
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { JSX } from "preact";
 import { connection, problem } from "./api/live";
 import { key, keyWanted, setKey } from "./state/key";
@@ -9,7 +9,9 @@ import { key, keyWanted, setKey } from "./state/key";
 export function KeyQuestion(): JSX.Element | null {
   const field = useRef<HTMLInputElement>(null);
   const keep = useRef<HTMLInputElement>(null);
-  if (!keyWanted.value) {
+  const wanted = keyWanted.value;
+  useEffect(() => field.current?.focus(), [wanted]);
+  if (!wanted) {
     return connection.value === "refused" ? (
       <p class="error-note" role="alert">{problem.value}</p>
     ) : null;
@@ -27,7 +29,7 @@ export function KeyQuestion(): JSX.Element | null {
       {key.value !== "" && <p class="error-note" role="alert">The server does not accept the key that was given.</p>}
       <label class="field">
         <span>API key</span>
-        <input ref={field} class="input" type="password" autocomplete="off" autofocus required />
+        <input ref={field} class="input" type="password" autocomplete="off" required />
       </label>
       <label class="check">
         <input ref={keep} type="checkbox" /> keep it until this tab is closed

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What every screen has: navigation, the state of the connection, the question for the key, messages.
 import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { connection, problem, reconnect, type Connection } from "./api/live";
 import { KeyButton, KeyQuestion } from "./key";
 import { DialogPlace } from "./parts/dialog";
@@ -80,7 +81,24 @@ function ConnectionState(): JSX.Element {
   );
 }
 
+/** A view that is gone to begins at its top and takes the focus; the first one does not, as nobody went there. */
+function useNavigation(): void {
+  const { view, rest } = route.value;
+  const before = useRef("");
+  useEffect(() => {
+    const title = rest || SCREENS.find((s) => s.view === view)?.title;
+    document.title = title ? `${title} – hostler` : "hostler";
+    const main = document.getElementById("main");
+    if (before.current && main && before.current !== `${view}/${rest}`) {
+      main.scrollTop = 0;
+      main.focus({ preventScroll: true });
+    }
+    before.current = `${view}/${rest}`;
+  }, [view, rest]);
+}
+
 export function Shell(): JSX.Element {
+  useNavigation();
   return (
     <>
       <a class="skip" href="#main" onClick={(e) => {

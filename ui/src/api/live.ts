@@ -3,7 +3,7 @@
 // by fetch, since EventSource cannot send the key in a header field. Frames are applied once a frame of the
 // display at most.
 import { effect, signal } from "@preact/signals";
-import { key, keyWanted } from "../state/key";
+import { keyGiven, keyWanted } from "../state/key";
 import { apply, begin } from "../state/store";
 import { messageOf, RequestError, send } from "./client";
 import { createEventReader } from "./frames";
@@ -140,7 +140,7 @@ export function startLive(): void {
     if (!document.hidden && connection.peek() !== "open") reconnect();
   });
   effect(() => {
-    key.value; /* another key may have other rights */
+    keyGiven.value; /* another key may have other rights */
     if (!document.hidden) reconnect();
   });
   effect(() => {

@@ -16,9 +16,13 @@ export const key = signal(stored());
 /** The server has refused a request for want of a (valid) key. */
 export const keyWanted = signal(false);
 
+/** How often a key was given: the same one again is a try, too. */
+export const keyGiven = signal(0);
+
 export function setKey(value: string, keep: boolean): void {
   key.value = value;
   keyWanted.value = false;
+  keyGiven.value++;
   try {
     if (keep && value) sessionStorage.setItem(NAME, value);
     else sessionStorage.removeItem(NAME);

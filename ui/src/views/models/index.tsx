@@ -7,7 +7,7 @@ import { may } from "../../state/store";
 import { listed, moveSelection, query, selected, totals } from "./choice";
 import { Devices } from "./devices";
 import { showKeys, useKeys } from "./keys";
-import { focusRow, List, useScrollToStart } from "./list";
+import { focusRow, List, useScroll } from "./list";
 import type { Filter } from "./order";
 
 const FILTERS: [filter: Filter, label: string][] = [
@@ -79,7 +79,7 @@ function Filters(): JSX.Element {
 
 export function View(): JSX.Element {
   useKeys();
-  useScrollToStart();
+  useScroll();
   const inMemory = totals.value.counts.memory;
   return (
     <section class="view models" aria-labelledby="view-title">

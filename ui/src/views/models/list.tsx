@@ -54,7 +54,7 @@ function Empty(): JSX.Element {
 }
 
 /** The element's scroll position and height, as signals. */
-function useScroll(element: RefObject<HTMLDivElement | null>): { top: { value: number }; height: { value: number } } {
+function useScrollPosition(element: RefObject<HTMLDivElement | null>): { top: { value: number }; height: { value: number } } {
   const top = useSignal(0);
   const height = useSignal(600);
   useLayoutEffect(() => {
@@ -78,7 +78,7 @@ function useScroll(element: RefObject<HTMLDivElement | null>): { top: { value: n
 
 export function List(): JSX.Element {
   const element = useRef<HTMLDivElement>(null);
-  const { top, height } = useScroll(element);
+  const { top, height } = useScrollPosition(element);
   const ids = listed.value;
   const each = rowHeight();
   const at = ids.indexOf(selected.value);
@@ -122,11 +122,14 @@ export function focusRow(index: number): void {
   });
 }
 
-/** The list shows its beginning when it is searched anew. */
-export function useScrollToStart(): void {
+/** The list shows its beginning when it is searched anew; who comes back to it, the selected row. */
+export function useScroll(): void {
   const searched = query.value;
+  const came = useRef(true);
   useEffect(() => {
     const list = document.querySelector(".model-list");
-    if (list) list.scrollTop = 0;
+    if (list && !came.current) list.scrollTop = 0;
+    else if (selected.peek()) focusRow(listed.peek().indexOf(selected.peek()));
+    came.current = false;
   }, [searched]);
 }
