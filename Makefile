@@ -57,7 +57,7 @@ test: ## set up, build, run every test
 	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/hostler san
 	@scripts/test
 
-lint: ## formatting, clang-tidy, layers, both compilers without a warning
+lint: ## formatting, clang-tidy, layers, the page's types, both compilers without a warning
 	@scripts/setup lint
 	@scripts/lint
 
