@@ -1,64 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/peer/client.h"
 
-#define CURL_DISABLE_TYPECHECK
-#include <curl/curl.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/curl_library.h"
 #include "base/memory.h"
 
 #define BODY_MAX ((size_t)64 << 20)
 #define CONNECT_TIMEOUT_MS 5000L
 
-/* --- the library --------------------------------------------------------------------------------
- */
-
-#define FUNCTIONS(X)                                                                               \
-    X(curl_global_init)                                                                            \
-    X(curl_easy_init)                                                                              \
-    X(curl_easy_setopt)                                                                            \
-    X(curl_easy_perform)                                                                           \
-    X(curl_easy_getinfo)                                                                           \
-    X(curl_easy_reset)                                                                             \
-    X(curl_easy_cleanup)                                                                           \
-    X(curl_easy_strerror)                                                                          \
-    X(curl_multi_init)                                                                             \
-    X(curl_multi_add_handle)                                                                       \
-    X(curl_multi_remove_handle)                                                                    \
-    X(curl_multi_perform)                                                                          \
-    X(curl_multi_poll)                                                                             \
-    X(curl_multi_info_read)                                                                        \
-    X(curl_multi_cleanup)                                                                          \
-    X(curl_slist_append)                                                                           \
-    X(curl_slist_free_all)
-
-#define POINTER(name) __typeof__(name) *(name);
-static struct {
-    void *handle; /* never closed: its libraries register things that run at exit */
-    FUNCTIONS(POINTER)
-} lib;
-
-static int load_library(struct error *err)
-{
-    static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
-    for (size_t i = 0; !lib.handle && i < sizeof names / sizeof *names; i++)
-        lib.handle = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
-    if (!lib.handle)
-        return error_set(err, -ELIBACC,
-                         "libcurl is missing, without which this command cannot talk to a server: "
-                         "install the package libcurl4 (%s)",
-                         dlerror());
-#define FIND(name)                                                                                 \
-    if (!(lib.name = (__typeof__(lib.name))dlsym(lib.handle, #name)))                              \
-        return error_set(err, -ELIBACC, "libcurl has no " #name ": install the package libcurl4");
-    FUNCTIONS(FIND)
-    return 0;
-}
+static const struct curl_library *lib; /* NULL until a client is created */
 
 /* --- the client ---------------------------------------------------------------------------------
  */
@@ -90,7 +45,7 @@ struct client_transfer {
 
 static int add_header(struct client *c, const char *line)
 {
-    struct curl_slist *more = lib.curl_slist_append(c->headers, line);
+    struct curl_slist *more = lib->curl_slist_append(c->headers, line);
     if (!more)
         return -ENOMEM;
     c->headers = more;
@@ -115,15 +70,15 @@ static int add_headers(struct client *c, const char *key)
 int client_create(struct client **out, const struct url *url, const char *key, struct error *err)
 {
     *out = NULL;
-    int rc = load_library(err);
-    if (rc)
-        return rc;
+    lib = curl_library_load(err);
+    if (!lib)
+        return -ELIBACC;
     /* Without TLS, its library need not be set up: that is half of a short command's time. */
-    if (lib.curl_global_init(url->tls ? CURL_GLOBAL_SSL : CURL_GLOBAL_NOTHING))
+    if (lib->curl_global_init(url->tls ? CURL_GLOBAL_SSL : CURL_GLOBAL_NOTHING))
         return error_set(err, -EIO, "libcurl does not start");
     struct client *c = mem_zalloc(sizeof *c);
     c->url = url;
-    c->curl = lib.curl_easy_init();
+    c->curl = lib->curl_easy_init();
     if (!c->curl || add_headers(c, key)) {
         client_destroy(c);
         return error_set(err, -ENOMEM, "libcurl is out of memory");
@@ -139,10 +94,10 @@ void client_destroy(struct client *c)
     while (!LIST_EMPTY(&c->started)) // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it is taken out
         client_cancel(LIST_FIRST(&c->started));
     if (c->multi)
-        lib.curl_multi_cleanup(c->multi);
+        lib->curl_multi_cleanup(c->multi);
     if (c->curl)
-        lib.curl_easy_cleanup(c->curl);
-    lib.curl_slist_free_all(c->headers);
+        lib->curl_easy_cleanup(c->curl);
+    lib->curl_slist_free_all(c->headers);
     free(c);
 }
 
@@ -151,7 +106,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *ctx)
     struct client_transfer *t = ctx;
     size_t len = size * n;
     long status = 0;
-    lib.curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    lib->curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     if (t->request->data && status == 200)
         t->stopped = t->request->data(data, len, t->request->ctx) != 0;
     else
@@ -179,11 +134,11 @@ static void set_where(CURL *curl, const struct url *url)
 {
     const char *ca = getenv(trust_variable());
     if (url->socket)
-        lib.curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, url->socket);
+        lib->curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, url->socket);
     if (url->loopback)
-        lib.curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        lib->curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (url->tls && ca && *ca)
-        lib.curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+        lib->curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
 }
 
 static void set_options(struct client_transfer *t)
@@ -191,23 +146,23 @@ static void set_options(struct client_transfer *t)
     const struct client_request *r = t->request;
     const struct client *c = t->client;
     char *address = mem_printf("%s%s", c->url->base, r->path);
-    lib.curl_easy_reset(t->curl);
-    lib.curl_easy_setopt(t->curl, CURLOPT_URL, address);
-    lib.curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->detail);
-    lib.curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, c->headers);
-    lib.curl_easy_setopt(t->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    lib.curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-    lib.curl_easy_setopt(t->curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    lib.curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    lib.curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
-    lib.curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+    lib->curl_easy_reset(t->curl);
+    lib->curl_easy_setopt(t->curl, CURLOPT_URL, address);
+    lib->curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->detail);
+    lib->curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, c->headers);
+    lib->curl_easy_setopt(t->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    lib->curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    lib->curl_easy_setopt(t->curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+    lib->curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    lib->curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
+    lib->curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
     if (r->body)
-        lib.curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, r->body);
-    lib.curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, r->method);
+        lib->curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, r->body);
+    lib->curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, r->method);
     if (r->tick) {
-        lib.curl_easy_setopt(t->curl, CURLOPT_NOPROGRESS, 0L);
-        lib.curl_easy_setopt(t->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-        lib.curl_easy_setopt(t->curl, CURLOPT_XFERINFODATA, t);
+        lib->curl_easy_setopt(t->curl, CURLOPT_NOPROGRESS, 0L);
+        lib->curl_easy_setopt(t->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        lib->curl_easy_setopt(t->curl, CURLOPT_XFERINFODATA, t);
     }
     set_where(t->curl, c->url);
     free(address); /* libcurl has its own copy */
@@ -219,7 +174,7 @@ static void set_options(struct client_transfer *t)
 static int not_reached(const struct client_transfer *t, const char *why, struct error *err)
 {
     long os = 0;
-    lib.curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &os);
+    lib->curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &os);
     if (os == EACCES && t->client->url->socket)
         return error_set(err, -EACCES, "you may not open %s: %s", t->client->url->shown,
                          strerror((int)os));
@@ -232,7 +187,7 @@ static int timed_out(const struct client_transfer *t, struct error *err)
     const struct client_request *r = t->request;
     const char *where = t->client->url->shown;
     double connected = 0;
-    lib.curl_easy_getinfo(t->curl, CURLINFO_PRETRANSFER_TIME, &connected);
+    lib->curl_easy_getinfo(t->curl, CURLINFO_PRETRANSFER_TIME, &connected);
     if (connected <= 0)
         return error_set(err, -ECONNREFUSED, "nothing answers at %s: no connection in time", where);
     return error_set(err, -ETIMEDOUT, "%s did not answer %s %s within %u s", where, r->method,
@@ -242,7 +197,7 @@ static int timed_out(const struct client_transfer *t, struct error *err)
 static int not_secure(const struct client_transfer *t, CURLcode code, struct error *err)
 {
     const char *where = t->client->url->shown;
-    const char *why = *t->detail ? t->detail : lib.curl_easy_strerror(code);
+    const char *why = *t->detail ? t->detail : lib->curl_easy_strerror(code);
     if (code == CURLE_SSL_CONNECT_ERROR && strstr(why, "wrong version number"))
         return error_set(err, -EPROTO,
                          "%s does not speak HTTPS: write http:// in place of https://", where);
@@ -260,7 +215,7 @@ static int not_secure(const struct client_transfer *t, CURLcode code, struct err
 
 static int explain(const struct client_transfer *t, CURLcode code, struct error *err)
 {
-    const char *why = lib.curl_easy_strerror(code), *where = t->client->url->shown;
+    const char *why = lib->curl_easy_strerror(code), *where = t->client->url->shown;
     if (t->stopped)
         return error_set(err, -ECANCELED, "stopped");
     if (t->failure)
@@ -288,8 +243,8 @@ static int settle(struct client_transfer *t, CURLcode code, struct error *err)
     const char *redirect = NULL;
     if (code)
         return explain(t, code, err);
-    lib.curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-    lib.curl_easy_getinfo(t->curl, CURLINFO_REDIRECT_URL, &redirect);
+    lib->curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    lib->curl_easy_getinfo(t->curl, CURLINFO_REDIRECT_URL, &redirect);
     t->answer->status = (int)status;
     t->answer->redirect = redirect ? mem_strdup(redirect) : NULL;
     return 0;
@@ -302,7 +257,7 @@ int client_do(struct client *c, const struct client_request *r, struct client_an
     *a = (struct client_answer){0};
     buf_init(&a->body, BODY_MAX);
     set_options(&t);
-    return settle(&t, lib.curl_easy_perform(c->curl), err);
+    return settle(&t, lib->curl_easy_perform(c->curl), err);
 }
 
 void client_answer_finish(struct client_answer *a)
@@ -330,13 +285,13 @@ struct client_transfer *client_start(struct client *c, const struct client_reque
     t->done = done;
     buf_init(&t->own_answer.body, BODY_MAX);
     if (!c->multi)
-        c->multi = lib.curl_multi_init();
-    t->curl = lib.curl_easy_init();
+        c->multi = lib->curl_multi_init();
+    t->curl = lib->curl_easy_init();
     if (!c->multi || !t->curl)
         mem_out();
     set_options(t);
-    lib.curl_easy_setopt(t->curl, CURLOPT_PRIVATE, t);
-    lib.curl_multi_add_handle(c->multi, t->curl);
+    lib->curl_easy_setopt(t->curl, CURLOPT_PRIVATE, t);
+    lib->curl_multi_add_handle(c->multi, t->curl);
     LIST_INSERT_HEAD(&c->started, t, link);
     return t;
 }
@@ -344,7 +299,7 @@ struct client_transfer *client_start(struct client *c, const struct client_reque
 /* It is in no list of libcurl's any more. */
 static void transfer_destroy(struct client_transfer *t)
 {
-    lib.curl_easy_cleanup(t->curl);
+    lib->curl_easy_cleanup(t->curl);
     client_answer_finish(&t->own_answer);
     free(t->path);
     free(t->body);
@@ -356,7 +311,7 @@ void client_cancel(struct client_transfer *t)
     if (!t)
         return;
     LIST_REMOVE(t, link);
-    lib.curl_multi_remove_handle(t->client->multi, t->curl);
+    lib->curl_multi_remove_handle(t->client->multi, t->curl);
     transfer_destroy(t);
 }
 
@@ -364,10 +319,10 @@ static void finish(CURL *curl, CURLcode code)
 {
     struct client_transfer *t = NULL;
     struct error err = {0};
-    lib.curl_easy_getinfo(curl, CURLINFO_PRIVATE, &t);
+    lib->curl_easy_getinfo(curl, CURLINFO_PRIVATE, &t);
     int rc = settle(t, code, &err);
     LIST_REMOVE(t, link);
-    lib.curl_multi_remove_handle(t->client->multi, curl);
+    lib->curl_multi_remove_handle(t->client->multi, curl);
     t->done(t->request->ctx, rc, &t->own_answer, &err);
     transfer_destroy(t);
 }
@@ -380,12 +335,12 @@ void client_wait(struct client *c, const int *fds, size_t n, unsigned timeout_ms
     for (size_t i = 0; i < n; i++)
         extra[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
     if (!c->multi)
-        c->multi = lib.curl_multi_init();
+        c->multi = lib->curl_multi_init();
     if (!c->multi)
         mem_out();
-    lib.curl_multi_poll(c->multi, extra, (unsigned)n, (int)timeout_ms, NULL);
-    lib.curl_multi_perform(c->multi, &running);
-    while ((m = lib.curl_multi_info_read(c->multi, &left)))
+    lib->curl_multi_poll(c->multi, extra, (unsigned)n, (int)timeout_ms, NULL);
+    lib->curl_multi_perform(c->multi, &running);
+    while ((m = lib->curl_multi_info_read(c->multi, &left)))
         if (m->msg == CURLMSG_DONE)
             finish(m->easy_handle, m->data.result);
 }
