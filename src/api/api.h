@@ -25,6 +25,8 @@ struct api {
     struct sessions *sessions;
     struct downloads *downloads;
     struct request_log *requests;
+    struct otlp *otlp;       /* NULL: nothing is sent to a collector */
+    struct tracing *tracing; /* NULL: the same */
     struct logs *logs;
     struct files *files;       /* NULL: no --path */
     struct hosts hosts;        /* by which requests may name the server */

@@ -497,6 +497,7 @@ static void begin_relay(struct inference *i)
     i->relay.begins = on_begins;
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
+    i->relay.traceparent = *i->record->trace.traceparent ? i->record->trace.traceparent : NULL;
     int rc = relay_start(&i->relay, r->instance->client);
     if (rc)
         inference_reject(i,

@@ -10,8 +10,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "api/usage.h"
 #include "api/caller.h"
+#include "api/tracing.h"
+#include "api/usage.h"
 #include "http/server.h"
 #include "server/host.h"
 
@@ -52,6 +53,7 @@ struct request_record {
     uint64_t restored; /* tokens of its prompt that were restored from the prompt cache, */
     double saved_ms;   /* and what computing them would have taken */
     struct usage usage;
+    struct trace_context trace;
     const struct host_request *place; /* with the scheduler, while it goes on */
     TAILQ_ENTRY(request_record) link;
 };
@@ -61,7 +63,7 @@ struct request_observer {
     void (*begun)(struct request_observer *o, struct request_record *record,
                   const struct http_exchange *x);
     /* Again, if the first engine did not read it. */
-    void (*granted)(struct request_observer *o, const struct request_record *record);
+    void (*granted)(struct request_observer *o, struct request_record *record);
     void (*first_byte)(struct request_observer *o, const struct request_record *record);
     /* Also of those that the list does not keep. */
     void (*ended)(struct request_observer *o, const struct request_record *record);

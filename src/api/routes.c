@@ -19,12 +19,14 @@
 #include "api/reply.h"
 #include "api/request_log.h"
 #include "api/sessions.h"
+#include "api/tracing.h"
 #include "base/log.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "engine/kind.h"
 #include "http/spool.h"
 #include "http/target.h"
+#include "server/otlp.h"
 
 enum route_flags {
     ROUTER = 1,  /* only in router mode: in classic mode it is the engine's */
@@ -459,6 +461,31 @@ void api_handle(struct http_exchange *x, void *ctx)
 /* --- the whole ----------------------------------------------------------------------------------
  */
 
+static void begin_telemetry(struct api *api)
+{
+    struct otlp_settings settings;
+    struct error err;
+    if (!otlp_settings_read(&settings, environ))
+        return;
+    api->otlp = otlp_create(host_loop(api->host), &settings, &err);
+    if (!api->otlp)
+        log_warn("OpenTelemetry: nothing is sent: %s", err.text);
+    else
+        api->tracing = tracing_create(api->requests, api->otlp);
+}
+
+static void on_telemetry_closed(void *ctx)
+{
+    (void)ctx;
+}
+
+static void end_telemetry(struct api *api)
+{
+    tracing_destroy(api->tracing);
+    if (api->otlp)
+        otlp_close(api->otlp, on_telemetry_closed, NULL);
+}
+
 struct api *api_create(struct host *host, struct refresh *refresh)
 {
     struct api *api = mem_zalloc(sizeof *api);
@@ -475,6 +502,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->started = uv_now(host_loop(host));
     if (host_config(host)->static_dir && !host_config(host)->classic)
         api->files = files_create(host, host_config(host)->static_dir, on_file_missing, api);
+    begin_telemetry(api);
     index_routes();
     return api;
 }
@@ -484,6 +512,7 @@ void api_destroy(struct api *api)
     downloads_destroy(api->downloads);
     events_destroy(api->events);
     sessions_destroy(api->sessions);
+    end_telemetry(api);
     request_log_destroy(api->requests);
     logs_destroy(api->logs);
     files_destroy(api->files);

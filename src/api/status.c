@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "http/target.h"
+#include "server/otlp.h"
 
 #define RECENT_MAX 32 /* changes that the status tells */
 
@@ -263,6 +264,21 @@ static void reply_with_holds(struct api *api, struct http_exchange *x, json_t *o
     buf_finish(&head);
 }
 
+static json_t *telemetry_of(const struct otlp *o)
+{
+    if (!o)
+        return json_null();
+    const struct otlp_settings *s = otlp_settings(o);
+    const struct otlp_counts n = otlp_counts(o);
+    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "endpoint",
+                     reply_string_or_null(s->shown[OTLP_TRACES] ? s->shown[OTLP_TRACES]
+                                                                : s->shown[OTLP_METRICS]),
+                     "metrics", json_boolean(s->url[OTLP_METRICS] != NULL), "sent",
+                     (json_int_t)n.sent, "dropped", (json_int_t)n.dropped, "posts",
+                     (json_int_t)n.posts, "failed", (json_int_t)n.failed, "error",
+                     reply_string_or_null(n.error));
+}
+
 static void answer_status(struct api *api, struct http_exchange *x)
 {
     json_t *o = json_object(), *queue = json_array();
@@ -289,6 +305,7 @@ static void answer_status(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "log", log_of(c));
     json_object_set_new(o, "state", state_of_host(api->host));
     json_object_set_new(o, "prompt_cache", prompt_cache_status(api->host));
+    json_object_set_new(o, "telemetry", telemetry_of(api->otlp));
     json_object_set_new(o, "engines", engines_of(api));
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "recent", recent_of(api->host));

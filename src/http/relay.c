@@ -69,6 +69,8 @@ static bool is_ours(const struct relay *r, const struct http_head *head, unsigne
 {
     if (r->answer && http_field_is(head, i, "accept-encoding"))
         return true;
+    if (r->traceparent && http_field_is(head, i, "traceparent"))
+        return true;
     return http_field_is(head, i, "authorization") || http_field_is(head, i, "x-api-key") ||
            http_field_is(head, i, "content-length") || http_field_is(head, i, "expect");
 }
@@ -106,6 +108,8 @@ static void write_head(struct relay *r)
             http_call_write_field(r->call, http_field_name(head, i), http_field_value(head, i));
     if (!http_head_get(head, "host"))
         http_call_write_field(r->call, "Host", "localhost");
+    if (r->traceparent)
+        http_call_write_field(r->call, "traceparent", r->traceparent);
     r->chunked = length < 0 || (r->request && length);
     if (r->chunked) {
         http_call_write_field(r->call, "Transfer-Encoding", "chunked");

@@ -66,6 +66,8 @@ struct relay {
     int status;            /* of the answer; 0 before */
     const char *target;    /* for the origin; NULL: as the client gave it */
     const char *fields;    /* more fields for the answer's head: complete lines, or NULL */
+    /* The request's traceparent, in place of the client's; NULL: that one passes. */
+    const char *traceparent;
     /* Transforms for the request's body, which end in relay_request_sink() with this relay as
      * its context; NULL: its bytes pass untouched. The caller's, until `done` or relay_finish(). */
     struct pipeline *request;
