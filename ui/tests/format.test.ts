@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ago, bytes, callerName, duration, longDuration, rate, short } from "../src/parts/format";
+import { ago, bytes, callerName, duration, longDuration, rate, short, shortCaller } from "../src/parts/format";
 
 test("sizes have three digits and never a thousand of a unit", () => {
   assert.equal(bytes(0), "0 B");
@@ -35,10 +35,20 @@ test("rates", () => {
   assert.equal(rate(41.27), "41.3");
   assert.equal(rate(1234.5), "1235");
   assert.equal(rate(null), "–");
+  assert.equal(rate(0), "0");
 });
 
 test("a caller is named by the key, else by the address", () => {
   assert.equal(callerName("POST /v1/chat/completions from 127.0.0.1:4711 (key alice, curl/8.0)"), "alice");
   assert.equal(callerName("POST /models/load from 127.0.0.1:4711 (curl/8.0)"), "127.0.0.1:4711");
   assert.equal(callerName("at the start"), "at the start");
+  assert.equal(callerName("GET /x from 192.0.2.7 via 127.0.0.1:4711 (key bob)"), "bob");
+});
+
+test("a text with its caller in short", () => {
+  const text = "unloaded by POST /models/unload-all from 127.0.0.1:5 (Mozilla/5.0 (X11; Linux) AppleWebKit (KHTML, like Gecko))";
+  assert.equal(shortCaller(text), "unloaded by POST /models/unload-all from 127.0.0.1:5");
+  assert.equal(shortCaller(text, false), "unloaded by 127.0.0.1:5");
+  assert.equal(shortCaller("evicted for b, POST /v1/x from 10.0.0.1:7 (key alice, curl/8): idle"), "evicted for b, POST /v1/x from alice: idle");
+  assert.equal(shortCaller("after 0.2 s"), "after 0.2 s");
 });

@@ -26,7 +26,7 @@ test("who loaded it, and when it goes for being idle", () => {
 
 test("why it went, with the server's own words", () => {
   assert.equal(story(model({ reason: "idle" }), 0), "unloaded, as nobody used it");
-  assert.equal(story(model({ reason: "evicted", message: "for b" }), 0), "evicted for another model: for b");
+  assert.equal(story(model({ reason: "unloaded", message: `unloaded by ${by}` }), 0), "unloaded by alice");
   assert.equal(story(model({ failed: true, reason: "crashed", message: "ended by signal 9" }), 0), "ended by signal 9");
   assert.equal(story(model({ held: { until: 700, reason: "backup", by: null } }), 100), "held for 10 min 00 s: backup");
   assert.equal(story(model({}), 0), "");

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import type { Change } from "../api/types";
 import { hrefOf } from "../state/route";
-import { timeOfDay } from "./format";
+import { shortCaller, timeOfDay } from "./format";
 
 const TONES: Record<string, string> = { ready: "good", failed: "bad", end: "warn", stop: "warn", hold: "warn" };
 
@@ -26,7 +26,7 @@ export function ChangeList({ changes, withModel = true, causeOf }: ChangeListPro
             <span class={`event ${TONES[c.event] ?? ""}`}>{c.event}</span>
             <span class="change-text">
               {withModel && <a href={hrefOf("models", c.model)}>{c.model}</a>}
-              {c.why && <span class="muted"> {c.why}</span>}
+              {c.why && <span class="muted" title={c.why}> {shortCaller(c.why)}</span>}
               {open && <> <button type="button" class="link" onClick={open}>open the request</button></>}
             </span>
           </li>

@@ -41,7 +41,7 @@ function trimZeros(text: string): string {
 
 export function rate(n: number | null | undefined): string {
   if (n === null || n === undefined) return DASH;
-  return n >= 100 ? n.toFixed(0) : n.toFixed(1);
+  return n >= 100 || n === 0 ? n.toFixed(0) : n.toFixed(1);
 }
 
 export function percent(share: number): string {
@@ -84,12 +84,25 @@ export function timeOfDay(at: number, now = Date.now() / 1000): string {
     : `${date.toLocaleDateString("en-CA")} ${time}`;
 }
 
-/** What a caller's text holds for a table: `alice` of `… (key alice, curl/8.0)`; else its address. */
+/** As the server describes a caller: `POST /v1/x from 192.0.2.7:4711 via 127.0.0.1 (key alice, curl/8.0)`. */
+const CALLER = /([A-Z]+ \S+ from )(\S+)( via \S+)?( \((?:[^()]|\([^()]*\))*\)?)?/;
+
+function nameIn(address: string, rest: string | undefined): string {
+  return /\(key ([^,)]+)/.exec(rest ?? "")?.[1] ?? address;
+}
+
+/** Who it was, for a table: the key's name, else the address. */
 export function callerName(why: string | null | undefined): string {
   if (!why) return DASH;
-  const name = /\(key ([^,)]+)/.exec(why)?.[1];
-  if (name) return name;
-  return /\bfrom (\S+)/.exec(why)?.[1] ?? why;
+  const [, , address, , rest] = CALLER.exec(why) ?? [];
+  return address ? nameIn(address, rest) : why;
+}
+
+/** `text` with its caller in short: without the program, and the key's name in place of the address. */
+export function shortCaller(text: string, withRequest = true): string {
+  return text.replace(CALLER, (_all, request: string, address: string, _via, rest?: string) =>
+    `${withRequest ? request : ""}${nameIn(address, rest)}`,
+  );
 }
 
 export function sum(by: Record<string, number> | null | undefined): number {

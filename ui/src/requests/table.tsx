@@ -23,7 +23,7 @@ function State({ r }: { r: LiveRequest }): JSX.Element {
     return <span><span class="dot dot-good" aria-hidden="true" /> {r.unread ? "runs unread" : "running"}</span>;
   }
   if (r.state === "waiting") {
-    const turn = r.position ? `, ${r.position} before it` : r.position === 0 ? ", next" : "";
+    const turn = r.position ? `, ${r.position} ahead` : ", next";
     return (
       <span>
         <span class="dot dot-warn" aria-hidden="true" /> waiting{turn}
@@ -62,7 +62,7 @@ function Row({ id, withModel }: { id: number; withModel: boolean }): JSX.Element
         </button>
       </td>
       <td class="request-client wide-column" title={`${r.client}, ${r.user_agent ?? ""}`}>{clientOf(r)}</td>
-      <td class="number wide-column">{r.waited_ms >= 10 ? duration(r.waited_ms) : ""}</td>
+      <td class="number wait-column">{r.waited_ms >= 10 ? duration(r.waited_ms) : ""}</td>
       <td class="number wide-column" title={r.restored_tokens ? `${r.restored_tokens} restored from a saved prompt` : undefined}>{short(r.prompt_tokens)}</td>
       <td class="number">{short(r.tokens)}</td>
       <td class="number">{r.tokens_per_second ? rate(r.tokens_per_second) : ""}</td>
@@ -85,7 +85,7 @@ export function RequestTable({ wanted, withModel = true, label }: TableProps): J
   const all = listOf(requests.values(), wanted);
   if (!all.length) return <p class="empty">No requests.</p>;
   return (
-    <div class="table-scroll" tabIndex={0} role="group" aria-label={label}>
+    <div class="table-scroll requests-scroll" tabIndex={0} role="group" aria-label={label}>
       <table class="table requests">
         <thead>
           <tr>
@@ -94,7 +94,7 @@ export function RequestTable({ wanted, withModel = true, label }: TableProps): J
             {withModel && <th scope="col">Model</th>}
             <th scope="col">Request</th>
             <th scope="col" class="wide-column">Client</th>
-            <th scope="col" class="number wide-column">Waited</th>
+            <th scope="col" class="number wait-column">Waited</th>
             <th scope="col" class="number wide-column">Prompt</th>
             <th scope="col" class="number">Tokens</th>
             <th scope="col" class="number">Tokens/s</th>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A model's state and its story in words: what it does, who loaded it, why it went.
 import type { Model } from "../api/types";
-import { ago, callerName, longDuration } from "../parts/format";
+import { ago, callerName, longDuration, shortCaller } from "../parts/format";
 
 export type Tone = "good" | "warn" | "bad" | "idle";
 
@@ -43,11 +43,10 @@ const WENT: Record<string, string> = {
   no_room: "it found no room",
 };
 
-/** Why it is not there; empty when it was never loaded. */
+/** Why it is not there, in the server's own words where it has some; empty when it was never loaded. */
 export function whyGone(m: Model): string {
-  const why = m.reason ? (WENT[m.reason] ?? m.reason) : "";
-  if (m.failed || !why) return m.message ?? why;
-  return m.message && m.message !== why ? `${why}: ${m.message}` : why;
+  if (m.message) return shortCaller(m.message, false);
+  return m.reason ? (WENT[m.reason] ?? m.reason) : "";
 }
 
 export function holdText(m: Model, now: number): string {

@@ -44,7 +44,7 @@ function Story({ m }: { m: Model }): JSX.Element {
   const text = story(m, now);
   const bad = m.failed || m.reason === "no_room";
   return (
-    <span class={`story one-line ${bad ? "bad" : "muted"}`} title={m.loaded_by ?? text}>
+    <span class={`story one-line ${bad ? "bad" : "muted"}`} title={m.loaded_by ?? m.message ?? text}>
       {text || `${m.source}${m.aliases?.length ? `, also ${m.aliases.join(", ")}` : ""}`}
     </span>
   );

@@ -7,7 +7,7 @@ import { connection } from "../../api/live";
 import { getJson, messageOf } from "../../api/client";
 import { list } from "../../actions/estimate";
 import { CurlButton } from "../../parts/curl";
-import { bytes, rate, timeOfDay } from "../../parts/format";
+import { bytes, rate, shortCaller, timeOfDay } from "../../parts/format";
 import { hrefOf } from "../../state/route";
 import { Chart } from "./chart";
 import { kindOf, perPart, spanOf, thrashes, timelinePath, timesOf, type Mark, type Series, type Span, type Thrash, type Timeline } from "./timeline";
@@ -183,7 +183,7 @@ function Marks({ marks }: { marks: Mark[] }): JSX.Element | null {
             <li key={i}>
               <time class="muted">{timeOfDay(m.at)}</time>
               <span class={`event ${KIND_TONES[kind]}`}>{KIND_WORDS[kind]}</span>
-              <span class="change-text"><a href={hrefOf("models", m.model)}>{m.model}</a> <span class="muted">{m.cause}</span></span>
+              <span class="change-text"><a href={hrefOf("models", m.model)}>{m.model}</a> <span class="muted" title={m.cause ?? undefined}>{shortCaller(m.cause ?? "")}</span></span>
             </li>
           );
         })}
