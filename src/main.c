@@ -21,6 +21,7 @@
  *     unload/     on hostler, on other routers, and the report
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
  *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
+ *     inference_prompt.h  the prompt of a request that an engine answers: hashed, restored, noted
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
  *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
  *     request_log.h caller.h usage.h    the requests and who observes them, who asks, what an answer took

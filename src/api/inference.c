@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "api/api.h"
 #include "api/body.h"
 #include "api/dialect.h"
+#include "api/inference_prompt.h"
 #include "api/lookup.h"
 #include "api/rejection.h"
 #include "api/reply.h"
@@ -31,18 +31,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "http/peek.h"
-#include "message/prompt_scan.h"
 #include "http/relay.h"
 #include "http/target.h"
 #include "server/placement.h"
 #include "server/prompts.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
-/* Bytes of a body whose prompt may be worth to be saved, and of one that is awaited to be compared with what is. */
-#define PROMPT_MIN 1024
-#define PROMPT_MAX (16 << 20)
-/* What generating a token takes, in tokens of a prompt that are computed: more than most models take. */
-#define ANSWER_COST 20
 #define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, COLLECTING, WAITING, RESTORING, RELAYED, EXPLAIN };
@@ -53,21 +47,15 @@ struct inference {
     enum phase phase;
     const struct api_dialect *dialect; /* the shape of our errors */
     const struct engine_route *route;  /* by which it came; NULL: by none of a kind's */
-    const struct engine_route
-        *meant; /* the same, also where all that is not our own goes to the engine as it is */
-    struct engine_launch *launch; /* whose path `target` has */
-    char *target;                 /* for the engine, where that differs; NULL */
+    struct engine_launch *launch;      /* whose path `target` has */
+    char *target;                      /* for the engine, where that differs; NULL */
     struct peek *peek;
     char *name; /* in COLLECTING; NULL: the only model's, in classic mode */
     struct relay relay;
-    bool may_scan; /* its body's prompt may be worth it, and is read when that is known */
-    struct prompt_scan *scan; /* of a longer body, as it comes; NULL */
-    struct prompt_request prompt;
+    struct inference_prompt prompt;
     struct host_request request;
     struct request_record *record;
     struct session_request session; /* of a request with a conversation's id */
-    uint64_t sent_at;               /* uv_now() when it was given to its engine, */
-    uint64_t began_at;              /* and when that began to answer; 0: not yet */
     bool client_left;               /* it goes on without */
     struct session_reader reader;   /* of one that reads a conversation again, */
     char *reads;                    /* whose id is this; NULL */
@@ -105,35 +93,27 @@ static void complete_record(struct inference *i)
     e->streams = i->relay.is_event_stream;
 }
 
-static void record_restored(struct inference *i)
+static uint64_t now(const struct inference *i)
 {
-    i->record->restored = i->prompt.restored;
-    i->record->saved_ms = i->prompt.restored ? i->prompt.saved_ms : 0;
+    return uv_now(host_loop(i->api->host));
 }
 
-/* Some APIs' answers do not tell how long computing the prompt took. A stream begins when that is done; of another answer it
- * is estimated, rather too little. */
-static void add_prompt_ms(const struct inference *i, struct engine_usage *said)
+static void record_restored(struct inference *i)
 {
-    if (said->prompt_ms > 0 || said->prompt_tokens <= 0 || !i->began_at)
-        return;
-    double now = (double)uv_now(host_loop(i->api->host)), sent = (double)i->sent_at;
-    double computed = (double)said->prompt_tokens - fmax((double)said->cached_tokens, 0);
-    double generated = ANSWER_COST * fmax((double)said->tokens, 0);
-    said->prompt_ms = i->relay.is_event_stream
-                          ? (double)i->began_at - sent
-                          : (now - sent) * computed / (computed + generated + 1);
+    const struct prompt_request *r = &i->prompt.request;
+    i->record->restored = r->restored;
+    i->record->saved_ms = r->restored ? r->saved_ms : 0;
 }
 
 /* Before the lease is given back, which may stop the engine. */
 static void note_prompt(struct inference *i)
 {
-    if (i->phase != RELAYED || !i->prompt.chain.n)
+    struct usage *u = &i->record->usage;
+    if (i->phase != RELAYED || !i->prompt.request.chain.n)
         return;
-    usage_end(&i->record->usage);
-    struct engine_usage said = i->record->usage.said;
-    add_prompt_ms(i, &said);
-    prompts_note(&i->prompt, i->request.instance, &said, i->record->usage.known);
+    usage_end(u);
+    inference_prompt_answer_ended(&i->prompt, i->request.instance, &u->said, u->known,
+                                  i->relay.is_event_stream, now(i));
     record_restored(i); /* less, if the engine used nothing of it */
 }
 
@@ -143,8 +123,7 @@ static struct request_record *inference_release(struct inference *i)
     struct request_record *record = i->record;
     sessions_leave(&i->session);
     note_prompt(i);
-    prompt_scan_destroy(i->scan);
-    prompt_request_finish(&i->prompt);
+    inference_prompt_finish(&i->prompt);
     relay_finish(&i->relay); /* first: giving the lease back may stop the engine under the call */
     host_withdraw(&i->request);
     if (i->reads)
@@ -280,7 +259,7 @@ static void explain_now(struct inference *i)
     host_unlisten(i->api->host, &i->listener);
     i->explanation = explanation(i->request.model);
     if (ended_by_itself(i->request.model))
-        prompts_blame(host_prompts(i->api->host), &i->prompt);
+        prompts_blame(host_prompts(i->api->host), &i->prompt.request);
     if (i->may_read_logs && ended_by_itself(i->request.model))
         i->log = mem_strdup(i->request.model->outcome.log);
     record_error(i, state_of_end(i->request.model));
@@ -413,7 +392,7 @@ static void on_relay_done(struct relay *r, enum relay_result result)
 static void on_passed(struct relay *r, const char *data, size_t len)
 {
     struct inference *i = container_of(r, struct inference, relay);
-    i->request.instance->pulse.heard = uv_now(host_loop(i->api->host));
+    i->request.instance->pulse.heard = now(i);
     if (!i->record->first_byte)
         request_log_first_byte(i->api->requests, i->record);
     usage_add(&i->record->usage, data, len);
@@ -445,45 +424,28 @@ static bool take_route(struct inference *i, const struct model *m, struct engine
 static void write_fields(struct inference *i)
 {
     const struct host_request *r = &i->request;
-    uint64_t waited = uv_now(host_loop(i->api->host)) - r->arrived;
+    uint64_t waited = now(i) - r->arrived;
     int n = 0;
     i->fields[0] = '\0';
     if (waited || r->loaded)
         n = snprintf(i->fields, sizeof i->fields, "X-Hostler-Queued-Ms: %llu\r\n%s",
                      (unsigned long long)waited, r->loaded ? "X-Hostler-Loaded: 1\r\n" : "");
-    if (i->prompt.restored)
+    if (i->prompt.request.restored)
         snprintf(i->fields + n, sizeof i->fields - (size_t)n, "X-Hostler-Restored-Tokens: %llu\r\n",
-                 (unsigned long long)i->prompt.restored);
+                 (unsigned long long)i->prompt.request.restored);
     i->relay.fields = i->fields;
 }
 
-/* A file of a slot does not say with which adapters it was computed: with a request's own it is not saved. */
-static void take_chain(struct inference *i, struct prompt_scan *scan)
+/* NULL: not all of it is there. */
+static const struct held_body *complete_body(const struct inference *i)
 {
-    bool own = prompt_scan_has_adapters(scan);
-    if (prompt_scan_end(scan, &i->prompt.chain) && own)
-        prompt_chain_finish(&i->prompt.chain);
-    prompt_scan_destroy(scan);
+    return i->relay.body_complete ? &i->relay.body : NULL;
 }
 
-static void scan_body(struct inference *i)
-{
-    const struct held_body *body = &i->relay.body;
-    if (!i->may_scan || !i->relay.body_complete || body->len != body->memory.len)
-        return;
-    i->may_scan = false;
-    struct prompt_scan *scan = prompt_scan_create(prompts_seed(host_prompts(i->api->host)));
-    prompt_scan_feed(scan, body->memory.data, body->len);
-    take_chain(i, scan);
-}
-
-/* Engines answer when they have computed the prompt: one that was quick is not worth to be saved. */
 static void on_begins(struct relay *r)
 {
     struct inference *i = container_of(r, struct inference, relay);
-    i->began_at = uv_now(host_loop(i->api->host));
-    if (i->may_scan && uv_now(host_loop(i->api->host)) - i->sent_at >= PROMPT_GAIN_MIN_MS)
-        scan_body(i);
+    inference_prompt_answer_begins(&i->prompt, complete_body(i), now(i));
 }
 
 static void begin_relay(struct inference *i)
@@ -492,8 +454,8 @@ static void begin_relay(struct inference *i)
     i->phase = RELAYED;
     record_restored(i);
     write_fields(i);
-    i->sent_at = i->record->sent = uv_now(host_loop(i->api->host));
-    i->began_at = 0;
+    i->record->sent = now(i);
+    inference_prompt_sent(&i->prompt, i->record->sent);
     i->relay.begins = on_begins;
     i->relay.done = on_relay_done;
     i->relay.passed = on_passed;
@@ -506,7 +468,7 @@ static void begin_relay(struct inference *i)
 
 static void on_restored(struct prompt_request *p, bool gone)
 {
-    struct inference *i = container_of(p, struct inference, prompt);
+    struct inference *i = container_of(p, struct inference, prompt.request);
     if (!gone)
         begin_relay(i);
     else if (host_is_stopping(&i->request))
@@ -515,41 +477,22 @@ static void on_restored(struct prompt_request *p, bool gone)
         submit_again(i); /* the engine has heard nothing of it */
 }
 
-/* To clients an engine whose folder is ours has none. */
-static bool refuses_files(const struct inference *i)
-{
-    const struct engine_launch *l = i->request.instance->launch;
-    const struct engine_slots *slots = l->program->kind->slots;
-    return i->meant && i->request.instance->prompts && l->prompts_variable &&
-           slots->is_files_route(i->meant);
-}
-
-/* Whether what its engine computes from now on fits nothing that was saved. */
-static bool changes_cache(const struct inference *i)
-{
-    const struct engine_slots *slots = i->request.instance->launch->program->kind->slots;
-    return i->meant && slots && slots->is_changing_route(i->meant);
-}
-
 static void on_granted(struct host_request *r)
 {
     struct inference *i = container_of(r, struct inference, request);
     if (r->instance->launch != i->launch && !take_route(i, r->model, r->instance->launch))
         return; /* its presets have changed since it asked */
-    if (refuses_files(i)) {
-        inference_fail(i, 501, r->instance->launch->program->kind->slots->refusal);
+    const char *refusal = inference_prompt_refusal(&i->prompt, r->instance);
+    if (refusal) {
+        inference_fail(i, 501, refusal);
         return;
     }
-    if (changes_cache(i))
-        prompts_turn_off(r->instance, "a client changed its adapters");
     request_log_grant(i->api->requests, i->record);
     i->record->loaded = r->loaded;
     sessions_grant(&i->session);
     i->phase = RESTORING;
-    i->prompt.ready = on_restored;
-    if (i->may_scan && prompts_may_restore(r->instance))
-        scan_body(i);
-    if (!prompts_prepare(&i->prompt, r->instance))
+    i->prompt.request.ready = on_restored;
+    if (!inference_prompt_restore(&i->prompt, r->instance, complete_body(i)))
         begin_relay(i);
 }
 
@@ -647,8 +590,7 @@ static bool is_awaited(const struct inference *i, const struct model *m)
     if (i->relay.body_complete || length < 0)
         return false;
     return length <= (int64_t)RELAY_REPLAY_MAX ||
-           (i->scan && length <= PROMPT_MAX &&
-            prompts_has(host_prompts(i->api->host), m->entry->id));
+           inference_prompt_awaits_body(&i->prompt, m->entry->id, length);
 }
 
 static void inference_submit(struct inference *i, const char *name)
@@ -733,7 +675,7 @@ static void inference_named(struct inference *i, enum peek_result result)
 /* Keeps what came of the body. Otherwise answers, and returns non-zero. */
 static int collect(struct inference *i, const char *data, size_t len)
 {
-    prompt_scan_feed(i->scan, data, len);
+    inference_prompt_feed(&i->prompt, data, len);
     int rc = relay_hold(&i->relay, data, len);
     if (rc)
         inference_reject(i, rejection_of_body(rc));
@@ -756,7 +698,7 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
         (void)collect(i, data, len);
         return;
     case RELAYED:
-        prompt_scan_feed(i->scan, data, len);
+        inference_prompt_feed(&i->prompt, data, len);
         rc = relay_body(&i->relay, data, len);
         if (rc)
             refuse_body(i, rc);
@@ -766,20 +708,13 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
     }
 }
 
-static void end_scan(struct inference *i)
-{
-    if (i->scan)
-        take_chain(i, i->scan);
-    i->scan = NULL;
-}
-
 static void on_body_end(struct http_exchange *x, void *ctx)
 {
     struct inference *i = ctx;
     (void)x;
     if (i->relay.body_complete) /* there was none, and that was known from the start */
         return;
-    end_scan(i);
+    inference_prompt_body_end(&i->prompt);
     switch (i->phase) {
     case NAMING:
         i->relay.body_complete = true;
@@ -836,7 +771,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     struct inference *i = mem_zalloc(sizeof *i);
     i->api = api;
     i->x = x;
-    i->route = i->meant = route;
+    i->route = route;
     i->dialect = dialect_of(http_exchange_target(x));
     i->request.passive = kind.passive;
     i->may_load = autoload(api, x);
@@ -855,18 +790,10 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     return i;
 }
 
-/* Short ones have no prompt that is worth it. */
-static void begin_scan(struct inference *i)
+static void begin_prompt(struct inference *i, const struct engine_route *route)
 {
-    const struct prompts *prompts = host_prompts(i->api->host);
-    const struct engine_slots *slots = engine_kind_default()->slots;
-    int64_t length = http_exchange_body_length(i->x);
-    if (!prompts_wants(prompts) || (length >= 0 && length < PROMPT_MIN) || !i->meant ||
-        !slots->is_prompt_route(i->meant))
-        return;
-    i->may_scan = length >= 0 && length <= (int64_t)RELAY_REPLAY_MAX;
-    if (!i->may_scan)
-        i->scan = prompt_scan_create(prompts_seed(prompts));
+    inference_prompt_init(&i->prompt, host_prompts(i->api->host), route,
+                          http_exchange_body_length(i->x));
 }
 
 /* `meant`: NULL: by none. */
@@ -881,7 +808,7 @@ static void by_body(struct api *api, struct http_exchange *x, const struct calle
 {
     struct inference *i = inference_create(api, x, caller, route, kind_of_route(route));
     char *name = target_query(http_exchange_target(x), "model");
-    begin_scan(i);
+    begin_prompt(i, route);
     i->peek = peek_create(http_head_get(http_exchange_head(x), "content-type"));
     /* A name in the query needs no look into the body: some clients can only send it there. */
     if (name)
@@ -910,8 +837,7 @@ static void by_query(struct api *api, struct http_exchange *x, const struct call
     i->relay.urgent = !classic;
     i->barred = !uses && !caller_may(caller, RIGHT_LOAD, NULL);
     i->may_load &= !i->barred;
-    i->meant = meant;
-    begin_scan(i);
+    begin_prompt(i, meant);
     inference_submit(i, name);
     free(name);
 }
