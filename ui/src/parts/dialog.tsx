@@ -35,6 +35,11 @@ interface DialogProps {
 
 export function Dialog({ title, children, wide, onSubmit }: DialogProps): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
+  const own = useRef(shown.peek());
+  /* The event of a dialog's end comes when another one may already be shown in its place. */
+  const close = (): void => {
+    if (shown.peek() === own.current) closeDialog();
+  };
   useEffect(() => {
     const dialog = element.current;
     if (!dialog) return;
@@ -47,7 +52,7 @@ export function Dialog({ title, children, wide, onSubmit }: DialogProps): JSX.El
       ref={element}
       class={wide ? "dialog dialog-wide" : "dialog"}
       aria-labelledby="dialog-title"
-      onClose={closeDialog}
+      onClose={close}
       onClick={(e) => e.target === element.current && closeDialog()}
     >
       <form
