@@ -23,6 +23,7 @@
  *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
  *     inference_prompt.h  the prompt of a request that an engine answers: hashed, restored, noted
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
+ *     live.h      /hostler/v1/live: live_picture.h what was sent, live_rows.h live_requests.h live_frame.h as JSON
  *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
  *     request_log.h caller.h usage.h    the requests and who observes them, who asks, what an answer took
  *   server/   the daemon; performs what sched/ decides

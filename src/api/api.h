@@ -28,6 +28,7 @@ struct api {
     struct otlp *otlp;       /* NULL: nothing is sent to a collector */
     struct tracing *tracing; /* NULL: the same */
     struct logs *logs;
+    struct live *live;
     struct files *files;       /* NULL: no --path */
     struct hosts hosts;        /* by which requests may name the server */
     struct body_budget bodies; /* memory for requests' bodies that are held */
@@ -66,6 +67,8 @@ downloads_on_event api_downloads_on_event;
 bool api_download_cancel(struct api *api, struct http_exchange *x, const char *name);
 /* events.c. O(1); each event later is O(subscribers). */
 api_handler api_events;
+/* live.c. What changed of models is told in slices; it is found out once for all subscribers. */
+api_handler api_live;
 /* unload.c. O(models named), for unload-all O(models): some 0.1 µs each; the report in slices. */
 api_handler api_models_unload, api_models_unload_all;
 /* holds.c. O(models named), or O(models), in slices; of a hold 0.5 µs each in one turn. */

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/body.h"
 #include "api/events.h"
+#include "api/live.h"
 #include "api/lookup.h"
 #include "api/model_json.h"
 #include "api/reply.h"
@@ -31,6 +32,7 @@ void api_downloads_on_event(enum downloads_event event, const struct downloads_i
                             void *ctx)
 {
     struct api *api = ctx;
+    live_note_download(api->live, item->repo);
     switch (event) {
     case DOWNLOADS_EV_STARTED:
         events_send(api->events, item->repo, "model_status",

@@ -228,6 +228,8 @@ static void on_host_event(struct host_listener *l, enum host_event event, struct
         return;
     case HOST_EV_SAVING: /* llama.cpp has no such states */
     case HOST_EV_STOPPING:
+    case HOST_EV_LEARNED:
+    case HOST_EV_SNAPSHOT:
     case HOST_EV_SHUTDOWN:
         return;
     }

@@ -57,6 +57,26 @@ json_t *model_json_footprint(const struct host *host, const struct footprint *f)
     return o;
 }
 
+/* The card whose memory the device is; the host and unknown ones have none. */
+static const struct card *card_of(const struct memory_figures *figures, size_t device)
+{
+    const struct card_list *l = &figures->cards;
+    for (size_t i = 0; device && i < l->n; i++)
+        if (l->card[i].device == device && !l->card[i].partitioned)
+            return &l->card[i];
+    return NULL;
+}
+
+void model_json_add_card(json_t *o, const struct memory_figures *figures, size_t device)
+{
+    const struct card *card = card_of(figures, device);
+    if (card)
+        json_object_set_new(o, "card",
+                            json_pack("{s:o, s:o, s:o}", "pci", reply_string(card->pci), "uuid",
+                                      reply_string(card->uuid), "product",
+                                      reply_string(card->product)));
+}
+
 /* --- holds and changes --------------------------------------------------------------------------
  */
 

@@ -14,6 +14,7 @@
 #include "api/cors.h"
 #include "api/events.h"
 #include "api/files.h"
+#include "api/live.h"
 #include "api/logs.h"
 #include "api/page.h"
 #include "api/reply.h"
@@ -65,6 +66,7 @@ static const struct route own_routes[] = {
     {"POST", "/models/pin", api_models_pin, RIGHT_HOLD, RESERVE, NULL},
     {"POST", "/models/unpin", api_models_unpin, RIGHT_HOLD, RESERVE, NULL},
     {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, RESERVE | LEAN, NULL},
+    {"GET", "/hostler/v1/live", api_live, RIGHT_STATUS, 0, NULL},
     {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
@@ -495,6 +497,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->sessions = sessions_create();
     api->requests = request_log_create(host_loop(host));
     api->logs = logs_create(host);
+    api->live = live_create(api);
     api->downloads = downloads_create(host, refresh, api_downloads_on_event, api);
     api->bodies = (struct body_budget){.max = host_config(host)->max_body_memory,
                                        .folder = spool_choose_folder(host_private_folder(host)),
@@ -514,6 +517,7 @@ void api_destroy(struct api *api)
     sessions_destroy(api->sessions);
     end_telemetry(api);
     request_log_destroy(api->requests);
+    live_destroy(api->live);
     logs_destroy(api->logs);
     files_destroy(api->files);
     hosts_finish(&api->hosts);

@@ -69,25 +69,6 @@ void api_disabled(struct api *api, struct http_exchange *x, const struct caller 
 /* --- /hostler/v1/status -------------------------------------------------------------------------
  */
 
-/* The card whose memory the device is; the host and unknown ones have none. */
-static const struct card *card_of(const struct memory_figures *figures, size_t device)
-{
-    const struct card_list *l = &figures->cards;
-    for (size_t i = 0; device && i < l->n; i++)
-        if (l->card[i].device == device && !l->card[i].partitioned)
-            return &l->card[i];
-    return NULL;
-}
-
-static void add_card(json_t *o, const struct card *card)
-{
-    if (card)
-        json_object_set_new(o, "card",
-                            json_pack("{s:o, s:o, s:o}", "pci", reply_string(card->pci), "uuid",
-                                      reply_string(card->uuid), "product",
-                                      reply_string(card->product)));
-}
-
 /* `budget`: what engines may have there at most; null when only their number is limited. */
 static json_t *memory_now(const struct budget *budget)
 {
@@ -98,7 +79,7 @@ static json_t *memory_now(const struct budget *budget)
             "{s:I, s:I, s:o}", "total", (json_int_t)figures->device[d].total, "available",
             (json_int_t)figures->device[d].available, "budget",
             budget->devices ? json_integer((json_int_t)budget_ceiling(budget, d)) : json_null());
-        add_card(device, card_of(figures, d));
+        model_json_add_card(device, figures, d);
         if (figures->device[d].gone)
             json_object_set_new(device, "gone", json_true());
         json_object_set_new(o, figures->device[d].name, device);

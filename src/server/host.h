@@ -57,8 +57,10 @@ enum host_event {
     HOST_EV_GONE, /* its engine is reaped, or could not be started: `outcome` says why. Comes before
                      anything new begins */
     HOST_EV_INTENT, /* a hold or a pin began or ended: the newest of host_history() says which, and why */
+    HOST_EV_LEARNED, /* its header was read, or a dry run said what its engine takes */
     /* Without a model: */
     HOST_EV_RELOADED, /* the models were read again, because somebody asked or files changed */
+    HOST_EV_SNAPSHOT, /* host_snapshot() is a newer one */
     HOST_EV_SHUTDOWN, /* the host ends */
 };
 

@@ -24,13 +24,14 @@ static void on_model_added(struct catalog_model *entry, void *ctx)
 
 static void on_model_header(struct catalog_model *entry, void *ctx)
 {
+    struct host *host = ctx;
     struct model *m = entry->owner;
-    (void)ctx;
     model_take_header(m);
     if (entry->header == MODEL_HEADER_BROKEN) {
         log_warn("model %s: %s", entry->id, entry->problem);
         m->outcome.reason = entry->missing ? OUTCOME_MISSING : OUTCOME_BROKEN_FILE;
     }
+    host_announce(host, HOST_EV_LEARNED, m, NULL);
 }
 
 /*

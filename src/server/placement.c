@@ -101,6 +101,7 @@ static void on_published(void *ctx)
     shortage_check(host);
     if (is_anybody_waiting(host))
         host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
+    host_announce(host, HOST_EV_SNAPSHOT, NULL, NULL);
 }
 
 const struct sampler_events placement_sampler_events = {.published = on_published,
@@ -123,6 +124,7 @@ static void on_fitted(const struct engine_estimate *fitted, const char *why, voi
         log_info("model %s: its memory is estimated: %s", m->entry->id, why);
     m->learned.fit_pending = false;
     placement_update_unsure(m);
+    host_announce(host, HOST_EV_LEARNED, m, NULL);
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_TICK});
 }
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/request_json.h"
+
+#include "api/reply.h"
+
+const char *request_json_state(const struct request_record *e)
+{
+    return e->ended ? "done" : e->granted ? "running" : "waiting";
+}
+
+/* A field that is empty when there is nothing. */
+static json_t *field(const char *text)
+{
+    return reply_string_or_null(*text ? text : NULL);
+}
+
+static void add_tokens(json_t *o, const struct request_record *e)
+{
+    const struct usage *u = &e->usage;
+    /* One that broke off, or whose client left, tells no figure of its own. */
+    bool counts = u->pieces > 1 && (!e->ended || *e->error);
+    json_object_set_new(o, "prompt_tokens",
+                        u->known && u->said.prompt_tokens >= 0 ? json_integer(u->said.prompt_tokens)
+                                                               : json_null());
+    json_object_set_new(o, "tokens",
+                        u->known ? json_integer(u->said.tokens)
+                        : counts ? json_integer(u->pieces)
+                                 : json_null());
+    json_object_set_new(o, "tokens_per_second",
+                        u->known && u->said.tokens_per_second > 0
+                            ? json_real(u->said.tokens_per_second)
+                            : json_null());
+}
+
+json_t *request_json(const struct request_record *e, uint64_t now)
+{
+    json_t *o = json_object();
+    uint64_t end = e->ended ? e->ended : now;
+    bool waits = !e->ended && !e->granted && e->place->sched.state == SCHED_REQUEST_WAITING;
+    json_object_set_new(o, "id", json_integer((json_int_t)e->id));
+    json_object_set_new(o, "at", json_real(e->at));
+    json_object_set_new(o, "model", reply_string_or_null(e->model));
+    json_object_set_new(o, "request", reply_string(e->caller.request));
+    json_object_set_new(o, "state", json_string(request_json_state(e)));
+    json_object_set_new(o, "status", e->status ? json_integer(e->status) : json_null());
+    json_object_set_new(o, "error", field(e->error));
+    json_object_set_new(o, "client", reply_string(e->caller.client));
+    json_object_set_new(o, "key", field(e->caller.key));
+    json_object_set_new(o, "user_agent", field(e->caller.agent));
+    json_object_set_new(o, "waited_ms",
+                        json_integer((json_int_t)((e->granted ? e->granted : end) - e->arrived)));
+    json_object_set_new(o, "elapsed_ms", json_integer((json_int_t)(end - e->arrived)));
+    json_object_set_new(o, "position", waits ? json_integer(host_position(e->place)) : json_null());
+    json_object_set_new(o, "loaded", json_boolean(e->loaded));
+    json_object_set_new(o, "unread", json_boolean(e->unread));
+    add_tokens(o, e);
+    json_object_set_new(o, "restored_tokens", json_integer((json_int_t)e->restored));
+    json_object_set_new(o, "saved_ms", json_integer((json_int_t)e->saved_ms));
+    return o;
+}
