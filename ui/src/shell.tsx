@@ -2,9 +2,10 @@
 // What every screen has: navigation, the state of the connection, the question for the key, messages.
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { connection, problem, reconnect, type Connection } from "./api/live";
+import { connection, lostAt, problem, reconnect, type Connection } from "./api/live";
 import { KeyButton, KeyQuestion } from "./key";
 import { DialogPlace } from "./parts/dialog";
+import { timeOfDay } from "./parts/format";
 import { Lazy, type Loader } from "./parts/lazy";
 import { ToastPlace } from "./parts/toast";
 import { hrefOf, route } from "./state/route";
@@ -71,7 +72,10 @@ function ConnectionState(): JSX.Element {
   return (
     <div class="connection">
       <span class={`dot dot-${bad ? "bad" : state === "open" ? "good" : "idle"}`} aria-hidden="true" />
-      <span role="status">{WORDS[state]}</span>
+      <span role="status">
+        {WORDS[state]}
+        {state === "lost" && lostAt.value > 0 && ` since ${timeOfDay(lostAt.value)}`}
+      </span>
       {state === "lost" && (
         <button type="button" class="button button-quiet" onClick={reconnect} title={problem.value}>
           Try now

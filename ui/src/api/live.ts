@@ -2,7 +2,8 @@
 // The stream of /hostler/v1/live: open while the page can be seen, opened again when it breaks. It is read
 // by fetch, since EventSource cannot send the key in a header field. Frames are applied once a frame of the
 // display at most.
-import { effect, signal } from "@preact/signals";
+import { batch, effect, signal } from "@preact/signals";
+import { touchClock } from "../state/clock";
 import { keyGiven, keyWanted } from "../state/key";
 import { apply, begin } from "../state/store";
 import { messageOf, RequestError, send } from "./client";
@@ -19,6 +20,8 @@ export type Connection =
 export const connection = signal<Connection>("connecting");
 /** Why it is lost or refused. */
 export const problem = signal("");
+/** Unix seconds: since when what is shown may be out of date. */
+export const lostAt = signal(0);
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 8000;
@@ -39,7 +42,10 @@ function flush(): void {
   due = 0;
   const frames = waiting;
   waiting = [];
-  apply(frames);
+  batch(() => {
+    apply(frames);
+    touchClock();
+  });
 }
 
 function take(event: string, data: string): void {
@@ -100,6 +106,7 @@ function lose(e: unknown): void {
     connection.value = "refused";
     return;
   }
+  if (connection.peek() === "open") lostAt.value = Date.now() / 1000;
   if (connection.peek() !== "connecting" || failures) connection.value = "lost";
   retry = window.setTimeout(open, retryDelay(failures++));
 }

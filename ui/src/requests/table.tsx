@@ -10,7 +10,7 @@ import { requests, requestsShape, type LiveRequest } from "../state/store";
 import { openRequest } from "./detail";
 import { clientOf, elapsed, hasFailed, listOf, pathOf } from "./list";
 
-const SHOWN = 100;
+const SHOWN = 50;
 
 function Eta({ r }: { r: LiveRequest }): JSX.Element | null {
   everySecond.value;
@@ -54,18 +54,18 @@ function Row({ id, withModel }: { id: number; withModel: boolean }): JSX.Element
         {r.loaded && <span class="tag" title="This request caused the load of its model">load</span>}
       </td>
       {withModel && (
-        <td class="request-model">{r.model ? <a href={hrefOf("models", r.model)}>{r.model}</a> : <span class="muted">–</span>}</td>
+        <td>{r.model ? <a href={hrefOf("models", r.model)}>{r.model}</a> : <span class="muted">–</span>}</td>
       )}
       <td>
         <button type="button" class="link mono" onClick={() => openRequest(id)}>
           {pathOf(r.request) || "–"}
         </button>
       </td>
-      <td class="request-client wide-column" title={`${r.client}, ${r.user_agent ?? ""}`}>{clientOf(r)}</td>
+      <td class="wide-column" title={`${r.client}, ${r.user_agent ?? ""}`}>{clientOf(r)}</td>
       <td class="number wait-column">{r.waited_ms >= 10 ? duration(r.waited_ms) : ""}</td>
       <td class="number wide-column" title={r.restored_tokens ? `${r.restored_tokens} restored from a saved prompt` : undefined}>{short(r.prompt_tokens)}</td>
       <td class="number">{short(r.tokens)}</td>
-      <td class="number">{r.tokens_per_second ? rate(r.tokens_per_second) : ""}</td>
+      <td class="number wide-column">{r.tokens_per_second ? rate(r.tokens_per_second) : ""}</td>
       <td class="number"><Elapsed r={r} /></td>
     </tr>
   );
@@ -89,16 +89,16 @@ export function RequestTable({ wanted, withModel = true, label }: TableProps): J
       <table class="table requests">
         <thead>
           <tr>
-            <th scope="col" class="number">Time</th>
-            <th scope="col">State</th>
+            <th scope="col" class="column-time number">Time</th>
+            <th scope="col" class="column-state">State</th>
             {withModel && <th scope="col">Model</th>}
             <th scope="col">Request</th>
-            <th scope="col" class="wide-column">Client</th>
-            <th scope="col" class="number wait-column">Waited</th>
-            <th scope="col" class="number wide-column">Prompt</th>
-            <th scope="col" class="number">Tokens</th>
-            <th scope="col" class="number">Tokens/s</th>
-            <th scope="col" class="number">Took</th>
+            <th scope="col" class="column-client wide-column">Client</th>
+            <th scope="col" class="column-took number wait-column">Waited</th>
+            <th scope="col" class="column-count number wide-column">Prompt</th>
+            <th scope="col" class="column-count number">Tokens</th>
+            <th scope="col" class="column-count number wide-column">Tokens/s</th>
+            <th scope="col" class="column-took number">Took</th>
           </tr>
         </thead>
         <tbody>
