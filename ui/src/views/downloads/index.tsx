@@ -109,7 +109,7 @@ function Running({ row }: { row: Signal<Model> }): JSX.Element {
       <strong class="download-name">{m.id}</strong>
       <Progress value={total > 0 ? done / total : null} label={`Download of ${m.id}`} />
       <span class="muted">
-        {total > 0 ? `${percent(done / total)} · ${bytes(done)} of ${bytes(total)}` : "asks the hub"}
+        {total > 0 ? `${percent(done / total)} · ${bytes(done)} of ${bytes(total)}` : "begins"}
         {perSecond.current ? ` · ${bytes(perSecond.current)}/s` : ""}
         {rest !== null ? ` · ${longDuration(rest)} left` : ""}
       </span>
