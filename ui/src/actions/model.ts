@@ -5,6 +5,7 @@ import { send } from "../api/client";
 import type { CurlRequest } from "../api/curl";
 import type { Model, Right } from "../api/types";
 import { say, sayError } from "../parts/toast";
+import { followLoad } from "./follow";
 import { may } from "../state/store";
 import { isGoing, isInMemory } from "../state/words";
 
@@ -66,6 +67,7 @@ export async function run(name: ActionName, id: string): Promise<void> {
   try {
     await send(path, { method, body });
     say(`${id} ${action.done}`);
+    if (name === "load") followLoad(id);
   } catch (e) {
     sayError(`${action.verb} ${id}`, e);
   }

@@ -14,7 +14,7 @@ const SHOWN_MS = 5000;
 const ERROR_SHOWN_MS = 12_000;
 const MOST = 4;
 
-const toasts = signal<Toast[]>([]);
+export const toasts = signal<Toast[]>([]);
 let next = 1;
 
 function remove(id: number): void {

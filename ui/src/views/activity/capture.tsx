@@ -22,7 +22,7 @@ interface CaptureState {
 function stateOf(s: Server | null): CaptureState {
   const c = s?.capture;
   if (typeof c === "object" && c) return { allowed: c.allowed !== false, until: c.until || null, model: c.model ?? null };
-  return { allowed: c !== false, until: null, model: null };
+  return { allowed: c !== undefined && c !== false, until: null, model: null };
 }
 
 async function capture(seconds: number): Promise<void> {
