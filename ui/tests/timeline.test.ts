@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { perPart, thrashes, type Mark, type Timeline } from "../src/views/timelines/timeline";
+import { extentOf, perPart, thrashes, type Mark, type Timeline } from "../src/views/timelines/timeline";
 
 const mark = (at: number, event: string, model = "a"): Mark => ({ at, model, event, cause: null });
 
@@ -33,9 +33,12 @@ test("two bursts far apart are two", () => {
 
 test("marks are counted by part of the time, those outside are left out", () => {
   const t: Timeline = {
-    from: 0, step: 5, devices: {}, tokens_per_second: new Array(20).fill(null), waiting: [], running: [],
-    marks: [mark(-1, "load"), mark(0, "load"), mark(55, "load"), mark(56, "evicted"), mark(99.9, "load"), mark(100, "load")],
+    from: 3500, step: 5, devices: {}, tokens_per_second: new Array(20).fill(null), waiting: [], running: [],
+    marks: [-1, 0, 1801, 3599.9, 3600].map((at) => mark(at, "load")).concat(mark(2000, "evicted")),
   };
-  assert.deepEqual(perPart(t, "load", 10), [1, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
-  assert.deepEqual(perPart(t, "evicted", 2), [0, 1]);
+  const hour = extentOf(t, "hour");
+  assert.deepEqual(hour, [0, 3600]); /* of a server that has run for 100 s */
+  assert.deepEqual(extentOf(t, "minutes"), [3000, 3600]);
+  assert.deepEqual(perPart(t.marks, hour, "load", 10), [1, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
+  assert.deepEqual(perPart(t.marks, hour, "evicted", 2), [0, 1]);
 });

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { dark } from "../../parts/media";
-import type { Thrash } from "./timeline";
+import { kindOf, type Extent, type Mark, type MarkKind, type Thrash } from "./timeline";
 
 export interface Line {
   label: string;
@@ -21,16 +21,18 @@ interface ChartProps {
   /** For screen readers: what one would see. */
   summary: string;
   times: number[];
-  /** What the axis shows, in Unix seconds: the same for all charts. */
-  span: [from: number, to: number];
+  /** What the axis shows: the same for all charts. */
+  extent: Extent;
+  /** Drawn at the bottom: when a model was loaded, pushed out, or failed. */
+  marks?: Mark[];
   lines: Line[];
   format: (n: number) => string;
   thrash: Thrash[];
   max?: number;
   /** Below zero as far as above it: what goes is drawn downwards. */
   mirrored?: boolean;
-  /** Sizes: the axis is divided by powers of two. */
-  binary?: boolean;
+  /** What the axis is divided by. */
+  unit?: "bytes" | "whole";
   height?: number;
 }
 
@@ -57,26 +59,48 @@ function seriesOf(line: Line, format: (n: number) => string): uPlot.Series {
   return series;
 }
 
-/** Beneath the lines: the time of each thrash. */
-function shade(thrash: Thrash[]): uPlot.Plugin {
-  return {
-    hooks: {
-      drawClear: (u) => {
-        const { left, top, width, height } = u.bbox;
-        u.ctx.save();
-        u.ctx.fillStyle = `${colourOf("--bad")}2e`;
-        for (const t of thrash) {
-          const from = Math.max(left, u.valToPos(t.from, "x", true));
-          const to = Math.min(left + width, u.valToPos(t.to, "x", true));
-          if (to > left) u.ctx.fillRect(from, top, Math.max(3, to - from), height);
-        }
-        u.ctx.restore();
-      },
-    },
-  };
+function inBox(u: uPlot, draw: (box: uPlot.BBox) => void): void {
+  u.ctx.save();
+  u.ctx.beginPath();
+  u.ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+  u.ctx.clip();
+  draw(u.bbox);
+  u.ctx.restore();
 }
 
-const POWERS = Array.from({ length: 50 }, (_, i) => 2 ** i);
+/** The time of each thrash. */
+function shade(u: uPlot, thrash: Thrash[]): void {
+  inBox(u, ({ top, height }) => {
+    u.ctx.fillStyle = `${colourOf("--bad")}2e`;
+    for (const t of thrash) {
+      const from = u.valToPos(t.from, "x", true);
+      u.ctx.fillRect(from, top, Math.max(3, u.valToPos(t.to, "x", true) - from), height);
+    }
+  });
+}
+
+const MARK_COLOURS: Partial<Record<MarkKind, string>> = { load: "--accent", evicted: "--next", failed: "--bad" };
+const MARK_HEIGHT = 9;
+
+function drawMarks(u: uPlot, marks: Mark[]): void {
+  const size = devicePixelRatio;
+  inBox(u, ({ top, height }) => {
+    for (const m of marks) {
+      const kind = kindOf(m);
+      const colour = kind && MARK_COLOURS[kind];
+      if (!colour) continue;
+      /* A load stands on the axis, what goes hangs from above. */
+      const y = kind === "load" ? top + height - MARK_HEIGHT * size : top;
+      u.ctx.fillStyle = colourOf(colour);
+      u.ctx.fillRect(u.valToPos(m.at, "x", true) - size, y, 2 * size, MARK_HEIGHT * size);
+    }
+  });
+}
+
+const STEPS = {
+  bytes: Array.from({ length: 50 }, (_, i) => 2 ** i),
+  whole: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000],
+};
 
 /** Without a cursor the legend tells the last values. */
 function tellLast(u: uPlot): void {
@@ -91,7 +115,7 @@ function rangeOf(p: ChartProps): uPlot.Scale.Range {
   };
 }
 
-function optionsOf(p: ChartProps, span: { current: [number, number] }, width: number): uPlot.Options {
+function optionsOf(p: ChartProps, now: { current: ChartProps }, width: number): uPlot.Options {
   const axis = { stroke: colourOf("--muted"), font: "11px system-ui", ticks: { show: false } };
   const grid = { stroke: colourOf("--line"), width: 1 };
   return {
@@ -100,13 +124,18 @@ function optionsOf(p: ChartProps, span: { current: [number, number] }, width: nu
     cursor: { sync: { key: "timelines" }, points: { size: 6 }, drag: { x: false, y: false } },
     legend: { live: true },
     padding: [8, 8, 0, 0],
-    plugins: [shade(p.thrash)],
-    hooks: { setCursor: [tellLast], setData: [tellLast], ready: [tellLast] },
-    scales: { x: { time: true, range: () => span.current }, y: { range: rangeOf(p) } },
+    hooks: {
+      setCursor: [tellLast],
+      setData: [tellLast],
+      ready: [tellLast],
+      drawClear: [(u) => shade(u, now.current.thrash)],
+      draw: [(u) => drawMarks(u, now.current.marks ?? [])],
+    },
+    scales: { x: { time: true, range: () => now.current.extent }, y: { range: rangeOf(p) } },
     series: [{ value: (_u, v) => (v ? new Date(v * 1000).toLocaleTimeString("en-GB") : "–") }, ...p.lines.map((l) => seriesOf(l, p.format))],
     axes: [
       { ...axis, grid: { show: false }, size: 24, values: (_u, times) => times.map(clockOf) },
-      { ...axis, grid, size: 66, space: 30, ...(p.binary ? { incrs: POWERS } : {}), values: (_u, values) => values.map((v) => p.format(Math.abs(v))) },
+      { ...axis, grid, size: 66, space: 30, ...(p.unit ? { incrs: STEPS[p.unit] } : {}), values: (_u, values) => values.map((v) => p.format(Math.abs(v))) },
     ],
   };
 }
@@ -114,8 +143,8 @@ function optionsOf(p: ChartProps, span: { current: [number, number] }, width: nu
 export function Chart(props: ChartProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const span = useRef(props.span);
-  span.current = props.span;
+  const now = useRef(props);
+  now.current = props;
   const scheme = dark.value;
   const shape = props.lines.map((l) => l.label).join();
   const data = [props.times, ...props.lines.map((l) => l.values)] as uPlot.AlignedData;
@@ -123,7 +152,7 @@ export function Chart(props: ChartProps): JSX.Element {
   useEffect(() => {
     const e = place.current;
     if (!e) return;
-    const chart = new uPlot(optionsOf(props, span, e.clientWidth), data, e);
+    const chart = new uPlot(optionsOf(props, now, e.clientWidth), data, e);
     plot.current = chart;
     const sizes = new ResizeObserver(() => {
       if (e.clientWidth !== chart.width) chart.setSize({ width: e.clientWidth, height: chart.height });
@@ -133,8 +162,8 @@ export function Chart(props: ChartProps): JSX.Element {
       sizes.disconnect();
       chart.destroy();
     };
-  }, [scheme, shape, props.thrash]);
-  useEffect(() => plot.current?.setData(data), [props.times]);
+  }, [scheme, shape]);
+  useEffect(() => plot.current?.setData(data), [props.times, props.extent]);
   return (
     <section class="panel chart" aria-label={props.title}>
       <h2>{props.title}</h2>

@@ -10,19 +10,20 @@ import { CurlButton } from "../../parts/curl";
 import { bytes, rate, shortCaller, timeOfDay } from "../../parts/format";
 import { hrefOf } from "../../state/route";
 import { Chart } from "./chart";
-import { kindOf, perPart, spanOf, thrashes, timelinePath, timesOf, type Mark, type Series, type Span, type Thrash, type Timeline } from "./timeline";
+import { extentOf, kindOf, perPart, thrashes, timelinePath, timesOf, type Extent, type Mark, type Series, type Span, type Thrash, type Timeline } from "./timeline";
 
 const span = signal<Span>("hour");
 const timeline = signal<Timeline | null>(null);
 const problem = signal("");
 
-const AGAIN_MS: Record<Span, number> = { hour: 10_000, day: 120_000 };
+const AGAIN_MS: Record<Span, number> = { minutes: 5000, hour: 10_000, day: 120_000 };
+const WORDS: Record<Span, string> = { minutes: "10 minutes", hour: "hour", day: "day" };
 const PARTS = 60; /* of the time, for which swaps are counted */
 
 async function fetchTimeline(s: Span): Promise<void> {
   try {
     const t = await getJson<Timeline>(timelinePath(s));
-    if (s === span.peek()) timeline.value = t;
+    if (timelinePath(s) === timelinePath(span.peek())) timeline.value = t;
     problem.value = "";
   } catch (e) {
     problem.value = messageOf(e);
@@ -43,10 +44,6 @@ function useTimeline(): void {
 
 /* --- charts -------------------------------------------------------------------------------------- */
 
-function whole(n: number): string {
-  return Number.isInteger(n) ? String(n) : "";
-}
-
 function added(a: Series, b: Series): Series {
   return a.map((v, i) => (v === null ? null : v + (b[i] ?? 0)));
 }
@@ -61,10 +58,11 @@ function most(s: Series): number {
 
 interface ChartsProps {
   t: Timeline;
+  extent: Extent;
   thrash: Thrash[];
 }
 
-function MemoryCharts({ t, thrash }: ChartsProps): JSX.Element {
+function MemoryCharts({ t, extent, thrash }: ChartsProps): JSX.Element {
   const times = useMemo(() => timesOf(t), [t]);
   return (
     <>
@@ -74,11 +72,12 @@ function MemoryCharts({ t, thrash }: ChartsProps): JSX.Element {
           title={`Memory of ${name}`}
           summary={`Engines have ${bytes(last(d.engines))} of ${bytes(d.total)}, other programs ${bytes(last(d.others))}.`}
           times={times}
-          span={spanOf(t)}
+          extent={extent}
           max={d.total}
           thrash={thrash}
+          marks={t.marks}
           format={bytes}
-          binary
+          unit="bytes"
           lines={[
             { label: "others and engines", values: added(d.engines, d.others), colour: "--others", filled: true },
             { label: "engines", values: d.engines, colour: "--engines", filled: true },
@@ -89,13 +88,13 @@ function MemoryCharts({ t, thrash }: ChartsProps): JSX.Element {
   );
 }
 
-function FlowCharts({ t, thrash }: ChartsProps): JSX.Element {
+function FlowCharts({ t, extent, thrash }: ChartsProps): JSX.Element {
   const times = useMemo(() => timesOf(t), [t]);
-  const width = (t.tokens_per_second.length * t.step) / PARTS;
-  const partTimes = useMemo(() => Array.from({ length: PARTS }, (_, i) => t.from + i * width), [t]);
-  const loads = perPart(t, "load", PARTS);
-  const evicted = perPart(t, "evicted", PARTS);
-  const failed = perPart(t, "failed", PARTS);
+  const [from, to] = extent;
+  const partTimes = useMemo(() => Array.from({ length: PARTS }, (_, i) => from + (i * (to - from)) / PARTS), [from, to]);
+  const loads = perPart(t.marks, extent, "load", PARTS);
+  const evicted = perPart(t.marks, extent, "evicted", PARTS);
+  const failed = perPart(t.marks, extent, "failed", PARTS);
   const total = (n: number[]): number => n.reduce((a, b) => a + b, 0);
   return (
     <>
@@ -103,11 +102,12 @@ function FlowCharts({ t, thrash }: ChartsProps): JSX.Element {
         title="Loads and evictions"
         summary={`${total(loads)} loads, ${total(evicted)} evictions, ${total(failed)} failures.`}
         times={partTimes}
-        span={spanOf(t)}
+        extent={extent}
         thrash={thrash}
         max={3}
         mirrored
-        format={whole}
+        unit="whole"
+        format={String}
         lines={[
           { label: "loads", values: loads, colour: "--engines", bars: true },
           { label: "evictions", values: evicted.map((n) => -n), colour: "--next", bars: true },
@@ -118,7 +118,7 @@ function FlowCharts({ t, thrash }: ChartsProps): JSX.Element {
         title="Tokens a second"
         summary={`Now ${rate(last(t.tokens_per_second))}, at most ${rate(most(t.tokens_per_second))}.`}
         times={times}
-          span={spanOf(t)}
+          extent={extent}
         thrash={thrash}
         max={10}
         format={rate}
@@ -128,10 +128,11 @@ function FlowCharts({ t, thrash }: ChartsProps): JSX.Element {
         title="Requests"
         summary={`${last(t.running)} run, ${last(t.waiting)} wait; at most ${most(t.waiting)} waited.`}
         times={times}
-          span={spanOf(t)}
+          extent={extent}
         thrash={thrash}
         max={4}
-        format={whole}
+        unit="whole"
+        format={String}
         lines={[
           { label: "running", values: t.running, colour: "--engines" },
           { label: "waiting", values: t.waiting, colour: "--next", filled: true },
@@ -143,13 +144,13 @@ function FlowCharts({ t, thrash }: ChartsProps): JSX.Element {
 
 /* --- words --------------------------------------------------------------------------------------- */
 
-function Verdict({ t, thrash }: ChartsProps): JSX.Element {
+function Verdict({ t, thrash }: Omit<ChartsProps, "extent">): JSX.Element {
   const of = (kind: string): number => t.marks.filter((m) => kindOf(m) === kind).length;
   if (!thrash.length) {
     return (
       <p class="panel verdict">
         <span class="dot dot-good" aria-hidden="true" /> No thrash.{" "}
-        <span class="muted">{of("load")} loads, {of("evicted")} evictions, {of("failed")} failures in the last {span.value}.</span>
+        <span class="muted">{of("load")} loads, {of("evicted")} evictions, {of("failed")} failures in the last {span.value === "day" ? "day" : "hour"}.</span>
       </p>
     );
   }
@@ -195,14 +196,16 @@ function Marks({ marks }: { marks: Mark[] }): JSX.Element | null {
 export function View(): JSX.Element {
   useTimeline();
   const t = timeline.value;
+  const shown = span.value;
   const thrash = useMemo(() => (t ? thrashes(t.marks) : []), [t]);
+  const extent = useMemo<Extent>(() => (t ? extentOf(t, shown) : [0, 1]), [t, shown]);
   return (
     <section class="view timelines" aria-labelledby="view-title">
       <div class="view-head">
         <h1 id="view-title">Timelines</h1>
         <div class="segments" role="group" aria-label="Span">
-          {(["hour", "day"] as const).map((s) => (
-            <button key={s} type="button" aria-pressed={span.value === s} onClick={() => { span.value = s; }}>Last {s}</button>
+          {(["minutes", "hour", "day"] as const).map((s) => (
+            <button key={s} type="button" aria-pressed={span.value === s} onClick={() => { span.value = s; }}>Last {WORDS[s]}</button>
           ))}
         </div>
         <div class="view-tools"><CurlButton of={() => ({ path: timelinePath(span.value) })} /></div>
@@ -212,8 +215,8 @@ export function View(): JSX.Element {
         <>
           <Verdict t={t} thrash={thrash} />
           <div class="charts" key={`${t.step}`}>
-            <MemoryCharts t={t} thrash={thrash} />
-            <FlowCharts t={t} thrash={thrash} />
+            <MemoryCharts t={t} extent={extent} thrash={thrash} />
+            <FlowCharts t={t} extent={extent} thrash={thrash} />
           </div>
           <Marks marks={t.marks} />
         </>

@@ -22,36 +22,42 @@ export interface Timeline {
   marks: Mark[];
 }
 
-export type Span = "hour" | "day";
+/** What is shown: the server has an hour and a day, of which the last minutes are a part. */
+export type Span = "minutes" | "hour" | "day";
+
+const SECONDS: Record<Span, number> = { minutes: 600, hour: 3600, day: 86400 };
 
 export function timelinePath(span: Span): string {
-  return `hostler/v1/timeline?span=${span}`;
+  return `hostler/v1/timeline?span=${span === "day" ? "day" : "hour"}`;
 }
 
 export function timesOf(t: Timeline): number[] {
   return t.tokens_per_second.map((_, i) => t.from + i * t.step);
 }
 
-export function spanOf(t: Timeline): [from: number, to: number] {
-  return [t.from, t.from + t.tokens_per_second.length * t.step];
+export type Extent = [from: number, to: number];
+
+/** The time that ends with the last value; a server that has not run so long has values for a part of it only. */
+export function extentOf(t: Timeline, span: Span): Extent {
+  const to = t.from + t.tokens_per_second.length * t.step;
+  return [to - SECONDS[span], to];
 }
 
 export type MarkKind = "load" | "evicted" | "gone" | "failed";
 
 export function kindOf(m: Mark): MarkKind | null {
-  if (m.event === "load" || m.event === "loading") return "load";
+  if (m.event === "load") return "load";
   if (["evicted", "memory", "replaced"].includes(m.event)) return "evicted";
-  if (["crashed", "failed", "load_failed", "oom"].includes(m.event)) return "failed";
-  if (["unloaded", "idle", "stop", "end", "removed"].includes(m.event)) return "gone";
+  if (["crashed", "load_failed", "no_room"].includes(m.event)) return "failed";
+  if (["unloaded", "idle", "removed", "shutdown", "missing"].includes(m.event)) return "gone";
   return null; /* `ready` follows a load */
 }
 
 /** How many marks of a kind fall into each of `n` equal parts of the time. */
-export function perPart(t: Timeline, kind: MarkKind, n: number): number[] {
+export function perPart(marks: Mark[], [from, to]: Extent, kind: MarkKind, n: number): number[] {
   const counts = new Array<number>(n).fill(0);
-  const length = t.tokens_per_second.length * t.step;
-  for (const m of t.marks) {
-    const part = Math.floor(((m.at - t.from) / length) * n);
+  for (const m of marks) {
+    const part = Math.floor(((m.at - from) / (to - from)) * n);
     if (kindOf(m) === kind && part >= 0 && part < n) counts[part]!++;
   }
   return counts;
