@@ -33,6 +33,9 @@ struct api {
     struct hosts hosts;        /* by which requests may name the server */
     struct body_budget bodies; /* memory for requests' bodies that are held */
     uint64_t started;          /* uv_now(), ms */
+    bool is_exposed;           /* it listens on an address that other machines may reach */
+    unsigned preset_jobs;      /* that the pool has (presets.c) */
+    bool preset_is_written;    /* by one of them */
 };
 
 struct api *api_create(struct host *host, struct refresh *refresh);
@@ -95,6 +98,8 @@ api_handler api_stream_get, api_stream_delete, api_streams_lookup;
 api_handler api_health, api_props, api_status;
 /* What llama.cpp's web UI looks for, to learn that it is not there: tools, the CORS proxy. O(1). */
 api_handler api_disabled;
+/* presets.c. O(models), in the pool; the body, and copying the text in effect, on the loop. */
+api_handler api_presets, api_presets_check, api_presets_put;
 /* page.c: hostler's page, at `/` and below /hostler/. O(its files), from memory. */
 api_handler api_page, api_page_root;
 /* 404: there is no such route. */

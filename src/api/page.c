@@ -7,12 +7,10 @@
 #include <strings.h>
 
 #include "api/files.h"
+#include "api/paced.h"
 #include "api/page_assets.h"
-#include "api/reply.h"
 #include "base/memory.h"
 #include "http/target.h"
-
-#define PIECE ((size_t)16 * 1024) /* bytes that are written at once */
 
 /*
  * No code but the page's own files, no connection but to this server. Trusted types: markup is set only by the sanitizer, so that
@@ -28,13 +26,6 @@ static const char fields[] =
     "Cross-Origin-Opener-Policy: same-origin\r\n"
     "Cross-Origin-Resource-Policy: same-origin\r\n"
     "Vary: Accept-Encoding\r\n";
-
-/* An answer under way, to a client that reads slowly. */
-struct transfer {
-    struct http_exchange *x;
-    const char *data; /* what is left */
-    size_t len;
-};
 
 /* --- negotiation ------------------------------------------------------------------------------- */
 
@@ -82,77 +73,32 @@ static bool is_known(const struct http_exchange *x, const char *tag)
 
 /* --- the answer -------------------------------------------------------------------------------- */
 
-static void go_on(struct transfer *t)
+static void answer(struct http_exchange *x, const struct page_asset *a, bool packed, bool known,
+                   const char *tag)
 {
-    struct http_exchange *x = t->x;
-    while (t->len && http_exchange_pending(x) < HTTP_HIGH_WATER) {
-        size_t n = t->len < PIECE ? t->len : PIECE;
-        http_exchange_write(x, t->data, n);
-        t->data += n;
-        t->len -= n;
-    }
-    if (t->len) {
-        http_exchange_flush(x);
+    char lines[sizeof fields + 256];
+    int n = snprintf(lines, sizeof lines, "%sETag: %s\r\nCache-Control: %s\r\n", fields, tag,
+                     a->hashed ? "public, max-age=31536000, immutable" : "no-cache");
+    if (known) {
+        http_exchange_reply(x, 304, NULL, "", 0, lines);
         return;
     }
-    free(t);
-    http_exchange_end(x);
-}
-
-static void on_drain(struct http_exchange *x, void *ctx)
-{
-    (void)x;
-    go_on(ctx);
-}
-
-static void on_gone(struct http_exchange *x, void *ctx)
-{
-    (void)x;
-    free(ctx);
-}
-
-static void begin(struct http_exchange *x, int status, const struct page_asset *a, bool packed,
-                  const char *tag)
-{
-    const size_t len = packed ? a->packed_len : a->plain_len;
-    http_exchange_begin(x, status, status == 200 ? (int64_t)len : 0);
-    if (status == 200)
-        http_exchange_field(x, "Content-Type", a->type);
-    if (status == 200 && packed)
-        http_exchange_field(x, "Content-Encoding", "gzip");
-    http_exchange_field(x, "ETag", tag);
-    http_exchange_field(x, "Cache-Control",
-                        a->hashed ? "public, max-age=31536000, immutable" : "no-cache");
-    http_exchange_raw_fields(x, fields);
-    http_exchange_head_end(x);
+    snprintf(lines + n, sizeof lines - (size_t)n, "Content-Type: %s\r\n%s", a->type,
+             packed ? "Content-Encoding: gzip\r\n" : "");
+    paced_reply(x, 200, lines, packed ? a->packed : a->plain, packed ? a->packed_len : a->plain_len,
+                NULL);
 }
 
 /* False: there is no file of that name, and nothing is answered. */
 static bool serve(struct http_exchange *x, const char *name, size_t len)
 {
-    static const struct http_exchange_events events = {.drain = on_drain, .gone = on_gone};
     const struct page_asset *a = find(name, len);
     char tag[64];
     if (!a)
         return false;
     bool packed = page_accepts_gzip(http_head_get(http_exchange_head(x), "accept-encoding"));
     snprintf(tag, sizeof tag, "\"%s%s\"", a->tag, packed ? "-gzip" : "");
-    if (is_known(x, tag)) {
-        begin(x, 304, a, packed, tag);
-        http_exchange_end(x);
-        return true;
-    }
-    struct transfer *t = mem_try_zalloc(sizeof *t);
-    if (!t) {
-        reply_no_memory(x);
-        return true;
-    }
-    *t = (struct transfer){.x = x,
-                           .data = packed ? a->packed : a->plain,
-                           .len = packed ? a->packed_len : a->plain_len};
-    http_exchange_take(x, &events, t);
-    begin(x, 200, a, packed, tag);
-    go_on(t);
+    answer(x, a, packed, is_known(x, tag), tag);
     return true;
 }
 

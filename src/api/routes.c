@@ -71,6 +71,9 @@ static const struct route own_routes[] = {
     {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
     {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0, NULL},
+    {"GET", "/hostler/v1/presets", api_presets, RIGHT_ADMIN, RESERVE, NULL},
+    {"PUT", "/hostler/v1/presets", api_presets_put, RIGHT_ADMIN, RESERVE, NULL},
+    {"POST", "/hostler/v1/presets/check", api_presets_check, RIGHT_ADMIN, 0, NULL},
     {"GET", "/hostler/v1/cache", api_cache_list, RIGHT_STATUS, RESERVE, NULL},
     {"DELETE", "/hostler/v1/cache", api_cache_clear, RIGHT_UNLOAD, RESERVE | LEAN, NULL},
 
@@ -524,11 +527,22 @@ void api_destroy(struct api *api)
     free(api);
 }
 
+static bool is_exposed(const struct http_server *server)
+{
+    char address[256];
+    bool exposed = false;
+    for (unsigned i = 0;
+         !exposed && http_server_address(server, i, address, sizeof address, &exposed); i++)
+        ;
+    return exposed;
+}
+
 /* Bound to all addresses, it can be reached by any name. */
 void api_listening(struct api *api, const struct http_server *server)
 {
     hosts_finish(&api->hosts);
     hosts_init(&api->hosts, host_config(api->host), server);
+    api->is_exposed = is_exposed(server);
     if (api->hosts.any_name && api->hosts.any_address)
         log_warn("requests are answered whatever host they name, so that a web page could lead its "
                  "own name here: --allowed-hosts lists the names that count");

@@ -163,9 +163,9 @@ static int read_line(struct reader *r, char *text, size_t len)
     return *text == '[' ? begin_section(r, text) : read_pair(r, text);
 }
 
-int ini_parse(const char *text, size_t len, ini_handler *handler, void *ctx, struct error *err)
+/* With `problem` to the end, whatever stands there. */
+static int read_all(struct reader *r, const char *text, size_t len, ini_problem *problem)
 {
-    struct reader r = {.handler = handler, .ctx = ctx, .err = err};
     const char *at = text, *end = text + len;
     int rc = 0;
     if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* a mark that Windows editors leave */
@@ -175,13 +175,31 @@ int ini_parse(const char *text, size_t len, ini_handler *handler, void *ctx, str
         while (eol < end && *eol != '\n' && *eol != '\r')
             eol++;
         char *line = mem_strndup(at, (size_t)(eol - at));
-        r.line.number++;
-        rc = read_line(&r, line, (size_t)(eol - at));
+        r->line.number++;
+        rc = read_line(r, line, (size_t)(eol - at));
         free(line);
+        if (rc && problem) {
+            problem(r->line.number, r->section, r->err->text, r->ctx);
+            rc = 0;
+        }
         if (eol + 1 < end && eol[0] == '\r' && eol[1] == '\n')
             eol++;
         at = eol + 1;
     }
-    free(r.section);
+    free(r->section);
     return rc;
+}
+
+int ini_parse(const char *text, size_t len, ini_handler *handler, void *ctx, struct error *err)
+{
+    struct reader r = {.handler = handler, .ctx = ctx, .err = err};
+    return read_all(&r, text, len, NULL);
+}
+
+void ini_parse_all(const char *text, size_t len, ini_handler *handler, ini_problem *problem,
+                   void *ctx)
+{
+    struct error err = {""};
+    struct reader r = {.handler = handler, .ctx = ctx, .err = &err};
+    (void)!read_all(&r, text, len, problem);
 }

@@ -41,4 +41,11 @@ typedef int ini_handler(const struct ini_line *line, void *ctx, struct error *er
 int ini_parse(const char *text, size_t len, ini_handler *handler, void *ctx, struct error *err)
     __attribute__((warn_unused_result));
 
+/* A mistake of the file, or what `handler` said of a line. `section`: in which the line stands; NULL before the first. */
+typedef void ini_problem(unsigned line, const char *section, const char *text, void *ctx);
+
+/* The same for who wants to hear of all mistakes: the reading goes on after each. */
+void ini_parse_all(const char *text, size_t len, ini_handler *handler, ini_problem *problem,
+                   void *ctx);
+
 #endif

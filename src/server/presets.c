@@ -3,6 +3,7 @@
 #include "server/presets.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ struct reader {
     struct presets *presets;
     bool defaults; /* the first pass: reads `[*]`, and of which kind each section is */
     bool warns;
+    presets_report *report; /* in place of the log; NULL: the first mistake ends the reading */
+    void *ctx;
     struct section_program *programs; /* of sections that are not of the default kind */
     size_t n_programs;
 };
@@ -161,8 +164,8 @@ static const struct own_key *find_own(const char *key)
 /* --- keys of the engine's -----------------------------------------------------------------------
  */
 
-static const struct engine_option *find_option(const struct engine_program *program,
-                                               const char *key, bool *negated)
+const struct engine_option *presets_find_option(const struct engine_program *program,
+                                                const char *key, bool *negated)
 {
     const struct engine_option *o = engine_options_find_env(program->options, key);
     *negated = false;
@@ -195,11 +198,26 @@ static int unknown_key(const struct engine_program *program, const char *key, st
         near.best ? "; did you mean '" : "", near.best ? near.best : "", near.best ? "'?" : "");
 }
 
+/* Of a line that does not count, or not as it seems to. */
+__attribute__((format(printf, 3, 4))) static void
+warn(const struct reader *r, const struct ini_line *line, const char *fmt, ...)
+{
+    va_list ap;
+    if (!r->warns)
+        return;
+    va_start(ap, fmt);
+    char *text = mem_vprintf(fmt, ap);
+    va_end(ap);
+    if (r->report)
+        r->report(false, line->number, line->section, text, r->ctx);
+    else
+        log_warn("%s: line %u: %s", r->config->models_preset, line->number, text);
+    free(text);
+}
+
 static void warn_ignored(const struct reader *r, const struct ini_line *line, const char *why)
 {
-    if (r->warns)
-        log_warn("%s: line %u: %s %s and does not count here: give it to `hostler serve`",
-                 r->config->models_preset, line->number, line->key, why);
+    warn(r, line, "%s %s and does not count here: give it to `hostler serve`", line->key, why);
 }
 
 /* Whether the class of the option keeps it from engines. A model whose engine prints something and ends could
@@ -289,7 +307,7 @@ static void note_program(struct reader *r, const struct ini_line *line)
     const struct config *c = r->config;
     bool negated;
     for (size_t i = 0; i < c->n_others; i++) {
-        const struct engine_option *o = find_option(&c->others[i], line->key, &negated);
+        const struct engine_option *o = presets_find_option(&c->others[i], line->key, &negated);
         if (!o || !o->selects || find_program(r, line->section))
             continue;
         r->programs = mem_realloc(r->programs, (r->n_programs + 1) * sizeof *r->programs);
@@ -311,9 +329,8 @@ static void begin_section(struct reader *r, const struct ini_line *line)
     struct presets *p = r->presets;
     struct preset *old = find_section(p, line->section);
     if (old) {
-        if (r->warns)
-            log_warn("%s: line %u: [%s] stands in line %u already; only this one counts",
-                     r->config->models_preset, line->number, line->section, old->line);
+        warn(r, line, "[%s] stands in line %u already; only this one counts", line->section,
+             old->line);
         preset_finish(old);
         preset_init(old, line, &p->defaults);
         take_program(r, old);
@@ -341,7 +358,7 @@ static void remember(struct preset *p, const struct ini_line *line)
 static const struct engine_option *find_naming_option(const struct config *c, const char *key)
 {
     bool negated;
-    const struct engine_option *o = find_option(&c->engine, key, &negated);
+    const struct engine_option *o = presets_find_option(&c->engine, key, &negated);
     return o && (o->role == ENGINE_OPTION_ALIAS || o->role == ENGINE_OPTION_TAGS) ? o : NULL;
 }
 
@@ -352,12 +369,11 @@ static bool is_forbidden(const struct reader *r, const struct preset *p,
 {
     bool negated;
     const struct own_key *own = find_own(line->key);
-    const struct engine_option *o = own ? NULL : find_option(p->program, line->key, &negated);
+    const struct engine_option *o =
+        own ? NULL : presets_find_option(p->program, line->key, &negated);
     if (!r->config->preset_repo || (own ? own->harmless : !o || o->harmless))
         return false;
-    if (r->warns)
-        log_warn("%s: line %u: %s does not count in presets of a repository on the hub",
-                 r->config->models_preset, line->number, line->key);
+    warn(r, line, "%s does not count in presets of a repository on the hub", line->key);
     return true;
 }
 
@@ -366,7 +382,7 @@ static int read_option(struct reader *r, struct preset *p, const struct ini_line
                        struct error *err)
 {
     bool negated;
-    const struct engine_option *o = find_option(p->program, line->key, &negated);
+    const struct engine_option *o = presets_find_option(p->program, line->key, &negated);
     if (!o)
         o = find_naming_option(r->config, line->key);
     if (!o)
@@ -387,15 +403,16 @@ static int read_pair(struct reader *r, struct preset *p, const struct ini_line *
     int rc;
     if (is_forbidden(r, p, line))
         return 0;
-    if (line->unclosed && r->warns)
-        log_warn("%s: line %u: nothing closes the quote with which the value of %s begins: it is "
-                 "taken as a part of "
-                 "the value",
-                 r->config->models_preset, line->number, line->key);
-    if (line->cut && r->warns)
-        log_warn("%s: line %u: the value of %s ends where a ';' or '#' begins a comment; write it "
-                 "in quotes if the rest is a part of it",
-                 r->config->models_preset, line->number, line->key);
+    if (line->unclosed)
+        warn(r, line,
+             "nothing closes the quote with which the value of %s begins: it is taken as a part of "
+             "the value",
+             line->key);
+    if (line->cut)
+        warn(r, line,
+             "the value of %s ends where a ';' or '#' begins a comment; write it in quotes if the "
+             "rest is a part of it",
+             line->key);
     if (own) {
         if (own->kind != KIND_ENV) /* which may hold secrets */
             remember(p, line);
@@ -477,6 +494,13 @@ void presets_finish(struct presets *p)
     *p = (struct presets){0};
 }
 
+static void reader_finish(struct reader *r)
+{
+    for (size_t i = 0; i < r->n_programs; i++)
+        free(r->programs[i].section);
+    free(r->programs);
+}
+
 int presets_parse(struct presets *p, const struct config *c, const char *text, bool warns,
                   struct error *err)
 {
@@ -488,15 +512,36 @@ int presets_parse(struct presets *p, const struct config *c, const char *text, b
         r.defaults = pass == 0;
         rc = ini_parse(text, strlen(text), on_line, &r, &why);
     }
-    for (size_t i = 0; i < r.n_programs; i++)
-        free(r.programs[i].section);
-    free(r.programs);
+    reader_finish(&r);
     if (rc) {
         presets_finish(p);
         return error_set(err, rc, "%s: %s", c->models_preset, why.text);
     }
     presets_sort(p, NULL);
     return 0;
+}
+
+/* Both passes meet a line that is wrong in itself: the one for its section reports it. `text` begins with `line N: `. */
+static void on_problem(unsigned line, const char *section, const char *text, void *ctx)
+{
+    const struct reader *r = ctx;
+    const bool is_defaults = !section || strcmp(section, "*") == 0;
+    const char *message = strstr(text, ": ");
+    if (r->defaults == is_defaults)
+        r->report(true, line, section, message ? message + 2 : text, r->ctx);
+}
+
+void presets_try(struct presets *p, const struct config *c, const char *text,
+                 presets_report *report, void *ctx)
+{
+    struct reader r = {.config = c, .presets = p, .warns = true, .report = report, .ctx = ctx};
+    presets_init(p, c);
+    for (int pass = 0; pass < 2; pass++) {
+        r.defaults = pass == 0;
+        ini_parse_all(text, strlen(text), on_line, on_problem, &r);
+    }
+    reader_finish(&r);
+    presets_sort(p, NULL);
 }
 
 /* --- by model -----------------------------------------------------------------------------------

@@ -67,6 +67,16 @@ int presets_load(char **text, const struct config *c, struct error *err)
  * ignored. 0, or a negative errno with a text that names the file, the line, and what is allowed. */
 int presets_parse(struct presets *p, const struct config *c, const char *text, bool warns,
                   struct error *err) __attribute__((warn_unused_result));
+/* The option that a key of a section means; `*negated`: its negation. NULL: none. */
+const struct engine_option *presets_find_option(const struct engine_program *program,
+                                                const char *key, bool *negated);
+/* What a reading says of a line. `section`: NULL before the first; `message` names neither file nor line. */
+typedef void presets_report(bool is_error, unsigned line, const char *section, const char *message,
+                            void *ctx);
+/* Reads the text to its end and reports each mistake and each line that is ignored, in no order, in place of logging. `p` has
+ * what could be read; the caller finishes it. */
+void presets_try(struct presets *p, const struct config *c, const char *text,
+                 presets_report *report, void *ctx);
 /* Says that the section's model is `id`. presets_sort() must follow. */
 void preset_set_model(struct preset *p, const char *id);
 /* Puts the sections in order of `model`. Of several with one model only the last one of the file stays; with

@@ -266,6 +266,11 @@ const char *refresh_problem(const struct refresh *r)
     return r->problem;
 }
 
+const char *refresh_presets(const struct refresh *r)
+{
+    return r->presets;
+}
+
 /* --- the end ------------------------------------------------------------------------------------
  */
 

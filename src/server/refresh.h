@@ -31,6 +31,8 @@ void refresh_request(struct refresh *r, struct refresh_waiter *w);
 void refresh_leave(struct refresh *r, struct refresh_waiter *w);
 /* Why the last requested reading failed, else why the last of all did; NULL after success. */
 const char *refresh_problem(const struct refresh *r);
+/* The text of the presets that the models were last asked to be read with; NULL: there is none. */
+const char *refresh_presets(const struct refresh *r);
 /* Waiters get `done` with a problem. `closed` is called when it is freed. */
 void refresh_close(struct refresh *r, void (*closed)(void *ctx), void *ctx);
 

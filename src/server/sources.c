@@ -14,6 +14,15 @@
 #include "catalog/gguf.h"
 #include "server/dedup.h"
 
+/* How the sources are read, and who hears of what is wrong with the presets. */
+struct reading {
+    const struct config *config;
+    bool checked;           /* an alias that is taken is a mistake */
+    bool warns;             /* in the log */
+    presets_report *report; /* each mistake, in place of ending with the first one; NULL */
+    void *ctx;
+};
+
 /* --- sections -----------------------------------------------------------------------------------
  */
 
@@ -191,20 +200,17 @@ static const struct preset *earlier_owner(const struct sources *s, const struct 
 }
 
 /* Whether it is the id or an alias of another model. */
-static int check_alias(const struct sources *s, const struct config *c, const struct preset *p,
-                       const char *alias, struct error *err)
+static int check_alias(const struct sources *s, const struct preset *p, const char *alias,
+                       struct error *err)
 {
     const struct preset *other = earlier_owner(s, p, alias);
     if (other)
         return error_set(err, -EEXIST,
-                         "%s: line %u: alias '%s' of [%s] is a name of model '%s' already (line "
-                         "%u)",
-                         c->models_preset, p->aliases_line, alias, p->name, other->model,
-                         other->aliases_line);
+                         "alias '%s' of [%s] is a name of model '%s' already (line %u)", alias,
+                         p->name, other->model, other->aliases_line);
     if (strcmp(alias, p->model) != 0 && folder_find(&s->models, alias))
-        return error_set(err, -EEXIST,
-                         "%s: line %u: alias '%s' of [%s] is a name of model '%s' already",
-                         c->models_preset, p->aliases_line, alias, p->name, alias);
+        return error_set(err, -EEXIST, "alias '%s' of [%s] is a name of model '%s' already", alias,
+                         p->name, alias);
     return 0;
 }
 
@@ -221,18 +227,29 @@ static void warn_of_spelling(const struct sources *s, const struct config *c,
     free(normal);
 }
 
-static int check_aliases(const struct sources *s, const struct config *c, struct error *err)
+static int check_aliases_of(const struct sources *s, const struct reading *r,
+                            const struct preset *p, struct error *err)
 {
-    for (size_t i = 0; i < s->presets.n; i++) {
-        const struct preset *p = &s->presets.v[i];
-        for (size_t k = 0; k < p->aliases.n; k++) {
-            int rc = check_alias(s, c, p, p->aliases.v[k], err);
-            if (rc)
-                return rc;
-            warn_of_spelling(s, c, p, p->aliases.v[k]);
-        }
+    struct error why = {""};
+    for (size_t k = 0; k < p->aliases.n; k++) {
+        int rc = check_alias(s, p, p->aliases.v[k], &why);
+        if (rc && !r->report)
+            return error_set(err, rc, "%s: line %u: %s", r->config->models_preset, p->aliases_line,
+                             why.text);
+        if (rc)
+            r->report(true, p->aliases_line, p->name, why.text, r->ctx);
+        else if (r->warns)
+            warn_of_spelling(s, r->config, p, p->aliases.v[k]);
     }
     return 0;
+}
+
+static int check_aliases(const struct sources *s, const struct reading *r, struct error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < s->presets.n && !rc; i++)
+        rc = check_aliases_of(s, r, &s->presets.v[i], err);
+    return rc;
 }
 
 /* --- what is not listed ---------------------------------------------------------------------- */
@@ -262,8 +279,9 @@ static void warn_of_deep_models(struct sources *s, const char *dir)
  * If somebody asked for the presets to be read (`checked`), an alias that is taken is an error. If only files
  * came or went it is not, because otherwise one file would stop all updates.
  */
-static int read_many(struct sources *s, const struct config *c, bool checked, struct error *err)
+static int read_many(struct sources *s, const struct reading *r, struct error *err)
 {
+    const struct config *c = r->config;
     struct folder cached = {0}, merged = {0};
     int rc = c->models_dir ? folder_read(&s->models, c->models_dir, err) : 0;
     if (!rc && c->cache_dir)
@@ -274,17 +292,17 @@ static int read_many(struct sources *s, const struct config *c, bool checked, st
     if (!rc) {
         folder_copy(&merged, &cached);
         folder_merge(&s->models, &merged);
-        find_models(s, c, checked);
+        find_models(s, c, r->warns);
     }
     for (size_t i = 0; i < s->presets.n && !rc; i++)
         add_section(s, c, &cached, &s->presets.v[i]);
-    if (!rc && checked)
-        rc = check_aliases(s, c, err);
+    if (!rc && r->checked)
+        rc = check_aliases(s, r, err);
     if (!rc) {
         dedup_hide(&s->models, &cached, &s->presets);
         watched_list(&s->watched, c, &s->presets, &s->models);
     }
-    if (!rc && checked && c->models_dir)
+    if (!rc && r->warns && c->models_dir)
         warn_of_deep_models(s, c->models_dir);
     folder_finish(&cached);
     return rc;
@@ -349,9 +367,40 @@ int sources_read(struct sources *s, const struct config *c, const char *preset_t
                  struct error *err)
 {
     *s = (struct sources){0};
+    const struct reading r = {.config = c, .checked = !preset_text, .warns = !preset_text};
     int rc = read_presets(s, c, preset_text, err);
     if (!rc)
-        rc = c->classic ? read_single(s, c, err) : read_many(s, c, !preset_text, err);
+        rc = c->classic ? read_single(s, c, err) : read_many(s, &r, err);
+    if (rc)
+        sources_finish(s);
+    return rc;
+}
+
+/* Counts the mistakes of a trial on their way. */
+struct trial {
+    presets_report *report;
+    void *ctx;
+    unsigned mistakes;
+};
+
+static void on_report(bool is_error, unsigned line, const char *section, const char *message,
+                      void *ctx)
+{
+    struct trial *t = ctx;
+    t->mistakes += is_error;
+    t->report(is_error, line, section, message, t->ctx);
+}
+
+int sources_try(struct sources *s, const struct config *c, const char *text, presets_report *report,
+                void *ctx, struct error *err)
+{
+    struct trial t = {.report = report, .ctx = ctx};
+    const struct reading r = {.config = c, .checked = true, .report = on_report, .ctx = &t};
+    *s = (struct sources){0};
+    presets_try(&s->presets, c, text, on_report, &t);
+    int rc = t.mistakes ? 0 : read_many(s, &r, err);
+    if (!rc && t.mistakes)
+        rc = error_set(err, -EINVAL, "the presets have mistakes");
     if (rc)
         sources_finish(s);
     return rc;

@@ -26,6 +26,10 @@ struct sources {
  */
 int sources_read(struct sources *s, const struct config *c, const char *preset_text,
                  struct error *err) __attribute__((warn_unused_result));
+/* The same of a router with `text` in place of the presets' file, as a trial: nothing is logged, and each mistake in the text is
+ * reported. -EINVAL: there was one. */
+int sources_try(struct sources *s, const struct config *c, const char *text, presets_report *report,
+                void *ctx, struct error *err) __attribute__((warn_unused_result));
 void sources_finish(struct sources *s);
 
 #endif

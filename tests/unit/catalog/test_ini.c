@@ -59,6 +59,26 @@ static void refuses(const char *text, const char *line, const char *why)
         fail_msg("'%s … %s' is not: %s", line, why, err.text);
 }
 
+static void note_problem(unsigned line, const char *section, const char *text, void *ctx)
+{
+    size_t n = strlen(seen);
+    (void)ctx;
+    snprintf(seen + n, sizeof seen - n, "%u %s! %.8s\n", line, section ? section : "", text);
+}
+
+/* What is right is read all the same; the handler's own mistakes are among them. */
+static void all_mistakes(void **state)
+{
+    (void)state;
+    static const char text[] = "x\n[a]\nk = 1\n[b\n--k = 1\nstop = 1\n[c]\nk = 2\n";
+    seen[0] = '\0';
+    stop_at = 6;
+    ini_parse_all(text, strlen(text), note, note_problem, &stop_at);
+    stop_at = 0;
+    assert_string_equal(seen, "1 ! line 1: \n2 [a]\n3 a.k=1\n4 a! line 4: \n5 a! line 5: \n"
+                              "6 a! enough\n7 [c]\n8 c.k=2\n");
+}
+
 static void sections_and_pairs(void **state)
 {
     (void)state;
@@ -212,6 +232,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(long_lines_in_errors),
         cmocka_unit_test(the_handler_can_end_it),
+        cmocka_unit_test(all_mistakes),
         cmocka_unit_test(long_values_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
