@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""The screens Activity and of one model: what runs, what waits, what happened."""
+import threading
+
+from conftest import FAKE_ENGINE, until
+from page.expecting import expect
+from wire import chat, fake_models
+
+
+def begin(server, model, **more):
+    """A request in a thread of its own."""
+    thread = threading.Thread(target=lambda: server.post("/v1/chat/completions", chat(model, **more)), daemon=True)
+    thread.start()
+    return thread
+
+
+def rows(v):
+    return v.page.get_by_role("table").get_by_role("row")
+
+
+def test_requests_run_wait_and_end(visit, hostler, tmp_path):
+    folder = fake_models(tmp_path / "models", a={"tokens": 100_000, "token_ms": 20}, b={})
+    server = hostler("--models-dir", folder, "--models-max", "1", engine=FAKE_ENGINE)
+    server.tokenize("b")
+    v = visit(server, "activity")
+    expect(rows(v).filter(has_text="/tokenize")).to_contain_text("200")  # of before the page was opened
+    first = begin(server, "a", stream=True)
+    expect(rows(v).filter(has_text="running")).to_contain_text("a")
+    second = begin(server, "b")
+    waiting = rows(v).filter(has_text="waiting")
+    expect(waiting).to_contain_text("b")
+    v.page.get_by_role("button", name="Waiting").click()
+    expect(rows(v)).to_have_count(2)  # its head, and the one
+    v.page.get_by_role("button", name="All").click()
+    assert server.post("/models/unload", {"model": "a", "force": True}).status == 200
+    first.join()
+    second.join()
+    expect(rows(v).filter(has_text="waiting")).to_have_count(0)
+    expect(rows(v).filter(has_text="running")).to_have_count(0)
+    expect(rows(v).filter(has_text="/v1/chat/completions")).to_have_count(2)
+    v.page.get_by_role("button", name="Failed").click()
+    expect(rows(v).filter(has_text="/v1/chat/completions")).to_have_count(1)
+
+
+def test_which_request_caused_a_load(visit, hostler, models):
+    server = hostler("--models-dir", models)
+    server.tokenize("m1")
+    v = visit(server, "activity")
+    expect(rows(v).filter(has_text="m1").get_by_text("load", exact=True)).to_be_visible()
+    load = v.page.get_by_role("listitem").filter(has_text="load").filter(has_text="m1")
+    load.get_by_role("button", name="open the request").click()
+    dialog = v.page.get_by_role("dialog", name="POST /tokenize")
+    expect(dialog).to_contain_text("Caused a load")
+    expect(dialog).to_contain_text("127.0.0.1")
+
+
+def test_a_model_with_its_requests_and_log(visit, hostler, models):
+    server = hostler("--models-dir", models, "--ctx-size", "256")
+    v = visit(server)
+    v.row("m1").get_by_role("link").click()
+    expect(v.page.get_by_role("heading", name="Models / m1")).to_be_visible()
+    expect(v.page.get_by_role("row", name="--ctx-size")).to_contain_text("command line")
+    expect(v.page.get_by_text("fits now")).to_be_visible()
+    v.page.get_by_role("button", name="Load", exact=True).click()
+    expect(v.page.get_by_role("button", name="Unload", exact=True)).to_be_visible()
+    server.tokenize("m1")
+    expect(rows(v).filter(has_text="/tokenize")).to_contain_text("200")
+    log = v.page.get_by_role("log")
+    expect(log).to_contain_text("m1")
+    v.page.get_by_label("Search the log").fill("no line has this")
+    expect(log).to_have_text("No line has that.")
+    expect(v.page.get_by_role("row", name="measured")).to_be_visible()
+
+
+def test_an_estimate_with_other_options(visit, hostler, models):
+    server = hostler("--models-dir", models)
+    v = visit(server, "models/m1")
+    field = v.page.get_by_label("Context")
+    field.fill("512")
+    answer = v.page.locator(".estimate")
+    expect(answer).to_contain_text("fits now")
+    field.fill("many")
+    expect(answer).to_contain_text("ctx-size")  # the server's own words
+
+
+def test_a_model_that_is_not_there(visit, hostler, models):
+    server = hostler("--models-dir", models)
+    v = visit(server, "models/nobody")
+    expect(v.page.get_by_role("heading", name="No model nobody")).to_be_visible()
+    v.page.get_by_role("link", name="All models").click()
+    expect(v.row("m1")).to_be_visible()
+
+
+def test_nothing_is_asked_while_the_page_is_hidden(visit, hostler, models):
+    server = hostler("--models-dir", models)
+    v = visit(server)
+    expect(v.row("m1")).to_be_visible()
+    hide = """(hidden) => { Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+        document.dispatchEvent(new Event("visibilitychange")); }"""
+    v.page.evaluate(hide, True)
+    expect(v.page.get_by_text("paused")).to_be_visible()
+    before = len(v.urls)
+    server.post("/models/load", {"model": "m1"})
+    until(lambda: server.loaded() == ["m1"])
+    assert len(v.urls) == before
+    expect(v.state("m1")).to_have_text("unloaded")
+    v.page.evaluate(hide, False)
+    expect(v.state("m1")).to_have_text("loaded")
