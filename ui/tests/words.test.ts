@@ -22,6 +22,7 @@ test("who loaded it, and when it goes for being idle", () => {
   assert.equal(story({ ...m, idle_since: 1200, ttl_ms: 600_000 }, 1300), "loaded by alice, 5 min ago; unloaded in 8 min if nobody uses it");
   assert.equal(story({ ...m, idle_since: 1200, ttl_ms: 600_000, pinned: true }, 1300), "loaded by alice, 5 min ago");
   assert.equal(story(model({ state: "loading", loaded_by: by }), 0), "being loaded by alice");
+  assert.equal(story(model({ state: "loaded", loaded_by: "the start of the server", loaded_at: 100 }), 105), "loaded at the start of the server, now");
 });
 
 test("why it went, with the server's own words", () => {

@@ -77,6 +77,14 @@ async function unloadAll(body: object): Promise<Report> {
   }
 }
 
+function titleOf({ results }: Report, done: boolean): string {
+  const n = results.length;
+  if (!n) return "Nothing to unload";
+  if (!done) return `Unload ${n === 1 ? "1 model" : `${n} models`}?`;
+  const unloaded = results.filter((r) => r.result === "unloaded").length;
+  return unloaded === n ? "Unloaded" : `Unloaded ${unloaded} of ${n}`;
+}
+
 function UnloadAllDialog({ plan }: { plan: Report }): JSX.Element {
   const [force, setForce] = useState(false);
   const [state, setState] = useState<"asking" | "going" | "done">("asking");
@@ -99,7 +107,7 @@ function UnloadAllDialog({ plan }: { plan: Report }): JSX.Element {
   const n = report.results.length;
   const done = state === "done";
   return (
-    <Dialog title={done ? "Unloaded" : n ? `Unload ${n === 1 ? "1 model" : `${n} models`}?` : "Nothing to unload"} wide onSubmit={() => void go()}>
+    <Dialog title={titleOf(report, done)} wide onSubmit={() => void go()}>
       {n === 0 ? <p class="muted">No model is in memory.</p> : <ResultTable report={report} done={done} />}
       {problem && <p class="error-note" role="alert">{problem}</p>}
       {done && (

@@ -64,7 +64,8 @@ export function ttlText(m: Model, now: number): string {
 }
 
 function loadText(m: Model, now: number): string {
-  const by = m.loaded_by ? ` by ${callerName(m.loaded_by)}` : "";
+  const atStart = m.loaded_by?.startsWith("the start"); /* not by a caller */
+  const by = atStart ? ` at ${m.loaded_by}` : m.loaded_by ? ` by ${callerName(m.loaded_by)}` : "";
   if (m.state === "loading") return `being loaded${by}`;
   return `loaded${by}${m.loaded_at ? `, ${ago(m.loaded_at, now)}` : ""}`;
 }
