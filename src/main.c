@@ -25,12 +25,14 @@
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
  *     live.h      /hostler/v1/live: live_picture.h what was sent, live_rows.h live_requests.h live_frame.h as JSON
  *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
+ *     metrics.h   GET /metrics: meter.h counts, figures.h the families, exposition.h the format, engine_figures.h of engines
  *     request_log.h caller.h usage.h    the requests and who observes them, who asks, what an answer took
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
  *     compose.h   what a model's engine is started with
  *     warm.h      reads the files of a model that waits into the page cache; cache_probe.h how much of it is there
  *     sampler.h   reads the machine's figures in the thread pool and publishes them: snapshot.h
+ *     own_usage.h what this process takes, and how long the loop's turns are
  *     shortage.h  idle engines go when the host runs short; pressure.h when the kernel tells of it
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
  *     fitter.h learned.h      precise estimates by kinds' programs, and what loads before took

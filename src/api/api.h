@@ -17,6 +17,8 @@
 #include "server/refresh.h"
 
 struct engine_route;
+struct meter;
+struct own_usage;
 
 struct api {
     struct host *host;
@@ -27,6 +29,8 @@ struct api {
     struct request_log *requests;
     struct otlp *otlp;       /* NULL: nothing is sent to a collector */
     struct tracing *tracing; /* NULL: the same */
+    struct meter *meter;
+    struct own_usage *own;
     struct logs *logs;
     struct live *live;
     struct files *files;       /* NULL: no --path */
@@ -96,6 +100,8 @@ void api_inference_of(struct api *api, struct http_exchange *x, const struct cal
 api_handler api_stream_get, api_stream_delete, api_streams_lookup;
 /* status.c. O(1); status: O(models), in slices. */
 api_handler api_health, api_props, api_status;
+/* metrics.c: O(models that were used, with a ceiling), in slices; once O(models), some 5 ns each. With `?model=` the engine's own. */
+api_handler api_metrics, api_own_metrics;
 /* What llama.cpp's web UI looks for, to learn that it is not there: tools, the CORS proxy. O(1). */
 api_handler api_disabled;
 /* presets.c. O(models), in the pool; the body, and copying the text in effect, on the loop. */

@@ -9,6 +9,7 @@
 #include "api/events.h"
 #include "api/live.h"
 #include "api/lookup.h"
+#include "api/meter.h"
 #include "api/model_json.h"
 #include "api/reply.h"
 #include "base/container_of.h"
@@ -33,6 +34,7 @@ void api_downloads_on_event(enum downloads_event event, const struct downloads_i
 {
     struct api *api = ctx;
     live_note_download(api->live, item->repo);
+    meter_note_download(api->meter, event, item);
     switch (event) {
     case DOWNLOADS_EV_STARTED:
         events_send(api->events, item->repo, "model_status",

@@ -16,6 +16,8 @@
 #include "api/files.h"
 #include "api/live.h"
 #include "api/logs.h"
+#include "api/meter.h"
+#include "api/metrics.h"
 #include "api/page.h"
 #include "api/reply.h"
 #include "api/request_log.h"
@@ -26,6 +28,7 @@
 #include "base/memory.h"
 #include "engine/kind.h"
 #include "http/spool.h"
+#include "server/own_usage.h"
 #include "http/target.h"
 #include "server/otlp.h"
 
@@ -76,6 +79,9 @@ static const struct route own_routes[] = {
     {"POST", "/hostler/v1/presets/check", api_presets_check, RIGHT_ADMIN, 0, NULL},
     {"GET", "/hostler/v1/cache", api_cache_list, RIGHT_STATUS, RESERVE, NULL},
     {"DELETE", "/hostler/v1/cache", api_cache_clear, RIGHT_UNLOAD, RESERVE | LEAN, NULL},
+
+    {"GET", "/metrics", api_metrics, RIGHT_STATUS, ROUTER | RESERVE | LEAN, NULL},
+    {"GET", "/hostler/v1/metrics", api_own_metrics, RIGHT_STATUS, RESERVE | LEAN, NULL},
 
     {"GET", "/v1/stream", api_stream_get, RIGHT_RESUME, ROUTER, NULL},
     {"DELETE", "/v1/stream", api_stream_delete, RIGHT_RESUME, ROUTER, NULL},
@@ -408,16 +414,44 @@ void api_add_fields(struct http_exchange *x, void *ctx)
     cors_add_fields(host_config(api->host), x);
 }
 
+/* 0: there is no route. */
+static unsigned tag_of(const struct route *r)
+{
+    return r ? (unsigned)(r - routes) + 1 : 0;
+}
+
+const char *api_route_path(unsigned tag)
+{
+    return tag ? routes[tag - 1].path : REQUEST_OTHER_ROUTE;
+}
+
+const char *api_route_method(unsigned tag)
+{
+    return tag ? routes[tag - 1].method : METER_OTHER;
+}
+
+const struct engine_route *api_engine_route(const char *method, const char *path)
+{
+    const struct engine_kind *kind;
+    for (size_t k = 0; (kind = engine_kind_at(k)); k++)
+        for (size_t i = 0; kind->routes && i < kind->routes->n; i++)
+            if (strcmp(kind->routes->v[i].path, path) == 0 &&
+                strcmp(kind->routes->v[i].method, method) == 0)
+                return &kind->routes->v[i];
+    return NULL;
+}
+
 /* Of a request that an engine answers the record is still open. */
 void api_end(struct http_exchange *x, enum http_end end, void *ctx)
 {
+    const struct api *api = ctx;
     struct request_record *record = http_exchange_note(x);
     struct http_figures figures;
     (void)end;
-    (void)ctx;
+    http_exchange_figures(x, &figures);
+    meter_note_exchange(api->meter, x, figures.status);
     if (!record)
         return;
-    http_exchange_figures(x, &figures);
     record->body_in = figures.body_in;
     record->body_out = figures.body_out;
 }
@@ -441,6 +475,7 @@ void api_handle(struct http_exchange *x, void *ctx)
         return;
     }
     const struct route *r = inside ? find_route(method, target) : NULL;
+    http_exchange_set_tag(x, tag_of(r));
     if (http_exchange_lacks_memory(x) && (!r || is_engines(c, r) || !(r->flags & LEAN))) {
         reply_no_memory(x);
         return;
@@ -499,6 +534,8 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->events = events_create(host);
     api->sessions = sessions_create();
     api->requests = request_log_create(host_loop(host));
+    api->meter = meter_create(host, api->requests);
+    api->own = own_usage_create(host_loop(host));
     api->logs = logs_create(host);
     api->live = live_create(api);
     api->downloads = downloads_create(host, refresh, api_downloads_on_event, api);
@@ -519,6 +556,8 @@ void api_destroy(struct api *api)
     events_destroy(api->events);
     sessions_destroy(api->sessions);
     end_telemetry(api);
+    meter_destroy(api->meter);
+    own_usage_destroy(api->own);
     request_log_destroy(api->requests);
     live_destroy(api->live);
     logs_destroy(api->logs);

@@ -29,6 +29,7 @@ struct engine_setup {
     /* Host bytes that requests may add to the engine where users set no limit (ENGINE_OPTION_GROWTH); NULL: the
      * program's own limit holds. */
     const uint64_t *growth;
+    bool metrics; /* the engine is to serve figures of its own (ENGINE_OPTION_METRICS) */
     const struct engine_figures
         *figures; /* of the model, as far as its header is read; for the share's parts */
 };

@@ -40,6 +40,7 @@ enum engine_option_role {
     ENGINE_OPTION_GROWTH,      /* how much host memory requests may add to the engine, in MiB */
     ENGINE_OPTION_CHECKPOINTS, /* how many states of a request the engine keeps in host memory, for each slot */
     ENGINE_OPTION_PROMPTS, /* the folder of files to which its slots are saved */
+    ENGINE_OPTION_METRICS, /* a switch: it serves figures of its own */
 };
 
 /* How the value of an option names files that the engine reads. */

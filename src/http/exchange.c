@@ -87,6 +87,7 @@ void http_exchange_server_load(const struct http_exchange *x, struct http_load *
 {
     const struct connections *all = x->all;
     *out = (struct http_load){.open = all->n_ordinary + all->n_reserve,
+                              .busy = (unsigned)connections_busy(all),
                               .max = all->limits.connections,
                               .reserve = all->limits.reserve,
                               .refused = all->refused};

@@ -43,7 +43,8 @@ static inline size_t http_limits_held(unsigned connections)
 
 /* What a server's status tells. */
 struct http_load {
-    unsigned open; /* connections, with those in the reserve */
+    unsigned open; /* connections, with those in the reserve, */
+    unsigned busy; /* and those of them with an exchange */
     unsigned max;
     unsigned reserve;
     uint64_t refused; /* connections and requests, since the start, for which there was no place */

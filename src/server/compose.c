@@ -40,6 +40,7 @@ struct engine_launch *compose(const struct config *c, const struct presets *p,
         .hub_env = &c->hub_env,
         .env = &preset->settings.env,
         .growth = growth,
+        .metrics = c->metrics_engines,
         .figures = &question.figures,
     };
     struct engine_launch *launch = engine_launch_create(setup.program);

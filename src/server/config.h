@@ -59,13 +59,14 @@ struct config {
     unsigned max_connections; /* of clients; 0: as many as the limit of open files has room for */
     enum log_level log_level;
     enum log_format log_format;
-    char *state_dir;             /* NULL: nothing survives a restart */
-    bool state_dir_given;        /* the user gave it: an error if it cannot be used */
-    char *prompt_cache_dir;      /* NULL: prompt caches end with their engine */
-    bool prompt_cache_given;     /* the user gave it, or off */
-    uint64_t prompt_cache_size;  /* bytes; 0: what the disk has room for */
-    char *log_file;              /* NULL: only stderr */
-    struct engine_args args;     /* of the command line, for every model of `engine` */
+    char *state_dir;            /* NULL: nothing survives a restart */
+    bool state_dir_given;       /* the user gave it: an error if it cannot be used */
+    char *prompt_cache_dir;     /* NULL: prompt caches end with their engine */
+    bool prompt_cache_given;    /* the user gave it, or off */
+    uint64_t prompt_cache_size; /* bytes; 0: what the disk has room for */
+    char *log_file;             /* NULL: only stderr */
+    bool metrics_engines;       /* engines serve their own figures, and GET /metrics has them too */
+    struct engine_args args;    /* of the command line, for every model of `engine` */
     struct engine_args env_args; /* the same of the environment; every other layer has precedence */
     const struct engine_option
         *ends;           /* the command line asks the engine's program to print something and

@@ -268,6 +268,11 @@ static int set_log_format(struct config *c, const char *value, struct error *err
     return 0;
 }
 
+static int set_metrics_engines(struct config *c, const char *value, struct error *err)
+{
+    return set_switch(&c->metrics_engines, value, err);
+}
+
 static int set_save_timeout(struct config *c, const char *value, struct error *err)
 {
     if (strcmp(value, "off") != 0)
@@ -531,6 +536,12 @@ static const struct config_entry options[] = {
       NULL,
       "append the log, with the engines' lines, to it, too; SIGHUP opens it again"},
      FIELD(KIND_TEXT, log_file)},
+    {{{"--metrics-engines"},
+      NULL,
+      "HOSTLER_METRICS_ENGINES",
+      NULL,
+      "engines are started with --metrics, and GET /metrics has their figures, too"},
+     OTHER(set_metrics_engines)},
     {{{"--state-dir"},
       "DIR",
       "HOSTLER_STATE_DIR",

@@ -69,6 +69,12 @@ differs("it says what it is: its own version behind the engine's", *(
 differs("OpenAI's clients ask for one model by its name: they get its entry of the list",
         ("test_clients.py::test_openai", "retrieve", 404, 200))
 
+NO_MODEL = "test_proxy.py::test_a_query_names_no_model[-model name is missing from the request-/metrics]"
+differs("without a model GET /metrics tells the router's own figures",
+        (NO_MODEL, "answer.status", 400, 200),
+        (NO_MODEL, "answer.type", re.compile("json"), re.compile("^text/plain; version=0.0.4")),
+        (NO_MODEL, "answer.body", dict, re.compile("hostler_requests_total")))
+
 # --- the list ----------------------------------------------------------------------------------------
 
 ENTRIES = ("test_listing.py::test_every_field_of_an_unloaded_model",

@@ -154,9 +154,9 @@ def test_a_request_without_a_good_model_is_refused(fake, body, message):
 
 
 @pytest.mark.parametrize("method,target,status", [
-    ("GET", "/metrics", 400), ("GET", "/slots?model=", 400), ("GET", "/slots?model=nobody", 400),
+    ("GET", "/metrics?model=", 400), ("GET", "/slots?model=", 400), ("GET", "/slots?model=nobody", 400),
     ("POST", ECHO + "?model=", 400), ("GET", "/nowhere", 404), ("POST", "/v1/", 404),
-    ("POST", "/slots/1/2", 404), ("GET", "/", 404), ("GET", ECHO, 405), ("POST", "/health", 405),
+    ("POST", "/slots/1/2", 404), ("GET", ECHO, 405), ("POST", "/health", 405),
     ("DELETE", "/tokenize", 405), ("CONNECT", "host:80", 404), ("PUT", "/models/load", 405)])
 def test_other_refusals(fake, method, target, status):
     answer = fake.request(method, target)

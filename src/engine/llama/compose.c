@@ -121,6 +121,15 @@ static void find_prompts_folder(struct engine_launch *out, const struct engine_s
     out->prompts_variable = folder ? NULL : o->env;
 }
 
+/* In the environment, since clients compare the arguments with what users gave. */
+static void serve_figures(struct engine_launch *out, const struct engine_setup *s)
+{
+    const struct engine_option *o =
+        engine_options_find_role(s->program->options, ENGINE_OPTION_METRICS);
+    if (s->metrics && o && o->env && !is_set(out, s, o))
+        strv_addf(&out->env, "%s=1", o->env);
+}
+
 static void move_token(struct engine_launch *out)
 {
     const struct engine_arg *arg = engine_args_role(&out->args, ENGINE_OPTION_TOKEN);
@@ -149,6 +158,7 @@ void llama_compose(struct engine_launch *out, const struct engine_setup *s)
     out->connections = set_threads(out, s);
     limit_growth(out, s);
     find_prompts_folder(out, s);
+    serve_figures(out, s);
     if (s->hub_env && engine_args_fetch(&out->args))
         strv_copy(&out->env, s->hub_env);
     if (s->env)

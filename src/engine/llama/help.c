@@ -210,6 +210,7 @@ static const struct {
     {"--cache-ram", .role = ENGINE_OPTION_GROWTH},
     {"--ctx-checkpoints", .role = ENGINE_OPTION_CHECKPOINTS},
     {"--slot-save-path", .role = ENGINE_OPTION_PROMPTS},
+    {"--metrics", .role = ENGINE_OPTION_METRICS},
     {"--lora", .flags = ACCUMULATES},
     {"--lora-scaled", .flags = ACCUMULATES},
     {"--control-vector", .flags = ACCUMULATES},
