@@ -24,12 +24,16 @@
  *     inference_prompt.h  the prompt of a request that an engine answers: hashed, restored, noted
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
  *     live.h      /hostler/v1/live: live_picture.h what was sent, live_rows.h live_requests.h live_frame.h as JSON
+ *     page.h      hostler's page, whose files scripts/ui makes from ui/: page_assets.h; paced.h an answer as fast as its client
+ *                 reads; presets.c doctor.h    what the page's editor and its view of the doctor ask for
  *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
  *     metrics.h   GET /metrics: meter.h counts, figures.h the families, exposition.h the format, engine_figures.h of engines
  *     request_log.h caller.h usage.h    the requests and who observes them, who asks, what an answer took
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
  *     compose.h   what a model's engine is started with
+ *     preset_file.h preset_changes.h preset_values.h    another text of the presets: written, what it changes, whether
+ *                 engines take its values
  *     warm.h      reads the files of a model that waits into the page cache; cache_probe.h how much of it is there
  *     sampler.h   reads the machine's figures in the thread pool and publishes them: snapshot.h
  *     own_usage.h what this process takes, and how long the loop's turns are

@@ -33,7 +33,8 @@ struct api {
     struct own_usage *own;
     struct logs *logs;
     struct live *live;
-    struct files *files;       /* NULL: no --path */
+    struct files *files; /* NULL: no --path */
+    struct doctor *doctor;
     struct hosts hosts;        /* by which requests may name the server */
     struct body_budget bodies; /* memory for requests' bodies that are held */
     uint64_t started;          /* uv_now(), ms */
@@ -106,6 +107,8 @@ api_handler api_metrics, api_own_metrics;
 api_handler api_disabled;
 /* presets.c. O(models), in the pool; the body, and copying the text in effect, on the loop. */
 api_handler api_presets, api_presets_check, api_presets_put;
+/* doctor.c. O(1): a process runs, at most one in 10 s. */
+api_handler api_doctor;
 /* page.c: hostler's page, at `/` and below /hostler/. O(its files), from memory. */
 api_handler api_page, api_page_root;
 /* 404: there is no such route. */

@@ -19,14 +19,21 @@ static const char *without_scheme(const char *value)
     return strncasecmp(value, "Bearer ", 7) == 0 ? value + 7 : value;
 }
 
-/* The name of the key that the request carries, as llama-server looks for it: in Authorization, with
- * `Bearer ` or without, or when that is not there or empty in X-Api-Key. NULL: none of `keys`. */
-static const char *key_of(const struct keys *keys, const struct http_head *head)
+/* As llama-server looks for it: in Authorization, with `Bearer ` or without, or when that is not there or empty in
+ * X-Api-Key. */
+const char *caller_key_text(const struct http_head *head)
 {
     const char *value = http_head_get(head, "authorization");
     if (!value || !*value)
         value = http_head_get(head, "x-api-key");
-    return value ? keys_find(keys, without_scheme(value)) : NULL;
+    return value ? without_scheme(value) : NULL;
+}
+
+/* The name of the key; NULL: none of `keys`. */
+static const char *key_of(const struct keys *keys, const struct http_head *head)
+{
+    const char *key = caller_key_text(head);
+    return key ? keys_find(keys, key) : NULL;
 }
 
 /* --- rights -------------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ struct caller_text {
     char agent[80];   /* User-Agent; empty: none */
 };
 
+/* The key that the request carries, whether right or not; borrowed from its head; NULL: none. */
+const char *caller_key_text(const struct http_head *head);
 /* Hashes the request's key, if there are keys at all. The exchange's Host must have been accepted
  * (api/hosts.h). */
 void caller_init(struct caller *c, const struct config *config, const struct http_exchange *x);

@@ -12,6 +12,7 @@
 #include "api/access.h"
 #include "api/api.h"
 #include "api/cors.h"
+#include "api/doctor.h"
 #include "api/events.h"
 #include "api/files.h"
 #include "api/live.h"
@@ -74,6 +75,7 @@ static const struct route own_routes[] = {
     {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
     {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0, NULL},
+    {"GET", "/hostler/v1/doctor", api_doctor, RIGHT_STATUS, 0, NULL},
     {"GET", "/hostler/v1/presets", api_presets, RIGHT_ADMIN, RESERVE, NULL},
     {"PUT", "/hostler/v1/presets", api_presets_put, RIGHT_ADMIN, RESERVE, NULL},
     {"POST", "/hostler/v1/presets/check", api_presets_check, RIGHT_ADMIN, 0, NULL},
@@ -537,6 +539,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->meter = meter_create(host, api->requests);
     api->own = own_usage_create(host_loop(host));
     api->logs = logs_create(host);
+    api->doctor = doctor_create(host);
     api->live = live_create(api);
     api->downloads = downloads_create(host, refresh, api_downloads_on_event, api);
     api->bodies = (struct body_budget){.max = host_config(host)->max_body_memory,
@@ -562,6 +565,7 @@ void api_destroy(struct api *api)
     live_destroy(api->live);
     logs_destroy(api->logs);
     files_destroy(api->files);
+    doctor_destroy(api->doctor);
     hosts_finish(&api->hosts);
     free(api);
 }
@@ -582,6 +586,7 @@ void api_listening(struct api *api, const struct http_server *server)
     hosts_finish(&api->hosts);
     hosts_init(&api->hosts, host_config(api->host), server);
     api->is_exposed = is_exposed(server);
+    doctor_listening(api->doctor, server);
     if (api->hosts.any_name && api->hosts.any_address)
         log_warn("requests are answered whatever host they name, so that a web page could lead its "
                  "own name here: --allowed-hosts lists the names that count");

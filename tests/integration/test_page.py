@@ -3,6 +3,7 @@
 import gzip
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -179,3 +180,43 @@ def test_in_classic_mode_the_root_is_the_engines(hostler, tmp_path):
 
 def test_a_name_that_leads_here_does_not_get_it(server):
     assert server.get("/", headers={"Host": "evil.example"}).status == 421
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------------
+
+DOCTOR = "/hostler/v1/doctor"
+
+
+def test_the_doctors_findings(server):
+    assert server.get(DOCTOR).status == 401
+    report = server.get(DOCTOR, headers={"Authorization": "Bearer k"}).json
+    by_check = {f["check"]: f for f in report["findings"]}
+    assert by_check["server"]["level"] == "ok" and "with 4 models" in by_check["server"]["what"]
+    assert "key" not in by_check, "it asks with the key of who asked"
+
+
+def test_doctors_findings_are_kept_for_a_while(server):
+    """Those who ask at once, and shortly after, get the findings of one run."""
+    key = {"X-Api-Key": "k"}
+    with ThreadPoolExecutor(8) as pool:
+        bodies = {a.body for a in pool.map(lambda _: server.get(DOCTOR, headers=key), range(8))}
+    assert len(bodies) == 1 and server.get(DOCTOR, headers=key).body in bodies
+
+
+def test_the_doctor_finds_its_server_below_a_prefix(hostler, models):
+    server = hostler("--models-dir", models, "--api-prefix", "/p")
+    assert server.get("/p" + DOCTOR).json["findings"][0]["what"].endswith("with 4 models")
+
+
+def test_the_doctor_over_a_unix_socket(hostler, models):
+    server = hostler("--models-dir", models, "--api-prefix", "/p", unix=True)
+    report = server.get("/p" + DOCTOR).json
+    assert report["url"].startswith("unix:") and report["findings"][0]["level"] == "ok"
+
+
+def test_a_client_that_leaves_does_not_end_the_run(hostler, models):
+    server = hostler("--models-dir", models)
+    with socket.create_connection(("127.0.0.1", server.port)) as gone:
+        gone.sendall(f"GET {DOCTOR} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        until(lambda: server.get("/health").status == 200)
+    assert server.get(DOCTOR).status == 200
