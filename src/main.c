@@ -22,6 +22,7 @@
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own
  *     api.h       the routes; a file a family. access.h who may ask, cors.h which web pages
  *     inference_prompt.h  the prompt of a request that an engine answers: hashed, restored, noted
+ *     engine_end.h how an engine ended that broke off an answer
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
  *     live.h      /hostler/v1/live: live_picture.h what was sent, live_rows.h live_requests.h live_frame.h as JSON
  *     page.h      hostler's page, whose files scripts/ui makes from ui/: page_assets.h; paced.h an answer as fast as its client

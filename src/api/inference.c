@@ -20,6 +20,7 @@
 #include "api/api.h"
 #include "api/body.h"
 #include "api/dialect.h"
+#include "api/engine_end.h"
 #include "api/inference_prompt.h"
 #include "api/lookup.h"
 #include "api/rejection.h"
@@ -37,7 +38,6 @@
 #include "server/prompts.h"
 
 #define BODY_MAX ((size_t)256 * 1024 * 1024) /* held while the model's name has not come */
-#define EXPLAIN_MS 1000 /* how long to wait for the end of a process that broke off */
 
 enum phase { NAMING, COLLECTING, WAITING, RESTORING, RELAYED, EXPLAIN };
 
@@ -59,26 +59,17 @@ struct inference {
     bool client_left;               /* it goes on without */
     struct session_reader reader;   /* of one that reads a conversation again, */
     char *reads;                    /* whose id is this; NULL */
-    struct host_listener listener;  /* in EXPLAIN */
-    uv_timer_t timer;               /* in EXPLAIN */
+    struct engine_end end;          /* in EXPLAIN */
     bool may_load;
     bool barred;   /* its caller may not load a model by it */
     bool replaced; /* it was granted again after its engine was found to be absent, */
     bool resent;   /* or had not read it */
     bool may_read_logs;
-    char *explanation; /* in EXPLAIN */
-    char *log;         /* in EXPLAIN: the engine's last lines; NULL */
     char fields[160];
 };
 
 /* --- ending -------------------------------------------------------------------------------------
  */
-
-static void set_end(struct request_record *e, enum request_end end)
-{
-    if (e->end == REQUEST_GOES_ON)
-        e->end = end;
-}
 
 static void complete_record(struct inference *i)
 {
@@ -87,7 +78,7 @@ static void complete_record(struct inference *i)
         e->status = i->relay.status;
     if (!i->x && !*e->error)
         snprintf(e->error, sizeof e->error, "client_gone");
-    set_end(e, i->x ? REQUEST_ANSWERED : REQUEST_CLIENT_GONE);
+    request_record_end(e, i->x ? REQUEST_ANSWERED : REQUEST_CLIENT_GONE);
     e->loaded = i->request.loaded;
     e->place = NULL;
     e->streams = i->relay.is_event_stream;
@@ -134,8 +125,7 @@ static struct request_record *inference_release(struct inference *i)
     engine_launch_release(i->launch);
     free(i->target);
     free(i->name);
-    free(i->explanation);
-    free(i->log);
+    engine_end_finish(&i->end);
     free(i);
     return record;
 }
@@ -146,29 +136,15 @@ static void inference_free(struct inference *i)
     request_log_end(log, inference_release(i));
 }
 
-static void record_error(struct inference *i, const char *state)
-{
-    snprintf(i->record->error, sizeof i->record->error, "%s", state);
-}
-
-static void record_refusal(struct request_record *e, int status, const char *reason)
-{
-    e->status = status;
-    if (e->end != REQUEST_GOES_ON)
-        return;
-    e->end = REQUEST_REFUSED;
-    e->refusal = reason;
-}
-
 /* Answers with an error and ends. */
 static void inference_reject(struct inference *i, struct rejection r)
 {
     struct http_exchange *x = i->x;
     const char *state = json_string_value(json_object_get(r.error, "state"));
     char fields[REJECTION_FIELDS_MAX];
-    record_refusal(i->record, r.status, rejection_reason(&r));
+    request_record_refuse(i->record, r.status, rejection_reason(&r));
     if (state)
-        record_error(i, state);
+        request_record_set_error(i->record, state);
     const struct api_dialect *dialect = i->dialect;
     struct request_log *log = i->api->requests;
     struct request_record *record = inference_release(i);
@@ -186,20 +162,21 @@ static void inference_fail(struct inference *i, int status, const char *message)
 /* --- an engine that broke off -------------------------------------------------------------------
  */
 
-static json_t *explained(const struct inference *i)
+/* `log`: the engine's last lines; NULL. */
+static json_t *error_of_end(const struct inference *i, const char *text, const char *log)
 {
-    json_t *error = reply_error_object(502, i->explanation);
+    json_t *error = reply_error_object(502, text);
     if (*i->record->error)
         json_object_set_new(error, "state", json_string(i->record->error));
-    rejection_add_log(error, i->log);
+    rejection_add_log(error, log);
     return error;
 }
 
 /* A stream that has begun can still say why it ends. */
-static void end_begun_answer(struct inference *i)
+static void end_begun_answer(struct inference *i, const char *text, const char *last_lines)
 {
     struct http_exchange *x = i->x;
-    json_t *error = i->relay.is_event_stream ? explained(i) : NULL;
+    json_t *error = i->relay.is_event_stream ? error_of_end(i, text, last_lines) : NULL;
     char *last = error ? i->dialect->end_stream(error) : NULL;
     json_decref(error);
     struct request_log *log = i->api->requests;
@@ -214,85 +191,31 @@ static void end_begun_answer(struct inference *i)
     free(last);
 }
 
-static bool ended_by_itself(const struct model *m)
+static void on_end_known(struct engine_end *e)
 {
-    return !model_engine(m) && m->outcome.failure && m->outcome.log;
-}
-
-/* What to tell the client: asked while the record still tells of the engine that broke off. */
-static char *explanation(const struct model *m)
-{
-    const char *id = m->entry->id;
-    const char *reason = outcome_reason_name(m->outcome.reason);
-    if (model_engine(m))
-        return mem_printf("the engine of model '%s' closed the connection without an answer; try "
-                          "again",
-                          id);
-    if (m->outcome.failure)
-        return mem_strdup(m->outcome.failure);
-    return mem_printf("the engine of model '%s' was stopped (%s) while it answered; try again", id,
-                      reason ? reason : "unloaded");
-}
-
-/* The same as a word, for the list of requests. */
-static const char *state_of_end(const struct model *m)
-{
-    const char *reason = outcome_reason_name(m->outcome.reason);
-    return model_engine(m) || !reason ? "broken_off" : reason;
-}
-
-static void explain_end(uv_handle_t *handle)
-{
-    struct inference *i = handle->data;
+    struct inference *i = container_of(e, struct inference, end);
+    const char *log = i->may_read_logs ? e->log : NULL;
+    if (e->by_itself)
+        prompts_blame(host_prompts(i->api->host), &i->prompt.request);
+    request_record_set_error(i->record, e->state);
+    request_record_end(i->record, REQUEST_BROKEN_OFF);
     if (!i->x)
         inference_free(i);
     else if (i->relay.status)
-        end_begun_answer(i);
+        end_begun_answer(i, e->text, log);
     else
-        inference_reject(i, (struct rejection){.status = 502, .error = explained(i)});
-}
-
-static void explain_now(struct inference *i)
-{
-    if (uv_is_closing((uv_handle_t *)&i->timer))
-        return;
-    host_unlisten(i->api->host, &i->listener);
-    i->explanation = explanation(i->request.model);
-    if (ended_by_itself(i->request.model))
-        prompts_blame(host_prompts(i->api->host), &i->prompt.request);
-    if (i->may_read_logs && ended_by_itself(i->request.model))
-        i->log = mem_strdup(i->request.model->outcome.log);
-    record_error(i, state_of_end(i->request.model));
-    set_end(i->record, REQUEST_BROKEN_OFF);
-    uv_close((uv_handle_t *)&i->timer, explain_end);
-}
-
-static void on_explain_timeout(uv_timer_t *timer)
-{
-    explain_now(timer->data);
-}
-
-static void on_host_event(struct host_listener *l, enum host_event event, struct model *m,
-                          struct instance *instance)
-{
-    struct inference *i = container_of(l, struct inference, listener);
-    (void)m;
-    if (event == HOST_EV_GONE && instance == i->request.instance)
-        explain_now(i);
+        inference_reject(i,
+                         (struct rejection){.status = 502, .error = error_of_end(i, e->text, log)});
 }
 
 static void explain(struct inference *i)
 {
-    uv_loop_t *loop = host_loop(i->api->host);
     i->phase = EXPLAIN;
-    i->listener = (struct host_listener){.on_event = on_host_event};
-    host_listen(i->api->host, &i->listener);
-    uv_timer_init(loop, &i->timer);
-    i->timer.data = i;
-    if (model_engine(i->request.model))
-        uv_timer_start(&i->timer, on_explain_timeout, EXPLAIN_MS, 0);
-    else
-        explain_now(i);
+    i->end = (struct engine_end){.host = i->api->host,
+                                 .model = i->request.model,
+                                 .instance = i->request.instance,
+                                 .known = on_end_known};
+    engine_end_await(&i->end);
 }
 
 /* --- relaying -----------------------------------------------------------------------------------
@@ -344,10 +267,9 @@ static void refuse_body(struct inference *i, int error)
         inference_reject(i, rejection_of_body(error));
         return;
     }
-    i->explanation = mem_strdup("the request's body could not be read to its end");
-    record_error(i, "body_lost");
-    set_end(i->record, REQUEST_BROKEN_OFF);
-    end_begun_answer(i);
+    request_record_set_error(i->record, "body_lost");
+    request_record_end(i->record, REQUEST_BROKEN_OFF);
+    end_begun_answer(i, "the request's body could not be read to its end", NULL);
 }
 
 static void on_relay_done(struct relay *r, enum relay_result result)
@@ -381,10 +303,9 @@ static void on_relay_done(struct relay *r, enum relay_result result)
         explain(i);
         return;
     case RELAY_UNTRANSLATABLE:
-        i->explanation = mem_strdup("the engine's answer could not be translated");
-        record_error(i, "untranslatable");
-        set_end(i->record, REQUEST_BROKEN_OFF);
-        end_begun_answer(i);
+        request_record_set_error(i->record, "untranslatable");
+        request_record_end(i->record, REQUEST_BROKEN_OFF);
+        end_begun_answer(i, "the engine's answer could not be translated", NULL);
         return;
     }
 }
@@ -600,9 +521,9 @@ static void inference_submit(struct inference *i, const char *name)
         struct http_exchange *x = i->x;
         char *copy = mem_strdup(name);
         struct api *api = i->api;
-        record_refusal(i->record, 400, "not_found");
+        request_record_refuse(i->record, 400, "not_found");
         i->record->model = mem_strndup(name, NAME_MAX);
-        record_error(i, "not_found");
+        request_record_set_error(i->record, "not_found");
         struct request_record *record = inference_release(i);
         lookup_refuse_as_stock(api, x, 400, copy);
         request_log_end(api->requests, record);
@@ -637,36 +558,11 @@ static void submit_collected(struct inference *i)
 
 static void inference_named(struct inference *i, enum peek_result result)
 {
-    char text[96];
-    if (result != PEEK_MORE && result != PEEK_FOUND && body_is_coded(i->relay.x)) {
-        inference_fail(i, 415, BODY_CODED);
-        return;
-    }
-    switch (result) {
-    case PEEK_MORE:
-        return;
-    case PEEK_FOUND:
+    if (result == PEEK_FOUND)
         inference_submit(i, peek_model(i->peek));
-        return;
-    case PEEK_MISSING:
-        inference_fail(i, 400, "model name is missing from the request");
-        return;
-    case PEEK_NOT_STRING:
-        inference_fail(i, 400, "model name must be a string, and not an empty one");
-        return;
-    case PEEK_TOO_LONG:
-        inference_fail(i, 400, "model name is too long");
-        return;
-    case PEEK_MALFORMED:
-        if (!i->relay.body.len) {
-            inference_named(i, PEEK_MISSING);
-            return;
-        }
-        snprintf(text, sizeof text, "the request's body is malformed at byte %zu",
-                 peek_error_at(i->peek));
-        inference_fail(i, 400, text);
-        return;
-    }
+    else if (result != PEEK_MORE)
+        inference_reject(i, rejection_unnamed(result, i->relay.body.len, peek_error_at(i->peek),
+                                              body_is_coded(i->relay.x)));
 }
 
 /* --- the client's side --------------------------------------------------------------------------
@@ -750,7 +646,7 @@ static void on_gone(struct http_exchange *x, void *ctx)
     http_exchange_set_note(x, NULL);
     i->x = NULL;
     if (i->phase == EXPLAIN)
-        explain_now(i); /* nobody waits for the explanation any more */
+        engine_end_hurry(&i->end); /* nobody waits for the explanation any more */
     else
         inference_free(i);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/body.h"
 #include "api/reply.h"
 #include "base/duration.h"
 #include "base/memory.h"
@@ -179,6 +180,35 @@ struct rejection rejection_of_body(int error)
     default:
         return reject(503, "overloaded", "out of memory for the request's body", OVERLOAD_RETRY_S);
     }
+}
+
+static const char *why_unnamed(enum peek_result result)
+{
+    switch (result) {
+    case PEEK_MORE:
+    case PEEK_FOUND:
+    case PEEK_MISSING:
+        break;
+    case PEEK_NOT_STRING:
+        return "model name must be a string, and not an empty one";
+    case PEEK_TOO_LONG:
+        return "model name is too long";
+    case PEEK_MALFORMED:
+        return "the request's body is malformed at byte";
+    }
+    return "model name is missing from the request";
+}
+
+struct rejection rejection_unnamed(enum peek_result result, size_t len, size_t error_at,
+                                   bool is_coded)
+{
+    if (is_coded)
+        return reject(415, NULL, BODY_CODED, 0);
+    if (result == PEEK_MALFORMED && !len)
+        result = PEEK_MISSING;
+    const char *why = why_unnamed(result);
+    return result == PEEK_MALFORMED ? reject_with(400, NULL, mem_printf("%s %zu", why, error_at), 0)
+                                    : reject(400, NULL, why, 0);
 }
 
 static const char *reason_of_status(int status)

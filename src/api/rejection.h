@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "http/peek.h"
 #include "sched/sched.h"
 #include "server/model.h"
 
@@ -40,6 +41,10 @@ struct rejection rejection_barred(const struct model *m, const char *why);
 struct rejection rejection_engine_busy(const struct model *m);
 /* This process lacks descriptors or memory to reach the model's engine, which serves others. */
 struct rejection rejection_no_resources(const struct model *m);
+/* The request's body, of `len` bytes so far, names no model: `result` of looking for it, with peek_error_at(). `is_coded`: because it is
+ * compressed. */
+struct rejection rejection_unnamed(enum peek_result result, size_t len, size_t error_at,
+                                   bool is_coded);
 /* The request's body cannot be held or sent: `error` of relay_hold(), relay_body() or relay_start(). */
 struct rejection rejection_of_body(int error);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/request_log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,6 +141,26 @@ void request_log_end(struct request_log *r, struct request_record *e)
 bool request_is_of(const struct request_record *e, const char *model)
 {
     return e->model && strcmp(e->model, model) == 0;
+}
+
+void request_record_end(struct request_record *e, enum request_end end)
+{
+    if (e->end == REQUEST_GOES_ON)
+        e->end = end;
+}
+
+void request_record_refuse(struct request_record *e, int status, const char *refusal)
+{
+    e->status = status;
+    if (e->end != REQUEST_GOES_ON)
+        return;
+    e->end = REQUEST_REFUSED;
+    e->refusal = refusal;
+}
+
+void request_record_set_error(struct request_record *e, const char *state)
+{
+    snprintf(e->error, sizeof e->error, "%s", state);
 }
 
 const struct request_record *request_log_next(const struct request_log *r,

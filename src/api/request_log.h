@@ -58,6 +58,13 @@ struct request_record {
     TAILQ_ENTRY(request_record) link;
 };
 
+/* How it ended; the first to say so is right. */
+void request_record_end(struct request_record *e, enum request_end end);
+/* The same: hostler answers with that status, for the reason `refusal`, which is static. */
+void request_record_refuse(struct request_record *e, int status, const char *refusal);
+/* `state`: copied. */
+void request_record_set_error(struct request_record *e, const char *state);
+
 /* Embedded; members may be NULL. Observers may not be removed while one is called. */
 struct request_observer {
     void (*begun)(struct request_observer *o, struct request_record *record,
