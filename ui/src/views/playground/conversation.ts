@@ -78,7 +78,7 @@ export const SAMPLERS: readonly Sampler[] = [
   { name: "repeat_penalty", label: "Repeat penalty", min: 0, max: 5, step: 0.05 },
   { name: "presence_penalty", label: "Presence penalty", min: -2, max: 2, step: 0.1 },
   { name: "frequency_penalty", label: "Frequency penalty", min: -2, max: 2, step: 0.1 },
-  { name: "max_tokens", label: "Most tokens", min: 1, max: 1_000_000, step: 1 },
+  { name: "max_tokens", label: "Max tokens", min: 1, max: 1_000_000, step: 1 },
   { name: "seed", label: "Seed", min: -1, max: 4_294_967_295, step: 1 },
 ];
 

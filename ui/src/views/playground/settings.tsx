@@ -51,7 +51,7 @@ export function SettingsPanel(): JSX.Element {
         {SAMPLERS.map((s) => <SamplerField key={s.name} sampler={s} />)}
       </div>
       <label class="field">
-        <span>More members of the request (JSON)</span>
+        <span>Other request members (JSON)</span>
         <textarea
           class="textarea mono"
           rows={3}
@@ -63,7 +63,7 @@ export function SettingsPanel(): JSX.Element {
         />
       </label>
       {problem && <p class="bad" role="alert">{problem}</p>}
-      <button type="button" class="button" onClick={() => setSettings({ system: "", samplers: {}, extra: "" })}>Back to the defaults</button>
+      <button type="button" class="button" onClick={() => setSettings({ system: "", samplers: {}, extra: "" })}>Reset to defaults</button>
     </section>
   );
 }

@@ -22,6 +22,8 @@ export interface PresetFile {
   etag: string;
   sections: Section[];
   problem: string | null;
+  /** Whether the models are those of this text. */
+  in_effect?: boolean;
 }
 
 export interface Problem {
@@ -32,12 +34,15 @@ export interface Problem {
 
 export interface ModelChange {
   model: string;
-  change: "added" | "removed" | "replaced" | "same";
+  /** `settings`: its engine goes on with others. */
+  change: "added" | "removed" | "replaced" | "settings" | "same";
 }
 
 export interface Check {
   ok: boolean;
   problems: Problem[];
+  /** Perhaps slips, which forbid nothing. */
+  warnings?: Problem[];
   changes: ModelChange[];
 }
 

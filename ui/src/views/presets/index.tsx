@@ -29,13 +29,19 @@ function Conflict(): JSX.Element | null {
   );
 }
 
-function Problems({ problems, go }: { problems: readonly Problem[]; go: (line: number) => void }): JSX.Element {
+interface ProblemsProps {
+  problems: readonly Problem[];
+  warnings: readonly Problem[];
+  go: (line: number) => void;
+}
+
+function Problems({ problems, warnings, go }: ProblemsProps): JSX.Element {
   return (
     <ul class="presets-problems">
-      {problems.map((p, i) => (
+      {[...problems, ...warnings].map((p, i) => (
         <li key={i}>
           {p.line ? <button type="button" class="button button-quiet" onClick={() => go(p.line ?? 1)}>Line {p.line}</button> : null}
-          <span class="bad">{p.section ? `[${p.section}] ` : ""}{p.message}</span>
+          <span class={i < problems.length ? "bad" : "warn"}>{p.section ? `[${p.section}] ` : ""}{p.message}</span>
         </li>
       ))}
     </ul>
@@ -44,7 +50,10 @@ function Problems({ problems, go }: { problems: readonly Problem[]; go: (line: n
 
 /** What the daemon's reader says of the text, in a line. */
 function verdict(): string {
-  if (!changed.value) return file.value?.writable === false ? `It cannot be edited here: ${file.value.why ?? "the file is not writable"}.` : "";
+  if (!changed.value) {
+    if (file.value?.writable === false) return `It cannot be edited here: ${file.value.why ?? "the file is not writable"}.`;
+    return file.value?.in_effect === false && !file.value.problem ? "The file was changed since the models were read from it." : "";
+  }
   if (checking.value) return "Checking…";
   const c = check.value;
   if (!c) return "";
@@ -116,7 +125,7 @@ export function View(): JSX.Element {
               onLine={(l) => (line.value = l)}
             />
             <p id="presets-verdict" role="status">{verdict()}</p>
-            <Problems problems={problems} go={go} />
+            <Problems problems={problems} warnings={changed.value ? (check.value?.warnings ?? []) : []} go={go} />
           </div>
           <aside class="panel presets-origins" aria-label="Origins">
             <Origins section={sectionAt(text.value, line.value)} version={f.etag} />

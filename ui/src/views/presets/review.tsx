@@ -32,13 +32,13 @@ export function Difference({ before, after }: { before: string; after: string })
 
 /** `a, b and 3 more are replaced`. */
 export function changesText(changes: readonly ModelChange[]): string {
-  const of = (kind: ModelChange["change"]): string => {
+  const of = (kind: ModelChange["change"], word: string = kind): string => {
     const names = changes.filter((c) => c.change === kind).map((c) => c.model);
     if (names.length === 0) return "";
     const more = names.length > 5 ? ` and ${names.length - 5} more` : "";
-    return `${kind}: ${names.slice(0, 5).join(", ")}${more}`;
+    return `${word}: ${names.slice(0, 5).join(", ")}${more}`;
   };
-  return [of("added"), of("replaced"), of("removed")].filter(Boolean).join("; ");
+  return [of("added"), of("replaced"), of("settings", "with other settings"), of("removed")].filter(Boolean).join("; ");
 }
 
 function Review(): JSX.Element {
