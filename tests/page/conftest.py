@@ -142,8 +142,9 @@ class Visit:
 
 
 @pytest.fixture
-def visit(browser, request):
-    """visit(server, view, width=…, scheme=…): a new tab, with a store of its own."""
+def visit(browser, request, hostler):
+    """visit(server, view, width=…, scheme=…): a new tab, with a store of its own. It is closed before the server ends
+    (`hostler` is named for that), which would wait for answers that the tab reads."""
     visits = []
 
     def begin(server, view="models", **more):
