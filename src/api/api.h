@@ -27,8 +27,9 @@ struct api {
     struct sessions *sessions;
     struct downloads *downloads;
     struct request_log *requests;
-    struct otlp *otlp;       /* NULL: nothing is sent to a collector */
-    struct tracing *tracing; /* NULL: the same */
+    struct otlp *otlp;                 /* NULL: nothing is sent to a collector */
+    struct tracing *tracing;           /* NULL: the same */
+    struct otlp_metrics *otlp_metrics; /* NULL: figures are not sent */
     struct meter *meter;
     struct own_usage *own;
     struct logs *logs;

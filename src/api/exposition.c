@@ -149,6 +149,10 @@ static void put_line(struct exposition *e, const char *what, const struct exposi
 
 void exposition_begin_family(struct exposition *e, const struct exposition_family *f)
 {
+    e->family = f;
+    e->points = 0;
+    if (e->form)
+        return;
     put_line(e, "# HELP ", f, f->help);
     put_line(e, "# TYPE ", f, type_name(f->type));
     if (e->open_metrics && f->unit)
@@ -217,6 +221,10 @@ static const char *suffix_of(const struct exposition_family *f)
 void exposition_value(struct exposition *e, const struct exposition_family *f,
                       const struct exposition_label *labels, double value)
 {
+    if (e->form) {
+        e->form->value(e, f, labels, value);
+        return;
+    }
     begin_sample(e, f, suffix_of(f), labels, NULL);
     put_value(e, value);
 }
@@ -224,6 +232,10 @@ void exposition_value(struct exposition *e, const struct exposition_family *f,
 void exposition_count(struct exposition *e, const struct exposition_family *f,
                       const struct exposition_label *labels, uint64_t value)
 {
+    if (e->form) {
+        e->form->count(e, f, labels, value);
+        return;
+    }
     begin_sample(e, f, suffix_of(f), labels, NULL);
     put_count(e, value);
 }
@@ -242,6 +254,10 @@ void exposition_histogram(struct exposition *e, const struct exposition_family *
 {
     uint64_t n = 0;
     char bound[40];
+    if (e->form) {
+        e->form->histogram(e, f, labels, s, h);
+        return;
+    }
     for (unsigned i = 0; i <= s->n; i++) {
         n += h->count[i];
         if (i < s->n)
@@ -257,6 +273,8 @@ void exposition_histogram(struct exposition *e, const struct exposition_family *
 
 void exposition_end(struct exposition *e)
 {
-    if (e->open_metrics)
+    if (e->form)
+        e->form->end(e);
+    else if (e->open_metrics)
         put(e, "# EOF\n");
 }

@@ -26,10 +26,17 @@ struct exposition_family {
     enum exposition_type type;
 };
 
+struct exposition_form;
+
 struct exposition {
     struct buf *out;
+    const struct exposition_form *form; /* NULL: Prometheus' text or OpenMetrics */
     bool open_metrics;
     int rc; /* the first error of an append; 0 */
+    /* Of another form: */
+    const char *started, *now;              /* of what it needs; lent */
+    const struct exposition_family *family; /* that was begun last; NULL */
+    unsigned families, points;              /* that were written, and of `family` */
 };
 
 /* Ends with the one whose name is NULL, at most EXPOSITION_LABELS_MAX. */
@@ -37,6 +44,21 @@ struct exposition_label {
     const char *name, *value;
 };
 #define EXPOSITION_LABELS_MAX 4
+
+/* Another form than text: the same calls. */
+struct exposition_form {
+    void (*value)(struct exposition *e, const struct exposition_family *f,
+                  const struct exposition_label *labels, double value);
+    void (*count)(struct exposition *e, const struct exposition_family *f,
+                  const struct exposition_label *labels, uint64_t value);
+    void (*histogram)(struct exposition *e, const struct exposition_family *f,
+                      const struct exposition_label *labels, const struct histogram_scale *s,
+                      const struct histogram *h);
+    void (*end)(struct exposition *e);
+};
+
+/* What stands in the array `metrics` of OTLP's JSON; `started` and `now` are nanoseconds of Unix time. Only families that have rows. */
+extern const struct exposition_form exposition_otlp;
 
 /* Whether a request with that Accept field (NULL: it has none) prefers OpenMetrics 1.0. */
 bool exposition_wants_open_metrics(const char *accept);

@@ -20,6 +20,7 @@
 #include "api/meter.h"
 #include "api/metrics.h"
 #include "api/page.h"
+#include "api/otlp_metrics.h"
 #include "api/reply.h"
 #include "api/request_log.h"
 #include "api/sessions.h"
@@ -512,8 +513,10 @@ static void begin_telemetry(struct api *api)
     api->otlp = otlp_create(host_loop(api->host), &settings, &err);
     if (!api->otlp)
         log_warn("OpenTelemetry: nothing is sent: %s", err.text);
-    else
-        api->tracing = tracing_create(api->requests, api->otlp);
+    if (!api->otlp)
+        return;
+    api->tracing = tracing_create(api->requests, api->otlp);
+    api->otlp_metrics = otlp_metrics_create(api);
 }
 
 static void on_telemetry_closed(void *ctx)
@@ -524,6 +527,7 @@ static void on_telemetry_closed(void *ctx)
 static void end_telemetry(struct api *api)
 {
     tracing_destroy(api->tracing);
+    otlp_metrics_destroy(api->otlp_metrics);
     if (api->otlp)
         otlp_close(api->otlp, on_telemetry_closed, NULL);
 }
@@ -555,10 +559,10 @@ struct api *api_create(struct host *host, struct refresh *refresh)
 
 void api_destroy(struct api *api)
 {
+    end_telemetry(api); /* first: it tells the last figures */
     downloads_destroy(api->downloads);
     events_destroy(api->events);
     sessions_destroy(api->sessions);
-    end_telemetry(api);
     meter_destroy(api->meter);
     own_usage_destroy(api->own);
     request_log_destroy(api->requests);

@@ -194,6 +194,37 @@ def test_headers_reach_the_collector_and_nothing_else(start, collector):
     assert "hidden" not in server.get("/hostler/v1/show?model=a").body.decode()
 
 
+def test_figures_are_sent(start, collector):
+    server = start()
+    for _ in range(3):
+        assert chat(server).status == 200
+    assert chat(server, "nobody").status == 400
+
+    def points(name):
+        metric = collector.metrics().get(name, {})
+        kind = next((metric[k] for k in ("sum", "gauge", "histogram") if k in metric), {"dataPoints": []})
+        return {tuple(sorted(attributes(p).items())): p for p in kind["dataPoints"]}
+
+    mine = (("gen_ai.request.model", "a"),)
+    until(lambda: int(points("gen_ai.server.request.duration").get(mine, {"count": 0})["count"]) == 3, what="three requests")
+    duration = points("gen_ai.server.request.duration")[mine]
+    assert sum(map(int, duration["bucketCounts"])) == 3 and len(duration["bucketCounts"]) == len(duration["explicitBounds"]) + 1
+    assert collector.metrics()["gen_ai.server.request.duration"]["unit"] == "s"
+    requests = points("hostler.requests")
+    assert sum(int(p["asInt"]) for key, p in requests.items() if dict(key)["gen_ai.request.model"] == "a") == 3
+    assert points("hostler.build_info")
+    until(lambda: int(points("hostler.memory")[(("device", "host"), ("kind", "total"))]["asInt"]), what="the host's memory")
+    collector.check_all()
+
+
+def test_the_last_figures_are_sent_at_the_end(start, collector):
+    server = start(env={"OTEL_METRIC_EXPORT_INTERVAL": "600000"})
+    assert chat(server).status == 200
+    assert collector.bodies("/v1/metrics") == []
+    assert server.stop() == 0
+    assert "gen_ai.server.request.duration" in collector.metrics()
+
+
 def test_it_is_off_without_an_endpoint(fake):  # noqa: F811
     server = fake(a={})
     assert telemetry(server) is None
