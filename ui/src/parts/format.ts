@@ -24,6 +24,11 @@ export function count(n: number | null | undefined): string {
   return n === null || n === undefined ? DASH : n.toLocaleString("en-US");
 }
 
+/** `1 load`, `2 loads`, `3,000 loads`. */
+export function plural(n: number, word: string): string {
+  return `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+}
+
 /** Tokens of a context or a parameter count: `32k`, `1.05M`, `7.24B`. */
 export function short(n: number | null | undefined): string {
   if (n === null || n === undefined) return DASH;

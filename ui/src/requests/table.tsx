@@ -57,7 +57,7 @@ function Row({ id, withModel }: { id: number; withModel: boolean }): JSX.Element
         <td>{r.model ? <a href={hrefOf("models", r.model)}>{r.model}</a> : <span class="muted">–</span>}</td>
       )}
       <td>
-        <button type="button" class="link mono" onClick={() => openRequest(id)}>
+        <button type="button" class="link mono" title={r.request} onClick={() => openRequest(id)}>
           {pathOf(r.request) || "–"}
         </button>
       </td>

@@ -9,7 +9,7 @@ export function causeOf(c: Change, requests: RequestRecord[]): RequestRecord | n
   if (!why) return null;
   const mine = requests.filter((r) => {
     const near = r.at <= c.at + 1 && c.at - r.at < NEAR_S;
-    return near && r.client !== "" && why.includes(`${r.request} from ${r.client}`);
+    return near && r.client !== "" && `${why} `.includes(`${r.request} from ${r.client} `);
   });
   /* A kept connection has several: the last that came before it. */
   return mine.reduce<RequestRecord | null>((best, r) => (!best || r.at > best.at ? r : best), null);

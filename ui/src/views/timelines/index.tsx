@@ -7,7 +7,7 @@ import { connection } from "../../api/live";
 import { getJson, messageOf } from "../../api/client";
 import { list } from "../../actions/estimate";
 import { CurlButton } from "../../parts/curl";
-import { bytes, rate, shortCaller, timeOfDay } from "../../parts/format";
+import { bytes, plural, rate, shortCaller, timeOfDay } from "../../parts/format";
 import { hrefOf } from "../../state/route";
 import { Chart } from "./chart";
 import { extentOf, kindOf, perPart, thrashes, timelinePath, timesOf, type Extent, type Mark, type Series, type Span, type Thrash, type Timeline } from "./timeline";
@@ -100,7 +100,7 @@ function FlowCharts({ t, extent, thrash }: ChartsProps): JSX.Element {
     <>
       <Chart
         title="Loads and evictions"
-        summary={`${total(loads)} loads, ${total(evicted)} evictions, ${total(failed)} failures.`}
+        summary={`${plural(total(loads), "load")}, ${plural(total(evicted), "eviction")}, ${plural(total(failed), "failure")}.`}
         times={partTimes}
         extent={extent}
         thrash={thrash}
@@ -150,7 +150,9 @@ function Verdict({ t, thrash }: Omit<ChartsProps, "extent">): JSX.Element {
     return (
       <p class="panel verdict">
         <span class="dot dot-good" aria-hidden="true" /> No thrash.{" "}
-        <span class="muted">{of("load")} loads, {of("evicted")} evictions, {of("failed")} failures in the last {span.value === "day" ? "day" : "hour"}.</span>
+        <span class="muted">
+          {plural(of("load"), "load")}, {plural(of("evicted"), "eviction")}, {plural(of("failed"), "failure")} in the last {span.value === "day" ? "day" : "hour"}.
+        </span>
       </p>
     );
   }
