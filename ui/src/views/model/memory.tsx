@@ -78,17 +78,20 @@ function useEstimate(id: string, options: Option[]): [Estimate | null, string] {
   return [estimate, problem];
 }
 
+/** What the estimate comes to, and whether that is good news. */
+function headline(e: Estimate, others: boolean): [text: string, tone: string] {
+  if (e.loaded) return [others ? "with these options it takes" : "it is in memory", ""];
+  return [`it ${verdict(e)}`, e.fits ? (e.evicts.length ? "warn" : "good") : "bad"];
+}
+
 function Answer({ estimate, others }: { estimate: Estimate; others: boolean }): JSX.Element {
-  const tone = estimate.fits ? (estimate.evicts.length ? "warn" : "good") : "bad";
-  const plain = estimate.fits || estimate.loaded ? "" : estimate.message;
+  const [text, tone] = headline(estimate, others);
   return (
     <div class="estimate-answer">
       <p>
-        {!estimate.loaded || others ? <strong class={tone}>{others && estimate.loaded ? "with these options it" : "it"} {others && estimate.loaded ? "takes" : verdict(estimate)}</strong> : "it is in memory"}
-        {": "}
-        {byDevice(estimate.memory)} <span class="muted">({estimate.source})</span>
+        <strong class={tone}>{text}</strong>: {byDevice(estimate.memory)} <span class="muted">({estimate.source})</span>
       </p>
-      {plain && <p class="muted">{plain}</p>}
+      {!estimate.fits && !estimate.loaded && <p class="muted">{estimate.message}</p>}
       {estimate.note && <p class="muted">{estimate.note}</p>}
     </div>
   );

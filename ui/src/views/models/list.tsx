@@ -76,6 +76,11 @@ function useScrollPosition(element: RefObject<HTMLDivElement | null>): { top: { 
   return { top, height };
 }
 
+/** One function for all, so that rows whose members are the same are not drawn anew. */
+function select(id: string): void {
+  selected.value = id;
+}
+
 export function List(): JSX.Element {
   const element = useRef<HTMLDivElement>(null);
   const { top, height } = useScrollPosition(element);
@@ -85,13 +90,10 @@ export function List(): JSX.Element {
   const { first, end } = windowOf(top.value, height.value - each, each, ids.length);
   const drawn = ids.slice(first, end).map((id, i) => ({ id, index: first + i }));
   if (at >= 0 && (at < first || at >= end)) drawn.push({ id: selected.value, index: at });
-  const select = (id: string): void => {
-    selected.value = id;
-  };
+  const grid = ids.length ? { role: "grid" as const, "aria-label": "Models", "aria-rowcount": ids.length + 1 } : {};
   return (
-    <div class="model-list" ref={element} role={ids.length ? "grid" : undefined} aria-label={ids.length ? "Models" : undefined} aria-rowcount={ids.length ? ids.length + 1 : undefined}>
-      {ids.length > 0 && <Head />}
-      {ids.length === 0 && <Empty />}
+    <div class="model-list" ref={element} {...grid}>
+      {ids.length ? <Head /> : <Empty />}
       <div class="model-rows" role="rowgroup" style={{ height: `${ids.length * each}px` }}>
         {drawn.map(({ id, index }) => (
           <Row
