@@ -17,6 +17,7 @@
  *                 format_prompts.h; screen.h the whole terminal, by ncurses
  *     top/        snapshot.h what is known of the server, feed.h the network, view.h the picture, keys.c
  *     run/        chat.h an answer, session.h a conversation, editor.h the line that is typed
+ *     engine_page.h hub_preset.h    what `serve` fetches before the daemon starts, in processes of their own
  *     doctor/     a file a group of checks; procfs.h processes of this machine
  *     unload/     on hostler, on other routers, and the report
  *   api/      the routes of the daemon: llama.cpp's, and hostler's own

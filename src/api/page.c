@@ -110,8 +110,36 @@ static const struct config *config_of(const struct api *api)
     return host_config(api->host);
 }
 
+static const struct engine_page_file *find_engines(const struct config *c, const char *target)
+{
+    return c->engine_page.n ? engine_page_find(&c->engine_page, target, target_path_len(target))
+                            : NULL;
+}
+
+bool page_is_engines(const struct config *c, const char *method, const char *target)
+{
+    return (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) && find_engines(c, target);
+}
+
+/* It has code in its HTML, so no policy of ours. A browser that does not take gzip gets it all the same: every one takes it. */
+bool page_serve_engines(const struct api *api, struct http_exchange *x)
+{
+    char lines[512];
+    const struct engine_page_file *file = find_engines(config_of(api), http_exchange_target(x));
+    if (!file)
+        return false;
+    snprintf(lines, sizeof lines,
+             "Content-Type: %.128s\r\n%sCache-Control: no-cache\r\nX-Content-Type-Options: "
+             "nosniff\r\nVary: Accept-Encoding\r\n",
+             file->type, file->packed ? "Content-Encoding: gzip\r\n" : "");
+    paced_reply(x, 200, lines, file->data, file->len, NULL);
+    return true;
+}
+
 bool page_serve_root(const struct api *api, struct http_exchange *x)
 {
+    if (page_serve_engines(api, x))
+        return true;
     return config_of(api)->ui != CONFIG_UI_OFF && serve(x, "/", 1);
 }
 
@@ -139,10 +167,11 @@ void api_page(struct api *api, struct http_exchange *x, const struct caller *cal
     const char *path = http_exchange_target(x);
     const size_t len = target_path_len(path);
     (void)caller;
-    if (config_of(api)->ui == CONFIG_UI_OFF)
-        api_no_route(api, x);
-    else if (len < n)
+    if (config_of(api)->ui != CONFIG_UI_OFF && len < n) {
         redirect(config_of(api), x);
-    else if (len == n ? !serve(x, "index.html", 10) : !serve(x, path + n, len - n))
+        return;
+    }
+    if (config_of(api)->ui == CONFIG_UI_OFF ||
+        !serve(x, len == n ? "index.html" : path + n, len == n ? 10 : len - n))
         api_no_route(api, x);
 }

@@ -245,6 +245,8 @@ static bool wants_reload(const char *target)
 static enum right right_of_unknown(const struct config *c, const char *method, const char *target)
 {
     const size_t len = target_path_len(target);
+    if (page_is_engines(c, method, target))
+        return RIGHT_NONE;
     if (!c->classic) /* a file of --path, or to be told that there is no such route */
         return c->static_dir && len == 1 && access_is_plain_get(method, target, len) ? RIGHT_NONE
                                                                                      : RIGHT_LIST;
@@ -364,7 +366,7 @@ static void on_file_missing(struct http_exchange *x, void *ctx)
 {
     const struct api *api = ctx;
     const bool is_root = target_path_len(http_exchange_target(x)) == 1;
-    if (!is_root || !page_serve_root(api, x))
+    if (!page_serve_engines(api, x) && (!is_root || !page_serve_root(api, x)))
         refuse_route(host_config(api->host), x, true);
 }
 
@@ -497,6 +499,8 @@ void api_handle(struct http_exchange *x, void *ctx)
         r->handler(api, x, &caller);
     else if (inside && may_be_file(api, method))
         files_serve(api->files, x);
+    else if (inside && method_matches("GET", method) && page_serve_engines(api, x))
+        ;
     else
         refuse_route(c, x, inside);
 }

@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cli/engine_page.h"
 #include "cli/hub_preset.h"
 #include "cli/options.h"
 #include "server/config.h"
@@ -129,6 +130,23 @@ static void warn_of_ignored_source(const struct config *c)
                  source);
 }
 
+static void add_file(char *path, char *type, bool packed, char *data, size_t len, void *ctx)
+{
+    const struct engine_page_file file = {path, type, packed, data, len};
+    engine_page_add(ctx, &file);
+}
+
+static void fetch_engine_page(struct config *c)
+{
+    const struct engine_program *e = &c->engine;
+    size_t n = engine_page_fetch(e->path, e->kind->option_env_prefix, add_file, &c->engine_page);
+    if (n)
+        log_info("--ui engine: %s has a web page, of %zu file%s, which is served at /", e->path, n,
+                 n == 1 ? "" : "s");
+    else
+        log_warn("--ui engine: %s has no web page, so that hostler's own is served at /", e->path);
+}
+
 int cli_serve(struct cli *cli, int argc, char **argv)
 {
     static const struct daemon_api api = {create_api, destroy_api,    tell_listening,
@@ -157,6 +175,8 @@ int cli_serve(struct cli *cli, int argc, char **argv)
         return 2;
     }
     warn_of_ignored_source(&config);
+    if (config.ui == CONFIG_UI_ENGINE && !config.classic && !config.ends)
+        fetch_engine_page(&config);
     int status = config.ends ? print_by_engine(&config) : daemon_run(&config, &supervisor, &api);
     config_finish(&config);
     supervisor_finish(&supervisor);

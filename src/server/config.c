@@ -475,6 +475,7 @@ void config_finish(struct config *c)
     free(c->host);
     free(c->api_prefix);
     free(c->static_dir);
+    engine_page_finish(&c->engine_page);
     free(c->ssl_key_file);
     free(c->ssl_cert_file);
     free(c->log_file);

@@ -13,6 +13,7 @@
 #include "engine/kind.h"
 #include "engine/memory.h"
 #include "engine/program.h"
+#include "server/engine_page.h"
 #include "server/keys.h"
 
 #define CONFIG_NO_LIMIT UINT64_MAX
@@ -45,6 +46,8 @@ struct config {
     char *api_prefix;    /* prefix of every path, `/a`; NULL: none */
     char *static_dir;    /* router mode: served at `/`; NULL */
     enum config_ui ui;
+    struct engine_page
+        engine_page; /* with CONFIG_UI_ENGINE, in router mode: what the engine's program has */
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
     struct keys api_keys;
     bool api_key_in_arguments; /* --api-key was given, which the list of processes shows */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The page as it is served: what HTTP says of it. What it does in a browser: tests/page."""
 import gzip
+import pathlib
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -220,3 +221,102 @@ def test_a_client_that_leaves_does_not_end_the_run(hostler, models):
         gone.sendall(f"GET {DOCTOR} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         until(lambda: server.get("/health").status == 200)
     assert server.get(DOCTOR).status == 200
+
+
+# --- the engine's own page --------------------------------------------------------------------------------------------
+
+UI = {"/": ("text/html; charset=utf-8", '<!doctype html><script src="./_app/start.js"></script><link href="./_app/app.css">'
+                                        "<script>import('./bundle.js')</script>"),
+      "/_app/start.js": ("text/javascript", 'import"./chunks/a.mjs";const deps=["_app/nodes/0.js"];fetch("./v1/models.json")'),
+      "/_app/chunks/a.mjs": ("text/javascript", 'export const up = "../../favicon.svg"'),
+      "/_app/nodes/0.js": ("text/javascript", "0"), "/_app/app.css": ("text/css", "a{src:url(fonts/f.woff2)}"),
+      "/_app/fonts/f.woff2": ("font/woff2", "\0font"), "/favicon.svg": ("image/svg+xml", "<svg/>"), "/bundle.js": ("text/javascript", "1")}
+
+# What it is started as: a router, which serves a page on a unix socket as llama-server does, packed whether asked or not.
+ENGINE_WITH_UI = """#!{python}
+import gzip, http.server, os, socketserver, sys
+args = sys.argv[1:]
+if "--models-dir" not in args or "--host" not in args or not args[args.index("--host") + 1].endswith(".sock"):
+    os.execv({fake!r}, [{fake!r}, *args])
+if any(name.startswith("LLAMA_ARG_") for name in os.environ) or os.listdir(args[args.index("--models-dir") + 1]):
+    sys.exit(1)
+ui = {ui!r}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        kind, text = ui.get(self.path, ("application/json", ""))
+        body = gzip.compress(text.encode()) if kind.startswith("text/") else text.encode()
+        self.send_response(200 if self.path in ui or self.path == "/health" else 404)
+        self.send_header("Content-Type", kind)
+        if kind.startswith("text/"):
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        print("x" * 10000, flush=True)
+    def address_string(self):
+        return "unix"
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    def get_request(self):
+        return self.socket.accept()[0], ("unix", 0)
+Server(args[args.index("--host") + 1], Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def engine_with_ui(tmp_path):
+    path = tmp_path / "llama-server"
+    path.write_text(ENGINE_WITH_UI.format(python="/usr/bin/env python3", fake=str(FAKE_ENGINE), ui=UI), encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def started_for_its_page():
+    return [p for p in pathlib.Path("/proc").glob("[0-9]*") if p.name.isdigit() and b"hostler-ui-" in read(p / "cmdline")]
+
+
+def read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_the_engines_page_is_served(hostler, models, engine_with_ui, tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    server = hostler("--models-dir", models, "--ui", "engine", "--api-key", "k", "--api-prefix", "/p", engine=engine_with_ui,
+                     env={"TMPDIR": str(temporary), "LLAMA_ARG_CTX_SIZE": "256"})
+    assert f"has a web page, of {len(UI)} files" in server.log()
+    for path, (kind, text) in UI.items():
+        answer = server.get("/p" + path, headers=GZIP)
+        packed = answer.headers.get("content-encoding") == "gzip"
+        assert (answer.status, answer.headers["content-type"]) == (200, kind) and packed == kind.startswith("text/")
+        assert (gzip.decompress(answer.body) if packed else answer.body) == text.encode()
+        assert "content-security-policy" not in answer.headers
+        assert not server.request("HEAD", "/p" + path).body
+    assert b"main.js" in server.get("/p/hostler/").body
+    assert server.get("/p/v1/models").status == 401 and server.get("/p/nothing.js").status == 401
+    assert server.post("/p/bundle.js", {}).status == 401
+    assert not list(temporary.iterdir()) and not [p for p in started_for_its_page() if str(temporary).encode() in read(p / "cmdline")]
+    args = server.get("/p/models", headers={"X-Api-Key": "k"}).json["data"][0]["status"]["args"]
+    assert "engine" not in args
+
+
+def test_an_engine_without_a_page(hostler, models):
+    """Debian's build has none."""
+    server = hostler("--models-dir", models, "--ui", "engine")
+    if "has no web page" in server.log():
+        assert b"hostler/main.js" in server.get("/").body
+    else:
+        assert b"hostler/main.js" not in server.get("/").body
+    assert b"main.js" in server.get("/hostler/").body
+
+
+def test_an_engine_that_cannot_be_asked(hostler, models, tmp_path):
+    """One that ends at once, as builds without a router do."""
+    path = tmp_path / "llama-server"
+    path.write_text(f'#!/bin/sh\ncase "$*" in *hostler-ui-*) exit 1 ;; esac\nexec {FAKE_ENGINE} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    server = hostler("--models-dir", models, "--ui", "engine", engine=path)
+    assert "has no web page" in server.log() and b"hostler/main.js" in server.get("/").body
