@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The screens Activity and of one model: what runs, what waits, what happened."""
+import json
 import threading
 
 from conftest import FAKE_ENGINE, until
@@ -52,6 +53,18 @@ def test_which_request_caused_a_load(visit, hostler, models):
     dialog = v.page.get_by_role("dialog", name="POST /tokenize")
     expect(dialog).to_contain_text("Caused a load")
     expect(dialog).to_contain_text("127.0.0.1")
+
+
+def test_the_list_is_exported_as_json_lines(visit, hostler, models):
+    server = hostler("--models-dir", models)
+    server.tokenize("m1")
+    v = visit(server, "activity")
+    expect(rows(v).filter(has_text="m1")).to_be_visible()
+    with v.page.expect_download() as download:
+        v.page.get_by_role("button", name="Export").click()
+    assert download.value.suggested_filename.endswith(".jsonl")
+    lines = [json.loads(line) for line in download.value.path().read_text(encoding="utf-8").splitlines()]
+    assert [r["model"] for r in lines] == ["m1"]
 
 
 def test_a_model_with_its_requests_and_log(visit, hostler, models):

@@ -2,7 +2,7 @@
 // One request, opened: sizes, timings, header fields without secrets, and bodies where they were captured.
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { getJson, messageOf } from "../api/client";
+import { getJson, messageOf, RequestError } from "../api/client";
 import type { RequestRecord } from "../api/types";
 import { CurlButton } from "../parts/curl";
 import { closeDialog, Dialog, openDialog } from "../parts/dialog";
@@ -105,7 +105,8 @@ function RequestDialog({ id }: { id: number }): JSX.Element {
   useEffect(() => {
     const stop = new AbortController();
     getJson<Detail>(`hostler/v1/requests/${id}`, stop.signal).then(setDetail, (e: unknown) => {
-      if (!stop.signal.aborted) setProblem(messageOf(e));
+      const unknown = e instanceof RequestError && e.status === 404; /* too long ago: what the page knows is shown */
+      if (!stop.signal.aborted && !unknown) setProblem(messageOf(e));
     });
     return () => stop.abort();
   }, [id]);

@@ -7,8 +7,16 @@ import { sayError } from "../../parts/toast";
 
 const PATH = "hostler/v1/requests?format=jsonl&limit=1000";
 
+/** A server that does not know the format answers with one object. */
+function linesOf(text: string): string {
+  if (!text.startsWith('{"requests":')) return text;
+  const { requests } = JSON.parse(text) as { requests: unknown[] };
+  return requests.map((r) => `${JSON.stringify(r)}\n`).join("");
+}
+
 async function save(): Promise<void> {
-  const blob = await (await send(PATH)).blob();
+  const text = await (await send(PATH)).text();
+  const blob = new Blob([linesOf(text)], { type: "application/jsonl" });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = `requests-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.jsonl`;
