@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "api/access_recorder.h"
 #include "api/caller.h"
 #include "api/hosts.h"
 #include "http/body_budget.h"
@@ -31,6 +32,7 @@ struct api {
     struct tracing *tracing;           /* NULL: the same */
     struct otlp_metrics *otlp_metrics; /* NULL: figures are not sent */
     struct meter *meter;
+    struct access_recorder access;
     struct own_usage *own;
     struct logs *logs;
     struct live *live;
@@ -104,6 +106,8 @@ api_handler api_stream_get, api_stream_delete, api_streams_lookup;
 api_handler api_health, api_props, api_status;
 /* metrics.c: O(models that were used, with a ceiling), in slices; once O(models), some 5 ns each. With `?model=` the engine's own. */
 api_handler api_metrics, api_own_metrics;
+/* log_level.c. O(1). */
+api_handler api_log_level, api_set_log_level;
 /* What llama.cpp's web UI looks for, to learn that it is not there: tools, the CORS proxy. O(1). */
 api_handler api_disabled;
 /* presets.c. O(models), in the pool; the body, and copying the text in effect, on the loop. */

@@ -8,6 +8,7 @@
 #include "api/metrics.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "server/access_log.h"
 #include "server/own_usage.h"
 #include "server/prompt_store.h"
 
@@ -101,6 +102,7 @@ static void log_dropped(const struct figures *f, struct exposition *e, const fam
     (void)f;
     exposition_count(e, t, LABELS({"sink", "stderr"}), log_losses_of_stderr().lines);
     exposition_count(e, t, LABELS({"sink", "file"}), log_losses_of_file().lines);
+    exposition_count(e, t, LABELS({"sink", "access"}), access_log_losses().lines);
 }
 
 /* --- exchanges and connections -------------------------------------------------------------------

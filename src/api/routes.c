@@ -84,6 +84,8 @@ static const struct route own_routes[] = {
     {"DELETE", "/hostler/v1/cache", api_cache_clear, RIGHT_UNLOAD, RESERVE | LEAN, NULL},
 
     {"GET", "/metrics", api_metrics, RIGHT_STATUS, ROUTER | RESERVE | LEAN, NULL},
+    {"GET", "/hostler/v1/log-level", api_log_level, RIGHT_ADMIN, RESERVE, NULL},
+    {"POST", "/hostler/v1/log-level", api_set_log_level, RIGHT_ADMIN, RESERVE, NULL},
     {"GET", "/hostler/v1/metrics", api_own_metrics, RIGHT_STATUS, RESERVE | LEAN, NULL},
 
     {"GET", "/v1/stream", api_stream_get, RIGHT_RESUME, ROUTER, NULL},
@@ -455,8 +457,10 @@ void api_end(struct http_exchange *x, enum http_end end, void *ctx)
     (void)end;
     http_exchange_figures(x, &figures);
     meter_note_exchange(api->meter, x, figures.status);
-    if (!record)
+    if (!record) {
+        access_recorder_note(&api->access, x, api_route_path(http_exchange_tag(x)), &figures);
         return;
+    }
     record->body_in = figures.body_in;
     record->body_out = figures.body_out;
 }
@@ -546,6 +550,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->requests = request_log_create(host_loop(host));
     api->meter = meter_create(host, api->requests);
     api->own = own_usage_create(host_loop(host));
+    access_recorder_init(&api->access, host_loop(host), host_config(host), api->requests);
     api->logs = logs_create(host);
     api->doctor = doctor_create(host);
     api->live = live_create(api);
@@ -567,6 +572,7 @@ void api_destroy(struct api *api)
     downloads_destroy(api->downloads);
     events_destroy(api->events);
     sessions_destroy(api->sessions);
+    access_recorder_finish(&api->access);
     meter_destroy(api->meter);
     own_usage_destroy(api->own);
     request_log_destroy(api->requests);

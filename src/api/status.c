@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "http/target.h"
+#include "server/access_log.h"
 #include "server/otlp.h"
 
 #define RECENT_MAX 32 /* changes that the status tells */
@@ -209,8 +210,10 @@ static json_t *losses(const struct log_sink_losses *l, const char *path)
 static json_t *log_of(const struct config *c)
 {
     struct log_sink_losses to_stderr = log_losses_of_stderr(), to_file = log_losses_of_file();
-    return json_pack("{s:o, s:o}", "stderr", losses(&to_stderr, NULL), "file",
-                     c->log_file ? losses(&to_file, c->log_file) : json_null());
+    struct log_sink_losses to_access = access_log_losses();
+    return json_pack("{s:o, s:o, s:o}", "stderr", losses(&to_stderr, NULL), "file",
+                     c->log_file ? losses(&to_file, c->log_file) : json_null(), "access",
+                     c->access_log ? losses(&to_access, c->access_log) : json_null());
 }
 
 static json_t *state_of_host(const struct host *host)

@@ -32,7 +32,7 @@ struct output {
     struct log_sink *sink;
 };
 
-static enum log_level max_level = LOG_INFO;
+static atomic_int max_level = LOG_INFO; /* an enum log_level */
 static enum log_format line_format = LOG_TEXT;
 static struct output to_stderr = {.fd = STDERR_FILENO}, to_file = {.fd = -1};
 static bool started;
@@ -58,6 +58,21 @@ void log_setup(enum log_level level, enum log_format format)
     max_level = level;
     line_format = format;
     in_journal = stderr_is_journal();
+}
+
+void log_set_level(enum log_level level)
+{
+    max_level = level;
+}
+
+enum log_level log_level(void)
+{
+    return (enum log_level)max_level;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
 }
 
 /* --- where lines go -----------------------------------------------------------------------------
@@ -279,7 +294,7 @@ void log_plain(enum log_level level, const char *fmt, ...)
 
 void log_write(enum log_level level, const char *fmt, ...)
 {
-    if (level > max_level)
+    if ((int)level > atomic_load_explicit(&max_level, memory_order_relaxed))
         return;
     va_list ap;
     va_start(ap, fmt);

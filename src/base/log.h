@@ -19,6 +19,10 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_format format);
+/* What is told from now on; any thread. */
+void log_set_level(enum log_level level);
+enum log_level log_level(void);
+const char *log_level_name(enum log_level level);
 /* From here to log_stop() lines are queued. For the main thread, while no other thread logs. */
 void log_start(void);
 /* Writes what is queued, for 2 s at most for each place, and goes back to writing at once. */

@@ -80,6 +80,7 @@ int cli_run(struct cli *cli, int argc, char **argv);
 int cli_show(struct cli *cli, int argc, char **argv);
 int cli_estimate(struct cli *cli, int argc, char **argv);
 int cli_requests(struct cli *cli, int argc, char **argv);
+int cli_log_level(struct cli *cli, int argc, char **argv);
 int cli_events(struct cli *cli, int argc, char **argv);
 int cli_logs(struct cli *cli, int argc, char **argv);
 int cli_cache(struct cli *cli, int argc, char **argv);

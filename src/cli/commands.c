@@ -179,6 +179,10 @@ const struct cli_command cli_commands[] = {
      "With MODEL its engine's output and the server's lines about it. The time is\n"
      "local, and with --json as the server writes it, in UTC.",
      logs_options, 0, 1, NULL, false},
+    {"log-level", cli_log_level, "[error|warn|info|debug]",
+     "Prints what the server's log tells, or changes it while the server runs",
+     "It stays so until the server ends: --log-level says what it begins with.", json_options, 0, 1,
+     NULL, false},
     {"cache", cli_cache, "[list|clear] [MODEL...]",
      "Lists or removes saved prompts, which models need not compute again",
      "The prompts of conversations are saved when their engine stops, and restored\n"

@@ -19,7 +19,9 @@ static bool takes_models(const struct cli_command *c)
 /* What its first operand may be besides; NULL. */
 static const char *actions_of(const struct cli_command *c)
 {
-    return strcmp(c->name, "cache") == 0 ? "list clear" : NULL;
+    return strcmp(c->name, "cache") == 0       ? "list clear"
+           : strcmp(c->name, "log-level") == 0 ? "error warn info debug"
+                                               : NULL;
 }
 
 static bool takes_value(const struct cli_option *o)
@@ -67,7 +69,7 @@ static void bash_options(const struct cli_command *c)
     printf("    %s) words='", c->name);
     for_options(c, bash_option);
     printf("%s'; ", actions ? actions : "");
-    if (actions)
+    if (actions && takes_models(c))
         printf("[[ $action ]] && models=1 ;;\n");
     else
         printf("models=%d ;;\n", takes_models(c));

@@ -441,6 +441,7 @@ int config_parse(struct config *c, int argc, char **argv, char **env, struct err
             c->prompt_cache_dir = mem_printf("%s/prompt-cache", c->state_dir);
         make_absolute(&c->prompt_cache_dir);
         make_absolute(&c->log_file);
+        make_absolute(&c->access_log);
         if (!c->cors_origins.n)
             strv_add(&c->cors_origins, default_origins(c));
     }
@@ -479,6 +480,7 @@ void config_finish(struct config *c)
     free(c->ssl_key_file);
     free(c->ssl_cert_file);
     free(c->log_file);
+    free(c->access_log);
     strv_finish(&c->aliases);
     keys_finish(&c->api_keys);
     strv_finish(&c->hub_env);

@@ -21,6 +21,8 @@
 /* The page at `/`. hostler's own is at /hostler/, too, unless there is none. */
 enum config_ui { CONFIG_UI_OWN, CONFIG_UI_ENGINE, CONFIG_UI_OFF };
 
+enum access_log_format { ACCESS_LOG_JSON, ACCESS_LOG_COMBINED };
+
 struct config {
     struct engine_program engine; /* of models that name no other */
     /* Of the other kinds, as far as they are installed; fixed once the configuration is read. */
@@ -68,8 +70,10 @@ struct config {
     bool prompt_cache_given;    /* the user gave it, or off */
     uint64_t prompt_cache_size; /* bytes; 0: what the disk has room for */
     char *log_file;             /* NULL: only stderr */
-    bool metrics_engines;       /* engines serve their own figures, and GET /metrics has them too */
-    struct engine_args args;    /* of the command line, for every model of `engine` */
+    char *access_log;           /* a file; NULL: none */
+    enum access_log_format access_log_format;
+    bool metrics_engines;    /* engines serve their own figures, and GET /metrics has them too */
+    struct engine_args args; /* of the command line, for every model of `engine` */
     struct engine_args env_args; /* the same of the environment; every other layer has precedence */
     const struct engine_option
         *ends;           /* the command line asks the engine's program to print something and

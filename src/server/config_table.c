@@ -268,6 +268,14 @@ static int set_log_format(struct config *c, const char *value, struct error *err
     return 0;
 }
 
+static int set_access_log_format(struct config *c, const char *value, struct error *err)
+{
+    if (strcmp(value, "json") != 0 && strcmp(value, "combined") != 0)
+        return error_set(err, -EINVAL, "'%s' is neither json nor combined", value);
+    c->access_log_format = *value == 'j' ? ACCESS_LOG_JSON : ACCESS_LOG_COMBINED;
+    return 0;
+}
+
 static int set_metrics_engines(struct config *c, const char *value, struct error *err)
 {
     return set_switch(&c->metrics_engines, value, err);
@@ -536,6 +544,14 @@ static const struct config_entry options[] = {
       NULL,
       "append the log, with the engines' lines, to it, too; SIGHUP opens it again"},
      FIELD(KIND_TEXT, log_file)},
+    {{{"--access-log"},
+      "FILE",
+      "HOSTLER_ACCESS_LOG",
+      NULL,
+      "append a line to it for each request that is over; SIGHUP opens it again"},
+     FIELD(KIND_TEXT, access_log)},
+    {{{"--access-log-format"}, "FORMAT", "HOSTLER_ACCESS_LOG_FORMAT", "json", "json or combined"},
+     OTHER(set_access_log_format)},
     {{{"--metrics-engines"},
       NULL,
       "HOSTLER_METRICS_ENGINES",

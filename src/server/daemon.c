@@ -14,6 +14,7 @@
 #include "base/memory_reserve.h"
 #include "base/strv.h"
 #include "engine/children.h"
+#include "server/access_log.h"
 #include "server/descriptors.h"
 #include "server/reload.h"
 
@@ -279,6 +280,11 @@ static void use_reloaded(struct daemon *d, struct reload *r)
         log_to_fd(r->log_fd);
     else if (d->config->log_file)
         note_reload_error(d, &r->log_problem, "the log continues in the file that was open before");
+    if (r->access_fd >= 0)
+        access_log_to_fd(r->access_fd);
+    else if (d->config->access_log)
+        note_reload_error(d, &r->access_problem,
+                          "the access log continues in the file that was open before");
     if (r->identity) {
         use_identity(d, r->identity);
         log_info("the certificate was read again");
@@ -296,6 +302,8 @@ static void on_reload_done(struct reload *r)
     if (d->closing) { /* the server may be gone */
         if (r->log_fd >= 0)
             log_to_fd(r->log_fd);
+        if (r->access_fd >= 0)
+            access_log_to_fd(r->access_fd);
         tls_identity_destroy(r->identity);
         return;
     }
@@ -447,7 +455,12 @@ static int open_log(const struct config *config, struct error *err)
     int fd = config->log_file ? log_open(config->log_file, err) : -1;
     if (fd >= 0)
         log_to_fd(fd);
-    return config->log_file && fd < 0 ? fd : 0;
+    if (config->log_file && fd < 0)
+        return fd;
+    fd = config->access_log ? log_open(config->access_log, err) : -1;
+    if (fd >= 0)
+        access_log_to_fd(fd);
+    return config->access_log && fd < 0 ? fd : 0;
 }
 
 /* libuv aborts when it cannot grow its table of descriptors. */
@@ -518,6 +531,7 @@ int daemon_run(const struct config *config, struct supervisor *supervisor,
     uv_loop_close(&d->loop);
     int status = rc ? 1 : d->status;
     free(d);
+    access_log_stop();
     log_stop();
     memory_reserve_finish();
     return status;
