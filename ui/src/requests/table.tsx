@@ -83,7 +83,7 @@ export function RequestTable({ wanted, withModel = true, label }: TableProps): J
   const shape = useComputed(() => requestsShape.value).value;
   void shape;
   const all = listOf(requests.values(), wanted);
-  if (!all.length) return <p class="empty">No requests.</p>;
+  if (!all.length) return <p class="empty">No requests. They appear here as they come.</p>;
   return (
     <div class="table-scroll requests-scroll" tabIndex={0} role="group" aria-label={label}>
       <table class="table requests">
