@@ -2,9 +2,11 @@
 """The screen Playground: real engines answer, but for what no model says on demand."""
 import json
 import os
+import re
 import signal
 import subprocess
 
+import tiny_model
 from conftest import FAKE_ENGINE, until
 from wire import fake_models
 from page.expecting import expect
@@ -12,7 +14,7 @@ from page.expecting import expect
 
 def choose(v, model, label="Model"):
     v.page.get_by_role("combobox", name=label, exact=True).click()
-    v.page.get_by_role("option", name=model).click()
+    v.page.get_by_role("option", name=re.compile(f"^{model} ")).click()
 
 
 def send(v, text):
@@ -145,6 +147,86 @@ def test_an_answer_that_waits_says_for_what(visit, hostler, tmp_path):
     expect(answer(v).get_by_role("progressbar")).to_be_visible()
     go_on.touch()
     expect(ended(v).locator(".answer-figures")).to_contain_text("token")
+
+
+def test_an_answer_that_waits_for_others(visit, hostler, tmp_path):
+    """One place, and whoever has it does not end: how many are ahead is told, and what waits can be stopped."""
+    server = hostler("--models-dir", fake_models(tmp_path / "models", a=ENDLESS, b={}), "--models-max", "1", engine=FAKE_ENGINE)
+    v = visit(server, "playground")
+    choose(v, "a")
+    v.page.get_by_role("button", name="Compare with another").click()
+    choose(v, "b", "Second model")
+    send(v, "hello")
+    expect(answer(v, 0).locator(".answer-figures")).to_contain_text("tokens")
+    expect(answer(v, 1).locator(".waiting")).to_contain_text("next in the queue, when a has answered")
+    v.page.get_by_role("button", name="Stop").click()
+    expect(answer(v, 1).locator(".answer-figures")).to_contain_text("stopped")
+    until(lambda: server.queue() == {})
+
+
+def test_a_picture(visit, hostler, tmp_path):
+    """It can be attached where the model takes pictures, and the engine gets it."""
+    folder = tmp_path / "models" / "sees"
+    folder.mkdir(parents=True)
+    tiny_model.make(str(folder / "sees.gguf"))
+    tiny_model.make_mmproj(str(folder / "mmproj-sees.gguf"))
+    tiny_model.make(str(tmp_path / "models" / "blind.gguf"))
+    server = hostler("--models-dir", tmp_path / "models")
+    v = visit(server, "playground")
+    choose(v, "blind")
+    tokens_at_most(v, 3)
+    send(v, "without")
+    ended(v)
+    expect(v.page.get_by_role("button", name="Attach")).to_have_count(0)
+    choose(v, "sees")
+    with v.page.expect_file_chooser() as chooser:
+        v.page.get_by_role("button", name="Attach a picture").click()
+    chooser.value.set_files({"name": "dot.png", "mimeType": "image/png", "buffer": v.page.screenshot()})
+    expect(v.page.get_by_role("img", name="dot.png")).to_be_visible()
+    send(v, "what is it?")
+    expect(ended(v, 1).locator(".answer-figures")).to_contain_text("3 tokens")
+    expect(v.page.locator(".message").get_by_role("img", name="dot.png")).to_be_visible()
+
+
+def test_by_keyboard_alone(visit, hostler, models):
+    server = hostler("--models-dir", models)
+    v = visit(server, "playground")
+    press = v.page.keyboard.press
+    picker = v.page.get_by_role("combobox", name="Model", exact=True)
+    picker.focus()
+    press("ArrowDown")
+    expect(v.page.get_by_role("option")).to_have_count(4)
+    press("ArrowDown")
+    press("ArrowDown")
+    expect(v.page.get_by_role("option", selected=True)).to_contain_text("m3")
+    press("Escape")
+    expect(v.page.get_by_role("listbox")).to_be_hidden()
+    v.page.keyboard.type("m2")
+    press("Enter")
+    expect(picker).to_have_value("m2")
+    message = v.page.get_by_label("Message", exact=True)
+    for _ in range(20):
+        press("Tab")
+        if message.evaluate("(e) => e === document.activeElement"):
+            break
+    v.page.keyboard.type("one")
+    press("Shift+Enter")
+    v.page.keyboard.type("two")
+    press("Enter")
+    expect(v.page.locator(".message-text")).to_have_text("one\ntwo")
+    press("Escape")  # stops it, if it has not ended yet
+    ended(v)
+
+
+def test_in_classic_mode(visit, hostler, models):
+    """The page is at /hostler/ there, with the one model."""
+    server = hostler("--model", models / "m1.gguf")
+    v = visit(server, "playground")
+    v.page.get_by_role("combobox", name="Model", exact=True).click()
+    v.page.get_by_role("option").first.click()
+    tokens_at_most(v, 4)
+    send(v, "hello")
+    expect(ended(v).locator(".answer-figures")).to_contain_text("4 tokens")
 
 
 def test_an_engine_that_is_killed_under_an_answer(visit, hostler, tmp_path):

@@ -12,3 +12,10 @@ test("the key is a variable, other methods are named, streams are not buffered",
   const text = curlOf({ method: "DELETE", path: "models", stream: true }, true, "http://h/models");
   assert.equal(text, `curl -N \\\n  -X DELETE \\\n  'http://h/models' \\\n  -H "Authorization: Bearer $HOSTLER_API_KEY"`);
 });
+
+test("a body that is too long for a word is the command's input", () => {
+  const body = { url: "x".repeat(200_000), text: "it's" };
+  const [command = "", rest = ""] = curlOf({ method: "POST", path: "v1/x", body }, false, "http://h/v1/x").split(" <<'END_OF_BODY'\n");
+  assert.ok(command.endsWith("--data-binary @-"));
+  assert.equal(rest, `${JSON.stringify(body)}\nEND_OF_BODY`);
+});

@@ -5,6 +5,7 @@ import { useRef, useState } from "preact/hooks";
 import { bytes } from "../../parts/format";
 import { CurlButton } from "../../parts/curl";
 import { sayError } from "../../parts/toast";
+import { may, server } from "../../state/store";
 import { newTurn, requestOf, type Attachment } from "./conversation";
 import { modalitiesOf } from "./modalities";
 import { conversation, running, sendTurn, stop } from "./session";
@@ -51,7 +52,8 @@ export function Composer(): JSX.Element {
   const { models } = conversation.value;
   const accept = acceptOf(models);
   const busy = running.value > 0;
-  const ready = models.every((m) => m !== "") && (text.trim() !== "" || attachments.length > 0);
+  const allowed = server.value === null || may("infer");
+  const ready = allowed && models.every((m) => m !== "") && (text.trim() !== "" || attachments.length > 0);
 
   function send(): void {
     if (!ready || busy) return;
@@ -124,6 +126,7 @@ export function Composer(): JSX.Element {
           }}
         />
         <span class="spring" />
+        {!allowed && <span class="warn">This key may not use models.</span>}
         {busy ? (
           <button type="button" class="button button-danger" onClick={stop}>Stop</button>
         ) : (

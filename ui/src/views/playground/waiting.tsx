@@ -19,6 +19,14 @@ function requestOf(a: Answer): LiveRequest | null {
   return newest ? (requests.get(newest.id)?.value ?? null) : null;
 }
 
+/** The models that make room once they have answered what they have. */
+function whoGoes(): string {
+  const going = [...models.values()].map((m) => m.peek()).filter((m) => m.draining && (m.requests ?? 0) > 0);
+  if (going.length === 0) return "";
+  const names = going.slice(0, 3).map((m) => m.id).join(", ");
+  return `, when ${names}${going.length > 3 ? " and others have" : going.length > 1 ? " have" : " has"} answered`;
+}
+
 /** What it waits for in words, and how far that is, 0..1; null where that is unknown. */
 export function describeWait(a: Answer): { text: string; progress: number | null } {
   const model = models.get(a.model)?.value;
@@ -33,8 +41,7 @@ export function describeWait(a: Answer): { text: string; progress: number | null
     return { text: `${model.stage ? `loading ${model.stage.replaceAll("_", " ")}` : "loading"}${progress === null ? "" : `: ${percent(progress)}`}${eta}`, progress };
   }
   if (request?.state === "waiting") {
-    const before = request.position ? `, ${request.position} before it` : "";
-    return { text: `waits for its turn${before}${eta}`, progress: null };
+    return { text: `${request.position ? `waits, ${request.position} ahead` : `next in the queue${whoGoes()}`}${eta}`, progress: null };
   }
   if (model && model.state === "unloaded") return { text: `waits to be loaded${eta}`, progress: null };
   return { text: "waits for the first token", progress: null };
