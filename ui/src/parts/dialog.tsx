@@ -7,7 +7,11 @@ import { useEffect, useRef } from "preact/hooks";
 
 const shown = signal<(() => JSX.Element) | null>(null);
 
+/** What had the focus before the first of dialogs that replaced one another. */
+let opener: HTMLElement | null = null;
+
 export function openDialog(content: () => JSX.Element): void {
+  if (shown.peek() === null) opener = document.activeElement as HTMLElement | null;
   shown.value = content;
 }
 
@@ -45,13 +49,20 @@ export function Dialog({ title, children, wide, onSubmit }: DialogProps): JSX.El
     if (!dialog) return;
     dialog.showModal();
     dialog.querySelector<HTMLElement>("[data-first]")?.focus();
-    return () => dialog.close();
+    return () => {
+      dialog.close();
+      if (shown.peek() === null) opener?.focus(); /* the browser does not give it back to who is gone from the page by now */
+    };
   }, []);
   return (
     <dialog
       ref={element}
       class={wide ? "dialog dialog-wide" : "dialog"}
       aria-labelledby="dialog-title"
+      onCancel={(e) => {
+        e.preventDefault(); /* Escape: it is over now, not when the event of its end comes; a key may come between */
+        close();
+      }}
       onClose={close}
       onClick={(e) => e.target === element.current && closeDialog()}
     >
