@@ -9,6 +9,7 @@
 #include "api/live_rows.h"
 #include "api/model_json.h"
 #include "api/reply.h"
+#include "api/request_log.h"
 #include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
@@ -41,10 +42,11 @@ struct subscriber {
 struct live {
     struct api *api;
     struct host_listener listener;
-    uv_timer_t tick;  /* the next update */
-    uv_timer_t ping;  /* while there are subscribers */
-    uv_idle_t turn;   /* while there is something to do in the loop's next turn */
-    unsigned handles; /* of these, that are not closed */
+    struct request_observer observer; /* of the requests, while there are subscribers */
+    uv_timer_t tick;                  /* the next update */
+    uv_timer_t ping;                  /* while there are subscribers */
+    uv_idle_t turn;                   /* while there is something to do in the loop's next turn */
+    unsigned handles;                 /* of these, that are not closed */
     TAILQ_HEAD(, subscriber) subscribers;
     unsigned n, n_behind;
     struct live_picture *picture; /* NULL without subscribers */
@@ -125,6 +127,7 @@ static void set_behind(struct subscriber *s, bool behind)
 /* The last one has left: nothing is kept. */
 static void rest(struct live *l)
 {
+    request_log_unobserve(l->api->requests, &l->observer);
     uv_timer_stop(&l->tick);
     uv_timer_stop(&l->ping);
     uv_idle_stop(&l->turn);
@@ -317,7 +320,7 @@ static bool update_slice(struct live *l, uint64_t deadline)
     buf_clear(&l->out);
     if (!more && l->updating) {
         l->updating = false;
-        if (picture_is_busy(l->picture) || host_sched(l->api->host)->running)
+        if (picture_is_busy(l->picture))
             arm(l, UPDATE_MS);
     }
     return more;
@@ -366,6 +369,19 @@ static void wake(struct live *l)
 {
     const uint64_t passed = now_ms(l) - l->updated_at;
     arm(l, passed + GATHER_MS < UPDATE_MS ? UPDATE_MS - passed : GATHER_MS);
+}
+
+static void on_request(struct request_observer *o, struct request_record *e,
+                       const struct http_exchange *x)
+{
+    (void)e, (void)x;
+    wake(container_of(o, struct live, observer));
+}
+
+static void on_request_over(struct request_observer *o, const struct request_record *e)
+{
+    (void)e;
+    wake(container_of(o, struct live, observer));
 }
 
 void live_note_download(struct live *l, const char *name)
@@ -423,6 +439,7 @@ static void begin(struct live *l)
     l->updated_at = now_ms(l);
     l->changes = host_history(l->api->host)->count;
     picture_rescan(l->picture);
+    request_log_observe(l->api->requests, &l->observer);
     uv_timer_start(&l->ping, on_ping, PING_MS, PING_MS);
     if (!sampler_is_current(host_sampler(l->api->host)))
         sampler_refresh(host_sampler(l->api->host));
@@ -482,6 +499,7 @@ struct live *live_create(struct api *api)
     l->api = api;
     l->started = clock_unix();
     l->listener = (struct host_listener){.on_event = on_host_event};
+    l->observer = (struct request_observer){.begun = on_request, .ended = on_request_over};
     TAILQ_INIT(&l->subscribers);
     uv_timer_init(loop, &l->tick);
     uv_timer_init(loop, &l->ping);
