@@ -26,6 +26,7 @@
  *     engine_end.h how an engine ended that broke off an answer
  *     events.h    /models/sse; streams.h which model has a conversation; body.h reply.h names.h
  *     live.h      /hostler/v1/live: live_picture.h what was sent, live_rows.h live_requests.h live_frame.h as JSON
+ *     timeline.h  /hostler/v1/timeline
  *     page.h      hostler's page, whose files scripts/ui makes from ui/: page_assets.h; paced.h an answer as fast as its client
  *                 reads; presets.c doctor.h    what the page's editor and its view of the doctor ask for
  *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
@@ -43,7 +44,7 @@
  *     shortage.h  idle engines go when the host runs short; pressure.h when the kernel tells of it
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for
  *     fitter.h learned.h      precise estimates by kinds' programs, and what loads before took
- *     state.h history.h       what outlasts the daemon; what happened, and why
+ *     state.h history.h       what outlasts the daemon; what happened, and why; timeline.h figures of an hour and a day
  *     prompt_store.h          prompt caches on disk: prompt_index.h finds one, prompt_file.h prompt_folder.h the disk;
  *                             pool_lane.h jobs in the pool, one at a time
  *     prompts.h   saves what engines hold of conversations, and restores it; prompt_work.h one engine's part, step by step;

@@ -36,6 +36,7 @@ struct api {
     struct own_usage *own;
     struct logs *logs;
     struct live *live;
+    struct timelines *timelines;
     struct files *files; /* NULL: no --path */
     struct doctor *doctor;
     struct hosts hosts;        /* by which requests may name the server */
@@ -80,6 +81,8 @@ bool api_download_cancel(struct api *api, struct http_exchange *x, const char *n
 api_handler api_events;
 /* live.c. What changed of models is told in slices; it is found out once for all subscribers. */
 api_handler api_live;
+/* timeline.c. O(devices): 720 steps, some 0.1 ms a device. */
+api_handler api_timeline;
 /* unload.c. O(models named), for unload-all O(models): some 0.1 µs each; the report in slices. */
 api_handler api_models_unload, api_models_unload_all;
 /* holds.c. O(models named), or O(models), in slices; of a hold 0.5 µs each in one turn. */

@@ -24,6 +24,7 @@
 #include "api/reply.h"
 #include "api/request_log.h"
 #include "api/sessions.h"
+#include "api/timeline.h"
 #include "api/tracing.h"
 #include "base/log.h"
 #include "base/json_text.h"
@@ -72,6 +73,7 @@ static const struct route own_routes[] = {
     {"POST", "/models/unpin", api_models_unpin, RIGHT_HOLD, RESERVE, NULL},
     {"GET", "/hostler/v1/status", api_status, RIGHT_STATUS, RESERVE | LEAN, NULL},
     {"GET", "/hostler/v1/live", api_live, RIGHT_STATUS, 0, NULL},
+    {"GET", "/hostler/v1/timeline", api_timeline, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
@@ -554,6 +556,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->logs = logs_create(host);
     api->doctor = doctor_create(host);
     api->live = live_create(api);
+    api->timelines = timelines_create(host, api->requests);
     api->downloads = downloads_create(host, refresh, api_downloads_on_event, api);
     api->bodies = (struct body_budget){.max = host_config(host)->max_body_memory,
                                        .folder = spool_choose_folder(host_private_folder(host)),
@@ -575,8 +578,9 @@ void api_destroy(struct api *api)
     access_recorder_finish(&api->access);
     meter_destroy(api->meter);
     own_usage_destroy(api->own);
-    request_log_destroy(api->requests);
     live_destroy(api->live);
+    timelines_destroy(api->timelines);
+    request_log_destroy(api->requests);
     logs_destroy(api->logs);
     files_destroy(api->files);
     doctor_destroy(api->doctor);

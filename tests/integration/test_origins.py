@@ -22,7 +22,7 @@ JSON = "application/json"
 GUARDED_POSTS = ["/models", "/models/load", "/models/unload", "/models/unload-all", "/models/hold", "/models/release",
                  "/models/pin", "/models/unpin", "/props", "/slots/0", "/lora-adapters", "/v1/streams/lookup"]
 GUARDED_READS = ["/models/sse", "/models?reload=1", "/v1/models?reload=yes", "/hostler/v1/status", "/hostler/v1/requests",
-                 "/hostler/v1/live", "/hostler/v1/logs", "/hostler/v1/logs?follow=1", "/hostler/v1/show?model=b", "/hostler/v1/estimate?model=b",
+                 "/hostler/v1/live", "/hostler/v1/timeline", "/hostler/v1/logs", "/hostler/v1/logs?follow=1", "/hostler/v1/show?model=b", "/hostler/v1/estimate?model=b",
                  "/slots?model=b", "/metrics?model=b", "/v1/stream?conv_id=x"]
 GUARDED = [*(("POST", path) for path in GUARDED_POSTS), *(("GET", path) for path in GUARDED_READS),
            ("HEAD", "/hostler/v1/status"), ("DELETE", "/models?model=b"), ("DELETE", "/v1/stream?conv_id=x")]
