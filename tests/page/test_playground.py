@@ -218,6 +218,25 @@ def test_by_keyboard_alone(visit, hostler, models):
     ended(v)
 
 
+def test_from_the_list_of_models(visit, hostler, models):
+    """A model's menu leads here; without that, a model that is in memory is chosen."""
+    server = hostler("--models-dir", models)
+    server.tokenize("m2")
+    v = visit(server, "playground")
+    picker = v.page.get_by_role("combobox", name="Model", exact=True)
+    expect(picker).to_have_value("m2")
+    v.show("models")
+    v.page.get_by_role("button", name="More for m3").click()
+    v.page.get_by_role("dialog").get_by_role("button", name="Chat with it").click()
+    expect(picker).to_have_value("m3")
+    choose(v, "m1")
+    server.tokenize("m4")  # the list changes, the choice stays
+    picker.click()
+    expect(v.page.get_by_role("option", name="m4 loaded")).to_be_visible()
+    v.page.keyboard.press("Escape")
+    expect(picker).to_have_value("m1")
+
+
 def test_in_classic_mode(visit, hostler, models):
     """The page is at /hostler/ there, with the one model."""
     server = hostler("--model", models / "m1.gguf")

@@ -89,6 +89,7 @@ function Menu({ id }: { id: string }): JSX.Element | null {
       <Outlook id={id} />
       <ul class="menu">
         <Item label="Open" hint="Enter" first act={() => go("models", id)} />
+        {may("infer") && <Item label="Chat with it" act={() => go("playground", id)} />}
         {names.map((name) => (
           <Item
             key={name}

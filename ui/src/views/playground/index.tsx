@@ -2,7 +2,11 @@
 // The view Playground: models tried. Conversations stay in the browser.
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { route } from "../../state/route";
+import { complete, models, shape } from "../../state/store";
 import { Chat } from "./chat";
+import { conversation, setModels } from "./session";
 import { EmbeddingsTrial, RerankTrial } from "./trials";
 
 const KINDS = [
@@ -12,7 +16,22 @@ const KINDS = [
 ] as const;
 const kind = signal<(typeof KINDS)[number]>(KINDS[0]);
 
+/** The model that the address names; else, where none is chosen yet, one that is in memory. */
+function useFirstModel(): void {
+  const { rest } = route.value;
+  const known = complete.value ? shape.value : -1;
+  const set = (first: string): void => setModels([first, ...conversation.peek().models.slice(1)]);
+  useEffect(() => {
+    if (rest) set(rest);
+  }, [rest]);
+  useEffect(() => {
+    const loaded = [...models.values()].find((m) => m.peek().state === "loaded");
+    if (loaded && !rest && conversation.peek().models[0] === "") set(loaded.peek().id);
+  }, [known]);
+}
+
 export function View(): JSX.Element {
+  useFirstModel();
   const { Content } = kind.value;
   return (
     <section class="view playground" aria-labelledby="view-title">
