@@ -503,15 +503,16 @@ static bool autoload(struct api *api, struct http_exchange *x)
     return may;
 }
 
-/* A complete one of that size can be sent again, and so may go over a kept connection, too. A larger one is awaited where
- * something may be restored for it: the engine, too, begins when it has all of it. */
+/* A complete one of that size can be sent again, and so may go over a kept connection, too. A larger one, or one whose length is
+ * not announced, is awaited where something may be restored for it: the engine, too, begins when it has all of it. */
 static bool is_awaited(const struct inference *i, const struct model *m)
 {
     int64_t length = http_exchange_body_length(i->x);
-    if (i->relay.body_complete || length < 0)
+    if (i->relay.body_complete)
         return false;
-    return length <= (int64_t)RELAY_REPLAY_MAX ||
-           inference_prompt_awaits_body(&i->prompt, m->entry->id, length);
+    return (length >= 0 && length <= (int64_t)RELAY_REPLAY_MAX) ||
+           inference_prompt_awaits_body(&i->prompt, m->entry->id,
+                                        length < 0 ? (int64_t)i->relay.body.len : length);
 }
 
 static void inference_submit(struct inference *i, const char *name)
@@ -582,13 +583,16 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
 {
     struct inference *i = ctx;
     int rc;
-    (void)x;
     switch (i->phase) {
     case NAMING:
         if (!collect(i, data, len))
             inference_named(i, peek_feed(i->peek, data, len));
         return;
     case COLLECTING:
+        if (!collect(i, data, len) && http_exchange_body_length(x) < 0 &&
+            i->relay.body.len > INFERENCE_PROMPT_BODY_MAX)
+            submit_collected(i);
+        return;
     case WAITING:
     case RESTORING:
         (void)collect(i, data, len);

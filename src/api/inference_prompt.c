@@ -6,9 +6,7 @@
 #include "http/relay.h"
 #include "server/prompt_costs.h"
 
-/* Bytes of a body whose prompt may be worth saving, and of one that is collected to be compared with what is saved. */
-#define BODY_MIN 1024
-#define BODY_MAX (16 << 20)
+#define BODY_MIN 1024 /* bytes of a body whose prompt may be worth saving */
 /* Time to generate a token, in tokens of a prompt that are computed in it: more than most models need. */
 #define ANSWER_COST 20
 
@@ -69,7 +67,7 @@ void inference_prompt_body_end(struct inference_prompt *p)
 bool inference_prompt_awaits_body(const struct inference_prompt *p, const char *model,
                                   int64_t length)
 {
-    return p->scan && length <= BODY_MAX && prompts_has(p->prompts, model);
+    return p->scan && length <= INFERENCE_PROMPT_BODY_MAX && prompts_has(p->prompts, model);
 }
 
 /* --- restoring, and what the answer tells -------------------------------------------------------

@@ -20,6 +20,9 @@
 #include "server/instance.h"
 #include "server/prompts.h"
 
+/* Bytes of a body that is collected to be compared with what is saved. */
+#define INFERENCE_PROMPT_BODY_MAX (16 << 20)
+
 struct inference_prompt {
     struct prompts *prompts;
     const struct engine_route *route; /* by which the request came; NULL: by none that is known */
@@ -38,7 +41,7 @@ void inference_prompt_finish(struct inference_prompt *p);
 /* A piece of the body. inference_prompt_body_end(): that was all of it. */
 void inference_prompt_feed(struct inference_prompt *p, const char *data, size_t len);
 void inference_prompt_body_end(struct inference_prompt *p);
-/* Whether a body of that announced length is to be collected before the model is asked for, because something may be restored. O(files). */
+/* Whether a body of that length, or of which that has come so far, is to be collected before the model is asked for, because something may be restored. */
 bool inference_prompt_awaits_body(const struct inference_prompt *p, const char *model,
                                   int64_t length);
 

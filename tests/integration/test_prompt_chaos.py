@@ -338,7 +338,7 @@ def test_bodies_of_any_shape(place, n, pieces, length):
     for turn in range(2):
         response, value = send(p.server, json.dumps(request).encode(), pieces, length)
         assert response.status == 200 and value["choices"][0]["message"]["content"] == expected(request)
-        if turn and length:
+        if turn:
             assert int(response.headers.get(RESTORED, 0))
         p.swap_out()
     p.end()
@@ -498,6 +498,29 @@ def test_the_users_own_folder_is_left_clean_by_a_save_that_hangs(place, tmp_path
     assert not list(own.iterdir())
 
 
+def test_what_a_daemon_that_was_killed_left_in_the_users_folder(place, tmp_path):
+    """Nobody else's file is touched, also not one with such a name of a daemon with another cache."""
+    own = tmp_path / "own"
+    own.mkdir()
+    others = {"mine", "hostler-12345678-12345678-0123456789abcdef"}
+    for name in others:
+        (own / name).write_text("x", encoding="ascii")
+    p = place("--slot-save-path", own, a={"slot_save": "hang"})
+    p.ask(opening())
+    until(lambda: len(list(own.iterdir())) > len(others), what="a file that is being written")
+    engine = p.server.engines()["a"]["pid"]
+    p.server.process.kill()
+    p.server.process.wait()
+    until(lambda: not os.path.exists(f"/proc/{engine}"), what="the engine's end")
+    assert {f.name for f in own.iterdir()} > others
+    p.set(slot_save=None)
+    p.start("--slot-save-path", own)
+    p.ask(opening())
+    p.until_saved()
+    until(lambda: {f.name for f in own.iterdir()} == others, what="the removal of what was left")
+    p.end()
+
+
 def test_a_disk_that_is_full(place, tmp_path):
     disk = tmp_path / "prompts"
     disk.mkdir()
@@ -531,7 +554,7 @@ def test_other_ways_to_run_a_model(hostler, tmp_path, how):
         assert p.server.post("/slots/0?action=save", {"filename": "x"}).status == 501
     if how == "sleeping":
         until(lambda: p.server.state("a") == "sleeping", what="its sleep")
-        p.ask(next_turn(opening(), first))
+        assert restored(p.ask(next_turn(opening(), first))), "what its slots held is lost by sleeping"
         p.swap_out()
     else:
         assert p.server.stop() == 0
