@@ -306,6 +306,8 @@ class Engine:
             time.sleep(0.02)
             if not self.asleep and time.monotonic() - self.last > seconds:
                 self.asleep = True
+                if self.slots:
+                    self.slots.forget()
                 self.report("sleeping", None)
 
     def wake(self):

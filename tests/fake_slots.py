@@ -89,6 +89,12 @@ class Slots:
             pass
         return self.fake.get(name)
 
+    def forget(self):
+        """It sleeps: what the slots held is freed."""
+        for slot in self.slots:
+            slot.clear()
+            slot.task = None
+
     def note(self, what):
         """In the file `slot_log`, for tests that count across engines."""
         path = self.fake.get("slot_log")

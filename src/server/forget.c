@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "server/host_core.h"
 #include "server/prompt_store.h"
+#include "server/prompt_trust.h"
 #include "server/prompts.h"
 
 struct forget {
@@ -64,6 +65,7 @@ void forget_model(struct forget *f, const char *model)
         return;
     f->pending++;
     prompt_store_clear(store, model, on_cleared, f);
+    prompt_trust_reset(f->host->state, model);
     tell_engines(f->host, model);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Removes saved prompts on an operator's word: the files of the store, and what running engines know of them, so that they save again what
- * their slots still hold. Several models make one operation, whose end tells what was removed.
+ * their slots still hold. Models that were left alone, because saving or restoring failed, are tried again (prompt_trust.h). Several models make one operation, whose end tells what was removed.
  */
 #ifndef HOSTLER_SERVER_FORGET_H
 #define HOSTLER_SERVER_FORGET_H

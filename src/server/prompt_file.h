@@ -23,6 +23,9 @@ struct prompt_stamp {
     struct timespec modified, changed;
 };
 
+#define PROMPT_ENGINE_FILE                                                                         \
+    43 /* bytes of the name of a file that an engine writes, with the final zero */
+
 struct prompt_file {
     uint64_t number;
     char *

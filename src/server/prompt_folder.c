@@ -455,6 +455,51 @@ int prompt_folder_load(const struct prompt_folder *f, struct prompt_index *x,
     return rc;
 }
 
+/* --- files of engines in folders of users -------------------------------------------------------- */
+
+#define STORE_PREFIX_LEN 17 /* of `hostler-STORE-` */
+#define LIFE_PREFIX_LEN 26  /* of `hostler-STORE-LIFE-` */
+
+static void print_engine_file(char *name, const struct prompt_folder *f, uint64_t random)
+{
+    uint32_t store = (uint32_t)XXH3_64bits(&f->seed, sizeof f->seed);
+    snprintf(name, PROMPT_ENGINE_FILE, "hostler-%08" PRIx32 "-%08" PRIx32 "-%016" PRIx64, store,
+             f->life, random);
+}
+
+void prompt_folder_name_file(const struct prompt_folder *f, char *name)
+{
+    uint64_t random = 0;
+    (void)!getrandom(&random, sizeof random, 0);
+    print_engine_file(name, f, random);
+}
+
+struct tidying {
+    int folder;
+    char name[PROMPT_ENGINE_FILE]; /* as this daemon's files are called */
+};
+
+static int remove_left_by_others(const char *name, void *ctx)
+{
+    const struct tidying *t = ctx;
+    size_t rest = PROMPT_ENGINE_FILE - 1 - STORE_PREFIX_LEN;
+    if (strncmp(name, t->name, STORE_PREFIX_LEN) == 0 &&
+        strspn(name + STORE_PREFIX_LEN, "-0123456789abcdef") == rest &&
+        !name[STORE_PREFIX_LEN + rest] && strncmp(name, t->name, LIFE_PREFIX_LEN) != 0)
+        unlinkat(t->folder, name, 0);
+    return 0;
+}
+
+void prompt_folder_tidy(const struct prompt_folder *f, const char *path)
+{
+    struct tidying t = {.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (t.folder < 0)
+        return;
+    print_engine_file(t.name, f, 0);
+    each_entry(t.folder, remove_left_by_others, &t);
+    close(t.folder);
+}
+
 /* --- folders of engines ------------------------------------------------------------------------- */
 
 int prompt_folder_make_for_engine(struct prompt_folder *f, char **path)

@@ -57,6 +57,11 @@ int prompt_folder_write_uses(const struct prompt_folder *f, const struct prompt_
 #define PROMPT_FOLDER_UNKNOWN UINT64_MAX
 uint64_t prompt_folder_free_bytes(const struct prompt_folder *f);
 
+/* `hostler-STORE-LIFE-RANDOM`, in hexadecimal digits: of the store, this daemon, and the file; PROMPT_ENGINE_FILE bytes. */
+void prompt_folder_name_file(const struct prompt_folder *f, char *name);
+/* Removes such files of this store, but of another daemon's life, from any folder. */
+void prompt_folder_tidy(const struct prompt_folder *f, const char *path);
+
 /* A new folder for an engine; from one thread at a time. The caller frees `*path`. */
 int prompt_folder_make_for_engine(struct prompt_folder *f, char **path)
     __attribute__((warn_unused_result));

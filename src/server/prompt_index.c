@@ -94,6 +94,47 @@ static size_t place_of(const struct prompt_index *x, const struct key *k)
     return low;
 }
 
+/* --- how many files each model has --------------------------------------------------------------- */
+
+struct prompt_model {
+    UT_hash_handle by_name;
+    size_t files; /* never 0 */
+    char name[];
+};
+
+static struct prompt_model *find_model(const struct prompt_index *x, const char *name)
+{
+    struct prompt_model *m;
+    HASH_FIND(by_name, x->models, name, strlen(name), m);
+    return m;
+}
+
+static void count_model(struct prompt_index *x, const char *name)
+{
+    struct prompt_model *m = find_model(x, name);
+    if (!m) {
+        size_t len = strlen(name);
+        m = mem_zalloc(sizeof *m + len + 1);
+        memcpy(m->name, name, len);
+        HASH_ADD_KEYPTR(by_name, x->models, m->name, len, m);
+    }
+    m->files++;
+}
+
+static void count_model_out(struct prompt_index *x, const char *name)
+{
+    struct prompt_model *m = find_model(x, name);
+    if (--m->files)
+        return;
+    HASH_DELETE(by_name, x->models, m);
+    free(m);
+}
+
+bool prompt_index_has_model(const struct prompt_index *x, const char *model)
+{
+    return find_model(x, model);
+}
+
 /* --- which files there are ---------------------------------------------------------------------- */
 
 void prompt_index_add(struct prompt_index *x, struct prompt_file *f)
@@ -111,6 +152,7 @@ void prompt_index_add(struct prompt_index *x, struct prompt_file *f)
     x->n_coarse += f->chain.coarse > 0;
     x->bytes += f->bytes;
     x->points += f->chain.n;
+    count_model(x, f->model);
 }
 
 static void count_out(struct prompt_index *x, struct prompt_file *f)
@@ -120,6 +162,7 @@ static void count_out(struct prompt_index *x, struct prompt_file *f)
     x->n_coarse -= f->chain.coarse > 0;
     x->bytes -= f->bytes;
     x->points -= f->chain.n;
+    count_model_out(x, f->model);
 }
 
 void prompt_index_remove(struct prompt_index *x, struct prompt_file *f)
@@ -151,6 +194,11 @@ size_t prompt_index_remove_model(struct prompt_index *x, const char *model,
 void prompt_index_finish(struct prompt_index *x)
 {
     HASH_CLEAR(by_number, x->numbers);
+    while (x->models) {
+        struct prompt_model *m = x->models;
+        HASH_DELETE(by_name, x->models, m);
+        free(m);
+    }
     for (size_t i = 0; i < x->n; i++)
         prompt_file_destroy(x->file[i]);
     free(x->file);

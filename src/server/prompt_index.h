@@ -23,6 +23,7 @@
 struct prompt_index {
     struct prompt_file **file;   /* sorted as said above */
     struct prompt_file *numbers; /* the same, by number */
+    struct prompt_model *models; /* how many files each model has */
     size_t n, cap;
     size_t n_coarse; /* files whose chain is coarse */
     uint64_t bytes;  /* of all data */
@@ -42,6 +43,8 @@ size_t prompt_index_remove_model(struct prompt_index *x, const char *model,
 struct prompt_file *prompt_index_get(const struct prompt_index *x, uint64_t number);
 /* Whether there is any file of it. O(log n). */
 bool prompt_index_has(const struct prompt_index *x, const char *identity);
+/* Whether there is any file of the model. O(1). */
+bool prompt_index_has_model(const struct prompt_index *x, const char *model);
 /* The file of `identity` that has the most bytes in common with `chain`, among those the smallest one. `*common`: how many bytes.
  * NULL: none has any. O(log n). */
 struct prompt_file *prompt_index_find(const struct prompt_index *x, const char *identity,

@@ -340,6 +340,11 @@ bool prompt_store_has(const struct prompt_store *s, const char *identity)
     return prompt_index_has(&s->index, identity);
 }
 
+bool prompt_store_has_model(const struct prompt_store *s, const char *model)
+{
+    return prompt_index_has_model(&s->index, model);
+}
+
 const struct prompt_file *prompt_store_get(const struct prompt_store *s, uint64_t number)
 {
     return prompt_index_get(&s->index, number);
@@ -476,8 +481,9 @@ struct folder_job {
     struct pool_job job;
     struct prompt_store *store;
     struct prompt_folder *folder;
-    char *path; /* to remove; NULL: spares are made */
-    size_t n;   /* to make; then, how many there are */
+    char *path;    /* to remove; NULL: spares are made */
+    bool is_users; /* not to remove, but to clean */
+    size_t n;      /* to make; then, how many there are */
     char *made[PROMPT_SPARE_FOLDERS];
     int rc;
     bool gone;
@@ -488,7 +494,7 @@ static void run_folder_job(struct pool_job *job)
     struct folder_job *j = container_of(job, struct folder_job, job);
     size_t wanted = j->n;
     if (j->path) {
-        prompt_folder_remove_for_engine(j->folder, j->path);
+        (j->is_users ? prompt_folder_tidy : prompt_folder_remove_for_engine)(j->folder, j->path);
         return;
     }
     for (j->n = 0; j->n < wanted && !j->rc;) {
@@ -530,15 +536,32 @@ static void end_folder_job(struct pool_job *job)
     free(j);
 }
 
-static void add_folder_job(struct prompt_store *s, const char *path)
+static void add_folder_job_for(struct prompt_store *s, const char *path, bool is_users)
 {
     struct folder_job *j = mem_zalloc(sizeof *j);
     *j = (struct folder_job){.job = {.run = run_folder_job, .end = end_folder_job},
                              .store = s,
                              .folder = prompt_folder_ref(s->folder),
                              .path = path ? mem_strdup(path) : NULL,
+                             .is_users = is_users,
                              .n = path ? 0 : PROMPT_SPARE_FOLDERS - s->n_spare};
     pool_lane_add(&s->others, &j->job);
+}
+
+static void add_folder_job(struct prompt_store *s, const char *path)
+{
+    add_folder_job_for(s, path, false);
+}
+
+void prompt_store_tidy(struct prompt_store *s, const char *path)
+{
+    if (!s->closing)
+        add_folder_job_for(s, path, true);
+}
+
+void prompt_store_name_file(const struct prompt_store *s, char *name)
+{
+    prompt_folder_name_file(s->folder, name);
 }
 
 static void make_spares(struct prompt_store *s)

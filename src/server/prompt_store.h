@@ -51,6 +51,14 @@ uint64_t prompt_store_seed(const struct prompt_store *s);
 char *prompt_store_create_folder(struct prompt_store *s);
 void prompt_store_remove_folder(struct prompt_store *s, const char *path);
 
+/*
+ * The name of a new file for an engine to save a slot to, PROMPT_ENGINE_FILE bytes; also in a folder that users gave their engines. Such a
+ * folder is cleaned of what an earlier daemon with this store, which was killed, left half written there: prompt_store_tidy(). Other
+ * daemons' files and users' own are not touched.
+ */
+void prompt_store_name_file(const struct prompt_store *s, char *name);
+void prompt_store_tidy(struct prompt_store *s, const char *path);
+
 /* Whether it is worth saving: the disk takes files at present, and a file of `bytes` (0: not known) that saves
  * `gain_ms` would not be the first to go. O(files), some µs. */
 bool prompt_store_wants(const struct prompt_store *s, uint64_t bytes, double gain_ms);
@@ -63,6 +71,8 @@ const struct prompt_file *prompt_store_find(const struct prompt_store *s, const 
                                             const struct prompt_chain *chain, uint64_t *common);
 /* Whether there is any file of it. O(log files). */
 bool prompt_store_has(const struct prompt_store *s, const char *identity);
+/* Whether there is any file of the model. O(1). */
+bool prompt_store_has_model(const struct prompt_store *s, const char *model);
 /* NULL: it was dropped. */
 const struct prompt_file *prompt_store_get(const struct prompt_store *s, uint64_t number);
 

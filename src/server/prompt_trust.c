@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/prompt_trust.h"
 
+#include <string.h>
+
 #define SECTION "prompts"
 #define REMEMBERED 500
 
@@ -42,4 +44,17 @@ void prompt_trust_note_failure(struct state *s, const char *identity, const char
     json_object_set_new(record, "model", json_string(model));
     json_object_set_new(record, names[deed], json_integer(failures(record, deed) + 1));
     state_set(s, SECTION, identity, record, REMEMBERED);
+}
+
+void prompt_trust_reset(struct state *s, const char *model)
+{
+    const char *identity;
+    const json_t *record;
+    json_t *all = json_copy((json_t *)state_section(s, SECTION));
+    json_object_foreach (all, identity, record) {
+        const char *of = json_string_value(json_object_get(record, "model"));
+        if (!model || (of && strcmp(of, model) == 0))
+            state_set(s, SECTION, identity, NULL, REMEMBERED);
+    }
+    json_decref(all);
 }

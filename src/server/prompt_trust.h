@@ -20,5 +20,7 @@ void prompt_trust_note_success(struct state *s, const char *identity, enum promp
 /* `model`: its id, for people who read the file. */
 void prompt_trust_note_failure(struct state *s, const char *identity, const char *model,
                                enum prompt_deed deed);
+/* An operator wants it to be tried again: what is remembered of the identities of a model (NULL: of all) is forgotten. */
+void prompt_trust_reset(struct state *s, const char *model);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/prompt_work.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,8 @@
 
 #define ANSWER_MAX ((size_t)1 << 20) /* the list of slots says much of each one's last request */
 #define LIST_MS 5000
+#define WAKE_MS                                                                                    \
+    600000 /* it loads its model; a request waits for that no longer than computing would take */
 #define SAVE_MS 60000
 #define SAVE_FAILURES_MAX 3
 
@@ -101,11 +102,10 @@ static const struct engine_slots *kind_of(const struct instance_prompts *p)
     return p->instance->launch->program->kind->slots;
 }
 
-static void name_file(struct instance_prompts *p, char *name, size_t size)
+static void name_file(struct instance_prompts *p)
 {
-    uint64_t random[2] = {0};
-    (void)uv_random(NULL, NULL, random, sizeof random, 0, NULL);
-    snprintf(name, size, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
+    char name[PROMPT_ENGINE_FILE];
+    prompt_store_name_file(p->prompts->store, name);
     snprintf(p->path, sizeof p->path, "%s/%s", p->folder, name);
 }
 
@@ -280,11 +280,10 @@ static void on_saved(int status, const char *body, size_t len, void *ctx)
 
 static void save_slot(struct instance_prompts *p, int at, struct conversation *c)
 {
-    char name[40];
     p->at = at;
     p->number = c->number;
     c->saving = true;
-    name_file(p, name, sizeof name);
+    name_file(p);
     prompt_work_set_step(p, SAVES);
     ask_slot(p, ENGINE_SLOT_SAVE, on_saved);
 }
@@ -405,14 +404,13 @@ static const struct prompt_file *wanted_file(const struct instance_prompts *p)
 static void lend(struct instance_prompts *p)
 {
     const struct prompt_file *f = p->off ? NULL : wanted_file(p);
-    char name[40];
     if (!f) {
         finish(p);
         return;
     }
     p->number = f->number;
     p->tokens = f->tokens;
-    name_file(p, name, sizeof name);
+    name_file(p);
     prompt_work_set_step(p, LENDS);
     prompt_store_lend(p->prompts->store, f->number, p->path, on_lent, p);
 }
@@ -466,13 +464,14 @@ static void on_list(int status, const char *body, size_t len, void *ctx)
 
 static void begin(struct instance_prompts *p, enum aim aim)
 {
+    bool sleeps = engine_state(p->instance->engine) == ENGINE_SLEEPING; /* the question wakes it */
     p->aim = aim;
     prompt_work_set_step(p, LISTS);
     p->fetch = http_fetch(p->prompts->host->loop, p->instance->client,
                           &(struct http_fetch_request){.method = "GET",
                                                        .target = kind_of(p)->list_path,
                                                        .max = ANSWER_MAX,
-                                                       .timeout_ms = LIST_MS},
+                                                       .timeout_ms = sleeps ? WAKE_MS : LIST_MS},
                           on_list, p);
 }
 

@@ -15,7 +15,10 @@
 #include "server/prompt_work.h"
 
 #define SIMILARITY 0.15 /* of a prompt: engines use a slot that holds a tenth of it or more */
-#define LOST "with this build and these arguments, prompts could not be saved or were of no use"
+
+/* Of an engine whose identity is not trusted. */
+static const char lost[] =
+    "with this build and these arguments, prompts could not be saved or were of no use";
 
 /* --- the host's ---------------------------------------------------------------------------------
  */
@@ -72,11 +75,7 @@ uint64_t prompts_seed(const struct prompts *p)
 
 bool prompts_has(const struct prompts *p, const char *model)
 {
-    const struct prompt_file *f;
-    for (size_t i = 0; p->store && (f = prompt_store_at(p->store, i)); i++)
-        if (strcmp(f->model, model) == 0)
-            return true;
-    return false;
+    return p->store && prompt_store_has_model(p->store, model);
 }
 
 /* --- of an engine --------------------------------------------------------------------------------
@@ -92,7 +91,7 @@ static void on_identity(const char *identity, void *ctx)
     }
     p->identity = mem_strdup(identity);
     if (prompt_trust_is_lost(p->prompts->host->state, identity))
-        prompt_work_turn_off(p, LOST);
+        prompt_work_turn_off(p, lost);
     prompt_work_tell_scheduler(p);
 }
 
@@ -102,6 +101,8 @@ static const char *find_folder(struct instance_prompts *p, const struct engine_l
     p->own_folder = l->prompts_variable;
     if (!p->own_folder) {
         p->folder = l->prompts_folder ? mem_strdup(l->prompts_folder) : NULL;
+        if (p->folder)
+            prompt_store_tidy(p->prompts->store, p->folder);
         return p->folder && *p->folder == '/' ? NULL
                : p->folder                    ? "its folder for slots is no absolute path"
                                               : "its engine saves no slots";
@@ -180,6 +181,8 @@ void prompts_note_cleared(struct instance *i)
         return;
     TAILQ_FOREACH (c, &i->prompts->conversations.list, link)
         c->saved = c->bytes = 0;
+    if (i->prompts->off == lost)
+        i->prompts->off = NULL;
     prompt_work_tell_scheduler(i->prompts);
 }
 
@@ -299,8 +302,7 @@ bool prompts_prepare(struct prompt_request *r, struct instance *i)
     if (!p)
         return false;
     r->order = ++p->granted;
-    if (!r->chain.n || p->stopped || !prompts_may_restore(i) ||
-        engine_state(i->engine) == ENGINE_SLEEPING)
+    if (!r->chain.n || p->stopped || !prompts_may_restore(i))
         return false;
     const struct prompt_file *f =
         prompt_store_find(p->prompts->store, p->identity, &r->chain, &common);
@@ -357,7 +359,7 @@ static void note_use(struct instance_prompts *p, struct prompt_request *r, uint6
         prompt_trust_note_failure(state, p->identity, p->instance->model->entry->id,
                                   PROMPT_RESTORE);
         if (prompt_trust_is_lost(state, p->identity))
-            prompt_work_turn_off(p, LOST);
+            prompt_work_turn_off(p, lost);
     }
 }
 

@@ -78,7 +78,7 @@ void prompts_save(struct instance *i);
 void prompts_turn_off(struct instance *i, const char *why);
 /* It is not to save anything (more): the operator wants its prompts forgotten; or it goes on after all, and may again. */
 void prompts_discard(struct instance *i, bool discard);
-/* What the store had of its model was removed. */
+/* What the store had of its model was removed, and that it is not trusted is forgotten. */
 void prompts_note_cleared(struct instance *i);
 /* Its connections are about to be closed, or its process is gone: whoever waits for it is told. */
 void prompts_stop(struct instance *i);
@@ -94,7 +94,7 @@ struct prompts_saved prompts_saved_of(const struct instance *i);
 /* Whether the bodies of its requests are worth to be looked at. */
 bool prompts_wants(const struct prompts *p);
 uint64_t prompts_seed(const struct prompts *p);
-/* Whether something of the model is saved. O(files). */
+/* Whether something of the model is saved. */
 bool prompts_has(const struct prompts *p, const char *model);
 /* Whether anything is saved that the instance could restore. */
 bool prompts_may_restore(const struct instance *i);

@@ -190,6 +190,11 @@ json_t *state_get(const struct state *s, const char *section, const char *key)
     return json_object_get(json_object_get(s->sections, section), key);
 }
 
+const json_t *state_section(const struct state *s, const char *section)
+{
+    return json_object_get(s->sections, section);
+}
+
 /* jansson keeps the order in which keys were set, also in the file. */
 static void keep_most(json_t *section, size_t most)
 {

@@ -21,6 +21,8 @@ int state_open(struct state **out, uv_loop_t *loop, const char *dir, struct erro
     __attribute__((warn_unused_result));
 /* Borrowed; NULL: there is none. */
 json_t *state_get(const struct state *s, const char *section, const char *key);
+/* All keys of a section with their values: borrowed, good until the next state_set(); NULL: there are none. */
+const json_t *state_section(const struct state *s, const char *section);
 /* Takes over `value`; NULL removes the key. A section keeps the `most` keys that were set last. */
 void state_set(struct state *s, const char *section, const char *key, json_t *value, size_t most);
 /* How writing the file goes. */

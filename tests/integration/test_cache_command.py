@@ -219,6 +219,31 @@ def test_after_a_clear_it_is_saved_again(place):
     place.end()
 
 
+def test_a_clear_lets_a_model_be_tried_again(place):
+    """Its restores were of no use twice; its file, its arguments and the engine are the same since, but not what the engine can do."""
+    place.set("a", slot_restore="useless")
+    server = place.start()
+    for turn in range(2):
+        first = place.ask(opening(f"x{turn}"))
+        place.until_saved()
+        place.swap_out()
+        place.ask(next_turn(opening(f"x{turn}"), first))
+        place.swap_out()
+    place.set("a", slot_restore=None)
+    place.ask(opening("y"))
+    off = server.get("/hostler/v1/show?model=a").json["prompt_cache"]["off"]
+    assert off and place.deeds("restore") == 2
+    assert run_cli("cache", "clear", "b", server=server).returncode == 0
+    assert server.get("/hostler/v1/show?model=a").json["prompt_cache"]["off"] == off, "b is another model"
+    assert run_cli("cache", "clear", "a", server=server).returncode == 0
+    assert server.get("/hostler/v1/show?model=a").json["prompt_cache"]["off"] is None
+    first = place.ask(opening("z"))
+    place.until_saved()
+    place.swap_out()
+    assert restored(place.ask(next_turn(opening("z"), first))) > 100
+    place.end()
+
+
 def test_the_prompts_of_a_model_that_is_gone(place):
     server = place.start()
     place.ask(opening())
