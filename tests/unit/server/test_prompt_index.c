@@ -222,16 +222,21 @@ static void whether_a_new_one_would_stay(void **state)
 
 static void all_of_a_model(void **state)
 {
-    struct prompt_file *out[3];
+    struct prompt_file *out[3], *other = make("a", "b", 2);
     (void)state;
+    mem_replace(&other->model, "n");
+    assert_false(prompt_index_has_model(&x, "m"));
     add("a", "a", 1);
-    mem_replace(&add("a", "b", 2)->model, "n");
+    prompt_index_add(&x, other);
     add("a", "c", 3);
+    assert_true(prompt_index_has_model(&x, "m") && prompt_index_has_model(&x, "n"));
+    assert_false(prompt_index_has_model(&x, "o"));
     assert_int_equal(prompt_index_remove_model(&x, "o", out), 0);
     assert_int_equal(prompt_index_remove_model(&x, "m", out), 2);
     assert_int_equal(out[0]->number + out[1]->number, 4);
     prompt_file_destroy(out[0]);
     prompt_file_destroy(out[1]);
+    assert_false(prompt_index_has_model(&x, "m"));
     assert_found("a", "b", 2, 1);
     assert_found("a", "a", 0, 0);
     assert_int_equal(x.bytes, 1000);
