@@ -148,12 +148,14 @@ function Verdict({ t, thrash }: Omit<ChartsProps, "extent">): JSX.Element {
   const of = (kind: string): number => t.marks.filter((m) => kindOf(m) === kind).length;
   if (!thrash.length) {
     return (
-      <p class="panel verdict">
-        <span class="dot dot-good" aria-hidden="true" /> No thrash.{" "}
-        <span class="muted">
-          {plural(of("load"), "load")}, {plural(of("evicted"), "eviction")}, {plural(of("failed"), "failure")} in the last {span.value === "day" ? "day" : "hour"}.
-        </span>
-      </p>
+      <div class="panel verdict">
+        <p>
+          <span class="dot dot-good" aria-hidden="true" /> No thrash.{" "}
+          <span class="muted">
+            {plural(of("load"), "load")}, {plural(of("evicted"), "eviction")}, {plural(of("failed"), "failure")} in the last {span.value === "day" ? "day" : "hour"}.
+          </span>
+        </p>
+      </div>
     );
   }
   return (
