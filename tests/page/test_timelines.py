@@ -30,3 +30,16 @@ def test_nothing_happened_yet(visit, hostler, models):
     v = visit(server, "timelines")
     expect(v.page.locator(".verdict")).to_contain_text("No thrash.")
     until(lambda: server.get("/hostler/v1/timeline").status == 200)
+
+
+def test_a_phone_and_who_cannot_see_the_charts(visit, axe, hostler, models):
+    server = hostler("--models-dir", models, "--models-max", "1")
+    for model in ("m1", "m2"):
+        assert server.tokenize(model).status == 200
+    v = visit(server, "timelines", width=360)
+    for span in ("Last day", "Last 10 minutes", "Last hour"):
+        v.page.get_by_role("button", name=span).click()
+        expect(v.page.get_by_role("region", name="Memory of host")).to_contain_text("Engines have")
+        expect(v.page.get_by_role("region", name="Loads and evictions")).to_contain_text("2 loads, 1 eviction")
+    assert v.page.evaluate("document.documentElement.scrollWidth") <= 360
+    v.check_access(axe)
