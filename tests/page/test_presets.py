@@ -77,3 +77,27 @@ def test_what_is_probably_a_slip_is_told_and_may_be_written(visit, hostler, pres
     expect(v.page.locator("#presets-verdict")).to_contain_text("The text is valid.")
     expect(v.page.locator(".presets-problems .warn")).to_contain_text("writer")
     expect(v.page.get_by_role("button", name="Review and write")).to_be_enabled()
+
+
+def test_line_ends_stay(visit, hostler, presets):
+    presets.write_bytes(presets.read_text().replace("\n", "\r\n").encode())
+    before = presets.read_bytes()
+    v = visit(hostler("--models-preset", presets), "presets")
+    editor(v).fill(editor(v).input_value().replace("1024", "2048"))
+    v.page.get_by_role("button", name="Review and write").click()
+    dialog = v.page.get_by_role("dialog")
+    expect(dialog.locator(".diff-added")).to_have_count(1)
+    dialog.get_by_role("button", name="Write the file").click()
+    until(lambda: presets.read_bytes() == before.replace(b"1024", b"2048"))
+
+
+def test_a_draft_outlives_its_view(visit, hostler, presets):
+    v = visit(hostler("--models-preset", presets), "presets")
+    editor(v).fill(presets.read_text() + "; mine\n")
+    v.show("models")
+    expect(v.page.get_by_label("Search models")).to_be_visible()
+    v.show("presets")
+    expect(editor(v)).to_have_value(presets.read_text() + "; mine\n")
+    v.page.get_by_role("button", name="Discard").click()
+    v.page.get_by_role("dialog").get_by_role("button", name="Drop it").click()
+    expect(editor(v)).to_have_value(presets.read_text())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The file of presets: what the server has, what was typed here, and what the daemon's own reader says of that.
 // The draft outlives the view, not the page.
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { getJson, messageOf, RequestError, sendJson } from "../../api/client";
 
 export const PATH = "hostler/v1/presets";
@@ -60,6 +60,26 @@ export const conflict = signal<PresetFile | null>(null);
 export const text = computed(() => draft.value ?? file.value?.text ?? "");
 export const changed = computed(() => file.value !== null && draft.value !== null && draft.value !== file.value.text);
 
+/** Whoever closes the tab with an unwritten draft is asked, whatever view is shown. */
+function warn(e: BeforeUnloadEvent): void {
+  e.preventDefault();
+}
+effect(() => {
+  if (typeof window === "undefined") return;
+  if (changed.value) window.addEventListener("beforeunload", warn);
+  else window.removeEventListener("beforeunload", warn);
+});
+
+const LINE_END = /\r\n/g;
+
+/** As a text field has it: the browser makes each line's end a \n. */
+export const fieldText = computed(() => text.value.replace(LINE_END, "\n"));
+
+/** With the line ends of the file, so that a change of one line is that. */
+export function withLineEndsOf(original: string, typed: string): string {
+  return original.includes("\r\n") ? typed.replace(/\r?\n/g, "\r\n") : typed;
+}
+
 export async function read(): Promise<void> {
   try {
     const fresh = await getJson<PresetFile>(PATH);
@@ -91,7 +111,7 @@ async function checkNow(): Promise<void> {
 }
 
 export function type(value: string): void {
-  draft.value = value;
+  draft.value = withLineEndsOf(file.peek()?.text ?? "", value);
   checking.value = true;
   asked++; /* an answer about an older text does not count */
   clearTimeout(timer);

@@ -8,7 +8,7 @@ import { ask } from "../../parts/dialog";
 import { may } from "../../state/store";
 import { Editor } from "./editor";
 import {
-  changed, check, checking, CHECK_PATH, conflict, discard, file, PATH, read, readProblem, sectionAt, takeTheirs, text, type,
+  changed, check, checking, CHECK_PATH, conflict, discard, fieldText, file, PATH, read, readProblem, sectionAt, takeTheirs, text, type,
   type Problem,
 } from "./file";
 import { Origins } from "./origins";
@@ -70,11 +70,6 @@ export function View(): JSX.Element {
   const line = useSignal(1);
   useEffect(() => {
     void read();
-    const warn = (e: BeforeUnloadEvent): void => {
-      if (changed.peek()) e.preventDefault();
-    };
-    addEventListener("beforeunload", warn);
-    return () => removeEventListener("beforeunload", warn);
   }, []);
 
   const f = file.value;
@@ -116,7 +111,7 @@ export function View(): JSX.Element {
           </nav>
           <div class="presets-middle">
             <Editor
-              text={text.value}
+              text={fieldText.value}
               readOnly={!editable}
               problems={new Set(problems.map((p) => ("line" in p ? (p.line ?? 0) : 0)).filter(Boolean))}
               target={target.value}
