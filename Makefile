@@ -95,6 +95,8 @@ install-files: $(BUILD)/hostler $(BUILD)/man/hostler.1
 	install -D -m 644 packaging/systemd/hostler.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/hostler.conf
 	install -D -m 644 packaging/systemd/hostler.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/hostler.conf
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/hostler/LICENSE
+	install -D -m 644 packaging/prometheus/hostler.rules.yml $(DESTDIR)$(PREFIX)/share/hostler/prometheus/hostler.rules.yml
+	install -D -m 644 packaging/grafana/hostler.json $(DESTDIR)$(PREFIX)/share/hostler/grafana/hostler.json
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(BUILD)/hostler completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hostler
 	$(BUILD)/hostler completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hostler

@@ -12,9 +12,10 @@
 enum type { UNKNOWN, COUNTER, GAUGE, HISTOGRAM, SUMMARY };
 
 struct sample {
-    char *name, *labels, *value; /* labels: the engine's own, without braces */
-    const char *model;           /* the list's */
     struct sample *next;
+    const char *model;           /* the list's */
+    char *name, *labels, *value; /* in `text`; labels: the engine's own, without braces */
+    char text[];
 };
 
 struct family {
@@ -187,16 +188,26 @@ static bool is_number(const char *text)
     return *text && end != text && !*end && !strpbrk(text, "xXpP(");
 }
 
+/* NULL: there is no memory for it. How much an engine says is its own choice. */
+static struct sample *create_sample(const char *name, const char *labels, const char *value)
+{
+    const size_t n = strlen(name) + 1, l = strlen(labels) + 1, v = strlen(value) + 1;
+    struct sample *s = mem_try_zalloc(sizeof *s + n + l + v);
+    if (!s)
+        return NULL;
+    s->name = memcpy(s->text, name, n);
+    s->labels = memcpy(s->text + n, labels, l);
+    s->value = memcpy(s->text + n + l, value, v);
+    return s;
+}
+
 static void add_sample(struct engine_figures_list *l, const char *model, const char *name,
                        const char *labels, const char *value)
 {
     char *ours = our_name(name);
     struct family *f = family_of(l, ours);
-    if (f) {
-        struct sample *s = mem_zalloc(sizeof *s);
-        s->name = mem_strdup(ours);
-        s->labels = mem_strdup(labels);
-        s->value = mem_strdup(value);
+    struct sample *s = f ? create_sample(ours, labels, value) : NULL;
+    if (s) {
         s->model = model;
         *f->end = s;
         f->end = &s->next;
@@ -351,9 +362,6 @@ static void destroy_family(struct family *f)
     struct sample *s;
     while ((s = f->first)) {
         f->first = s->next;
-        free(s->name);
-        free(s->labels);
-        free(s->value);
         free(s);
     }
     free(f->help);

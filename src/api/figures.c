@@ -281,7 +281,8 @@ static void stops(const struct figures *f, struct exposition *e, const family_te
 {
     (void)f;
     for (unsigned i = 0; i < sizeof m->stops / sizeof *m->stops; i++)
-        if (m->stops[i] && outcome_reason_name((enum outcome_reason)i))
+        if ((m->stops[i] || i == OUTCOME_CRASHED) && /* an alert must see the first one as a rise */
+            outcome_reason_name((enum outcome_reason)i))
             exposition_count(
                 e, t,
                 LABELS({"model", m->id}, {"reason", outcome_reason_name((enum outcome_reason)i)}),

@@ -57,7 +57,7 @@ void meter_take_models(struct meter *m)
 /* --- requests ------------------------------------------------------------------------------------
  */
 
-static struct meter_answers *find_answers(const struct meter_model *figures, const char *route,
+static struct meter_answers *find_answers(struct meter_model *figures, const char *route,
                                           int status)
 {
     struct meter_answers *a = figures->answers, *end = a + figures->n_answers;
@@ -68,12 +68,9 @@ static struct meter_answers *find_answers(const struct meter_model *figures, con
 
 static struct meter_answers *add_answers(struct meter_model *figures, const char *route, int status)
 {
-    unsigned n = figures->n_answers++;
-    if (!(n & (n - 1))) /* a power of two, or 0: it is full */
-        figures->answers =
-            mem_realloc(figures->answers, (n ? 2 * n : 1) * sizeof *figures->answers);
-    figures->answers[n] = (struct meter_answers){.route = route, .status = status};
-    return &figures->answers[n];
+    struct meter_answers *a = &figures->answers[figures->n_answers++];
+    *a = (struct meter_answers){.route = route, .status = status};
+    return a;
 }
 
 static void count_answer(struct meter_model *figures, const char *route, int status)
@@ -238,11 +235,12 @@ static const char *known_method(const char *method)
     return METER_OTHER;
 }
 
-static const char *method_of(const struct http_exchange *x)
+/* NULL: its route's. */
+static const char *method_of(const struct http_exchange *x, const struct http_figures *figures)
 {
-    if (http_exchange_is_head(x))
+    if (figures->is_head)
         return "HEAD";
-    if (http_exchange_tag(x))
+    if (figures->tag)
         return NULL;
     return http_exchange_head(x)->complete ? known_method(http_exchange_method(x)) : METER_OTHER;
 }
@@ -253,13 +251,10 @@ static bool is_same(const struct meter_exchanges *e, unsigned tag, const char *m
            (e->method == method || (e->method && method && strcmp(e->method, method) == 0));
 }
 
-/* NULL: there are none yet. Mostly it is the last one of its route that was counted. */
+/* NULL: there are none yet. */
 static struct meter_exchanges *find_exchanges(struct meter *m, unsigned tag, const char *method,
                                               int status)
 {
-    const unsigned last = m->last_of_tag[tag];
-    if (last && is_same(&m->exchanges[last - 1], tag, method, status))
-        return &m->exchanges[last - 1];
     for (unsigned i = 0; i < m->n_exchanges; i++) {
         if (is_same(&m->exchanges[i], tag, method, status)) {
             m->last_of_tag[tag] = i + 1;
@@ -272,19 +267,13 @@ static struct meter_exchanges *find_exchanges(struct meter *m, unsigned tag, con
 static struct meter_exchanges *add_exchanges(struct meter *m, unsigned tag, const char *method,
                                              int status)
 {
-    if (m->n_exchanges == m->exchanges_cap) {
-        m->exchanges_cap = m->exchanges_cap ? 2 * m->exchanges_cap : 16;
-        m->exchanges = mem_realloc(m->exchanges, m->exchanges_cap * sizeof *m->exchanges);
-    }
-    m->exchanges[m->n_exchanges] =
-        (struct meter_exchanges){.tag = tag, .method = method, .status = status};
-    return &m->exchanges[m->n_exchanges++];
+    struct meter_exchanges *e = &m->exchanges[m->n_exchanges++];
+    *e = (struct meter_exchanges){.tag = tag, .method = method, .status = status};
+    return e;
 }
 
-void meter_note_exchange(struct meter *m, const struct http_exchange *x, int status)
+static void count_exchange(struct meter *m, unsigned tag, const char *method, int status)
 {
-    const unsigned tag = http_exchange_tag(x);
-    const char *method = method_of(x);
     struct meter_exchanges *e = find_exchanges(m, tag, method, status);
     if (!e && m->n_exchanges >= METER_EXCHANGES_MAX - 1) {
         e = find_exchanges(m, 0, METER_OTHER, METER_OTHER_STATUS);
@@ -294,6 +283,18 @@ void meter_note_exchange(struct meter *m, const struct http_exchange *x, int sta
     if (!e)
         e = add_exchanges(m, tag, method, status);
     e->n++;
+}
+
+void meter_note_exchange(struct meter *m, const struct http_exchange *x,
+                         const struct http_figures *figures)
+{
+    const unsigned last = m->last_of_tag[figures->tag];
+    struct meter_exchanges *e = last ? &m->exchanges[last - 1] : NULL;
+    /* Mostly it is as the last one of its route was. */
+    if (e && figures->tag && !e->method && !figures->is_head && e->status == figures->status)
+        e->n++;
+    else
+        count_exchange(m, figures->tag, method_of(x, figures), figures->status);
 }
 
 void meter_note_download(struct meter *m, enum downloads_event event,
@@ -325,7 +326,6 @@ struct meter *meter_create(struct host *host, struct request_log *requests)
 
 static void destroy_figures(struct meter_model *figures)
 {
-    free(figures->answers);
     free(figures->id);
     free(figures);
 }
@@ -341,6 +341,5 @@ void meter_destroy(struct meter *m)
     HASH_CLEAR(hh, m->by_id);
     for (unsigned i = 0; i < m->n_models; i++)
         destroy_figures(m->model[i]);
-    free(m->exchanges);
     free(m);
 }

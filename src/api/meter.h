@@ -21,7 +21,7 @@
 
 #define METER_MODELS_MAX 1000
 #define METER_ANSWERS_MAX 64     /* of a model: pairs of route and status */
-#define METER_EXCHANGES_MAX 2048 /* routes, methods and statuses */
+#define METER_EXCHANGES_MAX 1024 /* routes, methods and statuses */
 #define METER_TAGS 256           /* of exchanges */
 #define METER_OTHER "other"
 #define METER_OTHER_STATUS (-1)
@@ -54,7 +54,7 @@ struct meter_model {
     uint64_t tokens[METER_TOKENS];
     uint64_t loads[METER_LOADS];
     uint64_t stops[OUTCOME_NO_ROOM + 1]; /* by enum outcome_reason */
-    struct meter_answers *answers;
+    struct meter_answers answers[METER_ANSWERS_MAX];
     unsigned n_answers;
     uint64_t spawned;               /* uv_now(), ms, while `loading` */
     const struct instance *loading; /* that is not ready yet; compared only */
@@ -63,7 +63,7 @@ struct meter_model {
 
 /* Exchanges with the same answer. */
 struct meter_exchanges {
-    unsigned tag;       /* http_exchange_tag(), which api/routes.c sets; 0: no route */
+    unsigned tag;       /* http_exchange_set_tag(), by api/routes.c; 0: no route */
     const char *method; /* static; NULL: its route's */
     int status;
     uint64_t n;
@@ -92,8 +92,8 @@ struct meter {
     struct meter_model *
         model[METER_MODELS_MAX + 1]; /* in the order in which they were used; model[0] is `other` */
     unsigned n_models;
-    struct meter_exchanges *exchanges;
-    unsigned n_exchanges, exchanges_cap;
+    struct meter_exchanges exchanges[METER_EXCHANGES_MAX];
+    unsigned n_exchanges;
     unsigned last_of_tag
         [METER_TAGS]; /* the index in `exchanges` of the last one that was counted, plus 1 */
     struct meter_refusals refusals[64];
@@ -107,7 +107,8 @@ struct meter *meter_create(struct host *host, struct request_log *requests);
 /* Before these two. */
 void meter_destroy(struct meter *m);
 /* An exchange is over. */
-void meter_note_exchange(struct meter *m, const struct http_exchange *x, int status);
+void meter_note_exchange(struct meter *m, const struct http_exchange *x,
+                         const struct http_figures *figures);
 void meter_note_download(struct meter *m, enum downloads_event event,
                          const struct downloads_item *item);
 /* Gives models that run or wait figures of their own. O(models). */

@@ -152,10 +152,11 @@ static void on_engine(int status, const char *body, size_t len, void *ctx)
 {
     struct asked *a = ctx;
     struct scrape *s = a->scrape;
+    char *text = status == 200 ? mem_try_realloc(NULL, len + 1) : NULL;
     a->fetch = NULL;
-    if (status == 200) {
-        char *text = mem_strdup(body);
-        text_mend(text, strlen(text));
+    if (text) {
+        memcpy(text, body, len + 1);
+        text_mend(text, len);
         engine_figures_add(s->engines, a->model, text);
         free(text);
     } else if (status > 0) {
@@ -163,7 +164,6 @@ static void on_engine(int status, const char *body, size_t len, void *ctx)
     } else {
         s->api->meter->engines_silent++;
     }
-    (void)len;
     answer_if_complete(s);
 }
 

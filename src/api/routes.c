@@ -458,9 +458,9 @@ void api_end(struct http_exchange *x, enum http_end end, void *ctx)
     struct http_figures figures;
     (void)end;
     http_exchange_figures(x, &figures);
-    meter_note_exchange(api->meter, x, figures.status);
+    meter_note_exchange(api->meter, x, &figures);
     if (!record) {
-        access_recorder_note(&api->access, x, api_route_path(http_exchange_tag(x)), &figures);
+        access_recorder_note(&api->access, x, api_route_path(figures.tag), &figures);
         return;
     }
     record->body_in = figures.body_in;

@@ -95,21 +95,18 @@ void http_exchange_server_load(const struct http_exchange *x, struct http_load *
 
 void http_exchange_figures(const struct http_exchange *x, struct http_figures *out)
 {
-    *out = (struct http_figures){.status = x->answer.state == ANSWER_NONE ? 0 : x->answer.status,
+    bool begun = x->answer.state != ANSWER_NONE;
+    *out = (struct http_figures){.status = begun ? x->answer.status : 0,
                                  .arrived = x->arrived,
                                  .body_in = (uint64_t)x->body_seen,
-                                 .body_out =
-                                     x->answer.state == ANSWER_NONE ? 0 : x->answer.body_bytes};
+                                 .body_out = begun ? x->answer.body_bytes : 0,
+                                 .tag = x->tag,
+                                 .is_head = x->parser.method == HTTP_HEAD};
 }
 
 void http_exchange_set_tag(struct http_exchange *x, unsigned tag)
 {
     x->tag = tag;
-}
-
-unsigned http_exchange_tag(const struct http_exchange *x)
-{
-    return x->tag;
 }
 
 void http_exchange_set_note(struct http_exchange *x, void *note)

@@ -54,6 +54,8 @@ struct http_figures {
     int status;                 /* of the answer; 0: it has not begun */
     uint64_t arrived;           /* uv_now() when its first byte came */
     uint64_t body_in, body_out; /* bytes of the bodies, without their framing */
+    unsigned tag;               /* http_exchange_set_tag() */
+    bool is_head;               /* its method is HEAD */
 };
 
 /* Called when a request's head is complete. It must take the exchange (http_exchange_take) or
@@ -93,7 +95,6 @@ void http_exchange_server_load(const struct http_exchange *x, struct http_load *
 void http_exchange_figures(const struct http_exchange *x, struct http_figures *out);
 /* What whoever handles it wants to find at its end; 0 and NULL until it is set, for each request anew. */
 void http_exchange_set_tag(struct http_exchange *x, unsigned tag);
-unsigned http_exchange_tag(const struct http_exchange *x);
 void http_exchange_set_note(struct http_exchange *x, void *note);
 void *http_exchange_note(const struct http_exchange *x);
 

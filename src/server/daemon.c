@@ -63,6 +63,7 @@ static void on_last(uv_timer_t *timer)
 {
     (void)timer;
     log_error("a file system or a driver does not answer: exits without waiting for it");
+    access_log_stop();
     log_stop();
     _exit(1);
 }
@@ -174,6 +175,7 @@ static void end(struct daemon *d, int signum)
     }
     if (d->end_requests > 2) {
         log_error("%s for the third time: exits, whatever is left", strsignal(signum));
+        access_log_stop();
         log_stop();
         _exit(1);
     }

@@ -92,6 +92,7 @@ def test_clients_cannot_end_the_daemon(house, data):
             for _ in range(3):
                 until(lambda: house.get("/health").status == 200)
                 assert house.get("/hostler/v1/status").json["engines"][0]["pid"] == pid
+                assert b"hostler_requests_total" in house.get("/metrics").body
             assert house.post("/models/unload-all", {"dry_run": True}).status == 200
             next(chunks)
             assert house.process.poll() is None, house.log()

@@ -122,7 +122,8 @@ def look(stage):
     """Routes that only tell."""
     with stage.client() as client:
         for target in ("/health", "/models", "/v1/models", "/props", "/hostler/v1/status",
-                       "/hostler/v1/requests", "/hostler/v1/show?model=a", "/hostler/v1/logs?lines=20"):
+                       "/hostler/v1/requests", "/hostler/v1/show?model=a", "/hostler/v1/logs?lines=20",
+                       "/metrics", "/metrics?engines=1", "/hostler/v1/log-level"):
             client.call("GET", target)
         client.call("HEAD", "/models")
         client.call("OPTIONS", "/models", Origin="http://localhost:1")

@@ -136,7 +136,7 @@ static void add(const char *model, const char *text)
 {
     char copy[1024];
     assert_true(strlen(text) < sizeof copy);
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
     engine_figures_add(list, model, copy);
 }
 

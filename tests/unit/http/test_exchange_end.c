@@ -8,7 +8,6 @@ static struct {
     unsigned n;
     enum http_end end;
     struct http_figures figures;
-    unsigned tag;
     void *note;
     char target[32];
 } ended;
@@ -21,7 +20,6 @@ static void on_end(struct http_exchange *x, enum http_end end, void *ctx)
     ended.n++;
     ended.end = end;
     http_exchange_figures(x, &ended.figures);
-    ended.tag = http_exchange_tag(x);
     ended.note = http_exchange_note(x);
     if (http_exchange_head(x)->complete)
         snprintf(ended.target, sizeof ended.target, "%s", http_exchange_target(x));
@@ -52,7 +50,7 @@ static void an_answer(void **state)
     assert_int_equal(ended.figures.status, 200);
     assert_int_equal(ended.figures.body_in, 0);
     assert_int_equal(ended.figures.body_out, 5);
-    assert_int_equal(ended.tag, 7);
+    assert_int_equal(ended.figures.tag, 7);
     assert_ptr_equal(ended.note, &note);
     assert_string_equal(ended.target, "/a");
 }
@@ -66,7 +64,7 @@ static void each_request_begins_without_marks(void **state)
     peer_send(p, GET);
     loop_settle(&f.t);
     assert_int_equal(ended.n, 2);
-    assert_int_equal(ended.tag, 0);
+    assert_int_equal(ended.figures.tag, 0);
     assert_null(ended.note);
 }
 
@@ -98,6 +96,7 @@ static void head_counts_no_body(void **state)
     ask("HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_int_equal(ended.n, 1);
     assert_int_equal(ended.figures.body_out, 0);
+    assert_true(ended.figures.is_head);
 }
 
 static void begin_and_abort(struct http_exchange *x)
