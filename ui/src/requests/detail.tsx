@@ -120,11 +120,11 @@ function RequestDialog({ id }: { id: number }): JSX.Element {
       <HeaderList title="Header fields of the answer" of={detail?.headers?.response ?? detail?.headers?.answer} />
       <Body title="Body of the request" text={detail?.request_body} />
       <Body title="Body of the answer" text={detail?.response_body} />
-      {detail && !detail.request_body && !detail.response_body && (
+      {detail?.timings && !detail.request_body && !detail.response_body && (
         <p class="muted">Its bodies were not captured.</p>
       )}
       <footer class="dialog-foot">
-        <CurlButton of={() => ({ path: `hostler/v1/requests/${id}` })} />
+        <CurlButton of={() => ({ path: detail?.timings ? `hostler/v1/requests/${id}` : "hostler/v1/requests" })} />
         <button type="submit" class="button" data-first>Close</button>
       </footer>
     </Dialog>
