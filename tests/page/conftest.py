@@ -116,6 +116,11 @@ class Visit:
             .map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 200) + " " + n.any.map((a) => a.message)).slice(0, 3).join(" | ")}`)""")
         assert found == []
 
+    def check_access_in_both_schemes(self, axe):
+        for scheme in ("dark", "light"):
+            self.page.emulate_media(color_scheme=scheme)
+            self.check_access(axe)
+
     def row(self, model):
         """A model's row in the list."""
         return self.page.locator(f'.model-row[data-id="{model}"]')

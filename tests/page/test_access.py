@@ -2,6 +2,7 @@
 """Each screen for everybody: axe-core in both colour schemes, a phone's width."""
 import pytest
 
+from conftest import until
 from page.expecting import expect
 
 VIEWS = ["models", "models/m1", "activity", "timelines", "playground", "downloads", "presets", "doctor"]
@@ -60,3 +61,21 @@ def test_nothing_is_loaded_from_elsewhere_and_all_of_it_soon(visit, server):
         settle(v)
     page = [u for u in v.urls if u.split("#")[0].split("?")[0].endswith((".js", ".css", ".svg", "/hostler/"))]
     assert 3 <= len(page) <= 30
+
+
+def test_the_checks_are_awake(visit, axe, server):
+    """What every visit and axe-core watch for is seen when it is there."""
+    v = visit(server)
+    settle(v)
+    v.page.evaluate("""() => {
+      const image = document.createElement("img");
+      image.src = "https://elsewhere.example/x.png";
+      document.getElementById("page").append(image);
+      console.error("said");
+    }""")
+    expect(v.page.locator("#page > img")).to_be_attached()
+    with pytest.raises(AssertionError, match="image-alt"):
+        v.check_access(axe)
+    until(lambda: v.page.evaluate("0") == 0 and any("CSP: img-src" in e for e in v.errors))
+    assert any("said" in e for e in v.errors)
+    v.errors.clear()

@@ -52,7 +52,7 @@ def test_download_use_and_delete(visit, hostler, hub):
     assert model not in server.models()
 
 
-def test_progress_and_cancel(visit, hostler, hub):
+def test_progress_and_cancel(visit, axe, hostler, hub):
     name = hub.add("u/slow", padding=32 << 20, rate=500_000)  # a minute
     server = hostler(env={"HF_ENDPOINT": hub.url})
     v = visit(server, "downloads")
@@ -60,6 +60,7 @@ def test_progress_and_cancel(visit, hostler, hub):
     row = v.page.get_by_role("listitem").filter(has_text=name)
     expect(row.get_by_role("progressbar", name=f"Download of {name}")).to_be_visible()
     expect(row).to_contain_text(" of 32.0 MiB")
+    v.check_access_in_both_schemes(axe)
     v.page.get_by_role("button", name=f"Cancel {name}").click()
     v.page.get_by_role("dialog").get_by_role("button", name="Cancel the download").click()
     expect(v.page.get_by_role("region", name="Ended")).to_contain_text("it was cancelled")

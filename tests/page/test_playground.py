@@ -113,7 +113,7 @@ def test_two_models_side_by_side(visit, hostler, models):
     assert server.loaded() == ["m1", "m2"]
 
 
-def test_a_held_model_can_be_released_where_it_is_refused(visit, hostler, models):
+def test_a_held_model_can_be_released_where_it_is_refused(visit, axe, hostler, models):
     server = hostler("--models-dir", models)
     server.post("/models/hold", {"model": "m1", "reason": "backup"})
     v = visit(server, "playground")
@@ -122,6 +122,7 @@ def test_a_held_model_can_be_released_where_it_is_refused(visit, hostler, models
     send(v, "hello")
     refusal = v.page.get_by_role("alert").filter(has_text="backup")
     expect(refusal).to_be_visible()
+    v.check_access_in_both_schemes(axe)
     refusal.get_by_role("button", name="Release it and send again").click()
     expect(ended(v).locator(".answer-figures")).to_contain_text("5 tokens")
     assert "held" not in server.models()["m1"]
@@ -282,7 +283,7 @@ def stream(*deltas):
     return "".join(f"data: {c}\n\n" for c in [*chunks, "[DONE]"])
 
 
-def test_what_a_model_writes_is_shown_and_not_run(visit, hostler, models):
+def test_what_a_model_writes_is_shown_and_not_run(visit, axe, hostler, models):
     server = hostler("--models-dir", models)
     v = visit(server, "playground", permissions=["clipboard-read", "clipboard-write"])
     pieces = [{"content": HOSTILE[at:at + 7]} for at in range(0, len(HOSTILE), 7)]
@@ -301,12 +302,13 @@ def test_what_a_model_writes_is_shown_and_not_run(visit, hostler, models):
     expect(shown.locator(".reasoning-text")).to_be_hidden()
     shown.get_by_text("Reasoning").first.click()
     expect(shown.locator(".reasoning-text")).to_have_text("I think.")
+    v.check_access_in_both_schemes(axe)
     shown.get_by_role("button", name="Copy this code").click()
     expect(shown.get_by_role("button", name="Copy this code")).to_have_text("Copied")
     assert v.page.evaluate("navigator.clipboard.readText()") == 'def f(x):\n    return "<b>" + x'
 
 
-def test_embeddings_and_rerank(visit, hostler, models, tmp_path):
+def test_embeddings_and_rerank(visit, axe, hostler, models, tmp_path):
     presets = tmp_path / "presets.ini"
     presets.write_text(f"version = 1\n[embedder]\nmodel = {models / 'm1.gguf'}\nembedding = 1\npooling = mean\n")
     server = hostler("--models-preset", presets)
@@ -318,6 +320,7 @@ def test_embeddings_and_rerank(visit, hostler, models, tmp_path):
     table = v.page.get_by_role("region", name="Similarities")
     expect(table.get_by_role("row")).to_have_count(4)
     expect(table.get_by_role("cell").first).to_have_text("1.000")
+    v.check_access_in_both_schemes(axe)
     v.page.get_by_role("button", name="Rerank").first.click()
     choose(v, "embedder")
     v.page.get_by_role("button", name="Rerank").last.click()

@@ -26,7 +26,7 @@ def test_view_with_origins(visit, hostler, presets):
     expect(origins).to_contain_text("*")
 
 
-def test_edit_check_compare_write(visit, hostler, presets):
+def test_edit_check_compare_write(visit, axe, hostler, presets):
     server = hostler("--models-preset", presets)
     v = visit(server, "presets")
     before = presets.read_text()
@@ -34,6 +34,7 @@ def test_edit_check_compare_write(visit, hostler, presets):
     expect(v.page.get_by_text("There is a problem.")).to_be_visible()
     expect(v.page.get_by_role("button", name="Line 9")).to_be_visible()
     expect(v.page.get_by_role("button", name="Review and write")).to_be_disabled()
+    v.check_access_in_both_schemes(axe)
     editor(v).fill(before.replace("1024", "2048"))
     expect(v.page.get_by_text("The text is valid.")).to_be_visible()
     assert presets.read_text() == before
@@ -41,13 +42,14 @@ def test_edit_check_compare_write(visit, hostler, presets):
     dialog = v.page.get_by_role("dialog")
     expect(dialog.locator(".diff-removed .diff-text")).to_have_text(["ctx-size = 1024"])
     expect(dialog.locator(".diff-added .diff-text")).to_have_text(["ctx-size = 2048"])
+    v.check_access_in_both_schemes(axe)
     dialog.get_by_role("button", name="Write the file").click()
     expect(dialog).to_be_hidden()
     assert presets.read_text() == before.replace("1024", "2048")
     until(lambda: "2048" in server.models()["writer"]["status"]["args"])
 
 
-def test_a_file_that_others_changed_meanwhile(visit, hostler, presets):
+def test_a_file_that_others_changed_meanwhile(visit, axe, hostler, presets):
     v = visit(hostler("--models-preset", presets), "presets")
     before = presets.read_text()
     editor(v).fill(before + "; mine\n")
@@ -57,6 +59,7 @@ def test_a_file_that_others_changed_meanwhile(visit, hostler, presets):
     v.page.get_by_role("dialog").get_by_role("button", name="Write the file").click()
     conflict = v.page.get_by_role("alert").filter(has_text="was changed since")
     expect(conflict).to_contain_text("; theirs")
+    v.check_access_in_both_schemes(axe)
     assert presets.read_text() == before + "; theirs\n"
     conflict.get_by_role("button", name="Keep my text").click()
     expect(editor(v)).to_have_value(before + "; mine\n")
