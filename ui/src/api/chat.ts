@@ -3,12 +3,12 @@
 import { RequestError, send } from "./client";
 import { createEventReader } from "./frames";
 
-/** What llama-server measured of an answer. */
+/** What llama-server measured of an answer; other engines may tell less. */
 export interface Timings {
-  prompt_n: number;
-  prompt_per_second: number;
-  predicted_n: number;
-  predicted_per_second: number;
+  prompt_n?: number;
+  prompt_per_second?: number;
+  predicted_n?: number;
+  predicted_per_second?: number;
   /** Tokens of the prompt that were in the engine's cache. */
   cache_n?: number;
 }
