@@ -145,15 +145,12 @@ def test_no_counter_falls_over_a_reload(hostler, models, tmp_path):
     assert requests_of(after, "m2", "/tokenize") == 1
 
 
-@pytest.mark.parametrize("name", ['quo"te', "back\\slash", "line\nfeed", "größe 7", "{a=\"b\"} 1", "tail\\", "\u2028"])
+@pytest.mark.parametrize("name", ['quo"te', "back\\slash", "größe 7", "{a=\"b\"} 1", "tail\\", "\u2028"])
 def test_hostile_names_of_models(hostler, models, tmp_path, name):
     folder = tmp_path / "named"
     folder.mkdir()
     shutil.copy(models / "m1.gguf", folder / f"{name}.gguf")
     server = hostler("--models-dir", folder, "-c", "512", "--metrics-engines")
-    found = list(server.models())
-    if name not in found:
-        pytest.skip("no model can have this name")
     assert server.tokenize(name).status == 200
     f = scrape(server)
     assert requests_of(f, name, "/tokenize") == 1
