@@ -9,7 +9,7 @@ const asked = { ...newAnswer("a"), asked: 1000 };
 test("the engine's own figures go first", () => {
   const timings = { prompt_n: 3, cache_n: 4, prompt_per_second: 1, predicted_n: 132, predicted_per_second: 170.1 };
   const a = { ...asked, state: "done" as const, first: 1092, ended: 2000, pieces: 9, timings, finish: "length" };
-  assert.equal(figuresOf(a), "132 tokens · 170 tokens/s · the first after 92 ms · 7 of the prompt · cut off at the limit of tokens");
+  assert.equal(figuresOf(a), "132 tokens · 170 tokens/s · the first after 92 ms · 7 prompt tokens · cut off at the limit of tokens");
 });
 
 test("an engine that tells none has its pieces counted", () => {

@@ -12,7 +12,7 @@ export function figuresOf(a: Answer): string {
   if (tokens > 0) parts.push(`${count(tokens)} ${tokens === 1 ? "token" : "tokens"}`);
   if (speed !== null) parts.push(`${rate(speed)} tokens/s`);
   if (a.first !== undefined) parts.push(`the first after ${duration(a.first - a.asked)}`);
-  if (a.timings?.prompt_n !== undefined) parts.push(`${count(a.timings.prompt_n + (a.timings.cache_n ?? 0))} of the prompt`);
+  if (a.timings?.prompt_n !== undefined) parts.push(`${count(a.timings.prompt_n + (a.timings.cache_n ?? 0))} prompt tokens`);
   if (a.service?.loaded) parts.push("loaded the model");
   else if ((a.service?.queued_ms ?? 0) >= 100) parts.push(`queued for ${duration(a.service?.queued_ms)}`);
   if (a.service && a.service.restored_tokens > 0) parts.push(`${count(a.service.restored_tokens)} restored`);
