@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/live_frame.h"
 
+#define LISTS 5
+
 void live_frame_init(struct live_frame *f)
 {
-    struct buf *lists[] = {&f->models, &f->figures, &f->removed, &f->requests, &f->ended};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    struct buf *lists[LISTS] = {&f->models, &f->figures, &f->removed, &f->requests, &f->ended};
+    for (size_t i = 0; i < LISTS; i++)
         buf_init(lists[i], BUF_OWN);
 }
 
 void live_frame_finish(struct live_frame *f)
 {
-    struct buf *lists[] = {&f->models, &f->figures, &f->removed, &f->requests, &f->ended};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    struct buf *lists[LISTS] = {&f->models, &f->figures, &f->removed, &f->requests, &f->ended};
+    for (size_t i = 0; i < LISTS; i++)
         buf_finish(lists[i]);
 }
 

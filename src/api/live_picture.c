@@ -106,7 +106,7 @@ static struct live_model *get(struct live_picture *p, const char *id)
 static void forget_model(struct live_picture *p, struct live_model *m)
 {
     set_work(p, m, WORK_NONE);
-    HASH_DEL(p->by_id, m);
+    HASH_DEL(p->by_id, m); // NOLINT(clang-analyzer-core.NullDereference): it is in it
     TAILQ_REMOVE(&p->items, &m->item, link);
     free(m);
 }

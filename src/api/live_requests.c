@@ -55,7 +55,7 @@ void live_requests_destroy(struct live_requests *r)
 {
     struct live_request *q, *next;
     HASH_ITER (hh, r->by_id, q, next) {
-        HASH_DEL(r->by_id, q);
+        HASH_DEL(r->by_id, q); // NOLINT(clang-analyzer-unix.Malloc): it is taken out first
         TAILQ_REMOVE(r->items, &q->item, link);
         free_request(q);
     }

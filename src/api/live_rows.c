@@ -324,7 +324,7 @@ static void write_memory(struct buf *out, const struct host *host, const uint32_
     buf_puts(out, "{");
     for (size_t d = 0; d < figures->n; d++)
         buf_printf(out, "%s\"%s\":%llu", d ? "," : "", figures->device[d].name,
-                   (unsigned long long)(mib[d] * MIB));
+                   (unsigned long long)mib[d] * MIB);
     buf_puts(out, "}");
 }
 
@@ -356,8 +356,8 @@ static void write_value(struct buf *out, struct host *host, const struct live_fi
         write_memory(out, host, f->memory);
         return;
     case LIVE_DOWNLOAD:
-        buf_printf(out, "{\"done\":%llu,\"total\":%llu}", (unsigned long long)(f->done * MIB),
-                   (unsigned long long)(f->total * MIB));
+        buf_printf(out, "{\"done\":%llu,\"total\":%llu}", (unsigned long long)f->done * MIB,
+                   (unsigned long long)f->total * MIB);
         return;
     }
 }
@@ -423,7 +423,7 @@ bool live_rows_devices_differ(const struct live_devices *sent, const struct live
 
 static json_t *bytes_of(uint64_t mib)
 {
-    return json_integer((json_int_t)(mib * MIB));
+    return json_integer((json_int_t)mib * (json_int_t)MIB);
 }
 
 json_t *live_rows_devices_json(const struct live_devices *d, const struct host *host)
