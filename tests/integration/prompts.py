@@ -89,7 +89,8 @@ class Place:
         return sum(1 for line in lines if line.startswith(what))
 
     def until_saved(self, n=1):
-        until(lambda: len(self.numbers(".json")) >= n, what="a saved prompt")
+        """The daemon knows it, too: its file is there some moments before."""
+        until(lambda: len(self.server.get("/hostler/v1/cache").json["prompts"]) >= n, what="a saved prompt")
 
     def numbers(self, ending):
         return {p.name.split(".")[0] for p in self.cache.glob(f"*{ending}") if re.fullmatch(r"[0-9a-f]{16}", p.name.split(".")[0])}
