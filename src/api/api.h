@@ -89,7 +89,7 @@ api_handler api_models_unload, api_models_unload_all;
 api_handler api_models_hold, api_models_release, api_models_pin, api_models_unpin;
 /* requests.c, show.c, estimate.c, logs.c. Requests: O(those asked for), at most 1,000 and those that go on; logs:
  * O(what is kept); show and estimate: O(instances). */
-api_handler api_requests, api_show, api_estimate, api_logs;
+api_handler api_requests, api_request, api_show, api_estimate, api_logs;
 /* prompt_cache.c. O(saved prompts), at most 10,000, some 10 ns each; the list in slices. Files are removed in the pool. */
 api_handler api_cache_list, api_cache_clear;
 /* inference.c: passes the request on to the engine of the model that it names. `route`: by which of the

@@ -363,9 +363,10 @@ static const struct held_body *complete_body(const struct inference *i)
     return i->relay.body_complete ? &i->relay.body : NULL;
 }
 
-static void on_begins(struct relay *r)
+static void on_begins(struct relay *r, const struct http_head *head)
 {
     struct inference *i = container_of(r, struct inference, relay);
+    request_log_answer_begins(i->record, head);
     inference_prompt_answer_begins(&i->prompt, complete_body(i), now(i));
 }
 

@@ -2,6 +2,7 @@
 #include "api/request_json.h"
 
 #include "api/reply.h"
+#include "api/request_fields.h"
 
 const char *request_json_state(const struct request_record *e)
 {
@@ -56,5 +57,39 @@ json_t *request_json(const struct request_record *e, uint64_t now)
     add_tokens(o, e);
     json_object_set_new(o, "restored_tokens", json_integer((json_int_t)e->restored));
     json_object_set_new(o, "saved_ms", json_integer((json_int_t)e->saved_ms));
+    return o;
+}
+
+/* From `from` to `to`, ms; null: not known, or not yet. */
+static json_t *between(uint64_t from, uint64_t to)
+{
+    return from && to >= from ? json_integer((json_int_t)(to - from)) : json_null();
+}
+
+static json_t *timings(const struct request_record *e)
+{
+    const bool loaded = e->loaded && e->granted;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "queued_ms", between(e->arrived, e->granted),
+                     "load_ms", loaded ? json_integer((json_int_t)e->load_ms) : json_null(),
+                     "restore_ms", between(e->granted, e->restored ? e->sent : 0), "first_token_ms",
+                     between(e->arrived, e->first_byte), "last_ms", between(e->arrived, e->ended));
+}
+
+static json_t *size(const struct request_record *e, uint64_t bytes)
+{
+    return e->ended ? json_integer((json_int_t)bytes) : json_null();
+}
+
+json_t *request_json_whole(const struct request_record *e, uint64_t now)
+{
+    json_t *o = request_json(e, now);
+    json_object_set_new(o, "request_bytes", size(e, e->body_in));
+    json_object_set_new(o, "response_bytes", size(e, e->body_out));
+    json_object_set_new(o, "timings", timings(e));
+    json_object_set_new(o, "headers",
+                        json_pack("{s:o, s:o}", "request", request_fields_json(e->fields),
+                                  "response", request_fields_json(e->answer_fields)));
+    json_object_set_new(o, "request_body", json_null());
+    json_object_set_new(o, "response_body", json_null());
     return o;
 }

@@ -11,5 +11,7 @@
 const char *request_json_state(const struct request_record *e);
 /* `now`: uv_now(). The position costs what host_position() does. */
 json_t *request_json(const struct request_record *e, uint64_t now);
+/* The same with what only one that is opened tells: sizes, timings and header fields. */
+json_t *request_json_whole(const struct request_record *e, uint64_t now);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/request_fields.h"
 #include "base/clock.h"
 #include "base/memory.h"
 
@@ -31,12 +32,20 @@ struct request_log *request_log_create(uv_loop_t *loop)
     return r;
 }
 
+/* What it refers to. */
+static void release(struct request_record *e)
+{
+    free(e->model);
+    free(e->fields);
+    free(e->answer_fields);
+}
+
 static void destroy_all(struct records *records)
 {
     struct request_record *e;
     while ((e = TAILQ_FIRST(records))) { // NOLINT(clang-analyzer-unix.Malloc): it is taken out
         TAILQ_REMOVE(records, e, link);
-        free(e->model);
+        release(e);
         free(e);
     }
 }
@@ -75,7 +84,7 @@ static struct request_record *take_oldest(struct request_log *r)
     struct request_record *e = TAILQ_LAST(&r->ended, records);
     TAILQ_REMOVE(&r->ended, e, link);
     r->n_ended--;
-    free(e->model);
+    release(e);
     return e;
 }
 
@@ -103,16 +112,32 @@ struct request_record *request_log_begin(struct request_log *r, const struct cal
     e->infers = kind->infers;
     e->passive = kind->passive;
     e->method = http_exchange_method(caller->x);
+    e->fields = request_fields_copy(http_exchange_head(caller->x));
     TAILQ_INSERT_HEAD(&r->running, e, link);
     TELL(r, begun, e, caller->x);
     return e;
 }
 
+/* The load began when it asked, or before. */
+static uint64_t load_ms(const struct request_record *e)
+{
+    const double waited = (double)(e->granted - e->arrived);
+    const double load = (clock_unix() - e->place->instance->loaded_at) * 1000;
+    return (uint64_t)(load < 0 ? 0 : load < waited ? load : waited);
+}
+
 void request_log_grant(struct request_log *r, struct request_record *e)
 {
     e->granted = uv_now(r->loop);
+    e->load_ms = e->place->loaded ? load_ms(e) : 0;
     e->usage.kind = e->place->instance->launch->program->kind;
     TELL(r, granted, e);
+}
+
+void request_log_answer_begins(struct request_record *e, const struct http_head *head)
+{
+    free(e->answer_fields);
+    e->answer_fields = request_fields_copy(head);
 }
 
 void request_log_first_byte(struct request_log *r, struct request_record *e)
@@ -129,7 +154,7 @@ void request_log_end(struct request_log *r, struct request_record *e)
     usage_end(&e->usage);
     TELL(r, ended, e);
     if (e->passive && e->status == 200 && !e->loaded) {
-        free(e->model);
+        release(e);
         free(e);
         return;
     }
@@ -169,6 +194,14 @@ const struct request_record *request_log_next(const struct request_log *r,
     const struct request_record *next = e ? TAILQ_NEXT(e, link) : TAILQ_FIRST(&r->running);
     bool was_last_running = !next && !(e && e->ended);
     return was_last_running ? TAILQ_FIRST(&r->ended) : next;
+}
+
+const struct request_record *request_log_find(const struct request_log *r, uint64_t id)
+{
+    const struct request_record *e = NULL;
+    while ((e = request_log_next(r, e)) && e->id != id)
+        ;
+    return e;
 }
 
 /* --- figures ------------------------------------------------------------------------------------

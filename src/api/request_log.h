@@ -52,6 +52,8 @@ struct request_record {
     bool unread;       /* its client left, though it goes on, and nobody else reads it */
     uint64_t restored; /* tokens of its prompt that were restored from the prompt cache, */
     double saved_ms;   /* and what computing them would have taken */
+    char *fields, *answer_fields; /* of its head and the answer's (request_fields.h); NULL: none */
+    uint64_t load_ms;             /* of its wait, while the load that it caused went on */
     struct usage usage;
     struct trace_context trace;
     const struct host_request *place; /* with the scheduler, while it goes on */
@@ -93,6 +95,8 @@ struct request_record *request_log_begin(struct request_log *r, const struct cal
                                          const struct host_request *place,
                                          const struct request_kind *kind);
 void request_log_grant(struct request_log *r, struct request_record *record);
+/* The answer's head came from the engine. */
+void request_log_answer_begins(struct request_record *record, const struct http_head *head);
 /* The first of the answer's body came. */
 void request_log_first_byte(struct request_log *r, struct request_record *record);
 /* It is over; the record is the list's own. Polls of an engine's state, which say nothing when all went well, are not kept. */
@@ -101,6 +105,8 @@ void request_log_end(struct request_log *r, struct request_record *record);
  * and after the last. */
 const struct request_record *request_log_next(const struct request_log *r,
                                               const struct request_record *record);
+/* NULL: there is none of that number, or not any more. O(requests). */
+const struct request_record *request_log_find(const struct request_log *r, uint64_t id);
 /* Whether it is for the model of that id. */
 bool request_is_of(const struct request_record *record, const char *model);
 /* O(requests that go on, and ended in the last 10 s). Tokens a second that the model's running and lately ended answers came with; 0: none. */

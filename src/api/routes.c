@@ -75,6 +75,7 @@ static const struct route own_routes[] = {
     {"GET", "/hostler/v1/live", api_live, RIGHT_STATUS, 0, NULL},
     {"GET", "/hostler/v1/timeline", api_timeline, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, RESERVE, NULL},
+    {"GET", "/hostler/v1/requests/*", api_request, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
     {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0, NULL},

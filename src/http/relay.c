@@ -349,7 +349,7 @@ static void on_head(struct http_call *call, const struct http_head *head, int64_
     const char *type = http_head_get(head, "content-type");
     (void)call;
     if (r->begins)
-        r->begins(r);
+        r->begins(r, head);
     if (r->body_sent)
         held_body_finish(&r->body); /* no further try from here on */
     r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;

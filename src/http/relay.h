@@ -74,8 +74,8 @@ struct relay {
     /* The same for the answer's body, which end in relay_sink(). */
     struct pipeline *answer;
     const char *answer_type; /* the Content-Type that they make of it; NULL: as it is */
-    /* The answer begins; what was kept of the request's body is still there. NULL. */
-    void (*begins)(struct relay *r);
+    /* The answer begins with that head; what was kept of the request's body is still there. NULL. */
+    void (*begins)(struct relay *r, const struct http_head *head);
     /* What comes of the answer's body, as it passes, before any transform; NULL. */
     void (*passed)(struct relay *r, const char *data, size_t len);
     void (*done)(struct relay *r, enum relay_result result);

@@ -384,3 +384,75 @@ def test_whom_an_idle_model_left_for(hostler, models):
     until(lambda: server.models()["m1"]["status"].get("reason") == "idle", PATIENCE, "its end")
     shown = server.get("/hostler/v1/show?model=m1").json
     assert "ttl" in shown["last_exit"]["cause"] and "operator/1" in shown["recent"][-1]["why"]
+
+
+# --- one request, opened, and the export -----------------------------------------------------------
+
+def opened(server, agent):
+    return server.get(f"/hostler/v1/requests/{ended(server, agent)[0]['id']}").json
+
+
+def test_a_request_can_be_opened(server):
+    assert ask(server, "open/1", CHAT, chat("slow", stream=True, max_tokens=20)).status == 200
+    r = opened(server, "open/1")
+    assert {k: v for k, v in r.items() if k in of(server, "open/1")[0]} == of(server, "open/1")[0]
+    t = r["timings"]
+    assert 0 <= t["queued_ms"] <= t["first_token_ms"] <= t["last_ms"] == r["elapsed_ms"]
+    assert t["load_ms"] is None or 0 <= t["load_ms"] <= t["queued_ms"]
+    assert t["restore_ms"] is None
+    assert r["request_bytes"] > 0 and r["response_bytes"] > 0
+    fields = {name.lower(): value for name, value in r["headers"]["request"]}
+    assert fields["user-agent"] == "open/1" and int(fields["content-length"]) == r["request_bytes"]
+    fields = {name.lower(): value for name, value in r["headers"]["response"]}
+    assert fields["content-type"].startswith("text/event-stream")
+    assert r["request_body"] is None and r["response_body"] is None
+
+
+SECRET = "hunter2-hunter2"
+
+
+@pytest.mark.parametrize("name, value", [
+    ("Authorization", f"Bearer {SECRET}"), ("X-Api-Key", SECRET), ("api-key", SECRET), ("Cookie", f"a={SECRET}"),
+    ("Proxy-Authorization", SECRET), ("X-Goog-Api-Key", SECRET), ("X-AUTH-TOKEN", SECRET), ("X-Conversation-Id", SECRET),
+    ("X-Upstream", f"bearer {SECRET}"), ("Referer", f"http://localhost/?key={SECRET}"), ("X-Amz-Security-Token", SECRET)])
+def test_secrets_are_not_kept(server, name, value):
+    agent = f"secret-{name}/1"
+    ask(server, agent, "/tokenize", {"model": "quick", "content": "x"}, **{name: value})
+    whole = opened(server, agent)
+    (kept,) = [v for n, v in whole["headers"]["request"] if n.lower() == name.lower()]
+    assert kept == ("http://localhost/" if name == "Referer" else None)
+    assert SECRET not in json.dumps(whole)
+    assert SECRET not in server.get("/hostler/v1/requests?format=jsonl").body.decode()
+
+
+def test_a_large_head_is_kept_in_part(server):
+    ask(server, "large/1", "/tokenize", {"model": "quick", "content": "x"}, **{"X-Filler": "y" * 9000, "X-Last": "é:\tz"})
+    names = [n.lower() for n, _ in opened(server, "large/1")["headers"]["request"]]
+    assert "x-filler" not in names and "user-agent" in names
+    assert len(json.dumps(opened(server, "large/1")["headers"])) < 8000
+
+
+@pytest.mark.parametrize("path, status", [("x", 400), ("-1", 400), ("0", 400), ("1x", 400), ("9" * 30, 400), ("999999999", 404)])
+def test_no_such_request(server, path, status):
+    is_json_error(server.get(f"/hostler/v1/requests/{path}"), status)
+
+
+def test_a_request_that_is_refused_can_be_opened(server):
+    ask(server, "refused/1", CHAT, chat("no-such-model"))
+    whole = opened(server, "refused/1")
+    assert whole["status"] == 400 and whole["headers"]["response"] is None and whole["timings"]["queued_ms"] is None
+
+
+def test_export(server):
+    for i in range(3):
+        ask(server, "export/1", "/tokenize", {"model": "quick", "content": str(i)})
+    ended(server, "export/1", 3)
+    answer = server.get("/hostler/v1/requests?format=jsonl&model=fast&state=done")
+    assert answer.headers["content-type"] == "application/jsonl" and answer.body.endswith(b"\n")
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    assert lines == requests(server, "?model=fast&state=done&limit=1000") and len(lines) >= 3
+    assert len(server.get("/hostler/v1/requests?format=jsonl&limit=2").body.splitlines()) == 2
+    assert server.get("/hostler/v1/requests?format=jsonl&model=nothing").body == b""
+    assert "'format'" in is_json_error(server.get("/hostler/v1/requests?format=xml"), 400)
+    with Wire(server).ask("HEAD", "/hostler/v1/requests?format=jsonl") as wire:
+        assert wire.head().status == 200
