@@ -119,3 +119,18 @@ def test_nothing_is_asked_while_the_page_is_hidden(visit, hostler, models):
     expect(v.state("m1")).to_have_text("unloaded")
     v.page.evaluate(hide, False)
     expect(v.state("m1")).to_have_text("loaded")
+
+
+def test_an_opened_request_shows_no_secrets(visit, hostler, models):
+    server = hostler("--models-dir", models, "--api-key", "secret-k")
+    headers = {"Authorization": "Bearer secret-k", "X-Trace": "t1"}
+    server.post("/v1/chat/completions", chat("m1", max_tokens=3), headers=headers)
+    v = visit(server, "activity")
+    v.page.get_by_label("API key").fill("secret-k")
+    v.page.keyboard.press("Enter")
+    rows(v).filter(has_text="m1").get_by_role("button").first.click()
+    dialog = v.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Timings")
+    dialog.get_by_text("Header fields of the request").click()
+    expect(dialog.get_by_text("t1", exact=True)).to_be_visible()
+    expect(dialog).not_to_contain_text("secret-k")
