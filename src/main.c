@@ -33,7 +33,7 @@
  *     metrics.h   GET /metrics: meter.h counts, figures.h the families, exposition.h the format, engine_figures.h of engines
  *     access_line.h access_recorder.h    the access log, which server/access_log.h writes
  *     request_log.h caller.h usage.h    the requests and who observes them, who asks, what an answer took; request_fields.h
- *                 their header fields, without secrets
+ *                 their header fields, without secrets; capture.h their bodies, while that is on
  *   server/   the daemon; performs what sched/ decides
  *     config.h    options; presets.h sources.h refresh.h watch.h which models with which options
  *     compose.h   what a model's engine is started with

@@ -37,6 +37,7 @@ struct api {
     struct logs *logs;
     struct live *live;
     struct timelines *timelines;
+    struct capture *capture;
     struct files *files; /* NULL: no --path */
     struct doctor *doctor;
     struct hosts hosts;        /* by which requests may name the server */
@@ -90,6 +91,8 @@ api_handler api_models_hold, api_models_release, api_models_pin, api_models_unpi
 /* requests.c, show.c, estimate.c, logs.c. Requests: O(those asked for), at most 1,000 and those that go on; logs:
  * O(what is kept); show and estimate: O(instances). */
 api_handler api_requests, api_request, api_show, api_estimate, api_logs;
+/* capture.c. O(bodies that are kept), when it ends. */
+api_handler api_capture, api_set_capture;
 /* prompt_cache.c. O(saved prompts), at most 10,000, some 10 ns each; the list in slices. Files are removed in the pool. */
 api_handler api_cache_list, api_cache_clear;
 /* inference.c: passes the request on to the engine of the model that it names. `route`: by which of the

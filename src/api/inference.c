@@ -19,6 +19,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
+#include "api/capture.h"
 #include "api/dialect.h"
 #include "api/engine_end.h"
 #include "api/inference_prompt.h"
@@ -317,6 +318,8 @@ static void on_passed(struct relay *r, const char *data, size_t len)
     if (!i->record->first_byte)
         request_log_first_byte(i->api->requests, i->record);
     usage_add(&i->record->usage, data, len);
+    if (i->record->captured)
+        capture_answer(i->record->captured, data, len);
 }
 
 /* The engine may have another path for it, or no such route: then it is answered, and the result is false. */
@@ -546,6 +549,7 @@ static void inference_submit(struct inference *i, const char *name)
         relay_pause(&i->relay);
     begin_conversation(i, m);
     i->record->model = mem_strdup(m->entry->id);
+    capture_named(i->record);
     host_submit(&i->request, m, i->may_load);
 }
 
@@ -584,6 +588,8 @@ static void on_body(struct http_exchange *x, const char *data, size_t len, void 
 {
     struct inference *i = ctx;
     int rc;
+    if (i->record->captured)
+        capture_request(i->record->captured, data, len);
     switch (i->phase) {
     case NAMING:
         if (!collect(i, data, len))
@@ -682,6 +688,7 @@ static struct inference *inference_create(struct api *api, struct http_exchange 
     i->request.describe = describe;
     kind.dialect = i->dialect->name;
     i->record = request_log_begin(api->requests, caller, &i->request, &kind);
+    capture_begin(api->capture, i->record, caller);
     http_exchange_set_note(x, i->record);
     relay_init(&i->relay, x);
     i->relay.body.max = BODY_MAX;

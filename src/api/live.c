@@ -27,11 +27,11 @@ struct subscriber {
     struct live *live;
     struct http_exchange *x;
     unsigned rights;
-    struct live_item mark;   /* while it is behind: in the picture */
-    bool behind;             /* it reads the picture from its mark on; else it gets each frame */
-    bool ready;              /* it has been told everything once */
-    uint64_t devices, queue; /* versions of what it was told */
-    size_t changes;          /* of the history: those that it was told of, and older ones */
+    struct live_item mark; /* while it is behind: in the picture */
+    bool behind;           /* it reads the picture from its mark on; else it gets each frame */
+    bool ready;            /* it has been told everything once */
+    uint64_t server, devices, queue; /* versions of what it was told */
+    size_t changes;                  /* of the history: those that it was told of, and older ones */
     uint64_t written,
         taken;       /* bytes; and how many of these the connection had taken at the last ping */
     bool quiet;      /* nothing was written since the last ping */
@@ -53,7 +53,7 @@ struct live {
     struct live_frame frame, piece;
     struct buf out;
     struct live_devices devices;
-    uint64_t devices_version, queue_version;
+    uint64_t server_version, devices_version, queue_version;
     json_t *queue;       /* that was sent; NULL */
     size_t changes;      /* of the history, that were sent */
     uint64_t updated_at; /* uv_now(), ms */
@@ -83,6 +83,7 @@ static void append_event(struct buf *out, const char *event, json_t *data)
 static void append_server(struct subscriber *s, struct buf *out)
 {
     append_event(out, "server", live_rows_server(s->live->api, s->rights, s->live->started));
+    s->server = s->live->server_version;
 }
 
 static void append_devices(const struct live *l, struct buf *out)
@@ -307,6 +308,27 @@ static void send_all(struct live *l, struct live_item *before)
 
 static void arm(struct live *l, uint64_t delay);
 
+/* Whether all know what the server says of itself, which depends on each one's rights. Who has no room yet is told later. */
+static bool tell_server(struct live *l)
+{
+    struct subscriber *s;
+    bool all = true;
+    TAILQ_FOREACH (s, &l->subscribers, link) {
+        if (s->server == l->server_version)
+            continue;
+        if (!has_room(s)) {
+            all = false;
+            continue;
+        }
+        struct buf text;
+        buf_init(&text, BUF_OWN);
+        append_server(s, &text);
+        send_text(s, &text);
+        buf_finish(&text);
+    }
+    return all;
+}
+
 /* Whether the update, or the scan, goes on. */
 static bool update_slice(struct live *l, uint64_t deadline)
 {
@@ -320,7 +342,7 @@ static bool update_slice(struct live *l, uint64_t deadline)
     buf_clear(&l->out);
     if (!more && l->updating) {
         l->updating = false;
-        if (picture_is_busy(l->picture))
+        if (!tell_server(l) || picture_is_busy(l->picture))
             arm(l, UPDATE_MS);
     }
     return more;
@@ -369,6 +391,13 @@ static void wake(struct live *l)
 {
     const uint64_t passed = now_ms(l) - l->updated_at;
     arm(l, passed + GATHER_MS < UPDATE_MS ? UPDATE_MS - passed : GATHER_MS);
+}
+
+void live_note_server(struct live *l)
+{
+    l->server_version++;
+    if (l->n)
+        wake(l);
 }
 
 static void on_request(struct request_observer *o, struct request_record *e,

@@ -24,5 +24,7 @@ struct live *live_create(struct api *api);
 void live_destroy(struct live *l);
 /* A download of that name began, went on or ended. */
 void live_note_download(struct live *l, const char *name);
+/* What the server says of itself has changed. */
+void live_note_server(struct live *l);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/live_rows.h"
 
+#include "api/capture.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -488,7 +490,8 @@ static json_t *rights_of(unsigned rights)
 json_t *live_rows_server(struct api *api, unsigned rights, double started)
 {
     const struct config *c = host_config(api->host);
-    return json_pack("{s:s, s:f, s:b, s:b, s:i, s:b, s:o}", "version", HOSTLER_VERSION, "started",
-                     started, "router", !c->classic, "classic", c->classic, "models_max",
-                     (int)c->models_max, "autoload", (int)c->autoload, "rights", rights_of(rights));
+    return json_pack("{s:s, s:f, s:b, s:b, s:i, s:b, s:o, s:o}", "version", HOSTLER_VERSION,
+                     "started", started, "router", !c->classic, "classic", c->classic, "models_max",
+                     (int)c->models_max, "autoload", (int)c->autoload, "rights", rights_of(rights),
+                     "capture", capture_json(api->capture));
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/request_json.h"
 
+#include <stdlib.h>
+
+#include "api/capture.h"
 #include "api/reply.h"
 #include "api/request_fields.h"
+#include "base/memory.h"
 
 const char *request_json_state(const struct request_record *e)
 {
@@ -80,6 +84,27 @@ static json_t *size(const struct request_record *e, uint64_t bytes)
     return e->ended ? json_integer((json_int_t)bytes) : json_null();
 }
 
+/* Bytes that are no UTF-8 are replaced, and so are zero bytes. */
+static json_t *body_text(const struct buf *b)
+{
+    char *text = mem_zalloc(b->len + 1);
+    for (size_t i = 0; i < b->len; i++)
+        text[i] = (char)(b->data[i] ? b->data[i] : '\xff');
+    text[b->len] = '\0';
+    json_t *o = reply_string(text);
+    free(text);
+    return o;
+}
+
+void request_json_add_bodies(json_t *o, const struct request_record *e)
+{
+    const struct captured *k = e->captured;
+    json_object_set_new(o, "request_body", k ? body_text(&k->request) : json_null());
+    json_object_set_new(o, "response_body", k ? body_text(&k->answer) : json_null());
+    json_object_set_new(o, "request_body_cut", json_boolean(k && k->request_cut));
+    json_object_set_new(o, "response_body_cut", json_boolean(k && k->answer_cut));
+}
+
 json_t *request_json_whole(const struct request_record *e, uint64_t now)
 {
     json_t *o = request_json(e, now);
@@ -89,7 +114,5 @@ json_t *request_json_whole(const struct request_record *e, uint64_t now)
     json_object_set_new(o, "headers",
                         json_pack("{s:o, s:o}", "request", request_fields_json(e->fields),
                                   "response", request_fields_json(e->answer_fields)));
-    json_object_set_new(o, "request_body", json_null());
-    json_object_set_new(o, "response_body", json_null());
     return o;
 }

@@ -13,5 +13,7 @@ const char *request_json_state(const struct request_record *e);
 json_t *request_json(const struct request_record *e, uint64_t now);
 /* The same with what only one that is opened tells: sizes, timings and header fields. */
 json_t *request_json_whole(const struct request_record *e, uint64_t now);
+/* Adds its bodies, null unless they were captured. O(their bytes), at most 2 MiB. */
+void request_json_add_bodies(json_t *o, const struct request_record *e);
 
 #endif

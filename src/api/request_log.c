@@ -84,6 +84,7 @@ static struct request_record *take_oldest(struct request_log *r)
     struct request_record *e = TAILQ_LAST(&r->ended, records);
     TAILQ_REMOVE(&r->ended, e, link);
     r->n_ended--;
+    TELL(r, forgotten, e);
     release(e);
     return e;
 }

@@ -17,6 +17,7 @@
 #include "server/host.h"
 
 struct request_log;
+struct captured;
 
 /* How a request ended. */
 enum request_end {
@@ -55,6 +56,7 @@ struct request_record {
     char *fields, *answer_fields; /* of its head and the answer's (request_fields.h); NULL: none */
     uint64_t load_ms;             /* of its wait, while the load that it caused went on */
     struct usage usage;
+    struct captured *captured; /* its bodies; NULL: they are not kept */
     struct trace_context trace;
     const struct host_request *place; /* with the scheduler, while it goes on */
     TAILQ_ENTRY(request_record) link;
@@ -76,6 +78,8 @@ struct request_observer {
     void (*first_byte)(struct request_observer *o, const struct request_record *record);
     /* Also of those that the list does not keep. */
     void (*ended)(struct request_observer *o, const struct request_record *record);
+    /* The list has no place for it any more. */
+    void (*forgotten)(struct request_observer *o, struct request_record *record);
     TAILQ_ENTRY(request_observer) link;
 };
 

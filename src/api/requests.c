@@ -129,13 +129,22 @@ static uint64_t id_in(const char *target)
     return id;
 }
 
+/* What others wrote is for those who may administer. */
+static json_t *whole(const struct api *api, const struct request_record *e,
+                     const struct caller *caller)
+{
+    json_t *o = request_json_whole(e, uv_now(host_loop(api->host)));
+    if (caller_may(caller, RIGHT_ADMIN, NULL))
+        request_json_add_bodies(o, e);
+    return o;
+}
+
 void api_request(struct api *api, struct http_exchange *x, const struct caller *caller)
 {
     const uint64_t id = id_in(http_exchange_target(x));
     const struct request_record *e = id ? request_log_find(api->requests, id) : NULL;
-    (void)caller;
     if (e)
-        reply_json(x, 200, request_json_whole(e, uv_now(host_loop(api->host))));
+        reply_json(x, 200, whole(api, e, caller));
     else if (id)
         reply_error(x, 404, "request %llu is not in the list, or not any more: see %s",
                     (unsigned long long)id, "/hostler/v1/requests");

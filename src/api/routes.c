@@ -11,6 +11,7 @@
 
 #include "api/access.h"
 #include "api/api.h"
+#include "api/capture.h"
 #include "api/cors.h"
 #include "api/doctor.h"
 #include "api/events.h"
@@ -76,6 +77,8 @@ static const struct route own_routes[] = {
     {"GET", "/hostler/v1/timeline", api_timeline, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/requests", api_requests, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/requests/*", api_request, RIGHT_STATUS, RESERVE, NULL},
+    {"GET", "/hostler/v1/capture", api_capture, RIGHT_ADMIN, RESERVE, NULL},
+    {"POST", "/hostler/v1/capture", api_set_capture, RIGHT_ADMIN, RESERVE, NULL},
     {"GET", "/hostler/v1/show", api_show, RIGHT_STATUS, RESERVE, NULL},
     {"GET", "/hostler/v1/estimate", api_estimate, RIGHT_STATUS, 0, NULL},
     {"GET", "/hostler/v1/logs", api_logs, RIGHT_LOGS, 0, NULL},
@@ -543,6 +546,12 @@ static void end_telemetry(struct api *api)
         otlp_close(api->otlp, on_telemetry_closed, NULL);
 }
 
+static void on_capture_changed(void *ctx)
+{
+    const struct api *api = ctx;
+    live_note_server(api->live);
+}
+
 struct api *api_create(struct host *host, struct refresh *refresh)
 {
     struct api *api = mem_zalloc(sizeof *api);
@@ -558,6 +567,7 @@ struct api *api_create(struct host *host, struct refresh *refresh)
     api->doctor = doctor_create(host);
     api->live = live_create(api);
     api->timelines = timelines_create(host, api->requests);
+    api->capture = capture_create(host, api->requests, on_capture_changed, api);
     api->downloads = downloads_create(host, refresh, api_downloads_on_event, api);
     api->bodies = (struct body_budget){.max = host_config(host)->max_body_memory,
                                        .folder = spool_choose_folder(host_private_folder(host)),
@@ -581,6 +591,7 @@ void api_destroy(struct api *api)
     own_usage_destroy(api->own);
     live_destroy(api->live);
     timelines_destroy(api->timelines);
+    capture_destroy(api->capture);
     request_log_destroy(api->requests);
     logs_destroy(api->logs);
     files_destroy(api->files);

@@ -51,6 +51,7 @@ struct config {
     struct engine_page
         engine_page; /* with CONFIG_UI_ENGINE, in router mode: what the engine's program has */
     char *ssl_key_file, *ssl_cert_file; /* both or none: HTTPS */
+    bool no_capture;                    /* bodies are never kept (api/capture.h) */
     struct keys api_keys;
     bool api_key_in_arguments; /* --api-key was given, which the list of processes shows */
     struct strv allowed_hosts; /* host names that requests may use; `*`: any */

@@ -111,6 +111,14 @@ static int set_ui(struct config *c, const char *value, struct error *err)
     return rc;
 }
 
+static int set_no_capture(struct config *c, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    c->no_capture = true;
+    return 0;
+}
+
 static int set_no_ui(struct config *c, const char *value, struct error *err)
 {
     (void)value;
@@ -161,6 +169,38 @@ static const char *name_in(const char *line)
     return *line ? line : NULL;
 }
 
+/* `# capture: off`: bodies of requests with the key below are never kept. */
+static bool is_uncaptured_mark(const char *line)
+{
+    static const char word[] = "capture:";
+    line += strspn(line, "# \t");
+    if (strncmp(line, word, sizeof word - 1) != 0)
+        return false;
+    line += sizeof word - 1;
+    line += strspn(line, " \t");
+    return strncmp(line, "off", 3) == 0 && !line[3 + strspn(line + 3, " \t")];
+}
+
+/* What the comments right above a key say of it. */
+struct key_marks {
+    char *name; /* NULL: none */
+    bool uncaptured;
+};
+
+static void read_key_line(struct keys *keys, const char *line, struct key_marks *marks)
+{
+    const char *name = *line == '#' ? name_in(line) : NULL;
+    const bool mark = *line == '#' && is_uncaptured_mark(line);
+    if (*line && *line != '#') {
+        keys_add(keys, line, marks->name);
+        if (marks->uncaptured)
+            keys_set_uncaptured(keys);
+    }
+    if (!mark)
+        mem_replace(&marks->name, name);
+    marks->uncaptured = mark || (name && marks->uncaptured);
+}
+
 /* Behind the byte order mark that editors of Windows put before a text. */
 static const char *after_mark(const char *text)
 {
@@ -171,7 +211,8 @@ static const char *after_mark(const char *text)
 /* One key a line; lines that begin with `#` are comments. */
 static int set_api_key_file(struct config *c, const char *value, struct error *err)
 {
-    char *line = NULL, *name = NULL;
+    char *line = NULL;
+    struct key_marks marks = {0};
     size_t size = 0, before = c->api_keys.n;
     FILE *f = fopen(value, "re");
     if (!f)
@@ -179,12 +220,10 @@ static int set_api_key_file(struct config *c, const char *value, struct error *e
     for (bool is_first = true; getline(&line, &size, f) >= 0; is_first = false) {
         const char *key = is_first ? after_mark(line) : line;
         line[strcspn(line, "\r\n")] = '\0';
-        if (*key && *key != '#')
-            keys_add(&c->api_keys, key, name);
-        mem_replace(&name, *key == '#' ? name_in(key) : NULL);
+        read_key_line(&c->api_keys, key, &marks);
     }
     int failed = ferror(f) ? errno : 0;
-    free(name);
+    free(marks.name);
     free(line);
     fclose(f);
     if (failed)
@@ -544,6 +583,12 @@ static const struct config_entry options[] = {
       NULL,
       "append the log, with the engines' lines, to it, too; SIGHUP opens it again"},
      FIELD(KIND_TEXT, log_file)},
+    {{{"--no-capture"},
+      NULL,
+      "HOSTLER_NO_CAPTURE",
+      NULL,
+      "bodies of requests are never kept, whoever asks for it"},
+     OTHER(set_no_capture)},
     {{{"--access-log"},
       "FILE",
       "HOSTLER_ACCESS_LOG",

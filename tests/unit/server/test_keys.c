@@ -36,6 +36,18 @@ static void the_text_is_not_kept(void **state)
     keys_finish(&k);
 }
 
+static void uncaptured(void **state)
+{
+    struct keys k = {0};
+    (void)state;
+    keys_add(&k, "one", "same");
+    keys_set_uncaptured(&k);
+    keys_add(&k, "two", "same");
+    assert_true(keys_is_uncaptured(&k, keys_find(&k, "one")));
+    assert_false(keys_is_uncaptured(&k, keys_find(&k, "two")));
+    keys_finish(&k);
+}
+
 static void names(void **state)
 {
     struct keys k = {0};
@@ -54,6 +66,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_those_that_were_added),
         cmocka_unit_test(the_text_is_not_kept),
+        cmocka_unit_test(uncaptured),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
