@@ -48,7 +48,7 @@ static bool drop_oldest(struct capture *c)
 {
     struct captured *k;
     TAILQ_FOREACH (k, &c->all, link)
-        if (k->record->ended) {
+        if (k->record->ended) { // NOLINT(clang-analyzer-unix.Malloc): drop() takes it out
             drop(k);
             return true;
         }
@@ -132,8 +132,8 @@ static void end(struct capture *c)
     c->on = false;
     uv_timer_stop(&c->timer);
     request_log_unobserve(c->log, &c->observer);
-    while ((k = TAILQ_FIRST(&c->all))) // NOLINT(clang-analyzer-unix.Malloc): drop() takes it out
-        drop(k);
+    while ((k = TAILQ_FIRST(&c->all)))
+        drop(k); // NOLINT(clang-analyzer-unix.Malloc): it takes it out
     mem_replace(&c->model, NULL);
 }
 

@@ -13,9 +13,9 @@
 
 struct capture;
 
-#define CAPTURE_BODY_MAX ((size_t)1 << 20)  /* bytes of a body; the rest is cut off */
-#define CAPTURE_ALL_MAX ((size_t)32 << 20)  /* of all; the oldest make way */
-#define CAPTURE_TIME_MAX (24 * 3600 * 1000) /* ms */
+#define CAPTURE_BODY_MAX ((size_t)1 << 20)            /* bytes of a body; the rest is cut off */
+#define CAPTURE_ALL_MAX ((size_t)32 << 20)            /* of all; the oldest make way */
+#define CAPTURE_TIME_MAX ((uint64_t)24 * 3600 * 1000) /* ms */
 
 /* Of one request, in its record. */
 struct captured {
