@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What a swap costs a conversation, with and without the prompt cache; REAL_MODEL names the model's file.
 
-The first table: one conversation, whose model is swapped out and comes back. The second: two agents on one place, which take turns,
-each with a conversation that grows.
+`prompts`: one conversation, whose model is swapped out and comes back; then two agents on one place, which take turns,
+each with a conversation that grows. `conversations`: many of them on few slots, and what the cache costs a request that gains nothing.
 """
 import http.client
 import json
 import os
 import pathlib
+import random
 import time
 
 from contenders import free_port, hostler, llama_swap, router
@@ -108,15 +109,100 @@ def measure_turns(b, models):
     b.report.table([f"two agents, {turns} turns each, from {tokens} tokens on", "s in all", "of hostler's"], rows)
 
 
-def measure_prompt_cache(b):
+# --- many conversations ------------------------------------------------------------------------------
+
+CONVERSATIONS, SLOTS, PLACES = 200, 4, 2
+PAIRS = 500
+
+
+def opening(n):
+    return [{"role": "system", "content": f"You are helper number {n}. " + text(200, n % 89 + 3)}, {"role": "user", "content": "Begin."}]
+
+
+def all_turns(port, models):
+    """Each conversation twice, in an order of chance: of the second turns, the parts of the earlier prompt that were not computed."""
+    order, said, kept = list(range(CONVERSATIONS)), {}, []
+    random.Random(1).shuffle(order)
+    for n in order:
+        said[n], _ = ask(port, models[n % len(models)], opening(n), 4)
+    random.Random(2).shuffle(order)
+    for n in order:
+        again, _ = ask(port, models[n % len(models)], next_turn(opening(n), said[n], 20, 5), 4)
+        kept.append(again["timings"]["cache_n"] / said[n]["usage"]["prompt_tokens"])
+    return kept
+
+
+def cache_of(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/hostler/v1/cache")
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+def measure_hits(b, folder):
+    models, rows = ("real1", "real2", "real3"), []
+    for label, cache in (("on", b.folder / "cache-many"), ("off", "off")):
+        args = ["--models-max", PLACES, "-c", 1024 * SLOTS, "--parallel", SLOTS, "--prompt-cache", cache]
+        with hostler(folder, free_port(), *args) as server:
+            begin = time.monotonic()
+            kept = all_turns(server.port, models)
+            took, store = time.monotonic() - begin, cache_of(server.port)
+        rows.append([label, f"{sum(k > 0.8 for k in kept) / len(kept):.0%}", str(store["hits"]), str(store["files"]),
+                     f"{store['bytes'] / 2**20:,.0f}", f"{took:.0f}"])
+    b.report.table([f"{CONVERSATIONS} conversations, {len(models)} models, {SLOTS} slots, {PLACES} places", "second turns that compute less than a fifth anew",
+                    "restored", "files", "MiB", "s in all"], rows)
+
+
+def latencies(servers):
+    """ms of requests whose prompts are new, in turn, so that both have the same disturbances."""
+    took = [[] for _ in servers]
+    for n in range(PAIRS):
+        for i, server in enumerate(servers):
+            fresh = [{"role": "user", "content": f"{n} " + "x" * 1200}]
+            took[i].append(ask(server.port, "tiny", fresh, 1)[1] * 1000)
+    return [sorted(t) for t in took]
+
+
+def measure_nothing_to_gain(b, folder):
+    args = ["-c", 2048, "--parallel", 1, "--prompt-cache"]
+    with hostler(folder, free_port(), *args, b.folder / "cache-nothing") as on, hostler(folder, free_port(), *args, "off") as off:
+        for server in (on, off):  # something of the model is saved, so that bodies are read
+            for n in range(3):
+                ask(server.port, "tiny", [{"role": "user", "content": f"{n} " + "y" * 1500}], 64)
+        files = cache_of(on.port)["files"]
+        took = latencies((on, off))
+    rows = [[label, *(f"{t[int(len(t) * part)]:.2f}" for part in (0.5, 0.9, 0.99)), f"{t[-1]:.2f}"]
+            for label, t in zip((f"on, {files} files of the model", "off"), took)]
+    b.report.table([f"ms of a request that gains nothing, {PAIRS} each", "median", "90 %", "99 %", "worst"], rows)
+
+
+# --- what is measured --------------------------------------------------------------------------------
+
+def models_of(b):
+    """A folder with the real model under three names, and a tiny one; None, and a word of it, where there is none."""
     real = os.environ.get("REAL_MODEL")
+    folder = b.folder / "prompt-models"
     if not real or not pathlib.Path(real).is_file():
         b.report.say("prompt cache: REAL_MODEL names no model's file: left out")
-        return
-    folder = b.folder / "prompt-models"
-    folder.mkdir()
-    for name in ("real1", "real2"):
-        os.symlink(os.path.abspath(real), folder / f"{name}.gguf")
-    os.symlink(b.models / "m1.gguf", folder / "tiny.gguf")
-    measure_swaps(b, folder)
-    measure_turns(b, folder)
+        return None
+    if not folder.exists():
+        folder.mkdir()
+        for name in ("real1", "real2", "real3"):
+            os.symlink(os.path.abspath(real), folder / f"{name}.gguf")
+        os.symlink(b.models / "m1.gguf", folder / "tiny.gguf")
+    return folder
+
+
+def measure_prompt_cache(b):
+    folder = models_of(b)
+    if folder:
+        measure_swaps(b, folder)
+        measure_turns(b, folder)
+
+
+def measure_conversations(b):
+    folder = models_of(b)
+    if folder:
+        measure_hits(b, folder)
+        measure_nothing_to_gain(b, folder)
