@@ -132,7 +132,7 @@ def test_what_was_saved_and_restored_is_told(place):
     assert prompt["hits"] == 1 and prompt["saved_ms"] >= record["saved_ms"]
     shown = server.get("/hostler/v1/show?model=a").json["prompt_cache"]
     assert (shown["files"], shown["tokens"], shown["hits"], shown["off"]) == (1, prompt["tokens"], 1, None)
-    assert shown["compute_token_ms"] > shown["save_token_ms"] > 0
+    assert shown["compute_token_ms"] > (shown["save_token_ms"] or 0)  # null: it took less than a millisecond
     out = run_cli("show", "a", server=server).stdout
     assert re.search(rf"^prompts +1 saved, {prompt['tokens']:,} tokens, .*, 1 hit, .* saved$", out, re.M)
     assert "a token takes: computing " in out and re.search(r" saved +1 conversation, ", out)

@@ -108,7 +108,7 @@ def test_engines_do_not_get_it(server, site):
     assert "--path" not in server.models()["m1"]["status"]["args"]
     site.rename(site.parent / "elsewhere")
     assert server.tokenize("m1").status == 200
-    is_json_error(server.get("/"), 404)
+    is_json_error(server.get("/index.html"), 404)
 
 
 @pytest.mark.parametrize("path", ["missing", "file"])

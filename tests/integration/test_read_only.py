@@ -36,12 +36,12 @@ def test_a_read_only_root(hostler, models):
     assert server.post("/models/unload", {"model": "m1"}).status == 200
 
 
-def test_nothing_can_be_written(hostler, models, tmp_path):
+def test_nothing_can_be_written(hostler, models):
     """Each place is named, and why it cannot be used."""
-    server = hostler("--models-dir", models, wait=False, env={"XDG_RUNTIME_DIR": str(tmp_path / "none"), "TMPDIR": ""},
+    server = hostler("--models-dir", models, wait=False, env={"XDG_RUNTIME_DIR": "/nonexistent", "TMPDIR": ""},
                      launcher=nothing_writable())
     assert server.process.wait(PATIENCE) == 1
-    for place in (f"{tmp_path}/none: No such file or directory", "/tmp: Read-only file system", "/dev/shm: Read-only"):
+    for place in ("/nonexistent: No such file or directory", "/tmp: Read-only file system", "/dev/shm: Read-only"):
         assert place in server.log()
 
 

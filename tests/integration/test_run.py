@@ -249,10 +249,11 @@ def test_a_history_that_cannot_be_kept_is_told_once(chat, talk, tmp_path):
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "hostler").write_text("in the way")
     t = talk(chat.url, "blind")
-    assert "the history is not kept" in t.text() and "Not a directory" in t.text()
+    text = t.text().replace("\n", "")  # the terminal breaks long lines anywhere
+    assert "the history is not kept" in text and "Not a directory" in text
     asks(t, chat, "one")
     asks(t, chat, "two")
-    assert t.text().count("the history is not kept") == 1
+    assert t.text().replace("\n", "").count("the history is not kept") == 1
     leaves(t)
 
 

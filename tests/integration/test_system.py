@@ -341,7 +341,7 @@ def installed(tmp_path_factory):
 def commands():
     text = subprocess.run([HOSTLER, "help"], check=True, capture_output=True, text=True).stdout
     block = text.split("\ncommands:\n")[1].split("\n\n")[0]
-    return re.findall(r"^  ([a-z]+) ", block, re.M)
+    return re.findall(r"^  ([a-z-]+) ", block, re.M)
 
 
 def setting(unit, key):
@@ -359,6 +359,7 @@ def test_destdir(tmp_path):
         "usr/lib/systemd/system/hostler-sleep.service",
         "usr/lib/sysusers.d/hostler.conf", "usr/lib/tmpfiles.d/hostler.conf",
         "usr/share/man/man1/hostler.1",
+        "usr/share/hostler/prometheus/hostler.rules.yml", "usr/share/hostler/grafana/hostler.json",
         *(f"usr/share/man/man1/hostler-{c}.1" for c in commands())}
     unit = tmp_path / "usr/lib/systemd/system/hostler.service"
     assert setting(unit, "ExecStart") == ["/usr/bin/hostler serve"]
