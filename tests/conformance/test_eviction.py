@@ -29,7 +29,7 @@ def use(server, *models):
 
 def test_the_least_recently_used_goes(start, models, see):
     server = start("--models-dir", models, "--models-max", "2")
-    see("answers", use(server, "m1", "m2"), [200] * 2)
+    see("first answers", use(server, "m1", "m2"), [200] * 2)
     end = time.monotonic() + 1  # so long that it does not matter whose load took longer
     while time.monotonic() < end:
         use(server, "m1")
