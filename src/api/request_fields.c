@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A field is kept as `name:value\n`, one without its value as `name\n`: neither may hold a line end. */
+/*
+ * Kept are names and values as the head has them, each zero-terminated, and an empty name at the end. This is done for every
+ * request, so only the values of the usual credentials are left out at once; other secrets are told when somebody looks.
+ */
 #include "api/request_fields.h"
 
 #include <stdlib.h>
@@ -31,58 +34,50 @@ static bool is_secret_value(const char *value)
     return false;
 }
 
-/* The usual ones of clients of these APIs, for which no word need be searched. */
-static bool is_plain(const struct http_head *head, unsigned i)
+static bool is_credential(const struct http_head *head, unsigned i)
 {
-    return http_field_is(head, i, "host") || http_field_is(head, i, "user-agent") ||
-           http_field_is(head, i, "accept") || http_field_is(head, i, "accept-encoding") ||
-           http_field_is(head, i, "connection") || http_field_is(head, i, "content-type") ||
-           http_field_is(head, i, "content-length") ||
-           http_field_is(head, i, "transfer-encoding") || http_field_is(head, i, "server") ||
-           http_field_is(head, i, "date") || http_field_is(head, i, "cache-control");
+    return http_field_is(head, i, "authorization") || http_field_is(head, i, "x-api-key") ||
+           http_field_is(head, i, "api-key") || http_field_is(head, i, "cookie") ||
+           http_field_is(head, i, "set-cookie") || http_field_is(head, i, "proxy-authorization");
 }
 
-/* How much of the value is kept; -1: nothing. The query of the page that asked may carry anything. */
-static int kept_of(const struct http_head *head, unsigned i)
+/* Where the first `n` fields end, from where they begin: they follow each other in the head's text. */
+static size_t size_of(const struct http_head *head, unsigned n)
 {
-    const char *value = http_field_value(head, i);
-    if (is_plain(head, i))
-        return (int)strlen(value);
-    if (is_secret_name(http_field_name(head, i)) || is_secret_value(value))
-        return -1;
-    return (int)(http_field_is(head, i, "referer") ? strcspn(value, "?#") : strlen(value));
-}
-
-static size_t add_field(char *out, size_t room, const struct http_head *head, unsigned i)
-{
-    const size_t name_len = http_field_name_len(head, i);
-    const int kept = kept_of(head, i);
-    const size_t value_len = kept > 0 ? (size_t)kept : 0;
-    const size_t len = name_len + (kept >= 0) + value_len + 1;
-    if (len > room)
-        return 0;
-    memcpy(out, http_field_name(head, i), name_len);
-    if (kept >= 0)
-        out[name_len] = ':';
-    memcpy(out + len - 1 - value_len, http_field_value(head, i), value_len);
-    out[len - 1] = '\n';
-    return len;
+    if (n < head->n_fields)
+        return head->field[n].name - head->field[0].name;
+    const char *last = http_field_value(head, n - 1);
+    return (size_t)(last + strlen(last) + 1 - http_field_name(head, 0));
 }
 
 char *request_fields_copy(const struct http_head *head)
 {
-    char text[REQUEST_FIELDS_MAX];
-    size_t len = 0;
-    for (unsigned i = 0; i < head->n_fields; i++)
-        len += add_field(text + len, sizeof text - len, head, i);
-    return len ? mem_strndup(text, len) : NULL;
+    unsigned n = head->n_fields;
+    size_t size = n ? size_of(head, n) : 0;
+    while (size > REQUEST_FIELDS_MAX)
+        size = size_of(head, --n);
+    char *copy = size ? mem_try_realloc(NULL, size + 1) : NULL;
+    if (!copy)
+        return NULL;
+    memcpy(copy, http_field_name(head, 0), size);
+    copy[size] = '\0';
+    for (unsigned i = 0; i < n; i++)
+        if (is_credential(head, i)) {
+            char *value = copy + (head->field[i].value - head->field[0].name);
+            memset(value, '*', strlen(value));
+        }
+    return copy;
 }
 
-static json_t *part(const char *text, size_t len)
+/* null: it is not for people to see. The query of the page that asked may carry anything. */
+static json_t *shown(const char *name, const char *value)
 {
-    char *copy = mem_strndup(text, len);
-    json_t *o = reply_string(copy);
-    free(copy);
+    if (is_secret_name(name) || is_secret_value(value))
+        return json_null();
+    const bool refers = strcasecmp(name, "referer") == 0;
+    char *text = mem_strndup(value, refers ? strcspn(value, "?#") : strlen(value));
+    json_t *o = reply_string(text);
+    free(text);
     return o;
 }
 
@@ -92,10 +87,9 @@ json_t *request_fields_json(const char *fields)
         return json_null();
     json_t *all = json_array();
     while (*fields) {
-        const size_t line = strcspn(fields, "\n"), name = strcspn(fields, ":\n");
-        json_t *value = name < line ? part(fields + name + 1, line - name - 1) : json_null();
-        json_array_append_new(all, json_pack("[o, o]", part(fields, name), value));
-        fields += line + (fields[line] == '\n');
+        const char *value = fields + strlen(fields) + 1;
+        json_array_append_new(all, json_pack("[o, o]", reply_string(fields), shown(fields, value)));
+        fields = value + strlen(value) + 1;
     }
     return all;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What is kept of the header fields of a request and of its answer, so that people can look at them later: of those that carry
- * credentials only the name. Bounded, whatever a client sends.
+ * secrets only the name is told. Bounded, whatever a client sends.
  */
 #ifndef HOSTLER_API_REQUEST_FIELDS_H
 #define HOSTLER_API_REQUEST_FIELDS_H
@@ -13,7 +13,7 @@
 #define REQUEST_FIELDS_MAX                                                                         \
     ((size_t)2048) /* bytes that are kept of a head; fields beyond are left out */
 
-/* The fields as text that the caller frees; NULL: there is none. */
+/* The caller frees it; only request_fields_json() reads it. NULL: there is none. */
 char *request_fields_copy(const struct http_head *head);
 /* [[name, value], …], value null where it was left out; null for NULL. */
 json_t *request_fields_json(const char *fields);
