@@ -31,6 +31,7 @@
  *                 reads; presets.c doctor.h    what the page's editor and its view of the doctor ask for
  *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
  *     metrics.h   GET /metrics: meter.h counts, figures.h the families, exposition.h the format, engine_figures.h of engines
+ *     tracing.h otlp_metrics.h    spans of requests and the same figures, for a collector: server/otlp.h sends them
  *     access_line.h access_recorder.h    the access log, which server/access_log.h writes
  *     request_log.h caller.h usage.h    the requests and who observes them, who asks, what an answer took; request_fields.h
  *                 their header fields, without secrets; capture.h their bodies, while that is on
@@ -41,6 +42,7 @@
  *                 engines take its values
  *     warm.h      reads the files of a model that waits into the page cache; cache_probe.h how much of it is there
  *     sampler.h   reads the machine's figures in the thread pool and publishes them: snapshot.h
+ *     otlp.h      sends to an OpenTelemetry collector, otlp_settings.h which one
  *     own_usage.h what this process takes, and how long the loop's turns are
  *     shortage.h  idle engines go when the host runs short; pressure.h when the kernel tells of it
  *     budget.h footprint.h    how much memory engines may have, and how much a model asks for

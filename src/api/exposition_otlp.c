@@ -130,11 +130,11 @@ static void begin_point(struct exposition *e, const struct exposition_family *f,
 }
 
 static void value(struct exposition *e, const struct exposition_family *f,
-                  const struct exposition_label *labels, double value)
+                  const struct exposition_label *labels, double number)
 {
     begin_point(e, f, labels);
     put(e, ",\"asDouble\":");
-    put_double(e, value);
+    put_double(e, number);
     put(e, "}");
 }
 

@@ -249,11 +249,7 @@ static void oldest(const struct figures *f, struct exposition *e, const family_t
 
 static void leases(const struct figures *f, struct exposition *e, const family_text *t)
 {
-    const struct sched_instance *i;
-    unsigned n = 0;
-    TAILQ_FOREACH (i, &host_sched(f->api->host)->instances, link)
-        n += i->leases;
-    exposition_count(e, t, NO_LABELS, n);
+    exposition_count(e, t, NO_LABELS, sched_leases(host_sched(f->api->host)));
 }
 
 /* --- engines -------------------------------------------------------------------------------------
@@ -363,12 +359,6 @@ static void held(const struct figures *f, struct exposition *e, const family_tex
 /* --- memory --------------------------------------------------------------------------------------
  */
 
-static uint64_t held_by_others(const struct memory_device *d, uint64_t engines)
-{
-    uint64_t used = d->total > d->available ? d->total - d->available : 0;
-    return used > engines ? used - engines : 0;
-}
-
 static void memory(const struct figures *f, struct exposition *e, const family_text *t)
 {
     const struct budget *b = host_budget(f->api->host);
@@ -381,7 +371,7 @@ static void memory(const struct figures *f, struct exposition *e, const family_t
         exposition_count(e, t, LABELS({"device", d->name}, {"kind", "free"}), d->available);
         exposition_count(e, t, LABELS({"device", d->name}, {"kind", "engines"}), s->held[i]);
         exposition_count(e, t, LABELS({"device", d->name}, {"kind", "others"}),
-                         held_by_others(d, s->held[i]));
+                         snapshot_others(s, i));
         if (b->devices)
             exposition_count(e, t, LABELS({"device", d->name}, {"kind", "budget"}),
                              budget_ceiling(b, i));

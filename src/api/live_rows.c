@@ -447,15 +447,6 @@ json_t *live_rows_devices_json(const struct live_devices *d, const struct host *
     return json_pack("{s:o}", "devices", all);
 }
 
-static unsigned running_of(const struct host *host)
-{
-    const struct sched_instance *s;
-    unsigned n = 0;
-    TAILQ_FOREACH (s, &host_sched(host)->instances, link)
-        n += s->leases;
-    return n;
-}
-
 json_t *live_rows_queue(struct api *api, const struct http_exchange *x)
 {
     const struct sched_model *s;
@@ -469,8 +460,8 @@ json_t *live_rows_queue(struct api *api, const struct http_exchange *x)
         json_array_append_new(next, reply_string(m->entry->id));
     }
     return json_pack("{s:i, s:i, s:{s:i, s:i}, s:o}", "waiting", (int)host_waiting(api->host),
-                     "running", (int)running_of(api->host), "connections", "open", (int)load.open,
-                     "max", (int)load.max, "models_next", next);
+                     "running", (int)sched_leases(host_sched(api->host)), "connections", "open",
+                     (int)load.open, "max", (int)load.max, "models_next", next);
 }
 
 static json_t *rights_of(unsigned rights)

@@ -72,26 +72,16 @@ static void count_streams(struct timelines *t, uint64_t now)
     t->counted = all;
 }
 
-static unsigned running_of(const struct host *host)
-{
-    const struct sched_instance *s;
-    unsigned n = 0;
-    TAILQ_FOREACH (s, &host_sched(host)->instances, link)
-        n += s->leases;
-    return n;
-}
-
 static void take_snapshot(struct timelines *t)
 {
     const struct snapshot *s = host_snapshot(t->host);
     const uint64_t now = now_ms(t);
-    struct timeline_sample sample = {
-        .devices = s->figures.n, .waiting = host_waiting(t->host), .running = running_of(t->host)};
+    struct timeline_sample sample = {.devices = s->figures.n,
+                                     .waiting = host_waiting(t->host),
+                                     .running = sched_leases(host_sched(t->host))};
     for (size_t d = 0; d < s->figures.n; d++) {
-        const struct memory_device *device = &s->figures.device[d];
-        double used = (double)device->total - (double)device->available, held = (double)s->held[d];
-        sample.engines[d] = held / MIB;
-        sample.others[d] = fmax(used - held, 0) / MIB;
+        sample.engines[d] = (double)s->held[d] / MIB;
+        sample.others[d] = (double)snapshot_others(s, d) / MIB;
     }
     timeline_sample(t->line, now, &sample);
     count_streams(t, now);

@@ -127,9 +127,7 @@ static int clear_one(struct router *r, const char *model, json_int_t *files, jso
         *files += cli_json_integer(removed, "files");
         *bytes += cli_json_integer(removed, "bytes");
     } else if (!status) {
-        if (a.status != 404 || !model || !router_report_if_unknown(r, model))
-            cli_error(r->cli, "%s", router_message(&a));
-        status = CLI_SOME_FAILED;
+        status = router_report_refusal(r, &a, model);
     }
     router_answer_finish(&a);
     return status;

@@ -277,3 +277,12 @@ const char *sched_reject_name(enum sched_reject_reason reason)
     };
     return names[reason];
 }
+
+unsigned sched_leases(const struct sched *s)
+{
+    const struct sched_instance *i;
+    unsigned n = 0;
+    TAILQ_FOREACH (i, &s->instances, link)
+        n += i->leases;
+    return n;
+}

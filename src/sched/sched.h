@@ -518,6 +518,8 @@ enum sched_state sched_model_state(const struct sched_model *m);
  * wait. Those of models that are loading come before those that still need room.
  */
 unsigned sched_position(const struct sched *s, const struct sched_request *request);
+/* Of all instances. O(instances). */
+unsigned sched_leases(const struct sched *s);
 /* Of the models that wait for room the one that is served first; NULL when none waits. */
 struct sched_model *sched_first_waiting(const struct sched *s);
 /* In how many ms the model will be ready, if who is in use goes on to be used: by what stops and loads took before, and the turns

@@ -31,5 +31,7 @@ struct snapshot {
 
 /* What the process of that number held; NULL when it is not in the snapshot. O(log n). */
 const struct memory_use *snapshot_use(const struct snapshot *s, uint64_t number);
+/* Bytes of the device that other programs hold. */
+uint64_t snapshot_others(const struct snapshot *s, size_t device);
 
 #endif

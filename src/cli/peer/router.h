@@ -144,6 +144,8 @@ int router_stream(struct router *r, const char *path, const char *model,
 void router_answer_finish(struct router_answer *a);
 /* The error message of the answer, in whatever shape the server has it. Never NULL. */
 const char *router_message(const struct router_answer *a);
+/* The server refused a request about `model` (NULL: about none or all): prints why. CLI_SOME_FAILED. */
+int router_report_refusal(struct router *r, const struct router_answer *a, const char *model);
 
 /*
  * Prints the error for an answer to `what` (`GET /models`) that is not a router's: a web page, a proxy's error, a redirect

@@ -125,6 +125,13 @@ const char *router_message(const struct router_answer *a)
     return a->text ? a->text : "it does not say why";
 }
 
+int router_report_refusal(struct router *r, const struct router_answer *a, const char *model)
+{
+    if (a->status != 404 || !model || !router_report_if_unknown(r, model))
+        cli_error(r->cli, "%s", router_message(a));
+    return CLI_SOME_FAILED;
+}
+
 int router_get(struct router *r, const char *path, const char *model, json_t **answer)
 {
     struct router_answer a;
@@ -132,9 +139,7 @@ int router_get(struct router *r, const char *path, const char *model, json_t **a
     if (!status && a.status == 200 && json_is_object(a.body)) {
         *answer = json_incref(a.body);
     } else if (!status) {
-        if (a.status != 404 || !model || !router_report_if_unknown(r, model))
-            cli_error(r->cli, "%s", router_message(&a));
-        status = CLI_SOME_FAILED;
+        status = router_report_refusal(r, &a, model);
     }
     router_answer_finish(&a);
     return status;

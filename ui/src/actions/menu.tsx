@@ -45,7 +45,7 @@ function Item({ label, hint, first, act, curl }: ItemProps): JSX.Element {
     <li class="menu-item">
       <button
         type="button"
-        class="menu-button"
+        class="row-button menu-button"
         data-first={first}
         onClick={() => {
           closeDialog();

@@ -46,7 +46,7 @@ export function History(): JSX.Element {
       <ul>
         {all.map((s) => (
           <li key={s.id}>
-            <button type="button" class="history-entry" aria-current={s.id === shown.id ? "true" : undefined} onClick={() => void open(s.id)}>
+            <button type="button" class="row-button history-entry" aria-current={s.id === shown.id ? "true" : undefined} onClick={() => void open(s.id)}>
               <span class="one-line">{s.title}</span>
               <span class="muted">{timeOfDay(s.updated / 1000)}</span>
             </button>

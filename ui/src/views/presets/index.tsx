@@ -103,7 +103,7 @@ export function View(): JSX.Element {
             <ul>
               {f.sections.map((s) => (
                 <li key={`${s.name} ${s.line}`}>
-                  <button type="button" onClick={() => go(s.line)}>{s.name}</button>
+                  <button type="button" class="row-button" onClick={() => go(s.line)}>{s.name}</button>
                 </li>
               ))}
             </ul>
