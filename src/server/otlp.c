@@ -156,15 +156,20 @@ static void on_work(uv_work_t *work)
 
 static void schedule(struct otlp *o);
 
+static void post_destroy(struct post *p)
+{
+    buf_finish(&p->body);
+    buf_finish(&p->answer);
+    free(p);
+}
+
 static void post_remove(struct post *p)
 {
     struct otlp *o = p->otlp;
     TAILQ_REMOVE(&o->queue, p, link);
     o->n_spans -= p->spans;
     o->bytes -= p->body.len;
-    buf_finish(&p->body);
-    buf_finish(&p->answer);
-    free(p);
+    post_destroy(p);
 }
 
 static void on_timer_closed(uv_handle_t *timer)
@@ -172,11 +177,13 @@ static void on_timer_closed(uv_handle_t *timer)
     struct otlp *o = timer->data;
     void (*closed)(void *) = o->closed;
     void *ctx = o->closed_ctx;
-    struct post *p;
+    struct post *next, *p = TAILQ_FIRST(&o->queue);
     if (o->handle)
         o->curl->curl_easy_cleanup(o->handle);
-    while ((p = TAILQ_FIRST(&o->queue)))
-        post_remove(p);
+    for (; p; p = next) {
+        next = TAILQ_NEXT(p, link);
+        post_destroy(p);
+    }
     otlp_settings_finish(&o->settings);
     free(o->error);
     free(o);

@@ -193,10 +193,11 @@ size_t prompt_index_remove_model(struct prompt_index *x, const char *model,
 
 void prompt_index_finish(struct prompt_index *x)
 {
+    struct prompt_model *next, *m = x->models;
     HASH_CLEAR(by_number, x->numbers);
-    while (x->models) {
-        struct prompt_model *m = x->models;
-        HASH_DELETE(by_name, x->models, m);
+    HASH_CLEAR(by_name, x->models);
+    for (; m; m = next) {
+        next = m->by_name.next; /* still valid after HASH_CLEAR */
         free(m);
     }
     for (size_t i = 0; i < x->n; i++)
