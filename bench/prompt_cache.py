@@ -2,7 +2,8 @@
 """What a swap costs a conversation, with and without the prompt cache; REAL_MODEL names the model's file.
 
 `prompts`: one conversation, whose model is swapped out and comes back; then two agents on one place, which take turns,
-each with a conversation that grows. `conversations`: many of them on few slots, and what the cache costs a request that gains nothing.
+each with a conversation that grows. `conversations`: many of them on few slots. `prompt-cost`: what the cache costs a request that gains
+nothing.
 """
 import http.client
 import json
@@ -11,6 +12,7 @@ import pathlib
 import random
 import time
 
+import tiny_model
 from contenders import free_port, hostler, llama_swap, router
 from report import median, spread
 
@@ -23,20 +25,23 @@ def text(tokens, seed):
     return "".join(SENTENCE.format(n, n * seed % 97, n * 3 % 31) for n in range(tokens // 20))
 
 
-def ask(port, model, messages, tokens=8):
+def send(port, method, path, body=None):
     """The answer, and how long it took in s."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3600)
     begin = time.monotonic()
-    connection.request("POST", "/v1/chat/completions", json.dumps(
-        {"model": model, "messages": messages, "max_tokens": tokens, "temperature": 0, "ignore_eos": True}),
-        {"Content-Type": "application/json"})
+    connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
     response = connection.getresponse()
     answer = json.loads(response.read())
     took = time.monotonic() - begin
     connection.close()
     if response.status != 200:
-        raise SystemExit(f"bench: {model}: {answer}")
+        raise SystemExit(f"bench: {method} {path}: {answer}")
     return answer, took
+
+
+def ask(port, model, messages, tokens=8, **more):
+    return send(port, "POST", "/v1/chat/completions",
+                {"model": model, "messages": messages, "max_tokens": tokens, "temperature": 0, "ignore_eos": True, **more})
 
 
 def next_turn(messages, answer, tokens, seed):
@@ -116,7 +121,7 @@ PAIRS = 500
 
 
 def opening(n):
-    return [{"role": "system", "content": f"You are helper number {n}. " + text(200, n % 89 + 3)}, {"role": "user", "content": "Begin."}]
+    return [{"role": "system", "content": f"You are helper number {n}. " + text(500, n % 89 + 3)}, {"role": "user", "content": "Begin."}]
 
 
 def all_turns(port, models):
@@ -133,11 +138,7 @@ def all_turns(port, models):
 
 
 def cache_of(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("GET", "/hostler/v1/cache")
-    answer = json.loads(connection.getresponse().read())
-    connection.close()
-    return answer
+    return send(port, "GET", "/hostler/v1/cache")[0]
 
 
 def measure_hits(b, folder):
@@ -155,25 +156,26 @@ def measure_hits(b, folder):
 
 
 def latencies(servers):
-    """ms of requests whose prompts are new, in turn, so that both have the same disturbances."""
+    """ms of requests with new prompts, one server after the other, so that both have the same disturbances."""
     took = [[] for _ in servers]
     for n in range(PAIRS):
         for i, server in enumerate(servers):
-            fresh = [{"role": "user", "content": f"{n} " + "x" * 1200}]
-            took[i].append(ask(server.port, "tiny", fresh, 1)[1] * 1000)
+            fresh = [{"role": "user", "content": f"{n} is new"}]
+            took[i].append(ask(server.port, "deep", fresh, 1, metadata={"large": "x" * 1200})[1] * 1000)  # large bodies are looked at
     return [sorted(t) for t in took]
 
 
 def measure_nothing_to_gain(b, folder):
-    args = ["-c", 2048, "--parallel", 1, "--prompt-cache"]
+    args = ["-c", 8192, "--parallel", 1, "--prompt-cache"]
     with hostler(folder, free_port(), *args, b.folder / "cache-nothing") as on, hostler(folder, free_port(), *args, "off") as off:
-        for server in (on, off):  # something of the model is saved, so that bodies are read
-            for n in range(3):
-                ask(server.port, "tiny", [{"role": "user", "content": f"{n} " + "y" * 1500}], 64)
+        for server in (on, off):  # something of it is saved, at its engine's stop, so that bodies are read
+            ask(server.port, "deep", [{"role": "user", "content": "y" * 7500}], 8)
+            send(server.port, "POST", "/models/unload", {"model": "deep"})
+            ask(server.port, "deep", [{"role": "user", "content": "hi"}], 1)
         files = cache_of(on.port)["files"]
         took = latencies((on, off))
     rows = [[label, *(f"{t[int(len(t) * part)]:.2f}" for part in (0.5, 0.9, 0.99)), f"{t[-1]:.2f}"]
-            for label, t in zip((f"on, {files} files of the model", "off"), took)]
+            for label, t in zip((f"on, {files} files of its model", "off"), took)]
     b.report.table([f"ms of a request that gains nothing, {PAIRS} each", "median", "90 %", "99 %", "worst"], rows)
 
 
@@ -191,6 +193,7 @@ def models_of(b):
         for name in ("real1", "real2", "real3"):
             os.symlink(os.path.abspath(real), folder / f"{name}.gguf")
         os.symlink(b.models / "m1.gguf", folder / "tiny.gguf")
+        tiny_model.make(str(folder / "deep.gguf"), n_layer=8, n_ctx_train=8192)  # slow enough for prompts to be saved
     return folder
 
 
@@ -205,4 +208,9 @@ def measure_conversations(b):
     folder = models_of(b)
     if folder:
         measure_hits(b, folder)
+
+
+def measure_prompt_cost(b):
+    folder = models_of(b)
+    if folder:
         measure_nothing_to_gain(b, folder)
