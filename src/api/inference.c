@@ -527,7 +527,7 @@ static void inference_submit(struct inference *i, const char *name)
         char *copy = mem_strdup(name);
         struct api *api = i->api;
         request_record_refuse(i->record, 400, "not_found");
-        i->record->model = mem_strndup(name, NAME_MAX);
+        request_record_set_model(i->record, name);
         request_record_set_error(i->record, "not_found");
         struct request_record *record = inference_release(i);
         lookup_refuse_as_stock(api, x, 400, copy);
@@ -548,7 +548,7 @@ static void inference_submit(struct inference *i, const char *name)
     if (!i->relay.body_complete)
         relay_pause(&i->relay);
     begin_conversation(i, m);
-    i->record->model = mem_strdup(m->entry->id);
+    request_record_set_model(i->record, m->entry->id);
     capture_named(i->record);
     host_submit(&i->request, m, i->may_load);
 }

@@ -34,6 +34,16 @@ static bool is_secret_value(const char *value)
     return false;
 }
 
+/* By its length alone, which most names do not share with any credential's: each field of each request is asked. */
+static bool may_be_credential(const struct http_head *head, unsigned i)
+{
+    const uint32_t lengths = 1U << strlen("cookie") | 1U << strlen("api-key") |
+                             1U << strlen("x-api-key") | 1U << strlen("set-cookie") |
+                             1U << strlen("authorization") | 1U << strlen("proxy-authorization");
+    const size_t len = http_field_name_len(head, i);
+    return len < 32 && lengths >> len & 1;
+}
+
 static bool is_credential(const struct http_head *head, unsigned i)
 {
     return http_field_is(head, i, "authorization") || http_field_is(head, i, "x-api-key") ||
@@ -50,23 +60,30 @@ static size_t size_of(const struct http_head *head, unsigned n)
     return (size_t)(last + strlen(last) + 1 - http_field_name(head, 0));
 }
 
-char *request_fields_copy(const struct http_head *head)
+static void hide(char *value)
+{
+    memset(value, '*', strlen(value));
+}
+
+void request_fields_init(struct buf *fields)
+{
+    buf_init(fields, REQUEST_FIELDS_MAX + 1);
+}
+
+void request_fields_set(struct buf *fields, const struct http_head *head)
 {
     unsigned n = head->n_fields;
     size_t size = n ? size_of(head, n) : 0;
     while (size > REQUEST_FIELDS_MAX)
         size = size_of(head, --n);
-    char *copy = size ? mem_try_realloc(NULL, size + 1) : NULL;
-    if (!copy)
-        return NULL;
-    memcpy(copy, http_field_name(head, 0), size);
-    copy[size] = '\0';
+    buf_clear(fields);
+    if (!size || buf_reserve(fields, size + 1))
+        return;
+    (void)buf_append(fields, http_field_name(head, 0), size);
+    (void)buf_append(fields, "", 1);
     for (unsigned i = 0; i < n; i++)
-        if (is_credential(head, i)) {
-            char *value = copy + (head->field[i].value - head->field[0].name);
-            memset(value, '*', strlen(value));
-        }
-    return copy;
+        if (may_be_credential(head, i) && is_credential(head, i))
+            hide(fields->data + (head->field[i].value - head->field[0].name));
 }
 
 /* null: it is not for people to see. The query of the page that asked may carry anything. */
@@ -81,15 +98,16 @@ static json_t *shown(const char *name, const char *value)
     return o;
 }
 
-json_t *request_fields_json(const char *fields)
+json_t *request_fields_json(const struct buf *fields)
 {
-    if (!fields)
+    if (!fields->len)
         return json_null();
     json_t *all = json_array();
-    while (*fields) {
-        const char *value = fields + strlen(fields) + 1;
-        json_array_append_new(all, json_pack("[o, o]", reply_string(fields), shown(fields, value)));
-        fields = value + strlen(value) + 1;
+    const char *name = fields->data;
+    while (*name) {
+        const char *value = name + strlen(name) + 1;
+        json_array_append_new(all, json_pack("[o, o]", reply_string(name), shown(name, value)));
+        name = value + strlen(value) + 1;
     }
     return all;
 }

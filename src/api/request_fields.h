@@ -13,9 +13,11 @@
 #define REQUEST_FIELDS_MAX                                                                         \
     ((size_t)2048) /* bytes that are kept of a head; fields beyond are left out */
 
-/* The caller frees it; only request_fields_json() reads it. NULL: there is none. */
-char *request_fields_copy(const struct http_head *head);
-/* [[name, value], …], value null where it was left out; null for NULL. */
-json_t *request_fields_json(const char *fields);
+/* `fields`: empty until they are set; only request_fields_json() reads it. buf_finish() frees it. */
+void request_fields_init(struct buf *fields);
+/* Without memory they are left out. */
+void request_fields_set(struct buf *fields, const struct http_head *head);
+/* [[name, value], …], value null where it was left out; null: there are none. */
+json_t *request_fields_json(const struct buf *fields);
 
 #endif

@@ -112,7 +112,7 @@ json_t *request_json_whole(const struct request_record *e, uint64_t now)
     json_object_set_new(o, "response_bytes", size(e, e->body_out));
     json_object_set_new(o, "timings", timings(e));
     json_object_set_new(o, "headers",
-                        json_pack("{s:o, s:o}", "request", request_fields_json(e->fields),
-                                  "response", request_fields_json(e->answer_fields)));
+                        json_pack("{s:o, s:o}", "request", request_fields_json(&e->fields),
+                                  "response", request_fields_json(&e->answer_fields)));
     return o;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/request_log.h"
 
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +34,29 @@ struct request_log *request_log_create(uv_loop_t *loop)
     return r;
 }
 
-/* What it refers to. */
-static void release(struct request_record *e)
+static struct request_record *create(void)
 {
-    free(e->model);
-    free(e->fields);
-    free(e->answer_fields);
+    struct request_record *e = mem_zalloc(sizeof *e);
+    request_fields_init(&e->fields);
+    request_fields_init(&e->answer_fields);
+    return e;
+}
+
+static void destroy(struct request_record *e)
+{
+    buf_finish(&e->fields);
+    buf_finish(&e->answer_fields);
+    free(e->name);
+    free(e);
+}
+
+/* Empties it for another request, but keeps the memory of its texts: a busy server asks for none. What `usage` has of an
+ * answer's end is as long as its length says. */
+static void reset(struct request_record *e)
+{
+    memset(e, 0, offsetof(struct request_record, usage.tail));
+    buf_clear(&e->fields);
+    buf_clear(&e->answer_fields);
 }
 
 static void destroy_all(struct records *records)
@@ -45,8 +64,7 @@ static void destroy_all(struct records *records)
     struct request_record *e;
     while ((e = TAILQ_FIRST(records))) { // NOLINT(clang-analyzer-unix.Malloc): it is taken out
         TAILQ_REMOVE(records, e, link);
-        release(e);
-        free(e);
+        destroy(e);
     }
 }
 
@@ -85,16 +103,17 @@ static struct request_record *take_oldest(struct request_log *r)
     TAILQ_REMOVE(&r->ended, e, link);
     r->n_ended--;
     TELL(r, forgotten, e);
-    release(e);
     return e;
 }
 
-/* The oldest is used again where there are many: a busy server asks for no memory here. */
+/* The oldest is used again where there are many. */
 static struct request_record *new_record(struct request_log *r)
 {
     if (r->n_ended < ENDED_MAX)
-        return mem_zalloc(sizeof(struct request_record));
-    return memset(take_oldest(r), 0, sizeof(struct request_record));
+        return create();
+    struct request_record *e = take_oldest(r);
+    reset(e);
+    return e;
 }
 
 struct request_record *request_log_begin(struct request_log *r, const struct caller *caller,
@@ -113,7 +132,7 @@ struct request_record *request_log_begin(struct request_log *r, const struct cal
     e->infers = kind->infers;
     e->passive = kind->passive;
     e->method = http_exchange_method(caller->x);
-    e->fields = request_fields_copy(http_exchange_head(caller->x));
+    request_fields_set(&e->fields, http_exchange_head(caller->x));
     TAILQ_INSERT_HEAD(&r->running, e, link);
     TELL(r, begun, e, caller->x);
     return e;
@@ -137,8 +156,7 @@ void request_log_grant(struct request_log *r, struct request_record *e)
 
 void request_log_answer_begins(struct request_record *e, const struct http_head *head)
 {
-    free(e->answer_fields);
-    e->answer_fields = request_fields_copy(head);
+    request_fields_set(&e->answer_fields, head);
 }
 
 void request_log_first_byte(struct request_log *r, struct request_record *e)
@@ -155,13 +173,12 @@ void request_log_end(struct request_log *r, struct request_record *e)
     usage_end(&e->usage);
     TELL(r, ended, e);
     if (e->passive && e->status == 200 && !e->loaded) {
-        release(e);
-        free(e);
+        destroy(e);
         return;
     }
     TAILQ_INSERT_HEAD(&r->ended, e, link);
     if (++r->n_ended > ENDED_MAX)
-        free(take_oldest(r));
+        destroy(take_oldest(r));
 }
 
 bool request_is_of(const struct request_record *e, const char *model)
@@ -182,6 +199,18 @@ void request_record_refuse(struct request_record *e, int status, const char *ref
         return;
     e->end = REQUEST_REFUSED;
     e->refusal = refusal;
+}
+
+void request_record_set_model(struct request_record *e, const char *model)
+{
+    const size_t len = strnlen(model, NAME_MAX);
+    if (len >= e->name_size) {
+        e->name = mem_realloc(e->name, len + 1);
+        e->name_size = len + 1;
+    }
+    memcpy(e->name, model, len);
+    e->name[len] = '\0';
+    e->model = e->name;
 }
 
 void request_record_set_error(struct request_record *e, const char *state)

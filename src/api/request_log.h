@@ -13,6 +13,7 @@
 #include "api/caller.h"
 #include "api/tracing.h"
 #include "api/usage.h"
+#include "base/buf.h"
 #include "http/server.h"
 #include "server/host.h"
 
@@ -45,27 +46,32 @@ struct request_record {
     enum request_end end;
     const char *refusal; /* one of few words; NULL: it was not refused. Static */
     struct caller_text caller;
-    enum page page;    /* that sent it */
-    char error[24];    /* the error's `state`; empty: none */
-    char *model;       /* id, or the name that no model has; NULL */
-    int status;        /* of the answer; 0: none yet */
-    bool loaded;       /* it caused a load */
-    bool unread;       /* its client left, though it goes on, and nobody else reads it */
-    uint64_t restored; /* tokens of its prompt that were restored from the prompt cache, */
-    double saved_ms;   /* and what computing them would have taken */
-    char *fields, *answer_fields; /* of its head and the answer's (request_fields.h); NULL: none */
-    uint64_t load_ms;             /* of its wait, while the load that it caused went on */
-    struct usage usage;
+    enum page page;            /* that sent it */
+    char error[24];            /* the error's `state`; empty: none */
+    const char *model;         /* id, or the name that no model has; NULL */
+    int status;                /* of the answer; 0: none yet */
+    bool loaded;               /* it caused a load */
+    bool unread;               /* its client left, though it goes on, and nobody else reads it */
+    uint64_t restored;         /* tokens of its prompt that were restored from the prompt cache, */
+    double saved_ms;           /* and what computing them would have taken */
+    uint64_t load_ms;          /* of its wait, while the load that it caused went on */
     struct captured *captured; /* its bodies; NULL: they are not kept */
     struct trace_context trace;
     const struct host_request *place; /* with the scheduler, while it goes on */
     TAILQ_ENTRY(request_record) link;
+    struct usage usage;
+    /* From here on it is kept when the record is used again. */
+    struct buf fields, answer_fields; /* of its head and the answer's (request_fields.h) */
+    char *name;                       /* memory for `model`, */
+    size_t name_size;                 /* of that many bytes */
 };
 
 /* How it ended; the first to say so is right. */
 void request_record_end(struct request_record *e, enum request_end end);
 /* The same: hostler answers with that status, for the reason `refusal`, which is static. */
 void request_record_refuse(struct request_record *e, int status, const char *refusal);
+/* `model`: a longer one than file names are is cut. */
+void request_record_set_model(struct request_record *e, const char *model);
 /* `state`: copied. */
 void request_record_set_error(struct request_record *e, const char *state);
 

@@ -8,9 +8,11 @@
 /* Streams of Anthropic's API tell the prompt's tokens in their first event, and the answer's in the last but one. */
 static void read_start(struct usage *u, const char *data, size_t len)
 {
+    const size_t n = strlen(MESSAGE_START);
+    if (len <= n || memcmp(data, MESSAGE_START, n) != 0)
+        return;
     const char *end = memmem(data, len, "\n\n", 2);
-    size_t n = strlen(MESSAGE_START);
-    if (end && len > n && memcmp(data, MESSAGE_START, n) == 0)
+    if (end)
         (void)engine_usage_of_api(&u->start, data, (size_t)(end - data));
 }
 

@@ -35,6 +35,8 @@ static json_int_t cached_tokens(const json_t *usage)
 bool engine_usage_of_api(struct engine_usage *out, const char *tail, size_t len)
 {
     json_t *usage = engine_usage_value(tail, len, "\"usage\":");
+    if (!usage) /* mostly, where a request generates nothing */
+        return false;
     json_int_t tokens = either(usage, "output_tokens", "completion_tokens");
     json_int_t prompt = either(usage, "input_tokens", "prompt_tokens");
     json_int_t cached = cached_tokens(usage);

@@ -47,6 +47,15 @@ bool http_head_has_token(const struct http_head *h, const char *name, const char
     return false;
 }
 
+/* `connection` is a literal here, so that most fields are told from it by their length. */
+static bool is_listed_by_connection(const struct http_head *h, const char *name)
+{
+    for (unsigned i = 0; i < h->n_fields; i++)
+        if (http_field_is(h, i, "connection") && list_has(http_field_value(h, i), name))
+            return true;
+    return false;
+}
+
 bool http_field_is_hop(const struct http_head *h, unsigned i)
 {
     /* Host cannot be taken back by listing it: a request must have one. */
@@ -54,6 +63,5 @@ bool http_field_is_hop(const struct http_head *h, unsigned i)
            http_field_is(h, i, "proxy-connection") || http_field_is(h, i, "te") ||
            http_field_is(h, i, "trailer") || http_field_is(h, i, "transfer-encoding") ||
            http_field_is(h, i, "upgrade") ||
-           (!http_field_is(h, i, "host") &&
-            http_head_has_token(h, "connection", http_field_name(h, i)));
+           (!http_field_is(h, i, "host") && is_listed_by_connection(h, http_field_name(h, i)));
 }
