@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -197,6 +198,49 @@ def test_two_requests_of_one_conversation_at_once(place):
     both = [background(p.ask, next_turn(opening(), first, q)) for q in ("And the next?", "And the last?")]
     for one in both:
         one.result(PATIENCE)
+    p.end()
+
+
+def held(p):
+    """What the daemon has open, by kind, and its children; a file that was removed and is open or mapped has its name here."""
+    of = f"/proc/{p.server.process.pid}"
+    links = []
+    for fd in os.listdir(f"{of}/fd"):
+        try:
+            links.append(re.sub(r"\d+", "N", os.readlink(f"{of}/fd/{fd}")))
+        except FileNotFoundError:  # closed meanwhile
+            pass
+    with open(f"{of}/maps", encoding="utf-8") as maps:
+        gone = sum("(deleted)" in line for line in maps)
+    with open(f"{of}/task/{p.server.process.pid}/children", encoding="ascii") as children:
+        return sorted(links), gone, len(children.read().split()), sorted(q.name for q in p.server.runtime.rglob("*") if not q.is_dir())
+
+
+def unloaded(p):
+    p.server.post("/models/unload-all", {})
+    p.server.request("GET", "/health", headers={"Connection": "close"})
+
+
+def test_nothing_is_left_of_what_went_wrong(place):
+    """Descriptors, mappings, children and files are after it what they were after the first swap."""
+    p = place("--save-timeout", "1s", a={"prompt_token_ms": 2, "prompt_sleep": 0.05})
+
+    def swap(n, **wrong):
+        first = p.ask(opening(f"n{n}"))
+        p.set(**wrong)
+        p.swap_out()
+        p.ask(next_turn(opening(f"n{n}"), first))
+        p.set(**{name: None for name in wrong})
+        unloaded(p)
+
+    for n in range(2):
+        swap(n)
+    before = held(p)
+    wrongs = [{"slot_save": how} for how in (500, "crash", "hang", "short", "nothing")] + \
+             [{"slot_restore": how} for how in (400, "crash", "hang")] + [{"slot_list": how} for how in ("hang", "crash", "garbage")]
+    for n, wrong in enumerate(wrongs, 2):
+        swap(n, **wrong)
+    until(lambda: held(p) == before, what=f"{before} in place of {held(p)}")
     p.end()
 
 
@@ -417,6 +461,35 @@ def test_an_unload_by_force_while_it_saves(place):
     until(lambda: p.server.state("a") == "unloaded")
     p.set(slot_list=None)
     p.ask(opening("other"))
+    p.end()
+
+
+def test_a_drain_whose_time_is_over_while_it_saves(place):
+    """It goes then: by force, without what was not saved yet."""
+    p = place("--save-timeout", "10m")
+    p.ask(opening())
+    p.until_saved()
+    p.set(slot_list="hang")
+    p.ask(opening("other"))
+    report = p.server.post("/models/unload", {"models": ["a"], "drain": 1}).json
+    assert [r["result"] for r in report["results"]] == ["unloaded"] and p.deeds("list") >= 2
+    p.set(slot_list=None)
+    p.ask(opening("other"))
+    p.end()
+
+
+def test_the_daemon_ends_while_a_save_hangs(place):
+    """--drain-timeout is for all that it waits for."""
+    p = place("--save-timeout", "10m", "--drain-timeout", "1s")
+    first = p.ask(opening())
+    p.until_saved()
+    p.set(slot_save="hang")
+    p.ask(opening("other"))
+    assert p.server.stop() == 0
+    p.check_files()
+    p.set(slot_save=None)
+    p.start()
+    assert restored(p.ask(next_turn(opening(), first)))
     p.end()
 
 
