@@ -124,17 +124,31 @@ def opening(n):
     return [{"role": "system", "content": f"You are helper number {n}. " + text(500, n % 89 + 3)}, {"role": "user", "content": "Begin."}]
 
 
-def all_turns(port, models):
-    """Each conversation twice, in an order of chance: of the second turns, the parts of the earlier prompt that were not computed."""
-    order, said, kept = list(range(CONVERSATIONS)), {}, []
-    random.Random(1).shuffle(order)
-    for n in order:
-        said[n], _ = ask(port, models[n % len(models)], opening(n), 4)
-    random.Random(2).shuffle(order)
-    for n in order:
-        again, _ = ask(port, models[n % len(models)], next_turn(opening(n), said[n], 20, 5), 4)
-        kept.append(again["timings"]["cache_n"] / said[n]["usage"]["prompt_tokens"])
-    return kept
+class Asked:
+    """What one server's conversations took, and of their second turns the parts of the earlier prompt that were not computed."""
+
+    def __init__(self, server):
+        self.server, self.said, self.seconds, self.kept = server, {}, 0, []
+
+    def begin(self, n, model):
+        self.said[n], took = ask(self.server.port, model, opening(n), 4)
+        self.seconds += took
+
+    def go_on(self, n, model):
+        said = self.said[n]
+        again, took = ask(self.server.port, model, next_turn(opening(n), said, 20, 5), 4)
+        self.seconds += took
+        self.kept.append(again["timings"]["cache_n"] / said["usage"]["prompt_tokens"])
+
+
+def all_turns(asked, models):
+    """Each conversation twice, in an order of chance; each turn of one server after the other, so that both have the same disturbances."""
+    order = list(range(CONVERSATIONS))
+    for seed, turn in ((1, Asked.begin), (2, Asked.go_on)):
+        random.Random(seed).shuffle(order)
+        for n in order:
+            for one in asked:
+                turn(one, n, models[n % len(models)])
 
 
 def cache_of(port):
@@ -143,16 +157,16 @@ def cache_of(port):
 
 def measure_hits(b, folder):
     models, rows = ("real1", "real2", "real3"), []
-    for label, cache in (("on", b.folder / "cache-many"), ("off", "off")):
-        args = ["--models-max", PLACES, "-c", 1024 * SLOTS, "--parallel", SLOTS, "--prompt-cache", cache]
-        with hostler(folder, free_port(), *args) as server:
-            begin = time.monotonic()
-            kept = all_turns(server.port, models)
-            took, store = time.monotonic() - begin, cache_of(server.port)
-        rows.append([label, f"{sum(k > 0.8 for k in kept) / len(kept):.0%}", str(store["hits"]), str(store["files"]),
-                     f"{store['bytes'] / 2**20:,.0f}", f"{took:.0f}"])
+    args = ["--models-max", PLACES, "-c", 1024 * SLOTS, "--parallel", SLOTS, "--prompt-cache"]
+    with hostler(folder, free_port(), *args, b.folder / "cache-many") as on, hostler(folder, free_port(), *args, "off") as off:
+        both = {"on": Asked(on), "off": Asked(off)}
+        all_turns(both.values(), models)
+        for label, asked in both.items():
+            store = cache_of(asked.server.port)
+            rows.append([label, f"{sum(k > 0.8 for k in asked.kept) / len(asked.kept):.0%}", str(store["hits"]), str(store["files"]),
+                         f"{store['bytes'] / 2**20:,.0f}", f"{asked.seconds:.0f}", f"{asked.seconds / both['on'].seconds:.2f} ×"])
     b.report.table([f"{CONVERSATIONS} conversations, {len(models)} models, {SLOTS} slots, {PLACES} places", "second turns that compute less than a fifth anew",
-                    "restored", "files", "MiB", "s in all"], rows)
+                    "restored", "files", "MiB", "s in all", "of on"], rows)
 
 
 def latencies(servers):
