@@ -134,3 +134,70 @@ def test_an_opened_request_shows_no_secrets(visit, hostler, models):
     dialog.get_by_text("Header fields of the request").click()
     expect(dialog.get_by_text("t1", exact=True)).to_be_visible()
     expect(dialog).not_to_contain_text("secret-k")
+
+
+def test_bodies_are_seen_while_capture_is_on(visit, hostler, tmp_path):
+    server = hostler("--models-dir", fake_models(tmp_path / "models", a={"tokens": 3}), engine=FAKE_ENGINE)
+    v = visit(server, "activity")
+    panel = v.page.get_by_role("region", name="Capture bodies")
+    dialog = v.page.get_by_role("dialog")
+
+    def ask(text):
+        server.post("/v1/chat/completions", chat("a", user=text))
+        rows(v).filter(has_text="/v1/chat/completions").first.get_by_role("button").click()
+        expect(dialog).to_contain_text("Timings")
+
+    panel.get_by_label("For how long").select_option("1 minute")
+    panel.get_by_role("button", name="Capture").click()
+    expect(panel).to_contain_text("On for")
+    ask("seen")
+    expect(dialog.get_by_text('"user": "seen"')).to_be_visible()
+    expect(dialog.get_by_text("Body of the answer")).to_be_visible()
+    dialog.get_by_role("button", name="Close").last.click()
+    panel.get_by_role("button", name="Stop").click()
+    expect(panel).to_contain_text("Off.")
+    ask("unseen")
+    expect(dialog).to_contain_text("Its bodies were not captured.")
+    expect(dialog).not_to_contain_text("unseen")
+    dialog.get_by_role("button", name="Close").last.click()
+    panel.get_by_role("button", name="as curl").click()
+    expect(dialog).to_contain_text("hostler/v1/capture")
+
+
+def test_capture_ends_by_itself(visit, hostler, models):
+    server = hostler("--models-dir", models)
+    v = visit(server, "activity")
+    panel = v.page.get_by_role("region", name="Capture bodies")
+    expect(panel).to_contain_text("Off.")
+    server.post("/hostler/v1/capture", {"for": 5, "model": "m1"})  # by somebody else
+    expect(panel).to_contain_text("of m1")
+    expect(panel).to_contain_text("Off.")
+    expect(panel.get_by_role("button", name="Capture")).to_be_visible()
+
+
+def test_no_capture_where_it_is_forbidden(visit, hostler, models):
+    v = visit(hostler("--models-dir", models, "--no-capture"), "activity")
+    expect(v.page.get_by_text("live", exact=True)).to_be_visible()
+    expect(v.page.get_by_role("heading", name="What happened")).to_be_visible()
+    expect(v.page.get_by_text("Capture bodies")).to_have_count(0)
+
+
+def test_a_long_list_grows_as_one_scrolls(visit, hostler, models):
+    """The table has the rows that can be seen, and all others in reach."""
+    server = hostler("--models-dir", models)
+    server.tokenize("m2")
+    for _ in range(99):
+        server.tokenize("m1")
+    v = visit(server, "activity")
+    expect(rows(v).filter(has_text="m1").first).to_be_visible()
+    expect(v.page.get_by_role("button", name="Show more")).not_to_be_in_viewport()
+    assert rows(v).count() < 60
+    oldest = rows(v).filter(has_text="m2")
+    expect(oldest).to_have_count(0)
+
+    def reached():
+        v.page.locator("table.requests").evaluate("(e) => e.parentElement.lastElementChild.scrollIntoView()")
+        return oldest.count() == 1
+
+    until(reached)
+    expect(v.page.get_by_role("button", name="Show more")).to_have_count(0)

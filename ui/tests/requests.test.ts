@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RequestRecord } from "../src/api/types";
 import { compare, hasFailed, pathOf } from "../src/requests/list";
-import { causeOf } from "../src/views/activity/cause";
+import { callersOf, causeOf } from "../src/views/activity/cause";
 
 function record(id: number, more: Partial<RequestRecord> = {}): RequestRecord {
   return {
@@ -33,13 +33,13 @@ test("a path is told without its method and query", () => {
 test("the request that caused a change is the last of that client before it", () => {
   const why = "evicted to make room for 'b', which POST /v1/chat/completions from 127.0.0.1:7 (curl/8) asked for";
   const all = [record(1), record(2), record(50), record(3, { client: "127.0.0.1:70" })];
-  assert.equal(causeOf({ at: 1010, model: "a", event: "stop", why }, all)?.id, 2);
-  assert.equal(causeOf({ at: 9000, model: "a", event: "stop", why }, all), null); /* long ago: its port was used again */
-  assert.equal(causeOf({ at: 1010, model: "a", event: "end", why: "after 20 ms" }, all), null);
+  assert.equal(causeOf({ at: 1010, model: "a", event: "stop", why }, callersOf(all))?.id, 2);
+  assert.equal(causeOf({ at: 9000, model: "a", event: "stop", why }, callersOf(all)), null); /* long ago: its port was used again */
+  assert.equal(causeOf({ at: 1010, model: "a", event: "end", why: "after 20 ms" }, callersOf(all)), null);
 });
 
 test("an address that begins like another is not taken for it", () => {
   const why = "POST /v1/chat/completions from 127.0.0.1:70 (curl/8)";
-  assert.equal(causeOf({ at: 1010, model: "a", event: "load", why }, [record(1), record(3, { client: "127.0.0.1:70" })])?.id, 3);
-  assert.equal(causeOf({ at: 1010, model: "a", event: "load", why }, [record(1)]), null);
+  assert.equal(causeOf({ at: 1010, model: "a", event: "load", why }, callersOf([record(1), record(3, { client: "127.0.0.1:70" })]))?.id, 3);
+  assert.equal(causeOf({ at: 1010, model: "a", event: "load", why }, callersOf([record(1)])), null);
 });

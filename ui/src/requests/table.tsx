@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A table of requests. A row is drawn anew only when its request changes; one that goes on, each second.
+// A table of requests. A row is drawn anew only when its request changes; one that goes on, each second. A request
+// that ends moves all rows below it, and painting takes most of the browser's time on a busy server: the table has only
+// as many rows as can be seen, and gets more as its end comes into view.
 import { useComputed } from "@preact/signals";
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { duration, longDuration, rate, short, timeOfDay } from "../parts/format";
 import { everySecond } from "../state/clock";
 import { hrefOf } from "../state/route";
@@ -10,7 +12,9 @@ import { requests, requestsShape, type LiveRequest } from "../state/store";
 import { openRequest } from "./detail";
 import { clientOf, elapsed, hasFailed, listOf, pathOf } from "./list";
 
-const SHOWN = 50;
+const SHOWN = 16;
+const MORE = 8; /* at a time, until they fill the window */
+const SCROLLED = 50; /* when there are so many, who looks scrolls: larger steps */
 
 function Eta({ r }: { r: LiveRequest }): JSX.Element | null {
   everySecond.value;
@@ -78,6 +82,19 @@ interface TableProps {
   label: string;
 }
 
+/** Calls `onSeen` when its button comes into view, and when it is pressed. */
+function More({ left, drawn, onSeen }: { left: number; drawn: number; onSeen: () => void }): JSX.Element {
+  const button = useRef<HTMLButtonElement>(null);
+  /* `drawn`: observed anew after each step, which tells at once whether it is still in view. */
+  useEffect(() => {
+    if (!button.current) return;
+    const watch = new IntersectionObserver((entries) => entries.some((e) => e.isIntersecting) && onSeen());
+    watch.observe(button.current);
+    return () => watch.disconnect();
+  }, [drawn]);
+  return <button ref={button} type="button" class="button button-quiet" onClick={onSeen}>Show more ({left})</button>;
+}
+
 export function RequestTable({ wanted, withModel = true, label }: TableProps): JSX.Element {
   const [most, setMost] = useState(SHOWN);
   const shape = useComputed(() => requestsShape.value).value;
@@ -106,9 +123,7 @@ export function RequestTable({ wanted, withModel = true, label }: TableProps): J
         </tbody>
       </table>
       {all.length > most && (
-        <button type="button" class="button button-quiet" onClick={() => setMost(most + 200)}>
-          Show more ({all.length - most})
-        </button>
+        <More left={all.length - most} drawn={most} onSeen={() => setMost(most + (most < SCROLLED ? MORE : SCROLLED))} />
       )}
     </div>
   );

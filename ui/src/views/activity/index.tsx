@@ -11,7 +11,7 @@ import { useEnded, passes, type RequestFilter } from "../../requests/list";
 import { RequestTable } from "../../requests/table";
 import { changes, models, queue, requests, requestsShape, type LiveRequest } from "../../state/store";
 import { Capture } from "./capture";
-import { causeOf } from "./cause";
+import { callersOf, causeOf } from "./cause";
 import { ExportButton } from "./export";
 
 const FILTERS: [RequestFilter, string][] = [
@@ -54,13 +54,13 @@ function Figures(): JSX.Element {
   );
 }
 
-function openCause(c: Change): (() => void) | null {
-  const cause = causeOf(c, [...requests.values()].map((s) => s.peek()));
-  return cause ? () => openRequest(cause.id) : null;
-}
-
 function Happened(): JSX.Element {
   requestsShape.value;
+  const callers = callersOf([...requests.values()].map((s) => s.peek()));
+  const openCause = (c: Change): (() => void) | null => {
+    const cause = causeOf(c, callers);
+    return cause ? () => openRequest(cause.id) : null;
+  };
   return (
     <section class="panel" aria-labelledby="happened">
       <h2 id="happened">What happened</h2>
