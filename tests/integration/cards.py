@@ -56,16 +56,16 @@ def blocks(path, n=8, mib=64, ends=32, experts=0, tied=False, **metadata):
 
 
 class Slots:
-    """The cards of a machine while a daemon runs: slots.hold(cards), as FAKE_NVML_CARDS lists them; slots.env is the daemon's environment."""
+    """The cards of a machine while a daemon runs: slots.hold(cards, free), as FAKE_NVML_CARDS and FAKE_NVML_FREE list them; slots.env is the daemon's environment."""
 
     def __init__(self, folder, cards):
         self.file, self.awake = folder / "nvml", folder / "awake"
         self.env = {"HOSTLER_NVML": str(NVML), "FAKE_NVML_FILE": str(self.file), "FAKE_NVML_AWAKE": str(self.awake)}
         self.hold(cards)
 
-    def hold(self, cards):
+    def hold(self, cards, free=""):
         new = self.file.with_suffix(".new")
-        new.write_text(f"\n\n{cards}\n", encoding="ascii")
+        new.write_text(f"{free}\n\n{cards}\n", encoding="ascii")
         new.rename(self.file)
 
     def sleep(self):

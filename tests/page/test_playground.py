@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The screen Playground: real engines answer, but for what no model says on demand."""
+import base64
+import io
 import json
 import os
 import re
 import signal
 import subprocess
+import wave
 
 import tiny_model
 from conftest import FAKE_ENGINE, until
@@ -187,6 +190,36 @@ def test_a_picture(visit, hostler, tmp_path):
     send(v, "what is it?")
     expect(ended(v, 1).locator(".answer-figures")).to_contain_text("3 tokens")
     expect(v.page.locator(".message").get_by_role("img", name="dot.png")).to_be_visible()
+
+
+def test_a_sound(visit, hostler, tmp_path):
+    """Attached where the model takes sound, sent as the API wants it, and heard in the conversation."""
+    folder = fake_models(tmp_path / "hears", hears={"tokens": 3})
+    tiny_model.write_gguf(str(folder / "mmproj-hears.gguf"), {
+        "general.architecture": "clip", "general.type": "mmproj", "clip.has_audio_encoder": True}, [])
+    (tmp_path / "models").mkdir()
+    folder.rename(tmp_path / "models" / "hears")
+    server = hostler("--models-dir", tmp_path / "models", engine=FAKE_ENGINE)
+    server.post("/hostler/v1/capture", {"for": 600})
+    v = visit(server, "playground")
+    choose(v, "hears")
+    with v.page.expect_file_chooser() as chooser:
+        v.page.get_by_role("button", name="Attach sound").click()
+    assert "audio/wav" in chooser.value.element.get_attribute("accept")
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(3200))
+    chooser.value.set_files({"name": "beep.wav", "mimeType": "audio/wav", "buffer": sound.getvalue()})
+    expect(v.page.get_by_label("beep.wav", exact=True)).to_be_visible()
+    send(v, "what is it?")
+    ended(v)
+    heard = v.page.locator(".message").get_by_label("beep.wav", exact=True)
+    expect(heard).to_be_visible()
+    until(lambda: 0 < heard.evaluate("(e) => e.duration") < 1)  # the browser could read it
+    [record] = until(lambda: [r for r in server.get("/hostler/v1/requests").json["requests"] if r["state"] == "done"])
+    body = json.loads(server.get(f"/hostler/v1/requests/{record['id']}").json["request_body"])
+    assert {"type": "input_audio", "input_audio": {"data": base64.b64encode(sound.getvalue()).decode(), "format": "wav"}} in body["messages"][-1]["content"]
 
 
 def test_by_keyboard_alone(visit, hostler, models):
