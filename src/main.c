@@ -30,7 +30,8 @@
  *     page.h      hostler's page, whose files scripts/ui makes from ui/: page_assets.h; paced.h an answer as fast as its client
  *                 reads; presets.c doctor.h    what the page's editor and its view of the doctor ask for
  *     slices.h work on many models, a slice a turn; fresh.h answers that need current memory figures
- *     metrics.h   GET /metrics: meter.h counts, figures.h the families, exposition.h the format, engine_figures.h of engines
+ *     metrics.h   GET /metrics: meter.h counts, figures.h the families, exposition.h the format, engine_figures.h of engines;
+ *                 operation.h what a request asks of a model, in OpenTelemetry's words
  *     tracing.h otlp_metrics.h    spans of requests and the same figures, for a collector: server/otlp.h sends them
  *     access_line.h access_recorder.h    the access log, which server/access_log.h writes
  *     request_log.h caller.h usage.h    the requests and who observes them, who asks, what an answer took; request_fields.h

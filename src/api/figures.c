@@ -163,16 +163,50 @@ static void requests(const struct figures *f, struct exposition *e, const family
     }
 }
 
+static bool is_empty(const struct histogram *h)
+{
+    for (unsigned i = 0; i <= HISTOGRAM_BOUNDS_MAX; i++)
+        if (h->count[i])
+            return false;
+    return true;
+}
+
 /* Models that answered nothing yet have no rows of it. */
 static void write_histogram(struct exposition *e, const family_text *t, const struct meter_model *m,
                             const struct histogram_scale *s, const struct histogram *h)
 {
-    for (unsigned i = 0; i <= s->n; i++) {
-        if (h->count[i]) {
-            exposition_histogram(e, t, LABELS({"model", m->id}), s, h);
-            return;
-        }
+    if (!is_empty(h))
+        exposition_histogram(e, t, LABELS({"model", m->id}), s, h);
+}
+
+static struct histogram sum_of(const struct histogram *of_operation)
+{
+    struct histogram all = {0};
+    for (unsigned o = 0; o < OPERATIONS; o++) {
+        for (unsigned i = 0; i <= HISTOGRAM_BOUNDS_MAX; i++)
+            all.count[i] += of_operation[o].count[i];
+        all.sum += of_operation[o].sum;
     }
+    return all;
+}
+
+/* OpenTelemetry's conventions want the operation and who provides the model; to Prometheus a model has one row. */
+static void write_operations(struct exposition *e, const family_text *t,
+                             const struct meter_model *m, const struct histogram_scale *s,
+                             const struct histogram *of_operation)
+{
+    if (e->form != &exposition_otlp) {
+        const struct histogram all = sum_of(of_operation);
+        write_histogram(e, t, m, s, &all);
+        return;
+    }
+    for (enum operation o = 0; o < OPERATIONS; o++)
+        if (!is_empty(&of_operation[o]))
+            exposition_histogram(e, t,
+                                 LABELS({"gen_ai.operation.name", operation_name(o)},
+                                        {"gen_ai.provider.name", m->provider ? m->provider : ""},
+                                        {"model", m->id}),
+                                 s, &of_operation[o]);
 }
 
 static void queue(const struct figures *f, struct exposition *e, const family_text *t,
@@ -186,21 +220,21 @@ static void first_token(const struct figures *f, struct exposition *e, const fam
                         const struct meter_model *m)
 {
     (void)f;
-    write_histogram(e, t, m, &meter_first_token_scale, &m->first_token);
+    write_operations(e, t, m, &meter_first_token_scale, m->first_token);
 }
 
 static void output_token(const struct figures *f, struct exposition *e, const family_text *t,
                          const struct meter_model *m)
 {
     (void)f;
-    write_histogram(e, t, m, &meter_token_scale, &m->token);
+    write_operations(e, t, m, &meter_token_scale, m->token);
 }
 
 static void duration(const struct figures *f, struct exposition *e, const family_text *t,
                      const struct meter_model *m)
 {
     (void)f;
-    write_histogram(e, t, m, &meter_duration_scale, &m->duration);
+    write_operations(e, t, m, &meter_duration_scale, m->duration);
 }
 
 static void tokens(const struct figures *f, struct exposition *e, const family_text *t,

@@ -69,11 +69,12 @@ static struct meter_answers *find_answers(struct meter_model *figures, const cha
 static struct meter_answers *add_answers(struct meter_model *figures, const char *route, int status)
 {
     struct meter_answers *a = &figures->answers[figures->n_answers++];
-    *a = (struct meter_answers){.route = route, .status = status};
+    *a = (struct meter_answers){.route = route, .operation = operation_of(route), .status = status};
     return a;
 }
 
-static void count_answer(struct meter_model *figures, const char *route, int status)
+/* Returns what was asked. */
+static enum operation count_answer(struct meter_model *figures, const char *route, int status)
 {
     struct meter_answers *a = find_answers(figures, route, status);
     if (!a && figures->n_answers >= METER_ANSWERS_MAX - 1) {
@@ -84,6 +85,7 @@ static void count_answer(struct meter_model *figures, const char *route, int sta
     if (!a)
         a = add_answers(figures, route, status);
     a->n++;
+    return a->operation;
 }
 
 static void count_refusal(struct meter *m, const char *reason)
@@ -132,19 +134,23 @@ static double time_of_token(const struct request_record *e)
     return said->tokens_per_second > 0 ? 1 / said->tokens_per_second : -1;
 }
 
-static void measure(struct meter_model *figures, const struct request_record *e)
+static void measure(struct meter_model *figures, const struct request_record *e,
+                    enum operation operation)
 {
     double token = time_of_token(e);
+    if (e->usage.kind)
+        figures->provider = e->usage.kind->name;
     if (e->granted)
         histogram_add(&figures->queue, &meter_queue_scale, seconds(e->arrived, e->granted));
     if (e->end != REQUEST_ANSWERED)
         return;
-    histogram_add(&figures->duration, &meter_duration_scale, seconds(e->arrived, e->ended));
+    histogram_add(&figures->duration[operation], &meter_duration_scale,
+                  seconds(e->arrived, e->ended));
     if (e->streams && e->first_byte)
-        histogram_add(&figures->first_token, &meter_first_token_scale,
+        histogram_add(&figures->first_token[operation], &meter_first_token_scale,
                       seconds(e->arrived, e->first_byte));
     if (token >= 0)
-        histogram_add(&figures->token, &meter_token_scale, token);
+        histogram_add(&figures->token[operation], &meter_token_scale, token);
 }
 
 /* Names that clients made up have no figures: only `not_found` leaves one in the record. */
@@ -157,13 +163,13 @@ static void on_ended(struct request_observer *o, const struct request_record *e)
 {
     struct meter *m = container_of(o, struct meter, observer);
     struct meter_model *figures = has_model(e) ? figures_of(m, e->model) : m->model[0];
-    count_answer(figures, e->route, e->status);
+    const enum operation operation = count_answer(figures, e->route, e->status);
     if (e->end == REQUEST_REFUSED)
         count_refusal(m, e->refusal);
     if (!e->infers)
         return;
     count_tokens(figures, e);
-    measure(figures, e);
+    measure(figures, e, operation);
 }
 
 /* --- engines -------------------------------------------------------------------------------------

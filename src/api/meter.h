@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/operation.h"
 #include "api/request_log.h"
 #include "base/hash.h"
 #include "base/histogram.h"
@@ -44,13 +45,16 @@ enum meter_load { METER_READY, METER_FAILED, METER_CANCELLED, METER_LOADS };
 /* Requests with the same answer. */
 struct meter_answers {
     const char *route; /* static */
-    int status;        /* 0: it got none; METER_OTHER_STATUS: of those that came last */
+    enum operation operation;
+    int status; /* 0: it got none; METER_OTHER_STATUS: of those that came last */
     uint64_t n;
 };
 
 struct meter_model {
     char *id;
-    struct histogram queue, first_token, token, duration, load;
+    struct histogram queue, load;
+    struct histogram first_token[OPERATIONS], token[OPERATIONS], duration[OPERATIONS];
+    const char *provider; /* the engine's kind, static: `llama.cpp`; NULL: none answered yet */
     uint64_t tokens[METER_TOKENS];
     uint64_t loads[METER_LOADS];
     uint64_t stops[OUTCOME_NO_ROOM + 1]; /* by enum outcome_reason */

@@ -529,7 +529,8 @@ static void begin_telemetry(struct api *api)
         log_warn("OpenTelemetry: nothing is sent: %s", err.text);
     if (!api->otlp)
         return;
-    api->tracing = tracing_create(api->requests, api->otlp);
+    if (otlp_settings(api->otlp)->url[OTLP_TRACES])
+        api->tracing = tracing_create(api->requests, api->otlp);
     api->otlp_metrics = otlp_metrics_create(api);
 }
 

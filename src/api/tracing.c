@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "api/encode.h"
+#include "api/operation.h"
 #include "api/request_log.h"
 #include "base/buf.h"
 #include "base/container_of.h"
@@ -59,12 +60,16 @@ bool trace_context_read(struct trace_context *c, const char *text, bool *sampled
 
 static void set_id(char *out, size_t bytes)
 {
+    static const char digits[] = "0123456789abcdef";
     unsigned char random[16];
     do {
         if (getrandom(random, bytes, 0) != (ssize_t)bytes)
             memset(random, 1, bytes);
-        for (size_t i = 0; i < bytes; i++)
-            snprintf(out + 2 * i, 3, "%02x", random[i]);
+        for (size_t i = 0; i < bytes; i++) {
+            out[2 * i] = digits[random[i] >> 4];
+            out[2 * i + 1] = digits[random[i] & 15];
+        }
+        out[2 * bytes] = '\0';
     } while (!is_id(out, 2 * bytes));
 }
 
@@ -178,23 +183,6 @@ static double unix_time(const struct request_record *r, uint64_t at)
     return r->at + ((double)at - (double)r->arrived) / 1e3;
 }
 
-/* gen_ai.operation.name: the conventions' words where they have one. */
-static const char *operation_of(const char *route)
-{
-    static const struct {
-        const char *part, *name;
-    } operations[] = {
-        {"chat/completions", "chat"},  {"messages", "chat"},
-        {"responses", "chat"},         {"completion", "text_completion"},
-        {"infill", "text_completion"}, {"embedding", "embeddings"},
-        {"rerank", "rerank"},          {"transcriptions", "transcription"},
-    };
-    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
-        if (strstr(route, operations[i].part))
-            return operations[i].name;
-    return NULL;
-}
-
 static json_t *status_of(const struct request_record *r)
 {
     if (r->end != REQUEST_BROKEN_OFF && r->status < 500)
@@ -222,7 +210,7 @@ static void add_usage(json_t *list, const struct request_record *r)
         add_number(list, "gen_ai.usage.cache_read.input_tokens", said->cached_tokens);
 }
 
-static json_t *attributes_of(const struct request_record *r, const char *operation)
+static json_t *attributes_of(const struct request_record *r, enum operation operation)
 {
     char space[16];
     json_t *list = json_array();
@@ -233,8 +221,8 @@ static json_t *attributes_of(const struct request_record *r, const char *operati
     add_text(list, "client.address", r->caller.client);
     add_text(list, "user_agent.original", r->caller.agent);
     add_text(list, "error.type", error_type(r, space, sizeof space));
-    if (operation) {
-        add_text(list, "gen_ai.operation.name", operation);
+    if (operation != OPERATION_OTHER) {
+        add_text(list, "gen_ai.operation.name", operation_name(operation));
         add_text(list, "gen_ai.provider.name", r->usage.kind ? r->usage.kind->name : NULL);
     }
     add_text(list, "gen_ai.request.model", r->model);
@@ -250,9 +238,9 @@ static json_t *attributes_of(const struct request_record *r, const char *operati
 
 static void add_root(struct tracing *t, const struct request_record *r)
 {
-    const char *operation = operation_of(r->route);
-    char *name = r->model ? mem_printf("%s %s", operation ? operation : r->route, r->model)
-                          : mem_strdup(operation ? operation : r->route);
+    const enum operation operation = operation_of(r->route);
+    const char *what = operation == OPERATION_OTHER ? r->route : operation_name(operation);
+    char *name = r->model ? mem_printf("%s %s", what, r->model) : mem_strdup(what);
     add_span(t, &r->trace,
              &(struct span){.name = name,
                             .kind = KIND_SERVER,

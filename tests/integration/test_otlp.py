@@ -205,13 +205,22 @@ def test_figures_are_sent(start, collector):
         kind = next((metric[k] for k in ("sum", "gauge", "histogram") if k in metric), {"dataPoints": []})
         return {tuple(sorted(attributes(p).items())): p for p in kind["dataPoints"]}
 
-    mine = (("gen_ai.request.model", "a"),)
+    mine = (("gen_ai.operation.name", "chat"), ("gen_ai.provider.name", "llama"), ("gen_ai.request.model", "a"))
     until(lambda: int(points("gen_ai.server.request.duration").get(mine, {"count": 0})["count"]) == 3, what="three requests")
     duration = points("gen_ai.server.request.duration")[mine]
     assert sum(map(int, duration["bucketCounts"])) == 3 and len(duration["bucketCounts"]) == len(duration["explicitBounds"]) + 1
     assert collector.metrics()["gen_ai.server.request.duration"]["unit"] == "s"
+    assert server.post("/tokenize", {"model": "a", "content": "x"}).status == 200
+    for path, operation in (("/v1/embeddings", "embeddings"), ("/v1/completions", "text_completion"),
+                            ("/v1/messages/count_tokens", "count_tokens")):
+        server.post(path, {"model": "a", "input": "x", "prompt": "x"})
+        until(lambda: any(dict(k)["gen_ai.operation.name"] == operation for k in points("gen_ai.server.request.duration")),
+              what=operation)
+    for name in (n for n in collector.metrics() if n.startswith("gen_ai.")):
+        for key in points(name):
+            assert {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model"} == set(dict(key)), name
     requests = points("hostler.requests")
-    assert sum(int(p["asInt"]) for key, p in requests.items() if dict(key)["gen_ai.request.model"] == "a") == 3
+    assert sum(int(p["asInt"]) for key, p in requests.items() if dict(key)["gen_ai.request.model"] == "a" and dict(key)["route"] == "/v1/chat/completions") == 3
     assert points("hostler.build_info")
     until(lambda: int(points("hostler.memory")[(("device", "host"), ("kind", "total"))]["asInt"]), what="the host's memory")
     collector.check_all()

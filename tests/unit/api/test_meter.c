@@ -31,7 +31,7 @@ static struct request_record record(char *model, int status)
 {
     return (struct request_record){.model = model,
                                    .status = status,
-                                   .route = "/a",
+                                   .route = "/v1/chat/completions",
                                    .infers = true,
                                    .arrived = 1000,
                                    .granted = 1500,
@@ -59,11 +59,24 @@ static void a_request(void **state)
     assert_string_equal(a->id, "a");
     assert_int_equal(a->answers[0].n, 1);
     assert_true(a->queue.sum == 0.5);
-    assert_true(a->first_token.sum == 1);
-    assert_true(a->duration.sum == 2);
-    assert_true(a->token.sum == 0.25);
+    assert_true(a->first_token[OPERATION_CHAT].sum == 1);
+    assert_true(a->duration[OPERATION_CHAT].sum == 2);
+    assert_true(a->token[OPERATION_CHAT].sum == 0.25);
     const uint64_t tokens[] = {100, 5, 30, 10, 70};
     assert_memory_equal(a->tokens, tokens, sizeof tokens);
+}
+
+/* By the words of OpenTelemetry's conventions. */
+static void operations_of_routes(void **state)
+{
+    (void)state;
+    assert_int_equal(operation_of("/v1/chat/completions"), OPERATION_CHAT);
+    assert_int_equal(operation_of("/v1/messages"), OPERATION_CHAT);
+    assert_int_equal(operation_of("/completion"), OPERATION_TEXT_COMPLETION);
+    assert_int_equal(operation_of("/v1/embeddings"), OPERATION_EMBEDDINGS);
+    assert_int_equal(operation_of("/v1/messages/count_tokens"), OPERATION_COUNT_TOKENS);
+    assert_int_equal(operation_of("/v1/chat/completions/input_tokens"), OPERATION_COUNT_TOKENS);
+    assert_int_equal(operation_of("/tokenize"), OPERATION_OTHER);
 }
 
 static void one_that_was_refused(void **state)
@@ -77,7 +90,7 @@ static void one_that_was_refused(void **state)
     end(&e);
     assert_int_equal(m->n_refusals, 1);
     assert_int_equal(m->refusals[0].n, 2);
-    assert_true(m->model[1]->queue.sum == 0 && m->model[1]->duration.sum == 0);
+    assert_true(m->model[1]->queue.sum == 0 && m->model[1]->duration[OPERATION_CHAT].sum == 0);
 }
 
 static void a_name_that_no_model_has(void **state)
@@ -139,6 +152,7 @@ static void the_buckets_of_the_conventions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(operations_of_routes),
         TEST(a_request),
         TEST(one_that_was_refused),
         TEST(a_name_that_no_model_has),
