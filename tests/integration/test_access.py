@@ -49,6 +49,18 @@ def test_what_is_public(guarded, method, path, status):
     assert guarded.request(method, path).status == status
 
 
+@pytest.mark.parametrize("method, path", [
+    ("GET", "/hostler/v1/live"), ("GET", "/hostler/v1/timeline"), ("GET", "/hostler/v1/requests"), ("GET", "/hostler/v1/requests/1"),
+    ("GET", "/hostler/v1/requests?format=jsonl"), ("GET", "/hostler/v1/capture"), ("POST", "/hostler/v1/capture"),
+    ("GET", "/hostler/v1/presets"), ("PUT", "/hostler/v1/presets"), ("POST", "/hostler/v1/presets/check"), ("GET", "/hostler/v1/doctor"),
+    ("GET", "/hostler/v1/log-level"), ("POST", "/hostler/v1/log-level"), ("GET", "/hostler/v1/metrics"), ("GET", "/metrics"),
+    ("GET", "/metrics?engines=1"), ("HEAD", "/metrics")])
+def test_what_operators_see_and_change_wants_a_key(guarded, method, path):
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer"}):
+        answer = guarded.request(method, path, {} if method in ("POST", "PUT") else None, headers=headers)
+        assert answer.status == 401, (headers, answer.body)
+
+
 @pytest.mark.parametrize("mode", ["router", "classic"])
 def test_keys_are_read_as_llama_server_reads_them(hostler, stock, models, mode):
     source = ["--models-dir", models] if mode == "router" else ["--model", models / "m1.gguf"]

@@ -20,12 +20,15 @@ from wire import FAKE_ENGINE, Wire, chat, engine_get, fake_models, is_json_error
 EVIL = "https://evil.example"
 JSON = "application/json"
 GUARDED_POSTS = ["/models", "/models/load", "/models/unload", "/models/unload-all", "/models/hold", "/models/release",
-                 "/models/pin", "/models/unpin", "/props", "/slots/0", "/lora-adapters", "/v1/streams/lookup"]
+                 "/models/pin", "/models/unpin", "/props", "/slots/0", "/lora-adapters", "/v1/streams/lookup",
+                 "/hostler/v1/capture", "/hostler/v1/presets/check", "/hostler/v1/log-level"]
 GUARDED_READS = ["/models/sse", "/models?reload=1", "/v1/models?reload=yes", "/hostler/v1/status", "/hostler/v1/requests",
                  "/hostler/v1/live", "/hostler/v1/timeline", "/hostler/v1/logs", "/hostler/v1/logs?follow=1", "/hostler/v1/show?model=b", "/hostler/v1/estimate?model=b",
+                 "/hostler/v1/requests/1", "/hostler/v1/requests?format=jsonl", "/hostler/v1/capture", "/hostler/v1/presets",
+                 "/hostler/v1/doctor", "/hostler/v1/log-level", "/hostler/v1/metrics", "/metrics", "/metrics?engines=1",
                  "/slots?model=b", "/metrics?model=b", "/v1/stream?conv_id=x"]
 GUARDED = [*(("POST", path) for path in GUARDED_POSTS), *(("GET", path) for path in GUARDED_READS),
-           ("HEAD", "/hostler/v1/status"), ("DELETE", "/models?model=b"), ("DELETE", "/v1/stream?conv_id=x")]
+           ("HEAD", "/hostler/v1/status"), ("PUT", "/hostler/v1/presets"), ("DELETE", "/models?model=b"), ("DELETE", "/v1/stream?conv_id=x")]
 OPEN = [("GET", "/health"), ("GET", "/models"), ("GET", "/v1/models"), ("GET", "/props"), ("GET", "/models?reload="),
         ("POST", "/tokenize"), ("POST", "/v1/chat/completions")]
 BODY = {"/tokenize": {"model": "b", "content": "hi"}, "/v1/chat/completions": chat("b"), "/models/hold": {"all": True},
