@@ -82,6 +82,31 @@ def test_the_combined_format(start):
                         r'"GET /health HTTP/1\.1" 200 %d "-" "a \\"b\\\\ c"' % len(answer.body), found), found
 
 
+HOSTILE = [("GET", '/x"%0a%0d%1b[2J\\', "plain"), ("GET", "/health", 'a" 200 9 "\t\x80\xff'), ("GET", "/h\xe4\xff", "é"),
+           ("GET", "/" + "x" * 9000, "y" * 9000), ("GET", "/<script>alert(1)</script>", "<b>\u00e2\u0080\u00a8")]
+
+
+@pytest.mark.parametrize("form", ["json", "combined"])
+def test_what_clients_send_forges_no_line(start, form):
+    """Header fields and paths with quotes, control characters and bytes that are no UTF-8; those that are no HTTP have an answer, too."""
+    server = start("--access-log-format", form)
+    for method, path, agent in HOSTILE:
+        wire = Wire(server).ask(method, path, User_Agent=agent)
+        assert wire.head().status in (200, 400, 404, 414, 431), path[:40]
+        wire.close()
+    server.get("/health", headers={"User-Agent": "the last"})
+    until(lambda: b"the last" in server.access.read_bytes(), what="the last line")
+    written = server.access.read_bytes()
+    found = written.decode().split("\n")[:-1]  # U+2028 ends no line of a log
+    assert len(found) == len(HOSTILE) + 1
+    assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", written) and max(map(len, found)) < 20000
+    for line in found:
+        if form == "json":
+            json.loads(line)
+        else:
+            assert re.fullmatch(r'127\.0\.0\.1 - - \[[^]]+\] "(?:[^"\\]|\\.)*" \d{3} (?:\d+|-) "-" "(?:[^"\\]|\\.)*"', line), line
+
+
 def test_one_whose_client_leaves(start):
     server = start()
     connection, response = open_stream(server, "m1", max_tokens=400, ignore_eos=True)
