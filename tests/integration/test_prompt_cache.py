@@ -77,10 +77,22 @@ def test_it_survives_the_daemon_and_a_crash_of_the_engine(start):
     assert ask(server, longer).json["timings"]["cache_n"] >= prompt
 
 
-def test_with_other_arguments_it_is_not_offered(start):
+@pytest.mark.parametrize("other", [("--cache-type-k", "q8_0"), ("--parallel", "2"), ("--flash-attn", "off"),
+                                   ("--rope-freq-scale", "0.5"), ("--ubatch-size", "128")], ids=" ".join)
+def test_with_other_arguments_it_is_not_offered(start, other):
     server = start()
     first = ask(server, FIRST)
     server.stop()
-    server = start("--cache-type-k", "q8_0")
+    server = start(*other)
     second = ask(server, next_turn(FIRST, first))
     assert RESTORED not in second.headers and second.json["timings"]["cache_n"] == 0
+
+
+def test_arguments_that_do_not_touch_it_change_nothing(start, tmp_path):
+    server = start()
+    first = ask(server, FIRST)
+    server.stop()
+    server = start("--threads", "1", "--temp", "0.3", "--log-verbosity", "4", "--log-file", tmp_path / "log", "--no-warmup",
+                   "--load-mode", "none", "--sse-ping-interval", "7", "--log-jsonl")
+    second = ask(server, next_turn(FIRST, first))
+    assert int(second.headers[RESTORED]) >= first.json["usage"]["prompt_tokens"]

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "engine/llama/option_traits.h"
 #include "engine/probe.h"
 
 #define PROBE_TIMEOUT_MS 10000
@@ -243,52 +244,6 @@ static const struct {
     {"--control-vector-scaled", "control vector", ENGINE_OPTION_FILE_SCALED_LIST},
 };
 
-/* What presets that somebody else wrote may hold: the model's source on the hub, and how it is computed and answers.
- * None of them names a file, an address, a key or a command, or opens a route. A new option is harmful until it stands here. */
-static const char *const harmless[] = {
-    /* the model, and what it is called */
-    "--hf-repo", "--hf-file", "--hf-repo-draft", "--alias", "--tags",
-    /* context and batches */
-    "--ctx-size", "--batch-size", "--ubatch-size", "--keep", "--n-predict", "--parallel",
-    "--cont-batching", "--context-shift", "--swa-full", "--kv-unified", "--kv-unified-per-slot",
-    "--cache-prompt", "--cache-reuse", "--rope-scaling", "--rope-scale", "--rope-freq-base",
-    "--rope-freq-scale", "--yarn-orig-ctx", "--yarn-ext-factor", "--yarn-attn-factor",
-    "--yarn-beta-slow", "--yarn-beta-fast",
-    /* where it is computed, and as what */
-    "--gpu-layers", "--n-gpu-layers", "--split-mode", "--tensor-split", "--main-gpu", "--fit",
-    "--fit-ctx", "--cpu-moe", "--n-cpu-moe", "--n-cpu-ffn", "--kv-offload", "--op-offload",
-    "--flash-attn", "--cache-type-k", "--cache-type-v", "--mmap", "--warmup",
-    /* chat, embeddings, images */
-    "--chat-template", "--chat-template-kwargs", "--jinja", "--reasoning", "--reasoning-format",
-    "--reasoning-effort", "--reasoning-budget", "--reasoning-budget-message",
-    "--reasoning-preserve", "--prefill-assistant", "--skip-chat-parsing", "--spm-infill",
-    "--special", "--embedding", "--embeddings", "--reranking", "--pooling", "--embd-normalize",
-    "--no-mmproj", "--mmproj-offload", "--image-min-tokens", "--image-max-tokens",
-    /* sampling */
-    "--samplers", "--seed", "--sampler-seq", "--sampling-seq", "--ignore-eos", "--temp",
-    "--temperature", "--top-k", "--top-p", "--min-p", "--top-nsigma", "--top-n-sigma",
-    "--xtc-probability", "--xtc-threshold", "--typical", "--typical-p", "--repeat-last-n",
-    "--repeat-penalty", "--presence-penalty", "--frequency-penalty", "--dry-multiplier",
-    "--dry-base", "--dry-allowed-length", "--dry-penalty-last-n", "--dry-sequence-breaker",
-    "--adaptive-target", "--adaptive-decay", "--dynatemp-range", "--dynatemp-exp", "--mirostat",
-    "--mirostat-lr", "--mirostat-ent", "--logit-bias", "--grammar", "--json-schema",
-    "--backend-sampling", "--reverse-prompt",
-    /* drafts; the names differ between builds */
-    "--spec-draft-hf", "--spec-type", "--spec-draft-ngl", "--gpu-layers-draft",
-    "--n-gpu-layers-draft", "--spec-draft-type-k", "--cache-type-k-draft", "--spec-draft-type-v",
-    "--cache-type-v-draft", "--ctx-size-draft", "--spec-draft-cpu-moe", "--cpu-moe-draft",
-    "--spec-draft-n-cpu-moe", "--n-cpu-moe-draft", "--spec-draft-n-max", "--spec-draft-n-min",
-    "--spec-draft-p-min", "--draft-p-min", "--spec-draft-p-split", "--draft-p-split", "--draft-max",
-    "--draft-min"};
-
-static bool is_harmless(const struct engine_option *o)
-{
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        if (strv_has(&o->names, harmless[i]) || strv_has(&o->negations, harmless[i]))
-            return true;
-    return false;
-}
-
 static void add_files(struct engine_option *o)
 {
     for (size_t i = 0; i < sizeof file_options / sizeof *file_options; i++) {
@@ -365,7 +320,7 @@ static struct engine_option *add_option(struct engine_options *o, const char *li
     strv_finish(&all);
     add_knowledge(option);
     add_files(option);
-    option->harmless = is_harmless(option);
+    option->harmless = option_is_harmless(option);
     return option;
 }
 

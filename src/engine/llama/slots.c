@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/llama/arg_value.h"
+#include "engine/llama/option_traits.h"
 
 #define PATH "/slots"
 
@@ -16,125 +17,9 @@ static bool has_prompts(const struct engine_args *args)
            !arg_is_off(args, "--slots");
 }
 
-/* How it listens, what it logs and tells, how it chooses the next token, and how a request becomes a prompt: the
- * prompt's tokens are compared. All others are taken to matter, also those of later builds. */
-static const char *const irrelevant[] = {
-    "--host",
-    "--port",
-    "--reuse-port",
-    "--path",
-    "--api-prefix",
-    "--webui",
-    "--ui",
-    "--api-key",
-    "--api-key-file",
-    "--ssl-key-file",
-    "--ssl-cert-file",
-    "--timeout",
-    "--threads-http",
-    "--alias",
-    "--tags",
-    "--hf-token",
-    "--metrics",
-    "--props",
-    "--slots",
-    "--slot-save-path",
-    "--slot-prompt-similarity",
-    "--media-path",
-    "--offline",
-    "--cache-ram",
-    "--cache-prompt",
-    "--cache-reuse",
-    "--cache-idle-slots",
-    "--sleep-idle-seconds",
-    "--warmup",
-    "--mmap",
-    "--mlock",
-    "--direct-io",
-    "--check-tensors",
-    "--perf",
-    "--log-disable",
-    "--log-file",
-    "--log-colors",
-    "--log-prefix",
-    "--log-timestamps",
-    "--log-verbosity",
-    "--verbose",
-    "--threads",
-    "--threads-batch",
-    "--prio",
-    "--prio-batch",
-    "--poll",
-    "--poll-batch",
-    "--cpu-mask",
-    "--cpu-range",
-    "--cpu-strict",
-    "--cpu-mask-batch",
-    "--cpu-range-batch",
-    "--cpu-strict-batch",
-    "--numa",
-    "--fit-target",
-    "--n-predict",
-    "--keep",
-    "--ignore-eos",
-    "--jinja",
-    "--chat-template",
-    "--chat-template-file",
-    "--chat-template-kwargs",
-    "--reasoning",
-    "--reasoning-format",
-    "--reasoning-effort",
-    "--reasoning-budget",
-    "--reasoning-budget-message",
-    "--reasoning-preserve",
-    "--prefill-assistant",
-    "--skip-chat-parsing",
-    "--special",
-    "--samplers",
-    "--seed",
-    "--sampler-seq",
-    "--sampling-seq",
-    "--temp",
-    "--temperature",
-    "--top-k",
-    "--top-p",
-    "--min-p",
-    "--top-nsigma",
-    "--top-n-sigma",
-    "--xtc-probability",
-    "--xtc-threshold",
-    "--typical",
-    "--typical-p",
-    "--repeat-last-n",
-    "--repeat-penalty",
-    "--presence-penalty",
-    "--frequency-penalty",
-    "--dry-multiplier",
-    "--dry-base",
-    "--dry-allowed-length",
-    "--dry-penalty-last-n",
-    "--dry-sequence-breaker",
-    "--adaptive-target",
-    "--adaptive-decay",
-    "--dynatemp-range",
-    "--dynatemp-exp",
-    "--mirostat",
-    "--mirostat-lr",
-    "--mirostat-ent",
-    "--logit-bias",
-    "--grammar",
-    "--grammar-file",
-    "--json-schema",
-    "--json-schema-file",
-    "--reverse-prompt",
-};
-
 static bool depends_on(const struct engine_option *o)
 {
-    for (size_t i = 0; i < sizeof irrelevant / sizeof *irrelevant; i++)
-        if (strv_has(&o->names, irrelevant[i]) || strv_has(&o->negations, irrelevant[i]))
-            return false;
-    return true;
+    return !option_leaves_cache_alone(o);
 }
 
 static bool is_changing_route(const struct engine_route *r)
