@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A table of requests. A row is drawn anew only when its request changes; one that goes on, each second. A request
-// that ends moves all rows below it, and painting takes most of the browser's time on a busy server: the table has only
-// as many rows as can be seen, and gets more as its end comes into view.
-import { useComputed } from "@preact/signals";
+// that ends moves all rows below it, and painting takes most of the browser's time on a busy server: rows are put into
+// order each other second, and the table has only as many as can be seen, and gets more as its end comes into view.
+import { effect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { duration, longDuration, rate, short, timeOfDay } from "../parts/format";
@@ -82,6 +82,36 @@ interface TableProps {
   label: string;
 }
 
+/* What comes each second finds the order a second old, then two: it is drawn anew with that, in every second frame. */
+const CALM_MS = 1500;
+const LATEST_MS = 2500; /* where nothing comes any more */
+
+/** Draws the table anew when requests come, or go to another place: soon, but not each second. A row that changes in its
+ * place is drawn at once. */
+function useCalmOrder(): void {
+  const [, draw] = useState(0);
+  useEffect(() => {
+    let timer = 0;
+    let drawn = performance.now() - CALM_MS;
+    const drawNow = (): void => {
+      clearTimeout(timer);
+      timer = 0;
+      drawn = performance.now();
+      draw((n) => n + 1);
+    };
+    const stop = effect(() => {
+      requestsShape.value;
+      const age = performance.now() - drawn;
+      if (age >= CALM_MS) drawNow();
+      else if (!timer) timer = window.setTimeout(drawNow, LATEST_MS - age);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, []);
+}
+
 /** Calls `onSeen` when its button comes into view, and when it is pressed. */
 function More({ left, drawn, onSeen }: { left: number; drawn: number; onSeen: () => void }): JSX.Element {
   const button = useRef<HTMLButtonElement>(null);
@@ -97,8 +127,7 @@ function More({ left, drawn, onSeen }: { left: number; drawn: number; onSeen: ()
 
 export function RequestTable({ wanted, withModel = true, label }: TableProps): JSX.Element {
   const [most, setMost] = useState(SHOWN);
-  const shape = useComputed(() => requestsShape.value).value;
-  void shape;
+  useCalmOrder();
   const all = listOf(requests.values(), wanted);
   if (!all.length) return <p class="empty">No requests. They appear here as they come.</p>;
   return (

@@ -4,31 +4,29 @@ import { signal, type Signal } from "@preact/signals";
 
 interface Clock {
   time: Signal<number>;
-  /** Tells the time now, when it is used; the next tick is a whole step away then. */
+  /** Tells the time now, when it is used; the next tick is later than a step away then. */
   touch(): void;
 }
 
+/* Whoever touches a clock does so each step, and now and then a little late: a tick just before would cost a frame of its own. */
+const LATE = 1.5;
+
 function createClock(everyMs: number): Clock {
   let timer = 0;
-  let told = 0;
-  const tell = (): void => {
-    told = Date.now();
-    time.value = told / 1000;
+  const tell = (ms: number): void => {
+    clearTimeout(timer);
+    timer = window.setTimeout(tick, ms);
+    if (!document.hidden) time.value = Date.now() / 1000;
   };
-  const tick = (): void => {
-    if (!document.hidden && Date.now() - told > everyMs * 0.9) tell();
-  };
+  const tick = (): void => tell(everyMs);
   const time: Signal<number> = signal(Date.now() / 1000, {
-    watched() {
-      tell();
-      timer = window.setInterval(tick, everyMs);
-    },
+    watched: tick,
     unwatched() {
-      clearInterval(timer);
+      clearTimeout(timer);
       timer = 0;
     },
   });
-  return { time, touch: () => timer && tell() };
+  return { time, touch: () => timer && tell(everyMs * LATE) };
 }
 
 const second = createClock(1000);
