@@ -129,6 +129,8 @@ static json_t *row_of_model(struct model *m)
     add_text(o, "memory_source", memory_source(m));
     if (m->sched.ttl_ms)
         json_object_set_new(o, "ttl_ms", json_integer((json_int_t)m->sched.ttl_ms));
+    if (m->load.has_args || m->load.has_ttl)
+        json_object_set_new(o, "this_load", model_json_load(m));
     if (i) {
         add_text(o, "loaded_by", i->loaded_by);
         json_object_set_new(o, "loaded_at", json_real(i->loaded_at));

@@ -230,3 +230,37 @@ json_t *model_json_public_entry(struct model *m)
     json_object_del(held, "by");
     return entry;
 }
+
+static json_t *value_of(const struct engine_arg *arg)
+{
+    if (arg->option->role == ENGINE_OPTION_TOKEN)
+        return json_null();
+    return arg->value ? reply_string(arg->value) : json_boolean(!arg->negated);
+}
+
+/* Values of one option that accumulates are a list. */
+static void add_argument(json_t *args, const struct engine_arg *arg)
+{
+    const char *name = arg->option->canonical + strspn(arg->option->canonical, "-");
+    json_t *before = json_object_get(args, name);
+    if (!before)
+        json_object_set_new(args, name, value_of(arg));
+    else if (json_is_array(before))
+        json_array_append_new(before, value_of(arg));
+    else
+        json_object_set_new(args, name, json_pack("[O, o]", before, value_of(arg)));
+}
+
+json_t *model_json_load(const struct model *m)
+{
+    const struct load_options *l = &m->load;
+    if (!l->has_args && !l->has_ttl)
+        return json_null();
+    json_t *args = json_object();
+    for (size_t i = 0; l->has_args && i < l->args.n; i++)
+        add_argument(args, &l->args.v[i]);
+    json_t *o = json_pack("{s:o}", "args", args);
+    if (l->has_ttl)
+        json_object_set_new(o, "ttl_ms", json_integer((json_int_t)l->ttl_ms));
+    return o;
+}

@@ -26,6 +26,8 @@ void model_json_add_memory(struct model *m, json_t *o);
 void model_json_add_instance_memory(const struct instance *i, json_t *o);
 /* `card` {"pci","uuid","product"}, if the device is the memory of one. */
 void model_json_add_card(json_t *o, const struct memory_figures *figures, size_t device);
+/* What was wanted of its load alone: {"args":{OPTION:VALUE},"ttl_ms"?}; null: nothing. */
+json_t *model_json_load(const struct model *m);
 /* {"at","model","event","why"} */
 json_t *model_json_change(const struct history_entry *e);
 /* {"model","until","reason","by"}; `until` in Unix seconds, null: until released. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The routes of llama.cpp's router about models: the list, and loading one. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "base/container_of.h"
 #include "base/memory.h"
 #include "http/target.h"
+#include "server/load_request.h"
 #include "server/placement.h"
 
 /* --- the list -----------------------------------------------------------------------------------
@@ -158,9 +160,114 @@ static void refuse_for_pins(struct http_exchange *x, const struct model *m)
     reply_error_json(x, r.status, r.error, fields);
 }
 
+/* A load with arguments or a ttl of its own, while these are being checked. */
+struct own_load {
+    struct http_exchange *x;
+    struct load_request *request;
+    bool taken; /* `x` is, since the check goes on */
+};
+
+static int status_of(int error)
+{
+    switch (error) {
+    case -ENOENT:
+        return 404;
+    case -EPERM:
+        return 403;
+    case -EBUSY:
+        return 503;
+    }
+    return 400;
+}
+
+static void on_load_begun(int error, const char *why, void *ctx)
+{
+    struct own_load *l = ctx;
+    if (error)
+        reply_error(l->x, status_of(error), "%s", why);
+    else
+        reply_success(l->x);
+    if (l->taken)
+        free(l);
+    else
+        l->x = NULL;
+}
+
+static void on_loader_gone(struct http_exchange *x, void *ctx)
+{
+    struct own_load *l = ctx;
+    (void)x;
+    load_request_cancel(l->request);
+    free(l);
+}
+
+static void begin_load(struct http_exchange *x, const struct caller *caller, struct model *m,
+                       struct load_options *options)
+{
+    static const struct http_exchange_events events = {.gone = on_loader_gone};
+    struct own_load *l = mem_zalloc(sizeof *l);
+    char *by = caller_describe(caller);
+    l->x = x;
+    int rc = load_request_begin(&l->request, m, options, by, on_load_begun, l);
+    free(by);
+    if (rc)
+        reply_error_fields(x, 503, "too many loads with arguments are being checked",
+                           "Retry-After: 1\r\n");
+    if (rc || !l->x) {
+        free(l);
+        return;
+    }
+    l->taken = true;
+    http_exchange_take(x, &events, l);
+}
+
+/* 1: the load has options of its own; 0: it has none; -1 after answering. */
+static int read_options(struct http_exchange *x, const struct caller *caller, const struct model *m,
+                        json_t *body, struct load_options *options)
+{
+    json_t *args = json_object_get(body, "args");
+    struct error err;
+    int has_ttl = body_get_time(x, body, "ttl", &options->ttl_ms);
+    options->has_ttl = has_ttl > 0;
+    if (has_ttl < 0 || !args || json_is_null(args))
+        return has_ttl;
+    int rc = load_options_read(options, m->launch->program, args,
+                               caller_may(caller, RIGHT_ADMIN, NULL) ? LOAD_OPTIONS_FROM_OPERATOR
+                                                                     : LOAD_OPTIONS_FROM_ANYBODY,
+                               &err);
+    if (!rc)
+        return 1;
+    load_options_finish(options);
+    reply_error(x, status_of(rc), "%s", err.text);
+    return -1;
+}
+
+static bool runs_now(const struct model *m)
+{
+    return model_state(m) == SCHED_LOADING || model_state(m) == SCHED_READY ||
+           model_is_being_placed(m);
+}
+
+static void load_with_options(struct http_exchange *x, const struct caller *caller, struct model *m,
+                              struct load_options *options)
+{
+    if (!runs_now(m) && placement_lacks_place(m)) {
+        refuse_for_pins(x, m);
+        load_options_finish(options);
+    } else if (runs_now(m) && model_load_options_differ(m, options) &&
+               !caller_may(caller, RIGHT_UNLOAD, m)) {
+        reply_error(x, 403, "model '%s' runs with other arguments, and this key may not unload it",
+                    m->entry->id);
+        load_options_finish(options);
+    } else {
+        begin_load(x, caller, m, options);
+    }
+}
+
 static void load(struct api *api, struct http_exchange *x, const struct caller *caller,
                  json_t *body)
 {
+    struct load_options options = {0};
     struct model *m = lookup_body(api, x, body);
     if (!m)
         return;
@@ -168,9 +275,12 @@ static void load(struct api *api, struct http_exchange *x, const struct caller *
         lookup_refuse_as_stock(api, x, 404, m->entry->id);
         return;
     }
-    bool runs = (model_state(m) == SCHED_LOADING || model_state(m) == SCHED_READY ||
-                 model_is_being_placed(m)) &&
-                !model_is_to_go(m);
+    int own = read_options(x, caller, m, body, &options);
+    if (own > 0)
+        load_with_options(x, caller, m, &options);
+    if (own)
+        return;
+    bool runs = runs_now(m) && !model_is_to_go(m);
     if (runs && !intent_is_held(m)) {
         reply_error(x, 400, "model is already running");
         return;

@@ -15,6 +15,8 @@
 static const char *origin_name(enum args_origin origin)
 {
     switch (origin) {
+    case ARGS_FROM_LOAD:
+        return "this load";
     case ARGS_FROM_COMMAND_LINE:
         return "command line";
     case ARGS_FROM_ENVIRONMENT:
@@ -187,7 +189,8 @@ static void answer_show(struct api *api, struct http_exchange *x)
     json_object_set_new(o, "environment", environment(m));
     json_object_set_new(o, "footprint", footprints(m));
     json_object_set_new(o, "load_ms", json_integer((json_int_t)m->sched.load_ms));
-    json_object_set_new(o, "ttl_ms", json_integer((json_int_t)m->settings.ttl_ms));
+    json_object_set_new(o, "ttl_ms", json_integer((json_int_t)m->sched.ttl_ms));
+    json_object_set_new(o, "this_load", model_json_load(m));
     json_object_set_new(o, "pinned", json_boolean(m->sched.pinned));
     json_object_set_new(o, "priority", json_integer(m->settings.priority));
     json_object_set_new(o, "max_requests", json_integer(m->settings.max_requests));

@@ -146,6 +146,8 @@ static json_t *engine_of(struct api *api, struct instance *i)
     json_object_set_new(o, "loaded_by", reply_string_or_null(i->loaded_by));
     json_object_set_new(o, "loaded_at", json_real(i->loaded_at));
     json_object_set_new(o, "load_ms", json_integer((json_int_t)m->sched.load_ms));
+    json_object_set_new(o, "this_load",
+                        m->load_instance == i->number ? model_json_load(m) : json_null());
     json_object_set_new(o, "outdated", json_boolean(i->sched.outdated));
     json_object_set_new(o, "pinned", json_boolean(m->sched.pinned));
     json_object_set_new(o, "priority", json_integer(m->sched.priority));

@@ -16,6 +16,7 @@
 #include "engine/options.h"
 
 enum args_origin {
+    ARGS_FROM_LOAD, /* of one load only (server/load_options.h) */
     ARGS_FROM_COMMAND_LINE,
     ARGS_FROM_ENVIRONMENT,
     ARGS_FROM_SECTION,  /* the model's section of the presets */

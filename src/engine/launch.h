@@ -19,7 +19,7 @@ struct engine_figures;
 struct engine_setup {
     const struct engine_program *program;
     /* By precedence; the model's own files come between `section` and `defaults`. */
-    const struct engine_args *command_line, *section, *defaults, *environment;
+    const struct engine_args *load, *command_line, *section, *defaults, *environment;
     const char *path, *projector, *draft; /* the model's files */
     const char *names;                    /* separated by commas */
     enum args_origin names_origin;

@@ -157,6 +157,8 @@ static void on_load(struct sched *s, struct sched_model *m)
     failure_forgive(s, m);
     queue_undo_drop(s, m);
     withdraw_unload_when_idle(s, m);
+    if (i)
+        i->last_used = s->now; /* its ttl begins anew */
     if (is_loading(m))
         return;
     if (i && i->outdated)

@@ -79,7 +79,8 @@
  *  - Resuming. A SAVING instance that was evicted, or idle for its ttl, is READY again when its model
  *    is wanted, no other model waits for room, and none was given its place: at once, whether or not the save
  *    is over. What an operator ordered, and a stop for want of memory, is carried out.
- *  - ttl. A READY instance that is idle for its model's `ttl_ms` is stopped (0, or pinned: never).
+ *  - ttl. A READY instance that is idle for its model's `ttl_ms` is stopped (0, or pinned: never). An operator's load
+ *    request for it begins that time anew.
  *  - Hold. A held model is not loaded: its requests are rejected, those waiting already too, and an
  *    operator's load request is dropped. An instance that runs when the hold comes, LOADING or
  *    READY, goes on serving, also those who wait for that load, until it is unloaded.

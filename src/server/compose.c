@@ -20,7 +20,8 @@ static char *join(const struct strv *v)
 }
 
 struct engine_launch *compose(const struct config *c, const struct presets *p,
-                              const struct catalog_model *m, const uint64_t *growth)
+                              const struct catalog_model *m, const uint64_t *growth,
+                              const struct engine_args *load)
 {
     const struct preset *preset = presets_of(p, m->id);
     const bool is_default = preset->program == &c->engine;
@@ -28,6 +29,7 @@ struct engine_launch *compose(const struct config *c, const struct presets *p,
     const struct engine_question question = footprint_question(m, NULL, NULL, NULL);
     const struct engine_setup setup = {
         .program = preset->program,
+        .load = load,
         .command_line = is_default ? &c->args : NULL,
         .section = preset == &p->defaults ? NULL : &preset->args,
         .defaults = is_default ? &p->defaults.args : NULL,

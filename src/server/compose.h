@@ -8,9 +8,11 @@
 #include "engine/launch.h"
 #include "server/presets.h"
 
-/* With one owner; it points to `c`. `growth` as in engine_setup. */
+/* With one owner; it points to `c`. `growth` as in engine_setup; `load`: arguments of one load, which go before all others;
+ * NULL. */
 struct engine_launch *compose(const struct config *c, const struct presets *p,
-                              const struct catalog_model *m, const uint64_t *growth);
+                              const struct catalog_model *m, const uint64_t *growth,
+                              const struct engine_args *load);
 /* The model's preset as llama.cpp's router prints it (`status.preset`); the caller frees. */
 char *compose_ini(const struct engine_launch *launch, const struct presets *p, const char *model);
 

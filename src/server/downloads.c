@@ -210,7 +210,7 @@ static int start_process(struct item *i, struct error *err)
     static const struct download_events events = {.progress = on_progress, .done = on_done};
     struct host *host = i->all->host;
     struct engine_launch *launch = compose(host_config(host), host_presets(host),
-                                           &(struct catalog_model){.id = i->repo}, NULL);
+                                           &(struct catalog_model){.id = i->repo}, NULL, NULL);
     const struct download_spec spec = {.kind = program_of(i->all)->kind,
                                        .repo = i->repo,
                                        .binary = program_of(i->all)->path,

@@ -52,6 +52,7 @@ struct host {
     bool release_due; /* a removed model could not be released while actions were performed */
     unsigned engines; /* that run */
     unsigned stuck;   /* of these, whose processes survive SIGKILL */
+    unsigned load_requests; /* that are being checked (load_request.h) */
     unsigned operations; /* that use this host and must end before it does */
     void (*idle)(void *ctx);
     void *idle_ctx;

@@ -281,7 +281,10 @@ static void note_gone(struct instance *i, const struct sched_event *event)
     struct host *host = i->model->host;
     TAILQ_INSERT_TAIL(&host->gone, i, link);
     shortage_note_end(host);
+    bool interrupted = i->sched.outdated && !i->sched.loaded_at;
     sched_event(&host->sched, event, uv_now(host->loop));
+    bool again = event->ours || ((event->oom || interrupted) && model_waits(i->model));
+    model_end_load(i->model, i, again);
 }
 
 static void end(struct instance *i, const struct engine_exit *how)
@@ -452,6 +455,7 @@ void instance_spawn(struct instance *i, struct model *m, const struct host_reque
     i->model = m;
     i->cards = m->host->budget.version;
     instance_set_launch(i, m->launch);
+    model_begin_load(m, i);
     take_cause(i, cause);
     int rc = start(i, &err);
     if (rc) {
@@ -599,12 +603,15 @@ void instance_drop_load(struct model *m, enum sched_reject_reason why)
 {
     bool fails = why != SCHED_REJECT_NO_ROOM;
     mem_replace(&m->intent.load_by, NULL);
-    if (why == SCHED_REJECT_FAILED)
-        return; /* its failure is known */
+    if (why == SCHED_REJECT_FAILED) { /* its failure is known */
+        model_drop_load(m);
+        return;
+    }
     m->outcome.reason = fails ? OUTCOME_LOAD_FAILED : OUTCOME_NO_ROOM;
     m->outcome.exit = (struct engine_exit){.code = fails ? -1 : 0};
     mem_replace(&m->outcome.stop_cause, NULL);
     outcome_set_failure(&m->outcome, why_dropped(m, why), NULL);
+    model_drop_load(m); /* what was wanted is a part of the explanation */
     if (fails)
         log_error("%s", m->outcome.failure);
     else

@@ -29,7 +29,8 @@ void intent_load(struct model *m, const char *by)
     mem_replace(&m->intent.load_by, by);
     intent_release(m, by);
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_LOAD, .model = &m->sched});
-    if (!m->sched.wanted) /* it loads or is loaded: the next load is somebody else's */
+    if (!m->sched.wanted &&
+        !model_waits(m)) /* it loads or is loaded: the next load is somebody else's */
         mem_replace(&m->intent.load_by, NULL);
     if (was_to_go && !model_is_to_go(m)) {
         mem_replace(&m->intent.unload_by, NULL);
@@ -47,17 +48,23 @@ static void note_unloader(struct model *m, const char *reason, const char *by)
 
 void intent_unload_when_idle(struct model *m, const char *reason, const char *by)
 {
+    bool listed = !m->entry->removed; /* else it may be freed by the event */
     note_unloader(m, reason, by);
     host_sched_event(m->host,
                      &(struct sched_event){.type = SCHED_EV_UNLOAD_IDLE, .model = &m->sched});
+    if (listed)
+        model_drop_load(m);
 }
 
 void intent_unload(struct model *m, uint64_t drain_until, const char *reason, const char *by)
 {
+    bool listed = !m->entry->removed;
     note_unloader(m, reason, by);
     host_sched_event(m->host, &(struct sched_event){.type = SCHED_EV_UNLOAD,
                                                     .model = &m->sched,
                                                     .drain_until = drain_until});
+    if (listed)
+        model_drop_load(m);
 }
 
 void intent_cancel_unload(struct model *m)
@@ -122,6 +129,7 @@ void intent_begin_hold(struct model *m, struct hold_order *order)
                 &(struct sched_event){
                     .type = SCHED_EV_HOLD, .model = &m->sched, .hold_until = order->until},
                 uv_now(m->host->loop));
+    model_drop_load(m);
 }
 
 void intent_perform_holds(struct host *host)

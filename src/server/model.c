@@ -33,6 +33,7 @@ void model_destroy(struct model *m)
     intent_finish(&m->intent);
     outcome_finish(&m->outcome);
     learned_forget(&m->learned);
+    load_options_finish(&m->load);
     free(m);
 }
 
@@ -69,17 +70,24 @@ static void take_settings(struct model *m, const struct preset *preset)
     settings_copy(&m->settings, &preset->settings);
     strv_finish(&m->tags);
     strv_copy(&m->tags, &preset->tags);
-    m->sched.ttl_ms = m->settings.ttl_ms;
+    m->sched.ttl_ms = m->load.has_ttl ? m->load.ttl_ms : m->settings.ttl_ms;
     m->sched.pinned = intent_is_pinned(m);
     m->sched.priority = m->settings.priority;
     m->sched.max_leases = m->settings.max_requests;
 }
 
+struct engine_launch *model_compose(const struct model *m, const struct load_options *o)
+{
+    return compose(m->host->config, &m->host->presets, m->entry, budget_growth(&m->host->budget),
+                   o->has_args        ? &o->args
+                   : m->load.has_args ? &m->load.args
+                                      : NULL);
+}
+
 /* Whether its engine must be another one. If not, that takes over paths and routes. */
 static bool take_arguments(struct model *m)
 {
-    struct engine_launch *launch =
-        compose(m->host->config, &m->host->presets, m->entry, budget_growth(&m->host->budget));
+    struct engine_launch *launch = model_compose(m, &m->load);
     bool changed = !m->launch || !engine_launch_equal(launch, m->launch);
     struct instance *i = model_instance(m);
     if (!changed && i && !i->sched.outdated)
@@ -122,6 +130,87 @@ void model_configure(struct model *m)
         forget_failure(m);
     host->changed = true;
     host_sched_event(host, &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &m->sched});
+}
+
+/* --- what is wanted of one load -----------------------------------------------------------------
+ */
+
+bool model_load_options_differ(const struct model *m, const struct load_options *o)
+{
+    const struct instance *i = model_instance(m);
+    if (!o->has_args)
+        return false;
+    struct engine_launch *launch = model_compose(m, o);
+    bool differ = i && i->launch && !engine_launch_equal(launch, i->launch);
+    engine_launch_release(launch);
+    return differ;
+}
+
+/* Takes over `o` but for what it does not say. */
+static void merge_load_options(struct model *m, struct load_options *o)
+{
+    if (o->has_args) {
+        engine_args_finish(&m->load.args);
+        m->load.has_args = o->args.n;
+        m->load.args = o->args;
+        o->args = (struct engine_args){0};
+    }
+    if (o->has_ttl) {
+        m->load.has_ttl = true;
+        m->load.ttl_ms = o->ttl_ms;
+    }
+    load_options_finish(o);
+}
+
+void model_set_load_options(struct model *m, struct load_options *o)
+{
+    const struct instance *i = model_instance(m);
+    struct engine_launch *before = engine_launch_share(m->launch);
+    merge_load_options(m, o);
+    model_configure(m);
+    bool same = engine_launch_equal(before, m->launch);
+    engine_launch_release(before);
+    /* Of one that ends, what was wanted ends with it. */
+    m->load_instance = same && i && !i->sched.outdated && !model_is_draining(m) ? i->number : 0;
+}
+
+void model_begin_load(struct model *m, const struct instance *i)
+{
+    m->load_instance = i->number;
+}
+
+/* What its next engine is started with is as the command line and the presets say. */
+static void end_load_options(struct model *m)
+{
+    struct host *host = m->host;
+    if (!m->load.has_args && !m->load.has_ttl)
+        return;
+    load_options_finish(&m->load);
+    m->load_instance = 0;
+    m->sched.ttl_ms = m->settings.ttl_ms;
+    if (!take_arguments(m))
+        return;
+    forget_footprint(m);
+    budget_apply_preset(&host->budget, m);
+    if (!model_instance(m)) /* one that serves, whose replacement failed, serves on */
+        sched_event(&host->sched,
+                    &(struct sched_event){.type = SCHED_EV_REPLACE, .model = &m->sched},
+                    uv_now(host->loop));
+}
+
+void model_end_load(struct model *m, const struct instance *i, bool again)
+{
+    if (m->load_instance != i->number)
+        return;
+    m->load_instance = 0;
+    if (!again)
+        end_load_options(m);
+}
+
+void model_drop_load(struct model *m)
+{
+    if (!m->load_instance && !m->sched.wanted && !model_waits(m) && model_state(m) != SCHED_LOADING)
+        end_load_options(m);
 }
 
 void model_follow_cards(struct model *m)

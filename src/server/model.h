@@ -18,6 +18,7 @@
 #include "server/instance.h"
 #include "server/intent.h"
 #include "server/learned.h"
+#include "server/load_options.h"
 #include "server/outcome.h"
 
 struct host;
@@ -33,7 +34,9 @@ struct model {
     struct intent intent;
     struct learned learned;
     struct outcome outcome;
-    TAILQ_ENTRY(model) link; /* in host.models, those of removed entries included */
+    struct load_options load; /* of the load that was asked for, until its engine is gone */
+    uint64_t load_instance;   /* number of the instance that was started with `load`; 0: none yet */
+    TAILQ_ENTRY(model) link;  /* in host.models, those of removed entries included */
 };
 
 /* A record for `entry`, in service with the scheduler. */
@@ -42,6 +45,19 @@ struct model *model_create(struct host *host, struct catalog_model *entry);
 void model_destroy(struct model *m);
 /* Takes over what the presets say now. A changed command line replaces its engine. */
 void model_configure(struct model *m);
+/* What the next load is to be like, in place of what an earlier one said; takes over `o`. A model that runs is loaded anew if
+ * its arguments change, as by model_configure(); else a ttl counts at once. */
+void model_set_load_options(struct model *m, struct load_options *o);
+/* Whether the model's engine would be another one with `o`. */
+bool model_load_options_differ(const struct model *m, const struct load_options *o);
+/* What its next engine would be started with; the caller is an owner. */
+struct engine_launch *model_compose(const struct model *m, const struct load_options *o);
+/* `i` has begun with `load`; or has ended, and what was wanted of its load ends with it, unless that load is tried again
+ * (`again`). */
+void model_begin_load(struct model *m, const struct instance *i);
+void model_end_load(struct model *m, const struct instance *i, bool again);
+/* What was wanted of a load ends if nobody asks for that any more. */
+void model_drop_load(struct model *m);
 /* Its header was read, or cannot be. */
 void model_take_header(struct model *m);
 

@@ -32,7 +32,7 @@ static struct engine_launch *launch_of(const struct config *c, const struct sour
                                         .draft = m->draft,
                                         .shards = m->shards,
                                         .size = m->size};
-    return compose(c, &s->presets, &entry, NULL);
+    return compose(c, &s->presets, &entry, NULL, NULL);
 }
 
 static bool same_names(const struct sources *a, const struct sources *b, const char *id)

@@ -161,6 +161,11 @@ static const struct own_key *find_own(const char *key)
     return NULL;
 }
 
+bool presets_is_own_key(const char *key)
+{
+    return find_own(key);
+}
+
 /* --- keys of the engine's -----------------------------------------------------------------------
  */
 
@@ -183,7 +188,7 @@ static void consider_all(struct nearest *near, const struct strv *names)
         nearest_consider(near, names->v[i] + strspn(names->v[i], "-"));
 }
 
-static int unknown_key(const struct engine_program *program, const char *key, struct error *err)
+int presets_unknown_key(const struct engine_program *program, const char *key, struct error *err)
 {
     struct nearest near;
     nearest_init(&near, key);
@@ -386,7 +391,7 @@ static int read_option(struct reader *r, struct preset *p, const struct ini_line
     if (!o)
         o = find_naming_option(r->config, line->key);
     if (!o)
-        return unknown_key(p->program, line->key, err);
+        return presets_unknown_key(p->program, line->key, err);
     if (r->defaults && o->role == ENGINE_OPTION_ALIAS)
         return error_set(err, -EINVAL, "in [*] it would name every model: give it to one");
     if (is_taken(r, p, o, line))

@@ -70,6 +70,10 @@ int presets_parse(struct presets *p, const struct config *c, const char *text, b
 /* The option that a key of a section means; `*negated`: its negation. NULL: none. */
 const struct engine_option *presets_find_option(const struct engine_program *program,
                                                 const char *key, bool *negated);
+/* Whether the key is hostler's own. */
+bool presets_is_own_key(const char *key);
+/* -EINVAL with a text that names the nearest key that there is. */
+int presets_unknown_key(const struct engine_program *program, const char *key, struct error *err);
 /* What a reading says of a line. `section`: NULL before the first; `message` names neither file nor line. */
 typedef void presets_report(bool is_error, unsigned line, const char *section, const char *message,
                             void *ctx);

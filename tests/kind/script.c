@@ -68,6 +68,8 @@ static void set_route(struct engine_particulars *own, const char *path)
 static void compose_script(struct engine_launch *out, const struct engine_setup *s)
 {
     struct engine_particulars *own = engine_launch_own(out);
+    if (s->load)
+        engine_args_merge(&out->args, s->load);
     engine_args_merge(&out->args, s->section);
     strv_copy(&out->env, s->env);
     strv_add(&out->argv, engine_args_find(&out->args, "--script")->value);

@@ -147,6 +147,7 @@ static void merge(struct engine_args *args, const struct engine_args *layer)
 
 void llama_compose(struct engine_launch *out, const struct engine_setup *s)
 {
+    merge(&out->args, s->load);
     merge(&out->args, s->command_line);
     merge(&out->args, s->section);
     add_files(&out->args, s);

@@ -26,7 +26,7 @@ static void compose_with(char *const *argv, char *const *env, const char *text)
     if (presets_parse(&p, &c, text, true, &err))
         fail_msg("%s", err.text);
     engine_launch_release(out);
-    out = compose(&c, &p, &model, NULL);
+    out = compose(&c, &p, &model, NULL, NULL);
 }
 
 static void assert_words(const struct strv *v, const char *expected)
@@ -167,7 +167,7 @@ static void equal_means_the_same_engine(void **state)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         presets_finish(&p);
         assert_int_equal(presets_parse(&p, &c, table[i].text, true, &err), 0);
-        struct engine_launch *other = compose(&c, &p, &model, NULL);
+        struct engine_launch *other = compose(&c, &p, &model, NULL, NULL);
         assert_int_equal(engine_launch_equal(out, other), table[i].equal);
         engine_launch_release(other);
     }

@@ -39,7 +39,7 @@ static void compose_with(const char *text)
     if (read_presets(text))
         fail_msg("%s", err.text);
     engine_launch_release(out);
-    out = compose(&c, &p, &model, NULL);
+    out = compose(&c, &p, &model, NULL, NULL);
 }
 
 static void a_key_selects_the_kind(void **state)
@@ -108,7 +108,7 @@ static void what_needs_another_process(void **state)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         presets_finish(&p);
         assert_int_equal(presets_parse(&p, &c, table[i].text, true, &err), 0);
-        struct engine_launch *other = compose(&c, &p, &model, NULL);
+        struct engine_launch *other = compose(&c, &p, &model, NULL, NULL);
         assert_int_equal(engine_launch_equal(out, other), table[i].equal);
         engine_launch_release(other);
     }
