@@ -53,7 +53,7 @@ struct host {
     unsigned engines; /* that run */
     unsigned stuck;   /* of these, whose processes survive SIGKILL */
     unsigned load_requests; /* that are being checked (load_request.h) */
-    unsigned operations; /* that use this host and must end before it does */
+    unsigned operations;    /* that use this host and must end before it does */
     void (*idle)(void *ctx);
     void *idle_ctx;
     bool sampler_stuck; /* at the end: a reading of the machine hangs */

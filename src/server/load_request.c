@@ -67,6 +67,7 @@ static void begin(struct load_request *r, struct model *m)
     char *with = load_options_describe(&r->options);
     char *by = mem_printf("%s%s", r->by, with);
     uint64_t ttl = m->sched.ttl_ms;
+    mem_replace(&m->intent.load_by, by); /* its replacement may begin to load at once */
     model_set_load_options(m, &r->options);
     bool runs = m->load_instance && ttl != m->sched.ttl_ms;
     intent_load(m, by);

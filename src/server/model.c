@@ -167,11 +167,13 @@ void model_set_load_options(struct model *m, struct load_options *o)
     const struct instance *i = model_instance(m);
     struct engine_launch *before = engine_launch_share(m->launch);
     merge_load_options(m, o);
-    model_configure(m);
+    m->load_instance = 0;
+    model_configure(m); /* which may begin a load */
     bool same = engine_launch_equal(before, m->launch);
     engine_launch_release(before);
     /* Of one that ends, what was wanted ends with it. */
-    m->load_instance = same && i && !i->sched.outdated && !model_is_draining(m) ? i->number : 0;
+    if (same && i && !i->sched.outdated && !model_is_draining(m))
+        m->load_instance = i->number;
 }
 
 void model_begin_load(struct model *m, const struct instance *i)
