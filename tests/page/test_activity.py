@@ -8,6 +8,10 @@ from page.expecting import expect
 from wire import chat, fake_models
 
 
+HIDE = """(hidden) => { Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange")); }"""
+
+
 def begin(server, model, **more):
     """A request in a thread of its own."""
     thread = threading.Thread(target=lambda: server.post("/v1/chat/completions", chat(model, **more)), daemon=True)
@@ -108,17 +112,58 @@ def test_nothing_is_asked_while_the_page_is_hidden(visit, hostler, models):
     server = hostler("--models-dir", models)
     v = visit(server)
     expect(v.row("m1")).to_be_visible()
-    hide = """(hidden) => { Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-        document.dispatchEvent(new Event("visibilitychange")); }"""
-    v.page.evaluate(hide, True)
+    v.page.evaluate(HIDE, True)
     expect(v.page.get_by_text("paused")).to_be_visible()
     before = len(v.urls)
     server.post("/models/load", {"model": "m1"})
     until(lambda: server.loaded() == ["m1"])
     assert len(v.urls) == before
     expect(v.state("m1")).to_have_text("unloaded")
-    v.page.evaluate(hide, False)
+    v.page.evaluate(HIDE, False)
     expect(v.state("m1")).to_have_text("loaded")
+
+
+def test_no_timer_runs_while_the_page_is_hidden(visit, hostler, tmp_path):
+    """Not even the clock that tells how long a request has been running."""
+    folder = fake_models(tmp_path / "models", a={"tokens": 100_000, "token_ms": 20}, b={"load_s": 3})
+    server = hostler("--models-dir", folder, engine=FAKE_ENGINE)
+    v = visit(server, "activity")
+    v.context.add_init_script("""const begin = window.setTimeout; window.begun = 0;
+        window.setTimeout = (...what) => { window.begun++; return begin(...what); };""")
+    v.page.reload()
+    begin(server, "a", stream=True)
+    running = rows(v).filter(has_text="running")
+    expect(running).to_be_visible()
+    before = running.inner_text()
+    until(lambda: running.inner_text() != before)  # the clock goes
+    v.page.evaluate(HIDE, True)
+    expect(v.page.get_by_text("paused")).to_be_visible()
+    v.page.evaluate("window.begun = 0")
+    server.tokenize("b")  # some seconds
+    assert v.page.evaluate("window.begun") == 0
+    v.page.evaluate(HIDE, False)
+    expect(running).to_have_count(1)
+    before = running.inner_text()
+    until(lambda: running.inner_text() != before)
+    assert server.post("/models/unload", {"model": "a", "force": True}).status == 200
+
+
+def test_the_page_does_not_grow(visit, hostler, models):
+    """Ever more requests, of which it keeps a thousand."""
+    server = hostler("--models-dir", models)
+    v = visit(server, "activity")
+    session = v.context.new_cdp_session(v.page)
+
+    def heap(requests):
+        for _ in range(requests):
+            server.tokenize("m1")
+        expect(rows(v).filter(has_text="m1").first).to_be_visible()
+        session.send("HeapProfiler.collectGarbage")
+        return session.send("Runtime.getHeapUsage")["usedSize"]
+
+    first = heap(1500)
+    assert heap(2500) < first + (3 << 20)
+    assert v.page.evaluate("document.querySelectorAll('*').length") < 2000
 
 
 def test_an_opened_request_shows_no_secrets(visit, hostler, models):

@@ -48,3 +48,24 @@ def test_below_a_prefix(visit, hostler, models):
     v.page.get_by_role("button", name="Load m1").click()
     expect(v.state("m1")).to_have_text("loaded")
     assert all("/llm/" in url for url in v.urls)
+
+
+def test_what_the_rights_do_not_permit_is_not_offered(visit, hostler, models):
+    """The daemon tells the page which rights its caller has; here they are made fewer on the way."""
+    server = hostler("--models-dir", models)
+    server.tokenize("m1")
+    v = visit(server)
+    expect(v.page.get_by_role("button", name="Unload m1")).to_be_visible()
+    v.context.add_init_script("""const parse = JSON.parse; JSON.parse = (text) => {
+        const value = parse(text); if (value?.rights) value.rights = ["list", "infer", "status"]; return value; };""")
+    v.page.reload()
+    expect(v.row("m1")).to_be_visible()
+    for name in ("Load m2", "Unload m1", "Unload all"):
+        expect(v.page.get_by_role("button", name=name)).to_have_count(0)
+    for view, absent in (("activity", "Capture"), ("models/m1", "Unload"), ("models/m1", "Hold"), ("models/m2", "Load"),
+                         ("downloads", "Download"), ("presets", "Review and write")):
+        v.show(view)
+        expect(v.page.locator("main h1").first).to_be_visible()
+        expect(v.page.locator("main [aria-busy=true]")).to_have_count(0)
+        button = v.page.get_by_role("button", name=absent)
+        assert button.count() == 0 or not button.is_enabled(), f"{view} offers {absent}"

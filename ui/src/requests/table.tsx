@@ -86,13 +86,14 @@ interface TableProps {
 const CALM_MS = 1500;
 const LATEST_MS = 2500; /* where nothing comes any more */
 
-/** Draws the table anew when requests come, or go to another place: soon, but not each second. A row that changes in its
+/** Draws the table anew when requests come, or go to another place: a long one not each second. A row that changes in its
  * place is drawn at once. */
-function useCalmOrder(): void {
+function useCalmOrder(): { isLong: boolean } {
   const [, draw] = useState(0);
+  const table = useRef({ isLong: false }).current;
   useEffect(() => {
     let timer = 0;
-    let drawn = performance.now() - CALM_MS;
+    let drawn = 0;
     const drawNow = (): void => {
       clearTimeout(timer);
       timer = 0;
@@ -102,14 +103,15 @@ function useCalmOrder(): void {
     const stop = effect(() => {
       requestsShape.value;
       const age = performance.now() - drawn;
-      if (age >= CALM_MS) drawNow();
+      if (!table.isLong || age >= CALM_MS) drawNow();
       else if (!timer) timer = window.setTimeout(drawNow, LATEST_MS - age);
     });
     return () => {
       stop();
       clearTimeout(timer);
     };
-  }, []);
+  }, [table]);
+  return table;
 }
 
 /** Calls `onSeen` when its button comes into view, and when it is pressed. */
@@ -127,8 +129,9 @@ function More({ left, drawn, onSeen }: { left: number; drawn: number; onSeen: ()
 
 export function RequestTable({ wanted, withModel = true, label }: TableProps): JSX.Element {
   const [most, setMost] = useState(SHOWN);
-  useCalmOrder();
+  const table = useCalmOrder();
   const all = listOf(requests.values(), wanted);
+  table.isLong = all.length > SHOWN;
   if (!all.length) return <p class="empty">No requests. They appear here as they come.</p>;
   return (
     <div class="table-scroll requests-scroll" tabIndex={0} role="group" aria-label={label}>

@@ -8,25 +8,32 @@ interface Clock {
   touch(): void;
 }
 
-/* Whoever touches a clock does so each step, and now and then a little late: a tick just before would cost a frame of its own. */
+/* Whoever touches a clock does so each step, now and then a little late: a tick just before would cost a frame of its own. */
 const LATE = 1.5;
 
 function createClock(everyMs: number): Clock {
   let timer = 0;
+  let used = false;
   const tell = (ms: number): void => {
     clearTimeout(timer);
+    if (document.hidden) return; /* tick() goes on once it is seen again */
     timer = window.setTimeout(tick, ms);
-    if (!document.hidden) time.value = Date.now() / 1000;
+    time.value = Date.now() / 1000;
   };
   const tick = (): void => tell(everyMs);
   const time: Signal<number> = signal(Date.now() / 1000, {
-    watched: tick,
+    watched() {
+      used = true;
+      document.addEventListener("visibilitychange", tick);
+      tick();
+    },
     unwatched() {
+      used = false;
+      document.removeEventListener("visibilitychange", tick);
       clearTimeout(timer);
-      timer = 0;
     },
   });
-  return { time, touch: () => timer && tell(everyMs * LATE) };
+  return { time, touch: () => used && tell(everyMs * LATE) };
 }
 
 const second = createClock(1000);
