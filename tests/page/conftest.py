@@ -80,8 +80,8 @@ OF_THE_NETWORK = re.compile(r"Failed to load resource: (the server responded wit
 class Visit:
     """A tab that shows the page of `server`. `page` is Playwright's."""
 
-    def __init__(self, browser, server, view="models", width=1280, height=800, scheme="light", prefix="", **context):
-        self.origin = f"http://127.0.0.1:{server.port}"
+    def __init__(self, browser, server, view="models", width=1280, height=800, scheme="light", prefix="", protocol="http", **context):
+        self.origin = f"{protocol}://127.0.0.1:{server.port}"
         self.base = f"{self.origin}{prefix}/hostler/"
         self.errors = []
         self.urls = []

@@ -85,6 +85,12 @@ function ConnectionState(): JSX.Element {
   );
 }
 
+/** Whoever sees nothing yet is told why; who sees what was there a moment ago reads it at "Try now". */
+function NeverConnected(): JSX.Element | null {
+  if (connection.value !== "lost" || lostAt.value > 0) return null;
+  return <p class="error-note" role="alert">No connection to the server: {problem.value}.</p>;
+}
+
 /** A view that is gone to begins at its top and takes the focus; the first one does not, as nobody went there. */
 function useNavigation(): void {
   const { view, rest } = route.value;
@@ -121,6 +127,7 @@ export function Shell(): JSX.Element {
       </header>
       <main id="main" tabIndex={-1}>
         <KeyQuestion />
+        <NeverConnected />
         <Current />
       </main>
       <DialogPlace />

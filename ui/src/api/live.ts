@@ -26,6 +26,7 @@ export const lostAt = signal(0);
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 8000;
 const SILENCE_MS = 40_000; /* the server sends a comment each 15 s */
+const FIRST_MS = 20_000; /* it begins at once, with all there is */
 
 /** With some randomness, so that many pages do not ask a server that comes back all at once. */
 export function retryDelay(failures: number, random = Math.random()): number {
@@ -62,9 +63,12 @@ function drop(): void {
 
 /* --- one stream ---------------------------------------------------------------------------------- */
 
+const NOTHING = "nothing has come for 20 s. A reverse proxy in between must pass hostler/v1/live on as it comes, without buffering";
+
 /** Until the stream ends; throws when it broke off. */
 async function readStream(stop: AbortController): Promise<void> {
-  const answer = await send("hostler/v1/live", { signal: stop.signal, headers: { Accept: "text/event-stream" } });
+  const begins = window.setTimeout(() => stop.abort(new Error(NOTHING)), FIRST_MS);
+  const answer = await send("hostler/v1/live", { signal: stop.signal, headers: { Accept: "text/event-stream" } }).finally(() => clearTimeout(begins));
   if (!answer.body) return;
   drop();
   begin();
@@ -107,6 +111,7 @@ function lose(e: unknown): void {
     return;
   }
   if (connection.peek() === "open") lostAt.value = Date.now() / 1000;
+  if (messageOf(e) === NOTHING) failures++; /* it need not fail twice */
   if (connection.peek() !== "connecting" || failures) connection.value = "lost";
   retry = window.setTimeout(open, retryDelay(failures++));
 }

@@ -94,7 +94,7 @@ export function List(): JSX.Element {
   return (
     <div class="model-list" ref={element} {...grid}>
       {ids.length ? <Head /> : <Empty />}
-      <div class="model-rows" role="rowgroup" style={{ height: `${ids.length * each}px` }}>
+      <div class="model-rows" role={ids.length ? "rowgroup" : undefined} style={{ height: `${ids.length * each}px` }}>
         {drawn.map(({ id, index }) => (
           <Row
             key={id}
