@@ -2,6 +2,7 @@
 #include "api/engine_figures.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,12 +10,15 @@
 #include "base/memory.h"
 #include "base/strv.h"
 
+#define LABELS_MAX 64 /* of a sample */
+
 enum type { UNKNOWN, COUNTER, GAUGE, HISTOGRAM, SUMMARY };
 
 struct sample {
     struct sample *next;
     const char *model;           /* the list's */
-    char *name, *labels, *value; /* in `text`; labels: the engine's own, without braces */
+    char *name, *labels, *value; /* in `text`; labels: the engine's own, in order, without braces */
+    UT_hash_handle hh;           /* while its engine's text is read */
     char text[];
 };
 
@@ -30,7 +34,8 @@ struct engine_figures_list {
     struct family *by_name;
     struct family *next; /* to be written */
     bool begun;
-    struct strv models; /* whose texts were added */
+    struct strv models;       /* whose texts were added */
+    struct sample *of_engine; /* by name and labels, of the engine whose text is read */
 };
 
 /* --- names ---------------------------------------------------------------------------------------
@@ -161,17 +166,38 @@ static char *skip_quoted(char *p)
     return *p == '"' ? p + 1 : NULL;
 }
 
+/* `name="value"` in the engine's text. */
+struct label {
+    const char *text;
+    size_t len, name_len;
+};
+
+struct labels {
+    struct label v[LABELS_MAX];
+    size_t n;
+    bool too_many;
+};
+
+static void add_label(struct labels *l, const char *text, size_t name_len, const char *end)
+{
+    if (l->n == LABELS_MAX)
+        l->too_many = true;
+    else
+        l->v[l->n++] = (struct label){text, (size_t)(end - text), name_len};
+}
+
 /* After the brace that closes labels `name="value",…`; NULL: they are none. `p`: after the one that opens them. */
-static char *skip_labels(char *p)
+static char *read_labels(struct labels *l, char *p)
 {
     while (*p != '}') {
         size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
         if (!n || isdigit((unsigned char)*p) || p[n] != '=' || p[n + 1] != '"')
             return NULL;
-        p = skip_quoted(p + n + 2);
-        if (!p)
+        char *end = skip_quoted(p + n + 2);
+        if (!end)
             return NULL;
-        p += strspn(p, " ");
+        add_label(l, p, n, end);
+        p = end + strspn(end, " ");
         if (*p == ',')
             p++;
         else if (*p != '}')
@@ -181,11 +207,84 @@ static char *skip_labels(char *p)
     return p + 1;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct label *x = a, *y = b;
+    int order = memcmp(x->text, y->text, x->name_len < y->name_len ? x->name_len : y->name_len);
+    return order ? order : (x->name_len > y->name_len) - (x->name_len < y->name_len);
+}
+
+static bool is_named(const struct label *l, const char *name)
+{
+    return l->name_len == strlen(name) && memcmp(l->text, name, l->name_len) == 0;
+}
+
+static bool has_label(const struct labels *l, const char *name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (is_named(&l->v[i], name))
+            return true;
+    return false;
+}
+
+/* Prometheus refuses a whole scrape for one name that stands twice, and keeps names that begin with `__` for itself. */
+static bool may_be_told(struct labels *l)
+{
+    bool clash = has_label(l, "model") && has_label(l, "exported_model");
+    if (l->n)
+        qsort(l->v, l->n, sizeof *l->v, by_name);
+    for (size_t i = 0; i < l->n; i++)
+        if (begins(l->v[i].text, "__") || (i && by_name(&l->v[i - 1], &l->v[i]) == 0))
+            return false;
+    return !clash && !l->too_many;
+}
+
+/* A label `model` of theirs under another name: what Prometheus itself does then. The caller frees it. */
+static char *join_labels(const struct labels *l)
+{
+    struct buf out;
+    buf_init(&out, BUF_UNBOUNDED);
+    for (size_t i = 0; i < l->n; i++) {
+        (void)buf_puts(&out, i ? "," : "");
+        (void)buf_puts(&out, is_named(&l->v[i], "model") ? "exported_" : "");
+        (void)buf_append(&out, l->v[i].text, l->v[i].len);
+    }
+    char *text = mem_strdup(buf_cstr(&out));
+    buf_finish(&out);
+    return text;
+}
+
+/* What every reader takes: neither hexadecimal nor too large for a double. */
 static bool is_number(const char *text)
 {
     char *end;
-    (void)strtod(text, &end);
-    return *text && end != text && !*end && !strpbrk(text, "xXpP(");
+    const double v = strtod(text, &end);
+    const bool is_finite = strspn(text, "+-.0123456789eE") == strlen(text);
+    return *text && end != text && !*end && !strpbrk(text, "xXpP(") && !(is_finite && isinf(v));
+}
+
+/* The value of a label is a number. */
+static bool is_bound(const struct labels *l, const char *name)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct label *b = &l->v[i];
+        if (!is_named(b, name))
+            continue;
+        char *value = mem_strndup(b->text + b->name_len + 2, b->len - b->name_len - 3);
+        bool is = is_number(value);
+        free(value);
+        return is;
+    }
+    return false;
+}
+
+/* A histogram has no sample of its bare name, and its buckets have bounds; what a summary has of its bare name are quantiles. */
+static bool fits(const struct family *f, const char *name, const struct labels *labels)
+{
+    const bool is_bare = strcmp(name, f->name) == 0;
+    if (f->type == HISTOGRAM)
+        return !is_bare && (!ends(name, "_bucket") || is_bound(labels, "le"));
+    return f->type != SUMMARY || (is_bare ? is_bound(labels, "quantile") : !ends(name, "_bucket"));
 }
 
 /* NULL: there is no memory for it. How much an engine says is its own choice. */
@@ -201,17 +300,39 @@ static struct sample *create_sample(const char *name, const char *labels, const 
     return s;
 }
 
-static void add_sample(struct engine_figures_list *l, const char *model, const char *name,
-                       const char *labels, const char *value)
+/* Length of the name and the labels, which are one after the other: what makes it a series. */
+static unsigned key_len(const struct sample *s)
 {
-    char *ours = our_name(name);
+    return (unsigned)(s->value - s->name);
+}
+
+/* Of two samples of one series the first counts. */
+static void add_to_family(struct engine_figures_list *l, struct family *f, struct sample *s)
+{
+    struct sample *same;
+    HASH_FIND(hh, l->of_engine, s->name, key_len(s), same);
+    if (same) {
+        free(s);
+        return;
+    }
+    HASH_ADD_KEYPTR(hh, l->of_engine, s->name, key_len(s), s);
+    *f->end = s;
+    f->end = &s->next;
+}
+
+static void add_sample(struct engine_figures_list *l, const char *model, const char *name,
+                       struct labels *labels, const char *value)
+{
+    if (!may_be_told(labels))
+        return;
+    char *ours = our_name(name), *joined = join_labels(labels);
     struct family *f = family_of(l, ours);
-    struct sample *s = f ? create_sample(ours, labels, value) : NULL;
+    struct sample *s = f && fits(f, ours, labels) ? create_sample(ours, joined, value) : NULL;
     if (s) {
         s->model = model;
-        *f->end = s;
-        f->end = &s->next;
+        add_to_family(l, f, s);
     }
+    free(joined);
     free(ours);
 }
 
@@ -219,21 +340,21 @@ static void add_sample(struct engine_figures_list *l, const char *model, const c
 static void read_sample(struct engine_figures_list *l, const char *model, char *line)
 {
     char *name = line, *rest = line + strcspn(line, "{ \t");
-    const char *labels = "";
+    struct labels labels;
+    labels.n = 0;
+    labels.too_many = false;
     if (*rest == '{') {
-        char *after = skip_labels(rest + 1);
+        char *after = read_labels(&labels, rest + 1);
         if (!after)
             return;
         *rest = '\0';
-        labels = rest + 1;
-        after[-1] = '\0';
         rest = after;
     } else if (*rest) {
         *rest++ = '\0';
     }
     const char *value = cut_word(&rest);
     if (is_name(name) && is_number(value))
-        add_sample(l, model, name, labels, value);
+        add_sample(l, model, name, &labels, isnan(strtod(value, NULL)) ? "NaN" : value);
 }
 
 void engine_figures_add(struct engine_figures_list *l, const char *name, char *text)
@@ -251,6 +372,7 @@ void engine_figures_add(struct engine_figures_list *l, const char *name, char *t
         else if (*line)
             read_sample(l, model, line);
     }
+    HASH_CLEAR(hh, l->of_engine);
 }
 
 /* --- writing -------------------------------------------------------------------------------------
@@ -279,11 +401,22 @@ static const char *type_name(const struct exposition *e, enum type type)
     return "unknown";
 }
 
-/* OpenMetrics names a counter's family without the suffix. */
-static void put_family(struct exposition *e, const struct family *f)
+/* OpenMetrics names a counter's family without the suffix: where another family has that name, the counter has no type. */
+static enum type written_type(struct engine_figures_list *l, const struct exposition *e,
+                              const struct family *f)
+{
+    if (!e->open_metrics || f->type != COUNTER)
+        return f->type;
+    char *base = mem_strndup(f->name, strlen(f->name) - strlen("_total"));
+    const struct family *other = find(l, base);
+    free(base);
+    return other && other->first ? UNKNOWN : COUNTER;
+}
+
+static void put_family(struct exposition *e, const struct family *f, enum type type)
 {
     size_t n = strlen(f->name);
-    if (e->open_metrics && f->type == COUNTER)
+    if (e->open_metrics && type == COUNTER)
         n -= strlen("_total");
     if (!e->rc)
         e->rc = buf_append(e->out, f->name, n);
@@ -300,25 +433,13 @@ static void put_help(struct exposition *e, const char *help)
     free(plain);
 }
 
-/* Theirs under another name: what Prometheus itself does then. */
-static void put_labels(struct exposition *e, const char *labels)
-{
-    for (const char *p = labels; *p;) {
-        char *end = skip_quoted(strchr(p, '"') + 1);
-        put(e, begins(p, "model=") ? ",exported_" : ",");
-        if (!e->rc)
-            e->rc = buf_append(e->out, p, (size_t)(end - p));
-        p = end + strspn(end, " ,");
-    }
-}
-
 static void put_sample(struct exposition *e, const struct sample *s)
 {
     put(e, s->name);
     put(e, "{model=\"");
     exposition_escape(e, s->model);
-    put(e, "\"");
-    put_labels(e, s->labels);
+    put(e, *s->labels ? "\"," : "\"");
+    put(e, s->labels);
     put(e, "} ");
     put(e, s->value);
     put(e, "\n");
@@ -334,14 +455,15 @@ bool engine_figures_write(struct engine_figures_list *l, struct exposition *e)
         f = f->hh.next;
     if (!f)
         return false;
+    const enum type type = written_type(l, e, f);
     put(e, "# HELP ");
-    put_family(e, f);
+    put_family(e, f, type);
     put(e, " ");
     put_help(e, f->help && *f->help ? f->help : "As the engine says.");
     put(e, "\n# TYPE ");
-    put_family(e, f);
+    put_family(e, f, type);
     put(e, " ");
-    put(e, type_name(e, f->type));
+    put(e, type_name(e, type));
     put(e, "\n");
     for (const struct sample *s = f->first; s; s = s->next)
         put_sample(e, s);

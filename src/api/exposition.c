@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/exposition.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -39,30 +40,47 @@ static double quality(const char *range, size_t len)
     return q ? strtod(q, NULL) : 1;
 }
 
-static bool is_open_metrics(const char *range, size_t len)
+/* Whether a media range names `type`, whatever its parameters are. */
+static bool is_type(const char *range, size_t len, const char *type)
 {
-    const size_t n = sizeof OPEN_TYPE - 1;
-    if (len < n || strncasecmp(range, OPEN_TYPE, n) != 0)
-        return false;
-    const char *version = parameter(range, len, "version");
-    return !version || strncmp(version, "1.0", 3) == 0;
+    const size_t n = strlen(type);
+    return len >= n && strncasecmp(range, type, n) == 0 &&
+           (len == n || strchr("; \t", range[n]) != NULL);
 }
 
-static bool is_text(const char *range, size_t len)
+/* Version 1.0.x is what is written; who names none takes it, too. */
+static bool is_open_metrics(const char *range, size_t len)
 {
-    return len >= 10 && strncasecmp(range, "text/plain", 10) == 0;
+    if (!is_type(range, len, OPEN_TYPE))
+        return false;
+    const char *version = parameter(range, len, "version");
+    return !version || (strncmp(version, "1.0", 3) == 0 && !isdigit((unsigned char)version[3]));
+}
+
+/* How closely a media range names Prometheus' text (RFC 9110, 12.5.1); 0: not at all. */
+static int closeness_to_text(const char *range, size_t len)
+{
+    static const char *const types[] = {"*/*", "text/*", "text/plain"};
+    for (int i = 0; i < 3; i++)
+        if (is_type(range, len, types[i]))
+            return i + 1;
+    return 0;
 }
 
 bool exposition_wants_open_metrics(const char *accept)
 {
     double open = 0, text = 0;
+    int closest = 1;
     for (const char *p = accept ? accept : ""; *p;) {
         p = skip_blanks(p);
-        size_t len = strcspn(p, ",");
+        const size_t len = strcspn(p, ",");
+        const int close = closeness_to_text(p, len);
         if (is_open_metrics(p, len))
             open = fmax(open, quality(p, len));
-        else if (is_text(p, len))
-            text = fmax(text, quality(p, len));
+        else if (close >= closest) {
+            text = fmax(close > closest ? 0 : text, quality(p, len));
+            closest = close;
+        }
         p += len + (p[len] == ',');
     }
     return open > 0 && open >= text;

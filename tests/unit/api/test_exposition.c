@@ -63,6 +63,13 @@ static void who_asks_for_what(void **state)
          true},
         {"text/plain;version=0.0.4;q=0.9, application/openmetrics-text;version=1.0.0;q=0.2", false},
         {"application/openmetrics-text;q=nonsense", false},
+        {"application/openmetrics-text;q=0.5, */*", false},
+        {"application/openmetrics-text;q=0.5, text/*;q=0.6", false},
+        {"application/openmetrics-text;q=0.5, text/plain;q=0.4, */*", true},
+        {"application/openmetrics-textual, text/plainer;q=0.1", false},
+        {"application/openmetrics-text;version=1.0.0;q=0.5,text/plainer", true},
+        {"application/openmetrics-text;version=1.0.0 ; q=0.5 , text/plain ; q=0.9", false},
+        {"application/openmetrics-text;version=1.01", false},
         {",,;;==\"", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -178,7 +185,7 @@ static void labels_of_its_own(void **state)
     add("a", "n{model=\"x\",le=\"}\\\"\", y=\"\",} 1e3\n");
     write_all(false);
     assert_out("# HELP n As the engine says.\n# TYPE n untyped\n"
-               "n{model=\"a\",exported_model=\"x\",le=\"}\\\"\",y=\"\"} 1e3\n");
+               "n{model=\"a\",le=\"}\\\"\",exported_model=\"x\",y=\"\"} 1e3\n");
 }
 
 static void a_histogram_stays_together(void **state)
@@ -218,6 +225,67 @@ static void what_is_no_line_is_left_out(void **state)
     assert_out("# HELP n a 'quoted' text\n# TYPE n unknown\nn{model=\"a\"} 1\n");
 }
 
+/* One line of these would cost Prometheus the whole scrape. */
+static void what_readers_refuse_is_left_out(void **state)
+{
+    (void)state;
+    list = engine_figures_create();
+    add("a", "n{x=\"1\",x=\"2\"} 1\nn{model=\"1\",exported_model=\"2\"} 1\nn{__name__=\"m\"} 1\n"
+             "n 1e999\nn -nan\nn{x=\"1\"} -Inf\n");
+    write_all(false);
+    assert_out("# HELP n As the engine says.\n# TYPE n untyped\n"
+               "n{model=\"a\"} NaN\nn{model=\"a\",x=\"1\"} -Inf\n");
+}
+
+static void a_series_is_there_once(void **state)
+{
+    (void)state;
+    list = engine_figures_create();
+    add("a", "n 1\nn 2\nn{x=\"1\",y=\"2\"} 3\nn{y=\"2\",x=\"1\"} 4\na:b 5\na_b 6\n");
+    add("b", "n 7\n");
+    write_all(false);
+    assert_out("# HELP n As the engine says.\n# TYPE n untyped\n"
+               "n{model=\"a\"} 1\nn{model=\"a\",x=\"1\",y=\"2\"} 3\nn{model=\"b\"} 7\n"
+               "# HELP a_b As the engine says.\n# TYPE a_b untyped\na_b{model=\"a\"} 5\n");
+}
+
+static void parts_that_do_not_fit_their_family_are_left_out(void **state)
+{
+    (void)state;
+    list = engine_figures_create();
+    add("a", "# TYPE h histogram\nh 1\nh_bucket 1\nh_bucket{le=\"x\"} 1\nh_bucket{le=\"+Inf\"} 2\n"
+             "# TYPE s summary\ns 1\ns{quantile=\"\"} 1\ns{quantile=\"0.5\"} 3\ns_count 1\n");
+    write_all(false);
+    assert_out("# HELP h As the engine says.\n# TYPE h histogram\n"
+               "h_bucket{model=\"a\",le=\"+Inf\"} 2\n"
+               "# HELP s As the engine says.\n# TYPE s summary\n"
+               "s{model=\"a\",quantile=\"0.5\"} 3\ns_count{model=\"a\"} 1\n");
+}
+
+static void a_counter_and_a_gauge_of_one_name(void **state)
+{
+    (void)state;
+    list = engine_figures_create();
+    add("a", "# TYPE n_total counter\nn_total 3\n# TYPE n gauge\nn 1\n");
+    write_all(true);
+    assert_out(
+        "# HELP n_total As the engine says.\n# TYPE n_total unknown\nn_total{model=\"a\"} 3\n"
+        "# HELP n As the engine says.\n# TYPE n gauge\nn{model=\"a\"} 1\n");
+}
+
+static void more_labels_than_there_may_be(void **state)
+{
+    (void)state;
+    char text[1024] = "n{";
+    for (int i = 0; i < 65; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "l%d=\"\",", i);
+    strcat(text, "} 1\nm 1\n");
+    list = engine_figures_create();
+    add("a", text);
+    write_all(false);
+    assert_out("# HELP m As the engine says.\n# TYPE m untyped\nm{model=\"a\"} 1\n");
+}
+
 static void no_more_families_than_there_may_be(void **state)
 {
     (void)state;
@@ -249,6 +317,11 @@ int main(void)
         cmocka_unit_test(a_histogram_stays_together),
         cmocka_unit_test(names_that_are_hostlers),
         cmocka_unit_test(what_is_no_line_is_left_out),
+        cmocka_unit_test(what_readers_refuse_is_left_out),
+        cmocka_unit_test(a_series_is_there_once),
+        cmocka_unit_test(parts_that_do_not_fit_their_family_are_left_out),
+        cmocka_unit_test(a_counter_and_a_gauge_of_one_name),
+        cmocka_unit_test(more_labels_than_there_may_be),
         cmocka_unit_test(no_more_families_than_there_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
