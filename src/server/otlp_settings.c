@@ -124,19 +124,20 @@ static void each_pair(const char *variable, const char *list, on_pair *pair, voi
     strv_finish(&entries);
 }
 
+/* RFC 9110, 5.6.2: what a header's name consists of. */
+static bool is_token(const char *name)
+{
+    return name[strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
+}
+
 static void add_header(const char *name, const char *value, void *ctx)
 {
-    strv_addf(ctx, "%s: %s", name, value);
+    if (is_token(name))
+        strv_addf(ctx, "%s: %s", name, value);
+    else
+        log_warn("OTEL_EXPORTER_OTLP_HEADERS: '%s' is no name of a header and is left out", name);
 }
-
-static void add_attribute(const char *name, const char *value, void *ctx)
-{
-    json_array_append_new(ctx,
-                          json_pack("{s:s, s:{s:s}}", "key", name, "value", "stringValue", value));
-}
-
-/* --- the parts -----------------------------------------------------------------------------------
- */
 
 static bool has_name(json_t *attributes, const char *name)
 {
@@ -148,6 +149,18 @@ static bool has_name(json_t *attributes, const char *name)
     return false;
 }
 
+/* Names of attributes are unique: the first counts. */
+static void add_attribute(const char *name, const char *value, void *ctx)
+{
+    if (has_name(ctx, name))
+        return;
+    json_array_append_new(ctx,
+                          json_pack("{s:s, s:{s:s}}", "key", name, "value", "stringValue", value));
+}
+
+/* --- the parts -----------------------------------------------------------------------------------
+ */
+
 static char *resource_of(char *const *env)
 {
     json_t *attributes = json_array(), *resource = json_object();
@@ -157,11 +170,9 @@ static char *resource_of(char *const *env)
         add_attribute("service.name", service, attributes);
     each_pair("OTEL_RESOURCE_ATTRIBUTES", get(env, "OTEL_RESOURCE_ATTRIBUTES"), add_attribute,
               attributes);
-    if (!has_name(attributes, "service.name"))
-        add_attribute("service.name", "hostler", attributes);
-    if (!has_name(attributes, "service.version"))
-        add_attribute("service.version", HOSTLER_VERSION, attributes);
-    if (!has_name(attributes, "host.name") && gethostname(host, sizeof host - 1) == 0)
+    add_attribute("service.name", "hostler", attributes);
+    add_attribute("service.version", HOSTLER_VERSION, attributes);
+    if (gethostname(host, sizeof host - 1) == 0)
         add_attribute("host.name", host, attributes);
     json_object_set_new(resource, "attributes", attributes);
     char *text = json_dumps(resource, JSON_COMPACT);

@@ -70,6 +70,11 @@ static void test_headers_are_decoded_and_cannot_break_a_line(void **state)
     assert_int_equal(s.headers[OTLP_TRACES].n, 2);
     assert_string_equal(s.headers[OTLP_TRACES].v[0], "api-key: a b");
     assert_string_equal(s.headers[OTLP_TRACES].v[1], "x: y");
+    assert_true(READ("OTEL_EXPORTER_OTLP_ENDPOINT=http://c",
+                     "OTEL_EXPORTER_OTLP_HEADERS=two words=1,a:b=2,gr\xc3\xb6\xc3\x9f"
+                     "e=3,ok=4"));
+    assert_int_equal(s.headers[OTLP_TRACES].n, 1);
+    assert_string_equal(s.headers[OTLP_TRACES].v[0], "ok: 4");
     assert_true(READ("OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_EXPORTER_OTLP_HEADERS=a=1",
                      "OTEL_EXPORTER_OTLP_METRICS_HEADERS=b=2"));
     assert_string_equal(s.headers[OTLP_TRACES].v[0], "a: 1");
@@ -102,6 +107,12 @@ static void test_the_service_has_a_name(void **state)
     assert_non_null(strstr(s.resource, "\"stringValue\":\"test,1\""));
     assert_non_null(strstr(s.resource, "\"stringValue\":\"h\""));
     assert_null(strstr(s.resource, "\"stringValue\":\"hostler\""));
+    assert_true(READ("OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_SERVICE_NAME=mine",
+                     "OTEL_RESOURCE_ATTRIBUTES=service.name=theirs,a=1,a=2"));
+    assert_non_null(strstr(s.resource, "\"stringValue\":\"mine\""));
+    assert_null(strstr(s.resource, "theirs"));
+    assert_non_null(strstr(s.resource, "{\"key\":\"a\",\"value\":{\"stringValue\":\"1\"}}"));
+    assert_null(strstr(s.resource, "\"stringValue\":\"2\""));
 }
 
 static void test_samplers(void **state)
