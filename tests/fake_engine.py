@@ -31,6 +31,7 @@ FAKE_ENGINE (`key=value,key,...`) is read when there is no such file.
   log            a line to log at start
   log_lines      that many lines of 1 KiB on stderr at start
   big_body       GET /big answers this many MiB
+  metrics        GET /metrics answers this text, in Latin-1
   date           answers carry a Date, of long ago
   gzip           answers in JSON are compressed for who accepts that
   endless        streams have no end
@@ -545,7 +546,8 @@ class Connection:
                              "type": "unavailable_error"}}, 503)
 
     def metrics(self):
-        body = f"llamacpp:requests_processing {self.engine.stats.n['live']}\n".encode()
+        text = f"llamacpp:requests_processing {self.engine.stats.n['live']}\n"
+        body = self.fake.get("metrics", text).encode("latin-1")
         self.send(self.head(200, [("Content-Type", "text/plain; version=0.0.4"),
                                   ("Content-Length", len(body))]) + body)
 

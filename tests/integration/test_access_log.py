@@ -144,6 +144,29 @@ def test_it_is_rotated(start):
     assert all(json.loads(line) for line in old.read_text(encoding="utf-8").splitlines())
 
 
+def test_a_folder_that_cannot_be_written_any_more(start, tmp_path):
+    """SIGHUP finds no folder there: the file that is open goes on, the log says why, and the next SIGHUP finds it again."""
+    folder, away = tmp_path / "logs", tmp_path / "away"
+    folder.mkdir()
+    server = start(file=folder / "a.log")
+    server.get("/health")
+    lines(server)
+    folder.rename(away)
+    folder.write_text("no folder", encoding="utf-8")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: "a.log" in server.log() and "Not a directory" in server.log())
+    server.access = away / "a.log"
+    before = len(lines(server))
+    server.get("/health")
+    lines(server, before + 1)
+    folder.unlink()
+    away.rename(folder)
+    server.access = (folder / "a.log").rename(folder / "old.log") and folder / "a.log"
+    server.process.send_signal(signal.SIGHUP)
+    until(server.access.exists, what="the new file")
+    assert server.stop() == 0
+
+
 def test_a_reader_that_stalls_holds_nobody_up(start, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

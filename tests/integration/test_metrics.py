@@ -15,7 +15,7 @@ import tiny_model
 from conftest import until
 from figures import Figures, scrape
 from pace import Frozen
-from wire import Wire, chat, open_stream, read_events
+from wire import FAKE_ENGINE, Wire, chat, fake_models, open_stream, read_events
 
 OPEN = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4"}
 CHAT = "/v1/chat/completions"
@@ -216,6 +216,45 @@ def test_one_that_hangs_is_left_out(server):
         after = scrape(server, "/metrics?engines=0")
         failures = "hostler_engine_metrics_failures_total"
         assert after.value(failures, cause="silent") > before.value(failures, cause="silent")
+
+
+@pytest.mark.parametrize("text", [
+    "n 1\nn 2\n", 'n{a="1",a="2"} 1\n', 'n{model="x",exported_model="y"} 1\n', "n -nan\nm 1e999\n", 'n{x="\xff"} 1\n# HELP n \xff\\x\n',
+    "# TYPE h histogram\nh 1\nh_bucket 1\nh_sum 1\nh_count 1\n", '# TYPE s summary\ns{quantile="x"} 1\n',
+    "# TYPE hostler_leases gauge\nhostler_leases 7\nhostler_leases 8\nprocess_open_fds 3\n", "# EOF\nn 1\n# EOF\n", "\0\0\1", "x" * 300_000, ""],
+    ids=lambda t: repr(t[:20]))
+def test_an_engine_that_tells_nonsense_spoils_no_scrape(hostler, tmp_path, text):
+    server = hostler("--models-dir", fake_models(tmp_path / "m", a={"metrics": text}, b={}), engine=FAKE_ENGINE)
+    assert server.tokenize("a").status == server.tokenize("b").status == 200
+    f = scrape(server, "/metrics?engines=1")
+    assert f.value("llamacpp_requests_processing", model="b") == 0
+    assert f.value("hostler_leases") == 0
+    if shutil.which("promtool"):  # what it says of an engine's names is not ours to mend
+        told = subprocess.run(["promtool", "check", "metrics"], input=f.text, text=True, capture_output=True, check=False)
+        assert "error while linting" not in told.stderr and "parsing" not in told.stderr, told.stderr
+    scrape(server, "/metrics?engines=1", headers=OPEN)
+
+
+def test_promtool_finds_nothing_in_any_state(hostler, tmp_path):
+    """No model at all; then one that loads, one that failed, and one whose file's name is no UTF-8."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    promtool(scrape(hostler("--models-dir", empty)))
+    folder = fake_models(tmp_path / "m", slow={"never_ready": True}, bad={"exit_at_load": 3})
+    with open(os.fsencode(folder) + b"/b\xff\xc3.gguf", "wb") as f:
+        f.write((folder / "bad.gguf").read_bytes())
+    server = hostler("--models-dir", folder, engine=FAKE_ENGINE)
+    server.post("/models/load", {"model": "bad"})
+    server.post("/models/load", {"model": "slow"})
+    until(lambda: server.state("slow") == "loading")
+    for model in server.models():
+        if model not in ("slow", "bad"):
+            server.tokenize(model)
+    for path in ("/metrics", "/metrics?engines=1"):
+        f = scrape(server, path)
+        assert f.value("hostler_model_state", model="slow", state="loading") == 1
+        promtool(f)
+        scrape(server, path, headers=OPEN)
 
 
 def test_nothing_is_loaded_or_woken(hostler, models):

@@ -234,6 +234,15 @@ def test_the_last_figures_are_sent_at_the_end(start, collector):
     assert "gen_ai.server.request.duration" in collector.metrics()
 
 
+def test_a_signal_that_is_not_exported(start, collector):
+    """OTEL_TRACES_EXPORTER=none: figures go on, and the end sends no span either."""
+    server = start(env={"OTEL_TRACES_EXPORTER": "none"})
+    assert chat(server).status == 200
+    until(collector.metrics, what="figures")
+    assert server.stop() == 0
+    assert not collector.spans()
+
+
 def test_it_is_off_without_an_endpoint(fake):  # noqa: F811
     server = fake(a={})
     assert telemetry(server) is None

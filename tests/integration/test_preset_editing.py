@@ -237,6 +237,17 @@ def test_only_a_key_may(hostler, models, tmp_path):
                headers={"X-Api-Key": "k"}).status == 200
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_other_machines_write_none_without_a_key(hostler, models, tmp_path, host):
+    path = tmp_path / "p.ini"
+    path.write_text(TEXT, encoding="utf-8")
+    server = hostler("--models-dir", models, "--models-preset", path, "--host", host)
+    told = server.get(PRESETS).json
+    assert not told["writable"] and "--api-key-file" in told["why"]
+    is_json_error(put(server, "[m1]\n", told["etag"]), 403)
+    assert path.read_text(encoding="utf-8") == TEXT
+
+
 def test_a_foreign_page_may_not(server):
     foreign = {"Origin": "https://evil.example", "Content-Type": "application/json"}
     assert server.get(PRESETS, headers=foreign).status == 403
