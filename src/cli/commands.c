@@ -19,6 +19,8 @@ static const struct cli_option load_options[] = {
      false},
     {"--timeout", CLI_VALUE, "TIME", "as long as the server takes", NULL,
      "wait no longer; 0: without a limit", false},
+    {"--ttl", CLI_VALUE, "TIME", "as the presets say", NULL,
+     "unload it when it is idle for so long; 0: never. Also of what is loaded", false},
     JSON_OPTION,
     {0},
 };
@@ -127,31 +129,33 @@ static const struct cli_option no_options[] = {{0}};
 
 const struct cli_command cli_commands[] = {
     /* serve reads its own options, because the engine's belong to them. */
-    {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, true},
+    {"serve", cli_serve, "", "Runs the daemon", NULL, NULL, 0, CLI_MANY, NULL, CLI_LOCAL},
     {"list", cli_list, "", "Lists every model: state, size, context, memory, source, aliases",
      "MEMORY is what the engine of a loaded model holds, else what it would need; `~`\n"
      "marks an estimate. Mapped weights are not included: see `hostler show`.\n"
      "Works on a stock llama.cpp router, llama-swap and Ollama, too.",
-     list_options, 0, 0, NULL, false},
+     list_options, 0, 0, NULL, 0},
     {"ps", cli_ps, "", "Lists the engines: what is loaded, with its memory and use",
      "Works on a stock llama.cpp router, llama-swap and Ollama, too: what they do not\n"
      "tell is shown as `-`.",
-     json_options, 0, 0, NULL, false},
+     json_options, 0, 0, NULL, 0},
     {"load", cli_load, "MODEL...", "Loads models and waits until they are ready",
-     "All loads are requested first, then waited for together.", load_options, 1, CLI_MANY,
-     "which model?", false},
+     "All loads are requested first, then waited for together. Options that are not\n"
+     "listed here are the engine's, and count for this load alone: `hostler load coder\n"
+     "--ctx-size 65536`. What follows one is its value; of a switch say `=on` or `=off`.",
+     load_options, 1, CLI_MANY, "which model?", CLI_ENGINES_OPTIONS},
     {"unload", cli_unload, "MODEL... | --all", "Unloads models and prints the memory freed",
      "Requests in flight are finished first. Works on a stock llama.cpp router,\n"
      "llama-swap and Ollama, too: the first two cut requests off, and --drain,\n"
      "--force, --hold, --reason and --forget are refused there. A model that is loaded\n"
      "again at once counts as failed; hostler names the request that loaded it.",
-     unload_options, 0, CLI_MANY, NULL, false},
+     unload_options, 0, CLI_MANY, NULL, 0},
     {"hold", cli_hold, "MODEL... | --all", "Keeps models from loading",
      "What is loaded stays loaded: `hostler unload --hold` does both. A hold ends\n"
      "with `hostler release` or `hostler load`.",
-     hold_options, 0, CLI_MANY, NULL, false},
+     hold_options, 0, CLI_MANY, NULL, 0},
     {"release", cli_release, "MODEL... | --all", "Ends holds: requests load these models again",
-     NULL, release_options, 0, CLI_MANY, NULL, false},
+     NULL, release_options, 0, CLI_MANY, NULL, 0},
     {"run", cli_run, "MODEL [PROMPT]", "Chats with a model",
      "The prompt is the words after MODEL, then the piped input. A word that names an\n"
      "image file sends that image along, if the model takes images. Without a prompt,\n"
@@ -159,59 +163,60 @@ const struct cli_command cli_commands[] = {
      "lists the commands. Its history is kept.\n"
      "Reasoning is shown on stderr, and only on a terminal: stdout is the answer and\n"
      "nothing else. Works on a stock llama.cpp router, too.",
-     run_options, 1, CLI_MANY, "which model?", false},
+     run_options, 1, CLI_MANY, "which model?", 0},
     {"show", cli_show, "MODEL", "Shows all that is known of a model",
      "Its header, its arguments and the origin of each, the memory that it needs, why\n"
      "its engine last ended, and its history: who loaded it, who unloaded it.",
-     json_options, 1, 1, "which model?", false},
+     json_options, 1, 1, "which model?", 0},
     {"estimate", cli_estimate, "MODEL",
      "Prints the memory a model needs, and which models it would evict",
      "Exit status 0: it fits, perhaps when others are evicted; 1: it does not.", estimate_options,
-     1, 1, "which model?", false},
+     1, 1, "which model?", 0},
     {"requests", cli_requests, "[MODEL]",
      "Lists requests: when, from whom, which one loaded a model", NULL, requests_options, 0, 1,
-     NULL, false},
+     NULL, 0},
     {"events", cli_events, "[MODEL]", "Follows the events of models, one per line",
      "The time is local. With --json each event is as the server sends it, and a\n"
      "`time` in UTC is added. Ends with Ctrl-C. Works on a stock llama.cpp router, too.",
-     json_options, 0, 1, NULL, false},
+     json_options, 0, 1, NULL, 0},
     {"logs", cli_logs, "[MODEL]", "Prints the log: the server's, and the engines'",
      "With MODEL its engine's output and the server's lines about it. The time is\n"
      "local, and with --json as the server writes it, in UTC.",
-     logs_options, 0, 1, NULL, false},
+     logs_options, 0, 1, NULL, 0},
     {"log-level", cli_log_level, "[error|warn|info|debug]",
      "Prints what the server's log tells, or changes it while the server runs",
      "It stays so until the server ends: --log-level says what it begins with.", json_options, 0, 1,
-     NULL, false},
+     NULL, 0},
     {"cache", cli_cache, "[list|clear] [MODEL...]",
      "Lists or removes saved prompts, which models need not compute again",
      "The prompts of conversations are saved when their engine stops, and restored\n"
      "when one of them goes on. `hostler cache clear` removes them all, with MODEL\n"
      "those of that model; a loaded model keeps what it has in memory.",
-     json_options, 0, CLI_MANY, NULL, false},
+     json_options, 0, CLI_MANY, NULL, 0},
     {"pin", cli_pin, "MODEL...", "Keeps models from being evicted",
      "Overrides the preset and outlasts a restart. An operator can still unload them.",
-     json_options, 1, CLI_MANY, "which model?", false},
+     json_options, 1, CLI_MANY, "which model?", 0},
     {"unpin", cli_unpin, "MODEL...", "Lets models be evicted again", NULL, json_options, 1,
-     CLI_MANY, "which model?", false},
+     CLI_MANY, "which model?", 0},
     {"top", cli_top, "", "Shows the server live on the whole terminal: models, memory, requests",
      "Keys load, unload, hold and pin models, filter, sort, follow a log; `?` lists\n"
      "them. Without a terminal, use `hostler ps`. Works on a stock llama.cpp router,\n"
      "too, with the data that it provides.",
-     top_options, 0, 0, NULL, false},
+     top_options, 0, 0, NULL, 0},
     {"doctor", cli_doctor, "[MODEL]", "Finds what is wrong and prints the command that fixes it",
      "Checks the server and, when it is on this machine, its engine, files, presets\n"
      "and limits, and other programs that hold memory. With MODEL, also whether that\n"
      "model can be loaded. Changes nothing. Exit status: 0 nothing is wrong; 1\n"
      "something is; 3 no router answers; 4 the key is refused.",
-     json_options, 0, 1, NULL, false},
+     json_options, 0, 1, NULL, 0},
     {"completion", cli_completion, "bash|zsh|fish", "Prints completion for a shell",
      "  bash: source <(hostler completion bash)\n"
      "  zsh:  hostler completion zsh > \"${fpath[1]}/_hostler\"\n"
      "  fish: hostler completion fish > ~/.config/fish/completions/hostler.fish",
-     no_options, 1, 1, "for which shell?", true},
-    {"help", cli_help, "[COMMAND]", "Explains a command", NULL, help_options, 0, 1, NULL, true},
+     no_options, 1, 1, "for which shell?", CLI_LOCAL},
+    {"help", cli_help, "[COMMAND]", "Explains a command", NULL, help_options, 0, 1, NULL,
+     CLI_LOCAL},
     {"version", cli_version, "", "Prints the version of this program and of the server", NULL,
-     json_options, 0, 0, NULL, false},
+     json_options, 0, 0, NULL, 0},
     {0},
 };

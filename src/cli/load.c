@@ -50,6 +50,7 @@ struct load {
     struct target *targets;
     size_t n;
     unsigned long long timeout_ms; /* 0: none */
+    json_t *wanted; /* of these loads: members of the request beside `model`; empty: nothing */
     uint64_t started;
     struct progress progress;
 };
@@ -198,6 +199,13 @@ static void add_targets(struct load *l, const struct cli_args *a)
     }
 }
 
+static json_t *request_for(const struct load *l, const struct target *t)
+{
+    json_t *body = json_pack("{s:o}", "model", cli_json_string(t->model));
+    json_object_update(body, l->wanted);
+    return body;
+}
+
 static int ask(struct load *l, struct target *t)
 {
     struct router_answer a;
@@ -209,13 +217,12 @@ static int ask(struct load *l, struct target *t)
     }
     bool ready = router_is_ready(m);
     json_t *hold = json_object_get(m->entry, "held"); /* which a load ends */
-    if (ready && !json_is_object(hold)) {
+    if (ready && !json_is_object(hold) && !json_object_size(l->wanted)) {
         set_state(l, t, TARGET_ALREADY);
         return CLI_OK;
     }
     int status =
-        router_ask(&l->router, "POST", "/models/load",
-                   json_pack("{s:o}", "model", cli_json_string(t->model)), ASK_TIMEOUT_MS, &a);
+        router_ask(&l->router, "POST", "/models/load", request_for(l, t), ASK_TIMEOUT_MS, &a);
     /* Another client has just started the same load. */
     bool running = a.status == 400 && a.text && strstr(a.text, "already running");
     if (!status && a.status == 200 && json_is_object(hold))
@@ -413,8 +420,34 @@ static int load(struct load *l, const struct cli_args *a)
     return status;
 }
 
+/* An option that is given more than once has a list. */
+static void add_argument(json_t *args, const char *name, const char *value)
+{
+    json_t *before = json_object_get(args, name), *text = cli_json_string(value);
+    if (json_is_array(before))
+        json_array_append_new(before, text);
+    else if (before)
+        json_object_set_new(args, name, json_pack("[O, o]", before, text));
+    else
+        json_object_set_new(args, name, text);
+}
+
+static json_t *wanted_of(const struct cli_args *a)
+{
+    json_t *wanted = json_object(), *args = json_object();
+    for (size_t i = 0; i + 1 < a->engine.n; i += 2)
+        add_argument(args, a->engine.v[i], a->engine.v[i + 1]);
+    if (json_object_size(args))
+        json_object_set(wanted, "args", args);
+    json_decref(args);
+    if (cli_arg(a, "--ttl"))
+        json_object_set_new(wanted, "ttl", cli_json_string(cli_arg(a, "--ttl")));
+    return wanted;
+}
+
 static void load_finish(struct load *l)
 {
+    json_decref(l->wanted);
     for (size_t i = 0; i < l->n; i++) {
         free(l->targets[i].model);
         free(l->targets[i].reason);
@@ -435,6 +468,7 @@ int cli_load(struct cli *cli, int argc, char **argv)
     if (cli_parse(&a, cli, "load", argc, argv, &status)) {
         status = CLI_USAGE;
         progress_init(&l.progress, cli);
+        l.wanted = wanted_of(&a);
         if (cli_arg_time(&a, cli, "--timeout", &l.timeout_ms))
             status = load(&l, &a);
     }

@@ -197,7 +197,7 @@ void man_print(const struct cli_command *c)
     print_options(c);
     if (!serve) /* it is no client: its prose has its own */
         print_exits();
-    if (!serve && !(c && c->local))
+    if (!serve && !(c && (c->flags & CLI_LOCAL)))
         print_environment(c);
     if (c)
         puts(".SH SEE ALSO\n.BR hostler (1)");

@@ -35,7 +35,7 @@ const char *const cli_exit_texts[] = {
 
 bool cli_global_applies(const struct cli_command *c, const struct cli_option *o)
 {
-    return !c || !c->local || strcmp(o->name, "--help") == 0;
+    return !c || !(c->flags & CLI_LOCAL) || strcmp(o->name, "--help") == 0;
 }
 
 /* --- finding ------------------------------------------------------------------------------------
@@ -174,6 +174,24 @@ static bool set_own(struct cli_args *a, const struct cli_option *o, const char *
     return true;
 }
 
+static bool is_option(const char *text)
+{
+    return text[0] == '-' && text[1] && !strchr("0123456789.", text[1]);
+}
+
+/* An option of the engine, of which nothing is known here: what follows is its value unless that is an option, too. A switch that
+ * stands before something else is written with `=on`. */
+static bool take_engines(struct reader *r, struct cli_args *a, const char *text, const char *equals)
+{
+    const char *name = text + strspn(text, "-");
+    const bool has_next = r->at + 1 < r->argc && !is_option(r->argv[r->at + 1]);
+    char *bare = mem_strndup(name, equals ? (size_t)(equals - name) : strlen(name));
+    strv_add(&a->engine, bare);
+    strv_add(&a->engine, equals ? equals + 1 : has_next ? r->argv[++r->at] : "on");
+    free(bare);
+    return true;
+}
+
 /* One argument that begins with a dash. `a` is NULL before the command. */
 static bool read_option(struct reader *r, struct cli_args *a, bool *help)
 {
@@ -187,6 +205,8 @@ static bool read_option(struct reader *r, struct cli_args *a, bool *help)
     o = a ? find_in(a->command->options, text, len) : NULL;
     if (o)
         return read_value(r, o, equals, &value) && set_own(a, o, value);
+    if (a && (a->command->flags & CLI_ENGINES_OPTIONS))
+        return take_engines(r, a, text, equals);
     unknown_option(r->cli, r->command, text);
     return false;
 }
@@ -253,6 +273,7 @@ bool cli_parse(struct cli_args *a, struct cli *cli, const char *name, int argc, 
 
 void cli_args_finish(struct cli_args *a)
 {
+    strv_finish(&a->engine);
     for (size_t i = 0; i < CLI_MAX_OPTIONS; i++)
         strv_finish(&a->repeated[i]);
     free(a->operands);

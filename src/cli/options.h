@@ -29,6 +29,11 @@ struct cli_option {
     bool hidden; /* neither in --help nor in completion */
 };
 
+enum cli_flags {
+    CLI_LOCAL = 1,           /* talks to no server: --url and --api-key are not offered */
+    CLI_ENGINES_OPTIONS = 2, /* what is none of its options is one of the engine's */
+};
+
 struct cli_command {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv);
@@ -39,7 +44,7 @@ struct cli_command {
         *options; /* ended by one without name; NULL: the command knows itself */
     size_t min_operands, max_operands;
     const char *missing; /* the error when there are too few operands */
-    bool local;          /* talks to no server: --url and --api-key are not offered */
+    unsigned flags;
 };
 
 #define CLI_MANY ((size_t)-1)
@@ -50,6 +55,7 @@ struct cli_args {
     const struct cli_command *command;
     const char *values[CLI_MAX_OPTIONS];   /* by place in the table; "" for a switch that is on */
     struct strv repeated[CLI_MAX_OPTIONS]; /* likewise; of CLI_REPEATED ones all that was given */
+    struct strv engine; /* name without dashes, value, name, value, …: the engine's options */
     const char **operands;
     size_t n_operands;
 };
