@@ -228,7 +228,8 @@ static int ask(struct load *l, struct target *t)
     if (!status && a.status == 200 && json_is_object(hold))
         report_ended_hold(l, t, hold);
     if (!status && (a.status == 200 || running))
-        set_state(l, t, ready ? TARGET_ALREADY : TARGET_WAITING);
+        set_state(l, t,
+                  ready && !json_object_get(l->wanted, "args") ? TARGET_ALREADY : TARGET_WAITING);
     else if (!status && a.status == 404)
         fail(l, t, "refused", "this server cannot load on request (no POST /models/load)");
     else if (!status)

@@ -158,3 +158,39 @@ def test_a_page_of_another_origin_may_not_load(server):
                          headers={"Origin": "http://evil.example"})
     assert answer.status == 403
     assert server.state("m1") == "unloaded"
+
+
+# --- the command -------------------------------------------------------------------------------------
+
+def shown(cli, server, model="m1"):
+    return cli("show", model, server=server).stdout
+
+
+def test_the_command_takes_the_engines_options(cli, server):
+    done = cli("load", "m1", "--ctx-size", "512", "--ttl", "10m", server=server)
+    assert done.returncode == 0, done.stderr
+    assert "--ctx-size" in shown(cli, server) and "(this load)" in shown(cli, server)
+    assert engine(server)["ttl_ms"] == 600_000 and context(server) == 512
+    done = cli("load", "m1", "-c", "768", server=server)  # another engine, which is waited for
+    assert done.returncode == 0 and done.stdout.startswith("m1 loaded in "), (done.stdout, done.stderr)
+    assert context(server) == 768
+    assert cli("load", "m1", server=server).stdout == "m1 already loaded\n"
+
+
+def test_an_option_that_the_engine_does_not_have(cli, server):
+    done = cli("load", "m1", "--ctx-sise=512", server=server)
+    assert done.returncode == 1 and "ctx-sise" in done.stderr and "did you mean 'ctx-size'" in done.stderr
+    assert server.state("m1") == "unloaded"
+
+
+def test_an_option_is_not_taken_for_a_model(cli, server):
+    done = cli("load", "--ctx-size", "512", server=server)
+    assert done.returncode == 2 and "which model?" in done.stderr
+
+
+def test_a_ttl_of_what_is_loaded(cli, server):
+    assert cli("load", "m1", server=server).returncode == 0
+    pid = engine(server)["pid"]
+    assert cli("load", "m1", "--ttl", "5m", server=server).stdout == "m1 already loaded\n"
+    assert (engine(server)["pid"], engine(server)["ttl_ms"]) == (pid, 300_000)
+    assert cli("load", "m1", "--ttl", "soon", server=server).returncode != 0
