@@ -179,6 +179,21 @@ static bool is_option(const char *text)
     return text[0] == '-' && text[1] && !strchr("0123456789.", text[1]);
 }
 
+/* Whether it is one of the command's own, but for its dashes: `--nowait`. */
+static bool is_misspelt(const struct cli_command *c, const char *text)
+{
+    for (const struct cli_option *o = c->options; o->name; o++) {
+        const char *a = o->name, *b = text;
+        do {
+            a += strspn(a, "-");
+            b += strspn(b, "-");
+        } while (*a && *a++ == *b++);
+        if (!*a && (!*b || *b == '='))
+            return true;
+    }
+    return false;
+}
+
 /* An option of the engine, of which nothing is known here: what follows is its value unless that is an option, too. A switch that
  * stands before something else is written with `=on`. */
 static bool take_engines(struct reader *r, struct cli_args *a, const char *text, const char *equals)
@@ -205,7 +220,7 @@ static bool read_option(struct reader *r, struct cli_args *a, bool *help)
     o = a ? find_in(a->command->options, text, len) : NULL;
     if (o)
         return read_value(r, o, equals, &value) && set_own(a, o, value);
-    if (a && (a->command->flags & CLI_ENGINES_OPTIONS))
+    if (a && (a->command->flags & CLI_ENGINES_OPTIONS) && !is_misspelt(a->command, text))
         return take_engines(r, a, text, equals);
     unknown_option(r->cli, r->command, text);
     return false;
