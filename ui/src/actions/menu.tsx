@@ -12,6 +12,7 @@ import { isInMemory } from "../state/words";
 import { byDevice, estimatePath, getEstimate, verdict } from "./estimate";
 import { askHold } from "./hold";
 import { load } from "./load";
+import { askLoadWith, mayLoadWith } from "./load_with";
 import { ACTIONS, isOffered, run, type ActionName } from "./model";
 
 /** Loading asks where others would have to go, force asks always. */
@@ -99,6 +100,7 @@ function Menu({ id }: { id: string }): JSX.Element | null {
             curl={() => showCurl(ACTIONS[name].request(id))}
           />
         ))}
+        {mayLoadWith(m) && <Item label="Load with…" hint="L" act={() => askLoadWith(id)} />}
         {may("hold") && !m.held && <Item label="Hold…" hint="h" act={() => askHold(id, isInMemory(m))} />}
         <Item label="Estimate, as curl" act={() => showCurl({ path: estimatePath(id) })} />
       </ul>

@@ -37,6 +37,22 @@ export interface Hold {
   by: string | null;
 }
 
+/** null: a secret. */
+export type LoadValue = string | boolean | null;
+
+/** What one load was given; it ends with its engine. */
+export interface ThisLoad {
+  args: Record<string, LoadValue | LoadValue[]>;
+  ttl_ms?: number;
+}
+
+/** Of an engine's command line. */
+export interface Argument {
+  option: string;
+  value: string | null;
+  origin: string;
+}
+
 /** A row of the list. Members are absent where they do not apply. */
 export interface Model {
   id: string;
@@ -59,6 +75,7 @@ export interface Model {
   memory?: ByDevice;
   memory_source?: string;
   ttl_ms?: number;
+  this_load?: ThisLoad;
   idle_since?: number;
   requests?: number;
   waiting?: number;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // "As curl": a button that shows the request as a command and copies it.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { curlOf, type CurlRequest } from "../api/curl";
 import { closeDialog, Dialog, openDialog } from "./dialog";
@@ -38,6 +38,23 @@ function CurlDialog({ requests }: { requests: CurlRequest[] }): JSX.Element {
         </button>
       </footer>
     </Dialog>
+  );
+}
+
+/** Within a dialog, which goes on: shows the command as it changes. */
+export function CurlDetails({ request }: { request: CurlRequest }): JSX.Element {
+  const [copied, setCopied] = useState("Copy");
+  const shown = useRef<HTMLPreElement>(null);
+  const text = curlOf(request);
+  useEffect(() => setCopied("Copy"), [text]);
+  return (
+    <details class="curl-details">
+      <summary>as curl</summary>
+      <pre class="code-block" ref={shown} tabIndex={0} aria-label="As curl">{text}</pre>
+      <button type="button" class="button" onClick={() => void copy(text, shown.current).then((ok) => setCopied(ok ? "Copied" : "Press Ctrl+C"))}>
+        <span aria-live="polite">{copied}</span>
+      </button>
+    </details>
   );
 }
 

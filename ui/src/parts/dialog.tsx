@@ -40,6 +40,7 @@ interface DialogProps {
 export function Dialog({ title, children, wide, onSubmit }: DialogProps): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
   const own = useRef(shown.peek());
+  const pressedBeside = useRef(false); /* a selection that ends beside the dialog is no click there */
   /* The event of a dialog's end comes when another one may already be shown in its place. */
   const close = (): void => {
     if (shown.peek() === own.current) closeDialog();
@@ -64,7 +65,8 @@ export function Dialog({ title, children, wide, onSubmit }: DialogProps): JSX.El
         close();
       }}
       onClose={close}
-      onClick={(e) => e.target === element.current && closeDialog()}
+      onPointerDown={(e) => { pressedBeside.current = e.target === element.current; }}
+      onClick={(e) => pressedBeside.current && e.target === element.current && closeDialog()}
     >
       <form
         class="dialog-body"

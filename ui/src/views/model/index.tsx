@@ -2,6 +2,8 @@
 // The view of one model: what it does, what it takes, its requests, log, arguments and history.
 import type { JSX } from "preact";
 import { askHold } from "../../actions/hold";
+import { loadedWith } from "../../actions/load_options";
+import { askLoadWith, mayLoadWith } from "../../actions/load_with";
 import { openMenu, start } from "../../actions/menu";
 import { ACTIONS, isOffered, type ActionName } from "../../actions/model";
 import type { Model } from "../../api/types";
@@ -31,6 +33,7 @@ function Buttons({ m }: { m: Model }): JSX.Element {
           {ACTIONS[name].verb}
         </button>
       ))}
+      {mayLoadWith(m) && <button type="button" class="button" onClick={() => askLoadWith(m.id)}>Load with…</button>}
       {may("hold") && !m.held && (
         <button type="button" class="button" onClick={() => askHold(m.id, isInMemory(m))}>Hold…</button>
       )}
@@ -53,6 +56,7 @@ function State({ m }: { m: Model }): JSX.Element {
         {m.progress !== undefined && ` ${percent(m.progress)}${m.stage ? `, ${m.stage.replaceAll("_", " ")}` : ""}`}
         {figures && <span>, {figures}</span>}
         {m.pinned && <span class="mark">pinned</span>}
+        {m.this_load && <span class="mark">{loadedWith(m.this_load)}</span>}
         {m.tags?.map((t) => <span key={t} class="tag">{t}</span>)}
       </p>
       {busy && <Progress value={m.progress ?? null} label={`${m.id} is ${m.state}`} />}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What a model takes, by device and by how that is known, and what it would take with other options.
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { byDevice, estimatePath, getEstimate, verdict, type Estimate, type Footprint, type Option } from "../../actions/estimate";
-import { messageOf } from "../../api/client";
+import { useEstimate } from "../../actions/use_estimate";
 import { CurlButton } from "../../parts/curl";
 import { bytes } from "../../parts/format";
 import { devices, models } from "../../state/store";
@@ -53,31 +53,6 @@ function Footprints({ of }: { of: Show["footprint"] }): JSX.Element {
   );
 }
 
-/** Asked anew when the options or the model's state change; the last answer stays meanwhile. */
-function useEstimate(id: string, options: Option[]): [Estimate | null, string] {
-  const [estimate, setEstimate] = useState<Estimate | null>(null);
-  const [problem, setProblem] = useState("");
-  const asked = estimatePath(id, options);
-  const state = models.get(id)?.value.state;
-  useEffect(() => {
-    const stop = new AbortController();
-    const timer = setTimeout(() => {
-      getEstimate(id, options, stop.signal).then(
-        (e) => {
-          setEstimate(e);
-          setProblem("");
-        },
-        (e: unknown) => !stop.signal.aborted && setProblem(messageOf(e)),
-      );
-    }, 250);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
-  }, [asked, state]);
-  return [estimate, problem];
-}
-
 /** What the estimate comes to, and whether that is good news. */
 function headline(e: Estimate, others: boolean): [text: string, tone: string] {
   if (e.loaded) return [others ? "with these options it takes" : "it is in memory", ""];
@@ -100,7 +75,7 @@ function Answer({ estimate, others }: { estimate: Estimate; others: boolean }): 
 function EstimateForm({ id }: { id: string }): JSX.Element {
   const [values, setValues] = useState<Record<string, string>>({});
   const options = Object.entries(values).filter(([, v]) => v.trim()) as Option[];
-  const [estimate, problem] = useEstimate(id, options);
+  const [estimate, problem] = useEstimate(id, options, getEstimate);
   return (
     <div class="estimate">
       <h3>Estimate</h3>

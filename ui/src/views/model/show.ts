@@ -4,14 +4,8 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Footprint } from "../../actions/estimate";
 import { getJson, messageOf } from "../../api/client";
-import type { Change } from "../../api/types";
+import type { Argument, Change } from "../../api/types";
 import { models } from "../../state/store";
-
-export interface Argument {
-  option: string;
-  value: string | null;
-  origin: string;
-}
 
 export interface Variable {
   name: string;
@@ -53,7 +47,7 @@ export const problem = signal("");
 /** What of its row makes the rest out of date. */
 function versionOf(id: string): string {
   const m = models.get(id)?.value;
-  return m ? [m.state, m.reason, m.held?.until, m.pinned, m.memory_source, m.failed].join() : "";
+  return m ? [m.state, m.reason, m.held?.until, m.pinned, m.memory_source, m.failed, m.loaded_at, m.ttl_ms, JSON.stringify(m.this_load)].join() : "";
 }
 
 export function showPath(id: string): string {

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { askHold } from "../../actions/hold";
+import { askLoadWith, mayLoadWith } from "../../actions/load_with";
 import { openMenu, start } from "../../actions/menu";
 import { isOffered, type ActionName } from "../../actions/model";
 import type { Model } from "../../api/types";
@@ -19,6 +20,7 @@ const HELP: [keys: string, what: string][] = [
   ["Home  End", "first, last model"],
   ["Enter", "open the model"],
   ["l", "load"],
+  ["L", "load with other options; on a loaded one also its TTL"],
   ["u", "unload"],
   ["h", "hold, or release"],
   ["p", "pin, or unpin"],
@@ -60,6 +62,7 @@ function actOn(m: Model, key: string): boolean {
   const name = named[key];
   if (name && isOffered(name, m)) start(name, m);
   else if (key === "h" && may("hold")) hold(m);
+  else if (key === "L" && mayLoadWith(m)) askLoadWith(m.id);
   else if (key === "m") openMenu(m.id);
   else if (key === "Enter") go("models", m.id);
   else return false;

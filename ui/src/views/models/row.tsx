@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import type { Model } from "../../api/types";
 import { byDevice } from "../../actions/estimate";
+import { loadedWith } from "../../actions/load_options";
 import { openMenu, start } from "../../actions/menu";
 import { isOffered } from "../../actions/model";
 import { Progress } from "../../parts/bar";
@@ -30,10 +31,12 @@ function State({ m }: { m: Model }): JSX.Element {
 }
 
 function Marks({ m }: { m: Model }): JSX.Element {
+  const own = loadedWith(m.this_load);
   return (
     <>
       {m.pinned && <span class="mark" title="It is never evicted">pinned</span>}
       {m.held && m.state !== "unloaded" && <span class="mark mark-warn">held</span>}
+      {own && <span class="mark own-load" title={`This load is ${own}`}>{own}</span>}
       {m.tags?.map((t) => <span key={t} class="tag">{t}</span>)}
     </>
   );
