@@ -55,6 +55,7 @@ class Facts:
             "problem": None, "engines": self.engines,
             "memory": {"host": {"total": 64 * GiB, "available": 41 * GiB, "budget": 45 * GiB},
                        "gpu0": {"total": 24 * GiB, "available": 4 * GiB, "budget": 21 * GiB}},
+            "prompt_cache": {"state": "on", "files": 3, "bytes": 168 << 20, "max_bytes": 8 * GiB, "hits": 5, "saved_ms": 72000.0},
             "queue": [{"model": "gemma-3-12b-it", "waiting": 3, "oldest_ms": 4200},
                       {"model": "mistral-small-24b", "waiting": 1, "oldest_ms": 800}],
             "holds": [{"model": "deepseek-r1-70b", "until": None, "reason": "training",
@@ -78,7 +79,7 @@ class Facts:
             request(294, "qwen3-32b-q4_k_m", "running", tokens=120, tokens_per_second=20.4),
             request(293, "qwen3-32b-q4_k_m", "running", tokens=145, tokens_per_second=20.8),
             request(260, "llama-3.3-8b-instruct", "done", status=200, tokens=96,
-                    tokens_per_second=71.3, elapsed_ms=1400),
+                    tokens_per_second=71.3, elapsed_ms=1400, restored_tokens=2549, saved_ms=14900.0),
             request(210, "deepseek-r1-70b", "done", status=503, error="held", elapsed_ms=1)]
 
 

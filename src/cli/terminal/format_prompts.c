@@ -90,6 +90,18 @@ char *format_prompts_total(json_t *cache)
     return text;
 }
 
+char *format_prompts_short(json_t *cache)
+{
+    char bytes[FORMAT_SIZE], time[FORMAT_SIZE];
+    if (cli_json_integer(cache, "files") <= 0 && cli_json_integer(cache, "hits") <= 0)
+        return mem_strdup("");
+    bytes_of(cache, "bytes", bytes, sizeof bytes);
+    if (cli_json_integer(cache, "hits") <= 0)
+        return mem_printf("prompts %s", bytes);
+    return mem_printf("prompts %s, %s saved", bytes,
+                      format_saved_time(cli_json_number(cache, "saved_ms"), time, sizeof time));
+}
+
 char *format_prompts_of_model(json_t *cache)
 {
     char tokens[FORMAT_SIZE], bytes[FORMAT_SIZE];

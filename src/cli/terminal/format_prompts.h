@@ -18,6 +18,8 @@ char *format_prompts_saved(json_t *saved);
 char *format_prompts_restored(json_t *request);
 /* Of the status' `prompt_cache`: `3 files, 168 MiB of 8.0 GiB, 5 hits, 1m12s saved`. */
 char *format_prompts_total(json_t *cache);
+/* The same where there is little room: `prompts 168 MiB, 1m12s saved`. */
+char *format_prompts_short(json_t *cache);
 /* Of the `prompt_cache` of a model: what is saved; why no more is; what its tokens take. */
 char *format_prompts_of_model(json_t *cache);
 char *format_prompts_off(json_t *cache);

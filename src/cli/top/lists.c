@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The lists below the models: recent events, and requests. Newest first. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/json.h"
 #include "cli/terminal/format.h"
+#include "cli/terminal/format_prompts.h"
 #include "cli/terminal/format_time.h"
 #include "cli/top/view.h"
 
@@ -84,6 +86,16 @@ static unsigned request_style(json_t *r)
                                                                : TABLE_FAINT;
 }
 
+/* Before the client, of the few requests that it is about. Returns where the client begins. */
+static unsigned draw_restored(unsigned row, unsigned at, unsigned width, json_t *r)
+{
+    char *restored = format_prompts_restored(r);
+    if (*restored && at + format_width(restored) < width)
+        at += screen_text(row, at, width - at, TABLE_GOOD, restored) + TOP_GAP;
+    free(restored);
+    return at;
+}
+
 static void draw_request(unsigned row, unsigned width, unsigned name, json_t *r)
 {
     char text[FORMAT_SIZE];
@@ -100,6 +112,7 @@ static void draw_request(unsigned row, unsigned width, unsigned name, json_t *r)
             top_draw_right(row, at, request_columns[c].width, TABLE_PLAIN, text);
         at += request_columns[c].width + TOP_GAP;
     }
+    at = draw_restored(row, at, width, r);
     if (at + SHORTEST_CLIENT < width)
         screen_textf(row, at, width - at, TABLE_FAINT, "%s%s%s  %s", cli_json_text(r, "client"),
                      *cli_json_text(r, "user_agent") ? " " : "", cli_json_text(r, "user_agent"),

@@ -14,6 +14,7 @@
 #include "cli/terminal/format.h"
 #include "cli/terminal/format_hold.h"
 #include "cli/terminal/format_model.h"
+#include "cli/terminal/format_prompts.h"
 
 #define SMALLEST_ROWS 4
 #define SMALLEST_COLUMNS 24
@@ -66,6 +67,21 @@ static void add(char *line, size_t size, const char *text)
     snprintf(line + len, size - len, "%s%s", len ? "   " : "", text);
 }
 
+/* Only where it does not push others off the line. */
+static void add_if_it_fits(char *line, size_t size, const char *text, unsigned width)
+{
+    if (*text && format_width(line) + 3 + format_width(text) <= width - TOP_LEFT)
+        add(line, size, text);
+}
+
+static void add_prompts(const struct top *t, char *line, size_t size, unsigned width)
+{
+    json_t *cache = json_object_get(t->snapshot.status, "prompt_cache");
+    char *text = format_prompts_short(cache);
+    add_if_it_fits(line, size, text, width);
+    free(text);
+}
+
 static void draw_sums(const struct top *t, unsigned width)
 {
     struct top_sums s = top_snapshot_sums(&t->snapshot);
@@ -92,10 +108,9 @@ static void draw_sums(const struct top *t, unsigned width)
         add(line, sizeof line, "presets or models: a problem, see `hostler ps`");
     if (s.tokens >= 0) {
         snprintf(part, sizeof part, "%.1f tok/s (10 s)", s.tokens);
-        if (strlen(line) + 3 + strlen(part) <=
-            width - TOP_LEFT) /* only where it does not push others off the line */
-            add(line, sizeof line, part);
+        add_if_it_fits(line, sizeof line, part, width);
     }
+    add_prompts(t, line, sizeof line, width);
     screen_text(1, TOP_LEFT, width - TOP_LEFT, TABLE_PLAIN, line);
 }
 
