@@ -611,6 +611,8 @@ class Connection:
         engine.stats.add("generations")
         engine.stats.add("live")
         try:
+            if request.get("stream"):  # llama-server sends the head before it computes
+                self.send(self.head(200, [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]))
             slot, timings = engine.slots.begin(request, self.pause)
             n = next((request[k] for k in ("max_tokens", "max_output_tokens", "n_predict") if request.get(k)), 4)
             words = fake_slots.words(slot.state, n)
@@ -655,7 +657,6 @@ class Connection:
                 self.chunk(piece(word))
 
         if request.get("stream"):
-            self.send(self.head(200, [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]))
             for event in first or []:
                 self.chunk(event)
         return send

@@ -311,12 +311,26 @@ static void on_relay_done(struct relay *r, enum relay_result result)
     }
 }
 
+/* NULL: not all of it is there. */
+static const struct held_body *complete_body(const struct inference *i)
+{
+    return i->relay.body_complete ? &i->relay.body : NULL;
+}
+
+/* Of a stream, the prompt has been computed by now; its head came before that. */
+static void on_first_byte(struct inference *i)
+{
+    request_log_first_byte(i->api->requests, i->record);
+    if (i->relay.is_event_stream)
+        inference_prompt_answer_begins(&i->prompt, complete_body(i), now(i));
+}
+
 static void on_passed(struct relay *r, const char *data, size_t len)
 {
     struct inference *i = container_of(r, struct inference, relay);
     i->request.instance->pulse.heard = now(i);
     if (!i->record->first_byte)
-        request_log_first_byte(i->api->requests, i->record);
+        on_first_byte(i);
     usage_add(&i->record->usage, data, len);
     if (i->record->captured)
         capture_answer(i->record->captured, data, len);
@@ -360,17 +374,12 @@ static void write_fields(struct inference *i)
     i->relay.fields = i->fields;
 }
 
-/* NULL: not all of it is there. */
-static const struct held_body *complete_body(const struct inference *i)
-{
-    return i->relay.body_complete ? &i->relay.body : NULL;
-}
-
 static void on_begins(struct relay *r, const struct http_head *head)
 {
     struct inference *i = container_of(r, struct inference, relay);
     request_log_answer_begins(i->record, head);
-    inference_prompt_answer_begins(&i->prompt, complete_body(i), now(i));
+    if (!r->is_event_stream)
+        inference_prompt_answer_begins(&i->prompt, complete_body(i), now(i));
 }
 
 static void begin_relay(struct inference *i)

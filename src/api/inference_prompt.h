@@ -3,9 +3,10 @@
  * The prompt of one request that an engine answers: which one it is, what is restored of it before the engine gets the request,
  * and what the answer tells of it. Embedded in struct inference. Server side: server/prompts.h.
  *
- * The request's body is hashed at one of two moments. A body of up to RELAY_REPLAY_MAX bytes is kept until its answer begins, and is hashed
- * as a whole only if something of its model is saved, or if computing its prompt turned out to take long. A longer body, or one
- * whose length is not announced, is not kept: it is hashed as it comes.
+ * The request's body is hashed at one of two moments. A body of up to RELAY_REPLAY_MAX bytes is kept until its answer begins (a
+ * stream with its first piece: the head comes before anything is computed), and is hashed as a whole only if something of its
+ * model is saved, or if computing its prompt turned out to take long. A longer body, or one whose length is not announced, is
+ * not kept: it is hashed as it comes.
  */
 #ifndef HOSTLER_API_INFERENCE_PROMPT_H
 #define HOSTLER_API_INFERENCE_PROMPT_H
@@ -52,7 +53,7 @@ const char *inference_prompt_refusal(const struct inference_prompt *p, const str
 bool inference_prompt_restore(struct inference_prompt *p, struct instance *i,
                               const struct held_body *body);
 void inference_prompt_sent(struct inference_prompt *p, uint64_t now);
-/* The answer begins. `body` as above. */
+/* The answer begins: its head, but the first piece of an event stream, whose head engines send before they compute. `body` as above. */
 void inference_prompt_answer_begins(struct inference_prompt *p, const struct held_body *body,
                                     uint64_t now);
 /* The answer has ended, and the engine is still leased: `said` is what the answer told of it, if `known`. */

@@ -343,17 +343,24 @@ static void add_stream_fields(struct relay *r, const struct http_head *head)
         http_exchange_field(r->x, "X-Accel-Buffering", "no");
 }
 
+/* There is no further try once the answer has begun. */
+static void drop_body(struct relay *r)
+{
+    if (r->body_sent)
+        held_body_finish(&r->body);
+}
+
 static void on_head(struct http_call *call, const struct http_head *head, int64_t length, void *ctx)
 {
     struct relay *r = ctx;
     const char *type = http_head_get(head, "content-type");
     (void)call;
+    r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
     if (r->begins)
         r->begins(r, head);
-    if (r->body_sent)
-        held_body_finish(&r->body); /* no further try from here on */
-    r->is_event_stream = type && strncasecmp(type, "text/event-stream", 17) == 0;
     r->status = head->status;
+    if (!r->is_event_stream)
+        drop_body(r);
     http_exchange_begin(r->x, head->status, r->answer && length ? HTTP_STREAMED : length);
     for (unsigned i = 0; i < head->n_fields; i++)
         if (!is_not_passed(r, head, i) && !http_field_is_hop(head, i))
@@ -380,6 +387,8 @@ static void on_body(struct http_call *call, const char *data, size_t len, void *
     (void)call;
     if (r->passed)
         r->passed(r, data, len);
+    if (r->body.len)
+        drop_body(r);
     if (!r->answer)
         http_exchange_write(r->x, data, len);
     else if (pipeline_push(r->answer, data, len))

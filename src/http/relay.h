@@ -76,7 +76,8 @@ struct relay {
     const char *answer_type; /* the Content-Type that they make of it; NULL: as it is */
     /* The answer begins with that head; what was kept of the request's body is still there. NULL. */
     void (*begins)(struct relay *r, const struct http_head *head);
-    /* What comes of the answer's body, as it passes, before any transform; NULL. */
+    /* What comes of the answer's body, as it passes, before any transform; NULL. An event stream's head comes
+     * before the origin has done anything: of the request's body is kept what was kept until its first piece has passed. */
     void (*passed)(struct relay *r, const char *data, size_t len);
     void (*done)(struct relay *r, enum relay_result result);
 };
