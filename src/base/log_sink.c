@@ -46,6 +46,8 @@ struct log_sink {
 static size_t write_fully(struct log_sink *s, const char *data, size_t len)
 {
     size_t done = 0;
+    if (!len) /* an access log has no notice of lost lines: the error stays that of the last write */
+        return 0;
     s->error = 0;
     while (done < len && !s->error) {
         ssize_t n = write(s->fd, data + done, len - done);

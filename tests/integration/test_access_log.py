@@ -167,6 +167,14 @@ def test_a_folder_that_cannot_be_written_any_more(start, tmp_path):
     assert server.stop() == 0
 
 
+def test_a_full_disk_holds_nobody_up(start):
+    server = start(file="/dev/full")
+    for _ in range(20):
+        assert server.get("/health").status == 200
+    until(lambda: scrape(server).value("hostler_log_lines_dropped_total", sink="access"))
+    assert "No space left on device" in server.get("/hostler/v1/status").json["log"]["access"]["error"]
+
+
 def test_a_reader_that_stalls_holds_nobody_up(start, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
