@@ -33,11 +33,12 @@ void inference_prompt_finish(struct inference_prompt *p)
 /* --- hashing the body ---------------------------------------------------------------------------
  */
 
-/* A slot's file does not say with which adapters it was computed: with a request's own ones it is not saved. */
+/* A slot's file does not say with which adapters it was computed: with a request's own ones it is not saved. And what is restored is of no use
+ * to a request that has the engine compute everything, or that goes into another slot, which says nothing of the file. */
 static void take_chain(struct inference_prompt *p, struct prompt_scan *scan)
 {
-    bool own = prompt_scan_has_adapters(scan);
-    if (prompt_scan_end(scan, &p->request.chain) && own)
+    bool apart = prompt_scan_is_apart(scan);
+    if (prompt_scan_end(scan, &p->request.chain) && apart)
         prompt_chain_finish(&p->request.chain);
     prompt_scan_destroy(scan);
 }

@@ -37,9 +37,15 @@ static const struct name prompt_members[] = {NAME("messages"), NAME("input"), NA
 #define PROMPT_MEMBERS (sizeof prompt_members / sizeof prompt_members[0])
 #define NO_PROMPT PROMPT_MEMBERS
 
+/* By which a request keeps apart from what others left in the engine's slots: `"cache_prompt":false`, and `id_slot` of a slot. */
+static const struct name choice_members[] = {NAME("cache_prompt"), NAME("id_slot")};
+enum choice { CHOICE_CACHE, CHOICE_SLOT };
+#define CHOICE_MEMBERS (sizeof choice_members / sizeof choice_members[0])
+
 /* What the tokens of the current member of the body are for. */
 enum role {
     ROLE_IGNORED,
+    ROLE_CHOICE,
     ROLE_HEAD,
     ROLE_PROMPT,
 };
@@ -72,7 +78,9 @@ struct prompt_scan {
     enum role role;
     size_t head_member; /* of ROLE_HEAD */
     bool is_null;       /* its value */
-    size_t kind;        /* which member the chain is of; NO_PROMPT */
+    enum choice choice; /* of ROLE_CHOICE */
+    bool is_apart[CHOICE_MEMBERS];
+    size_t kind; /* which member the chain is of; NO_PROMPT */
     struct prompt_chain chain;
     size_t cap;
     uint64_t bytes; /* of the prompt, hashed */
@@ -201,6 +209,13 @@ static void begin_head(struct prompt_scan *s, size_t member)
     begin(&s->member, s->seed);
 }
 
+static void begin_choice(struct prompt_scan *s, enum choice choice)
+{
+    s->role = ROLE_CHOICE;
+    s->choice = choice;
+    s->is_apart[choice] = false;
+}
+
 static bool name_is(const struct prompt_scan *s, const struct name *name)
 {
     return s->name_len == name->len && memcmp(s->name, name->text, name->len) == 0;
@@ -214,6 +229,9 @@ static void begin_member(struct prompt_scan *s)
     for (size_t i = 0; i < HEAD_MEMBERS; i++)
         if (name_is(s, &head_members[i]))
             begin_head(s, i);
+    for (size_t i = 0; i < CHOICE_MEMBERS; i++)
+        if (name_is(s, &choice_members[i]))
+            begin_choice(s, (enum choice)i);
 }
 
 static void member_over(struct prompt_scan *s)
@@ -313,6 +331,8 @@ static void on_open(struct prompt_scan *s, bool array)
     size_t depth = s->tokens.depth;
     if (depth == 1)
         s->failed = array;
+    if (s->role == ROLE_CHOICE) /* the engine passes over what is no such value */
+        s->role = ROLE_IGNORED;
     if (s->role == ROLE_IGNORED || s->skip_depth)
         return;
     bool wanted = depth % 2 ? !array : array && (depth == 2 || s->is_content);
@@ -422,11 +442,26 @@ static void on_scalar(struct prompt_scan *s, enum json_token token, const struct
         value_over(s, true);
 }
 
+static void on_choice(struct prompt_scan *s, enum json_token token, const struct json_piece *piece)
+{
+    const char first = piece->first && piece->len ? piece->data[0] : '-';
+    if (s->choice == CHOICE_CACHE)
+        s->is_apart[s->choice] |= token == TOKEN_LITERAL && first == 'f';
+    else
+        s->is_apart[s->choice] |= token == TOKEN_NUMBER && first != '-';
+    if (piece->last)
+        s->role = ROLE_IGNORED;
+}
+
 static void on_simple_value(struct prompt_scan *s, enum json_token token,
                             const struct json_piece *piece)
 {
     if (s->role == ROLE_IGNORED)
         return;
+    if (s->role == ROLE_CHOICE) {
+        on_choice(s, token, piece);
+        return;
+    }
     if (s->skip_depth) {
         if (piece->last)
             skipped_value_over(s);
@@ -545,9 +580,10 @@ static int end_chain(struct prompt_scan *s)
     return 0;
 }
 
-bool prompt_scan_has_adapters(const struct prompt_scan *s)
+bool prompt_scan_is_apart(const struct prompt_scan *s)
 {
-    return s && (s->head[HEAD_LORA].low || s->head[HEAD_LORA].high);
+    return s && (s->head[HEAD_LORA].low || s->head[HEAD_LORA].high || s->is_apart[CHOICE_CACHE] ||
+                 s->is_apart[CHOICE_SLOT]);
 }
 
 bool prompt_scan_end(struct prompt_scan *s, struct prompt_chain *out)

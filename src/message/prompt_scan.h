@@ -45,8 +45,9 @@ struct prompt_scan *prompt_scan_create(uint64_t seed);
 void prompt_scan_destroy(struct prompt_scan *s);
 
 void prompt_scan_feed(struct prompt_scan *s, const char *data, size_t len);
-/* Whether the request chooses its adapters itself (`lora`): what is computed so is no other request's. */
-bool prompt_scan_has_adapters(const struct prompt_scan *s);
+/* Whether the request keeps apart from others: it chooses its adapters itself (`lora`), so that what is computed is no other request's, or
+ * its slot (`id_slot`), or lets the engine use nothing of what a slot has (`"cache_prompt":false`). */
+bool prompt_scan_is_apart(const struct prompt_scan *s);
 /* The body is complete. False, with `out` empty: it is no JSON object, nests too deeply, or has no prompt, or memory ran out. `out` is
  * the caller's: prompt_chain_finish(). To be called once. */
 bool prompt_scan_end(struct prompt_scan *s, struct prompt_chain *out);

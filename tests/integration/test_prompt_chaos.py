@@ -190,6 +190,21 @@ def test_an_engine_that_is_killed_meanwhile(place, deed):
     p.end()
 
 
+@pytest.mark.parametrize("choice", [{"cache_prompt": False}, {"id_slot": 0}], ids=["no cache", "a slot"])
+def test_requests_that_keep_apart_are_no_evidence(place, choice):
+    """Nothing is restored for them, and that they used nothing is not held against what is saved."""
+    p = place()
+    first = p.ask(opening())
+    p.until_saved()
+    for _ in range(3):
+        p.swap_out()
+        assert not restored(p.ask(next_turn(opening(), first), **choice))
+    assert not p.deeds("restore")
+    p.swap_out()
+    assert restored(p.ask(next_turn(opening(), first)))
+    p.end()
+
+
 def test_two_requests_of_one_conversation_at_once(place):
     p = place()
     first = p.ask(opening())

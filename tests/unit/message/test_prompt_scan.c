@@ -166,11 +166,11 @@ static void the_head_counts(void **state)
                       "{\"instructions\":\"a\",\"messages\":[1]}");
 }
 
-static bool has_adapters(const char *body)
+static bool is_apart(const char *body)
 {
     struct prompt_scan *s = prompt_scan_create(1);
     prompt_scan_feed(s, body, strlen(body));
-    bool has = prompt_scan_has_adapters(s);
+    bool has = prompt_scan_is_apart(s);
     prompt_scan_destroy(s);
     return has;
 }
@@ -178,11 +178,29 @@ static bool has_adapters(const char *body)
 static void adapters_of_its_own_are_told(void **state)
 {
     (void)state;
-    assert_true(has_adapters("{\"messages\":[1],\"lora\":[{\"id\":0,\"scale\":0.5}]}"));
-    assert_true(has_adapters("{\"lora\":[],\"messages\":[1]}"));
-    assert_false(has_adapters("{\"messages\":[1],\"lora\":null}"));
-    assert_false(has_adapters("{\"messages\":[1],\"tools\":[{\"lora\":1}]}"));
-    assert_false(prompt_scan_has_adapters(NULL));
+    assert_true(is_apart("{\"messages\":[1],\"lora\":[{\"id\":0,\"scale\":0.5}]}"));
+    assert_true(is_apart("{\"lora\":[],\"messages\":[1]}"));
+    assert_false(is_apart("{\"messages\":[1],\"lora\":null}"));
+    assert_false(is_apart("{\"messages\":[1],\"tools\":[{\"lora\":1}]}"));
+    assert_false(prompt_scan_is_apart(NULL));
+}
+
+static void what_the_engine_is_to_use_is_told(void **state)
+{
+    (void)state;
+    assert_true(is_apart("{\"messages\":[1],\"cache_prompt\":false}"));
+    assert_true(is_apart("{\"cache_prompt\": false ,\"messages\":[1]}"));
+    assert_false(is_apart("{\"messages\":[1],\"cache_prompt\":true}"));
+    assert_false(is_apart("{\"messages\":[1],\"cache_prompt\":null}"));
+    assert_false(is_apart("{\"messages\":[1],\"cache_prompt\":\"false\"}"));
+    assert_false(is_apart("{\"cache_prompt\":false,\"messages\":[1],\"cache_prompt\":true}"));
+    assert_false(is_apart("{\"messages\":[{\"cache_prompt\":false}]}"));
+    assert_false(is_apart("{\"cache_prompt\":[false],\"messages\":[1]}"));
+    assert_true(is_apart("{\"messages\":[1],\"id_slot\":0}"));
+    assert_true(is_apart("{\"id_slot\":12,\"messages\":[1]}"));
+    assert_false(is_apart("{\"id_slot\":-1,\"messages\":[1]}"));
+    assert_false(is_apart("{\"id_slot\":{\"a\":1},\"messages\":[1]}"));
+    assert_same("{\"cache_prompt\":true,\"id_slot\":-1,\"messages\":[1]}", "{\"messages\":[1]}");
 }
 
 static void of_members_that_are_twice_the_last_one_counts(void **state)
@@ -532,6 +550,7 @@ int main(void)
         cmocka_unit_test(the_order_of_members_does_not_count),
         cmocka_unit_test(the_head_counts),
         cmocka_unit_test(adapters_of_its_own_are_told),
+        cmocka_unit_test(what_the_engine_is_to_use_is_told),
         cmocka_unit_test(of_members_that_are_twice_the_last_one_counts),
         cmocka_unit_test(the_prompts_of_all_kinds_of_bodies),
         cmocka_unit_test(no_prompt),
