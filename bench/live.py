@@ -51,7 +51,9 @@ class Requests(threading.Thread):
 
 def run_once(b, models, watched, binary):
     port = free_port()
-    with hostler_before_stand_in(models, port, **binary) as server:
+    server = hostler_before_stand_in(models, port, **binary)
+    server.argv += ["--models-max", str(MODELS)]  # nothing is evicted
+    with server:
         statuses = [call(port, "POST", "/tokenize", json.dumps({"model": f"m{i}", "content": "x"}))[0]
                             for i in range(1, MODELS + 1)]
         assert statuses == [200] * MODELS
