@@ -250,6 +250,11 @@ static bool count_is_right(const struct cli_args *a, const struct cli *cli)
         return true;
     cli_hint(cli, "usage: hostler %s [OPTION]...%s%s", c->name, *c->operands ? " " : "",
              c->operands);
+    if (a->n_operands < c->min_operands && a->engine.n)
+        cli_hint(cli,
+                 "-%s was taken for an option of the engine; a name that begins with a dash goes "
+                 "after `--`",
+                 a->engine.v[0]);
     return false;
 }
 

@@ -225,8 +225,8 @@ int load_request_begin(struct load_request **out, struct model *m, struct load_o
     *out = r;
     r->handle = out;
     check(r, m);
-    if (*out)
-        r->handle = NULL;
+    if (*out) /* it goes on */
+        (*out)->handle = NULL;
     return 0;
 }
 

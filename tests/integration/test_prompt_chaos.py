@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections import Counter
 
 import pytest
 
@@ -231,6 +232,11 @@ def held(p):
         return sorted(links), gone, len(children.read().split()), sorted(q.name for q in p.server.runtime.rglob("*") if not q.is_dir())
 
 
+def more(now, before):
+    """What is held now, and was not before: a client's connection may have been closing then."""
+    return list(Counter(now[0]) - Counter(before[0])) or now[1:] != before[1:]
+
+
 def unloaded(p):
     p.server.post("/models/unload-all", {})
     p.server.request("GET", "/health", headers={"Connection": "close"})
@@ -243,7 +249,8 @@ def test_nothing_is_left_of_what_went_wrong(place):
     def swap(n, **wrong):
         first = p.ask(opening(f"n{n}"))
         p.set(**wrong)
-        p.swap_out()
+        assert p.server.tokenize("b").status == 200  # which takes its place, unless it has crashed by then
+        until(lambda: p.server.state("a") == "unloaded", what="the end of a")
         p.ask(next_turn(opening(f"n{n}"), first))
         p.set(**{name: None for name in wrong})
         unloaded(p)
@@ -255,7 +262,7 @@ def test_nothing_is_left_of_what_went_wrong(place):
              [{"slot_restore": how} for how in (400, "crash", "hang")] + [{"slot_list": how} for how in ("hang", "crash", "garbage")]
     for n, wrong in enumerate(wrongs, 2):
         swap(n, **wrong)
-    until(lambda: held(p) == before, what=f"{before} in place of {held(p)}")
+    until(lambda: not more(held(p), before), what=f"{before} in place of {held(p)}")
     p.end()
 
 
