@@ -404,6 +404,13 @@ static int load(struct load *l, const struct cli_args *a)
     int status = router_connect_llama_cpp(&l->router, l->cli, &l->models);
     if (status)
         return status;
+    if (l->router.kind != ROUTER_HOSTLER && json_object_size(l->wanted)) {
+        cli_error(
+            l->cli,
+            "this server is no hostler: it would load without --ttl and the engine's options");
+        cli_hint(l->cli, "set them in its presets");
+        return CLI_USAGE;
+    }
     l->started = cli_now_ms();
     add_targets(l, a);
     status = ask_all(l);

@@ -155,6 +155,12 @@ def test_load_waits_until_ready(hostler, router):
     assert hostler("load", "alpha").stdout == "alpha already loaded\n"
 
 
+@pytest.mark.parametrize("more", [("--ctx-size", "256"), ("--ttl", "5m")])
+def test_load_refuses_what_a_stock_router_passes_over(hostler, router, more):
+    failed(hostler("load", "alpha", *more), 2, "is no hostler", "presets")
+    assert states(router)["alpha"] == "unloaded"
+
+
 def test_load_does_what_it_can(hostler, router):
     done = hostler("load", "alpha", "broken", "alhpa", "alpha")
     assert done.returncode == 1
